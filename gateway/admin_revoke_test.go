@@ -33,7 +33,7 @@ func TestAdminRevokes(t *testing.T) {
 		t.Errorf("closed with %v", e)
 	}
 	if e := r.refuse(t, "/chat", as(bob)); e.Status != 401 {
-		t.Errorf("the same token again: %d", e.Status)
+		t.Errorf("the revoked token: %d", e.Status)
 	}
 	echoed(t, first)
 

@@ -54,7 +54,7 @@ func TestAdminPages(t *testing.T) {
 	}
 	cfg.Admin.Pprof = false
 	if resp, _ := page(t, "GET", run(t, cfg).AdminURL()+"/debug/pprof/", nil); resp.StatusCode != 404 {
-		t.Errorf("pprof although it is off: %d", resp.StatusCode)
+		t.Errorf("pprof is off, but responds: %d", resp.StatusCode)
 	}
 }
 

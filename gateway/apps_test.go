@@ -34,7 +34,7 @@ func TestDevApp(t *testing.T) {
 		t.Errorf("%+v, %v", a.DevApp(), err)
 	}
 	if got := run(t, plainConfig("127.0.0.1:0")).DevApp(); got != nil {
-		t.Errorf("a secret of the configuration is shown: %+v", got)
+		t.Errorf("a secret from the configuration is shown: %+v", got)
 	}
 }
 

@@ -57,7 +57,7 @@ func TestAuditSaysWhatIsLost(t *testing.T) {
 		}
 		events = append(events, l.Msg)
 		if l.Msg == "lines lost" && l.Lost != 2 {
-			t.Errorf("%d are lost", l.Lost)
+			t.Errorf("%d lines are lost", l.Lost)
 		}
 	}
 	if got := strings.Join(events, " "); got != "one torn four lines lost five" {

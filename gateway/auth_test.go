@@ -107,7 +107,7 @@ func TestExpiryNotClosed(t *testing.T) {
 	echoed(t, c)
 	for _, e := range r.conns.List(registry.Filter{}) {
 		if !e.Identity.Expires.IsZero() {
-			t.Errorf("it expires at %v", e.Identity.Expires)
+			t.Errorf("the identity expires at %v", e.Identity.Expires)
 		}
 	}
 }
@@ -142,7 +142,7 @@ func TestLogout(t *testing.T) {
 	t.Logf("closed %v after the logout", time.Since(began))
 	echoed(t, other)
 	if e := r.refuse(t, "/chat", as(alice)); e.Status != 401 {
-		t.Errorf("the same token again: %d", e.Status)
+		t.Errorf("the revoked token: %d", e.Status)
 	}
 	has(t, &r.audited, `"logged out"`, `"user":"alice"`)
 	has(t, &r.audited, `"closing"`, `"user":"alice"`, `"connections":2`)

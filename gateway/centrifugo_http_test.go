@@ -40,10 +40,10 @@ apps: [{id: main, key: k, secret: s}]
 	wants(t, line(t, read), `"session":"`)
 	wants(t, line(t, bufio.NewReader(second.Body)), `"session":"`)
 	if resp := r.overHTTP(t, ""); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
-		t.Errorf("one more: %s", resp.Status)
+		t.Errorf("one more connection: %s", resp.Status)
 	}
 	if e := r.refuse(t, "/connection/websocket", nil); e.Status != 503 {
-		t.Errorf("a WebSocket beside them: %d", e.Status)
+		t.Errorf("a WebSocket in addition: %d", e.Status)
 	}
 	other.CloseNow()
 	second.Body.Close()

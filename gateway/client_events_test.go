@@ -102,7 +102,7 @@ func TestTargetEvents(t *testing.T) {
 	echoed(t, c) // the target has received the message
 	bounded.Until(t, func() bool { return r.conns.Len() == 1 })
 	if n := r.conns.Close(registry.Filter{User: "alice"}, 4000, "bye"); n != 1 {
-		t.Errorf("%d were closed", n)
+		t.Errorf("%d connections were closed", n)
 	}
 	if e := ending(t, c); e.Code != 4000 || e.Reason != "bye" {
 		t.Errorf("closed with %v", e)

@@ -42,7 +42,7 @@ func TestCloseWithoutServe(t *testing.T) {
 		}
 		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", u.Host)
 		if err != nil {
-			t.Errorf("it is still bound: %v", err)
+			t.Errorf("the address is still bound: %v", err)
 			continue
 		}
 		l.Close()
@@ -127,6 +127,6 @@ func TestACMEOptions(t *testing.T) {
 	t.Setenv("HOME", "")
 	t.Setenv("LocalAppData", "")
 	if got, err = made(); err == nil {
-		t.Errorf("no place for a cache: %+v", got)
+		t.Errorf("without a directory for the cache: %+v", got)
 	}
 }

@@ -74,7 +74,7 @@ func TestEndpointsAndOutcomes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r.site.Load().methods.old != nil {
-		t.Error("every configuration keeps the one before it")
+		t.Error("every site keeps the previous one in memory")
 	}
 }
 
@@ -214,7 +214,7 @@ func TestShownTo(t *testing.T) {
 		}
 	}
 	if shownTo(&config.Method{JWT: &config.JWT{}}, nil) != nil {
-		t.Error("a token with a key of our own waits")
+		t.Error("a token that is verified with a local key waits")
 	}
 }
 

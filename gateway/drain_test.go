@@ -62,7 +62,7 @@ endpoints: [{path: /open, target: echo, auth: [anonymous]}]
 	}
 	all.Wait()
 	if took := time.Since(began); took < 5*time.Second+900*time.Millisecond {
-		t.Errorf("all were notified within %v", took)
+		t.Errorf("all clients were notified within %v", took)
 	}
 	if err := bounded.Receive(t, stopped); err != nil {
 		t.Error(err)
@@ -90,7 +90,7 @@ endpoints: [{path: /judged, target: echo, auth: [service]}]
 		t.Error(err)
 	}
 	if err := bounded.Receive(t, refused); err == nil {
-		t.Error("it was admitted")
+		t.Error("the client was admitted")
 	}
 }
 
@@ -135,7 +135,7 @@ func TestServeWaitsForTargets(t *testing.T) {
 	select {
 	case <-ended:
 	default:
-		t.Error("a target still runs")
+		t.Error("a target is still running")
 	}
 }
 

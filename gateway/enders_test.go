@@ -19,19 +19,19 @@ func TestEnders(t *testing.T) {
 		close(hold)
 		synctest.Wait()
 		if len(told) != 2*maxEnders || len(e.idle) != maxEnders {
-			t.Errorf("%d ends told, %d goroutines wait", len(told), len(e.idle))
+			t.Errorf("%d ends reported, %d goroutines wait", len(told), len(e.idle))
 		}
 		e.end(func(err error) { told <- err }, want)
 		synctest.Wait()
 		if len(told) != 2*maxEnders+1 || len(e.idle) != maxEnders {
-			t.Errorf("%d ends told, %d goroutines wait after another one", len(told), len(e.idle))
+			t.Errorf("%d ends reported, %d goroutines wait after another end", len(told), len(e.idle))
 		}
 		e.close()
 		e.close()
 		e.end(func(err error) { told <- err }, want)
 		synctest.Wait()
 		if len(told) != 2*maxEnders+2 || len(e.idle) != 0 {
-			t.Errorf("%d ends told, %d goroutines wait after close", len(told), len(e.idle))
+			t.Errorf("%d ends reported, %d goroutines wait after close", len(told), len(e.idle))
 		}
 		for range len(told) {
 			if err := <-told; !errors.Is(err, want) {

@@ -101,11 +101,11 @@ func TestNATSOptions(t *testing.T) {
 	}
 	cfg.CA = ca
 	if o, err := natsOptions(cfg, 7); err != nil || o.TLS == nil || o.TLS.RootCAs == nil || o.TLS.MinVersion != tls.VersionTLS12 {
-		t.Errorf("with an authority: %+v, %v", o.TLS, err)
+		t.Errorf("with a CA: %+v, %v", o.TLS, err)
 	}
 	cfg.CA = "/nowhere/none.pem"
 	if _, err := newEngine(withEngine("nats", cfg), nil); err == nil {
-		t.Error("an authority that is not there")
+		t.Error("a missing CA file: no error")
 	}
 	cfg.CA = ""
 	if e, err := newEngine(withEngine("nats", cfg), nil); err != nil || e == nil {
@@ -179,7 +179,7 @@ hub: {engine: {nats: {dir: %q}}, namespaces: [{history: 5}]}
 	_, err := Open(t.Context(), Options{Config: parse(t, text, dir)})
 	var wrong *config.Problem
 	if !errors.As(err, &wrong) || wrong.Path != "hub.engine" || !strings.Contains(wrong.Hint, "--cluster-listen") {
-		t.Errorf("a second one: %v", err)
+		t.Errorf("a second server: %v", err)
 	}
 	c := r.open(t, "/rooms", nil)
 	heard(t, c)
@@ -194,7 +194,7 @@ hub: {engine: {nats: {dir: %q}}, namespaces: [{history: 5}]}
 	e, err := newNATS(&config.NATSEngine{Dir: config.Path(dir), Prefix: "p", Cluster: config.NATSCluster{Listen: "127.0.0.1:0", Secret: config.NewSecret("s")}}, 5,
 		slog.New(slog.NewTextHandler(&log, nil)), func(string) {})
 	if err != nil {
-		t.Fatalf("the directory is in use: %v", err)
+		t.Fatalf("the directory was not released: %v", err)
 	}
 	if err := e.(io.Closer).Close(); err != nil {
 		t.Error(err)

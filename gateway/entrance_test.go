@@ -131,7 +131,7 @@ func TestProxyHeaderBeforeTLS(t *testing.T) {
 	// The TLS handshake is with the client behind the balancer.
 	nc = tls.Client(send(t, to, "127.0.0.9", fromV2), &tls.Config{ServerName: "localhost"})
 	if err := nc.HandshakeContext(bounded.Context(t)); err == nil {
-		t.Error("it trusts the certificate")
+		t.Error("the client trusts the certificate")
 	}
 	bounded.Until(t, func() bool { return len(r.rec.refused.List()) == 2 })
 	if got := r.rec.refused.List()[0]; got.Addr != "192.0.2.7" || got.Via != "127.0.0.9" || got.Stage != "tls" {
@@ -216,7 +216,7 @@ func TestTLSOnPlain(t *testing.T) {
 	d := tls.Dialer{Config: &tls.Config{ServerName: "localhost"}}
 	if nc, err := d.DialContext(bounded.Context(t), "tcp", strings.TrimPrefix(r.URLs()[0], "http://")); err == nil {
 		nc.Close()
-		t.Fatal("a TLS handshake with a port without TLS")
+		t.Fatal("a TLS handshake succeeded on a port without TLS")
 	}
 	bounded.Until(t, func() bool { return len(r.rec.refused.List()) > 0 })
 	if got := r.rec.refused.List()[0]; got.Stage != "request" || got.Status != 400 || !strings.Contains(got.Hint, "ws://") {

@@ -28,7 +28,7 @@ func TestFlood(t *testing.T) {
 			}
 		}
 		if told != 2*floodEach+floodKinds-2 || out.String() != "" {
-			t.Errorf("%d were reported, and %s", told, out.String())
+			t.Errorf("%d lines were reported, and %s", told, out.String())
 		}
 		<-time.After(floodWindow) // the clock is fake
 		synctest.Wait()
@@ -44,7 +44,7 @@ func TestFlood(t *testing.T) {
 			t.Errorf("%d in\n%s", sum, out.String())
 		}
 		if !f.allow(floodKind{addr: "192.0.2.0"}) {
-			t.Error("a second later it is not told")
+			t.Error("a second later a line is not logged")
 		}
 	})
 }
@@ -56,7 +56,7 @@ func TestFloodWindow(t *testing.T) {
 		for second := range 3 {
 			for i := range floodEach {
 				if !f.allow(floodKind{addr: "192.0.2.1"}) {
-					t.Errorf("second %d: refusal %d is not told", second, i)
+					t.Errorf("second %d: refusal %d is not logged", second, i)
 				}
 			}
 			<-time.After(floodWindow) // the clock is fake
@@ -121,6 +121,6 @@ func TestFloodAtTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(r.log.String(), "more=") {
-		t.Errorf("it is not told:\n%s", r.log.String())
+		t.Errorf("the number of omitted lines is not logged:\n%s", r.log.String())
 	}
 }

@@ -200,7 +200,7 @@ func TestStopClosesWith1001(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := websocket.Dial(bounded.Context(t), s.URLs()[0]+"/echo", nil); err == nil {
-		t.Error("it still takes connections")
+		t.Error("the server still accepts connections")
 	}
 }
 

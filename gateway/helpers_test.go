@@ -96,7 +96,7 @@ func (r *running) refuse(t *testing.T, path string, opts *websocket.DialOptions)
 	c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+path, opts)
 	if err == nil {
 		c.CloseNow()
-		t.Fatalf("%s: it was admitted", path)
+		t.Fatalf("%s: the client was admitted", path)
 	}
 	e, ok := errors.AsType[*websocket.HandshakeError](err)
 	if !ok {

@@ -41,10 +41,10 @@ func TestRFC9112_6_1_TwoLengths(t *testing.T) {
 	}
 	_, _ = io.Copy(io.Discard, resp.Body)
 	if !resp.Close {
-		t.Error("the connection goes on")
+		t.Error("the connection continues")
 	}
 	if rest, _ := io.ReadAll(in); len(rest) != 0 {
-		t.Errorf("an answer to what was smuggled: %s", rest)
+		t.Errorf("a response to the smuggled request: %s", rest)
 	}
 }
 
@@ -71,7 +71,7 @@ func TestLogsAreNotForged(t *testing.T) {
 	send(t, to, "127.0.0.5", "GET /chat%0d%0alevel=ERROR%1b[31m"+upgrade+"\r\n")
 	send(t, to, "127.0.0.5", "GET /chat"+upgrade+"Origin: http://x\xff\x9b31m\r\nUser-Agent: \xe2\x80\xae\x9b31m\r\n\r\n")
 	if e := r.refuse(t, "/chat", as(token("eve\r\nlevel=ERROR", time.Hour, nil))); e.Status != 401 {
-		t.Errorf("a user with a line end: %d", e.Status)
+		t.Errorf("a user name with a line break: %d", e.Status)
 	}
 	c := r.open(t, "/chat", as(token(`eve" level=ERROR "`, time.Hour, nil)))
 	if err := c.Close(4000, "bye\r\nlevel=ERROR\x1b[31m"); err != nil {

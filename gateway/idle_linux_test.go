@@ -156,6 +156,6 @@ func idle(t *testing.T, s *Server, most int64, open func(addr netip.AddrPort, i 
 	each := (heap() - before) / n
 	t.Logf("%d bytes of heap for each client", each)
 	if each > most {
-		t.Errorf("%d bytes of heap for each client, want %d at most", each, most)
+		t.Errorf("%d bytes of heap for each client, want at most %d", each, most)
 	}
 }

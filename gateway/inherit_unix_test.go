@@ -38,10 +38,10 @@ func TestInherit(t *testing.T) {
 	}
 	h := inherit(passed, 1) // this closes the descriptor
 	if h := inherit(other, 1); len(h.left) != 0 {
-		t.Error("a file is taken for a listener")
+		t.Error("a file is returned as a listener")
 	}
 	if h := inherit(1<<20, 2); len(h.left) != 0 {
-		t.Error("descriptors that are not there")
+		t.Error("missing descriptors are returned as listeners")
 	}
 	addr := one.Addr().String()
 	_, port, _ := net.SplitHostPort(addr)
@@ -52,11 +52,11 @@ func TestInherit(t *testing.T) {
 	}
 	l := h.take("tcp", addr)
 	if l == nil || !h.has(l) || h.has(one) {
-		t.Fatal("it was not taken")
+		t.Fatal("the listener was not returned")
 	}
 	defer l.Close()
 	if h.take("tcp", addr) != nil {
-		t.Error("it was taken twice")
+		t.Error("the listener was returned twice")
 	}
 	one.Close()
 	done := make(chan error, 1)

@@ -16,7 +16,7 @@ func TestCloseRightAfterOpening(t *testing.T) {
 	for range 50 {
 		c := r.open(t, "/chat", as(token("alice", time.Hour, nil)))
 		if n := r.conns.Close(registry.Filter{User: "alice"}, websocket.CodePolicy, "bye"); n != 1 {
-			t.Fatalf("%d were closed", n)
+			t.Fatalf("%d connections were closed", n)
 		}
 		if e := ending(t, c); e.Code != websocket.CodePolicy || e.Reason != "bye" {
 			t.Fatalf("closed with %v", e)

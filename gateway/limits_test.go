@@ -160,11 +160,11 @@ endpoints:
 		bounded.Receive(t, asked)
 	}
 	if n := r.authCalls(); n != most {
-		t.Errorf("%v calls are under way", n)
+		t.Errorf("%v calls are in progress", n)
 	}
 	select {
 	case <-asked:
-		t.Error("one more is under way than may be")
+		t.Error("there is one call more than the limit")
 	default:
 	}
 	close(release)
@@ -216,15 +216,15 @@ endpoints:
 	for range 20 { // while the service does not respond, other endpoints must
 		echoed(t, r.open(t, "/open", nil))
 		if n := r.authCalls(); n > 2*50 {
-			t.Errorf("%v calls under way", n)
+			t.Errorf("%v calls are in progress", n)
 		}
 	}
 	echoed(t, before)
 	all.Wait()
 	if n := statuses[503].Load(); n != 1000 {
-		t.Errorf("%d of 1000 were asked to reconnect", n)
+		t.Errorf("%d of 1000 clients were told to retry", n)
 	}
 	if n := asked.Load(); n > 200 {
-		t.Errorf("the service was asked %d times", n)
+		t.Errorf("%d requests to the service", n)
 	}
 }

@@ -118,7 +118,7 @@ func TestOpenTLSErrors(t *testing.T) {
 	t.Setenv("HOME", "")
 	t.Setenv("LocalAppData", "")
 	if _, err := Open(t.Context(), Options{Config: config.Default()}); err == nil || !strings.Contains(err.Error(), "directory") {
-		t.Errorf("no place for a CA: %v", err)
+		t.Errorf("without a directory for the CA: %v", err)
 	}
 }
 

@@ -96,10 +96,10 @@ endpoints:
 	for path, opts := range map[string]*websocket.DialOptions{"/keys": bearer, "/issuer": bearer, "/session": cookie(session)} {
 		echoed(t, good.open(t, path, opts))
 		if e := bad.refuse(t, path, opts); e.Status != 503 {
-			t.Errorf("%s with another authority: %d", path, e.Status)
+			t.Errorf("%s with another CA: %d", path, e.Status)
 		}
 	}
 	if e := good.refuse(t, "/session", cookie(secret("a-session-of-nobody"))); e.Status != 401 {
-		t.Errorf("a session not known: %d", e.Status)
+		t.Errorf("an unknown session: %d", e.Status)
 	}
 }

@@ -53,7 +53,7 @@ endpoints:
 	}
 	expect("nothing has changed", 0, 0, 0)
 	if err := r.Reload(t.Context(), r.with(t, two+"\t- {path: /broken, target: echo, auth: [users], rules: [{when: 'user ==', do: allow}]}\n", key, key, key)); err == nil {
-		t.Error("a configuration that cannot be used was taken")
+		t.Error("an unusable configuration was accepted")
 	}
 	expect("a reload that failed", 0, 0, 0)
 	if err := r.Reload(t.Context(), r.with(t, one, key)); err != nil {

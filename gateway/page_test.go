@@ -25,7 +25,7 @@ func outcome(t *testing.T, r *running, client, key string) (refusals.Outcome, in
 		}
 	}
 	if resp.Header.Get("Cache-Control") != "no-store" {
-		t.Errorf("%s: may be cached: %v", client, resp.Header)
+		t.Errorf("%s: the response may be cached: %v", client, resp.Header)
 	}
 	return o, resp.StatusCode
 }
@@ -69,7 +69,7 @@ trusted_proxies: [127.0.0.1]
 			t.Errorf("%s: %+v, want %+v", tt.path, got, tt.want)
 		}
 		if tt.token != "" && strings.Contains(got.Reason+got.Hint, "expired") {
-			t.Errorf("which part of a credential was wrong: %+v", got)
+			t.Errorf("the outcome reveals which part of the credential was wrong: %+v", got)
 		}
 		for _, other := range [][2]string{{bob, key}, {ann, attemptKey + "x"}, {ann, "short"}} {
 			if o, status := outcome(t, r, other[0], other[1]); status != http.StatusNotFound {

@@ -22,7 +22,7 @@ func TestTargetPages(t *testing.T) {
 		mux.HandleFunc("GET /open", func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "a page at the endpoint's path")
 		})
-		mux.HandleFunc("GET /{$}", func(http.ResponseWriter, *http.Request) { t.Error("it hides the console") })
+		mux.HandleFunc("GET /{$}", func(http.ResponseWriter, *http.Request) { t.Error("a page of the target hides the console") })
 		mux.HandleFunc("GET /panic", func(http.ResponseWriter, *http.Request) { panic("the page is broken") })
 	}}
 	r := runTargets(t, parse(t, `
@@ -56,7 +56,7 @@ endpoints:
 		t.Errorf("remembered %+v", got)
 	}
 	if _, err := http.Get(url + "/panic"); err == nil { //nolint:bodyclose,noctx // there is no response
-		t.Error("a page that panics has answered")
+		t.Error("a page that panics has responded")
 	}
 	has(t, &r.log, "level=ERROR", `panic="the page is broken"`, "endpoint=open")
 	r.metric(t, `handfast_target_panics_total{endpoint="open"} 1`)

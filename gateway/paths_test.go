@@ -92,7 +92,7 @@ func TestPathConfusion(t *testing.T) {
 	}
 	bounded.Until(t, func() bool { return r.conns.Len() == 0 })
 	if behind.open.Load() != 0 {
-		t.Error("the server behind got a connection")
+		t.Error("the server behind the balancer got a connection")
 	}
 }
 
@@ -107,7 +107,7 @@ func TestPathIsTheSame(t *testing.T) {
 	} {
 		raw(t, r, "GET "+path+" HTTP/1.1\r\n"+upgradeHead+"\r\n")
 		if got := bounded.Receive(t, behind.streams); got.request.URL.Path != plain {
-			t.Errorf("%s: the server behind gets %q, want %q", path, got.request.URL.Path, plain)
+			t.Errorf("%s: the server behind the balancer gets %q, want %q", path, got.request.URL.Path, plain)
 		}
 		text, err := json.Marshal(plain)
 		if err != nil {

@@ -25,18 +25,18 @@ func allFree(t *testing.T, conns *registry.Registry) {
 	t.Helper()
 	first := visitor("chat", "127.0.0.5", "alice")
 	if err := conns.Enter(first, registry.Bounds{Total: 1, PerAddress: 1, Endpoint: 1, EndpointPerAddress: 1}); err != nil {
-		t.Errorf("a place was not given back: %v", err)
+		t.Errorf("a place was not released: %v", err)
 		return
 	}
 	defer conns.Leave(first)
 	if err := conns.Identify(first, registry.Bounds{EndpointPerUser: 1}); err != nil {
-		t.Errorf("the place of a user was not given back: %v", err)
+		t.Errorf("the place of a user was not released: %v", err)
 	}
 	for _, b := range []registry.Bounds{{Total: 1}, {PerAddress: 1}, {Endpoint: 1}, {EndpointPerAddress: 1}} {
 		second := visitor("chat", "127.0.0.5", "alice")
 		if err := conns.Enter(second, b); err == nil {
 			conns.Leave(second)
-			t.Errorf("a place was given back twice: %+v", b)
+			t.Errorf("a place was released twice: %+v", b)
 		}
 	}
 }

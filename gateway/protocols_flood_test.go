@@ -251,7 +251,7 @@ func (f *messageFlood) run(t *testing.T, r *running) {
 		t.Errorf("closed with %d, want %d", end, f.end)
 	}
 	if f.answer != "" && answered == 0 {
-		t.Errorf("no answer has %s", f.answer)
+		t.Errorf("no reply contains %s", f.answer)
 	}
 }
 
@@ -393,6 +393,6 @@ func TestFloodOfOneProtocol(t *testing.T) {
 	}
 	bounded.Until(t, func() bool { return peakHeap(func() {}) < before+8<<20 }) // none of it is kept
 	if lines := strings.Count(r.log.String(), `msg="action denied"`); lines > 100 {
-		t.Errorf("the log has %d lines of denied actions", lines)
+		t.Errorf("the log has %d lines about denied actions", lines)
 	}
 }

@@ -49,7 +49,7 @@ endpoints:
 		t.Errorf("another address: %s", r.URLs()[0])
 	}
 	if e := ending(t, goes); e.Code != websocket.CodeServiceRestart || e.Reason != reasonRemoved {
-		t.Errorf("the endpoint that is gone: %v", e)
+		t.Errorf("the removed endpoint: %v", e)
 	}
 	bounded.Until(t, func() bool { return r.conns.Len() == 1 }) // its slot is released a moment later
 	echoed(t, stays)
@@ -122,7 +122,7 @@ func TestReloadListeners(t *testing.T) {
 	}
 	echoed(t, c)
 	if _, err := net.DialTimeout("tcp", strings.TrimPrefix(second, "http://"), time.Second); err == nil { //nolint:noctx // it is refused immediately
-		t.Error("the address that is gone takes connections")
+		t.Error("the removed address accepts connections")
 	}
 	nc, err := new(net.Dialer).DialContext(bounded.Context(t), "tcp", strings.TrimPrefix(urls[0], "https://"))
 	if err != nil {
@@ -154,7 +154,7 @@ func TestReloadTellsWhatWaits(t *testing.T) {
 	}
 	has(t, &r.log, "next start", "setting=http")
 	if strings.Contains(r.log.String(), "setting=admin") {
-		t.Error("it names what has not changed")
+		t.Error("the log names a setting that has not changed")
 	}
 }
 

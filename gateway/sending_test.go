@@ -119,7 +119,7 @@ func TestSendingBounds(t *testing.T) {
 			return n
 		}
 		if n := accepted(1); n != 20 {
-			t.Errorf("%d messages in one go, want those of two seconds", n)
+			t.Errorf("%d messages together, want those of two seconds", n)
 		}
 		<-time.After(time.Second)
 		if n := accepted(1); n != 10 {
@@ -130,11 +130,11 @@ func TestSendingBounds(t *testing.T) {
 			t.Errorf("a message of max_message: %v", over)
 		}
 		if over := s.take(100, time.Now()); over != s.tooMuch {
-			t.Errorf("behind it: %v", over)
+			t.Errorf("the message after it: %v", over)
 		}
 		<-time.After(time.Hour)
 		if n := accepted(1000); n != 5 {
-			t.Errorf("%d messages of 1000 bytes in one go, want 5", n)
+			t.Errorf("%d messages of 1000 bytes together, want 5", n)
 		}
 	})
 	if newSendingBounds(&config.Endpoint{}) != nil {

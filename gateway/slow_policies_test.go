@@ -163,7 +163,7 @@ func TestSlowPolicies(t *testing.T) {
 				case "lost":
 					bounded.Until(t, func() bool { return c.end() == insufficient[name] })
 					if lost() == 0 {
-						t.Error("nothing is counted as lost")
+						t.Error("no message is counted as lost")
 					}
 					return
 				case "refill":
@@ -184,13 +184,13 @@ func TestSlowPolicies(t *testing.T) {
 				}
 				got := c.got()
 				if !slices.IsSorted(got) || len(slices.Compact(slices.Clone(got))) != len(got) {
-					t.Errorf("not in order, or twice: %d", got)
+					t.Errorf("out of order, or received twice: %d", got)
 				}
 				if all := len(got) == total; all != (policy == "refill") {
 					t.Errorf("%d of %d messages were received", len(got), total)
 				}
 				if policy != "drop" && lost() != 0 {
-					t.Errorf("%d are counted as lost", lost())
+					t.Errorf("%d messages are counted as lost", lost())
 				}
 			})
 		}

@@ -41,7 +41,7 @@ func TestSlowBodies(t *testing.T) {
 			bounded.Until(t, func() bool { return strings.Contains(metrics(t, r), "handfast_handshakes_cut_total 40") })
 			echoed(t, r.open(t, "/open", from("127.0.0.6", nil)))
 			if n := r.in.server.Handshakes(); n > 20 {
-				t.Errorf("%d are waiting", n)
+				t.Errorf("%d connections are waiting", n)
 			}
 		})
 	}

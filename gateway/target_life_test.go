@@ -87,14 +87,14 @@ endpoints:
 	m.expect(t, "another policy", "a", 0)
 	m.expect(t, "another policy", "b", 0)
 	if r.Reload(bounded.Context(t), r.with(t, limited+"\t- {path: /c, target: echo, auth: [anonymous], rules: [{when: 'user ==', do: allow}]}\n")) == nil {
-		t.Error("a configuration that cannot be used was taken")
+		t.Error("an unusable configuration was accepted")
 	}
 	m.expect(t, "a failed reload", "a", 0)
 	echoed(t, a)
 
 	reload(moved)
 	if e := ending(t, b); e.Code != websocket.CodeServiceRestart {
-		t.Errorf("the client of the endpoint that is gone: %v", e)
+		t.Errorf("the client of the removed endpoint: %v", e)
 	}
 	bounded.Until(t, func() bool { return m.state("b")[0] == 1 })
 	m.expect(t, "another path", "a", 0, 0) // the first one still has a client
@@ -122,7 +122,7 @@ func TestClosedTarget(t *testing.T) {
 	target.release()
 	target.release() // Close panics, which is handled
 	if target.hold() || d.closed.Load() != 1 {
-		t.Errorf("held after it was closed, %d times", d.closed.Load())
+		t.Errorf("the target was held after it was closed %d times", d.closed.Load())
 	}
 	r := run(t, parse(t, oneEndpoint))
 	e := r.site.Load().endpoints[0]
@@ -164,7 +164,7 @@ func TestChangesDuringOpen(t *testing.T) {
 		answer <- struct{}{}
 		e, ok := errors.AsType[*websocket.HandshakeError](bounded.Receive(t, failed))
 		if !ok {
-			t.Fatal("it was admitted")
+			t.Fatal("the client was admitted")
 		}
 		return e
 	}
@@ -173,7 +173,7 @@ func TestChangesDuringOpen(t *testing.T) {
 			t.Error(err)
 		}
 	}); e.Status != 503 || e.Header.Get("Retry-After") == "" {
-		t.Errorf("the endpoint is gone: %d", e.Status)
+		t.Errorf("after the endpoint was removed: %d", e.Status)
 	}
 	if err := r.Reload(bounded.Context(t), r.with(t, users, key)); err != nil {
 		t.Fatal(err)
@@ -188,13 +188,13 @@ func TestChangesDuringOpen(t *testing.T) {
 			t.Error(err)
 		}
 		if e := ending(t, before); e.Code != auth.CodeExpired {
-			t.Errorf("the connection from before: %v", e)
+			t.Errorf("the earlier connection: %v", e)
 		}
 	}); e.Status != 401 {
-		t.Errorf("the credential was revoked: %d", e.Status)
+		t.Errorf("after the credential was revoked: %d", e.Status)
 	}
 	if n := abandoned.Load(); n != 2 {
-		t.Errorf("%d were abandoned", n)
+		t.Errorf("%d opened clients were abandoned", n)
 	}
 	bounded.Until(t, func() bool { return r.conns.Len() == 0 })
 }

@@ -164,7 +164,7 @@ func TestTargetRefuses(t *testing.T) {
 		}
 	}
 	if n := abandoned.Load(); n != 5 {
-		t.Errorf("%d were abandoned", n)
+		t.Errorf("%d opened clients were abandoned", n)
 	}
 	r.metric(t, `handfast_target_panics_total{endpoint="open"} 1`)
 	if err := r.stop(); err != nil {

@@ -157,7 +157,7 @@ func TestTunnel(t *testing.T) {
 
 	c = alice()
 	if n := r.conns.Close(registry.Filter{User: "alice"}, 4000, "bye"); n != 1 {
-		t.Errorf("%d were closed", n)
+		t.Errorf("%d tunnels were closed", n)
 	}
 	if e := ending(t, c); e.Code != 4000 || e.Reason != "bye" {
 		t.Errorf("shut: %v", e)
@@ -214,6 +214,6 @@ func TestTunnelEarlyBytes(t *testing.T) {
 		t.Error(err)
 	}
 	if n := target.early.Load(); n != 6 {
-		t.Errorf("%d bytes came early", n)
+		t.Errorf("%d bytes arrived early", n)
 	}
 }

@@ -36,7 +36,7 @@ endpoints:
 			opts := &websocket.DialOptions{Header: http.Header{"X-Session": {secret(fmt.Sprintf("a-session-of-many-%d", i))}}}
 			if c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/all", opts); err == nil {
 				c.CloseNow()
-				t.Error("a client was admitted that no method judged")
+				t.Error("a client was admitted before its method responded")
 			}
 		})
 	}
@@ -81,7 +81,7 @@ endpoints:
 	}
 	has(t, &r.audited, `"refused"`, `"status":429`, `"user":"alice"`, `"path":"/ticket"`, `"decision":"deny"`)
 	if n := len(r.rec.refused.List()); n == 0 {
-		t.Error("nothing at /handshakes")
+		t.Error("/handshakes lists no refusal")
 	}
 	bob := http.Header{"Authorization": {"Bearer " + token("bob", time.Hour, nil)}}
 	if resp, _ := page(t, http.MethodPost, r.URLs()[0]+"/ticket", bob); resp.StatusCode != 200 {
@@ -142,7 +142,7 @@ func TestAuthCallsOfTheStore(t *testing.T) {
 			second := ask(gone) // it waits for its turn
 			if tt.bound {
 				if err := bounded.Receive(t, second); err == nil || len(s.asked) > 0 {
-					t.Errorf("beyond the bound: %v", err)
+					t.Errorf("beyond the limit: %v", err)
 				}
 			} else {
 				bounded.Receive(t, s.asked)

@@ -106,7 +106,7 @@ func TestIdleTimeout(t *testing.T) {
 			t.Errorf("closed after %v with %d %q", silent.after, silent.code, silent.reason)
 		}
 		if hears.code != 0 || sends.code != 0 {
-			t.Errorf("with messages: %d, %d", hears.code, sends.code)
+			t.Errorf("with messages: closed with %d, %d", hears.code, sends.code)
 		}
 		out.end() // the connection was closed
 		<-time.After(time.Hour)
@@ -166,7 +166,7 @@ func TestRecheck(t *testing.T) {
 				synctest.Wait()
 				if tt.max == 0 {
 					if h.code != 0 || asked < 24 {
-						t.Errorf("closed after %v with %q; asked %d times", h.after, h.reason, asked)
+						t.Errorf("closed after %v with %q; %d requests", h.after, h.reason, asked)
 					}
 				} else if h.after < tt.min || h.after > tt.max || h.code != auth.CodeExpired || h.reason != tt.reason {
 					t.Errorf("closed after %v with %d %q, want from %v to %v and %q", h.after, h.code, h.reason, tt.min, tt.max, tt.reason)
@@ -226,7 +226,7 @@ func TestRechecksAreSpread(t *testing.T) {
 		}
 		<-time.After(every)
 		if got := asked.Load(); got < n {
-			t.Errorf("%d of %d were asked about in the interval", got, n)
+			t.Errorf("%d of %d sessions were rechecked in the interval", got, n)
 		}
 		if got := most.Load(); got > recheckTurns {
 			t.Errorf("%d concurrently, want %d at most", got, recheckTurns)

@@ -192,7 +192,7 @@ endpoints: [{path: /rooms, target: channels, auth: [anonymous]}]
 		hooks.event(hub.Event{Kind: hub.EventDisconnected, App: app, Client: "c", Done: func() { done <- app }})
 		bounded.Receive(t, done)
 		if len(done) > 0 {
-			t.Errorf("%s: done twice", app)
+			t.Errorf("%s: Done was called twice", app)
 		}
 	}
 	if got := h.got(); len(got) != 1 {

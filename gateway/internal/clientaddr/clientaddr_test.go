@@ -109,7 +109,7 @@ func TestTrustedZero(t *testing.T) {
 		t.Error("the zero address is trusted")
 	}
 	if Trusted(all[:1], netip.MustParseAddr("127.0.0.1")) {
-		t.Error("the zero network trusts an address")
+		t.Error("the zero prefix contains an address")
 	}
 }
 

@@ -45,7 +45,7 @@ func TestAttemptIsForItsClient(t *testing.T) {
 	}
 	a.Add(ann, "", Outcome{Status: 401}, start)
 	if len(a.list) != 2 {
-		t.Error("one without a key is kept")
+		t.Error("an attempt without a key is stored")
 	}
 }
 
@@ -63,7 +63,7 @@ func TestAttemptsAreBounded(t *testing.T) {
 		t.Errorf("%d bytes, %q", len(o.Reason), o.Hint)
 	}
 	if _, ok := a.Find(ann, keyOf(999), start); !ok {
-		t.Error("the last one is forgotten")
+		t.Error("the last attempt was removed")
 	}
 	for i := range 1000 {
 		a.Add(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), keyOf(i), Outcome{Status: 404}, start)

@@ -24,7 +24,7 @@ func TestLogKeepsTheLast(t *testing.T) {
 	var l Log
 	l.Add(Refusal{Reason: "before"})
 	if len(l.List()) != 0 {
-		t.Error("it keeps more than what was asked for")
+		t.Error("more refusals are stored than Keep allows")
 	}
 	l.Keep(3)
 	for _, r := range []string{"a", "b", "c", "d"} {
@@ -124,6 +124,6 @@ func TestWriteTextOfEverything(t *testing.T) {
 
 func TestCutKeepsWhatFits(t *testing.T) {
 	if s := strings.Repeat("x", most); cut(s) != s || cut(s+"x") != s+"…" {
-		t.Error("a text of the largest size is cut, or a larger one is not")
+		t.Error("a text of the maximum size is cut, or a longer one is not")
 	}
 }

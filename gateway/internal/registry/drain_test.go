@@ -57,13 +57,13 @@ func TestDrainSpreads(t *testing.T) {
 			t.Fatalf("%d closed, %d cut, %d seen", closed, cut, len(order))
 		}
 		if last < 490*time.Millisecond || last > 510*time.Millisecond {
-			t.Errorf("the last one went after %v", last)
+			t.Errorf("the last connection was closed after %v", last)
 		}
 		if slices.IsSorted(order) {
-			t.Error("they went in the order in which they came")
+			t.Error("the connections were closed in the order in which they were opened")
 		}
 		if err := g.Enter(entry("a", "192.0.2.1", ""), Bounds{}); err != error(refuse) {
-			t.Errorf("a handshake afterwards: %v", err)
+			t.Errorf("a handshake after the drain: %v", err)
 		}
 	})
 }
@@ -125,7 +125,7 @@ func TestDrainWaitsForHandshakes(t *testing.T) {
 		synctest.Wait()
 		select {
 		case <-drained:
-			t.Error("the drain did not wait for a handshake under way")
+			t.Error("the drain did not wait for a handshake in progress")
 		default:
 		}
 		if err := g.Enter(entry("a", "192.0.2.1", ""), Bounds{}); !errors.Is(err, error(refuse)) {
@@ -134,7 +134,7 @@ func TestDrainWaitsForHandshakes(t *testing.T) {
 		_, conn := wstest.Pipe(t, nil)
 		admit(t, g, e)
 		if g.Open(e, conn) {
-			t.Error("a connection that comes late may stay")
+			t.Error("a connection that opens during the drain may stay")
 		}
 		if code, reason, ok := e.Told(); !ok || code != websocket.CodeServiceRestart || reason != Stopping {
 			t.Errorf("told %v %q", code, reason)
@@ -155,7 +155,7 @@ func TestAbort(t *testing.T) {
 		}
 		late := join(t, g, &Entry{})
 		if code := late.code(); code != websocket.CodeAbnormal {
-			t.Errorf("one that comes late: %v", code)
+			t.Errorf("a connection that opens during the drain: %v", code)
 		}
 	})
 }

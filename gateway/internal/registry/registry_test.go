@@ -56,7 +56,7 @@ func TestBounds(t *testing.T) {
 			}
 			g.Leave(tt.have[0])
 			if err := g.Enter(tt.next, tt.b); err != nil {
-				t.Errorf("after one has left: %v", err)
+				t.Errorf("after one client has left: %v", err)
 			}
 		})
 	}
@@ -78,7 +78,7 @@ func TestRefusalsTakeNothing(t *testing.T) {
 			}
 			for range 10 {
 				if err := g.Enter(entry("a", "192.0.2.1", ""), b); err == nil {
-					t.Fatal("admitted beyond the bound")
+					t.Fatal("admitted beyond the limit")
 				}
 			}
 			if b.Endpoint == 2 && b.Total == 3 {
@@ -92,15 +92,15 @@ func TestRefusalsTakeNothing(t *testing.T) {
 			for range 2 { // each limit has one free slot again, and no more
 				again := entry("a", "192.0.2.1", "")
 				if err := g.Enter(again, b); err != nil {
-					t.Errorf("after the first has left: %v", err)
+					t.Errorf("after the first client has left: %v", err)
 				}
 				if n := g.endpoints.Taken("a"); n != 1 || g.taken != 1 {
-					t.Errorf("%d of %d places are of the endpoint", n, g.taken)
+					t.Errorf("the endpoint has %d of %d places", n, g.taken)
 				}
 				g.Leave(again)
 			}
 			if n := g.endpoints.Taken("a"); n != 0 || g.taken != 0 {
-				t.Errorf("%d of %d places are of the endpoint", n, g.taken)
+				t.Errorf("the endpoint has %d of %d places", n, g.taken)
 			}
 		})
 	}
@@ -135,7 +135,7 @@ func TestBoundsTogether(t *testing.T) {
 		}
 		g.Leave(first)
 		if err := g.Enter(first, tt.b); err != nil {
-			t.Errorf("%s: when the first has left: %v", tt.name, err)
+			t.Errorf("%s: after the first client has left: %v", tt.name, err)
 		}
 		if g.endpoints.Taken("a") != 2 {
 			t.Errorf("%s: %d places of the endpoint are taken", tt.name, g.endpoints.Taken("a"))
@@ -156,7 +156,7 @@ func TestBoundsPerUser(t *testing.T) {
 		t.Error(err)
 	}
 	if err := g.Identify(second, b); !errors.Is(err, ErrUserFull) {
-		t.Errorf("the second: %v", err)
+		t.Errorf("the second client: %v", err)
 	}
 	if err := g.Identify(other, b); err != nil {
 		t.Errorf("at another endpoint: %v", err)
@@ -167,7 +167,7 @@ func TestBoundsPerUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := g.Identify(second, b); err != nil {
-		t.Errorf("when the first has left: %v", err)
+		t.Errorf("after the first client has left: %v", err)
 	}
 }
 
@@ -258,7 +258,7 @@ func TestCloseBetweenAdmitAndOpen(t *testing.T) {
 		}
 		admit(t, g, e)
 		if list := g.List(Filter{User: "alice"}); len(list) != 1 || list[0].Subprotocol() != "" {
-			t.Errorf("%d are listed", len(list))
+			t.Errorf("%d connections are listed", len(list))
 		}
 		if n := g.Close(Filter{User: "alice"}, websocket.CodePolicy, "bye"); n != 1 {
 			t.Errorf("%d closed", n)
@@ -266,7 +266,7 @@ func TestCloseBetweenAdmitAndOpen(t *testing.T) {
 		synctest.Wait()
 		_, conn := wstest.Pipe(t, nil)
 		if g.Open(e, conn) {
-			t.Error("it may stay")
+			t.Error("a closed client may stay connected")
 		}
 		if code, reason, ok := e.Told(); !ok || code != websocket.CodePolicy || reason != "bye" {
 			t.Errorf("told %v %q", code, reason)
@@ -274,7 +274,7 @@ func TestCloseBetweenAdmitAndOpen(t *testing.T) {
 		conn.CloseNow()
 		g.Leave(e)
 		if g.Len() != 0 {
-			t.Errorf("%d are left", g.Len())
+			t.Errorf("%d connections are left", g.Len())
 		}
 	})
 }
@@ -358,16 +358,16 @@ func TestBecome(t *testing.T) {
 		t.Error(err)
 	}
 	if err := g.Become(second, carl, b); err != nil {
-		t.Errorf("a place that was not given back: %v", err)
+		t.Errorf("a place was not released: %v", err)
 	}
 	g.Leave(first)
 	if err := g.Become(second, ann, b); err != nil {
-		t.Errorf("a place that was not given back: %v", err)
+		t.Errorf("a place was not released: %v", err)
 	}
 	g.Leave(second)
 	for _, user := range []string{"ann", "bob", "carl"} {
 		if n := g.byUser.Taken(perUser{"a", user}); n != 0 {
-			t.Errorf("%d places are left to %s", n, user)
+			t.Errorf("%d places are still counted for %s", n, user)
 		}
 	}
 }
