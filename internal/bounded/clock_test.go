@@ -13,7 +13,7 @@ func TestClock(t *testing.T) {
 		ran := bounded.Clock(t)
 		<-time.After(10*time.Second + time.Millisecond)
 		if got := ran(); got != 10*time.Second {
-			t.Errorf("%v of ten seconds", got)
+			t.Errorf("the clock shows %v after ten seconds", got)
 		}
 	})
 }

@@ -139,7 +139,7 @@ func TestJudge(t *testing.T) {
 		}
 	}
 	if _, err := Path(chain(good), chain(middle), Options{Roots: roots, Now: now}); err != nil {
-		t.Errorf("with what was not sent: %v", err)
+		t.Errorf("with the certificate that was not sent: %v", err)
 	}
 	for _, at := range []time.Time{good.NotBefore.Add(-time.Hour), good.NotAfter.Add(time.Hour)} { // reported by untimely
 		if _, err := Path(chain(good, middle), nil, Options{Roots: roots, Now: at}); err != nil {
@@ -147,7 +147,7 @@ func TestJudge(t *testing.T) {
 		}
 	}
 	if p := pathProblem(chain(good, middle), Options{Now: now}, x509.UnknownAuthorityError{}); p == nil || p.Kind != Unknown {
-		t.Errorf("by the roots of the system: %v", p)
+		t.Errorf("with the system's roots: %v", p)
 	}
 	if p := Disorder(chain(good, root, middle)); p == nil || p.Kind != Order || !strings.Contains(p.Detail, "certificate 2 of the chain did not sign certificate 1") {
 		t.Errorf("out of order: %v", p)

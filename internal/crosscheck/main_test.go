@@ -56,6 +56,6 @@ func TestCheck(t *testing.T) {
 		t.Errorf("%d packages, %v, %v", checked, problems, err)
 	}
 	if _, _, err := check("amd64", []string{"./none"}); err == nil {
-		t.Error("a package that is missing was found")
+		t.Error("a missing package was found")
 	}
 }

@@ -22,9 +22,9 @@ func TestOf(t *testing.T) {
 	}
 	dir := t.TempDir()
 	if got := Of("secret"); got != "secret-2" {
-		t.Errorf("a link that leads nowhere: %s", got)
+		t.Errorf("a dangling link: %s", got)
 	}
 	if got := Of(filepath.Join(dir, "a.b", "c")); got != filepath.Join(dir, "a.b", "c") {
-		t.Errorf("in a directory that is not there: %s", got)
+		t.Errorf("in a missing directory: %s", got)
 	}
 }

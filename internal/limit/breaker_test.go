@@ -19,12 +19,12 @@ func TestBreakerProbesOnce(t *testing.T) {
 			t.Fatal("no probe after the pause")
 		}
 		if _, wait := b.Begin(); wait == 0 {
-			t.Error("two probes at once")
+			t.Error("two concurrent probes")
 		}
 		late(false) // began before the pause, so it does not show the present state
 		probe(true)
 		if _, wait := b.Begin(); wait != 0 {
-			t.Error("closed after a probe that went well")
+			t.Error("no calls are allowed after a successful probe")
 		}
 	})
 }
@@ -53,7 +53,7 @@ func TestBreakerPauses(t *testing.T) {
 			}
 			<-time.After(time.Minute - 1)
 			if _, wait := b.Begin(); wait != 1 {
-				t.Errorf("%v are left of a nanosecond", wait)
+				t.Errorf("%v are left of the pause, want a nanosecond", wait)
 			}
 			<-time.After(1)
 			call(false)

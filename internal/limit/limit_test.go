@@ -44,13 +44,13 @@ func TestRate(t *testing.T) {
 		t.Errorf("beyond the burst: %v, %v", ok, wait)
 	}
 	if ok, _ := l.Allow(b, now, 2, 3); !ok {
-		t.Error("another address pays for the first")
+		t.Error("another address shares the first one's bucket")
 	}
 	if ok, wait := l.Allow(a, now.Add(500*time.Millisecond-1), 2, 3); ok || wait != 1 {
-		t.Errorf("a nanosecond before its time: %v, %v", ok, wait)
+		t.Errorf("a nanosecond before the next token: %v, %v", ok, wait)
 	}
 	if ok, _ := l.Allow(a, now.Add(500*time.Millisecond), 2, 3); !ok {
-		t.Error("no token after its time")
+		t.Error("no token after the wait")
 	}
 	if ok, _ := l.Allow(a, now.Add(500*time.Millisecond), 2, 3); ok {
 		t.Error("two tokens in the time of one")
@@ -58,18 +58,18 @@ func TestRate(t *testing.T) {
 	later := now.Add(time.Hour)
 	for range 3 {
 		if ok, _ := l.Allow(a, later, 2, 3); !ok {
-			t.Error("the bucket did not fill again")
+			t.Error("the bucket did not fill up again")
 		}
 	}
 	if ok, _ := l.Allow(a, later, 2, 3); ok {
-		t.Error("it filled beyond its size")
+		t.Error("the bucket contains more than its size")
 	}
 	if ok, wait := l.Allow(a, later, 0, 0); !ok || wait != 0 {
 		t.Error("a rate of 0 limits")
 	}
 	var none Rate
 	if ok, _ := none.Allow(a, now, 0, 1); !ok || len(none.full) != 0 {
-		t.Errorf("without a limit it remembers %v", none.full)
+		t.Errorf("without a limit, entries are stored: %v", none.full)
 	}
 	var bucket Bucket
 	if ok, wait := bucket.Allow(now, 0, 1); !ok || wait != 0 || bucket != (Bucket{}) {
@@ -149,7 +149,7 @@ func TestCalls(t *testing.T) {
 		}
 		c.End()
 		if err := <-waiter; err != nil || c.Running() != 2 {
-			t.Errorf("its turn: %v, %d running", err, c.Running())
+			t.Errorf("the next call in the queue: %v, %d running", err, c.Running())
 		}
 		began := time.Now()
 		if err := c.Begin(t.Context()); !errors.Is(err, ErrBusy) || time.Since(began) != time.Second {
@@ -167,7 +167,7 @@ func TestCalls(t *testing.T) {
 			t.Errorf("beyond the queue, again: %v after %v", err, time.Since(began))
 		}
 		if err := <-waiter; !errors.Is(err, ErrBusy) {
-			t.Errorf("the one in the queue: %v", err)
+			t.Errorf("the call in the queue: %v", err)
 		}
 	})
 }

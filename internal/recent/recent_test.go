@@ -50,7 +50,7 @@ func TestBound(t *testing.T) {
 	}
 	calls = 0
 	if _, err := c.Append(nil, first, encoder(100, &calls)); err != nil || calls != 1 {
-		t.Errorf("it was kept beyond the bound: %v", err)
+		t.Errorf("a publication was kept beyond the limit: %v", err)
 	}
 	sum := 0
 	for _, k := range c.known {

@@ -55,7 +55,7 @@ func TestBound(t *testing.T) {
 	q.Send(make([]byte, most-1))
 	q.Send(make([]byte, 1))
 	if q.Slow() {
-		t.Error("slow at the bound")
+		t.Error("slow at the limit")
 	}
 	q.Send(make([]byte, 1))
 	if !q.Slow() || q.size != most {

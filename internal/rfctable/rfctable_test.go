@@ -46,7 +46,7 @@ func TestEveryMustHasARow(t *testing.T) {
 	got, sum, seen := map[string]int{}, 0, map[string]bool{}
 	for _, r := range rows(t) {
 		if seen[r.ID] {
-			t.Errorf("%s is there twice", r.ID)
+			t.Errorf("%s occurs twice", r.ID)
 		}
 		seen[r.ID] = true
 		if r.Word != "step" {
@@ -112,13 +112,13 @@ func TestHandshakeAndFramesAreTheCores(t *testing.T) {
 			}
 			used[id] = true
 			if needIO[id] == "" || s.Dir != "websocket" {
-				t.Errorf("%s is held by %s in %s, not by the core", r.ID, s.Name, s.Dir)
+				t.Errorf("%s is fulfilled by %s in %s, not by the core", r.ID, s.Name, s.Dir)
 			}
 		}
 	}
 	for id := range needIO {
 		if !used[id] {
-			t.Errorf("%s is held by the core and needs no exception", id)
+			t.Errorf("%s is fulfilled by the core and needs no exception", id)
 		}
 	}
 }
@@ -170,7 +170,7 @@ func TestParse(t *testing.T) {
 	}
 	for _, bad := range []string{"  > early\n", "6455-1 MUST x\n", "6455-5.1-1 MUST x\n  nope y\n", "6455-5.1-1 MUST x\n  code a\n"} {
 		if _, err := Parse(strings.NewReader(bad)); err == nil {
-			t.Errorf("%q was taken", bad)
+			t.Errorf("%q was accepted", bad)
 		}
 	}
 }

@@ -46,7 +46,7 @@ func TestContextEnds(t *testing.T) {
 				c, cancel := Context(parent, time.Second)
 				defer cancel()
 				if waited && done(c) {
-					t.Errorf("%s: it is done from the beginning", tt.name)
+					t.Errorf("%s: a new context is done", tt.name)
 				}
 				time.Sleep(tt.wait) //nolint:forbidigo // the clock of the bubble
 				tt.end(cancel, end)
@@ -61,7 +61,7 @@ func TestContextEnds(t *testing.T) {
 					t.Errorf("%s, waited %v: then %v", tt.name, waited, err)
 				}
 				if c.Value(key{}) != 7 {
-					t.Errorf("%s: the parent's values are gone", tt.name)
+					t.Errorf("%s: the parent's values are missing", tt.name)
 				}
 			})
 		}
@@ -74,7 +74,7 @@ func TestContextHasTheEarlierDeadline(t *testing.T) {
 			parent, end := context.WithTimeout(t.Context(), time.Minute)
 			c, cancel := Context(parent, d)
 			if at, ok := c.Deadline(); !ok || time.Until(at) != want {
-				t.Errorf("%v: it ends in %v", d, time.Until(at))
+				t.Errorf("%v: the deadline is in %v", d, time.Until(at))
 			}
 			cancel()
 			end()
@@ -89,7 +89,7 @@ type unwatched struct {
 }
 
 func (u unwatched) Done() <-chan struct{} {
-	u.t.Error("something waits for the parent")
+	u.t.Error("a goroutine waits for the parent")
 	return u.Context.Done()
 }
 
@@ -103,7 +103,7 @@ func TestContextIsCheap(t *testing.T) {
 		}
 		cancel()
 		if c.Err() == nil {
-			t.Error("it is not over")
+			t.Error("the context is not done")
 		}
 	}
 	if got := testing.AllocsPerRun(100, use); got > 2 {
@@ -119,7 +119,7 @@ func TestContextBelow(t *testing.T) {
 		defer end()
 		cancel()
 		if below.Err() == nil {
-			t.Error("it is not over when cancel returns")
+			t.Error("the child is not done when cancel returns")
 		}
 	})
 }
@@ -161,7 +161,7 @@ func TestContextHasACause(t *testing.T) {
 						time.Sleep(2 * time.Second) //nolint:forbidigo // the clock of the bubble
 					}
 					if !done(got) || got.Err() != want.Err() {
-						t.Errorf("waited for, the error is %v, want %v", got.Err(), want.Err())
+						t.Errorf("after a wait the error is %v, want %v", got.Err(), want.Err())
 					}
 				}
 			})

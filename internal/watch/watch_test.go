@@ -67,7 +67,7 @@ func TestLinks(t *testing.T) {
 	}
 	for _, want := range []string{at("file"), at("..data"), at("one"), at("one/file")} {
 		if !slices.Contains(names, want) {
-			t.Errorf("%s does not matter: %v", want, names)
+			t.Errorf("%s is not among the relevant paths: %v", want, names)
 		}
 	}
 
@@ -85,7 +85,7 @@ func TestLinks(t *testing.T) {
 	must(t, os.WriteFile(at("two/file"), []byte("y"), 0o600))
 	looked(t, looks, "it is written again")
 	if len(looks) > 0 {
-		t.Error("files that do not matter are looked at")
+		t.Error("a change of another file causes a check")
 	}
 }
 
@@ -128,7 +128,7 @@ func TestPolls(t *testing.T) {
 		n := 0
 		f.Run(ctx, time.Minute, func() { n++ })
 		if n != 10 {
-			t.Errorf("%d looks in ten minutes", n)
+			t.Errorf("%d checks in ten minutes", n)
 		}
 		f.Close()
 	})
@@ -169,7 +169,7 @@ func TestQuiet(t *testing.T) {
 			var looks []time.Duration
 			f.Run(ctx, time.Hour, func() { looks = append(looks, time.Since(began)) })
 			if want := append(tt.looks, time.Hour); !slices.Equal(looks, want) {
-				t.Errorf("%s: looks after %v, want %v", tt.name, looks, want)
+				t.Errorf("%s: checks after %v, want %v", tt.name, looks, want)
 			}
 		})
 	}
