@@ -93,7 +93,7 @@ func TestMetrics(t *testing.T) {
 	gone.Closed(1000)
 	gone.Open.Dec()
 	if strings.Contains(shown(), "a�") || strings.Contains(shown(), `connections{endpoint=""}`) {
-		t.Errorf("it is still there:\n%s", shown())
+		t.Errorf("the series still exists:\n%s", shown())
 	}
 }
 

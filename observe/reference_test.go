@@ -199,7 +199,7 @@ func TestReference(t *testing.T) {
 		}
 	}
 	if got, err := os.ReadFile(document); err != nil || string(got) != text {
-		t.Errorf("%s is not what the code says (%v): go generate ./observe", document, err)
+		t.Errorf("%s is out of date (%v): run go generate ./observe", document, err)
 	}
 }
 

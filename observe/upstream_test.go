@@ -63,7 +63,7 @@ func TestUpstreams(t *testing.T) {
 	}
 	list = nil // a removed server leaves no gauge
 	if rest := strings.Join(shown(), "\n"); strings.Contains(rest, "handfast_server_state") || strings.Contains(rest, "handfast_server_connections") {
-		t.Errorf("still there:\n%s", rest)
+		t.Errorf("series that still exist:\n%s", rest)
 	}
 	live.Upstreams = nil
 	m = NewMetrics(live)
