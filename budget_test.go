@@ -99,7 +99,7 @@ func TestEveryPackageIsDocumented(t *testing.T) {
 	}
 	for k, ok := range documented {
 		if !ok {
-			t.Errorf("package %s in %s has no comment that says what it is for", k.name, k.dir)
+			t.Errorf("package %s in %s has no comment on its purpose", k.name, k.dir)
 		}
 	}
 }
@@ -206,6 +206,6 @@ func wantSentence(t *testing.T, s source, name *ast.Ident, doc *ast.CommentGroup
 	}
 	last := text[strings.LastIndex(text, "\n")+1:]
 	if !ends.MatchString(text) && !strings.HasPrefix(last, "\t") {
-		t.Errorf("%s:%d: the comment on %s does not end as a sentence does", s.path, where, name.Name)
+		t.Errorf("%s:%d: the comment on %s does not end like a sentence", s.path, where, name.Name)
 	}
 }

@@ -298,7 +298,7 @@ func TestImportsPointDown(t *testing.T) {
 		}
 		r, ok := ruleFor(pkg)
 		if !ok {
-			t.Errorf("package %s has no row in the table of deps_test.go: say what it may import", pkg)
+			t.Errorf("package %s has no row in the table of deps_test.go: add what it may import", pkg)
 			continue
 		}
 		for _, imp := range p.Imports {
@@ -338,7 +338,7 @@ func TestDependenciesAreExplained(t *testing.T) {
 	section, _, _ = strings.Cut(section, "\n## ")
 	for _, m := range requirements(t, "go.mod") {
 		if m != home+"/websocket" && !strings.Contains(section, "`"+strings.TrimPrefix(m, "github.com/")+"`") {
-			t.Errorf("ARCHITECTURE.md does not say what %s replaces and costs", m)
+			t.Errorf("ARCHITECTURE.md does not explain what %s replaces and costs", m)
 		}
 	}
 }

@@ -182,9 +182,9 @@ func TestLinksInDocumentsLead(t *testing.T) {
 				to = filepath.Join(filepath.Dir(name), filepath.FromSlash(file))
 			}
 			if _, err := os.Stat(to); err != nil {
-				t.Errorf("%s links to %s, which is not there", name, link)
+				t.Errorf("%s links to %s, which does not exist", name, link)
 			} else if anchor != "" && filepath.Ext(to) == ".md" && !anchors(t, to)[anchor] {
-				t.Errorf("%s links to %s, where no heading has that name", name, link)
+				t.Errorf("%s links to %s, but no heading there has that name", name, link)
 			}
 		}
 	}

@@ -111,7 +111,7 @@ func TestTestsInDocumentsExist(t *testing.T) {
 		for _, m := range namedTest.FindAllStringSubmatch(string(text), -1) {
 			found++
 			if !has(all, nil, m[1], m[2]) {
-				t.Errorf("%s names %s, which is not there", name, m[0])
+				t.Errorf("%s names %s, which does not exist", name, m[0])
 			}
 		}
 	}

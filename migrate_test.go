@@ -101,7 +101,7 @@ func guideTable(t *testing.T, head string) (rows [][2][]string) {
 			}
 		}
 		if len(r[0]) > 0 && len(r[1]) == 0 && strings.TrimSpace(cells[2]) != "none" {
-			t.Errorf("what takes the place of %v?", r[0])
+			t.Errorf("no replacement for %v is named", r[0])
 		}
 		rows = append(rows, r)
 	}
@@ -149,7 +149,7 @@ func TestGuideToMigration(t *testing.T) {
 			}
 		}
 		for name := range left {
-			t.Errorf("the guide does not say what takes the place of %s of %s", name, head)
+			t.Errorf("the guide names no replacement for %s of %s", name, head)
 		}
 	}
 }

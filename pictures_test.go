@@ -37,7 +37,7 @@ func TestPictures(t *testing.T) {
 		before, _, ok := strings.Cut(shown.String(), filepath.Base(name)+")")
 		alt := before[strings.LastIndex(before, "![")+1:]
 		if text, _, _ := strings.Cut(alt, "]("); !ok || len(text) < 20 || strings.Contains(text, "\n") {
-			t.Errorf("no document shows %s with a text in its place", name)
+			t.Errorf("no document shows %s with a text alternative", name)
 		}
 		if filepath.Ext(name) != ".svg" {
 			continue
@@ -51,10 +51,10 @@ func TestPictures(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if p.Role != "img" || p.Label != p.Title.ID+" "+p.Description.ID || p.Title.Text == "" || len(p.Description.Text) < 50 {
-			t.Errorf("%s has no title, no description, or does not say so: %q %q %q", name, p.Role, p.Label, p.Title.Text)
+			t.Errorf("%s lacks a title, a description or a reference to them: %q %q %q", name, p.Role, p.Label, p.Title.Text)
 		}
 		if !strings.Contains(p.Style, "prefers-color-scheme: dark") {
-			t.Errorf("%s has one set of colors", name)
+			t.Errorf("%s has only one set of colors", name)
 		}
 	}
 }
