@@ -112,7 +112,7 @@ func TestGuardEndToEnd(t *testing.T) {
 				}
 				h := c.Handshake()
 				if h.Subprotocol != tt.chosen || (len(h.Header["Sec-Websocket-Protocol"]) > 0) != (tt.chosen != "") {
-					t.Errorf("chosen %q, answered %v; want %q", h.Subprotocol, h.Header, tt.chosen)
+					t.Errorf("chosen %q, response %v; want %q", h.Subprotocol, h.Header, tt.chosen)
 				}
 				return
 			}
@@ -263,11 +263,11 @@ func TestGuardKeepsCheck(t *testing.T) {
 		"Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}}
 	c, id, err := g.Accept(w, r, &websocket.AcceptOptions{Check: func(*http.Request) error { return &websocket.Reject{Status: 418} }})
 	if c != nil || id != nil || err == nil || w.Code != 418 || asked != 0 {
-		t.Errorf("%v, %v, %v: %d, asked %d times", c, id, err, w.Code, asked)
+		t.Errorf("%v, %v, %v: %d, %d calls of the Authenticator", c, id, err, w.Code, asked)
 	}
 	// For a request that is not a handshake the Authenticator is not called.
 	if _, _, err := g.Accept(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), nil); err == nil || asked != 0 {
-		t.Errorf("%v, asked %d times", err, asked)
+		t.Errorf("%v, %d calls of the Authenticator", err, asked)
 	}
 }
 

@@ -162,7 +162,7 @@ func TestAPIKeyFileReload(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write("# nobody yet\n")
+	write("# no keys yet\n")
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header.Set("X-API-Key", key)
 	synctest.Test(t, func(t *testing.T) {
@@ -177,7 +177,7 @@ func TestAPIKeyFileReload(t *testing.T) {
 		if _, err := a.Authenticate(r); err != nil {
 			t.Errorf("after the key was added: %v", err)
 		}
-		write("# nobody any more\n")
+		write("# no keys any more\n")
 		if err := a.Reload(); err != nil {
 			t.Fatal(err)
 		}

@@ -47,10 +47,10 @@ func TestChain(t *testing.T) {
 		status     int
 		challenges []string
 	}{
-		{"the first that knows", []Authenticator{none, quiet, knows, wrong}, "alice", 200, nil},
-		{"no method knows", []Authenticator{none, quiet, says{err: ErrNoCredentials, challenge: "Basic"}, none}, "", 401, []string{`Bearer realm="x"`, "Basic"}},
-		{"a wrong credential ends it", []Authenticator{none, wrong, knows}, "", 401, nil},
-		{"one that cannot be judged ends it", []Authenticator{busy, knows}, "", 503, nil},
+		{"the first method that knows the credential", []Authenticator{none, quiet, knows, wrong}, "alice", 200, nil},
+		{"no method knows the credential", []Authenticator{none, quiet, says{err: ErrNoCredentials, challenge: "Basic"}, none}, "", 401, []string{`Bearer realm="x"`, "Basic"}},
+		{"a wrong credential ends the chain", []Authenticator{none, wrong, knows}, "", 401, nil},
+		{"a credential that cannot be checked ends the chain", []Authenticator{busy, knows}, "", 503, nil},
 		{"another's token is left to the other", []Authenticator{other, knows}, "alice", 200, nil},
 		{"another's token, and no other", []Authenticator{other, none}, "", 401, []string{`Bearer realm="y"`, `Bearer realm="x"`}},
 		{"anonymous", []Authenticator{none, Anonymous()}, "anonymous", 200, nil},
@@ -76,7 +76,7 @@ func TestChainOrder(t *testing.T) {
 	var closed bool
 	c := Chain(says{id: anonymousIdentity, asked: &first, challenge: "A"}, says{id: anonymousIdentity, asked: &second, challenge: "B", closed: &closed})
 	if _, err := c.Authenticate(httptest.NewRequest("GET", "/", nil)); err != nil || first != 1 || second != 0 {
-		t.Errorf("%v; asked %d and %d times", err, first, second)
+		t.Errorf("%v; %d and %d calls", err, first, second)
 	}
 	if got := c.Challenge(); got != "A, B" {
 		t.Errorf("Challenge = %q", got)

@@ -92,7 +92,7 @@ func TestMemoryStoreRevokesAgain(t *testing.T) {
 	seen := 0
 	s.Watch(ctx, func(Revocation) { seen++; cancel() })
 	if seen != 1 {
-		t.Errorf("it got %d", seen)
+		t.Errorf("the watcher was called %d times", seen)
 	}
 }
 
@@ -129,7 +129,7 @@ func TestRFC7518_6_Parameters(t *testing.T) {
 			t.Fatal(err)
 		}
 		if k, err := parseJWK(text, ownKeys); err != nil || k == nil {
-			t.Errorf("%s as it is: %v", kind, err)
+			t.Errorf("%s unchanged: %v", kind, err)
 		}
 	}
 	for _, tt := range []struct {
@@ -289,7 +289,7 @@ func TestBasicAddress(t *testing.T) {
 		}
 	})
 	if (&basicUsers{}).verify("ann", "") {
-		t.Error("a file without users knows one")
+		t.Error("a file without users accepts a user")
 	}
 }
 

@@ -105,13 +105,13 @@ func TestForwardQuestion(t *testing.T) {
 		{"both", ForwardOptions{}, bearer, map[string]string{"Cookie": "theme=dark; session=" + forwardSecret, "Authorization": "Bearer " + forwardSecret}},
 		{"only the token, and a field", ForwardOptions{Credentials: []string{"authorization"}, Headers: []string{"x-tenant"}}, bearer,
 			map[string]string{"Authorization": "Bearer " + forwardSecret, "X-Tenant": "acme"}},
-		{"the URI as it is", ForwardOptions{RawQuery: true}, withSession("x"), map[string]string{"Cookie": "theme=dark; session=x",
+		{"the URI unchanged", ForwardOptions{RawQuery: true}, withSession("x"), map[string]string{"Cookie": "theme=dark; session=x",
 			"X-Forwarded-Uri": raw, "X-Original-Uri": raw}},
 		{"a further secret", ForwardOptions{Secrets: []string{"ROOM"}}, withSession("x"), map[string]string{"Cookie": "theme=dark; session=x",
 			"X-Forwarded-Uri": "/chat/7?room=redacted&access_token=redacted&ticket=redacted",
 			"X-Original-Uri":  "/chat/7?room=redacted&access_token=redacted&ticket=redacted"}},
 		{"no credential", ForwardOptions{Headers: []string{"X-Tenant"}}, noCookie, nil},
-		{"no credential, asked all the same", ForwardOptions{Always: true}, noCookie, map[string]string{}},
+		{"no credential, but Always", ForwardOptions{Always: true}, noCookie, map[string]string{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			fields, err := ask(tt.options, tt.request)
@@ -223,16 +223,16 @@ func TestForwardRemembers(t *testing.T) {
 	}{
 		{"yes", func() *http.Response { return yes() }, ForwardOptions{}, 10 * time.Second},
 		{"yes, for as long as was chosen", func() *http.Response { return yes() }, ForwardOptions{TTL: time.Second}, time.Second},
-		{"yes, never kept", func() *http.Response { return yes() }, ForwardOptions{TTL: -1}, 0},
+		{"yes, not cached", func() *http.Response { return yes() }, ForwardOptions{TTL: -1}, 0},
 		{"max-age", func() *http.Response { return yes("Cache-Control: private, max-age=20") }, ForwardOptions{}, 20 * time.Second},
-		{"max-age beyond what is allowed", func() *http.Response { return yes("Cache-Control: max-age=86400") }, ForwardOptions{}, time.Minute},
+		{"max-age above the limit", func() *http.Response { return yes("Cache-Control: max-age=86400") }, ForwardOptions{}, time.Minute},
 		{"max-age that cannot be read", func() *http.Response { return yes("Cache-Control: max-age=-1") }, ForwardOptions{}, 0},
 		{"no-store", func() *http.Response { return yes("Cache-Control: no-store, max-age=20") }, ForwardOptions{}, 0},
 		{"not beyond its end", func() *http.Response {
 			return answer(200, fmt.Sprintf(`{"subject":"x","expires":%d}`, time.Now().Add(5*time.Second).Unix()), "Content-Type: application/json")
 		}, ForwardOptions{}, 5 * time.Second},
 		{"401", func() *http.Response { return answer(401, "") }, ForwardOptions{}, time.Second},
-		{"403, never kept", func() *http.Response { return answer(403, "") }, ForwardOptions{DenyTTL: -1}, 0},
+		{"403, not cached", func() *http.Response { return answer(403, "") }, ForwardOptions{DenyTTL: -1}, 0},
 		{"500", func() *http.Response { return answer(500, "") }, ForwardOptions{Failures: 1000}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -244,7 +244,7 @@ func TestForwardRemembers(t *testing.T) {
 					t.Helper()
 					f.Authenticate(withSession("x"))
 					if asked != n {
-						t.Errorf("%s: asked %d times, want %d", when, asked, n)
+						t.Errorf("%s: %d requests, want %d", when, asked, n)
 					}
 				}
 				want(1, "first")
@@ -267,7 +267,7 @@ func TestForwardRemembers(t *testing.T) {
 
 // While a request to the service is in progress, callers with the same question wait for its response, even if the first client has
 // left.
-func TestForwardAsksOnce(t *testing.T) {
+func TestForwardSendsOneRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int32
 		f := newForward(t, ForwardOptions{Transport: authService(func(r *http.Request) (*http.Response, error) {
@@ -297,7 +297,7 @@ func TestForwardAsksOnce(t *testing.T) {
 		leave()
 		wg.Wait()
 		if asked.Load() != 10 || in.Load() != 1000 {
-			t.Errorf("asked %d times for 10 sessions, %d of 1000 were admitted", asked.Load(), in.Load())
+			t.Errorf("%d requests for 10 sessions, %d of 1000 clients were admitted", asked.Load(), in.Load())
 		}
 	})
 }
@@ -324,7 +324,7 @@ func TestForwardBreaker(t *testing.T) {
 				t.Error(err)
 			}
 			if asked != total {
-				t.Errorf("try %d: asked %d times, want %d", n, asked, total)
+				t.Errorf("try %d: %d requests, want %d", n, asked, total)
 			}
 		}
 		try(1, 503)

@@ -212,7 +212,7 @@ func TestJWTClaims(t *testing.T) {
 		{"a subject of two lines", JWTOptions{}, claims{"sub": "a\nb"}, "not a name"},
 		{"a subject that is a list", JWTOptions{}, claims{"sub": []string{"a"}}, "neither a string"},
 		{"a fraction as the subject", JWTOptions{}, claims{"sub": 1.5}, "neither a string"},
-		{"another claim that is not there", JWTOptions{SubjectClaim: "email"}, nil, "no claim email"},
+		{"another claim that is missing", JWTOptions{SubjectClaim: "email"}, nil, "no claim email"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.o.Keys = keysOf(t, pemOf(t, k.ed.Public()))

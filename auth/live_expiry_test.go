@@ -130,7 +130,7 @@ func TestLiveExpiryLooksAgain(t *testing.T) {
 		<-time.After(time.Hour)
 		synctest.Wait()
 		if late := c.closed.Sub(began); late < 0 || late > lookAgain {
-			t.Errorf("closed %v late", late)
+			t.Errorf("closed %v too late", late)
 		}
 	})
 }

@@ -27,7 +27,7 @@ func TestFetchWithAnotherDefaultTransport(t *testing.T) {
 }
 
 // Options that would reject every client, or let the client choose its identity, are reported when they are set.
-func TestOptionsThatCannotBeMeant(t *testing.T) {
+func TestUselessOptionsAreErrors(t *testing.T) {
 	_, entry, err := NewAPIKey("a")
 	if err != nil {
 		t.Fatal(err)

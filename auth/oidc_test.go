@@ -208,7 +208,7 @@ func TestOIDCOutage(t *testing.T) {
 		_, err := j.Verify(t.Context(), token)
 		keys.idle()
 		if statusOf(err) != status || i.fetches.Load() != asked {
-			t.Errorf("%s: %v, want %d; asked %d times, want %d", step, err, status, i.fetches.Load(), asked)
+			t.Errorf("%s: %v, want %d; %d requests, want %d", step, err, status, i.fetches.Load(), asked)
 		}
 		if e, ok := errors.AsType[*Error](err); ok && status == 503 && e.Header.Get("Retry-After") == "" {
 			t.Errorf("%s: no Retry-After", step)
@@ -268,7 +268,7 @@ func TestOIDCAge(t *testing.T) {
 }
 
 // A handshake does not wait for a fetch that replaces slightly old keys.
-func TestOIDCAgedKeysDo(t *testing.T) {
+func TestOIDCUsesAgedKeys(t *testing.T) {
 	k := testKeys()
 	i := newIssuer(t, jwksOf(t, jwkOf(t, k.ed.Public(), "kid", "1")))
 	j, keys, clk := openID(t, i, i.options())
@@ -421,7 +421,7 @@ func TestRemoteKeysURLs(t *testing.T) {
 }
 
 // Neither a URL's user nor its query gets into a log.
-func TestJWKSErrorsHoldNoSecrets(t *testing.T) {
+func TestJWKSErrorsContainNoSecrets(t *testing.T) {
 	k := testKeys()
 	i := newIssuer(t, jwksOf(t, jwkOf(t, k.ed.Public())))
 	url := strings.Replace(i.URL, "https://", "https://user:s3cret@", 1) + "/keys?token=s3cret"

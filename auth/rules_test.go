@@ -41,7 +41,7 @@ func TestRules(t *testing.T) {
 		{"no rules", nil, connect, true, -1},
 		{"none applies", []Rule{allow("false")}, connect, false, -1},
 		{"the claim of a role", []Rule{allow(`"admin" in claims.roles`)}, connect, true, 0},
-		{"a role that is not there", []Rule{allow(`"root" in claims.roles`)}, connect, false, -1},
+		{"a missing role", []Rule{allow(`"root" in claims.roles`)}, connect, false, -1},
 		{"one's own channel", []Rule{allow(`channel startsWith "team-" + user`)}, subscribe, true, 0},
 		{"another's channel", []Rule{allow(`channel startsWith "team-" + user`)}, publish, false, -1},
 		{"the first that applies", []Rule{deny(`action == "publish"`), allow("true")}, publish, false, 0},

@@ -37,7 +37,7 @@ func TestSources(t *testing.T) {
 		{"another scheme", Bearer(), []string{"Authorization", "Basic abc"}, "-"},
 		{"a scheme that begins alike", Bearer(), []string{"Authorization", "Bearerabc"}, "-"},
 		{"bearer alone", Bearer(), []string{"Authorization", "Bearer"}, "401"},
-		{"bearer and nothing", Bearer(), []string{"Authorization", "Bearer   "}, "401"},
+		{"bearer without a token", Bearer(), []string{"Authorization", "Bearer   "}, "401"},
 		{"two words", Bearer(), []string{"Authorization", "Bearer a b"}, "401"},
 		{"parameters", Bearer(), []string{"Authorization", `Bearer a="b"`}, "401"},
 		{"equals in the middle", Bearer(), []string{"Authorization", "Bearer a=b"}, "401"},
@@ -168,7 +168,7 @@ func TestSession(t *testing.T) {
 			r.Header.Set("Origin", tt.origin)
 		}
 		if _, err := s.Authenticate(r); statusOf(err) != tt.status || asked != tt.asked {
-			t.Errorf("%+v: %v, asked %d times", tt, err, asked)
+			t.Errorf("%+v: %v, %d calls of the method", tt, err, asked)
 		}
 	}
 	if got := s.Challenge(); got != `Cookie cookie-name="sid"` {

@@ -249,7 +249,7 @@ func TestMemoAsksOnce(t *testing.T) {
 		leave() // the others still wait for the response
 		wg.Wait()
 		if asked != 1 {
-			t.Errorf("asked %d times", asked)
+			t.Errorf("%d calls of answer", asked)
 		}
 	})
 }

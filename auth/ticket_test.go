@@ -49,7 +49,7 @@ func TestTickets(t *testing.T) {
 		status  int // 0 means admitted, -1 no credentials
 	}{
 		{"redeemed", TicketBinding{Origin: ticketOrigin}, TicketOptions{}, func(k string) *http.Request { return withTicket(k, ticketOrigin) }, 0},
-		{"origins know no case", TicketBinding{Origin: "HTTPS://App.example"}, TicketOptions{}, func(k string) *http.Request { return withTicket(k, ticketOrigin) }, 0},
+		{"origins ignore case", TicketBinding{Origin: "HTTPS://App.example"}, TicketOptions{}, func(k string) *http.Request { return withTicket(k, ticketOrigin) }, 0},
 		{"for this endpoint", TicketBinding{Endpoint: "echo"}, TicketOptions{}, func(k string) *http.Request { return withTicket(k, "") }, 0},
 		{"for another endpoint", TicketBinding{Endpoint: "chat"}, TicketOptions{}, func(k string) *http.Request { return withTicket(k, "") }, 401},
 		{"from another origin", TicketBinding{Origin: ticketOrigin}, TicketOptions{}, func(k string) *http.Request { return withTicket(k, "https://evil.example") }, 401},

@@ -71,8 +71,8 @@ func TestStores(t *testing.T) {
 		{"redis", node(t, redis.URL(), Options{}), node(t, redis.URL(), Options{})},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Run("a value is taken once", func(t *testing.T) { testTakenOnce(t, tt.a, tt.b) })
-			t.Run("what is revoked", func(t *testing.T) { testRevoked(t, tt.a, tt.b) })
+			t.Run("a value is returned once", func(t *testing.T) { testTakenOnce(t, tt.a, tt.b) })
+			t.Run("which credentials are revoked", func(t *testing.T) { testRevoked(t, tt.a, tt.b) })
 			t.Run("every node is notified", func(t *testing.T) { testTold(t, tt.a, tt.b) })
 		})
 	}
@@ -102,7 +102,7 @@ func testTakenOnce(t *testing.T, a, b auth.Store) {
 	}
 	wg.Wait()
 	if got.Load() != 1 {
-		t.Errorf("%d of 50 took the value, want 1", got.Load())
+		t.Errorf("%d of 50 calls returned the value, want 1", got.Load())
 	}
 	if v, err := a.Take(ctx, "never put"); v != nil || err != nil {
 		t.Errorf("Take of a missing key = %q, %v", v, err)
