@@ -81,7 +81,7 @@ func TestACMEPauses(t *testing.T) {
 }
 
 // Another node may have put a certificate into the cache: the cache is checked every ten minutes, without requests to the CA.
-func TestACMETakesWhatIsInTheCache(t *testing.T) {
+func TestACMEUsesCachedCertificate(t *testing.T) {
 	ca := newIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
 		made := ca.issue([]string{"www.example.com"}) // valid according to the bubble's clock
@@ -108,7 +108,7 @@ func TestACMETakesWhatIsInTheCache(t *testing.T) {
 		stop()
 		running.Wait()
 		if len(wire.asked) != 1 || len(reported) != 0 {
-			t.Errorf("asked %d times, %d events", len(wire.asked), len(reported))
+			t.Errorf("%d requests, %d events", len(wire.asked), len(reported))
 		}
 	})
 }
@@ -196,7 +196,7 @@ func TestRFC8555_6_7_Problems(t *testing.T) {
 		{"one that is pending", 200, strings.ReplaceAll(authorization, `"invalid"`, `"pending"`), ": now", "check the URL"},
 		{"invalid, of no host", 200, `{"status":"invalid"}`, ": now", "check the URL"},
 		{"a problem", 400, `{"type":"urn:ietf:params:acme:error:caa","detail":"forbidden"}`, "the CA refused: forbidden", "CAA record"},
-		{"a stale nonce, which is asked for again", 400, `{"type":"urn:ietf:params:acme:error:badNonce","detail":"old"}`, ": now", "check the URL"},
+		{"a stale nonce, which is requested again", 400, `{"type":"urn:ietf:params:acme:error:badNonce","detail":"old"}`, ": now", "check the URL"},
 		{"no problem at all", 503, "<html>", "the CA answered with 503 Service Unavailable", "check the URL"},
 		{"no ACME server", 404, "{}", "the response is 404 Not Found", "check the URL"},
 		{"399", 399, "<html>", ": now", "check the URL"},

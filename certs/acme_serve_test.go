@@ -64,7 +64,7 @@ func TestACMEChallenges(t *testing.T) {
 }
 
 // Reload repeats failed attempts.
-func TestReloadAsksACMEAgain(t *testing.T) {
+func TestReloadRepeatsACMEAttempts(t *testing.T) {
 	asked := make(chan struct{}, 10)
 	directory, root := badCA(t, func(w http.ResponseWriter, _ *http.Request) {
 		asked <- struct{}{}
@@ -241,7 +241,7 @@ func TestLeafEndsWithItsCA(t *testing.T) {
 }
 
 // A certificate whose renewal is overdue is reported, with the CA's problem.
-func TestACMEKeepReportsWhatIsLate(t *testing.T) {
+func TestACMEKeepReportsLateRenewal(t *testing.T) {
 	ca := newIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
 		made := ca.issue([]string{"www.example.com"}) // valid for 12 hours

@@ -96,7 +96,7 @@ func TestOpenDevModes(t *testing.T) {
 	}
 }
 
-func TestOpenDevAtOnce(t *testing.T) {
+func TestOpenDevConcurrently(t *testing.T) {
 	dir := stateDir(t)
 	devs := make([]*Dev, 16)
 	var wg sync.WaitGroup
@@ -138,7 +138,7 @@ func TestLeafRenewed(t *testing.T) {
 		{"enough time left", "box", leafLife - leafMargin - time.Hour, false},
 		{"near its end", "box", leafLife - leafMargin + time.Hour, true},
 		{"ended", "box", leafLife * 2, true},
-		{"the clock was ahead when it was made", "box", -2 * clockSkew, true},
+		{"the clock was ahead at its creation", "box", -2 * clockSkew, true},
 		{"another host name", "sub.localhost", 0, true},
 		{"no host name, but the CA is for one", "", 0, false},
 	} {
@@ -238,7 +238,7 @@ func TestRenewDev(t *testing.T) {
 		t.Errorf("left %q, names %q", d.Left(), d.Names())
 	}
 	if _, err := os.Stat(dir + ".old"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the old key is still there: %v", err)
+		t.Errorf("the old key still exists: %v", err)
 	}
 }
 
@@ -305,7 +305,7 @@ func TestFurtherHostsOfOlderCA(t *testing.T) {
 }
 
 // Names that cannot be in a certificate are refused before a CA is created or deleted.
-func TestFurtherHostsThatCannotBe(t *testing.T) {
+func TestInvalidFurtherHosts(t *testing.T) {
 	dir := stateDir(t)
 	for _, host := range []string{"", " ", "*.lan", "a b", "a:8443", "https://a", "192.0.2.0/24", "192.0.2.7:8443", "0.0.0.0", "::", "224.0.0.1", "fe80::1%eth0",
 		"-a", "a..b", "a/b", "[::1]", strings.Repeat("a", 64), "'; rm -rf /;'"} {
@@ -322,7 +322,7 @@ func TestFurtherHostsThatCannotBe(t *testing.T) {
 		t.Error("a wildcard is accepted")
 	}
 	if !open(t, dir, "box").CA().Equal(d.CA()) {
-		t.Error("the old CA is gone")
+		t.Error("the old CA was removed")
 	}
 }
 

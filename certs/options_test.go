@@ -89,7 +89,7 @@ func TestOpenErrors(t *testing.T) {
 		{"root is text", acme(func(a *ACME) { a.RootFile = text }), text, "no certificate in PEM"},
 		{"binding", acme(func(a *ACME) { a.EAB = &EAB{"id", "s3cret!"} }), "ACME external account", "base64url"},
 		{"binding without a key", acme(func(a *ACME) { a.EAB = &EAB{"id", ""} }), "ACME external account", "a key in base64url"},
-		{"binding with nothing but padding", acme(func(a *ACME) { a.EAB = &EAB{"id", "=="} }), "ACME external account", "a key in base64url"},
+		{"binding with only padding", acme(func(a *ACME) { a.EAB = &EAB{"id", "=="} }), "ACME external account", "a key in base64url"},
 		{"binding without ID", acme(func(a *ACME) { a.EAB = &EAB{"", "c2VjcmV0"} }), "ACME external account", "key ID"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -22,7 +22,7 @@ func TestWorse(t *testing.T) {
 		again       time.Time
 	}{
 		{"nothing", nil, nil, "", time.Time{}},
-		{"nothing for a valid one", nil, good, "", time.Time{}},
+		{"no new certificate for a valid one", nil, good, "", time.Time{}},
 		{"the first is over", over, nil, "", time.Time{}},
 		{"both are valid", good, good, "", time.Time{}},
 		{"over for over", over, over, "", time.Time{}},

@@ -87,7 +87,7 @@ func TestReloadFiles(t *testing.T) {
 			p.turn("live/tls.crt", "../archive/2/tls.crt")
 			p.turn("live/tls.key", "../archive/2/tls.key")
 		}},
-		{"what a link leads to is written over", "live.pem", "", func(p place, c issued) {
+		{"the target of a link is overwritten", "live.pem", "", func(p place, c issued) {
 			p.write("archive/both.pem", c.both())
 			p.turn("live.pem", "archive/both.pem")
 		}, func(p place, c issued) { p.write("archive/both.pem", c.both()) }},
@@ -169,7 +169,7 @@ func TestReloadBroken(t *testing.T) {
 			func(p place) { p.renameOver("tls.key", next.key) }, EventLoaded, next.leaf},
 		{"deleted", func(p place) { p.must(os.Remove(p.path("tls.crt"))) }, "tls.crt", "no such file",
 			func(p place) { p.write("tls.crt", old.cert) }, EventRecovered, old.leaf},
-		{"a link to nothing", func(p place) { p.turn("tls.crt", "nothing") }, "tls.crt", "no such file",
+		{"a dangling link", func(p place) { p.turn("tls.crt", "nothing") }, "tls.crt", "no such file",
 			func(p place) { p.renameOver("tls.crt", old.cert) }, EventRecovered, old.leaf},
 		{"ended", func(p place) { p.write("tls.key", ended.key); p.write("tls.crt", ended.cert) }, "tls.crt", "expired on",
 			func(p place) { p.write("tls.key", next.key); p.write("tls.crt", next.cert) }, EventLoaded, next.leaf},
@@ -233,7 +233,7 @@ func TestReloadPolls(t *testing.T) {
 }
 
 // A certificate is used when it becomes valid, although its file does not change any more.
-func TestReloadTakesWhatBecomesValid(t *testing.T) {
+func TestReloadUsesCertificateOnceValid(t *testing.T) {
 	ca := newIssuer(t)
 	start := time.Now()
 	one := ca.issue([]string{"example.com"})
