@@ -37,7 +37,7 @@ func TestDiff(t *testing.T) {
 		{"a secret", ":secret@", ":another@", []string{"store.redis.url: '[redacted]' → '[redacted]'"}},
 		{"a list", "[bearer, subprotocol, \"query:token\"]", "[bearer]",
 			[]string{"auth.users.jwt.from: [bearer, subprotocol, query:token] → [bearer]"}},
-		{"what has a name", "path: /chat/{room}", "path: /talk/{room}", []string{"endpoints[chat].path: '/chat/{room}' → '/talk/{room}'"}},
+		{"items with a name", "path: /chat/{room}", "path: /talk/{room}", []string{"endpoints[chat].path: '/chat/{room}' → '/talk/{room}'"}},
 		{"another name", "  - path: /open", "  - path: /open\n    name: open", []string{
 			"endpoints[/open]: {name: /open, path: /open, target: {echo: {}}, auth: [{jwt: {algorithms: [HS256], secret: '[redacted]'}}], origins: any} is gone",
 			"endpoints[open]: {name: open, path: /open, target: {echo: {}}, auth: [{jwt: {algorithms: [HS256], secret: '[redacted]'}}], origins: any} is new"}},

@@ -44,9 +44,9 @@ func TestProblems(t *testing.T) {
 		{"a mapping for a value", "log: {level: {a: b}}\n", []string{":1:14: log.level: this is a mapping; expected text"}},
 		{"a value for a mapping", "log: info\n", []string{":1:6: log: this is one value; expected a mapping with format or level"}},
 		{"a value for a list", "listen: localhost\n", []string{":1:9: listen: this is one value; expected a list, [] for none"}},
-		{"nothing for a list", "listen:\n", []string{"listen: empty value; expected a list, [] for none"}},
-		{"nothing for a value", "log:\n  level:\n", []string{":2:3: log.level: empty value; expected text"}},
-		{"nothing for a mapping", "log:\nauth:\n", nil},
+		{"no value for a list", "listen:\n", []string{"listen: empty value; expected a list, [] for none"}},
+		{"no value for a scalar", "log:\n  level:\n", []string{":2:3: log.level: empty value; expected text"}},
+		{"no value for a mapping", "log:\nauth:\n", nil},
 		{"bool", "console: yea\n", []string{`:1:10: console: "yea": neither true nor false; expected true or false`}},
 		{"quoted", "limits: {connections: '5'}\n", []string{`:1:23: limits.connections: "5" is a string because of its quotes; expected a whole number without quotes`}},
 		{"duration", "drain: {delay: 5}\n", []string{`:1:16: drain.delay: "5": the unit is missing; expected a duration`}},
@@ -141,7 +141,7 @@ func TestProblems(t *testing.T) {
 }
 
 // Problems do not contain secrets.
-func TestProblemsHoldNoSecret(t *testing.T) {
+func TestProblemsContainNoSecret(t *testing.T) {
 	for _, document := range []string{
 		"store: redis://user:hunter2@host/0\n",
 		"store: hunter2\n",

@@ -62,7 +62,7 @@ func TestSecretAndItsFileInTheEnvironment(t *testing.T) {
 }
 
 // Common syntax errors have helpful messages.
-func TestSlips(t *testing.T) {
+func TestSyntaxMistakes(t *testing.T) {
 	for document, want := range map[string]string{
 		"log:\n\tlevel: debug\n":       "f.yaml:2:1: not valid YAML: a tab where only spaces are allowed; expected a YAML document",
 		"log:\n  level:\tdebug\n":      "",

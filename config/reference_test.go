@@ -101,7 +101,7 @@ func TestYAML(t *testing.T) {
 	text := c.YAML()
 	for _, secret := range []string{"t0ken", ":secret@", "0123456789"} {
 		if strings.Contains(text, secret) {
-			t.Errorf("%q is in it", secret)
+			t.Errorf("the document contains %q", secret)
 		}
 	}
 	again := reread(t, text)

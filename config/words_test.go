@@ -67,7 +67,7 @@ endpoints:
 	// A text in quotes is not converted, and a word for true does not mean off.
 	for _, document := range []string{"log: {level: off}\n", "listen: [{address: ':1', tls: on}]\n", "console: 'off'\n", "console: y\n", "audit: 'false'\n"} {
 		if _, err := Parse("f.yaml", []byte(served(document))); err == nil {
-			t.Errorf("%s is taken", document)
+			t.Errorf("%s is accepted", document)
 		}
 	}
 	if c, err := Parse("f.yaml", []byte("endpoints: [{path: /x, name: no, target: echo, auth: [anonymous]}]")); err != nil || c.Endpoints[0].Name != "no" {
@@ -76,7 +76,7 @@ endpoints:
 }
 
 // A boolean in place of a text is an error: it was meant as a switch, and would be a cookie, a file or a secret with that name.
-func TestBooleansThatAreNoTexts(t *testing.T) {
+func TestBooleansInPlaceOfTexts(t *testing.T) {
 	balance := func(settings string) string {
 		return "endpoints:\n  - {path: /x, auth: [anonymous], target: {balance: {to: [\"ws://127.0.0.1:1\"], " + settings + "}}}\n"
 	}

@@ -112,7 +112,7 @@ free: {s: text, "no": 1, f: 0.5, n: null, b: true, l: [1, "1", {}], m: {a: []}, 
 }
 
 // Invalid Go source is an error.
-func TestReadCommentsOfNoGo(t *testing.T) {
+func TestReadCommentsOfInvalidGo(t *testing.T) {
 	if c, err := ReadComments(fstest.MapFS{"a.go": {Data: []byte("no Go")}}); err == nil || c != nil {
 		t.Errorf("%v, %v", c, err)
 	}

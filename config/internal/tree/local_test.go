@@ -178,7 +178,7 @@ func TestProblems(t *testing.T) {
 		tr.Wrong(strings.Repeat("x", size), "long", "")
 	}
 	if !tr.Failed("name") || tr.Failed("jobs") {
-		t.Error("what has failed")
+		t.Error("Failed returns a wrong result")
 	}
 	all, ok := errors.AsType[*Error](tr.Err())
 	if !ok || len(all.Problems) != 3 || all.Problems[1].Path != strings.Repeat("x", 200) || all.Problems[2].Path != strings.Repeat("x", 200)+"…" {

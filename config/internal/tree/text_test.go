@@ -137,7 +137,7 @@ func TestBounds(t *testing.T) {
 }
 
 // Invalid YAML, or a document that exceeds the limits, is one problem with its position.
-func TestNoYAML(t *testing.T) {
+func TestInvalidYAML(t *testing.T) {
 	for document, want := range map[string]string{
 		"a: [1\n":                        "f.yaml:1:4: not valid YAML: sequence end token ']' not found; expected a YAML document",
 		"a:\n\t- b\n":                    "f.yaml:2:1: not valid YAML: a tab where only spaces are allowed; expected a YAML document",
