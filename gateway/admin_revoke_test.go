@@ -46,7 +46,7 @@ func TestAdminRevokes(t *testing.T) {
 	has(t, &r.audited, `"revoked"`, `"user":"alice"`)
 }
 
-func TestAdminRevokesNobodyByMistake(t *testing.T) {
+func TestAdminRevokeRejectsMistakes(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	c := r.open(t, "/chat", as(token("alice", time.Hour, nil)))
 	for _, query := range []string{"", "?user=", "?user=a%0Ab", "?user=" + strings.Repeat("x", maxRevoked+1), "?credential=%ff"} {

@@ -137,7 +137,7 @@ func TestAdminCloses(t *testing.T) {
 }
 
 // Without a token, a page in a local browser must not be able to use the admin listener.
-func TestAdminKeepsPagesOut(t *testing.T) {
+func TestAdminRejectsPages(t *testing.T) {
 	r := run(t, parse(t, "endpoints: [{path: /open, target: echo, auth: [anonymous]}]"))
 	u, err := url.Parse(r.AdminURL())
 	if err != nil {
@@ -174,7 +174,7 @@ func TestAdminToken(t *testing.T) {
 	_, err := Open(t.Context(), Options{Config: cfg})
 	e, ok := errors.AsType[*ListenError](err)
 	if !ok || !strings.Contains(e.Error(), "no token") || !strings.Contains(e.Hint, "admin.token") {
-		t.Fatalf("without one: %v", err)
+		t.Fatalf("without a token: %v", err)
 	}
 	cfg.Admin.Token = config.NewSecret(secret("let-me-look-at-it"))
 	r := run(t, cfg)

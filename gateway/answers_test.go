@@ -16,7 +16,7 @@ import (
 
 // If a request is rejected before it reaches a handler, the response body, the log, the audit log, the metrics and the list of
 // refused handshakes contain the reason, with the configuration keys.
-func TestAnswersBeforeAnyHandler(t *testing.T) {
+func TestResponsesBeforeAnyHandler(t *testing.T) {
 	r := run(t, parse(t, "http: {head_timeout: 300ms, max_head: 1KiB}\nendpoints: [{path: /open, target: echo, auth: [anonymous]}]"))
 	to := strings.TrimPrefix(r.URLs()[0], "http://")
 	for _, tt := range []struct {

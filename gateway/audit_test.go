@@ -30,7 +30,7 @@ func (s *shaky) Write(p []byte) (int, error) {
 
 // Lost lines are reported: immediately in the log, and in the audit log as soon as it is writable again. A partial line does not
 // corrupt the next one.
-func TestAuditSaysWhatIsLost(t *testing.T) {
+func TestAuditReportsLostLines(t *testing.T) {
 	disk := &shaky{takes: -1}
 	var told []error
 	a, err := openAudit(config.Audit{To: "stdout"}, disk, nil, func(err error) { told = append(told, err) })
@@ -64,7 +64,7 @@ func TestAuditSaysWhatIsLost(t *testing.T) {
 		t.Errorf("%s in\n%s", got, disk.String())
 	}
 	if len(told) != 2 || !errors.Is(told[0], errFull) {
-		t.Errorf("told %v", told)
+		t.Errorf("reported %v", told)
 	}
 }
 
@@ -79,7 +79,7 @@ func TestAuditFull(t *testing.T) {
 	}
 	has(t, &r.log, "level=ERROR", `msg="audit log cannot be written"`, "no space left")
 	if n := strings.Count(r.log.String(), "audit log cannot be written"); n != 1 {
-		t.Errorf("told %d times", n)
+		t.Errorf("reported %d times", n)
 	}
 	if text := metrics(t, r); strings.Contains(text, "handfast_audit_lines_lost_total 0") || !strings.Contains(text, "handfast_audit_lines_lost_total ") {
 		t.Errorf("%s", text)

@@ -53,7 +53,7 @@ func TestCloseWithoutServe(t *testing.T) {
 		t.Errorf("Serve: %v", err)
 	}
 	if s.ready.Load() {
-		t.Error("it is ready")
+		t.Error("the server is ready")
 	}
 	for _, c := range watched {
 		if c.closed != 1 {

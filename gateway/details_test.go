@@ -79,7 +79,7 @@ func TestEndpointsAndOutcomes(t *testing.T) {
 }
 
 // The channels that work without a credential are those in which every client may do everything.
-func TestChannelsForEverybody(t *testing.T) {
+func TestChannelsOpenToAll(t *testing.T) {
 	r := run(t, parse(t, users+`
 	- {name: channels, path: /a, target: channels, auth: [anonymous], rules: [{do: allow}]}
 	- {name: some rules, path: /b, target: channels, auth: [anonymous], rules: [{do: allow, actions: [connect]}]}

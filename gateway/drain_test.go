@@ -95,7 +95,7 @@ endpoints: [{path: /judged, target: echo, auth: [service]}]
 }
 
 // Close terminates open connections immediately.
-func TestCloseIsAtOnce(t *testing.T) {
+func TestCloseIsImmediate(t *testing.T) {
 	cfg := plainConfig("127.0.0.1:0")
 	cfg.Drain.Delay, cfg.Drain.Timeout = config.Duration(time.Hour), config.Duration(time.Hour)
 	r := run(t, cfg)

@@ -188,7 +188,7 @@ hub: {engine: {nats: {dir: %q}}, namespaces: [{history: 5}]}
 		t.Fatal(err)
 	}
 	if strings.Contains(r.log.String(), "cluster listens") {
-		t.Error("it is alone")
+		t.Error("a server without a cluster listens for one")
 	}
 	var log output
 	e, err := newNATS(&config.NATSEngine{Dir: config.Path(dir), Prefix: "p", Cluster: config.NATSCluster{Listen: "127.0.0.1:0", Secret: config.NewSecret("s")}}, 5,

@@ -222,7 +222,7 @@ endpoints:
 	echoed(t, before)
 	all.Wait()
 	if n := statuses[503].Load(); n != 1000 {
-		t.Errorf("%d of 1000 clients were told to retry", n)
+		t.Errorf("%d of 1000 clients got a 503", n)
 	}
 	if n := asked.Load(); n > 200 {
 		t.Errorf("%d requests to the service", n)

@@ -99,7 +99,7 @@ endpoints:
 			t.Errorf("%s with another CA: %d", path, e.Status)
 		}
 	}
-	if e := good.refuse(t, "/session", cookie(secret("a-session-of-nobody"))); e.Status != 401 {
+	if e := good.refuse(t, "/session", cookie(secret("a-session-that-is-unknown"))); e.Status != 401 {
 		t.Errorf("an unknown session: %d", e.Status)
 	}
 }

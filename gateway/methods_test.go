@@ -95,7 +95,7 @@ endpoints:
 		"none":                       nil,
 		"a wrong API key":            {"X-Api-Key": {apiKey + "x"}},
 		"a wrong password":           {"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte("paul:wrong"))}},
-		"a session not known":        {"X-Session": {secret("a-session-that-nobody-knows")}},
+		"an unknown session":         {"X-Session": {secret("a-session-that-is-unknown")}},
 		"a cookie without an origin": {"Cookie": {"session=" + jwt("carl")}},
 	} {
 		e := r.refuse(t, "/all", &websocket.DialOptions{Header: header})

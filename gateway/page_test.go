@@ -31,7 +31,7 @@ func outcome(t *testing.T, r *running, client, key string) (refusals.Outcome, in
 }
 
 // The page gets the content of the response to its own handshake, and nothing about the handshakes of others.
-func TestPageAsksHowItsHandshakeEnded(t *testing.T) {
+func TestPageGetsOutcomeOfItsHandshake(t *testing.T) {
 	r := run(t, parse(t, users+`
 	- {name: members, path: /members, target: echo, auth: [users], rules: [{when: '"member" in claims.roles', do: allow}]}
 console: true
@@ -105,7 +105,7 @@ func TestTakeAttempt(t *testing.T) {
 	}
 }
 
-func TestServerWithoutPageRemembersNoAttempt(t *testing.T) {
+func TestServerWithoutPageStoresNoAttempt(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	r.refuse(t, "/chat?"+attemptName+"="+attemptKey, nil)
 	for _, path := range []string{"/console/endpoints", "/console/attempts/" + attemptKey} {

@@ -42,7 +42,7 @@ func allFree(t *testing.T, conns *registry.Registry) {
 }
 
 // A rejected client occupies no slot when its response is sent, whatever the reason or the limit.
-func TestRefusalsGiveBackEveryPlace(t *testing.T) {
+func TestRefusalsReleaseEveryPlace(t *testing.T) {
 	var r *running
 	target := &double{open: func(ctx context.Context, q *Request) (*Opened, error) {
 		switch q.URL.Query().Get("case") {

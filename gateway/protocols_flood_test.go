@@ -189,8 +189,8 @@ func messageFloods() []messageFlood {
 		{name: "unknown commands", protocol: pu, message: `{"event":"pusher:fly%d"}`, answer: `The event is unknown`, end: over},
 		{name: "unknown commands", protocol: cf, message: `{"id":3,"rpc":{"method":"fly%d"}}`, answer: `"code":108`, end: errs},
 
-		{name: "large answers that are not read", protocol: ch, message: `{"type":"history","id":1,"channel":"large-x","limit":100}`, unread: true},
-		{name: "large answers that are not read", protocol: cf, message: `{"id":3,"history":{"channel":"large-x","limit":100}}`, unread: true},
+		{name: "large replies that are not read", protocol: ch, message: `{"type":"history","id":1,"channel":"large-x","limit":100}`, unread: true},
+		{name: "large replies that are not read", protocol: cf, message: `{"id":3,"history":{"channel":"large-x","limit":100}}`, unread: true},
 	}
 }
 

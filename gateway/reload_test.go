@@ -55,7 +55,7 @@ endpoints:
 	echoed(t, stays)
 	echoed(t, r.open(t, "/comes", nil))
 	if e := r.refuse(t, "/goes", bob); e.Status != 404 {
-		t.Errorf("gone: %d", e.Status)
+		t.Errorf("the removed endpoint: %d", e.Status)
 	}
 	if e := r.refuse(t, "/stays", bob); e.Status != 403 {
 		t.Errorf("the new rule: %d", e.Status)
@@ -145,7 +145,7 @@ func TestReloadListeners(t *testing.T) {
 }
 
 // Settings that take effect only at the next start are logged.
-func TestReloadTellsWhatWaits(t *testing.T) {
+func TestReloadLogsSettingsForNextStart(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	cfg := parse(t, users+"\nhttp: {head_timeout: 5s}\n", key)
 	cfg.Admin, cfg.Audit = r.site.Load().cfg.Admin, r.site.Load().cfg.Audit

@@ -127,7 +127,7 @@ func TestAdminPlacesOfAnAddress(t *testing.T) {
 }
 
 // A page request that arrives before a stop gets a complete response, although no new connection is accepted.
-func TestDrainLetsPagesEnd(t *testing.T) {
+func TestDrainWaitsForPages(t *testing.T) {
 	asked, base := make(chan struct{}), make(chan string, 1)
 	target := &double{register: func(mux *http.ServeMux) {
 		mux.HandleFunc("GET /page", func(w http.ResponseWriter, r *http.Request) {

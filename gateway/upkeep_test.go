@@ -112,7 +112,7 @@ func TestIdleTimeout(t *testing.T) {
 		<-time.After(time.Hour)
 		synctest.Wait()
 		if hears.code != websocket.CodeNormal || sends.code != 0 {
-			t.Errorf("afterwards: %d, and %d for one that has ended", hears.code, sends.code)
+			t.Errorf("after that: closed with %d, and %d for a connection that had ended", hears.code, sends.code)
 		}
 	})
 }
@@ -144,8 +144,8 @@ func TestRecheck(t *testing.T) {
 		"nothing, then yes": {func(n int) (*auth.Identity, error) {
 			return &auth.Identity{Subject: "ann"}, map[bool]error{true: down}[n%5 != 0]
 		}, 0, 0, ""},
-		"a panic":          {func(int) (*auth.Identity, error) { panic("broken") }, every/2 + grace*3/4, every + grace, reasonUnknown},
-		"it does not know": {func(int) (*auth.Identity, error) { return nil, errors.New("strange") }, every/2 + grace*3/4, every + grace, reasonUnknown},
+		"a panic":       {func(int) (*auth.Identity, error) { panic("broken") }, every/2 + grace*3/4, every + grace, reasonUnknown},
+		"another error": {func(int) (*auth.Identity, error) { return nil, errors.New("strange") }, every/2 + grace*3/4, every + grace, reasonUnknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -178,7 +178,7 @@ func TestRecheck(t *testing.T) {
 
 // A service's response about a credential is ignored if the client has sent another credential in the meantime, and so is the time
 // for which the service was unavailable.
-func TestRecheckOfCredentialOfBefore(t *testing.T) {
+func TestRecheckOfReplacedCredential(t *testing.T) {
 	for name, said := range map[string]error{"no": auth.Unauthorized(errors.New("no")), "nothing": auth.Unavailable(time.Second, errors.New("down"))} {
 		synctest.Test(t, func(t *testing.T) {
 			const every, grace = 30 * time.Minute, time.Hour
@@ -242,7 +242,7 @@ func TestRechecksAreSpread(t *testing.T) {
 
 // Connections are closed when the service no longer confirms their session, with the forward auth method alone or behind a session
 // cookie.
-func TestForwardIsAskedAgain(t *testing.T) {
+func TestForwardIsRechecked(t *testing.T) {
 	var gone atomic.Bool
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if gone.Load() {

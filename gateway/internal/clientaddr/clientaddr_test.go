@@ -26,7 +26,7 @@ func TestOf(t *testing.T) {
 		{name: "a client's own header, RFC 7239", peer: "192.0.2.9", forwarded: []string{"for=1.2.3.4"}, want: "192.0.2.9"},
 		{name: "one proxy", peer: "10.0.0.1", xff: []string{"192.0.2.1"}, want: "192.0.2.1"},
 		{name: "mapped", peer: "::ffff:10.0.0.1", xff: []string{"::ffff:192.0.2.1"}, want: "192.0.2.1"},
-		{name: "what the client put before", peer: "10.0.0.1", xff: []string{"1.2.3.4, 192.0.2.1"}, want: "192.0.2.1"},
+		{name: "entries that the client wrote", peer: "10.0.0.1", xff: []string{"1.2.3.4, 192.0.2.1"}, want: "192.0.2.1"},
 		{name: "on a line of its own", peer: "10.0.0.1", xff: []string{"1.2.3.4", "192.0.2.1"}, want: "192.0.2.1"},
 		{name: "two proxies", peer: "10.0.0.1", xff: []string{"1.2.3.4, 192.0.2.1, 10.0.0.2"}, want: "192.0.2.1"},
 		{name: "only proxies", peer: "10.0.0.1", xff: []string{"10.0.0.3, 10.0.0.2"}, want: "10.0.0.3"},

@@ -137,7 +137,7 @@ func TestDrainWaitsForHandshakes(t *testing.T) {
 			t.Error("a connection that opens during the drain may stay")
 		}
 		if code, reason, ok := e.Told(); !ok || code != websocket.CodeServiceRestart || reason != Stopping {
-			t.Errorf("told %v %q", code, reason)
+			t.Errorf("the close frame has %v %q", code, reason)
 		}
 		conn.CloseNow()
 		g.Leave(e)

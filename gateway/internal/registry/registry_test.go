@@ -138,7 +138,7 @@ func TestBoundsTogether(t *testing.T) {
 			t.Errorf("%s: after the first client has left: %v", tt.name, err)
 		}
 		if g.endpoints.Taken("a") != 2 {
-			t.Errorf("%s: %d places of the endpoint are taken", tt.name, g.endpoints.Taken("a"))
+			t.Errorf("%s: %d places of the endpoint are in use", tt.name, g.endpoints.Taken("a"))
 		}
 	}
 }
@@ -269,7 +269,7 @@ func TestCloseBetweenAdmitAndOpen(t *testing.T) {
 			t.Error("a closed client may stay connected")
 		}
 		if code, reason, ok := e.Told(); !ok || code != websocket.CodePolicy || reason != "bye" {
-			t.Errorf("told %v %q", code, reason)
+			t.Errorf("the close frame has %v %q", code, reason)
 		}
 		conn.CloseNow()
 		g.Leave(e)
