@@ -91,7 +91,7 @@ func TestJudge(t *testing.T) {
 	}{
 		{"good", chain(good, middle), "a.example", false, nil, ""},
 		{"an address", chain(good, middle), "192.0.2.1", false, nil, ""},
-		{"no name asked for", chain(good, middle), "", false, nil, ""},
+		{"no required name", chain(good, middle), "", false, nil, ""},
 		{"another name", chain(good, middle), "b.example", false, []Kind{Name}, "the certificate is for a.example, 192.0.2.1, not for b.example"},
 		{"no names", chain(issue(t, middle, "a"), middle), "a.example", false, []Kind{Name}, "names no host at all"},
 		{"expired", chain(issue(t, middle, "a", server, expired), middle), "a.example", false, []Kind{Expired}, "expired on 2030-04-28, 3 days ago"},
@@ -110,9 +110,9 @@ func TestJudge(t *testing.T) {
 		{"SHA-1", chain(issue(t, middle, "a", server, outdatedSignature), middle), "a.example", false, []Kind{Signature}, "certificate of a is ECDSA-SHA1"},
 		{"an authority with SHA-1", chain(issue(t, weak, "a", server), weak), "a.example", false, []Kind{Signature}, "certificate of weak is ECDSA-SHA1"},
 		{"SHA-1 under an authority that is trusted", chain(issue(t, root, "a", server, outdatedSignature)), "a.example", false, []Kind{Signature}, ""},
-		{"an issuer that is no authority", chain(issue(t, leafIssuer, "a", server), leafIssuer, middle), "a.example", false, []Kind{NoAuthority},
+		{"an issuer that is not a CA", chain(issue(t, leafIssuer, "a", server), leafIssuer, middle), "a.example", false, []Kind{NoAuthority},
 			"the issuer plain is not a CA"},
-		{"an issuer that is no authority, and trusted", chain(issue(t, trustedLeaf, "a", server)), "a.example", false, []Kind{NoAuthority},
+		{"a trusted issuer that is not a CA", chain(issue(t, trustedLeaf, "a", server)), "a.example", false, []Kind{NoAuthority},
 			"the issuer trusted is not a CA"},
 		{"incomplete", chain(good), "a.example", false, []Kind{Incomplete}, "does not send the certificate of middle"},
 		{"for clients", chain(issue(t, middle, "a", server, func(c *x509.Certificate) {

@@ -12,11 +12,11 @@ func TestIsPreflight(t *testing.T) {
 		header []string
 		want   bool
 	}{
-		"preflight":          {"OPTIONS", []string{"Origin", "Access-Control-Request-Method"}, true},
-		"another method":     {"POST", []string{"Origin", "Access-Control-Request-Method"}, false},
-		"no origin":          {"OPTIONS", []string{"Access-Control-Request-Method"}, false},
-		"asks for nothing":   {"OPTIONS", []string{"Origin"}, false},
-		"neither of the two": {"OPTIONS", nil, false},
+		"preflight":           {"OPTIONS", []string{"Origin", "Access-Control-Request-Method"}, true},
+		"another method":      {"POST", []string{"Origin", "Access-Control-Request-Method"}, false},
+		"no origin":           {"OPTIONS", []string{"Access-Control-Request-Method"}, false},
+		"no requested method": {"OPTIONS", []string{"Origin"}, false},
+		"neither of the two":  {"OPTIONS", nil, false},
 	} {
 		r := httptest.NewRequest(c.method, "/", nil)
 		for _, h := range c.header {

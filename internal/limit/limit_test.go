@@ -53,7 +53,7 @@ func TestRate(t *testing.T) {
 		t.Error("no token after the wait")
 	}
 	if ok, _ := l.Allow(a, now.Add(500*time.Millisecond), 2, 3); ok {
-		t.Error("two tokens in the time of one")
+		t.Error("two tokens after the wait for one")
 	}
 	later := now.Add(time.Hour)
 	for range 3 {
@@ -129,7 +129,7 @@ func TestCount(t *testing.T) {
 	}
 	c.Free("b")
 	if len(c.taken) != 0 || !c.Take("a", 1) {
-		t.Errorf("left %v", c.taken)
+		t.Errorf("keys without units are stored: %v", c.taken)
 	}
 }
 

@@ -69,7 +69,7 @@ func TestEveryMustHasARow(t *testing.T) {
 	}
 }
 
-func TestEveryMustIsHeld(t *testing.T) {
+func TestEveryMustIsFulfilled(t *testing.T) {
 	for _, wrong := range Check(root, rows(t)) {
 		t.Error(wrong)
 	}
@@ -99,7 +99,7 @@ var needIO = map[string]string{
 }
 
 // The rules of §4 and §5 are only in the core: no other package has its own, except for those that need I/O or randomness.
-func TestHandshakeAndFramesAreTheCores(t *testing.T) {
+func TestHandshakeAndFrameRulesAreInTheCore(t *testing.T) {
 	used := map[string]bool{}
 	for _, r := range rows(t) {
 		if s := r.Section(); !strings.HasPrefix(s, "4") && !strings.HasPrefix(s, "5") {

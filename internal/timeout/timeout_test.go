@@ -99,7 +99,7 @@ func TestContextIsCheap(t *testing.T) {
 	use := func() {
 		c, cancel := Context(parent, time.Hour)
 		if c.Err() != nil {
-			t.Error("it is done")
+			t.Error("the context is done")
 		}
 		cancel()
 		if c.Err() == nil {

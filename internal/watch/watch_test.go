@@ -39,7 +39,7 @@ func looked(t *testing.T, looks <-chan struct{}, what string) {
 	select {
 	case <-looks:
 	case <-bounded.Context(t).Done():
-		t.Fatalf("%s: no look", what)
+		t.Fatalf("%s: no check", what)
 	}
 }
 
@@ -112,7 +112,7 @@ func TestSteps(t *testing.T) {
 }
 
 // A link to itself does not cause an endless loop.
-func TestLinksInACircle(t *testing.T) {
+func TestLinksInALoop(t *testing.T) {
 	dir := t.TempDir()
 	must(t, os.Symlink("b", filepath.Join(dir, "a")), os.Symlink("a", filepath.Join(dir, "b")))
 	if dirs, _ := steps(filepath.Join(dir, "a")); len(dirs) == 0 {
@@ -157,7 +157,7 @@ func TestQuiet(t *testing.T) {
 			w.Errors <- fsnotify.ErrEventOverflow
 		}, []time.Duration{quietTime, 2*quietMost + quietTime}},
 		{"another error", func(w *fsnotify.Watcher) { w.Errors <- os.ErrInvalid }, nil},
-		{"the watch is gone", func(w *fsnotify.Watcher) { close(w.Events); close(w.Errors) }, nil},
+		{"the watch has ended", func(w *fsnotify.Watcher) { close(w.Events); close(w.Errors) }, nil},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			w := &fsnotify.Watcher{Events: make(chan fsnotify.Event), Errors: make(chan error)}
