@@ -151,7 +151,7 @@ func TestNamesAndBuckets(t *testing.T) {
 }
 
 // A server without channels has no series for them, and a server whose engine does not answer has a series for that.
-func TestChannelsThatAreNot(t *testing.T) {
+func TestMetricsWithoutChannels(t *testing.T) {
 	zero := func() float64 { return 0 }
 	for _, tt := range []struct {
 		get  func() *Channels
