@@ -321,7 +321,7 @@ func TestLibraryRequiresNothing(t *testing.T) {
 		t.Errorf("websocket/go.mod requires %v", mod)
 	}
 	if _, err := os.Stat("websocket/go.sum"); err == nil {
-		t.Error("websocket has a go.sum: it requires something")
+		t.Error("websocket has a go.sum, so it requires a module")
 	}
 }
 

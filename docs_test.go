@@ -156,7 +156,7 @@ func anchors(t *testing.T, name string) map[string]bool {
 }
 
 // The target of a link into the repository exists, including the heading.
-func TestLinksInDocumentsLead(t *testing.T) {
+func TestLinksInDocumentsResolve(t *testing.T) {
 	names := documents(t)
 	for _, more := range []string{"client/js/*.md", "docs/decisions/*.md", "examples/*.md", "examples/*/*.md"} {
 		found, err := filepath.Glob(more)
