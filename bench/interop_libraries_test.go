@@ -197,7 +197,7 @@ func (e gorillaEnd) subprotocol() string { return e.c.Subprotocol() }
 type coderEnd struct{ c *coder.Conn }
 
 func newCoderEnd(c *coder.Conn) end {
-	c.SetReadLimit(2 << 20) // its default is 32 KiB
+	c.SetReadLimit(2 << 20) // the default of coder/websocket is 32 KiB
 	return coderEnd{c}
 }
 

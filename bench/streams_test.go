@@ -186,7 +186,7 @@ func readReply(r *bufio.Reader) error {
 	if err != nil {
 		return err
 	}
-	resp.Body.Close() // there is no body
+	resp.Body.Close() // a 101 response has no body
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		return errors.New("the server answers " + resp.Status)
 	}

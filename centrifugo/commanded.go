@@ -54,7 +54,7 @@ func (s *Server) send(ctx context.Context, kind hub.CommandKind, user, client st
 // the hub itself ends the others.
 func (s *session) commanded(c hub.Command) {
 	if c.Kind == hub.CommandUnsubscribe {
-		s.turn.Lock() // so that the push follows the reply to the subscription
+		s.turn.Lock() // makes the push follow the reply to the subscription
 		defer s.turn.Unlock()
 		for _, channel := range s.followed.endWhere(func(channel, _ string) bool { return c.Channel == "" || channel == c.Channel }) {
 			delete(s.grants, channel)

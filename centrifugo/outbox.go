@@ -97,7 +97,7 @@ func (o *outbox) send(data []byte) {
 	if len(o.unsent) == 0 {
 		err := o.Sender.Send(o.format.message(data))
 		if !errors.Is(err, websocket.ErrQueueFull) {
-			return // it was sent, or the connection has ended
+			return // the reply was sent, or the connection has ended
 		}
 	}
 	if o.owed > 0 && o.owed+len(data) > maxUnsent {

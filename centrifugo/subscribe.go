@@ -57,7 +57,7 @@ func (s *session) subscribeCommand(ctx context.Context, c *protocol.SubscribeReq
 		return nil, endBadRequest
 	}
 	if c.Type < typeStream || c.Type > typeUsers {
-		return nil, errNotAvailable // such as shared polls
+		return nil, errNotAvailable // for example, shared polls are not supported
 	}
 	members := c.Type == typeClients || c.Type == typeUsers
 	filter, err := filterOf(c.Tf, c.Type == typeMap)

@@ -159,7 +159,7 @@ func TestRepliesWaitForRoom(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := command(`{"type":"subscribe","id":4,"channel":"chat"}`); err != nil { // its reply cannot wait
+	if err := command(`{"type":"subscribe","id":4,"channel":"chat"}`); err != nil { // fails, because the reply to a subscription cannot wait
 		t.Fatal(err)
 	}
 	out.room = 2

@@ -14,10 +14,10 @@ import (
 
 // otherServer is a server that answers every request in the same way, except for GET / on an admin listener.
 type otherServer struct {
-	admin                    bool // it is an admin listener
+	admin                    bool // the server is an admin listener
 	status                   int
 	text, challenge, address string
-	token                    string // of the last request
+	token                    string // the token in the last request
 }
 
 func (o *otherServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -120,7 +120,7 @@ func rawServer(t *testing.T, talk func(net.Conn)) string {
 			go func() {
 				defer c.Close()
 				talk(c)
-				io.Copy(io.Discard, c) // until the client closes
+				io.Copy(io.Discard, c) // returns when the client closes the connection
 			}()
 		}
 	}()

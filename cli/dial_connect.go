@@ -276,7 +276,7 @@ func (d *dialing) watch(cancel context.CancelCauseFunc) (stop func()) {
 				items = nil
 				if err := d.in.held.err; err != nil && !errors.Is(err, errPing) {
 					if d.console != nil {
-						d.console.leave() // so that Ctrl-C raises a signal
+						d.console.leave() // restores the terminal, so that Ctrl-C raises a signal
 					}
 					over = time.After(d.remaining(err))
 				}

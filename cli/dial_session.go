@@ -57,7 +57,7 @@ type session struct {
 	signals <-chan os.Signal // the first signal closes the connection, the second one cuts it
 
 	moved  chan struct{} // signaled when something was received, or was written to w
-	inside atomic.Bool   // in the middle of a message
+	inside atomic.Bool   // a message is being received
 	busy   atomic.Bool   // w is being written to
 	over   chan struct{} // closed when no more messages will be received,
 	why    error         // because of this error

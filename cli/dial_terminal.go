@@ -71,7 +71,7 @@ func (c *console) draw() {
 	if c.left {
 		return
 	}
-	const prompt = 2 // its columns
+	const prompt = 2 // the number of columns of the prompt
 	text, cursor := c.editor.view(c.width - prompt - 1)
 	fmt.Fprintf(c.out, "\r\x1b[K%s%s\r\x1b[%dC", c.prompt, text, prompt+cursor)
 }

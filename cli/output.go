@@ -18,7 +18,7 @@ type outFlags struct {
 	file  string
 	force bool
 	flag  string      // the name of the flag for the file; "" means output
-	mode  fs.FileMode // for a new file; 0 means 0644
+	mode  fs.FileMode // the mode of a new file; 0 means 0644
 }
 
 // register adds the flags to a command.

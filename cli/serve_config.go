@@ -62,7 +62,7 @@ func (f *serveFlags) settings(c *config.Config) ([]config.Setting, error) {
 	if f.given("origin") {
 		n := len(c.Endpoints)
 		if f.balance != nil {
-			n = 1 // its endpoint comes from the flags
+			n = 1 // the balancer's endpoint comes from the flags
 		}
 		for i := range n {
 			errs = append(errs, set("origin", fmt.Sprintf("endpoints[%d].origins", i), f.origins))
@@ -231,7 +231,7 @@ func problemStep(p *config.Problem) string {
 	switch {
 	case p.Path == "" && p.File != "" && unreadable(p, p.File):
 		return "give the path of a YAML file that this user can read"
-	case p.Line > 0: // it may not be a configuration at all
+	case p.Line > 0: // the file may not be a configuration at all
 		return "handfast config init prints a small configuration, and handfast config doc all keys"
 	}
 	return ""

@@ -22,7 +22,7 @@ func screen(t *testing.T) (keys io.Writer, tty *os.File, shown *buffer) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_, _ = io.Copy(shown, master) // until the test closes it
+		_, _ = io.Copy(shown, master) // returns when the test closes the terminal
 	}()
 	t.Cleanup(func() {
 		master.Close()

@@ -56,8 +56,8 @@ func TestAck(t *testing.T) {
 	gets(phone, 0, 1, 2, 3, 4)
 	ack(tablet, "tablet", at[0])
 	ack(phone, "phone", at[1])
-	ack(phone, "phone", at[3]) // and all messages before it
-	ack(phone, "phone", at[2]) // has no effect
+	ack(phone, "phone", at[3]) // acknowledges all messages up to this position
+	ack(phone, "phone", at[2]) // has no effect, because the position is earlier
 	c.Close()
 	d.Close()
 

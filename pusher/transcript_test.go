@@ -36,8 +36,8 @@ func TestTranscripts(t *testing.T) {
 type script struct {
 	url     string
 	clients map[string]*websocket.Conn
-	ids     map[string]string // of connections
-	status  int               // of the last call
+	ids     map[string]string // the socket_id of each client, and the last epoch as E
+	status  int               // the status of the last API call
 	answer  string
 }
 

@@ -136,7 +136,7 @@ func (w *watchlist) send() {
 	}
 	e := &event{Event: "pusher_internal:watchlist_events", Data: jsonText(map[string]any{"events": events})}
 	if errors.Is(w.out.Send(websocket.Message{Type: websocket.Text, Data: encode(e)}), websocket.ErrQueueFull) {
-		w.quiet = true // until the queue has room
+		w.quiet = true // no changes are sent until the queue has room
 		return
 	}
 	w.told = maps.Clone(w.online)

@@ -194,7 +194,7 @@ func (a *addition) messageID(stream string, i int) string {
 func (s *stream) room(a *addition) int {
 	p := hub.Publication{Tags: a.tags()}
 	if a.by != nil {
-		p.ID = a.messageID(newRecordID(), maxMessages) // of the same length as the ID of a stream that is about to be created
+		p.ID = a.messageID(newRecordID(), maxMessages) // if the stream is about to be created, its ID is not known yet, but has this length
 	}
 	return s.server.Hub.Namespace(s.server.App, s.name).MaxData - p.Size()
 }

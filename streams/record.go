@@ -30,7 +30,7 @@ type record struct {
 	Deleted bool        `json:"deleted,omitempty"`
 	Forks   []string    `json:"forks,omitempty"`   // the names of its forks, some of which may be deleted
 	Fork    *origin     `json:"fork,omitempty"`    // nil if it is not a fork
-	Filling bool        `json:"filling,omitempty"` // it is a fork whose messages are not all copied yet
+	Filling bool        `json:"filling,omitempty"` // the stream is a fork whose messages are not all copied yet
 	State   *checkpoint `json:"state,omitempty"`
 }
 

@@ -190,9 +190,9 @@ const (
 // reading is the position and mode in a GET.
 type reading struct {
 	mode   string
-	start  bool   // from the beginning
-	tail   bool   // from the end on: offset=now
-	offset uint64 // otherwise from this offset on
+	start  bool   // read from the beginning
+	tail   bool   // read from the end on: offset=now
+	offset uint64 // otherwise, read from this offset on
 	tag    string // identifies the incarnation of the stream to which the offset belongs
 	cursor string
 }

@@ -154,7 +154,7 @@ func TestClosedInTheRecord(t *testing.T) {
 		t.Errorf("%v", h)
 	}
 	_, end := n.must(204, "POST", "s", "2", typ, jsonType, headerClosed, "true")
-	n.must(200, "HEAD", "s", "") // this records the end
+	n.must(200, "HEAD", "s", "") // the request records the end
 	if err := n.Hub.Trim(t.Context(), "dev", "s", 2); err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ type stream struct {
 
 	rec      stored
 	exists   bool
-	implicit bool // it exists only as a channel
+	implicit bool // the stream exists only as a channel
 	epoch    string
 	top      uint64 // all publications up to this offset were processed
 	floor    uint64 // publications up to this offset are not part of the stream
@@ -259,7 +259,7 @@ func (s *stream) take(p *hub.Publication) {
 	}
 	s.top = p.Offset
 	if s.closed != nil && s.top > s.closed.Offset {
-		return // it was published after the end
+		return // the publication follows the end of the stream
 	}
 	s.unsaved++
 	s.recent = append(s.recent, p)

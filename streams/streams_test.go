@@ -496,7 +496,7 @@ func TestTTL(t *testing.T) {
 			time.Sleep(55 * time.Second) //nolint:forbidigo // the fake clock of a synctest bubble
 			n.must(200, "GET", "s", "")
 		}
-		for range 2 { // these do not count as reads
+		for range 2 { // HEAD requests do not count as reads
 			time.Sleep(30 * time.Second) //nolint:forbidigo // the fake clock of a synctest bubble
 			n.must(200, "HEAD", "s", "")
 		}

@@ -376,7 +376,7 @@ func TestPusher(t *testing.T) {
 		{Kind: hub.EventMemberAdded, Channel: "a", User: "ann"},
 		{Kind: hub.EventPublished, Channel: "presence-a", User: "ann", Client: "1.2", Publication: said},
 		{Kind: hub.EventPublished, Channel: "private-a", User: "ann", Client: "1.2", Publication: said},
-		{Kind: hub.EventPublished, Channel: "private-a", Publication: said}, // by the application
+		{Kind: hub.EventPublished, Channel: "private-a", Publication: said}, // published by the application
 		{Kind: hub.EventPublished, Channel: "a", Client: "1.2", Publication: &hub.Publication{Data: []byte("1")}},
 		{Kind: hub.EventMemberRemoved, Channel: "presence-a", User: "ann"},
 		{Kind: hub.EventMemberRemoved, Channel: "a", User: "ann"},

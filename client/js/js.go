@@ -1,7 +1,7 @@
 // Package js contains the browser client of channels, an ES module. The directory has the layout of an npm package.
 package js
 
-import _ "embed" // for Module
+import _ "embed" // required for embedding Module
 
 // Module is the source of channels.js.
 //

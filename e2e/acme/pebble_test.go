@@ -40,7 +40,7 @@ type authority struct {
 type want struct {
 	httpPort, tlsPort int           // the ports of the challenges
 	valid             time.Duration // validity of its certificates; 0 means 90 days
-	binding           bool          // it requires an external account binding
+	binding           bool          // the CA requires an external account binding
 }
 
 func newAuthority(t *testing.T, w want) *authority {

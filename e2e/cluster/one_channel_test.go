@@ -58,7 +58,7 @@ func TestOneLargeChannel(t *testing.T) {
 				}
 			}
 			finished.Add(1)
-			if m, err := c.Read(ctx); err == nil { // until all subscribers have received everything
+			if m, err := c.Read(ctx); err == nil { // waits until all subscribers have received everything
 				t.Errorf("an unexpected message: %s", m.Data)
 			}
 		})

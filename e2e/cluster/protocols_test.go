@@ -32,7 +32,7 @@ type peer struct {
 	speak func(ctx context.Context, p *peer, c *websocket.Conn) error // runs one connection until it ends; calls joined and got
 
 	mu      sync.Mutex
-	epoch   string // its position, for protocols that recover
+	epoch   string // epoch and offset are the peer's position, for protocols that recover
 	offset  uint64
 	began   []int // number of messages received before each subscription
 	numbers []int // numbers of the received messages

@@ -148,7 +148,7 @@ const checkAtMost = 48 << 10
 // inflate inflates one message.
 func (f *inflator) inflate(data []byte) ([]byte, error) {
 	f.messages++
-	whole := append(data[:len(data):len(data)], tail+"\x01\x00\x00\xff\xff"...) // and a final block for the codec
+	whole := append(data[:len(data):len(data)], tail+"\x01\x00\x00\xff\xff"...) // the codec requires a final block
 	if err := f.r.(flate.Resetter).Reset(bytes.NewReader(whole), f.history); err != nil {
 		return nil, err
 	}

@@ -49,7 +49,7 @@ func (p *peer) openAsClient(host string, ext *extension) {
 		}
 		return p.agree(strings.Join(resp.Header.Values("Sec-WebSocket-Extensions"), ","), ext)
 	}
-	if p.cut == joined && ext == nil { // otherwise the sent data depends on the response
+	if p.cut == joined && ext == nil { // with an extension, the data after the request depends on the response
 		p.out = []byte(request)
 		return
 	}

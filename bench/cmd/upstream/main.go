@@ -37,7 +37,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	endpoint := &websocket.Endpoint{
-		Accept: websocket.AcceptOptions{AnyOrigin: true, Conn: websocket.ConnOptions{PingInterval: -1}}, // so that every ping that a client receives is from the balancer
+		Accept: websocket.AcceptOptions{AnyOrigin: true, Conn: websocket.ConnOptions{PingInterval: -1}}, // sends no pings, so that every ping that a client receives is from the balancer
 		Open:   func(to websocket.Sender) websocket.Receiver { return echo{to} },
 	}
 	var leaving atomic.Bool
@@ -91,7 +91,7 @@ func wrongKey(w http.ResponseWriter) {
 	}
 	defer c.Close()
 	fmt.Fprint(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n")
-	_, _ = io.Copy(io.Discard, c) // until the balancer closes it
+	_, _ = io.Copy(io.Discard, c) // returns when the balancer closes the connection
 }
 
 // echo is a Receiver that sends back every message.

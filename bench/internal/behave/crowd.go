@@ -111,7 +111,7 @@ func (c *crowd) client(n *conn) {
 		}
 		c.mu.Unlock()
 		var err error = refused("")
-		for err != nil { // until it is connected again, or the crowd ends
+		for err != nil { // until the client is connected again, or the crowd ends
 			wait(c.ctx, time.Duration(rand.Int64N(int64(200*time.Millisecond))))
 			n, err = c.connect()
 		}

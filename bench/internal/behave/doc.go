@@ -13,6 +13,6 @@ const (
 
 // The header fields of such a server's response.
 const (
-	ServerField     = "X-Server"     // its address
+	ServerField     = "X-Server"     // the server's address
 	GenerationField = "X-Generation" // the same field of the request, which the balancer's configuration sets
 )

@@ -16,10 +16,10 @@ type row struct {
 	servers []string // each server's initial handshake response; "" for a server that is not running
 	spare   int      // additional servers, which are not in the configuration at first
 	forever bool     // old connections may stay without a limit
-	packed  bool     // with the time limits in the program's packages
-	level   bool     // with rebalancing, if supported
-	alone   bool     // without a crowd
-	pings   bool     // with pings each second, or the closest alternative
+	packed  bool     // run with the time limits of the program's packages
+	level   bool     // run with rebalancing, if supported
+	alone   bool     // run without a crowd
+	pings   bool     // run with pings each second, or the closest alternative
 	held    bool     // servers and clients use channels, and connections are held, if supported
 	do      func(ctx context.Context, s *scene) (string, error)
 }

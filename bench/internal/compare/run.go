@@ -99,7 +99,7 @@ func (b *Bench) timed(ctx context.Context, o Options, m Mode, cells []Cell) (err
 	}
 	for round := range o.Rounds {
 		for k := range cells {
-			i := (k + round) % len(cells) // so that no server always follows the same one
+			i := (k + round) % len(cells) // rotates the order, so that no server always follows the same one
 			if servers[i] == nil || cells[i].Err != nil {
 				continue
 			}

@@ -43,7 +43,7 @@ type client struct {
 	p        *Protocol
 	conn     *websocket.Conn
 	position string
-	follow   bool // it records positions
+	follow   bool // take records positions
 	after    int  // only publications with a larger number are counted
 	seen     map[int]int
 	accepted atomic.Int64 // number of publications that the server has acknowledged

@@ -54,7 +54,7 @@ type storm struct {
 
 // comer is one client in a storm.
 type comer struct {
-	subscribe []byte // its subscribe command
+	subscribe []byte // the subscribe command
 	position  string // after its subscription
 	stage     stage
 	seen      []int // the numbers of the publications that it has received

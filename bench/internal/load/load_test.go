@@ -115,7 +115,7 @@ func TestCompressedScript(t *testing.T) {
 				history = append(history, got...)
 				history = history[max(0, len(history)-32<<10):]
 			}
-			c.total++ // as if its response had arrived
+			c.total++ // as if the response to the message had arrived
 		}
 	}
 }

@@ -259,7 +259,7 @@ func still(c *Config, s *script) (Result, error) {
 		}
 	}
 	m := newMeter(c)
-	<-time.After(c.Warm) // this mode measures an idle period
+	<-time.After(c.Warm) // waits instead of sending, because this mode measures an idle period
 	m.over(time.Now(), 0)
 	<-time.After(c.For)
 	return m.result(max(1, int64(c.For/time.Second))), nil

@@ -48,7 +48,7 @@ type Peer struct {
 	serve  func(c *Config, ln net.Listener) error
 	listen func(network, address string) (net.Listener, error) // nil means net.Listen
 	lacks  []feature
-	ownTLS bool // it does TLS itself
+	ownTLS bool // the server does TLS itself
 }
 
 // String returns the name, followed by the program of another build if there is one.

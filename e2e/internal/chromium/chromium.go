@@ -60,7 +60,7 @@ func Start(t *testing.T, opts Options) *Browser {
 		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-breakpad",
 		"--user-data-dir=" + filepath.Join(opts.Dir, "profile"), "--remote-debugging-pipe"}, append(opts.Flags, "about:blank")...)...)
 	b.cmd.Dir, b.cmd.Env = opts.Dir, opts.Env
-	b.cmd.ExtraFiles = []*os.File{theirCommands, theirEvents} // its descriptors 3 and 4
+	b.cmd.ExtraFiles = []*os.File{theirCommands, theirEvents} // become the browser's descriptors 3 and 4
 	b.cmd.Stderr = stderr
 	b.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := b.cmd.Start(); err != nil {

@@ -68,7 +68,7 @@ func (b *Browser) receive() (m message) {
 	b.t.Helper()
 	j, err := b.reader.ReadBytes(0)
 	if err != nil {
-		said, _ := os.ReadFile(b.stderr) // only details of an error
+		said, _ := os.ReadFile(b.stderr) // an error does not matter: the text is only for the failure message
 		b.t.Fatalf("chromium sends nothing more: %v; its standard error: %s", err, said)
 	}
 	b.unmarshal(j[:len(j)-1], &m)

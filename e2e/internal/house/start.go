@@ -91,7 +91,7 @@ type Server struct {
 	Banner map[string][]string // the text after the first word of a line: "page", "echo", "CA", "try"
 	Lines  []string            // the printed banner
 	Stdout Output              // the output after the banner
-	Log    Output              // its standard error
+	Log    Output              // the server's standard error
 
 	u      *User
 	cmd    *exec.Cmd
