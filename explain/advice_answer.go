@@ -53,7 +53,8 @@ func explainLostHeader(r *Report, _ Finding, d *Diagnosis) {
 	}
 	switch name := lostHeader(lowerText(r.Response.Body)); {
 	case name != "":
-		d.Cause = fmt.Sprintf("The server says that %s is missing or wrong, but the client sent it: something on the path removed or changed it.", name)
+		d.Cause = fmt.Sprintf("The server says that %s is missing or wrong, but the client sent it: something on the path removed or changed it, or "+
+			"the server's own check is wrong.", name)
 	case len(versions(r.Response)) > 0:
 		d.Cause = "The upgrade request reached the server, which answers with its supported versions, 13 among them, as if the request had another " +
 			"or none: most likely something on the path removed Sec-WebSocket-Version."

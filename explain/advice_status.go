@@ -101,7 +101,7 @@ var statusAdvice = []explanation{
 	{
 		fault: FaultHeaderLost, clause: "RFC 6455 §4.2.1",
 		cause: "The upgrade request reached the server, but without another handshake header that the client sent: something on the " +
-			"path removed or changed it.",
+			"path removed or changed it, or the server's own check is wrong.",
 		owner: []string{"Check in the server's log which headers arrive, and make each proxy forward Sec-WebSocket-Key, Sec-WebSocket-Version, " +
 			"Sec-WebSocket-Protocol and Sec-WebSocket-Extensions unchanged.",
 			"If all of them arrive, the server's own check of the handshake is wrong: update its WebSocket library."},

@@ -36,7 +36,7 @@ func verdict(r *Report, f Finding) Fault {
 		return FaultVersion
 	case a.Status >= 400 && lostHeader(lowerText(a.Body)) != "":
 		return FaultHeaderLost
-	case reportsMissingUpgrade(a):
+	case reportsMissingUpgrade(a), a.Status >= 400 && suggestsMissingUpgrade(lowerText(a.Body)):
 		return FaultUpgradeStripped
 	case upgradeArrived(r) && (a.Status == http.StatusUpgradeRequired && !requiresOtherProtocol(a) || len(versions(a)) > 0):
 		return FaultHeaderLost
@@ -46,18 +46,21 @@ func verdict(r *Report, f Finding) Fault {
 	return f.Fault
 }
 
-// namesOrigin reports whether a body names the origin as the reason.
-func namesOrigin(body string) bool {
-	return originRefused.MatchString(body) && !strings.Contains(body, "origin server")
+// namesOrigin reports whether a text says that an origin is not allowed. Words between the two do not count: "the origin is
+// unreachable, access denied" is about something else, as is a country of origin or an origin server.
+func namesOrigin(text string) bool {
+	return originRefused.MatchString(text) && !strings.Contains(text, "origin server") && !strings.Contains(text, "of origin")
 }
 
-// originRefused matches the texts of servers about an origin that they do not allow: Python's websockets, Tornado, coder, Jetty,
-// Socket.IO.
+// originRefused matches the texts of servers about an origin that they do not allow: Python's websockets, Tornado, coder, gorilla, Jetty,
+// Socket.IO, Rails.
 var originRefused = func() *regexp.Regexp {
-	const origin = `\borigins?\b`
-	const refused = `\b(?:not (?:be |an? )?(?:allowed|permitted|authori[sz]ed|accepted|valid|trusted|in|on)|does(?: not|n't) match|invalid|illegal|forbidden|` +
-		`disallowed|denied|mismatch|rejected|refused|unauthori[sz]ed|unacceptable|blocked|untrusted)\b`
-	return regexp.MustCompile(origin + `.{0,120}?` + refused + `|` + refused + `.{0,40}?` + origin)
+	const value = `(?:[ :=]{0,3}(?:["'(\[]?(?:https?://|null\b)[^ "')\]]*["')\]]?|"[^"]{0,200}"|'[^']{0,200}'))?`
+	const refused = `(?:not (?:be |an? )?(?:allowed|permitted|authori[sz]ed|accepted|valid|trusted|in |on )|does(?: not|n't) match|invalid|illegal|forbidden|` +
+		`disallowed|denied|mismatch|rejected|refused|unauthori[sz]ed|unacceptable|blocked|untrusted)`
+	return regexp.MustCompile(`\borigins?(?: header| websockets?| requests?| connections?)?` + value + `(?: value)?,?:? (?:is |was |are |were |could )?` + refused + `|` +
+		`\b(?:invalid|illegal|forbidden|disallowed|unauthori[sz]ed|unacceptable|blocked|untrusted|bad|unknown|wrong|not an? (?:accepted|allowed|permitted|valid|trusted)) ` +
+		`(?:request |http |websocket )?origins?\b|\bpages of the origin "[^"]*" may not connect here`)
 }()
 
 // The headers of the handshake that a server may report as missing, and their names in such reports.
@@ -115,10 +118,10 @@ func lacksVersion13(a *Response) bool {
 // versions returns the elements of the Sec-WebSocket-Version fields.
 func versions(a *Response) []string { return elements(a.Values("Sec-WebSocket-Version")) }
 
-// reportsMissingUpgrade reports whether the body of a response says that the request was not an upgrade.
+// reportsMissingUpgrade reports whether the body of a response is known to mean that the request was not an upgrade.
 func reportsMissingUpgrade(a *Response) bool {
 	body := lowerText(a.Body)
-	return body == "welcome to hocuspocus!" || a.Status >= 400 && (containsAny(body, missingUpgradeTexts) || suggestsMissingUpgrade(body))
+	return body == "welcome to hocuspocus!" || a.Status >= 400 && containsAny(body, missingUpgradeTexts)
 }
 
 // missedUpgrade reports whether a response suggests that the server did not receive the Upgrade and Connection headers, which the
@@ -152,7 +155,8 @@ var missingUpgradeTexts = []string{
 	"invalid websocket upgrade",
 }
 
-// suggestsMissingUpgrade reports whether a body says in other words that the upgrade is missing.
+// suggestsMissingUpgrade reports whether a body seems to say in other words that the upgrade is missing. It may mean something else, such
+// as an upgrade that an account does not include.
 func suggestsMissingUpgrade(body string) bool {
 	return containsAny(body, []string{"upgrade", "connection header"}) &&
 		containsAny(body, []string{"websocket", "header", "connection", "token", "handshake"}) &&
