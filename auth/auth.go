@@ -18,7 +18,7 @@ type Identity struct {
 	// Method is the authentication method: "jwt", "apikey", "basic", "ticket", "certificate", "forward" or "anonymous".
 	Method string
 
-	// Claims are the other contents of the credential; rules see them as claims. It may be nil.
+	// Claims are the other contents of the credential, which rules see as claims. The map may be nil.
 	Claims map[string]any
 
 	// ID names this one credential, such as a token's jti, so that it can be revoked by itself. It may be empty.

@@ -84,8 +84,8 @@ type ForwardOptions struct {
 
 // ForwardClaim maps a field of the response to a claim.
 type ForwardClaim struct {
-	Header string // the field
-	Claim  string // its name
+	Header string // the name of the field
+	Claim  string // the name of the claim
 	List   bool   // split the value at commas, into a list
 }
 

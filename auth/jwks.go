@@ -66,7 +66,7 @@ type RemoteKeys struct {
 	loaded time.Time // when the keys were fetched; zero means never
 	next   time.Time // time of the next fetch at the earliest
 	fails  int       // consecutive failures
-	err    error     // of the last fetch
+	err    error     // the error of the last fetch; nil if it succeeded
 	flight chan struct{}
 }
 

@@ -64,8 +64,8 @@ type Session struct {
 	told   *websocket.CloseError // the close frame with which this server closed the session
 }
 
-// recentRevocation is a revocation that a handshake in progress may have missed: the credential was checked before it, and the
-// client is admitted after it.
+// recentRevocation is a revocation that a handshake in progress may have missed: the credential was checked before the
+// revocation arrived, and the client is admitted after that.
 type recentRevocation struct {
 	of    Revocation // the revocation without its time
 	heard time.Time
