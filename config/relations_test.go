@@ -18,7 +18,7 @@ func TestDefaultsGiveWay(t *testing.T) {
 		{"drain: {spread: 30s}\n", "spread 30s, timeout 35s, audit off", ""},
 		{"drain: {spread: 1h}\n", "spread 1h, timeout 1h, audit off", ""},
 		{"drain: {spread: 10s, timeout: 9s}\n", "", "drain.spread"},
-		{"drain: {spread: 5s, timeout: 4s}\n", "", "drain.spread"}, // although it equals the default
+		{"drain: {spread: 5s, timeout: 4s}\n", "", "drain.spread"}, // an explicit value conflicts even if it equals the default
 		{"audit: {file: audit.log}\n", "spread 5s, timeout 10s, audit file", ""},
 		{"audit: {file: audit.log, to: stdout}\n", "", "audit.to"},
 		{"audit: {file: audit.log, to: off}\n", "", "audit.to"},

@@ -64,7 +64,7 @@ func (d *decoder) problem(g *given, path, text, want string) {
 	d.Report(&Problem{Pos: at, Path: path, Text: text, Want: want})
 }
 
-// unfit reports that a value is of another kind than its type.
+// unfit reports that a value is of the wrong kind for its type.
 func (d *decoder) unfit(g *given, path, want string) {
 	text := "this is " + g.kind.String()
 	if g.kind == null {

@@ -25,8 +25,8 @@ type writer struct {
 	indent   int
 	dash     bool     // the next line begins an item of a list
 	marks    []int    // the columns of the # of the commented parts that contain the next line
-	hidden   []string // the paths of these parts
-	pending  []header // keys of structs of which nothing was written yet
+	hidden   []string // the paths of the commented parts
+	pending  []header // the keys of structs without any written value so far
 }
 
 // header is a key that is written only if something below it is.
@@ -60,7 +60,7 @@ func (w *writer) put(indent int, text string) {
 	w.b.WriteString(strings.Repeat(" ", indent-column) + text + "\n")
 }
 
-// hide comments out everything until show is called for the path.
+// hide makes the writer comment out everything until show is called for the path.
 func (w *writer) hide(path string) {
 	w.marks, w.hidden = append(w.marks, w.indent), append(w.hidden, path)
 }

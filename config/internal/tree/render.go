@@ -20,7 +20,7 @@ func inline(v reflect.Value) string {
 		return ""
 	}
 	var b strings.Builder
-	first := true // in the open mapping or list
+	first := true // no value of the open mapping or list was written yet
 	brackets := func(v reflect.Value) (open, end string) {
 		switch x := settled(v); {
 		case isOne(x):

@@ -133,7 +133,7 @@ func (t *Tree) Document(name string, text []byte) *Problem {
 	return nil
 }
 
-// note records a file that was read, and its contents.
+// note records a file that was read, and the sum of its content.
 func (t *Tree) note(file string, content []byte) {
 	if _, known := t.sums[file]; !known {
 		t.files = append(t.files, file)
