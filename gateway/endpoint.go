@@ -148,8 +148,8 @@ func (e *endpoint) admit(r *http.Request) (*websocket.Admission, error) {
 	if tunnel := o.Tunnel; tunnel != nil {
 		a.Tunnel = func(nc net.Conn, early []byte) { k.tunnel(nc, early, tunnel) }
 	}
-	// The connection keeps the request for as long as it is open. These fields are no longer needed: they take about 1 KiB, and
-	// contain credentials.
+	// The connection keeps the request for as long as it is open, but no longer needs the header, the TLS state and most of the
+	// URL: they take about 1 KiB, and contain credentials.
 	r.Header, r.TLS, r.URL = nil, nil, &url.URL{Path: r.URL.Path}
 	return a, nil
 }

@@ -165,8 +165,8 @@ func recheck(ctx context.Context, t *task) (next time.Duration) {
 
 var errOtherUser = auth.Forbidden(auth.ErrOtherSubject)
 
-// goesOnAs replaces the identity before with now, the service's latest response, unless the client has sent another credential in
-// the meantime. A non-nil error ends the session.
+// goesOnAs replaces an identity, before, with the service's latest response, now, unless the client has sent another
+// credential in the meantime. A non-nil error ends the session.
 func (u *upkeep) goesOnAs(before, now *auth.Identity) error {
 	switch {
 	case now.Subject != before.Subject:

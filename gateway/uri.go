@@ -94,8 +94,8 @@ func (h *hosts) has(host string) bool {
 	}
 	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	if err == nil {
-		// DNS rebinding makes a name resolve to this server: requests of such a page have that name in their Host, never an
-		// address.
+		// DNS rebinding makes an attacker's name resolve to this server: requests of the attacker's page have that name in their
+		// Host, never an address.
 		return h.local || slices.Contains(h.names, addr.String())
 	}
 	return h.local && (host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost"))

@@ -99,7 +99,7 @@ func (all webhooks) events() func(hub.Event) {
 	return all.event
 }
 
-// event passes an event to the senders of its application. Its Done is called when all of them have called theirs.
+// event passes an event to the senders of its application. The event's Done is called when every sender has finished with it.
 func (all webhooks) event(e hub.Event) {
 	left := new(atomic.Int32)
 	for _, w := range all {

@@ -137,7 +137,7 @@ func readV2(r io.Reader) (Header, error) {
 	return h, nil
 }
 
-// The only TLV that is used, of those after the addresses (specification, §2.2.3).
+// The checksum is the only TLV after the addresses that is used (specification, §2.2.3).
 const (
 	typeCRC32C = 0x03
 	tlvHead    = 3 // bytes for type and length

@@ -19,7 +19,7 @@ import (
 // Bounds are the maximum numbers of connections. 0 means no limit.
 type Bounds struct {
 	Total              int
-	PerAddress         int // on the whole server
+	PerAddress         int // for one address at all endpoints together
 	Endpoint           int
 	EndpointPerAddress int
 	EndpointPerUser    int
