@@ -36,7 +36,7 @@ func TestOrder(t *testing.T) {
 	}
 	o.room = 2
 	q.Drained()
-	o.room = 1 // not used for a later reply
+	o.room = 1 // a later reply must not overtake the waiting one
 	q.Send([]byte("4"))
 	if !q.Waiting() || len(o.sent) != 3 {
 		t.Errorf("%q", o.sent)

@@ -14,7 +14,8 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// An editor or a deployment makes several changes, and a file may be written in several pieces.
+// An editor or a deployment makes several changes, and a file may be written in several pieces, so the files are only checked
+// after a quiet period.
 const (
 	quietTime = 200 * time.Millisecond // period without a change before the files are checked
 	quietMost = 2 * time.Second        // maximum delay if changes continue
