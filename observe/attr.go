@@ -22,7 +22,7 @@ func ReplaceAttr(_ []string, a slog.Attr) slog.Attr {
 		if text = a.Value.String(); text == "" {
 			return slog.Attr{}
 		}
-	case slog.KindAny: // Any of other kinds would allocate
+	case slog.KindAny: // Value.Any allocates for other kinds
 		if err, ok := a.Value.Any().(error); ok {
 			text = err.Error()
 		}

@@ -260,7 +260,7 @@ func TestEveryMetricHasASeries(t *testing.T) {
 
 // The attributes that the reference lists for an event of the audit log are written for that event.
 func TestAuditFields(t *testing.T) {
-	keys := map[string]string{} // from values to names
+	keys := map[string]string{} // the names of constants by their values
 	for _, c := range constants(t, "Key") {
 		keys[c.value] = c.name
 	}
@@ -290,7 +290,7 @@ func TestAuditFields(t *testing.T) {
 			}
 		}
 	}
-	elsewhere := map[string]string{ // written by a function that this function calls
+	elsewhere := map[string]string{ // attributes that a called function adds
 		"AuditConnected":    "KeyPath KeyDecision KeyRule",
 		"AuditDisconnected": "KeyLimit",
 		"AuditTicket":       "KeyUser KeyMethod KeyAddr KeyOrigin KeyPath KeyStatus",

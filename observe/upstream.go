@@ -9,7 +9,7 @@ import (
 
 // Upstream is the current state of a server of a balancer.
 type Upstream struct {
-	Endpoint string // labels, like Server
+	Endpoint string // a label, like Server
 	Server   string
 	State    string // ready, draining, down, ...
 	Live     int    // connections of this balancer
@@ -17,7 +17,7 @@ type Upstream struct {
 
 	// The counters of open and closed connections since the server was added. Messages are 0 if bytes are forwarded.
 	MessagesIn, MessagesOut uint64         // from clients and to clients
-	BytesIn, BytesOut       uint64         // from clients and to clients; if messages are forwarded, the bytes of their payloads
+	BytesIn, BytesOut       uint64         // from clients and to clients; only payloads if messages are forwarded
 	Resumed                 uint64         // connections that were moved here from another server
 	Closed                  map[int]uint64 // closed connections by close code
 }
