@@ -144,11 +144,11 @@ var rules = []rule{
 
 	// The repository's own tests and helpers.
 	{pkg: ".", std: anyStd},
-	{pkg: "internal/bounded", std: anyStd, other: []string{"go.uber.org/goleak"}}, // only tests use it
-	{pkg: "internal/pty", std: anyStd, other: []string{"golang.org/x/sys"}},       // the same
-	{pkg: "internal/freeport", std: anyStd},                                       // the same
-	{pkg: "internal/redistest", std: anyStd, own: []string{"internal/freeport"}},  // the same
-	{pkg: "internal/transcript", std: anyStd},                                     // the same
+	{pkg: "internal/bounded", std: anyStd, other: []string{"go.uber.org/goleak"}}, // used only by tests
+	{pkg: "internal/pty", std: anyStd, other: []string{"golang.org/x/sys"}},       // used only by tests
+	{pkg: "internal/freeport", std: anyStd},                                       // used only by tests
+	{pkg: "internal/redistest", std: anyStd, own: []string{"internal/freeport"}},  // used only by tests
+	{pkg: "internal/transcript", std: anyStd},                                     // used only by tests
 	{pkg: "internal/rfctable", std: anyStd},
 	{pkg: "internal/recent", std: anyStd, not: []string{"log", "log/slog", "net", "os"}, own: []string{"hub"}},
 	{pkg: "internal/replies", std: anyStd, not: []string{"log", "log/slog", "net", "os"}, own: []string{"websocket"}},
@@ -166,9 +166,9 @@ var rules = []rule{
 	{pkg: "internal/mutate", std: anyStd},
 	{pkg: "internal/treeproxy", std: anyStd},
 	{pkg: "internal/manpages", std: anyStd, own: []string{"cli"}, other: []string{"github.com/spf13/cobra"}},
-	{pkg: "internal/natstest", std: anyStd, other: []string{"github.com/nats-io/nats-server/v2"}}, // only tests use it
+	{pkg: "internal/natstest", std: anyStd, other: []string{"github.com/nats-io/nats-server/v2"}}, // used only by tests
 	{pkg: "internal/crosscheck", std: anyStd},
-	{pkg: "internal/libhints", std: anyStd}, // only tests use it
+	{pkg: "internal/libhints", std: anyStd}, // used only by tests
 	{pkg: "internal/rfctable/gen", std: anyStd, own: []string{"internal/rfctable"}},
 	{pkg: "e2e/...", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/handshake", "certs", "gateway", "cli"},
 		test: []string{"client", "e2e/internal/...", "internal/bounded", "internal/natstest", "internal/pty", "internal/redistest", "github.com/goccy/go-yaml", "golang.org/x/sys", "webhook", "websocket/reconnect"}},

@@ -71,7 +71,7 @@ func TestGoInDocumentsCompiles(t *testing.T) {
 	var programs, tests []string
 	for _, name := range documents(t) {
 		for _, b := range blocks(t, name) {
-			if language, _, _ := strings.Cut(b.info, " "); language != "go" { // followed by a file name, or by nothing
+			if language, _, _ := strings.Cut(b.info, " "); language != "go" { // a file name may follow the language
 				continue
 			}
 			// The folder has the name of the document and the line of the block, because errors contain its name.

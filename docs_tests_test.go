@@ -139,7 +139,7 @@ func TestGuaranteesHaveTests(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var dirs []string // of the table; nil outside of a table
+		var dirs []string // the directories that the table's head names; nil outside of a table
 		for line := range strings.Lines(string(text)) {
 			cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
 			last := strings.TrimSpace(cells[len(cells)-1])

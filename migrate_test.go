@@ -65,7 +65,7 @@ func exported(t *testing.T, path string) map[string]bool {
 					}
 				}
 			case *ast.InterfaceType:
-				return false // its implementations have the methods
+				return false // the methods of an interface are listed with its implementations
 			}
 			return true
 		})

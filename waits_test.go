@@ -22,7 +22,7 @@ func TestWaitsHaveABound(t *testing.T) {
 	for _, s := range all {
 		base := path.Base(s.path)
 		if !s.test() || strings.HasPrefix(base, "example") || strings.HasSuffix(base, "bench_test.go") || strings.HasPrefix(s.path, "bench/") {
-			continue // examples are for readers, and benchmarks measure
+			continue // limits would distract in examples, and cost time in benchmarks
 		}
 		w := waits{t: t, s: s, bubbles: bubbles[path.Dir(s.path)]}
 		for _, d := range s.file.Decls {
@@ -60,7 +60,7 @@ type waits struct {
 	s       source
 	bubbles []string // functions of the package that run their argument in a bubble
 	tests   bool     // whether the current code has a testing.TB, and so belongs to the test and not to a peer
-	aside   bool     // whether it runs in its own goroutine
+	aside   bool     // whether the current code runs in its own goroutine
 	spins   bool     // whether the innermost loop waits for a condition
 }
 
@@ -94,7 +94,7 @@ func (w waits) look(n ast.Node) {
 		case *ast.CallExpr:
 			name := called(m)
 			if name == "synctest.Test" || slices.Contains(w.bubbles, name) || name == "testing.AllocsPerRun" || name == "allocs.PerRun" {
-				return false // allocations by additional code of the test would count
+				return false // a bubble needs no limit, and AllocsPerRun would count the allocations of one
 			}
 			w.call(m, name)
 			if strings.HasSuffix(name, ".Go") {
@@ -158,7 +158,7 @@ func (w waits) receive(e *ast.UnaryExpr) {
 			return
 		}
 	case *ast.SelectorExpr:
-		if from.Sel.Name == "C" { // of a timer
+		if from.Sel.Name == "C" { // the channel of a timer
 			return
 		}
 	}
