@@ -30,7 +30,7 @@ func fiberApp() *fiber.App {
 }
 
 // Behind a Server, a fiber application handles the requests that are not for the Server's WebSockets.
-func TestFiberBeside(t *testing.T) {
+func TestFiberAlongsideServer(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.Handle("/echo", upgraders()["Open"])
 	mux.Handle("/", adaptor.FiberApp(fiberApp()))

@@ -21,7 +21,7 @@ func TestRacersEcho(t *testing.T) {
 						t.Fatal(err)
 					}
 					if got, err := readFrames(in, nil); err != nil || !bytes.Equal(got, payload) {
-						t.Fatalf("%d bytes came back from %d, %v", len(got), len(payload), err)
+						t.Fatalf("the echo of %[2]d bytes has %[1]d, %[3]v", len(got), len(payload), err)
 					}
 				}
 				if err := <-ended; err != nil {
@@ -44,7 +44,7 @@ func TestRacersEcho(t *testing.T) {
 					t.Fatal(err)
 				}
 				if got, err := r.readBack(); err != nil || !bytes.Equal(got, payload) {
-					t.Fatalf("%d bytes came back from %d, %v", len(got), len(payload), err)
+					t.Fatalf("the echo of %[2]d bytes has %[1]d, %[3]v", len(got), len(payload), err)
 				}
 			}
 			r.close()

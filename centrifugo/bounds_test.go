@@ -129,7 +129,7 @@ func TestPages(t *testing.T) {
 
 // A connection may read a limited number of collections at the same time. A collection that is restarted is not counted twice, and
 // an abandoned one is no longer counted. If the epoch changes between two pages, the collection is unrecoverable.
-func TestCollectionsTogether(t *testing.T) {
+func TestConcurrentCollections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)
 		n, d := opened(t, s, Client{Anonymous: true}, connect)

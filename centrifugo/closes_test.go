@@ -93,7 +93,7 @@ func TestStreamEnds(t *testing.T) {
 }
 
 // After the end of the request, nothing is sent, and the connection's secret is not valid.
-func TestStreamOver(t *testing.T) {
+func TestStreamAfterRequest(t *testing.T) {
 	s := newServer(t)
 	ctx, cancel := context.WithCancel(bounded.Context(t))
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", strings.NewReader(connect))

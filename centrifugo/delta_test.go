@@ -108,7 +108,7 @@ func TestKeysFiltered(t *testing.T) {
 }
 
 // Deltas are computed only for data that is not too large, and only with a base.
-func TestDeltaBounds(t *testing.T) {
+func TestDeltaLimits(t *testing.T) {
 	of := func(size int) *hub.Publication {
 		return &hub.Publication{Data: []byte(strings.Repeat("x", size-1) + "y")}
 	}
@@ -122,7 +122,7 @@ func TestDeltaBounds(t *testing.T) {
 			{of(2), of(3), false}, // the delta would be longer
 		} {
 			if got := f.delta(tt.p, tt.previous); got.Delta != tt.want {
-				t.Errorf("%v: %d bytes behind %d: delta %v", f, len(tt.p.Data), len(tt.previous.Data), got.Delta)
+				t.Errorf("%v: %d bytes after %d: delta %v", f, len(tt.p.Data), len(tt.previous.Data), got.Delta)
 			}
 		}
 	}

@@ -162,7 +162,7 @@ func (e unreachable) Broadcast(ctx context.Context, _ hub.Command) error {
 	return ctx.Err()
 }
 
-// A command for a connection on an unreachable node gets a 503, at the latest after the command timeout.
+// A command for a connection on an unreachable node gets a 503, after the command timeout if the engine blocks.
 func TestEmulationUnreachable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, wait := range []bool{false, true} {

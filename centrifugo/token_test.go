@@ -62,7 +62,7 @@ func TestVerify(t *testing.T) {
 }
 
 // A token is not valid if it requires an extension or is too long, or if the server has no secret.
-func TestTokensThatAreNotRead(t *testing.T) {
+func TestUnacceptableTokens(t *testing.T) {
 	s := &Server{Secret: "secret"}
 	with := func(header map[string]any, claims jwt.MapClaims, secret string) string {
 		j := jwt.NewWithClaims(jwt.SigningMethodHS256, claims)

@@ -200,7 +200,7 @@ func TestCertShowServer(t *testing.T) {
 			}
 			for _, want := range tt.want {
 				if !strings.Contains(got.stdout, want) {
-					t.Errorf("not in it: %q\n%s", want, got.stdout)
+					t.Errorf("%q is not in the output:\n%s", want, got.stdout)
 				}
 			}
 			var shown chainShown
@@ -319,7 +319,7 @@ func TestCertShowFile(t *testing.T) {
 		}
 		for _, want := range tt.want {
 			if !strings.Contains(got.stdout, want) {
-				t.Errorf("%s: not in it: %q\n%s", tt.name, want, got.stdout)
+				t.Errorf("%s: %q is not in the output:\n%s", tt.name, want, got.stdout)
 			}
 		}
 	}

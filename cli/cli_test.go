@@ -208,7 +208,7 @@ func TestHelp(t *testing.T) {
 		all = append(all, all[0].Commands()...)
 		all[0].Flags().VisitAll(func(f *pflag.Flag) {
 			if name, _ := pflag.UnquoteUsage(f); f.Value.Type() == "duration" && name != "duration" {
-				t.Errorf("%s: --%s takes a duration, and the help calls it %s", all[0].CommandPath(), f.Name, name)
+				t.Errorf("%s: the value of --%s is a duration, but the help calls it %s", all[0].CommandPath(), f.Name, name)
 			}
 		})
 		calls = append(calls, append(strings.Fields(all[0].CommandPath())[1:], "--help"))

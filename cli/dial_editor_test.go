@@ -8,7 +8,7 @@ import (
 
 func as[T error](err error, target *T) bool { return errors.As(err, target) }
 
-// Keys are recognized however their bytes are split.
+// Keys are recognized regardless of how their bytes are split.
 func TestEditorKeys(t *testing.T) {
 	const up, down, right, left, home, end, del = "\x1b[A", "\x1b[B", "\x1b[C", "\x1b[D", "\x1b[H", "\x1b[F", "\x1b[3~"
 	for keys, want := range map[string]string{
@@ -56,7 +56,7 @@ func TestEditorKeys(t *testing.T) {
 }
 
 // Text that does not fit is counted, and the history is limited.
-func TestEditorBounds(t *testing.T) {
+func TestEditorLimits(t *testing.T) {
 	var e editor
 	e.feed([]byte(strings.Repeat("x", maxTyped) + "yy"))
 	if ev := e.feed([]byte("\r")); len(ev) != 1 || len(ev[0].line) != maxTyped || ev[0].over != 2 {

@@ -145,7 +145,7 @@ func TestDialReconnectSignal(t *testing.T) {
 }
 
 // The end of the input also ends the wait for the next connection, after the time of --wait.
-func TestDialReconnectInputEndsMeanwhile(t *testing.T) {
+func TestDialInputEndsWhileReconnecting(t *testing.T) {
 	for _, tt := range []struct {
 		name, input string
 		args        []string

@@ -44,7 +44,7 @@ func overtaken(p *wstest.Peer, trip, pause time.Duration, answers int) {
 
 // Replies after the pong are not lost, as long as the server is not silent for longer than its round-trip time suggests. A server
 // that never stops sending is an error.
-func TestDialPongOvertakesAnswers(t *testing.T) {
+func TestDialPongBeforeReplies(t *testing.T) {
 	const closes = 5 * time.Second // a server that is still sending does not answer the close
 	for _, tt := range []struct {
 		name        string

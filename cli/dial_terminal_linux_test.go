@@ -161,7 +161,7 @@ func TestDialTerminalJSON(t *testing.T) {
 }
 
 // If connecting takes long, a note appears on a terminal, but not in a pipe.
-func TestDialSignOfLife(t *testing.T) {
+func TestDialConnectingNote(t *testing.T) {
 	state(t)
 	open := make(chan struct{})
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-open }))

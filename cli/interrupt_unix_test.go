@@ -12,7 +12,7 @@ import (
 )
 
 // A signal makes every blocked command exit, whether it reads standard input or a file that is a pipe.
-func TestSignalEndsACommandThatWaits(t *testing.T) {
+func TestSignalEndsBlockedCommand(t *testing.T) {
 	state(t)
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {

@@ -14,7 +14,7 @@ const mib = 1 << 20
 
 // Memory is returned to the system when the process has become idle after a burst, at most once in 20 seconds, and not again for
 // memory that a collection cannot free.
-func TestMemoryIsGivenBack(t *testing.T) {
+func TestMemoryIsReturned(t *testing.T) {
 	type look struct {
 		live, held, fresh uint64 // in MiB; fresh was allocated since the last look
 		want              bool
@@ -69,7 +69,7 @@ func TestGiveBackEnds(t *testing.T) {
 			giveBack(ctx, func() heapState { return at }, func() { freed <- time.Now(); at.held = 11 * mib })
 		})
 		if took := (<-freed).Sub(began); took != memoryCalm*memoryEvery {
-			t.Errorf("memory was given back after %v, want %v", took, memoryCalm*memoryEvery)
+			t.Errorf("memory was returned after %v, want %v", took, memoryCalm*memoryEvery)
 		}
 		cancel()
 		all.Wait()
@@ -91,6 +91,6 @@ func TestReadHeap(t *testing.T) {
 		t.Errorf("allocated %d before and %d after 64 MiB; live %d", before.allocated, with.allocated, after.live)
 	}
 	if after.held+48*mib > with.held {
-		t.Errorf("%d bytes are held after 64 MiB were given back, %d before", after.held, with.held)
+		t.Errorf("%d bytes are held after 64 MiB were returned, %d before", after.held, with.held)
 	}
 }

@@ -84,7 +84,7 @@ func subscribing(t *testing.T, c *Client) <-chan *Subscription {
 }
 
 // A rejected subscription is retried only once: after the pause, or earlier if there is a new connection.
-func TestRetryOvertaken(t *testing.T) {
+func TestRetryOnNewConnection(t *testing.T) {
 	p := play(t)
 	c := connect(t, &server{url: p.url}, Options{})
 	subscribed := subscribing(t, c)

@@ -59,7 +59,7 @@ func (p *place) take(t *testing.T, text string) bool {
 }
 
 // Clients that leave and reconnect to another node while others publish receive each event once and in order.
-func TestComeBack(t *testing.T) {
+func TestRecoveryAcrossNodes(t *testing.T) {
 	const total = 400
 	m := hub.NewMemory()
 	rules := Namespaces([]hub.Namespace{{History: 2 * total}})

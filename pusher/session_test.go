@@ -439,7 +439,7 @@ func (l *later) Trim(ctx context.Context, channel string, through uint64) error 
 }
 
 // An event that is published between reading the cached event and subscribing replaces the cached one.
-func TestCachedMeanwhile(t *testing.T) {
+func TestEventWhileReadingCache(t *testing.T) {
 	engine := hub.NewMemory().Node()
 	l := &later{Engine: engine, kept: engine.(hub.History)}
 	h := hub.New(hub.Options{Engine: l, Namespaces: Namespaces(nil)})
@@ -501,7 +501,7 @@ func TestSubscriptionCounts(t *testing.T) {
 	}
 }
 
-// The event of a cache channel is kept for 30 minutes, however long the channel's history is.
+// The event of a cache channel is kept for 30 minutes, even if the channel's history is longer.
 func TestCacheAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hub.New(hub.Options{Namespaces: []hub.Namespace{{History: 5, HistoryAge: 2 * time.Hour}}})
@@ -558,7 +558,7 @@ func TestCacheMisses(t *testing.T) {
 	}
 }
 
-// The ID of a user has 1 to 128 bytes, whatever its source.
+// The ID of a user has 1 to 128 bytes in every message that contains one.
 func TestValidUser(t *testing.T) {
 	for n, want := range map[int]bool{0: false, 1: true, 128: true, 129: false} {
 		id := strings.Repeat("u", n)

@@ -49,7 +49,7 @@ func TestWatchlistOnTwoNodes(t *testing.T) {
 }
 
 // A watchlist that is too long is an error that does not close the connection; if watchlists are disabled, it is ignored.
-func TestWatchlistBound(t *testing.T) {
+func TestWatchlistLimit(t *testing.T) {
 	s := newServer(t)
 	long := make([]string, maxWatchlist+1)
 	for i := range long {

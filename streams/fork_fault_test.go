@@ -193,7 +193,7 @@ func TestForkCanceled(t *testing.T) {
 }
 
 // While a fork is being created, another request for it, or for a stream with its name, neither stops nor repeats the creation.
-func TestForkOvertaken(t *testing.T) {
+func TestConcurrentForkRequests(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.must(201, "PUT", "s", "[1,2]", typ, jsonType)
 	next := record{ID: "x", Type: jsonType, Touched: time.Now(), Filling: true, Fork: &origin{forking: forking{Source: "s"}, ID: "y"}}
@@ -294,7 +294,7 @@ func (o *overtaken) Publish(ctx context.Context, channel string, p *hub.Publicat
 
 // If another node publishes first, the messages of a request are appended after those of the other node. After many attempts, the
 // response is 503.
-func TestAppendOvertaken(t *testing.T) {
+func TestAppendConflict(t *testing.T) {
 	engine := hub.NewMemory().Node()
 	o := &overtaken{Engine: engine, of: engine.(hub.History), channel: "dev/s"}
 	h := hub.New(hub.Options{Engine: o, Namespaces: []hub.Namespace{{History: 1000}}})
@@ -441,7 +441,7 @@ func TestForkOnSlowEngine(t *testing.T) {
 				}
 				<-made
 				if took := time.Since(began); batch != (took < 2*time.Second) || batch != (slow.calls < 10) {
-					t.Errorf("it took %v and %d calls", took, slow.calls)
+					t.Errorf("creating the fork took %v and %d calls", took, slow.calls)
 				}
 				got, since := "", ""
 				for {

@@ -182,7 +182,7 @@ func TestIncompleteFork(t *testing.T) {
 
 // The size of a fork's inherited content is limited, and so is the list of a stream's forks. When that list is full, deleted forks
 // are removed from it.
-func TestForkBounds(t *testing.T) {
+func TestForkLimits(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.must(201, "PUT", "large", "", typ, "application/octet-stream")
 	body := strings.Repeat("x", 1<<20)

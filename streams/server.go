@@ -59,7 +59,7 @@ type Server struct {
 
 	mu      sync.Mutex
 	streams map[string]*stream
-	expires map[string]time.Time // the times when streams expire, as far as this node knows them
+	expires map[string]time.Time // the times when the streams that this node knows expire
 	janitor bool                 // a goroutine that deletes expired streams is running
 	live    int
 	stop    chan struct{} // closed by Close

@@ -45,7 +45,7 @@ func TestParseLifetime(t *testing.T) {
 	}
 }
 
-// Every request releases the stream that it has used, and its live read, whatever the result.
+// Every request releases the stream that it has used, and its live read, even if it fails.
 func TestRequestsReleaseStreams(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.LongPoll = time.Millisecond

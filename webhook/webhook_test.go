@@ -308,7 +308,7 @@ func (c counted) Close() error {
 }
 
 // Response bodies are closed, so that connections can be reused.
-func TestAnswersAreClosed(t *testing.T) {
+func TestResponseBodiesAreClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var to counting
 		c, err := NewCaller(CallerOptions{URL: "https://app.test/", Transport: &to})

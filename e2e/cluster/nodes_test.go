@@ -129,7 +129,7 @@ func (n *node) held() (h held) {
 	return h
 }
 
-// newClient starts a client that dials the nodes in turn, starting with the first one, each time its connection has ended.
+// newClient starts a client that dials the first node, and the next one each time its connection has ended.
 // connected receives the name of each connection; it may be nil.
 func newClient(t *testing.T, nodes []*node, connected func(id string, on *node)) *client.Client {
 	var dials atomic.Int64

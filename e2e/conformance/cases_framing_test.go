@@ -17,7 +17,7 @@ func answered(id, title, clause string, sent []frame, wanted ...expectation) tes
 	}}
 }
 
-// rejected is a case in which one of the frames, at the latest the last one, fails the connection with code.
+// rejected is a case in which one of the frames, possibly only the last one, fails the connection with code.
 func rejected(id, title, clause string, code int, sent ...frame) testCase {
 	return testCase{id: id, title: title, clause: clause, script: func(p *peer) {
 		p.send(sent...)

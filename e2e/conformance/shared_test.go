@@ -98,7 +98,7 @@ func (s *shared) house(with setup) (*house, error) {
 	return h, nil
 }
 
-// shutDown stops all servers. No connection is left by then.
+// shutDown stops all servers. It must be called when all connections have ended.
 func (s *shared) shutDown(t testing.TB) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience) // the test's own context is done
 	defer cancel()

@@ -161,6 +161,6 @@ func TestRFC1951_InflateWithin(t *testing.T) {
 		t.Error("a stream without a final block is accepted")
 	}
 	if got, err := inflateWithin([]byte(exampleAgain+tail+"\x01\x00\x00\xff\xff"), []byte("Hello"), 512); string(got) != "Hello" {
-		t.Errorf("a match in the history gives %q, error: %v", got, err)
+		t.Errorf("a match in the history is inflated to %q, error: %v", got, err)
 	}
 }

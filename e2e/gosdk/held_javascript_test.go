@@ -15,7 +15,7 @@ import (
 
 // Clients of the JavaScript SDK, JSON and Protobuf, stay connected while the servers with the centrifuge library drain one after
 // another. They publish meanwhile, and each message arrives once and in order.
-func TestHeldAtOriginalsJavaScript(t *testing.T) {
+func TestHeldByCentrifugeServersJavaScript(t *testing.T) {
 	redis := redistest.Start(t, "")
 	a, b := newOriginal(t, redis), newOriginal(t, redis)
 	f := newFront(t, a, b)

@@ -175,7 +175,7 @@ func (f *front) has(o *original, n int) {
 
 // Clients of servers that use the centrifuge library stay connected behind a balancer while their server drains, and when it is
 // killed. They see no disconnect, receive all publications once and in order, and keep their identity.
-func TestHeldAtOriginals(t *testing.T) {
+func TestHeldByCentrifugeServers(t *testing.T) {
 	const each = 3 // number of clients of each format
 	redis := redistest.Start(t, "")
 	application := node(t, redis)

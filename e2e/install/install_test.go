@@ -116,7 +116,7 @@ func (m *maker) release(version string) {
 		m.t.Errorf("the release left changes: %s", got)
 	}
 	if lib, root := m.git("rev-parse", "websocket/"+version+"^{commit}"), m.git("rev-parse", version+"^{commit}^"); lib != root {
-		m.t.Errorf("the library is tagged at %s, and the root requires it on top of %s", lib, root)
+		m.t.Errorf("the library is tagged at %s, but the parent of the root's tag is %s", lib, root)
 	}
 	if mod := m.git("show", version+":go.mod"); !strings.Contains(mod, product+"/websocket "+version) || strings.Contains(mod, "replace") {
 		m.t.Errorf("go.mod of the release:\n%s", mod)

@@ -21,7 +21,7 @@ type peer struct {
 	stderr house.Output
 }
 
-// startPeer runs a program in the folder peers. It is stopped at the end of the test at the latest.
+// startPeer runs a program in the folder peers. If it is still running at the end of the test, it is stopped.
 func startPeer(t *testing.T, env []string, name string, args ...string) *peer {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)

@@ -147,7 +147,7 @@ func TestTrustAndUntrust(t *testing.T) {
 
 	said = u.Must("handfast cert trust")
 	if strings.Count(said, "now trusts it") != 2 || !strings.Contains(said, "localhost") || !strings.Contains(said, "nothing else") {
-		t.Errorf("trust says:\n%s", said)
+		t.Errorf("trust printed:\n%s", said)
 	}
 	if got := u.believers(url); got != "curl openssl chromium" {
 		t.Errorf("after: trusted by %q", got)
@@ -156,15 +156,15 @@ func TestTrustAndUntrust(t *testing.T) {
 		t.Error("the CA is not in the system's bundle")
 	}
 	if said = u.Must("handfast cert trust"); strings.Count(said, "already trusts it") != 2 {
-		t.Errorf("trust, again, says:\n%s", said)
+		t.Errorf("the second trust printed:\n%s", said)
 	}
 	if said = u.Must("handfast cert show"); !strings.Contains(said, "yes, in the system's store") {
-		t.Errorf("show says:\n%s", said)
+		t.Errorf("show printed:\n%s", said)
 	}
 
 	said = u.Must("handfast cert untrust")
 	if strings.Count(said, "no longer trusts it") != 2 {
-		t.Errorf("untrust says:\n%s", said)
+		t.Errorf("untrust printed:\n%s", said)
 	}
 	if got := u.believers(url); got != "" {
 		t.Errorf("in the end: trusted by %s", got)
@@ -173,7 +173,7 @@ func TestTrustAndUntrust(t *testing.T) {
 		t.Errorf("left behind: %v", found)
 	}
 	if said = u.Must("handfast cert untrust"); strings.Count(said, "does not have it") != 2 {
-		t.Errorf("untrust, again, says:\n%s", said)
+		t.Errorf("the second untrust printed:\n%s", said)
 	}
 }
 
@@ -203,7 +203,7 @@ func TestNewWhileTrusted(t *testing.T) {
 }
 
 // Without the necessary permissions, and without sudo, the error contains the reason and the next step.
-func TestTrustWithoutRights(t *testing.T) {
+func TestTrustWithoutPermissions(t *testing.T) {
 	u := user{house.NewUser(t)}
 	path := house.NewUser(t).Home // a directory that every user may enter
 	u.Env = []string{"PATH=" + path}
@@ -267,7 +267,7 @@ func TestTrustReachesBrowsers(t *testing.T) {
 	}
 	said := u.Must("handfast cert trust")
 	if !strings.Contains(said, "/.local/share/pki/nssdb") || !strings.Contains(u.believers(url), "chromium") {
-		t.Errorf("trust says:\n%s", said)
+		t.Errorf("trust printed:\n%s", said)
 	}
 	name := strings.TrimSpace(u.Must("certutil -L -d sql:.local/share/pki/nssdb | grep -o 'handfast.*[0-9]'"))
 	for _, dir := range firefox {
