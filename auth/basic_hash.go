@@ -168,8 +168,8 @@ func parseBasicUsers(name, text string) (*basicUsers, error) {
 	return users, err
 }
 
-// verify reports whether the password is that of user. For an unknown user it computes a dummy hash, so that the time does
-// not reveal which users exist.
+// verify reports whether the password is that of user. For an unknown user it computes the hash of another user, always the
+// same one, so that the time does not reveal which users exist.
 func (u *basicUsers) verify(user, password string) bool {
 	entry, known := u.byName[user]
 	if !known {

@@ -185,7 +185,7 @@ func connectionScheme(r *http.Request) string {
 	return "http"
 }
 
-// Close closes the connections to the service.
+// Close closes the idle connections to the service.
 func (f *Forward) Close() error {
 	f.client.CloseIdleConnections()
 	return nil

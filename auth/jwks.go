@@ -105,7 +105,7 @@ func (o *FetchOptions) setDefaults() {
 	o.Timeout = positive(o.Timeout, defaultTimeout)
 }
 
-// positive returns d, or zero if d is not positive.
+// positive returns d, or the default, zero, if d is not positive.
 func positive(d, zero time.Duration) time.Duration {
 	if d > 0 {
 		return d

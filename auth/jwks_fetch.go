@@ -48,7 +48,7 @@ func (o *FetchOptions) checkURL(s string) error {
 	return errors.New("keys fetched over http can be replaced in transit; use https")
 }
 
-// loopback reports whether a host is this machine.
+// loopback reports whether a host is localhost or a loopback address.
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()

@@ -42,9 +42,9 @@ const (
 	maxKeyTrials = 8 // signatures checked for one token without a key ID
 )
 
-// Secret is a secret that the issuer of the tokens shares with this server, for HS256, with 48 bytes or more also for HS384, and
-// with 64 or more for HS512: RFC 7518 §3.2 requires the length of the hash. A party that can verify tokens with it can also issue
-// them. The error reports a secret of less than 32 bytes, or one that is a key of another kind. The slice is copied.
+// Secret is a secret that the issuer of the tokens shares with this server, for HS256, with 48 bytes or more also for HS384,
+// and with 64 or more for HS512: RFC 7518 §3.2 requires the length of the hash. A party that can verify tokens with it can
+// also issue them. The error reports a secret of less than 32 bytes, or one that contains a key in PEM. The slice is copied.
 func Secret(secret []byte) (KeySource, error) {
 	if strings.Contains(string(secret), "-----BEGIN ") {
 		return nil, errors.New("auth: this secret is a key in PEM: pass it to Keys")

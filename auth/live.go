@@ -137,8 +137,8 @@ func (l *Live) forgetFirst() {
 	}
 }
 
-// Open assigns a connection to s. It returns false if s was closed before: then Open has shut h with that code and reason, and h
-// must not be served.
+// Open assigns a connection to s. It returns false if s was closed before: then Open has shut h with the code and reason of
+// that close, and h must not be served.
 func (s *Session) Open(h Handle) bool {
 	l := s.live
 	l.mu.Lock()

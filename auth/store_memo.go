@@ -115,7 +115,7 @@ func (m *memo[V]) recall(q digest) (V, bool) {
 	return a.value, true
 }
 
-// remember caches a result, and evicts the oldest if there is no room. The caller holds m.mu.
+// remember caches a result, and evicts the least recently used one if there is no room. The caller holds m.mu.
 func (m *memo[V]) remember(q digest, v V, ttl time.Duration) {
 	if m.order.Len() >= m.max {
 		last := m.order.Back()
