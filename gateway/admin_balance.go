@@ -48,9 +48,9 @@ func (s *operator) listServers(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, out)
 }
 
-// forServer calls do for the requested targets and the requested server. At least one target must know the server; otherwise the
-// response is 404. First may is called for all of these targets: if it returns an error other than [proxy.ErrUnknown], that is the
-// response, and nothing changes. may can be nil.
+// forServer calls do for the requested targets and the requested server. At least one target must know the server; otherwise
+// the response is 404. Unless may is nil, it is called first, for all of these targets: if it returns an error other than
+// [proxy.ErrUnknown], that is the response, and nothing changes.
 func (s *operator) forServer(w http.ResponseWriter, r *http.Request, may, do func(t *balanceTarget, id string) error) {
 	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
 	if err := r.ParseForm(); err != nil {

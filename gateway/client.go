@@ -57,8 +57,8 @@ func (k *admitted) serve(c *websocket.Conn, serve func(context.Context, *websock
 	if k.e.adm.conns.Open(k.entry, c) {
 		err = k.guard(func() error { return serve(c.Context(), c) })
 	}
-	// Another goroutine may be closing the connection right now: this Close waits until that is done, and has no effect on a
-	// connection that has ended. Otherwise it closes a connection that the target has abandoned.
+	// The Close below waits while another goroutine is closing the connection, and has no effect on a connection that has ended.
+	// Otherwise it closes a connection that the target has abandoned.
 	if err != nil {
 		fail(c, err)
 	}
@@ -90,7 +90,7 @@ func (k *admitted) tunnel(nc net.Conn, early []byte, tunnel func(net.Conn, []byt
 		nc.Close()
 		t.done(err)
 	} else {
-		k.e.adm.conns.Open(k.entry, h) // it shuts the tunnel if the client was to be closed in the meantime
+		k.e.adm.conns.Open(k.entry, h) // Open shuts the tunnel if the client was closed in the meantime
 	}
 	t.over()
 }

@@ -38,7 +38,8 @@ func (echo) Close() error { return nil }
 // echoBuffers is a pool of buffers. A connection holds one only during a message.
 var echoBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
-// echoOne echoes one message, except for its final frame, which Close of the Writer sends, and returns its size.
+// echoOne copies one message to a Writer, and returns the Writer and the size of the message. Closing the Writer sends the
+// final frame.
 func echoOne(c *websocket.Conn) (io.WriteCloser, int64, error) {
 	ctx := context.Background() // calls end with the connection
 	t, r, err := c.Reader(ctx)

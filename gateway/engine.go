@@ -58,7 +58,8 @@ func CheckEngine(cfg *config.Config) []*config.Problem {
 	return problems
 }
 
-// engineState returns a function that logs when the engine fails and when it works again. The in-memory engine always works.
+// engineState returns a function that logs when the engine fails and when it works again; nil for the in-memory engine, which
+// always works.
 func engineState(cfg *config.Config, log *slog.Logger) func(error) {
 	if _, memory := cfg.Hub.Engine.Settings.(*config.MemoryEngine); memory {
 		return nil

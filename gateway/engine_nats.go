@@ -90,7 +90,7 @@ func embedded(cfg *config.NATSEngine, warn func(string)) (e natsengine.Embedded,
 			return e, err
 		}
 	}
-	if e.Secret == "" && e.ClusterListen != "" { // on loopback: other users of the machine must not be able to connect
+	if e.Secret == "" && e.ClusterListen != "" { // the address is on loopback, where other users of the machine must not be able to connect
 		if e.Secret, err = statedir.Secret(natsSecretFile); err != nil {
 			return e, err
 		}

@@ -39,8 +39,8 @@ type handshake struct {
 	opened  *Opened // the result of the target; nil if it was not called, or has rejected the client
 }
 
-// admit decides whether the client is admitted, and how it is served. After an error it holds no place any more, so that a rejected
-// client that retries finds its place free.
+// admit decides whether the client is admitted, and how it is served. After an error it holds no place in the registry, so
+// that a rejected client that retries immediately is not counted twice.
 func (h *handshake) admit(r *http.Request) error {
 	err := h.decide(r)
 	if err != nil {

@@ -141,7 +141,7 @@ func (e *endpoint) audited(w http.ResponseWriter, r *http.Request, next http.Han
 	next.ServeHTTP(status, r)
 }
 
-// refusePage rejects a request for a page for the endpoint's policy, and records that.
+// refusePage rejects a request for a page because of the endpoint's policy, and records that.
 func (e *endpoint) refusePage(w http.ResponseWriter, r *http.Request, stage wshandshake.Stage, status int, clause, reason string) {
 	http.Error(w, strconv.Itoa(status)+" "+http.StatusText(status)+"\n\n"+reason, status)
 	n := refusalOf(r, viaOf(r))

@@ -40,7 +40,7 @@ type recorder struct {
 	fullAt    atomic.Int64 // the limit on connections that was last logged as reached
 }
 
-// newRecorder returns a recorder. A nil log discards.
+// newRecorder returns a recorder. If log is nil, nothing is logged.
 func newRecorder(log *slog.Logger, live observe.Live) *recorder {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -52,8 +52,8 @@ func newRecorder(log *slog.Logger, live observe.Live) *recorder {
 	}
 }
 
-// opened records that a client was admitted. For a client of a balancer, all of it is written in one line when the connection ends,
-// because such connections are often opened in large numbers.
+// opened records that a client was admitted. For a client of a balancer it writes only a debug line, because such connections
+// are often opened in large numbers: the line at the end of the connection contains everything.
 func (s *recorder) opened(k *admitted) {
 	n := k.entry
 	who := n.Who()

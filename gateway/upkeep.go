@@ -187,7 +187,7 @@ func (u *upkeep) goesOnAs(before, now *auth.Identity) error {
 	if err := u.entry.Renew(&next); errors.Is(err, auth.ErrRevoked) {
 		return auth.Unauthorized(err)
 	}
-	return nil // the connection is being closed
+	return nil // with any other error, the connection is already being closed
 }
 
 var errSessionOver = errors.New("the session is over")
