@@ -5,11 +5,16 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
+
+	"github.com/handfast/handfast/internal/visible"
 )
 
 // Comparison contains the differences between two reports, for example of a server with and without a proxy in front of it. Times,
-// and the addresses of a run, are not compared.
+// and the addresses of a run, are not compared. Of most header fields only the names are compared, because many values, such as that
+// of Date, differ between any two responses.
 type Comparison struct {
 	// A and B are the reports.
 	A           *Report      `json:"a"`
@@ -31,10 +36,14 @@ func Compare(a, b *Report) *Comparison {
 	c := &Comparison{A: a, B: b, Differences: []Difference{}, Same: []string{}}
 	left, right := comparedValues(a), comparedValues(b)
 	for i, name := range compared {
-		if left[i] == right[i] {
+		switch d := (Difference{name, left[i], right[i]}); {
+		case d.A == d.B:
 			c.Same = append(c.Same, name)
-		} else {
-			c.Differences = append(c.Differences, Difference{name, left[i], right[i]})
+		case name == body:
+			d.A, d.B = fromDifference(d.A, d.B)
+			fallthrough
+		default:
+			c.Differences = append(c.Differences, d)
 		}
 	}
 	return c
@@ -56,23 +65,27 @@ func (c *Comparison) WriteText(w io.Writer) error {
 }
 
 // compared lists the names of the values that Compare compares.
-var compared = []string{"outcome", "why", "warnings", "tls", "certificate", "answer", "server", "headers", "subprotocol", "extensions", "close"}
+var compared = []string{
+	"outcome", "why", "warnings", "tls", "certificate", "answer", "reason", "location", "challenges", "versions", "server", "headers",
+	"subprotocol", "extensions", body, "close",
+}
 
-// comparedValues returns the values for the names in compared, in order.
+// body is the name of the body among the compared values.
+const body = "body"
+
+// comparedValues returns the values for the names in compared, in order. They come from a report, so that secrets are redacted.
 func comparedValues(r *Report) []string {
-	v := make([]string, 0, 11)
 	outcome := "did not open"
 	if r.OK() {
 		outcome = "opened"
 	} else if r.Opened {
 		outcome = "opened, and then failed"
 	}
-	v = append(v, outcome)
 	why := ""
 	if r.Diagnosis != nil {
 		why = string(r.Diagnosis.ID) + ": " + r.Diagnosis.Cause
 	}
-	var warnings, headers []string
+	var warnings []string
 	for _, d := range r.Warnings {
 		warnings = append(warnings, string(d.ID))
 	}
@@ -83,18 +96,57 @@ func comparedValues(r *Report) []string {
 			certificate = r.TLS.Chain[0].SHA256
 		}
 	}
-	answer := ""
-	if a := r.Response; a != nil {
-		answer = fmt.Sprintf("%d", a.Status)
+	end := ""
+	if c := r.Close; c != nil {
+		end = fmt.Sprintf("by the %s, %s, code %d", c.By, c.How, c.Code)
+	}
+	v := append([]string{outcome, why, strings.Join(warnings, ", "), tls, certificate}, answerValues(r.Response)...)
+	text := ""
+	if r.Response != nil {
+		text = strings.TrimSpace(r.Response.Body)
+	}
+	return append(v, r.Subprotocol, r.Extensions, text, end)
+}
+
+// answerValues returns the values of a response, from "answer" to "headers".
+func answerValues(a *Response) []string {
+	status, reason := "", ""
+	var headers []string
+	if a != nil {
+		status, reason = strconv.Itoa(a.Status), a.Reason
 		for _, f := range a.Header {
 			headers = append(headers, strings.ToLower(f.Name))
 		}
 		slices.Sort(headers)
 	}
-	end := ""
-	if c := r.Close; c != nil {
-		end = fmt.Sprintf("by the %s, %s, code %d", c.By, c.How, c.Code)
+	list := func(name string) string { return strings.Join(a.Values(name), ", ") }
+	return []string{
+		status, reason, list("Location"), list("WWW-Authenticate"), list("Sec-WebSocket-Version"),
+		joined(a.Value("Server"), a.Value("Via")), strings.Join(slices.Compact(headers), ", "),
 	}
-	return append(v, why, strings.Join(warnings, ", "), tls, certificate, answer, joined(r.Response.Value("Server"), r.Response.Value("Via")),
-		strings.Join(slices.Compact(headers), ", "), r.Subprotocol, r.Extensions, end)
+}
+
+const (
+	quotedBody = 160 // maximum number of bytes of each of two bodies that differ
+	quotedLead = 24  // number of equal bytes before the difference
+)
+
+// fromDifference returns parts of a and b that begin shortly before the first difference.
+func fromDifference(a, b string) (partA, partB string) {
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	start := max(n-quotedLead, 0)
+	for start > 0 && !utf8.RuneStart(a[start]) {
+		start--
+	}
+	part := func(s string) string {
+		mark := ""
+		if start > 0 {
+			mark = "…"
+		}
+		return mark + visible.Cut(oneLine(s[start:]), quotedBody)
+	}
+	return part(a), part(b)
 }
