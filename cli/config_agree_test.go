@@ -84,7 +84,7 @@ func TestCheckServeAndReloadAgree(t *testing.T) {
 			}
 			check := runCommand(t, "config", "check", file)
 			served := (&serveFlags{config: file, given: func(string) bool { return false }})
-			_, loadErr := served.load()
+			_, loadErr := served.load(nil)
 			if (check.code == exitOK) != (loadErr == nil) || strings.Contains(check.stdout, "hush") {
 				t.Errorf("check: %s; serve: %v", check.stdout, loadErr)
 			}

@@ -28,7 +28,7 @@ func TestServeDevApp(t *testing.T) {
 func TestServeApps(t *testing.T) {
 	file := write(t, "secret", "hunter3\n")
 	f := serveFlags{hub: hubFlags{apps: []string{"shop:key:hunter2:x", "other:k2:@" + file}}, given: func(flag string) bool { return flag == "app" }}
-	c, err := f.load()
+	c, err := f.load(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func TestServeEngine(t *testing.T) {
 		if tt.file != "" {
 			f.config = write(t, "f.yaml", endpoints+tt.file)
 		}
-		c, err := f.load()
+		c, err := f.load(nil)
 		if err != nil {
 			t.Error(err)
 			continue

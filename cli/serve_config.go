@@ -17,9 +17,11 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// load loads the configuration of a server: the defaults, the file, the environment, the flags.
-func (f *serveFlags) load() (*config.Config, error) {
-	c, err := config.Load(config.Sources{File: f.config, Bare: f.balance != nil, Environ: os.Environ(), Settings: f.settings, Check: checkParts, Try: gateway.Check})
+// load loads the configuration of a server: the defaults, the file, the environment, the flags. read, which may be nil, is called
+// when the configuration has been read without a problem, before its parts are checked.
+func (f *serveFlags) load(read func(*config.Config)) (*config.Config, error) {
+	c, err := config.Load(config.Sources{File: f.config, Bare: f.balance != nil, Environ: os.Environ(), Settings: f.settings, Read: read,
+		Check: checkParts, Try: gateway.Check})
 	if !f.given("config") {
 		blameVariable(err, f.config)
 	}

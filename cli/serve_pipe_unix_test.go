@@ -26,7 +26,7 @@ func TestServeConfigFromPipe(t *testing.T) {
 		tls: choice{value: "off"}, log: choice{value: "json"},
 		given: func(flag string) bool { return flag == "listen" || flag == "admin" || flag == "log" || flag == "tls" },
 	}
-	c, err := f.load()
+	c, err := f.load(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestServeConfigFromPipe(t *testing.T) {
 		t.Errorf("got %+v", c.Endpoints)
 	}
 	// When it is read again, as on SIGHUP, it is empty, which must be an error: the defaults must not be used.
-	if c, err := f.load(); err == nil || !strings.Contains(err.Error(), "pipe") {
+	if c, err := f.load(nil); err == nil || !strings.Contains(err.Error(), "pipe") {
 		t.Errorf("the second time: %+v, %v", c, err)
 	}
 }

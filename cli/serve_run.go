@@ -27,7 +27,11 @@ func serve(ctx context.Context, sys *System, f *serveFlags) error {
 	if f.config == "" && f.balance == nil {
 		f.config = sys.Getenv(config.EnvFile)
 	}
-	cfg, err := f.load()
+	var log *slog.Logger
+	cfg, err := f.load(func(cfg *config.Config) { // before anything that may take long
+		log = newLog(cfg.Log, sys.Stderr)
+		log.Info(observe.EventStarting, "version", thisBuild().Version)
+	})
 	if err != nil {
 		told := tellProblems(sys.Stderr, err)
 		if f.toBlame(err) {
@@ -35,10 +39,8 @@ func serve(ctx context.Context, sys *System, f *serveFlags) error {
 		}
 		return told
 	}
-	log := newLog(cfg.Log, sys.Stderr)
 	defer takeStdLog(log)()
-	warnReadable(log, cfg, f.config)
-	log.Info(observe.EventStarting, "version", thisBuild().Version) // before anything that may take long
+	warnReadable(log, cfg)
 	r := &reloader{flags: f, log: log, cfg: cfg, changed: make(chan struct{}, 1), asked: make(chan chan gateway.Reloaded),
 		terminal: terminal(sys.Stderr), last: gateway.Reloaded{Since: time.Now()}}
 	hups := make(chan os.Signal, 1)
@@ -139,7 +141,7 @@ func (r *reloader) reread(ctx context.Context) gateway.Reloaded {
 // reload reads the configuration again. If it has a problem, nothing changes.
 func (r *reloader) reload(ctx context.Context) gateway.Reloaded {
 	result := r.last
-	cfg, err := r.flags.load()
+	cfg, err := r.flags.load(nil)
 	var changes []config.Change
 	if err == nil {
 		if changes = config.Diff(r.cfg, cfg); len(changes) == 0 {

@@ -11,10 +11,10 @@ import (
 type NATSEngine struct {
 	// External NATS servers, version 2.11 or later: nats://host:4222, or tls://host:4222, separated by commas. It may contain a
 	// user and a password, or a token. Empty means a server in this process.
-	URL Secret `yaml:"url" example:"nats://127.0.0.1:4222"`
+	URL Secret `yaml:"url" example:"nats://127.0.0.1:4222" secret:"userinfo"`
 
 	// With url: a file with the JWT and the seed of a user, as NATS writes them.
-	Credentials Path `yaml:"credentials" example:"user.creds"`
+	Credentials Path `yaml:"credentials" example:"user.creds" secret:"true"`
 
 	// With url: the certificate authority of the servers, if it is not a public one: a PEM file.
 	CA Path `yaml:"ca" example:"ca.pem"`
@@ -56,10 +56,10 @@ type NATSCluster struct {
 
 	// The certificate of this node: a PEM file. It must be for the name or address that other nodes have in join, and valid for both
 	// servers and clients.
-	Cert Path `yaml:"cert" example:"node.pem"`
+	Cert Path `yaml:"cert" example:"node.pem" secret:"without key"`
 
 	// Its private key: a PEM file. Empty means that it is in the same file.
-	Key Path `yaml:"key" example:"node.key"`
+	Key Path `yaml:"key" example:"node.key" secret:"true"`
 
 	// The certificate authority of all nodes: a PEM file.
 	CA Path `yaml:"ca" example:"nodes-ca.pem"`

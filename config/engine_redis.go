@@ -5,7 +5,7 @@ package config
 type RedisEngine struct {
 	// The URL: redis://user:password@host:6379/0, rediss:// for TLS with a certificate that the system trusts, or unix:///path of a
 	// socket. With ?master_set=name the host is a sentinel, and each &addr=host:port another sentinel.
-	URL Secret `yaml:"url" default:"redis://127.0.0.1:6379"`
+	URL Secret `yaml:"url" default:"redis://127.0.0.1:6379" secret:"userinfo"`
 
 	// The prefix of the names of all keys, so that several services can share a Redis server. In a Redis Cluster it must be in
 	// braces, such as {handfast}.

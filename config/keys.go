@@ -107,7 +107,7 @@ type MemoryStore struct{}
 // RedisStore is a Redis server.
 type RedisStore struct {
 	// The URL: redis://user:password@host:6379/0, or rediss:// for TLS.
-	URL Secret `yaml:"url" required:"true" example:"redis://127.0.0.1:6379/0"`
+	URL Secret `yaml:"url" required:"true" example:"redis://127.0.0.1:6379/0" secret:"userinfo"`
 
 	// The prefix of every key and channel.
 	Prefix string `yaml:"prefix" default:"handfast:"`

@@ -73,7 +73,7 @@ type TLS struct {
 	// A file with secrets from which the keys of session tickets are derived, so that a client can resume its session on another
 	// node with the same file: lines of 32 random bytes in base64, as "openssl rand -base64 32" prints them. The first is for new
 	// tickets. It is read again when it changes. Empty means random keys, which are lost when the server exits.
-	TicketFile Path `yaml:"ticket_file" example:"tickets"`
+	TicketFile Path `yaml:"ticket_file" example:"tickets" secret:"true"`
 }
 
 // The values of TLS.ClientAuth.
@@ -86,10 +86,10 @@ const (
 // KeyPair is a certificate and its private key.
 type KeyPair struct {
 	// The certificate and its chain, the server's own first: a PEM file.
-	Cert Path `yaml:"cert" required:"true" example:"fullchain.pem"`
+	Cert Path `yaml:"cert" required:"true" example:"fullchain.pem" secret:"without key"`
 
 	// Its private key: a PEM file. Empty means that it is in the same file.
-	Key Path `yaml:"key" example:"privkey.pem"`
+	Key Path `yaml:"key" example:"privkey.pem" secret:"true"`
 }
 
 // Dev is the development certificate of this user.

@@ -95,7 +95,7 @@ type APIKey struct {
 
 	// A file with more keys, one per line: the id, the hash, and optionally a JSON object with subject, claims, issued and
 	// expires. It is read again when it changes.
-	File Path `yaml:"file" example:"api-keys"`
+	File Path `yaml:"file" example:"api-keys" secret:"true"`
 }
 
 // Key is one API key, without the key itself.
@@ -104,7 +104,7 @@ type Key struct {
 	ID string `yaml:"id" id:"true" required:"true" example:"ci"`
 
 	// The key's hash: sha256: and the SHA-256 of the whole key in hexadecimal digits.
-	Hash string `yaml:"hash" required:"true" example:"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"`
+	Hash string `yaml:"hash" required:"true" example:"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" secret:"true"`
 
 	// The user of the key. Empty means its id.
 	User string `yaml:"user"`
@@ -124,7 +124,7 @@ type Key struct {
 type Basic struct {
 	// The password file: a user, a colon and a hash on each line, with bcrypt ("htpasswd -B") or argon2id, and optionally a space
 	// and the user's claims as a JSON object. It is read again when it changes.
-	File Path `yaml:"file" required:"true" example:"passwords"`
+	File Path `yaml:"file" required:"true" example:"passwords" secret:"true"`
 
 	// The realm that a browser shows when it asks for the password.
 	Realm string `yaml:"realm" default:"handfast"`

@@ -37,6 +37,9 @@ type Sources struct {
 	// flags, before it is checked. nil if there are none.
 	Settings func(*Config) ([]Setting, error)
 
+	// Read is called with a configuration that has no problems so far, before Check and Try, which may take long. It may be nil.
+	Read func(*Config)
+
 	// Check returns further problems, such as rules that do not compile, to be reported along with the rest. It is called even if
 	// there are problems already, with the values that could be read, but not if the file is not YAML. It may be nil.
 	Check func(*Config) []*Problem
@@ -77,7 +80,7 @@ func Load(s Sources) (*Config, error) {
 	for _, set := range settings {
 		c.source.Set(set.Path, set.Value, set.From)
 	}
-	return c.finish(s.Check, s.Try)
+	return c.finish(s)
 }
 
 // Parse creates a configuration from a YAML document only, and checks it. The name is used in messages; paths in the document are
@@ -88,24 +91,27 @@ func Parse(name string, document []byte) (*Config, error) {
 	if err := c.source.Document(name, document); err != nil {
 		return nil, NewError([]*Problem{err})
 	}
-	return c.finish(nil, nil)
+	return c.finish(Sources{})
 }
 
 // finish derives defaults and checks the configuration.
-func (c *Config) finish(more, try func(*Config) []*Problem) (*Config, error) {
+func (c *Config) finish(s Sources) (*Config, error) {
 	c.derive()
 	c.source.Check()
 	k := &checker{c.source, c}
 	k.meaning()
-	if more != nil {
-		for _, p := range more(c) {
+	if k.Err() == nil && s.Read != nil {
+		s.Read(c)
+	}
+	if s.Check != nil {
+		for _, p := range s.Check(c) {
 			if !k.Failed(p.Path) { // otherwise the value has a problem already, which is the cause of this one
 				k.Report(p)
 			}
 		}
 	}
-	if k.Err() == nil && try != nil {
-		for _, p := range try(c) {
+	if k.Err() == nil && s.Try != nil {
+		for _, p := range s.Try(c) {
 			k.Report(p)
 		}
 	}
@@ -166,6 +172,10 @@ func (c *Config) Pos(path string) Pos { return c.tree().Pos(path) }
 // Files returns the files that were read: the configuration, and files with secrets or keys. If one of them changes, the
 // configuration should be loaded again.
 func (c *Config) Files() []string { return c.tree().Files() }
+
+// Secrets returns the files that contain secrets or their hashes: those that the configuration names, and the configuration file
+// itself if there is one in it.
+func (c *Config) Secrets() []string { return c.tree().Secrets() }
 
 // tree returns the tree with the sources of the values.
 func (c *Config) tree() *tree.Tree {

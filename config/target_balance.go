@@ -225,7 +225,7 @@ type SignedIdentity struct {
 
 	// Instead of a secret, a file with a private key in PEM: Ed25519, ECDSA with P-256, or RSA. The servers need only the public
 	// key.
-	KeyFile Path `yaml:"key_file" example:"balancer.pem"`
+	KeyFile Path `yaml:"key_file" example:"balancer.pem" secret:"true"`
 
 	// How long a token is valid: the server checks it when the connection is opened.
 	TTL Duration `yaml:"ttl" default:"30s" min:"1s" max:"1h"`
@@ -270,7 +270,7 @@ type BackendTLS struct {
 	Cert Path `yaml:"cert"`
 
 	// Its private key, a PEM file.
-	Key Path `yaml:"key"`
+	Key Path `yaml:"key" secret:"true"`
 }
 
 // Moving is the pace at which clients get a close frame, so that they reconnect to another server.

@@ -2,7 +2,7 @@ package observe
 
 // The events of the log: the msg of a line. The attributes have the names below. docs/metrics.md is generated from the comments here.
 const (
-	EventStarting    = "starting"                                              // the server has read its configuration and is about to listen
+	EventStarting    = "starting"                                              // the server has read its configuration; it is about to check its parts and to listen
 	EventStopping    = "stopping"                                              // the server closes its connections and exits
 	EventStopped     = "stopped"                                               // the last line before the exit
 	EventOpened      = "opened"                                                // a WebSocket was opened

@@ -22,7 +22,10 @@ type Scalar interface {
 }
 
 // Hidden is a Scalar that is never shown. It has a second key, with the suffix _file, which names a file that contains the value.
-type Hidden interface{ Hidden() }
+type Hidden interface {
+	Hidden()
+	Reveal() string
+}
 
 // Local is a Scalar that depends on where it was given: a path, relative to a directory.
 type Local interface{ In(dir string) }
@@ -55,6 +58,7 @@ type Field struct {
 	Enum     []string
 	Min, Max string
 	Example  string
+	Secret   string // when the value is a secret, or names a file with one; see [Tree.Secrets]
 
 	hasDefault, hidden, short, id, made bool
 	expression                          bool // true and false are valid texts
@@ -91,7 +95,7 @@ func shapeOf(t reflect.Type) *shape {
 		}
 		x := &Field{
 			Key: key, Name: t.Name() + "." + f.Name, Type: f.Type, Required: f.Tag.Get("required") == "true",
-			Min: f.Tag.Get("min"), Max: f.Tag.Get("max"), Example: f.Tag.Get("example"),
+			Min: f.Tag.Get("min"), Max: f.Tag.Get("max"), Example: f.Tag.Get("example"), Secret: f.Tag.Get("secret"),
 			hidden: reflect.PointerTo(f.Type).Implements(hiddenType),
 			short:  f.Tag.Get("short") == "true", id: f.Tag.Get("id") == "true", made: f.Tag.Get("made") == "true", index: f.Index[0],
 			expression: f.Tag.Get("expression") == "true",

@@ -27,6 +27,8 @@ type Tree struct {
 	root     reflect.Value
 	pos      map[string]Pos
 	texts    map[string]textPos
+	document string            // the configuration file, as in pos; "" if there is none
+	from     map[string]string // the files of secrets that were given by the names of files, by path
 	files    []string
 	sums     map[string][sha256.Size]byte
 	problems []*Problem
@@ -36,7 +38,7 @@ type Tree struct {
 // New returns a Tree for the struct or list that root points to, which must be set to its defaults.
 func New(root any) *Tree {
 	return &Tree{root: reflect.ValueOf(root).Elem(), pos: map[string]Pos{}, texts: map[string]textPos{},
-		sums: map[string][sha256.Size]byte{}, failed: map[string]bool{}}
+		from: map[string]string{}, sums: map[string][sha256.Size]byte{}, failed: map[string]bool{}}
 }
 
 // Report adds a problem.
@@ -118,6 +120,7 @@ func (t *Tree) File(name string) *Problem {
 	if err != nil {
 		return &Problem{Pos: Pos{File: name}, Text: "the file cannot be read: " + Why(err)}
 	}
+	t.document = name
 	t.note(absolute(name), text)
 	return t.Document(name, text)
 }
@@ -143,7 +146,7 @@ func (t *Tree) note(file string, content []byte) {
 
 // fromFile sets the value at a path to the contents of a file, without surrounding white space.
 func (t *Tree) fromFile(v reflect.Value, path, file string, at Pos) {
-	t.pos[path] = at
+	t.pos[path], t.from[path] = at, file
 	content, err := readFile(file, maxSecret, pipePatience)
 	text := strings.TrimSpace(string(content))
 	problem := ""

@@ -83,6 +83,7 @@ type secret string
 
 func (secret) Describe() (label, want string) { return "secret", "a secret" }
 func (secret) Hidden()                        {}
+func (s secret) Reveal() string               { return string(s) }
 func (s *secret) UnmarshalText(text []byte) error {
 	if *s = secret(text); len(*s) < 3 {
 		return fmt.Errorf("it has %d bytes", len(*s))
