@@ -116,12 +116,16 @@ var (
 	haproxyPage = regexp.MustCompile(`^<html><body><h1>\d{3} [A-Za-z -]+</h1>\s+(?:No server is available to handle this request|` +
 		`The server returned an invalid or incomplete response|The server didn't respond in time|Request forbidden by administrative rules|` +
 		`Your browser sent an invalid request|Your browser didn't send a complete request in time|An internal server error occurred|` +
-		`You have sent too many requests in a given amount of time)\.\s+</body></html>$`)
-	apachePage = regexp.MustCompile(`(?s)^<!DOCTYPE HTML PUBLIC "-//IETF//DTD HTML 2\.0//EN">\s*<html><head>\s*<title>\d{3} [^<]*</title>\s*</head><body>\s*` +
+		`You have sent too many requests in a given amount of time|You need a valid user and password to access this content|` +
+		`The resource could not be found|The resource is no longer available and will not be available again|` +
+		`The request entity exceeds the maximum allowed|A request was made of a resource using a request method not supported by that resource` +
+		`)\.?\s+</body></html>$`)
+	apachePage = regexp.MustCompile(`(?s)^<!DOCTYPE HTML PUBLIC "[^"]*"(?: "[^"]*")?>\s*<html><head>\s*<title>\d{3} [^<]*</title>\s*</head><body>\s*` +
 		`<h1>[^<]*</h1>\s*<p>.*</p>\s*<hr>\s*<address>Apache\S*(?: \([^<)]*\))? Server at \S+ Port \d+</address>\s*</body></html>$`)
 	varnishPage = regexp.MustCompile(`(?s)^<!DOCTYPE html>\s*<html>\s*<head>\s*<title>\d{3} [^<]*</title>\s*</head>\s*<body>\s*<h1>Error \d{3} [^<]*</h1>\s*` +
 		`<p>[^<]*</p>\s*<h3>Guru Meditation:</h3>\s*<p>XID: \d+</p>\s*<hr>\s*<p>Varnish cache server</p>\s*</body>\s*</html>$`)
-	squidPage = regexp.MustCompile(`(?s)^<!DOCTYPE html PUBLIC .*<title>ERROR: [^<]*</title>.*<p>Generated [^<]* by \S+ \(squid(?:/[\w.]+)?\)</p>`)
+	squidPage = regexp.MustCompile(`(?s)^<!DOCTYPE html PUBLIC .*<title>ERROR: [^<]*</title>.*<p>Generated [^<]* by \S+ \(squid(?:/[\w.]+)?\)</p>\s*` +
+		`<!-- ERR_\w+ -->\s*</div>\s*</body></html>$`)
 )
 
 // nginxPage matches an error page of nginx, or of a server derived from it, whose name must match the pattern in its last line.

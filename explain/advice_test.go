@@ -54,6 +54,11 @@ func TestProductOf(t *testing.T) {
 	haproxy := "<html><body><h1>503 Service Unavailable</h1>\nNo server is available to handle this request.\n</body></html>\n"
 	const apache = "<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\">\n<html><head>\n<title>404 Not Found</title>\n</head><body>\n<h1>Not Found</h1>\n" +
 		"<p>The requested URL was not found on this server.</p>\n<hr>\n<address>Apache/2.4.57 (Debian) Server at 127.0.0.1 Port 80</address>\n</body></html>\n"
+	const varnish = "<!DOCTYPE html>\n<html>\n  <head>\n    <title>503 Backend fetch failed</title>\n  </head>\n  <body>\n    <h1>Error 503 Backend fetch failed</h1>\n" +
+		"    <p>Backend fetch failed</p>\n    <h3>Guru Meditation:</h3>\n    <p>XID: 3</p>\n    <hr>\n    <p>Varnish cache server</p>\n  </body>\n</html>\n"
+	const squid = "<!DOCTYPE html PUBLIC \"-//W3C//DTD HTML 4.01//EN\" \"http://www.w3.org/TR/html4/strict.dtd\">\n<html><head>\n" +
+		"<title>ERROR: The requested URL could not be retrieved</title>\n</head><body id=ERR_READ_ERROR>\n<div id=\"titles\">\n<h1>ERROR</h1>\n</div>\n" +
+		"<p>Generated Mon, 30 Nov 2026 17:32:54 GMT by squid.example (squid/5.7)</p>\n<!-- ERR_READ_ERROR -->\n</div>\n</body></html>\n"
 	for _, tt := range []struct {
 		name, server, via, body string
 		status                  int
@@ -76,6 +81,11 @@ func TestProductOf(t *testing.T) {
 		{"a page of Apache", "", "", apache, 404, "Apache"},
 		{"a page about Apache", "", "", "<address>Apache/2.4.57 Server at 127.0.0.1 Port 80</address>", 404, ""},
 		{"nothing", "", "", "Bad Gateway", 502, ""},
+		{"a page of Apache 2.4.71", "", "", strings.Replace(apache, "-//IETF//DTD HTML 2.0//EN\"", "-//W3C//DTD HTML 4.01//EN\" \"http://www.w3.org/TR/html4/strict.dtd\"", 1), 404, "Apache"},
+		{"a page of Varnish 7.1", "", "", varnish, 503, "Varnish"},
+		{"a page of Squid 5.7", "", "", squid, 502, "Squid"},
+		{"a page after Squid's", "", "", squid + "<p>more</p>", 502, ""},
+		{"a 404 of HAProxy", "", "", "<html><body><h1>404 Not Found</h1>\nThe resource could not be found.\n</body></html>\n", 404, "HAProxy"},
 	} {
 		a := &Response{Status: tt.status, Body: tt.body}
 		for _, f := range [][2]string{{"Server", tt.server}, {"Via", tt.via}} {

@@ -217,7 +217,12 @@ func explainPlainToTLS(r *Report, _ Finding, d *Diagnosis) {
 
 // explainHTTP2Only is for a port that closed the connection on two requests over HTTP/1.1, and speaks HTTP/2. That is not a proof: a rule may
 // reject both requests.
-func explainHTTP2Only(_ *Report, f Finding, d *Diagnosis) {
+func explainHTTP2Only(r *Report, f Finding, d *Diagnosis) {
+	if r.Response != nil && nodeWithoutHTTP1.MatchString(strings.TrimSpace(r.Response.Body)) {
+		d.Cause = "A server in Node.js (http2) answers that it expects HTTP/2: the one on this port, or one behind a proxy here that uses HTTP/1.1 for it."
+		d.ForOwner = append([]string{"Make the server accept HTTP/1.1 too:", "    http2.createSecureServer({ allowHTTP1: true, ...options })"}, d.ForOwner...)
+		return
+	}
 	if !strings.Contains(f.Detail, answersHTTP2) {
 		return
 	}

@@ -187,6 +187,9 @@ var knownResponses = []knownResponse{
 		FaultStatus400, "This looks like uvicorn", "request invalid"},
 	{"handfast, channels, --echo", answered(101, ""), Finding{Fault: FaultNoEcho, Stage: StageEcho, Warning: true,
 		Detail: "1 message was received, but not the one that was sent"}, FaultNoEcho, "something other than the message", "did not reply"},
+	{"Node 20, http2 behind nginx 1.22", answered(403, "Missing ALPN Protocol, expected `h2` to be available.\nIf this is a HTTP request: The server was not "+
+		"configured with the `allowHTTP1` option or a listener for the `unknownProtocol` event.\n", "Server: nginx/1.22.1"), status(FaultHTTP2Only),
+		FaultHTTP2Only, "allowHTTP1: true", "The port speaks HTTP/2"},
 	{"Vite 8, no token", func() *Report {
 		r := answered(400, "Bad Request")
 		r.Origins = []OriginTry{{Status: 101, Opened: true}}
