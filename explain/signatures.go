@@ -180,9 +180,33 @@ var signatures = []signature{
 		client: []string{"For socket \"/socket\" in the endpoint the path is:", "    /socket/websocket?vsn=2.0.0"},
 	},
 	{
+		name: "Docker without the container", status: 404, server: "docker", body: regexp.MustCompile(`^\{"message":"No such container: [^\n]*"\}$`),
+		cause:  "Docker's daemon has no container of the name or ID in the path.",
+		client: []string{"Check the name, and that the container exists on this host: docker ps -a"},
+	},
+	{
+		name: "Docker with a container that is paused", status: 409, server: "docker",
+		body:   regexp.MustCompile(`^\{"message":"container [^\n]* is paused, unpause the container before attach"\}$`),
+		cause:  "The container is paused, and Docker's daemon attaches only to one that is not.",
+		owner:  []string{"Unpause it:", "    docker unpause NAME"},
+		client: []string{"Ask the owner of the container to unpause it."},
+	},
+	{
+		name: "Docker of another API version", status: 400, server: "docker",
+		body: regexp.MustCompile(`^(?:\{"message":")?client version [\d.]+ is too (?:new\. Maximum|old\. Minimum) supported API version is [\d.]+` +
+			`(?:, please upgrade your client to a newer version)?(?:"\})?$`),
+		cause:  "Docker's daemon does not support the version of its API in the path.",
+		client: []string{"Use the version that the response names, or omit it from the path:", "    /containers/NAME/attach/ws?stream=1&stdout=1"},
+	},
+	{
+		name: "Docker, another path", status: 404, body: exactly(`{"message":"page not found"}`),
+		cause:  "This looks like the API of Docker's daemon, which has nothing at this path: its WebSocket is for attaching to a container.",
+		client: dockerAttach,
+	},
+	{
 		name: "Docker", status: 404, server: "docker", body: regexp.MustCompile(`^\{"message":"[^\n]*"\}$`),
 		cause:  "This is the API of Docker's daemon, and it rejects this path: its WebSocket is for attaching to a container.",
-		client: []string{"Attach by the container's name or ID, with the version of the API in front:", "    /v1.41/containers/NAME/attach/ws?stream=1&stdout=1"},
+		client: dockerAttach,
 	},
 	{
 		name: "Kubernetes", status: 400, body: kubernetesStatus(`"Upgrade request required"`),
@@ -206,6 +230,8 @@ var (
 		"If they are correct, check the credential and the origin."}
 	djangoASGI = []string{"Put daphne first in INSTALLED_APPS and set ASGI_APPLICATION, so that runserver speaks ASGI, or run an ASGI server:",
 		"    python -m daphne project.asgi:application"}
+	dockerAttach = []string{"Attach by the container's name or ID, with the version of the API in front:",
+		"    /v1.41/containers/NAME/attach/ws?stream=1&stdout=1"}
 	stickySessions   = []string{"With several nodes, route all requests of a session to the same one (sticky sessions), or allow only the transport websocket."}
 	fewerConnections = []string{"Close connections that are not needed, then reconnect with exponential backoff and jitter."}
 	onlyOwner        = []string{"Only the server's owner can fix this."}

@@ -48,6 +48,7 @@ var (
 	garbage    = Finding{Fault: FaultGarbage, Stage: StagePing}
 	atOnce     = Finding{Fault: FaultClosedAtOnce, Stage: StagePing}
 
+	docker         = "Server: Docker/20.10.24+dfsg1 (linux)"
 	websocketQuery = "/socket.io/?EIO=4&transport=websocket"
 )
 
@@ -187,6 +188,18 @@ var knownResponses = []knownResponse{
 		FaultStatus400, "This looks like uvicorn", "request invalid"},
 	{"handfast, channels, --echo", answered(101, ""), Finding{Fault: FaultNoEcho, Stage: StageEcho, Warning: true,
 		Detail: "1 message was received, but not the one that was sent"}, FaultNoEcho, "something other than the message", "did not reply"},
+	{"Docker 20.10, another path", answered(404, "{\"message\":\"page not found\"}\n", "Content-Type: application/json"), status(FaultStatus404), FaultStatus404,
+		"This looks like the API of Docker", "This is the API of Docker"},
+	{"Docker 20.10, an unknown container", answered(404, "{\"message\":\"No such container: none\"}\n", docker), status(FaultStatus404), FaultStatus404,
+		"has no container of the name", "rejects this path"},
+	{"Docker 20.10, a paused container", answered(409, "{\"message\":\"container box is paused, unpause the container before attach\"}\n", docker),
+		status(FaultStatusOther), FaultStatusOther, "docker unpause", ""},
+	{"Docker 20.10, a version that is too new", answered(400, "{\"message\":\"client version 9.99 is too new. Maximum supported API version is 1.41\"}\n", docker),
+		status(FaultStatus400), FaultStatus400, "version of its API", "request invalid"},
+	{"Docker 20.10, a version that is too old", answered(400, "client version 1.10 is too old. Minimum supported API version is 1.12, please upgrade your client "+
+		"to a newer version\n", docker), status(FaultStatus400), FaultStatus400, "version of its API", "request invalid"},
+	{"Docker 20.10 behind HAProxy 2.6, no Upgrade", answered(400, "not websocket protocol", "Connection: close"), status(FaultStatus400), FaultUpgradeStripped,
+		"did not receive an upgrade request", ""},
 	{"Node 20, http2 behind nginx 1.22", answered(403, "Missing ALPN Protocol, expected `h2` to be available.\nIf this is a HTTP request: The server was not "+
 		"configured with the `allowHTTP1` option or a listener for the `unknownProtocol` event.\n", "Server: nginx/1.22.1"), status(FaultHTTP2Only),
 		FaultHTTP2Only, "allowHTTP1: true", "The port speaks HTTP/2"},
@@ -257,6 +270,9 @@ func TestSimilarResponses(t *testing.T) {
 		{answered(404, "There is no connection with that ID."), "SignalR"},
 		{answered(404, `{"message":"page not found"}`, "Server: MyDocker/2"), "Docker"},
 		{answered(404, `{"message":"page not found"}`, "Server: Dockerless"), "Docker"},
+		{answered(404, `{"message":"page not found"}`), "This is the API of Docker"},
+		{answered(404, `{"message":"page not found","path":"/"}`), "Docker"},
+		{answered(400, "client version 1.10 is too old. Minimum supported API version is 1.12, says the manual", docker), "Docker's daemon"},
 		{answered(400, "This request was blocked as a potential cross-site request forgery.", "Server: Django"), "Apollo"},
 		{answered(400, `{"errors":[{"message":"This operation has been blocked as a potential Cross-Site Request Forgery (CSRF). Please`, "Server: Django"), "Apollo"},
 		{answered(400, "<center>Request Header Or Cookie Too Large</center><hr><center>tengine</center>", "Server: Tengine"), "too large for nginx"},
