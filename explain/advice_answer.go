@@ -187,6 +187,9 @@ func explainKnownStatus(r *Report, d *Diagnosis) bool {
 // capital returns s with its first letter in upper case.
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
+// uncapitalized returns s with its first letter in lower case.
+func uncapitalized(s string) string { return strings.ToLower(s[:1]) + s[1:] }
+
 // explainOtherStatus is for statuses that have no fault of their own.
 func explainOtherStatus(r *Report, f Finding, d *Diagnosis) {
 	if !explainKnownStatus(r, d) {

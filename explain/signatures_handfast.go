@@ -188,6 +188,11 @@ func (s *signature) applyHandfast(r *Report, d *Diagnosis) {
 		proxy = p.name
 	}
 	d.Cause = fmt.Sprintf("The response names %s, and has the text and the fields of a refusal of handfast: most likely handfast is behind it. If so, %s",
-		proxy, strings.ToLower(d.Cause[:1])+d.Cause[1:])
-	d.ForOwner = slices.Concat(d.ForOwner, []string{"If the server is not handfast:"}, general)
+		proxy, uncapitalized(d.Cause))
+	for i, step := range general {
+		if i == 0 {
+			step = "If the server is not handfast: " + uncapitalized(step)
+		}
+		d.forOwner(step)
+	}
 }
