@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// A server with uWebSockets.js for cmd/compare: it takes the arguments of cmd/peer and answers like it, so that it can be named as
-// uwebsockets@uwebsockets/peer.js. Without TLS.
+// A server with uWebSockets.js for cmd/compare. It takes the arguments of cmd/peer and answers like it, so cmd/compare can run it as
+// uwebsockets@uwebsockets/peer.js. It has no TLS.
 'use strict'
 
 const { createInterface } = require('node:readline')
@@ -20,7 +20,7 @@ const compression = { '': uWS.DISABLED, each: uWS.SHARED_COMPRESSOR | uWS.SHARED
 const app = uWS.App().ws('/*', {
   compression,
   maxPayloadLength: 32 << 20,
-  maxBackpressure: 0, // no limit
+  maxBackpressure: 0, // 0 means no limit
   idleTimeout: 120,
   sendPingsAutomatically: true,
   open: (ws) => { if (broadcast) ws.subscribe('all') },

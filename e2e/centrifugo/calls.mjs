@@ -1,4 +1,4 @@
-// Clients of the SDK call the application: node calls.mjs URL. Exits with 1 at the first thing that is wrong.
+// Clients of the SDK call the application: node calls.mjs URL. Exits with 1 at the first failure.
 import { Centrifuge } from "centrifuge";
 import { Centrifuge as Protobuf } from "centrifuge/build/protobuf";
 import { WebSocket } from "ws";

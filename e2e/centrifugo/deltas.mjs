@@ -1,4 +1,4 @@
-// Differences, recovery and compression together: node deltas.mjs URL SECRET. Exits with 1 at the first thing that is wrong.
+// Tests deltas, recovery and compression together: node deltas.mjs URL SECRET. Exits with 1 at the first failure.
 import { Centrifuge } from "centrifuge";
 import { Centrifuge as Protobuf } from "centrifuge/build/protobuf";
 import { WebSocket } from "ws";

@@ -1,6 +1,7 @@
-// Clients of the JavaScript SDK of Centrifugo, JSON and Protobuf in turn: node held.mjs URL CLIENTS EACH PAUSE. Each subscribes to a channel,
-// EACH of them to the same, to which one client publishes a number every PAUSE ms. For a line "goes on" it prints one when each publisher has
-// had a further reply and each subscriber everything that was acknowledged then. For "seen" it prints what the clients have seen since the last.
+// Runs clients of Centrifugo's JavaScript SDK, alternating JSON and Protobuf: node held.mjs URL CLIENTS EACH PAUSE. Each subscribes to a channel,
+// EACH of them to the same one, where one client publishes a number every PAUSE ms. A line "goes on" is answered once each publisher has
+// had another reply and each subscriber has received everything acknowledged by then. A line "seen" is answered with what the clients have
+// seen since the last such line.
 import { Centrifuge } from "centrifuge";
 import { Centrifuge as Protobuf } from "centrifuge/build/protobuf";
 import { WebSocket } from "ws";
@@ -22,7 +23,7 @@ const connect = i => {
 	return c;
 };
 
-// A subscriber knows the number that is next.
+// A subscriber knows which number comes next.
 const subscribers = [], publishers = [];
 const decode = data => data instanceof Uint8Array ? JSON.parse(new TextDecoder().decode(data)) : data;
 for (let i = 0; i < clients; i++) {

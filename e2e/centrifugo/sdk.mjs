@@ -1,4 +1,4 @@
-// The JavaScript SDK of Centrifugo against a server: node sdk.mjs URL APP KEY SECRET. Exits with 1 at the first thing that is wrong.
+// Tests Centrifugo's JavaScript SDK against a server: node sdk.mjs URL APP KEY SECRET. Exits with 1 at the first failure.
 import { Centrifuge } from "centrifuge";
 import { Centrifuge as Protobuf } from "centrifuge/build/protobuf";
 import { EventSource } from "eventsource";

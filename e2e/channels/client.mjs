@@ -1,5 +1,6 @@
-// The client of client/js against a server: node client.mjs HOST:PORT KEY SECRET, where KEY is the key of the server API and SECRET
-// signs tokens. Exits with 1 at the first thing that is wrong, and by itself after the last step: a client that is closed leaves nothing.
+// Tests the client of client/js against a server: node client.mjs HOST:PORT KEY SECRET, where KEY is the key of the server API and SECRET
+// signs tokens. Exits with 1 at the first failure. It ends without process.exit after the last step only if closed clients leave no timer
+// or socket behind.
 import { Channels, ChannelsError } from "../../client/js/channels.js";
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
@@ -7,7 +8,7 @@ import { once } from "node:events";
 import net from "node:net";
 
 const [address, apiKey, secret] = process.argv.slice(2);
-const patience = 40_000; // bounds each wait
+const patience = 40_000; // the limit of each wait
 const [host, port] = address.split(":");
 
 const token = (user, claims = {}, lasts = 3600) => {
@@ -24,7 +25,7 @@ const api = async (method, body) => {
 	return answer.result;
 };
 
-/** A TCP proxy before the server, whose connections can be cut, and that can refuse others meanwhile. */
+/** Starts a TCP proxy in front of the server; it can cut its connections and refuse new ones. */
 class Network {
 	#sockets = new Set();
 	refuses = false;
@@ -48,7 +49,7 @@ class Network {
 	close() { this.server.close(); this.cut(); }
 }
 
-/** Takes what arrives, in order: next() waits for it. */
+/** A queue of what arrives; next() waits for the next item. */
 class Inbox {
 	#all = [];
 	#wake = () => {};
@@ -99,7 +100,7 @@ await step("publish, history and a keyed collection", async () => {
 	const m = await got.next();
 	assert.deepEqual([m.data, m.event, m.tags, m.user, m.client], [{ text: "<ü>" }, "said", { lang: "de" }, "ann", ann.client]);
 	assert.deepEqual([await got.next(), await got.next()].map((m) => [m.data, m.binary, m.key]), [["AAEC", true, undefined], [3, undefined, "k"]]);
-	assert.deepEqual([await own.next(), await own.next()].map(data), [{ text: "<ü>" }, 3]); // not what it did not want back
+	assert.deepEqual([await own.next(), await own.next()].map(data), [{ text: "<ü>" }, 3]); // the message without echo does not come back
 	assert.deepEqual(b.position, { epoch: first.position.epoch, offset: first.position.offset + 2 });
 	const page = await bob.history("chat-1", { limit: 2, reverse: true });
 	assert.deepEqual([page.messages.map(data), page.position], [[3, "AAEC"], b.position]);
@@ -124,7 +125,7 @@ await step("recovery across cut connections: no gap, no duplicate", async () => 
 	await written;
 	assert.ok(got.empty);
 	assert.deepEqual(gaps, []);
-	assert.equal(s.position.offset, n); // so each was published once, too
+	assert.equal(s.position.offset, n); // this shows that each was published only once
 	assert.ok(lost >= n / 50 && answers > 1, `lost ${lost} times, subscribed ${answers} times`);
 });
 
@@ -135,7 +136,7 @@ await step("a gap that the history does not cover", async () => {
 	network.refuses = true;
 	network.cut();
 	await becomes(reader, "connecting");
-	for (const i of [1, 2, 3, 4]) await api("publish", { channel: "short-1", data: i }); // two more than the channel keeps
+	for (const i of [1, 2, 3, 4]) await api("publish", { channel: "short-1", data: i }); // this is two more than the channel keeps
 	network.refuses = false;
 	assert.equal(await gaps.next(), "too_old");
 	assert.equal(s.position.offset, 4);
@@ -155,7 +156,7 @@ await step("acknowledgement by device", async () => {
 		const c = connect(user), got = new Inbox(), gaps = new Inbox();
 		const s = c.subscribe("chat-3", { since: { device }, onMessage: got.put, onGap: gaps.put });
 		assert.throws(() => c.subscribe("chat-3"), (e) => e.code === "already_subscribed");
-		await assert.rejects(s.ack(device), ChannelsError); // there is no position yet
+		await assert.rejects(s.ack(device), ChannelsError); // the subscription has no position yet
 		await s.ready;
 		return { c, s, got, gaps };
 	};
@@ -173,8 +174,8 @@ await step("acknowledgement by device", async () => {
 	assert.equal((await phone2.got.next()).data, 4);
 	assert.deepEqual([await tablet2.got.next(), await tablet2.got.next(), await tablet2.got.next()].map(data), [2, 3, 4]);
 	assert.equal(await other.gaps.next(), "no_ack"); // the devices of one user are not those of another
-	await phone2.s.ack("phone"); // where it is
-	network.cut(); // from here on the subscription goes on where it was, not at the acknowledgement
+	await phone2.s.ack("phone"); // this acknowledges the current position
+	network.cut(); // after this the subscription continues at its own position, not at the acknowledged one
 	await phone2.c.publish("chat-3", 5);
 	assert.equal((await phone2.got.next()).data, 5);
 	assert.ok(phone2.gaps.empty && phone2.got.empty);
@@ -196,7 +197,7 @@ await step("members", async () => {
 	network.cut();
 	await Promise.all([ann, bob].map((c) => becomes(c, "connecting")));
 	await Promise.all([ann, bob].map((c) => becomes(c, "open")));
-	for (let both = []; both.length < 2;) both = (await ann.members("room-1")).members; // they are members again, with what they showed last
+	for (let both = []; both.length < 2;) both = (await ann.members("room-1")).members; // they become members again, with their latest data
 	const again = (await ann.members("room-1")).members.map((m) => [m.user, m.data]).sort();
 	assert.deepEqual(again, [["ann", { name: "Ann" }], ["bob", { typing: true }]]);
 	b.unsubscribe();
@@ -204,7 +205,7 @@ await step("members", async () => {
 });
 
 await step("tokens: for each connection, and renewed on it", async () => {
-	// The server asks for another one whenever less than an hour is left.
+	// The server asks for another token whenever the current one expires within an hour.
 	const tokens = [token("cat", {}, 60), token("cat", { roles: ["writer"] }, 9000), token("cat", {}, 9000)];
 	let asked = 0, lost = 0;
 	const renewed = new Inbox();
@@ -213,7 +214,7 @@ await step("tokens: for each connection, and renewed on it", async () => {
 	await cat.subscribe("chat-5").ready;
 	const { client } = cat;
 	await renewed.next("question for another token");
-	await cat.publish("written-1", 1); // which the second token allows, and the first does not
+	await cat.publish("written-1", 1); // only the second token allows this
 	assert.deepEqual([cat.user, cat.client, asked, lost], ["cat", client, 2, 0]);
 	network.cut();
 	await becomes(cat, "connecting");
@@ -221,7 +222,7 @@ await step("tokens: for each connection, and renewed on it", async () => {
 	assert.equal(asked, 3);
 	await fails(cat.publish("written-1", 1), "denied");
 
-	// Where no token can be had, it is tried again; so it is where the server accepts none.
+	// The client tries again when it gets no token, and when the server rejects the token.
 	const slow = [() => { throw new Error("not now"); }, async () => "wrong", async () => token("dan", {}, 9000)];
 	let tries = 0;
 	const dan = connect("dan", { token: () => slow[Math.min(tries++, 2)]() });
@@ -245,7 +246,7 @@ await step("errors", async () => {
 	await fails(s.update({}), "not_subscribed");
 	await fails(ann.members("chat-6"), "no_presence");
 	await ann.publish("paced-1", 1);
-	await ann.publish("paced-1", 2); // too fast, and so once more after a second
+	await ann.publish("paced-1", 2); // this exceeds the limit, so the client sends it again after a second
 	assert.equal(ann.state, "open");
 });
 
@@ -262,7 +263,7 @@ await step("what the application ends", async () => {
 	await fails(ann.subscribe("chat-7").ready, "closed");
 });
 
-/** A WebSocket that is none: a test says what it receives, and sees what is sent. */
+/** A fake WebSocket: a test decides what it receives, and sees what it sends. */
 class Fake extends EventTarget {
 	sent = new Inbox();
 	closed = false;
@@ -290,7 +291,7 @@ await step("a token that cannot be renewed", async () => {
 	first.loses(4401);
 	await becomes(c, "connecting");
 	assert.deepEqual(c.closed, { code: 4401, reason: "" });
-	await becomes(c, "open"); // with another one
+	await becomes(c, "open"); // it uses another token
 	assert.deepEqual([asked, first.sent.empty], [4, true]);
 });
 
@@ -312,7 +313,7 @@ await step("what is left of an earlier subscription", async () => {
 	socket.gets({ type: "subscribed", id: (await socket.sent.next()).id, channel: "chat", position });
 	await before.ready;
 	before.unsubscribe();
-	before.unsubscribe(); // does nothing
+	before.unsubscribe(); // the second call does nothing
 	const s = c.subscribe("chat", { onMessage: got.put, onEnd: (e) => ends.push(e.code) });
 	assert.equal((await socket.sent.next()).type, "unsubscribe");
 	const { type, id } = await socket.sent.next();
@@ -335,7 +336,7 @@ await step("a retry that a lost connection has overtaken", async () => {
 	const second = await sockets.next();
 	second.gets({ type: "subscribed", id: (await second.sent.next()).id, channel: "chat", position: { epoch: "e", offset: 0 } });
 	await s.ready;
-	const done = c.publish("chat", 1); // waits as long before it is tried again
+	const done = c.publish("chat", 1); // its retry waits as long as the one of the subscription
 	second.gets({ type: "error", id: (await second.sent.next()).id, channel: "chat", code: "unavailable", message: "later" });
 	const next = await second.sent.next();
 	assert.equal(next.type, "publish"); // it does not subscribe twice

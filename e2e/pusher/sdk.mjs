@@ -1,4 +1,5 @@
-// The SDKs of the protocol against a server: node sdk.mjs URL ID KEY SECRET PORT MODULE, where PORT gets its webhooks, and MODULE has recovering. Exits with 1 at the first thing that is wrong.
+// Tests the SDKs of the protocol against a server: node sdk.mjs URL ID KEY SECRET PORT MODULE, where PORT receives its webhooks and MODULE
+// exports recovering. Exits with 1 at the first failure.
 import Pusher from "pusher-js";
 import Server from "pusher";
 import Echo from "laravel-echo";
@@ -13,7 +14,7 @@ const server = new Server({
 	appId, key, secret, host: url.hostname, port: url.port, useTLS: false, encryptionMasterKeyBase64: Buffer.alloc(32, 7).toString("base64"),
 });
 
-// What the webhooks bring: names of events by channel, if the SDK finds the request valid.
+// This collects the webhooks: the names of events by channel, from requests that the SDK finds valid.
 const hooks = [];
 const receiver = http.createServer((req, res) => {
 	let body = "";
@@ -140,7 +141,7 @@ await step("reconnect", async () => {
 });
 
 await step("recovery", async () => {
-	// A proxy whose connections can be cut.
+	// This proxy can cut its connections.
 	const open = new Set();
 	let cut = false;
 	const proxy = net.createServer(client => {
@@ -174,7 +175,7 @@ await step("recovery", async () => {
 		const heard = once(other, "client-n");
 		eve.channel("private-recovered").trigger("client-n", round);
 		assert.equal(await heard, round);
-		if (round === 1) await publish(); // may be on its way when the connection ends
+		if (round === 1) await publish(); // this event may be in transit when the connection ends
 		const lost = once(eve.connection, "connecting");
 		cut = true;
 		for (const socket of open) socket.destroy();
@@ -183,11 +184,11 @@ await step("recovery", async () => {
 		const back = once(eve.connection, "connected");
 		cut = false;
 		await back;
-		for (let i = 0; i < 10; i++) await publish(); // while the subscriptions are being made
+		for (let i = 0; i < 10; i++) await publish(); // these arrive while the client subscribes again
 		await all();
 	}
 	assert.deepEqual([missed, own], [0, []]);
-	// What the history does not have any more.
+	// The history no longer has all of these events.
 	const channel = eve.channel("recovered"), told = once(channel, "pusher:missed");
 	cut = true;
 	for (const socket of open) socket.destroy();
@@ -216,7 +217,7 @@ await step("sign-in, events for a user, and the end of its connections", async (
 	await server.sendToUser("ann", "mail", { n: 1 });
 	assert.deepEqual(await got, { n: 1 });
 	const error = new Promise(done => ann.connection.bind("error", e => e.data?.code === 4009 && done()));
-	const ended = once(ann.connection, "disconnected"); // follows the error: the close frame may be in a later segment
+	const ended = once(ann.connection, "disconnected"); // this comes after the error: the close frame may be in a later segment
 	await server.terminateUserConnections("ann");
 	await error;
 	await ended;

@@ -1,5 +1,5 @@
 // The application: a shop with a login, which knows handfast only through the SDK. It publishes what happens to an order in the
-// channel of its customer, and says who may subscribe to what.
+// channel of its customer, and decides who may subscribe to which channel.
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -8,7 +8,7 @@ import Pusher from "pusher";
 const { PORT, PUSHER_APP_ID, PUSHER_KEY, PUSHER_SECRET, PUSHER_HOST: host, PUSHER_PORT: port } = process.env;
 const pusher = new Pusher({ appId: PUSHER_APP_ID, key: PUSHER_KEY, secret: PUSHER_SECRET, host, port, useTLS: false });
 
-const sessions = new Map(); // cookie: name
+const sessions = new Map(); // the names by cookie
 const orders = [];
 
 const file = (path) => readFileSync(new URL(path, import.meta.url));
@@ -18,7 +18,7 @@ const files = {
   "/pusher.js": ["text/javascript; charset=utf-8", file("node_modules/pusher-js/dist/web/pusher.min.js")],
 };
 
-// A refused request ends with one of these.
+// A refused request throws one of these.
 class Refusal extends Error {
   constructor(status, text) {
     super(text);

@@ -1,4 +1,4 @@
-// One command for the whole example: fetches the SDKs if they are missing, starts handfast with a new secret, then the shop.
+// This command runs the whole example: it installs the SDKs if they are missing, starts handfast with a new secret, then the shop.
 import { spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
@@ -34,7 +34,7 @@ const args = ["serve", "--config", join(here, "handfast.yaml"), "--listen", serv
 for (const host of ["127.0.0.1", "localhost"]) args.push("--origin", `http://${host}:${port}`);
 const child = spawn(handfast, args, { env: { ...process.env, HANDFAST_APPS: JSON.stringify([app]) }, stdio: ["ignore", "ignore", "inherit"] });
 child.on("error", (error) => { console.error(error.message); process.exit(1); });
-child.on("exit", (code) => process.exit(code ?? 1)); // and the shop with it
+child.on("exit", (code) => process.exit(code ?? 1)); // the shop ends when handfast does
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => child.kill("SIGTERM"));
 for (let tries = 0; !(await fetch(`http://${server}/up`).then((r) => r.ok, () => false)); tries++) {
   if (tries === 300) {

@@ -1,4 +1,4 @@
-// What every client written in JavaScript sends: the same bytes as the Go and Python sides make.
+// Every client written in JavaScript sends these messages; the Go and Python peers make the same bytes.
 
 export const sizes = [0, 1, 125, 126, 65535, 65536, 1048576];
 export const unicode = "ascii é κόσμε 日本語 🤝 \u0000 \uffff \u{10ffff}";
@@ -19,7 +19,7 @@ export async function sum(bytes) {
   return Array.from(digest, (b) => b.toString(16).padStart(2, "0")).join("");
 }
 
-// A queue whose reader waits: messages go in as they arrive, next() hands them out in order.
+// A queue of messages: they go in as they arrive, and next() waits for the next one.
 export class Queue {
   #items = [];
   #waiting = [];

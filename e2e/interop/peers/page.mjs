@@ -1,4 +1,4 @@
-// What the page in the browser runs. Its base is in the fragment of its own address.
+// The page in the browser runs this. The base URL is in the fragment of its address.
 import { connect, run } from "./standard-client.mjs";
 
 const base = decodeURIComponent(location.hash.slice(1));

@@ -1,4 +1,4 @@
-// The client that browsers and Node have built in: the WebSocket of the WHATWG standard.
+// The client built into browsers and Node: the WebSocket of the WHATWG standard.
 import { Queue, runChecks } from "./checks.mjs";
 
 export function connect(url, protocols) {
@@ -30,7 +30,7 @@ export function connect(url, protocols) {
   });
 }
 
-// Prints a line of JSON for each check, and one that says what went wrong when something did.
+// Prints a line of JSON for each check, and one with the error if something fails.
 export async function run(base) {
   const report = (line) => console.log(JSON.stringify(line));
   try {

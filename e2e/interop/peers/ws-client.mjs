@@ -1,4 +1,4 @@
-// Node's ws package as a client: node ws-client.mjs BASE_URL
+// Runs the checks with Node's ws package as the client: node ws-client.mjs BASE_URL
 import { WebSocket } from "ws";
 import { Queue, runChecks } from "./checks.mjs";
 
@@ -32,7 +32,7 @@ function connect(url, protocols = []) {
   });
 }
 
-// Cuts between the bytes of the last piece's first character too, so that a fragment ends inside a code point.
+// It cuts inside the first character of the last piece, too, so that a fragment ends within a code point.
 function sendPieces(ws, pieces) {
   const bytes = pieces.map((piece) => Buffer.from(piece));
   const last = bytes.pop();

@@ -1,4 +1,4 @@
-// Node's ws package as a server: node ws-server.mjs [CERT KEY]
+// Serves with Node's ws package: node ws-server.mjs [CERT KEY]
 // Listens on the port that the environment variable PORT names, or on a free one. Prints it, then a line for each connection that
 // ended. It ends when its standard input does.
 import { readFileSync } from "node:fs";
@@ -58,4 +58,4 @@ function ping(ws, line) {
 
 server.listen(Number(process.env.PORT ?? 0), "127.0.0.1", () => report({ check: "listening", port: server.address().port }));
 process.stdin.resume();
-process.stdin.on("end", () => server.close()); // which waits for the connections that are about to end
+process.stdin.on("end", () => server.close()); // close waits for the open connections to end

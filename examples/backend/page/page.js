@@ -3,7 +3,7 @@ const post = (path, values) => fetch(path, { method: "POST", body: new URLSearch
 
 function show(order) {
   const row = $(`order-${order.number}`) ?? $("orders").appendChild(document.createElement("tr"));
-  if (row.dataset.state === "sent") return; // this one is older
+  if (row.dataset.state === "sent") return; // this state is older than the one shown
   row.id = `order-${order.number}`;
   row.dataset.state = order.state;
   row.replaceChildren(...[order.number, order.item, order.state, ""].map((value) => {
@@ -18,7 +18,7 @@ function show(order) {
   row.lastChild.append(send);
 }
 
-// Who is there, and the orders: as they are, and each change from there on.
+// follow shows who is there, the current orders, and each later change.
 function follow({ name, key, host, port }) {
   const pusher = new Pusher(key, {
     wsHost: host, wsPort: port, forceTLS: false, enabledTransports: ["ws"], cluster: "", channelAuthorization: { endpoint: "/pusher/auth" },
@@ -26,7 +26,7 @@ function follow({ name, key, host, port }) {
   pusher.connection.bind("state_change", ({ current }) => { $("state").textContent = current; });
   const channel = pusher.subscribe(`private-orders-${name}`);
   channel.bind("order", show);
-  channel.bind("pusher:subscription_succeeded", async () => { // also after the connection was lost
+  channel.bind("pusher:subscription_succeeded", async () => { // this runs after each reconnection, too
     (await (await fetch("/orders")).json()).forEach(show);
   });
   const shop = pusher.subscribe("presence-shop");
@@ -48,7 +48,7 @@ $("login").onsubmit = async (event) => {
   }
   $("login").hidden = true;
   $("order").hidden = false;
-  window.pusher = follow(await response.json()); // to try it from the console of the browser
+  window.pusher = follow(await response.json()); // this makes it usable from the browser's console
 };
 
 $("order").onsubmit = (event) => {

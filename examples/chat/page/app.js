@@ -2,14 +2,14 @@ import { Channels } from "./channels.js";
 
 const $ = (id) => document.getElementById(id);
 
-/** One room, of which this page is a member. */
+/** A room that this page is a member of. */
 class Room {
   #channels;
   #name;
   #me;
-  #members = new Map(); // what they show, by user
+  #members = new Map(); // the data of each member, by user
   #reads = new Map(); // the offset that each user has read up to
-  #lines = new Map(); // the elements of messages, by offset
+  #lines = new Map(); // the elements that show who has read a message, by its offset
   #read = 0;
   #typing = false;
   #timer;
@@ -58,7 +58,7 @@ class Room {
     return this.#channels.publish(this.room.channel, text);
   }
 
-  /** Tells the others whether there is typing here; without a key for three seconds there is not. */
+  /** Tells the others whether this user is typing; three seconds without a key mean no. */
   typing(now) {
     clearTimeout(this.#timer);
     if (now) this.#timer = setTimeout(() => this.typing(false), 3000);
@@ -67,7 +67,7 @@ class Room {
     this.room.update({ typing: now }).catch(() => {});
   }
 
-  /** Tells the others what was read here: everything, if the page is in front. */
+  /** Tells the others that this user has read every message, if the page is visible. */
   seen() {
     const last = Math.max(0, ...this.#lines.keys());
     if (document.hidden || last <= this.#read) return;
@@ -95,7 +95,7 @@ class Room {
     $("log").append(li);
   }
 
-  /** Below each message are those for whom it is the last one that they have read. */
+  /** Shows each other user below the last message that they have read. */
   #showReads() {
     const last = new Map();
     const offsets = [...this.#lines.keys()].sort((a, b) => a - b);

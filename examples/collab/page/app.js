@@ -30,7 +30,7 @@ const shared = new Shared(channels, name, {
 });
 const text = shared.doc.getText("text");
 
-// What others type goes into the textarea, and the cursor stays where it is in the text.
+// Edits of others change the textarea; the cursor keeps its place in the text.
 text.observe((event) => {
   if (event.transaction.local) return;
   let { selectionStart: start, selectionEnd: end } = $("text");
@@ -48,7 +48,7 @@ text.observe((event) => {
   $("text").setSelectionRange(start, end);
 });
 
-// What is typed here is what differs between the textarea and the document.
+// The difference between the textarea and the document is what this user has typed.
 $("text").oninput = () => {
   const before = text.toString();
   const after = $("text").value;

@@ -1,8 +1,8 @@
-// A Yjs document in two channels: doc-NAME has its updates, in their order, and state-NAME the whole of it from time to time.
+// A Yjs document uses two channels: doc-NAME has its updates in order, and state-NAME has the whole document, stored now and then.
 
 import * as Y from "yjs";
 
-const compactEvery = 100; // updates
+const compactEvery = 100; // a number of updates
 
 const encode = (bytes) => {
   let text = "";
@@ -16,7 +16,7 @@ export class Shared {
   #channels;
   #name;
   #subscription;
-  #updates = 0; // since the last state
+  #updates = 0; // the number since the last stored state
 
   /** @param {import("./channels.js").Channels} channels */
   constructor(channels, name, options) {
@@ -26,7 +26,7 @@ export class Shared {
     this.options = options;
   }
 
-  /** Gets the whole document, and what is typed from there on. */
+  /** Gets the whole document, then follows its updates. */
   async open() {
     await this.#state();
     const since = await this.#everything();
@@ -50,7 +50,7 @@ export class Shared {
   }
 
   /**
-   * Applies all updates that are kept, and returns the position behind them. More are kept than there can be behind the stored state;
+   * Applies all updates that the channel keeps, and returns the position after them. Some may be older than the stored state;
    * Yjs applies nothing twice.
    */
   async #everything() {
@@ -69,7 +69,7 @@ export class Shared {
 
   #take(message) {
     this.#apply(message);
-    if (++this.#updates >= compactEvery * 2) this.#compact(); // the one who should have has left
+    if (++this.#updates >= compactEvery * 2) this.#compact(); // the client that should have stored the state has left
   }
 
   async #publish(update) {
@@ -77,14 +77,17 @@ export class Shared {
     if (++this.#updates >= compactEvery) await this.#compact();
   }
 
-  /** Stores the whole document, so that the updates before it are needed no more. */
+  /** Stores the whole document, so that nobody needs the earlier updates. */
   async #compact() {
     this.#updates = 0;
     const update = encode(Y.encodeStateAsUpdate(this.doc));
     await this.#channels.publish(`state-${this.#name}`, { update }, { key: "state" });
   }
 
-  /** Updates were missed: takes the stored state and what is kept, and gives the others what may be only here. Yjs applies nothing twice. */
+  /**
+   * Recovers after missed updates: applies the stored state and the kept updates, and publishes the whole document in case the others
+   * lack some of it. Yjs applies nothing twice.
+   */
   async #resync() {
     await this.#state();
     await this.#everything();

@@ -17,7 +17,7 @@ function show({ data: order }) {
   row.appendChild(document.createElement("td")).append(send);
 }
 
-// The orders as they are, and each change from there on.
+// This shows the current orders, and each later change.
 async function follow(name) {
   const url = new URL("/live", location.href);
   url.protocol = url.protocol.replace("http", "ws");

@@ -14,7 +14,7 @@ const url = new URL("/channels", location.href);
 url.protocol = url.protocol.replace("http", "ws");
 const channels = new Channels(url.href);
 
-// What was published before, then everything behind it: nothing in between is lost, also while the connection is.
+// This shows the history, then every later message. No message between the two is lost, even when the connection is lost.
 const { messages, position } = await channels.history("news", { limit: 20, reverse: true });
 messages.reverse().forEach(show);
 channels.subscribe("news", {

@@ -1,7 +1,7 @@
 import { Channels } from "./channels.js";
 
 const $ = (id) => document.getElementById(id);
-const kept = 200; // prices in a chart
+const kept = 200; // the number of prices in a chart
 const charts = new Map();
 let updates = 0;
 let delay = 0;

@@ -1,13 +1,13 @@
 // The question and the name of its answer are in the address, so that a reload, or another window, finds both again.
 const $ = id => document.getElementById(id);
-let offset = "-1"; // what follows it is next
+let offset = "-1"; // the next byte to read follows this offset
 let source;
 
-// ask has the model begin, or go on: to ask again changes nothing.
+// ask makes the model start, or continue. Asking again changes nothing.
 const ask = ({ name, question }) =>
 	fetch(`/ask/${encodeURIComponent(name)}`, { method: "POST", body: new URLSearchParams({ question }) });
 
-// follow shows the answer from the offset on, and goes on after every interruption.
+// follow shows the answer from the offset on, and continues after every interruption.
 function follow(asked) {
 	const url = `/answers/${encodeURIComponent(asked.name)}`;
 	source = new EventSource(`${url}?offset=${offset}&live=sse`);
@@ -26,7 +26,7 @@ function follow(asked) {
 	};
 }
 
-// again asks again: after a restart the server may have lost the answer, which then begins anew.
+// again asks again: after a restart the server may have lost the answer, which then starts over.
 async function again(asked) {
 	try {
 		await ask(asked);
@@ -36,7 +36,7 @@ async function again(asked) {
 			$("answer").textContent = "";
 		}
 	} catch {
-		// the server is not there yet: the EventSource fails, too, and this is tried again
+		// The server is not up yet. The EventSource fails, too, and its onerror tries again.
 	}
 	follow(asked);
 }
