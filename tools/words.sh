@@ -4,7 +4,7 @@
 source "$(dirname "$0")/lib.sh"
 
 # The number of phrases that are left. Lower it when there are fewer.
-ALLOWED=28
+ALLOWED=21
 
 # Each line is a Perl expression, matched without case as whole words.
 phrases=$(paste -sd'|' <<'END'
