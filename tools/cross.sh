@@ -37,3 +37,8 @@ export -f check
 # Type-checking uses one processor, so two systems are checked concurrently.
 printf '%s\n' windows/amd64 linux/386 linux/arm linux/arm64 darwin/arm64 freebsd/amd64 plan9/amd64 |
 	xargs -P 2 -I '{}' bash -c 'check "$1" && echo "ok    $1"' check '{}'
+
+# The other systems of a release differ from these in the processor only: the binary and the library are type-checked.
+for target in windows/arm64 darwin/amd64 freebsd/arm64; do
+	GOOS=${target%/*} GOARCH=${target#*/} "$checker/crosscheck" ./cmd/handfast ./websocket/...
+done
