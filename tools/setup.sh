@@ -2,11 +2,11 @@
 # Installs what the tests need and is missing: Debian packages, Node modules, the linter. A second run does nothing.
 source "$(dirname "$0")/lib.sh"
 
-# The race detector needs a C compiler; e2e needs a browser, the WebSocket clients of Node and Python, and the proxies; auth
+# The race detector needs a C compiler; e2e needs browsers, the WebSocket clients of Node and Python, and the proxies; auth
 # needs a Redis, and htpasswd.
-packages=(git gcc libc6-dev chromium python3 python3-websockets python3-aiohttp python3-django python3-fastapi
+packages=(git gcc libc6-dev chromium firefox-esr python3 python3-websockets python3-aiohttp python3-django python3-fastapi
 	python3-hypercorn python3-socketio python3-tornado python3-uvicorn redis-server apache2-utils
-	nginx-light haproxy caddy openssl curl ca-certificates libnss3-tools groff-base systemd
+	nginx-light haproxy caddy openssl curl ca-certificates libnss3-tools groff-base systemd zsh fish
 	mono-mcs mono-runtime ca-certificates-mono) # a stand-in for .NET
 command -v node >/dev/null || packages+=(nodejs npm)
 

@@ -12,4 +12,7 @@ import (
 func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
 
 // user is a user with a home directory.
-type user struct{ *house.User }
+type user struct {
+	*house.User
+	visits chan bool // what happened to the TLS connections of Firefox to the server of newUser: whether it sent a request
+}

@@ -16,13 +16,14 @@ import (
 
 	"github.com/handfast/handfast/certs"
 	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 // newUser returns a user with a development CA and a browser's trust store, and the URL of a server with a certificate from that
 // CA.
 func newUser(t *testing.T) (u user, url string) {
 	t.Helper()
-	u = user{house.NewUser(t)}
+	u = user{house.NewUser(t), make(chan bool, 100)}
 	nss := filepath.Join(u.Home, ".pki", "nssdb")
 	if err := os.MkdirAll(nss, 0o700); err != nil {
 		t.Fatal(err)
@@ -42,12 +43,30 @@ func newUser(t *testing.T) (u user, url string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &http.Server{TLSConfig: p.TLSConfig("http/1.1"), ErrorLog: log.New(io.Discard, "", 0),
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "believed") })}
+	s := &http.Server{TLSConfig: p.TLSConfig("http/1.1"), ErrorLog: log.New(refusals(u.visits), "", 0),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.UserAgent(), "Firefox/") {
+				u.visits <- true
+			}
+			io.WriteString(w, "believed")
+		})}
 	go s.ServeTLS(l, "", "")
 	t.Cleanup(func() { s.Close() })
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	return u, "https://localhost:" + port + "/"
+}
+
+// refusals receives a server's log, and sends false for each TLS handshake that the client has ended because of the certificate.
+type refusals chan bool
+
+func (r refusals) Write(line []byte) (int, error) {
+	if strings.Contains(string(line), "remote error: tls: ") {
+		select {
+		case r <- false:
+		default: // nothing waits for them in the tests of other programs
+		}
+	}
+	return len(line), nil
 }
 
 func hostname(t *testing.T) string {
@@ -109,7 +128,7 @@ func traces(t *testing.T, name string) []string {
 
 func TestTrustAndUntrust(t *testing.T) {
 	if os.Geteuid() != 0 {
-		refused(t, user{house.NewUser(t)}, nil)
+		refused(t, user{User: house.NewUser(t)}, nil)
 		t.Log("this user may not change the system's store: the rest of this test runs as root")
 		return
 	}
@@ -180,7 +199,7 @@ func TestTrustAndUntrust(t *testing.T) {
 // A CA that is deleted while it is trusted can still be removed from the trust stores.
 func TestNewWhileTrusted(t *testing.T) {
 	if os.Geteuid() != 0 {
-		refused(t, user{house.NewUser(t)}, nil)
+		refused(t, user{User: house.NewUser(t)}, nil)
 		return
 	}
 	u, _ := newUser(t)
@@ -204,7 +223,7 @@ func TestNewWhileTrusted(t *testing.T) {
 
 // Without the necessary permissions, and without sudo, the error contains the reason and the next step.
 func TestTrustWithoutPermissions(t *testing.T) {
-	u := user{house.NewUser(t)}
+	u := user{User: house.NewUser(t)}
 	path := house.NewUser(t).Home // a directory that every user may enter
 	u.Env = []string{"PATH=" + path}
 	program, err := exec.LookPath("update-ca-certificates")
@@ -249,9 +268,8 @@ func refused(t *testing.T, u user, as *syscall.SysProcAttr) {
 	}
 }
 
-// In a home where no browser has run yet, and in one with the stores of several browsers, Chromium finds the CA in the store that
-// it uses, and the CA is added to Firefox's databases in both their present and their former locations.
-func TestTrustReachesBrowsers(t *testing.T) {
+// In a home where no browser has run yet, Chromium finds the CA in the store that it will use.
+func TestTrustReachesChromium(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Log("this user may not change the system's store: this test runs as root")
 		return
@@ -261,22 +279,60 @@ func TestTrustReachesBrowsers(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(u.Home, ".pki")); err != nil {
 		t.Fatal(err)
 	}
-	firefox := []string{".mozilla/firefox/old.default", ".config/mozilla/firefox/new.default-release"}
-	for _, dir := range firefox {
-		u.Must("mkdir -p " + dir + " && certutil -N -d sql:" + dir + " --empty-password")
-	}
 	said := u.Must("handfast cert trust")
 	if !strings.Contains(said, "/.local/share/pki/nssdb") || !strings.Contains(u.believers(url), "chromium") {
 		t.Errorf("trust printed:\n%s", said)
 	}
-	name := strings.TrimSpace(u.Must("certutil -L -d sql:.local/share/pki/nssdb | grep -o 'handfast.*[0-9]'"))
-	for _, dir := range firefox {
-		u.Must("certutil -V -u L -d sql:" + dir + " -n '" + name + "'")
+}
+
+// openFirefox opens the server's page in Firefox, until Firefox has sent a request or, if it should not trust the server, refused the
+// certificate.
+func (u user) openFirefox(url string, trusts bool) {
+	u.T.Helper()
+	cmd := u.Command("firefox-esr", "--headless", url)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		u.T.Fatal(err)
 	}
-	u.Must("handfast cert untrust")
-	for _, dir := range firefox {
-		if left := u.Must("certutil -L -d sql:" + dir); strings.Contains(left, "handfast") {
-			t.Errorf("left in %s:\n%s", dir, left)
+	defer func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // with its child processes; an orderly end takes seconds
+		_ = cmd.Wait()
+	}()
+	for {
+		trusted := bounded.Receive(u.T, u.visits)
+		if trusted && !trusts {
+			u.T.Error("Firefox trusts the server")
 		}
+		if trusted || !trusts { // a refusal may be from an earlier start
+			return
+		}
+	}
+}
+
+// Firefox creates its profile, in the present and in the former location, and does not trust the server. After "cert trust" it does.
+func TestTrustReachesFirefox(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Log("this user may not change the system's store: this test runs as root")
+		return
+	}
+	for name, tt := range map[string]struct{ before, profiles string }{
+		"a new home":  {".", ".config/mozilla/firefox"},
+		"an old home": {".mozilla/firefox", ".mozilla/firefox"}, // Firefox uses this directory if it exists
+	} {
+		t.Run(name, func(t *testing.T) {
+			u, url := newUser(t)
+			t.Cleanup(func() { u.Must("handfast cert untrust") })
+			u.Must("mkdir -p " + tt.before)
+			u.openFirefox(url, false)
+			said := u.Must("handfast cert trust")
+			if !strings.Contains(said, "sql:"+filepath.Join(u.Home, tt.profiles)+"/") {
+				t.Errorf("trust printed:\n%s", said)
+			}
+			u.openFirefox(url, true)
+			u.Must("handfast cert untrust")
+			if left := u.Must("certutil -L -d sql:$(dirname " + tt.profiles + "/*/cert9.db)"); strings.Contains(left, "handfast") {
+				t.Errorf("left:\n%s", left)
+			}
+		})
 	}
 }
