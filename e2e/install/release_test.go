@@ -15,22 +15,59 @@ import (
 // made is the directory where .goreleaser.yaml expects the files that its hook creates.
 const made = ".release"
 
-// releaser is the part of .goreleaser.yaml that concerns our files.
+// releaser is .goreleaser.yaml, with the keys that we use. Goreleaser has more; a key that is not here fails the test.
 type releaser struct {
+	Version int
+	Project string `yaml:"project_name"`
+	Git     struct {
+		IgnoreTags []string `yaml:"ignore_tags"`
+	}
 	Before struct{ Hooks []string }
 	Builds []struct {
-		Main         string
-		Env, Ldflags []string
-		Goos, Goarch []string
+		Main                string
+		Env, Flags, Ldflags []string
+		Timestamp           string `yaml:"mod_timestamp"`
+		Goos, Goarch        []string
 	}
-	Archives []struct{ Files []any }
+	Archives []struct {
+		Formats   []string
+		Overrides []struct {
+			Goos    string
+			Formats []string
+		} `yaml:"format_overrides"`
+		Wrap  bool `yaml:"wrap_in_directory"`
+		Files []packed
+	}
 	Checksum struct {
-		Name string `yaml:"name_template"`
+		Name      string `yaml:"name_template"`
+		Algorithm string
 	}
 	Nfpms []struct {
-		Formats  []string
-		Contents []struct{ Src, Dst, Type string }
+		Formats                                            []string
+		Vendor, Maintainer, Homepage, Description, License string
+		Section, Bindir                                    string
+		Contents                                           []struct{ Src, Dst, Type, Packager string }
 	}
+	Changelog struct{ Disable bool }
+	Release   struct {
+		Draft  bool
+		Header string
+	}
+}
+
+// packed is a file in an archive: its name, or an object.
+type packed struct {
+	Src, Dst string
+	Strip    bool `yaml:"strip_parent"`
+}
+
+// UnmarshalYAML reads both forms, and no unknown keys.
+func (p *packed) UnmarshalYAML(text []byte) error {
+	if err := yaml.Unmarshal(text, &p.Src); err == nil {
+		return nil
+	}
+	type object packed
+	return yaml.UnmarshalWithOptions(text, (*object)(p), yaml.Strict())
 }
 
 // sources are the files in archives and packages, by their names in the configuration, some with wildcards.
@@ -38,12 +75,7 @@ func (r *releaser) sources() []string {
 	var all []string
 	for _, a := range r.Archives {
 		for _, f := range a.Files {
-			switch f := f.(type) {
-			case string:
-				all = append(all, f)
-			case map[string]any:
-				all = append(all, f["src"].(string))
-			}
+			all = append(all, f.Src)
 		}
 	}
 	for _, p := range r.Nfpms {
@@ -62,8 +94,14 @@ func TestReleaseFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	var r releaser
-	if err := yaml.Unmarshal(text, &r); err != nil {
+	if err := yaml.UnmarshalWithOptions(text, &r, yaml.Strict()); err != nil {
 		t.Fatal(err)
+	}
+	for _, key := range []string{"goarch:", "strip_parent:", "name_template:", "packager:"} {
+		misspelled := strings.Replace(string(text), key, "x"+key, 1)
+		if err := yaml.UnmarshalWithOptions([]byte(misspelled), new(releaser), yaml.Strict()); err == nil {
+			t.Errorf("the key x%s is accepted", key)
+		}
 	}
 	m := &maker{t: t, env: append(os.Environ(), "SOURCE_DATE_EPOCH=1764547200")}
 	dir := filepath.Join(t.TempDir(), made)
@@ -102,7 +140,12 @@ func TestReleaseFiles(t *testing.T) {
 			t.Errorf("%s: %s", page, out)
 		}
 	}
-	m.run(dir, "bash", "-n", "completions/handfast.bash")
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		m.run(dir, shell, "-n", "completions/handfast."+shell)
+	}
+	if !strings.Contains(r.Release.Header, "docs/size.md") {
+		t.Errorf("the release notes do not say where the size is: %q", r.Release.Header)
+	}
 }
 
 // service checks the systemd files in the packages, with a binary that is installed elsewhere.
