@@ -70,6 +70,20 @@ func TestServersOfPython(t *testing.T) {
 	}
 }
 
+// An echo server of Python answers every line that dial sends, and dial prints every answer.
+func TestDialLosesNothing(t *testing.T) {
+	for name, args := range map[string]string{"websockets": "/ --origin " + origin, "uvicorn": "/ws", "hypercorn": "/ws", "aiohttp": "/ws"} {
+		t.Run(name, func(t *testing.T) {
+			u := house.NewUser(t)
+			port := house.FreePort(t)
+			u.Start("127.0.0.1:"+port, python, u.Write("servers.py", servers), name, port)
+			if got := u.Must("seq 1000 >sent && handfast dial <sent ws://127.0.0.1:" + port + args + " >got && cmp sent got && wc -l <got"); got != "1000" {
+				t.Errorf("%s lines", got)
+			}
+		})
+	}
+}
+
 // withoutUpgrade puts an HAProxy in front of a server, and returns its port.
 func withoutUpgrade(u *house.User, server string) string {
 	port := house.FreePort(u.T)
