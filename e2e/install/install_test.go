@@ -57,6 +57,13 @@ func (m *maker) try(dir, name string, args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
+// trimmed is GOFLAGS with -trimpath. Thus compiled packages do not depend on where the module cache is, and the build cache has those
+// of third-party modules.
+func (m *maker) trimmed() string {
+	m.t.Helper()
+	return "GOFLAGS=" + m.run(".", "go", "env", "GOFLAGS") + " -trimpath"
+}
+
 func (m *maker) git(args ...string) string {
 	m.t.Helper()
 	return m.run(m.tree, "git", args...)
@@ -156,10 +163,10 @@ func TestInstall(t *testing.T) {
 	const version = "v0.99.0"
 	m.release(version)
 
-	downloads, flags := filepath.Join(m.run(m.tree, "go", "env", "GOMODCACHE"), "cache", "download"), m.run(m.tree, "go", "env", "GOFLAGS")
+	downloads := filepath.Join(m.run(m.tree, "go", "env", "GOMODCACHE"), "cache", "download")
 	proxy := t.TempDir()
 	m.run(m.tree, "go", "run", "./internal/treeproxy", "-version", version, proxy)
-	m.env = append(m.env, "GOWORK=off", "GOFLAGS="+flags+" -modcacherw", "GOSUMDB=off", "GOTOOLCHAIN=local",
+	m.env = append(m.env, "GOWORK=off", m.trimmed()+" -modcacherw", "GOSUMDB=off", "GOTOOLCHAIN=local",
 		"GOMODCACHE="+t.TempDir(), "GOPROXY=file://"+proxy+",file://"+downloads+",off")
 
 	for name, text := range programs {

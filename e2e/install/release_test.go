@@ -104,6 +104,7 @@ func TestReleaseFiles(t *testing.T) {
 		}
 	}
 	m := &maker{t: t, env: append(os.Environ(), "SOURCE_DATE_EPOCH=1764547200")}
+	m.env = append(m.env, m.trimmed())
 	dir := filepath.Join(t.TempDir(), made)
 	hook := "go run ./internal/manpages "
 	if len(r.Before.Hooks) != 1 || r.Before.Hooks[0] != hook+made {
