@@ -19,7 +19,7 @@ type MemoryStore struct {
 	bytes   int       // size of values, including keys
 	sweepAt int       // number of values at which expired ones are removed
 	soonest time.Time // a lower limit for the first expiry
-	sweeps  int       // number of removals, for tests
+	sweeps  int       // number of sweeps, for tests
 
 	// The revocations, oldest first. Each is kept for ttl after it was added, so that the order is also that of their removal.
 	order   list.List // of *memoryRevocation
