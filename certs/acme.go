@@ -167,8 +167,8 @@ func (o *ACME) check() (*acme.ExternalAccountBinding, error) {
 	return &acme.ExternalAccountBinding{KID: o.EAB.KeyID, Key: key}, nil
 }
 
-// checkCache creates the directory, or checks that only its owner can read it. It changes no mode, because the directory may
-// contain other files.
+// checkCache creates the directory if necessary, and checks that only its owner can read it and that it is writable. It
+// changes no mode, because the directory may contain other files.
 func checkCache(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return &Error{dir, cause(err), "name a directory that can be created, for the keys of certificates"}
@@ -208,7 +208,8 @@ func isChallenge(hello *tls.ClientHelloInfo) bool {
 	return len(hello.SupportedProtos) == 1 && hello.SupportedProtos[0] == challengeProtocol
 }
 
-// certificate returns the certificate of a host. During the first attempt to obtain it, it waits for a limited time.
+// certificate returns the certificate of a host. While the first attempt to obtain one is in progress, it waits for a limited
+// time.
 func (a *acmeSource) certificate(ctx context.Context, host string) (*tls.Certificate, error) {
 	h := a.byName[host]
 	ctx, cancel := context.WithTimeout(ctx, acmeFirst)

@@ -19,7 +19,7 @@ func (a *acmeSource) start(running *sync.WaitGroup) {
 	})
 }
 
-// again triggers another attempt for all hosts that have failed.
+// again triggers another check of all hosts, which repeats failed attempts.
 func (a *acmeSource) again() {
 	for _, h := range a.hosts {
 		select {
@@ -124,8 +124,8 @@ func (a *acmeSource) checkLate(h *acmeHost, now time.Time) {
 	}
 }
 
-// acmeCache is the cache directory. Every new certificate passes through it, including renewed ones. It is empty and read-only
-// after its source is closed.
+// acmeCache is the cache directory. Every new certificate passes through it, including renewed ones. After its source is
+// closed, all calls fail.
 type acmeCache struct {
 	autocert.DirCache
 	a *acmeSource

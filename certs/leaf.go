@@ -21,8 +21,8 @@ const (
 	leafMargin = 30 * 24 * time.Hour // a certificate with less time left is renewed
 )
 
-// openLeaf returns the server certificate in d.dir if it is still good, and otherwise creates one. The caller
-// need not hold a lock.
+// openLeaf returns the server certificate in d.dir if it is still good, and otherwise creates one. The caller need not hold
+// d.mu.
 func (d *Dev) openLeaf() (*tls.Certificate, error) {
 	path := filepath.Join(d.dir, leafFile)
 	pemBytes, err := readPrivate(path, "remove that file; it is then created again")
