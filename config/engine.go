@@ -6,9 +6,9 @@ import (
 	"github.com/handfast/handfast/config/internal/tree"
 )
 
-// Engine carries messages between the nodes of a cluster, and keeps what channels keep.
+// Engine carries messages between the nodes of a cluster, and stores the history and the members of channels.
 type Engine struct {
-	Kind     string // "memory" or "redis"
+	Kind     string // "memory", "nats" or "redis"
 	Settings any    // a pointer to the settings of that kind, such as *MemoryEngine
 }
 

@@ -8,7 +8,7 @@ import (
 
 // Target is the target of an endpoint.
 type Target struct {
-	Kind     string // "echo"
+	Kind     string // such as "echo"
 	Settings any    // a pointer to the settings of that kind, such as *Echo
 }
 

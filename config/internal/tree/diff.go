@@ -49,7 +49,7 @@ func Diff(before, after any) []Change {
 		case b.whole[path] && !reflect.DeepEqual(old, now):
 			report(path, old, now)
 		}
-		// Removed values that precede the next common one.
+		// Report the removed values that precede the next common one.
 		for i := a.index[path] + 1; known && i < len(a.paths); i++ {
 			gone := a.paths[i]
 			if _, ok := b.values[gone]; ok {

@@ -88,7 +88,7 @@ func (t *Tree) setAt(n node, text string, at Pos) {
 // Environ sets values from environment variables. The name of the variable is the prefix followed by the path, in capitals and with
 // "_" between its parts; values in lists and in maps have no variable. It ignores empty variables and those that skip selects.
 func (t *Tree) Environ(prefix string, environ []string, skip func(name string) bool) {
-	paths := map[string]string{} // by variable
+	paths := map[string]string{} // the path of each variable
 	for _, path := range t.settable() {
 		paths[prefix+strings.ToUpper(strings.ReplaceAll(path, ".", "_"))] = path
 	}
