@@ -115,7 +115,7 @@ func Names(query string) []string {
 	return names
 }
 
-// cut shortens a text, and removes control characters that a terminal would interpret.
+// cut shortens a text, and replaces characters that are not printable, some of which control a terminal.
 func cut(s string) string { return printable(visible.Cut(s, most)) }
 
 func printable(s string) string {

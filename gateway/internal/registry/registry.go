@@ -153,7 +153,7 @@ func (g *Registry) Enter(e *Entry, b Bounds) error {
 	return nil
 }
 
-// Identify counts e for its user, who is now known. It does so only once.
+// Identify counts e for its user, who is now known. It must be called only once.
 func (g *Registry) Identify(e *Entry, b Bounds) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
