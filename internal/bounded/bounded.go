@@ -21,8 +21,9 @@ func patience() time.Duration {
 	return soon
 }
 
-// Context returns a context that is canceled at the end of the test, or after two minutes. It can also be used in a function passed
-// to t.Cleanup, where the test's own context is already canceled.
+// Context returns a context that is canceled at the end of the test, or after two minutes (in a bubble of testing/synctest,
+// after 100 hours of fake time). It can also be used in a function passed to t.Cleanup, where the test's own context is
+// already canceled.
 func Context(t testing.TB) context.Context {
 	parent := t.Context()
 	if parent.Err() != nil {
