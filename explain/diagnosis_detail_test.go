@@ -55,7 +55,7 @@ func TestDetailOfAReport(t *testing.T) {
 			"use the path /w%20s/"},
 		{"elsewhere", FaultStatus307, location("https://other.example/ws"), "another host"},
 		{"without a token", FaultStatus401, answered(401, "", "WWW-Authenticate: Bearer"), "the server received no token"},
-		{"with a token of which nothing is said", FaultStatus401, with(answered(401, "", "WWW-Authenticate: Bearer"), func(r *Report) {
+		{"with a token, and a challenge without an error", FaultStatus401, with(answered(401, "", "WWW-Authenticate: Bearer"), func(r *Report) {
 			r.Target.Credentials = []string{"bearer"}
 		}), "It names no error, so whether the server received the token is unknown."},
 		{"with a bad token", FaultStatus401, answered(401, "", `WWW-Authenticate: Bearer error="invalid_token"`), "get a new one"},

@@ -326,7 +326,7 @@ func (h *head) readBody(c net.Conn, deadline time.Time) {
 	} else if n, err := strconv.ParseUint(h.value("Content-Length"), 10, 63); err == nil {
 		limit = min(limit, int64(n))
 	}
-	h.body, _ = io.ReadAll(io.LimitReader(body, limit)) //nolint:errcheck // what has arrived is what there is to tell
+	h.body, _ = io.ReadAll(io.LimitReader(body, limit)) //nolint:errcheck // the received part is what is displayed
 	h.decodeBody()
 }
 

@@ -248,7 +248,7 @@ func TestJSONFieldsAreDocumented(t *testing.T) {
 				t.Errorf("%s%s is called %q in JSON", path, f.Name, name)
 			}
 			if !strings.Contains(string(guide), "`"+path+name+"`") {
-				t.Errorf("the guide does not tell of `%s%s`", path, name)
+				t.Errorf("the guide does not document `%s%s`", path, name)
 			}
 			if sub := typ.Field(i).Type; !strings.Contains(path, name+".") {
 				walk(sub, path+name+".")
