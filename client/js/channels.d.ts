@@ -1,5 +1,5 @@
 /**
- * A place in the stream of a channel: behind the message with that offset.
+ * A place in the stream of a channel: after the message with that offset.
  * @typedef {{epoch: string, offset: number}} Position
  */
 /**
@@ -16,38 +16,38 @@
  * @typedef {{type: "join"|"update"|"leave", channel: string, member: Member}} Change
  */
 /**
- * What the server has answered to a subscription.
+ * The server's answer to a subscription.
  * @typedef {{position: Position, users?: number, members?: Member[], next?: string}} Answer
  */
 /**
- * How to subscribe. Without options: to what is published from now on.
+ * How to subscribe. Without options the subscription gets what is published from now on.
  * @typedef {object} SubscribeOptions
- * @property {Position | {device: string}} [since] everything behind this position, too, or behind what this device has acknowledged
+ * @property {Position | {device: string}} [since] start after this position, or after the one that this device has acknowledged
  * @property {boolean} [join] be a member of the channel
  * @property {any} [data] what the member shows to others
  * @property {number} [members] how many members the answer lists
- * @property {boolean} [changes] whether onChange is called
+ * @property {boolean} [changes] call onChange
  * @property {(message: Message) => void} [onMessage] called with each message, once and in order
- * @property {(change: Change) => void} [onChange] called when members join, leave or have other data
- * @property {(why: string) => void} [onGap] called when messages may be missing: "new_epoch", "too_old"; "no_ack"
+ * @property {(change: Change) => void} [onChange] called when members join, leave or change their data
+ * @property {(why: string) => void} [onGap] called when messages may be missing: "new_epoch" or "too_old", or "no_ack"
  *   when the device has acknowledged nothing yet
  * @property {(answer: Answer) => void} [onSubscribed] called with each answer: the first, and those after a lost connection
- * @property {(error: ChannelsError) => void} [onEnd] called when the server has ended the subscription for good
+ * @property {(error: ChannelsError) => void} [onEnd] called when the server has ended the subscription permanently
  */
 /**
  * @typedef {object} Options
  * @property {() => (string | Promise<string>)} [token] returns a token, such as a JWT: for each connection, which offers it as
  *   the subprotocol "handfast.token." + token, and when the server asks for a new one
  * @property {(url: string, protocols: string[]) => WebSocket} [connect] opens a WebSocket; by default `new WebSocket`
- * @property {number} [minDelay] bounds the delay before the first attempt to come back, in milliseconds; 1000
- * @property {number} [maxDelay] bounds all delays; 30000
+ * @property {number} [minDelay] limits the delay before the first attempt to reconnect, in milliseconds; by default 1000
+ * @property {number} [maxDelay] limits every delay, in milliseconds; by default 30000
  */
 export const subprotocol: "handfast.v1.json";
 /** Why a command has failed, or a subscription has ended. */
 export class ChannelsError extends Error {
     /**
-     * @param {string} code in one word, such as "denied"
-     * @param {string} message for people
+     * @param {string} code one word, such as "denied"
+     * @param {string} message a description for people
      */
     constructor(code: string, message: string);
     code: string;
@@ -75,9 +75,9 @@ export class Subscription {
      */
     update(data: any): Promise<void>;
     /**
-     * Remembers on the server that a device of the user has read everything up to a position. A later subscription, on any
-     * connection of the user, continues behind it with `since: { device }`.
-     * @param {string} device a name of the device, among those of the user
+     * Tells the server that a device of the user has read everything up to a position. A later subscription, on any
+     * connection of the user, continues after it with `since: { device }`.
+     * @param {string} device a name that identifies the device among those of the user
      * @param {Position} [position] by default where the subscription is
      */
     ack(device: string, position?: Position): Promise<void>;
@@ -111,7 +111,7 @@ export class Subscription {
     #private;
 }
 /**
- * A client of one server. It connects by itself until it is closed, or until the server says that coming back is of no use.
+ * A client of one server. It reconnects by itself until it is closed, or until the server tells it not to come back.
  * The event "state" is dispatched whenever `state` changes, and "lost" whenever a connection has ended or could not be opened.
  */
 export class Channels extends EventTarget {
@@ -120,27 +120,27 @@ export class Channels extends EventTarget {
      * @param {Options} [options]
      */
     constructor(url: string, options?: Options);
-    /** "connecting", "open" or "closed": not coming back. @type {"connecting" | "open" | "closed"} */
+    /** "connecting", "open" or "closed", which is final. @type {"connecting" | "open" | "closed"} */
     state: "connecting" | "open" | "closed";
-    /** What names this connection. */
+    /** The server's name for this connection. */
     client: string;
-    /** The authenticated user, "" if there is none. */
+    /** The authenticated user, or "" if there is none. */
     user: string;
-    /** With what code and reason the last connection was closed. @type {{code: number, reason: string} | null} */
+    /** The code and reason with which the last connection was closed. @type {{code: number, reason: string} | null} */
     closed: {
         code: number;
         reason: string;
     } | null;
     /**
-     * Subscribes to a channel. There is one subscription to a channel.
+     * Subscribes to a channel. A client can have only one subscription to a channel.
      * @param {string} channel
      * @param {SubscribeOptions} [options]
      * @returns {Subscription}
      */
     subscribe(channel: string, options?: SubscribeOptions): Subscription;
     /**
-     * Publishes a message, and resolves when the server has accepted it. When the connection is lost before that, it is published
-     * again, once in all.
+     * Publishes a message, and resolves when the server has accepted it. If the connection is lost before that, the client sends it
+     * again; the server publishes it only once.
      * @param {string} channel
      * @param {any} data
      * @param {{message_id?: string, event?: string, key?: string, removed?: boolean, echo?: boolean, binary?: boolean,
@@ -205,7 +205,7 @@ export class Channels extends EventTarget {
     /** Ends the client. */
     close(): void;
     /**
-     * @internal Carries out a command, on as many connections as it takes, and again while the server says that it may succeed
+     * @internal Runs a command, on as many connections as it takes, and again while the server says that it may succeed
      * later.
      * @param {any} command
      * @returns {Promise<any>}
@@ -217,7 +217,7 @@ export class Channels extends EventTarget {
      */
     _drop(s: Subscription): void;
     /**
-     * @internal Goes on after the server has ended a subscription, if that is of use.
+     * @internal Handles the end of a subscription by the server: subscribes again if the reason is temporary.
      * @param {Subscription} s
      * @param {any} m
      */
@@ -225,7 +225,7 @@ export class Channels extends EventTarget {
     #private;
 }
 /**
- * A place in the stream of a channel: behind the message with that offset.
+ * A place in the stream of a channel: after the message with that offset.
  */
 export type Position = {
     epoch: string;
@@ -265,7 +265,7 @@ export type Change = {
     member: Member;
 };
 /**
- * What the server has answered to a subscription.
+ * The server's answer to a subscription.
  */
 export type Answer = {
     position: Position;
@@ -274,11 +274,11 @@ export type Answer = {
     next?: string;
 };
 /**
- * How to subscribe. Without options: to what is published from now on.
+ * How to subscribe. Without options the subscription gets what is published from now on.
  */
 export type SubscribeOptions = {
     /**
-     * everything behind this position, too, or behind what this device has acknowledged
+     * start after this position, or after the one that this device has acknowledged
      */
     since?: Position | {
         device: string;
@@ -296,7 +296,7 @@ export type SubscribeOptions = {
      */
     members?: number | undefined;
     /**
-     * whether onChange is called
+     * call onChange
      */
     changes?: boolean | undefined;
     /**
@@ -304,11 +304,11 @@ export type SubscribeOptions = {
      */
     onMessage?: ((message: Message) => void) | undefined;
     /**
-     * called when members join, leave or have other data
+     * called when members join, leave or change their data
      */
     onChange?: ((change: Change) => void) | undefined;
     /**
-     * called when messages may be missing: "new_epoch", "too_old"; "no_ack"
+     * called when messages may be missing: "new_epoch" or "too_old", or "no_ack"
      * when the device has acknowledged nothing yet
      */
     onGap?: ((why: string) => void) | undefined;
@@ -317,7 +317,7 @@ export type SubscribeOptions = {
      */
     onSubscribed?: ((answer: Answer) => void) | undefined;
     /**
-     * called when the server has ended the subscription for good
+     * called when the server has ended the subscription permanently
      */
     onEnd?: ((error: ChannelsError) => void) | undefined;
 };
@@ -332,11 +332,11 @@ export type Options = {
      */
     connect?: ((url: string, protocols: string[]) => WebSocket) | undefined;
     /**
-     * bounds the delay before the first attempt to come back, in milliseconds; 1000
+     * limits the delay before the first attempt to reconnect, in milliseconds; by default 1000
      */
     minDelay?: number | undefined;
     /**
-     * bounds all delays; 30000
+     * limits every delay, in milliseconds; by default 30000
      */
     maxDelay?: number | undefined;
 };

@@ -1,8 +1,8 @@
-// The client of handfast.v1.json, the plain protocol of channels. No dependencies; docs/channels-protocol.md has the protocol.
+// The client of handfast.v1.json, the plain protocol of channels. It has no dependencies. docs/channels-protocol.md describes the protocol.
 // @ts-check
 
 /**
- * A place in the stream of a channel: behind the message with that offset.
+ * A place in the stream of a channel: after the message with that offset.
  * @typedef {{epoch: string, offset: number}} Position
  */
 
@@ -23,24 +23,24 @@
  */
 
 /**
- * What the server has answered to a subscription.
+ * The server's answer to a subscription.
  * @typedef {{position: Position, users?: number, members?: Member[], next?: string}} Answer
  */
 
 /**
- * How to subscribe. Without options: to what is published from now on.
+ * How to subscribe. Without options the subscription gets what is published from now on.
  * @typedef {object} SubscribeOptions
- * @property {Position | {device: string}} [since] everything behind this position, too, or behind what this device has acknowledged
+ * @property {Position | {device: string}} [since] start after this position, or after the one that this device has acknowledged
  * @property {boolean} [join] be a member of the channel
  * @property {any} [data] what the member shows to others
  * @property {number} [members] how many members the answer lists
- * @property {boolean} [changes] whether onChange is called
+ * @property {boolean} [changes] call onChange
  * @property {(message: Message) => void} [onMessage] called with each message, once and in order
- * @property {(change: Change) => void} [onChange] called when members join, leave or have other data
- * @property {(why: string) => void} [onGap] called when messages may be missing: "new_epoch", "too_old"; "no_ack"
+ * @property {(change: Change) => void} [onChange] called when members join, leave or change their data
+ * @property {(why: string) => void} [onGap] called when messages may be missing: "new_epoch" or "too_old", or "no_ack"
  *   when the device has acknowledged nothing yet
  * @property {(answer: Answer) => void} [onSubscribed] called with each answer: the first, and those after a lost connection
- * @property {(error: ChannelsError) => void} [onEnd] called when the server has ended the subscription for good
+ * @property {(error: ChannelsError) => void} [onEnd] called when the server has ended the subscription permanently
  */
 
 /**
@@ -48,23 +48,23 @@
  * @property {() => (string | Promise<string>)} [token] returns a token, such as a JWT: for each connection, which offers it as
  *   the subprotocol "handfast.token." + token, and when the server asks for a new one
  * @property {(url: string, protocols: string[]) => WebSocket} [connect] opens a WebSocket; by default `new WebSocket`
- * @property {number} [minDelay] bounds the delay before the first attempt to come back, in milliseconds; 1000
- * @property {number} [maxDelay] bounds all delays; 30000
+ * @property {number} [minDelay] limits the delay before the first attempt to reconnect, in milliseconds; by default 1000
+ * @property {number} [maxDelay] limits every delay, in milliseconds; by default 30000
  */
 
 export const subprotocol = "handfast.v1.json";
 
 const tokenPrefix = "handfast.token.";
-const retryPause = 1000; // before what has failed for a while is tried again
-const pingAfter = 30_000; // of silence
+const retryPause = 1000; // the delay before a command that has failed temporarily is tried again
+const pingAfter = 30_000; // the time without a message after which the client sends a ping
 const temporary = new Set(["too_fast", "unavailable", "insufficient", "slow"]);
-const stay = new Set([1008, 1009, 4400, 4403]); // close codes after which coming back is of no use
+const stay = new Set([1008, 1009, 4400, 4403]); // the client does not reconnect after these close codes
 
 /** Why a command has failed, or a subscription has ended. */
 export class ChannelsError extends Error {
   /**
-   * @param {string} code in one word, such as "denied"
-   * @param {string} message for people
+   * @param {string} code one word, such as "denied"
+   * @param {string} message a description for people
    */
   constructor(code, message) {
     super(message);
@@ -96,7 +96,7 @@ export class Subscription {
     this.position = options.since && "epoch" in options.since ? options.since : undefined;
     /** The server's first answer. @type {Promise<Answer>} */
     this.ready = new Promise((resolve, reject) => { this.#resolve = resolve; this.#reject = reject; });
-    this.ready.catch(() => {}); // onEnd has the error, too
+    this.ready.catch(() => {}); // onEnd gets the error, too
   }
 
   /** Ends the subscription. */
@@ -112,9 +112,9 @@ export class Subscription {
   }
 
   /**
-   * Remembers on the server that a device of the user has read everything up to a position. A later subscription, on any
-   * connection of the user, continues behind it with `since: { device }`.
-   * @param {string} device a name of the device, among those of the user
+   * Tells the server that a device of the user has read everything up to a position. A later subscription, on any
+   * connection of the user, continues after it with `since: { device }`.
+   * @param {string} device a name that identifies the device among those of the user
    * @param {Position} [position] by default where the subscription is
    */
   async ack(device, position = this.position) {
@@ -146,7 +146,7 @@ export class Subscription {
    * @param {any} m a message about this channel
    */
   _take(m) {
-    if (!this.#live) return; // it was sent for a subscription before this one
+    if (!this.#live) return; // the message belongs to an earlier subscription
     if (m.type === "unsubscribed") {
       this.#live = false;
       this.#channels._ended(this, m);
@@ -170,7 +170,7 @@ export class Subscription {
 }
 
 /**
- * A client of one server. It connects by itself until it is closed, or until the server says that coming back is of no use.
+ * A client of one server. It reconnects by itself until it is closed, or until the server tells it not to come back.
  * The event "state" is dispatched whenever `state` changes, and "lost" whenever a connection has ended or could not be opened.
  */
 export class Channels extends EventTarget {
@@ -178,8 +178,8 @@ export class Channels extends EventTarget {
   /** @type {Options} */ #options;
   /** @type {WebSocket | null} */ #socket = null;
   #open = false; // the server has said welcome
-  #failures = 0; // in a row
-  #over = new ChannelsError("closed", "the client is closed"); // why, for what is asked for afterwards
+  #failures = 0; // the number of failed attempts since the last open connection
+  #over = new ChannelsError("closed", "the client is closed"); // the error of commands after the end
   #id = 0;
   /** @type {Map<number, {command: any, answer: (m: any) => void, fail: (e: Error) => void, again: boolean}>} */ #calls = new Map();
   /** @type {Map<string, Subscription>} */ #subscriptions = new Map();
@@ -194,19 +194,19 @@ export class Channels extends EventTarget {
     super();
     this.#url = url;
     this.#options = options;
-    /** "connecting", "open" or "closed": not coming back. @type {"connecting" | "open" | "closed"} */
+    /** "connecting", "open" or "closed", which is final. @type {"connecting" | "open" | "closed"} */
     this.state = "connecting";
-    /** What names this connection. */
+    /** The server's name for this connection. */
     this.client = "";
-    /** The authenticated user, "" if there is none. */
+    /** The authenticated user, or "" if there is none. */
     this.user = "";
-    /** With what code and reason the last connection was closed. @type {{code: number, reason: string} | null} */
+    /** The code and reason with which the last connection was closed. @type {{code: number, reason: string} | null} */
     this.closed = null;
     this.#connect();
   }
 
   /**
-   * Subscribes to a channel. There is one subscription to a channel.
+   * Subscribes to a channel. A client can have only one subscription to a channel.
    * @param {string} channel
    * @param {SubscribeOptions} [options]
    * @returns {Subscription}
@@ -224,8 +224,8 @@ export class Channels extends EventTarget {
   }
 
   /**
-   * Publishes a message, and resolves when the server has accepted it. When the connection is lost before that, it is published
-   * again, once in all.
+   * Publishes a message, and resolves when the server has accepted it. If the connection is lost before that, the client sends it
+   * again; the server publishes it only once.
    * @param {string} channel
    * @param {any} data
    * @param {{message_id?: string, event?: string, key?: string, removed?: boolean, echo?: boolean, binary?: boolean,
@@ -268,7 +268,7 @@ export class Channels extends EventTarget {
   }
 
   /**
-   * @internal Carries out a command, on as many connections as it takes, and again while the server says that it may succeed
+   * @internal Runs a command, on as many connections as it takes, and again while the server says that it may succeed
    * later.
    * @param {any} command
    * @returns {Promise<any>}
@@ -295,7 +295,7 @@ export class Channels extends EventTarget {
   }
 
   /**
-   * @internal Goes on after the server has ended a subscription, if that is of use.
+   * @internal Handles the end of a subscription by the server: subscribes again if the reason is temporary.
    * @param {Subscription} s
    * @param {any} m
    */
@@ -337,7 +337,7 @@ export class Channels extends EventTarget {
   }
 
   /**
-   * Subscribes again, if the connection is still there; if it is not, the next one does.
+   * Subscribes again after a pause if the connection is still open; otherwise the next connection does so.
    * @param {Subscription} s
    * @param {number} pause
    */
@@ -364,7 +364,7 @@ export class Channels extends EventTarget {
   async #connect() {
     const { token, connect } = this.#options;
     const protocols = [subprotocol];
-    await undefined; // so that a new client's listeners see a failure
+    await undefined; // this lets the listeners of a new client see a failure
     if (!connect && typeof WebSocket === "undefined") {
       this.#end(new ChannelsError("unsupported", "this runtime has no WebSocket: use Node 22 or later, or set the option connect, such as " +
         "connect: (url, protocols) => new WebSocket(url, protocols) with the WebSocket of the package ws"));
@@ -394,7 +394,7 @@ export class Channels extends EventTarget {
       this.#take(JSON.parse(event.data));
     });
     socket.addEventListener("error", () => {
-      // "close" follows in a browser, but not in Node 20 and 22 when the connection is refused.
+      // A browser dispatches "close" next, but Node 20 and 22 do not when the connection is refused.
       setTimeout(() => { if (socket === this.#socket) this.#lost(1006, ""); });
     });
     socket.addEventListener("close", (event) => {
@@ -402,7 +402,7 @@ export class Channels extends EventTarget {
     });
   }
 
-  /** Asks a server that is silent whether it is still there. */
+  /** Sends a ping when the server has been silent for a while. */
   #heard() {
     clearTimeout(this.#silence);
     this.#silence = setTimeout(() => {
@@ -411,7 +411,7 @@ export class Channels extends EventTarget {
     }, pingAfter);
   }
 
-  /** Gives the connection up unless the server is heard soon. */
+  /** Gives up the connection unless the server sends something soon. */
   #doubt() {
     const socket = this.#socket;
     clearTimeout(this.#silence);
@@ -451,7 +451,7 @@ export class Channels extends EventTarget {
     try {
       const token = await this.#options.token?.();
       if (token && this.#open && socket === this.#socket) this.#send({ type: "refresh", id: ++this.#id, token });
-    } catch {} // without a token the server closes the connection, and the next one asks again
+    } catch {} // without a token the server closes the connection, and the client asks again for the next one
   }
 
   /** @param {number} code @param {string} reason */
