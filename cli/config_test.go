@@ -124,7 +124,7 @@ func TestConfigSteps(t *testing.T) {
 		{"limits: {connections: x}\n", "handfast config doc limits.connections explains this key"},
 		{"listen: [{address: ':1', adr: x, tls: {xyz: x}}]\n", "handfast config doc listen.tls lists the keys"},
 		{"auth: {u: {jwt: {secret_file: /none}}}\n", "handfast config doc auth.u.jwt lists the keys"},
-		{"admin: {adress: ':1'}\n", "did you mean address?"},
+		{"admin: {addresss: ':1'}\n", "did you mean address?"},
 	} {
 		name := file(t, "README.md", tt.document)
 		got := runCommand(t, "serve", "--config", name)
