@@ -6,7 +6,7 @@ import (
 	"github.com/handfast/handfast/config/internal/tree"
 )
 
-// Engine carries messages between the nodes of a cluster, and stores the history and the members of channels.
+// Engine connects the nodes of a cluster, and stores the state of channels.
 type Engine struct {
 	Kind     string // "memory", "nats" or "redis"
 	Settings any    // a pointer to the settings of that kind, such as *MemoryEngine
