@@ -75,8 +75,8 @@ func TestBadRequestsDoNotFloodTheLog(t *testing.T) {
 	}
 }
 
-// A failed TLS handshake is logged with the reason and the configuration key: no certificate for the name, or a client that
-// disconnects or is slow.
+// A failed TLS handshake is recorded with the reason and a hint: the client is too old, does not trust the certificate,
+// offers another protocol, or is silent.
 func TestFailedTLSHandshakes(t *testing.T) {
 	r, to, _ := secured(t, nil, func(c *config.Config) { c.HTTP.TLSTimeout = config.Duration(300 * time.Millisecond) })
 	for name, tt := range map[string]struct {

@@ -20,7 +20,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// post sends a body, with the API key unless it is empty, and returns the open response.
+// post sends a body, with an API key unless key is empty, and returns the response, whose body is open.
 func post(t *testing.T, url, key, body string) *http.Response {
 	t.Helper()
 	r, err := http.NewRequestWithContext(bounded.Context(t), http.MethodPost, url, strings.NewReader(body))

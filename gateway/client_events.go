@@ -25,7 +25,7 @@ func (k *admitted) events(open func(websocket.Sender) websocket.Receiver) func(w
 		if err := c.guard(func() error { c.to = open(c); return nil }); err != nil {
 			fail(s, err)
 		}
-		// From here on, the client may be warned that its token is about to expire, after the first messages of the target. A
+		// From here on, after the first messages of the target, the client may be warned that its token is about to expire. A
 		// client that was to be closed in the meantime is closed now.
 		c.e.adm.conns.Open(c.entry, s)
 		return c

@@ -166,7 +166,7 @@ func TestTargetDrained(t *testing.T) {
 	bounded.Until(t, func() bool { return r.conns.Len() == 0 })
 }
 
-// A client is warned that its token will expire after the first messages of the target.
+// The warning that a client's token will expire follows the first messages of the target.
 func TestTargetEventsBeforeTheWarning(t *testing.T) {
 	conns := make(chan *registry.Registry, 1)
 	warnable := make(chan bool, 1)
