@@ -138,6 +138,20 @@ func TestCompressionOptions(t *testing.T) {
 	}
 }
 
+// Compression is off unless the file enables it, although the client offers it.
+func TestCompressionIsOffByDefault(t *testing.T) {
+	r := run(t, parse(t, `endpoints:
+	- {path: /default, target: echo, auth: [anonymous]}
+	- {path: /on, target: echo, auth: [anonymous], compression: true}
+`))
+	offer := &websocket.DialOptions{Conn: websocket.ConnOptions{Compression: &websocket.Compression{}}}
+	for path, want := range map[string]string{"/default": "", "/on": "permessage-deflate; server_no_context_takeover; client_no_context_takeover"} {
+		if got := r.open(t, path, offer).Handshake().Extensions; got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+}
+
 // Expired credentials are counted, revoked ones are not.
 func TestExpiredIsCounted(t *testing.T) {
 	r := run(t, parse(t, users, key))
