@@ -144,8 +144,8 @@ func explainNoName(_ *Report, f Finding, d *Diagnosis) {
 // explainRefused adds where else on this machine a server listens.
 func explainRefused(_ *Report, f Finding, d *Diagnosis) {
 	if _, addr, ok := strings.Cut(f.Detail, listensOn); ok {
-		d.forOwner("The server listens on " + addr + " only: make it listen on both loopback addresses, or on localhost with a library that does so.")
-		d.forClient("Use ws://localhost, for which browsers try both addresses, or " + addr + ".")
+		d.forOwner("If the server on " + addr + " is this one, make it listen on both loopback addresses, or on localhost with a library that does so.")
+		d.forClient("If it is this one, use ws://localhost, for which browsers try both addresses, or " + addr + ".")
 	}
 }
 

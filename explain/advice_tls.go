@@ -59,6 +59,7 @@ var tlsAdvice = []explanation{
 			"The suites must fit the certificate's key: one with ECDSA needs an ECDSA certificate, one with RSA an RSA one.",
 		},
 		client: []string{"Do not restrict suites or versions in the client's TLS settings. If they are not restricted, ask the owner."},
+		detail: explainNoCipher,
 	},
 	{
 		fault: FaultTLSName, clause: "RFC 6066 §3",
@@ -112,6 +113,7 @@ var tlsAdvice = []explanation{
 			"    --cert client.pem --key client.key",
 			"    openssl s_client -connect HOST:PORT -cert client.pem -key client.key",
 		},
+		detail: explainClientCert,
 	},
 	{
 		fault: FaultClientCertRefused, clause: "RFC 8446 §6.2",
@@ -126,7 +128,7 @@ var tlsAdvice = []explanation{
 			"    openssl x509 -in client.pem -noout -dates -issuer -ext extendedKeyUsage",
 			"Send the intermediate certificates as well, after the client's own in the same file.",
 		},
-		detail: explainAlert,
+		detail: explainClientCertRefused,
 	},
 }
 
@@ -184,7 +186,7 @@ var certAdvice = []explanation{
 	},
 	{
 		fault: FaultCertIntermediate, clause: "RFC 8446 §4.4.2",
-		cause: "The server sends its own certificate without the intermediate one that links it to a trusted CA.",
+		cause: "Most likely the server sends its own certificate without the intermediate one that links it to a trusted CA.",
 		owner: []string{
 			"Serve the whole chain, the server's own certificate first: fullchain.pem instead of cert.pem. nginx, HAProxy:",
 			"    ssl_certificate /etc/letsencrypt/live/HOST/fullchain.pem;",

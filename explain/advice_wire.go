@@ -9,53 +9,7 @@ import (
 	"github.com/handfast/handfast/internal/chain"
 )
 
-// These functions add the details of one report to the texts about TLS, certificates and the open connection.
-
-// explainAlert adds the meaning of the server's alert (RFC 8446 §6.2).
-func explainAlert(r *Report, f Finding, d *Diagnosis) {
-	if f.Stage == StageTLS && strings.HasPrefix(f.Clause, "RFC 8446 §5.") {
-		d.Cause = "The TLS handshake failed: " + f.Detail + "."
-	}
-	if r.TLS == nil || r.TLS.Alert == "" {
-		return
-	}
-	for _, known := range []struct{ part, means string }{
-		{"unknown certificate authority", "the server does not know the CA of the client's certificate"},
-		{"expired certificate", "the client's certificate has expired"},
-		{"revoked certificate", "the client's certificate was revoked"},
-		{"bad certificate", "the server considers the client's certificate malformed or wrongly signed"},
-		{"access denied", "the certificate is valid, but its holder is not authorized"},
-		{"internal error", "the server failed, and its log says why; servers written in Go also send it when they have no certificate for the name"},
-		{"handshake failure", "the server has no matching suite, group or certificate"},
-		{"decode error", "the server could not parse the ClientHello: a device on the path may change it"},
-		{"user canceled", "the server canceled the handshake"},
-	} {
-		if strings.Contains(r.TLS.Alert, known.part) {
-			d.forClient(fmt.Sprintf("The server's alert, %q, says: %s.", r.TLS.Alert, known.means))
-			if known.part == "internal error" {
-				explainAlert80(r, d)
-			}
-			return
-		}
-	}
-}
-
-// explainAlert80 is for the alert that crypto/tls sends if a callback finds no certificate, as in Caddy and autocert.
-func explainAlert80(r *Report, d *Diagnosis) {
-	name := "the name in the URL"
-	if r.Target != nil {
-		name = r.Target.Host
-	}
-	if r.TLS.ServerName == "" { // an address: no server name is sent
-		name += ", for which a client sends no name"
-	}
-	d.Cause = "The server failed in the TLS handshake. Servers written in Go, Caddy among them, most often do so because they have no certificate for " +
-		name + "."
-	d.forOwner("Check whether the log reports a missing certificate. If so, add this name to those that get a certificate. Caddy, autocert:",
-		"    chat.example { reverse_proxy localhost:8080 }",
-		`    autocert.HostWhitelist("chat.example")`)
-	d.forClient("Try the name under which the server is published: if that works, the certificate was the cause.")
-}
+// These functions add the details of one report to the texts about certificates and the open connection.
 
 // explainValidity names the certificate that is not valid now.
 func explainValidity(r *Report, _ Finding, d *Diagnosis) {
@@ -96,15 +50,24 @@ func explainNames(r *Report, _ Finding, d *Diagnosis) {
 	d.Cause = fmt.Sprintf("The server's certificate is not for %s but for %s%s.", r.Target.Host, strings.Join(names, ", "), more)
 }
 
-// explainIssuer names the CA that is not trusted here.
-func explainIssuer(r *Report, _ Finding, d *Diagnosis) {
+// explainIssuer names the CA that is not trusted here. That an intermediate certificate is missing is proven only if it was fetched.
+func explainIssuer(r *Report, f Finding, d *Diagnosis) {
 	if r.TLS == nil || len(r.TLS.Chain) == 0 {
 		return
 	}
 	last := lastLink(r.TLS.Chain)
 	switch d.ID {
 	case FaultCertIntermediate:
-		d.forOwner(fmt.Sprintf("The missing certificate is that of %s.", last.Issuer))
+		if strings.HasSuffix(f.Detail, completesChain) {
+			d.Cause = "The server sends its own certificate without the intermediate one that links it to a trusted CA."
+			d.forOwner(fmt.Sprintf("The missing certificate is that of %s.", last.Issuer))
+			return
+		}
+		d.Cause = fmt.Sprintf("The server does not send the certificate of %s. Most likely that is the intermediate certificate between the server's own and a trusted CA; "+
+			"a CA that is not trusted here can have the same name.", last.Issuer)
+		d.forOwner(fmt.Sprintf("The proof: openssl accepts the server's certificate with that of %s:", last.Issuer),
+			"    openssl verify -untrusted intermediate.pem cert.pem")
+		d.forClient("If it is a private CA instead, ask for the CA's certificate at a place that you trust, and pass that: --cacert ca.pem")
 	default:
 		d.Cause = fmt.Sprintf("The server's certificate comes from a CA that this client does not trust: %s.", last.Issuer)
 	}

@@ -158,3 +158,28 @@ func TestEveryFaultHasTextAndServer(t *testing.T) {
 		}
 	}
 }
+
+// A client tries both addresses of localhost, so that a server on ::1 alone opens, and the report shows the address that refused.
+func TestServerOnIPv6LoopbackAlone(t *testing.T) {
+	t.Parallel()
+	for _, f := range faults.Healthy() {
+		if !strings.Contains(f.Name, "::1 alone") {
+			continue
+		}
+		r := run(t, f)
+		if !r.OK() || !strings.HasPrefix(r.Address, "[::1]:") || len(r.Warnings) != 0 {
+			t.Errorf("%s: address %q, opened %v, warnings %+v", f.Name, r.Address, r.Opened, r.Warnings)
+		}
+		var facts []string
+		for _, s := range r.Steps {
+			if s.Stage == explain.StageDNS {
+				for _, fact := range s.Facts {
+					facts = append(facts, fact.Value)
+				}
+			}
+		}
+		if text := strings.Join(facts, "\n"); !strings.Contains(text, "::1") || !strings.Contains(text, "127.0.0.1") {
+			t.Errorf("%s: the addresses are %q", f.Name, facts)
+		}
+	}
+}

@@ -19,14 +19,18 @@ import (
 
 const maxIssuer = 64 << 10 // maximum size of a certificate in bytes
 
+// completesChain is the end of the detail about an intermediate certificate that was fetched.
+const completesChain = "; with it the chain is complete"
+
 // fetchIssuer fetches the certificate of the issuer from the URL in the last certificate of the chain, as some browsers do, and
-// reports whether it completes the chain.
-func (t *dialer) fetchIssuer() string {
+// returns the problem that it proves: that the server does not send it, or that it is a CA that is not trusted. It returns nil if it
+// proves neither.
+func (t *dialer) fetchIssuer() *trustProblem {
 	sent := t.secure.state.PeerCertificates
 	last := sent[len(sent)-1]
 	i := slices.IndexFunc(last.IssuingCertificateURL, func(u string) bool { return strings.HasPrefix(u, "http://") })
 	if i < 0 {
-		return ""
+		return nil
 	}
 	where := last.IssuingCertificateURL[i]
 	s := t.begin(StageProbe, "fetch the issuer's certificate")
@@ -35,15 +39,19 @@ func (t *dialer) fetchIssuer() string {
 	if err != nil {
 		s.OK = false
 		t.end(s, "could not be fetched: "+shortError(err))
-		return ""
+		return nil
 	}
+	name := oneLine(chain.NameOf(issuer.Subject))
 	if _, err := chain.Path(sent, []*x509.Certificate{issuer}, chain.Options{Roots: t.secure.cfg.RootCAs, Now: time.Now()}); err != nil {
 		s.OK = false
-		t.end(s, oneLine(chain.NameOf(issuer.Subject))+"; the chain is not trusted with it either")
-		return ""
+		t.end(s, name+"; the chain is not trusted with it either")
+		if chain.IsSelfSigned(issuer) && last.CheckSignatureFrom(issuer) == nil {
+			return &trustProblem{FaultCertUnknown, chain.ClausePath, "the CA " + name + ", whose certificate was fetched, is not trusted here"}
+		}
+		return nil
 	}
-	t.end(s, oneLine(chain.NameOf(issuer.Subject))+"; with it the chain is complete")
-	return "the server does not send the certificate of " + oneLine(chain.NameOf(issuer.Subject)) + "; with it the chain is complete"
+	t.end(s, name+completesChain)
+	return &trustProblem{FaultCertIntermediate, chain.ClausePath, "the server does not send the certificate of " + name + completesChain}
 }
 
 // The reasons not to fetch from the URL of an issuer.

@@ -52,13 +52,12 @@ func (t *dialer) probeTLS(f Fault, clause, detail string) (Fault, string, string
 			return FaultTLSVersion, "RFC 8996 §2", "the server speaks " + v + " and nothing newer"
 		}
 	default:
-		i := slices.IndexFunc(t.secure.problems, func(p trustProblem) bool { return p.fault == FaultCertUnknown })
+		i := slices.IndexFunc(t.secure.problems, func(p trustProblem) bool { return p.fault == FaultCertUnknown || p.fault == FaultCertIntermediate })
 		if i < 0 {
 			return f, clause, detail
 		}
-		if more := t.fetchIssuer(); more != "" {
-			p := &t.secure.problems[i]
-			p.fault, p.detail = FaultCertIntermediate, more
+		if p := t.fetchIssuer(); p != nil {
+			t.secure.problems[i] = *p
 			if i == 0 {
 				return p.fault, p.clause, p.detail
 			}

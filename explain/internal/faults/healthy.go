@@ -194,4 +194,6 @@ func forward(v *exchange, b net.Conn, host, proto string) {
 var healthySites = []Fault{
 	{Name: "a good server", start: healthy},
 	{Name: "a good server with TLS", start: healthySecure},
+	{Name: "a good server on ::1 alone, as localhost", start: onlyIPv6("ws://localhost")},
+	{Name: "a good server on ::1 alone, as a name of localhost", start: onlyIPv6("ws://chat.localhost")},
 }

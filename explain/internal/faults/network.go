@@ -83,6 +83,28 @@ func otherLoopback(l *lab) (*Site, error) {
 	}}}, err
 }
 
+// onlyIPv6 is a server on ::1 alone. The name in the URL has both loopback addresses.
+func onlyIPv6(name string) func(*lab) (*Site, error) {
+	return func(l *lab) (*Site, error) {
+		addr, err := l.healthyOn()
+		if err != nil {
+			return nil, err
+		}
+		_, port, err := net.SplitHostPort(addr)
+		if err != nil {
+			return nil, err
+		}
+		r, err := l.resolver(zone{rcode: rcodeNotFound})
+		dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+			if strings.HasPrefix(address, "127.") {
+				return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+			}
+			return (&net.Dialer{}).DialContext(ctx, network, strings.Replace(address, "[::1]", "127.0.0.1", 1)) // the machine may have no IPv6
+		}
+		return &Site{URL: name + ":" + port + "/", Options: explain.Options{Resolver: r, Dial: dial}}, err
+	}
+}
+
 // nameServerFails is a name server that reports a failure.
 func nameServerFails(l *lab) (*Site, error) {
 	r, err := l.resolver(zone{rcode: rcodeServer})

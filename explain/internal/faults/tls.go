@@ -9,7 +9,9 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/handfast/handfast/explain"
@@ -104,6 +106,19 @@ func fetchIntermediate(l *lab) (*Site, error) {
 	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{own}}, root)
 }
 
+// sameName serves a certificate of a CA with the name of one that the client trusts, and with the URL of the CA's certificate.
+func sameName(l *lab) (*Site, error) {
+	root := newRoot("Public")
+	addr, err := l.serve(requests(func(v *exchange) {
+		v.answer("200 OK", "Content-Type: application/pkix-cert\n", string(root.cert.Raw))
+	}))
+	if err != nil {
+		return nil, err
+	}
+	own := root.issue(leaf{issuerURL: "http://" + addr + "/root.crt"})
+	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{own}}, newRoot("Public"))
+}
+
 // clientCertificate requires a client certificate. With TLS 1.3 the refusal arrives only after the client's part of the handshake.
 func clientCertificate(version uint16) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
@@ -160,6 +175,19 @@ func tlsCrash(l *lab) (*Site, error) {
 	return l.withTLS(&tls.Config{
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, errors.New("broken") },
 	}, newRoot("Public"))
+}
+
+// named makes the client use the name chat.test for a site.
+func named(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
+	return func(l *lab) (*Site, error) {
+		s, err := start(l)
+		if err != nil {
+			return nil, err
+		}
+		s.Options.Resolver, err = l.resolver(zone{name: "chat.test", addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}})
+		s.URL = strings.Replace(s.URL, "127.0.0.1", "chat.test", 1)
+		return s, err
+	}
 }
 
 // foreignClientCertificate makes the client send a certificate that the server does not trust.
@@ -251,6 +279,7 @@ var tlsFaults = []Fault{
 	{ID: explain.FaultTLSCipher, Name: "old ciphers only", start: noCipher},
 	{ID: explain.FaultTLSName, Name: "no certificate for the name", start: unknownName},
 	{ID: explain.FaultTLS, Name: "a TLS handshake that fails with an internal error", start: tlsCrash},
+	{ID: explain.FaultTLS, Name: "a TLS handshake for a name that fails with an internal error", start: named(tlsCrash)},
 	{ID: explain.FaultALPN, Name: "ALPN for something else", start: noHTTP1("acme-tls/1")},
 	{ID: explain.FaultHTTP2Only, Name: "ALPN for HTTP/2 only", start: noHTTP1("h2")},
 	{ID: explain.FaultHTTP2Only, Name: "HTTP/2 without TLS only", start: prior},
@@ -261,6 +290,7 @@ var tlsFaults = []Fault{
 	{ID: explain.FaultCertName, Name: "a certificate for another name", start: wrongName},
 	{ID: explain.FaultCertUnknown, Name: "a private CA", start: unknownIssuer(false)},
 	{ID: explain.FaultCertUnknown, Name: "a private CA, root included", start: unknownIssuer(true)},
+	{ID: explain.FaultCertUnknown, Name: "a private CA with the name of a trusted one, and its URL", start: sameName},
 	{ID: explain.FaultCertSelfSigned, Name: "a self-signed certificate", start: selfIssued},
 	{ID: explain.FaultCertIntermediate, Name: "a chain with a gap", start: noIntermediate},
 	{ID: explain.FaultCertIntermediate, Name: "a chain with a gap, and the URL of the missing part", start: fetchIntermediate},

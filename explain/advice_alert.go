@@ -1,0 +1,88 @@
+package explain
+
+import (
+	"fmt"
+	"strings"
+)
+
+// explainAlert adds the meaning of the server's alert (RFC 8446 §6.2).
+func explainAlert(r *Report, f Finding, d *Diagnosis) {
+	if f.Stage == StageTLS && strings.HasPrefix(f.Clause, "RFC 8446 §5.") {
+		d.Cause = "The TLS handshake failed: " + f.Detail + "."
+	}
+	if r.TLS == nil || r.TLS.Alert == "" {
+		return
+	}
+	for _, known := range []struct{ part, means string }{
+		{"unknown certificate authority", "the server does not know the CA of the client's certificate"},
+		{"expired certificate", "the client's certificate has expired"},
+		{"revoked certificate", "the client's certificate was revoked"},
+		{"bad certificate", "the server considers the client's certificate malformed or wrongly signed"},
+		{"access denied", "the certificate is valid, but its holder is not authorized"},
+		{"internal error", "the server failed, and its log says why; servers written in Go also send it when they have no certificate for the name"},
+		{"handshake failure", "the server found no acceptable suite, group, certificate or other parameter"},
+		{"decode error", "the server could not parse the ClientHello: a device on the path may change it"},
+		{"user canceled", "the server canceled the handshake"},
+	} {
+		if strings.Contains(r.TLS.Alert, known.part) {
+			d.forClient(fmt.Sprintf("The server's alert, %q, says: %s.", r.TLS.Alert, known.means))
+			if known.part == "internal error" {
+				explainAlert80(r, d)
+			}
+			return
+		}
+	}
+}
+
+// explainAlert80 is for the alert that crypto/tls sends if a callback finds no certificate, as in Caddy and autocert.
+func explainAlert80(r *Report, d *Diagnosis) {
+	name := "the name in the URL"
+	if r.Target != nil {
+		name = r.Target.Host
+	}
+	if r.TLS.ServerName == "" { // an address: no server name is sent
+		name += ", for which a client sends no name"
+	}
+	d.Cause = "The server failed in the TLS handshake. Servers written in Go, Caddy among them, also do so if they have no certificate for " +
+		name + "."
+	d.forOwner("Check whether the log reports a missing certificate. If so, add this name to those that get a certificate. Caddy, autocert:",
+		"    chat.example { reverse_proxy localhost:8080 }",
+		`    autocert.HostWhitelist("chat.example")`)
+	d.forClient("Try the name under which the server is published: if that works, the certificate was the cause.")
+}
+
+// explainNoCipher is for the alert "handshake failure", which servers also send for other reasons.
+func explainNoCipher(r *Report, _ Finding, d *Diagnosis) {
+	if !unspecific(r) {
+		return
+	}
+	d.Cause = "The server ended the handshake because it found no acceptable parameters. Most likely the server and the client have no cipher suite, " +
+		"key exchange group or signature algorithm in common."
+	d.forOwner("The proof is in the server's log. Servers also send this alert if they have no certificate for the name, or if they require one of the client.")
+}
+
+// explainClientCert is for alerts that servers also send for other reasons than a missing client certificate.
+func explainClientCert(r *Report, _ Finding, d *Diagnosis) {
+	if r.TLS == nil || r.TLS.Alert == "" || strings.Contains(r.TLS.Alert, "certificate required") {
+		return
+	}
+	d.Cause = fmt.Sprintf("The server requested a client certificate, received none, and ended the connection with the alert %q. Most likely it requires one; "+
+		"the alert can have another reason.", r.TLS.Alert)
+	d.forClient("The proof: with a certificate that the server accepts, the handshake succeeds. If it does not, the server's log names the reason.")
+}
+
+// explainClientCertRefused is for alerts that servers also send for other reasons than the client's certificate.
+func explainClientCertRefused(r *Report, f Finding, d *Diagnosis) {
+	explainAlert(r, f, d)
+	if !unspecific(r) {
+		return
+	}
+	d.Cause = fmt.Sprintf("The server received a client certificate, and ended the connection with the alert %q. Most likely it does not accept the certificate; "+
+		"the alert can have another reason.", r.TLS.Alert)
+	d.forClient("The proof is in the server's log; or the handshake succeeds with another certificate.")
+}
+
+// unspecific reports whether the server sent an alert that does not name what is wrong (RFC 8446 §6.2).
+func unspecific(r *Report) bool {
+	return r.TLS != nil && (strings.Contains(r.TLS.Alert, "handshake failure") || strings.Contains(r.TLS.Alert, "decrypt"))
+}
