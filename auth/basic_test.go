@@ -200,7 +200,7 @@ func TestBasicCost(t *testing.T) {
 		}
 		<-time.After(time.Minute)
 		if _, err := b.Authenticate(withPassword("ann", "a")); err != nil || hashes() != 8 {
-			t.Errorf("after its time: %v, %d hashes, want 8", err, hashes())
+			t.Errorf("after Remember: %v, %d hashes, want 8", err, hashes())
 		}
 		passwordFile(t, b.o.File, "ann:"+cheapHash(t, "new")+"\n")
 		<-time.After(statInterval)
