@@ -39,14 +39,14 @@ func TestACMEChallenges(t *testing.T) {
 	pair := made.pair(t)
 	p.acme.use(p.acme.hosts[0], &pair)
 	p.acme.use(p.acme.hosts[0], &pair)                                                    // as happens after every check of the cache
-	for _, protocols := range [][]string{{"http/1.1", challengeProtocol}, {"http/1.1"}} { // a client's protocols, with which it does not request a challenge
+	for _, protocols := range [][]string{{"http/1.1", challengeProtocol}, {"http/1.1"}} { // the protocols of clients that do not request a challenge
 		c := mustDial(t, addr, &tls.Config{ServerName: host, NextProtos: protocols, InsecureSkipVerify: true})
 		if got := c.ConnectionState().NegotiatedProtocol; got != "http/1.1" {
 			t.Errorf("with %q: negotiated %q", protocols, got)
 		}
 	}
 
-	// The configuration itself lists both protocols, and the caller's slice is not modified.
+	// TLSConfig adds the protocol of challenges to those of the caller, and does not modify the caller's slice.
 	offered := make([]string, 1, 4)
 	offered[0] = "http/1.1"
 	if got := p.TLSConfig(offered...).NextProtos; !slices.Equal(got, []string{"http/1.1", challengeProtocol}) || offered[:2][1] != "" {
@@ -176,7 +176,7 @@ func TestACMEAnswerBreaksOff(t *testing.T) {
 	}
 }
 
-// The cache directory exists, empty, before the first certificate.
+// checkCache creates the cache directory and leaves no file in it; a file in its place is an error.
 func TestACMECacheIsTried(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "cache")
 	if err := checkCache(dir); err != nil {
