@@ -28,7 +28,7 @@ func (broken) Describe() (label, want string)     { return "text", "text" }
 func (b *broken) UnmarshalText(text []byte) error { *b = broken(text); return nil }
 func (broken) MarshalText() ([]byte, error)       { return nil, errors.New("broken") }
 
-// files has fields of these types, with tags.
+// files has fields of the types place and broken, and fields with the tags that are tested here.
 type files struct {
 	At    place    `yaml:"at"`
 	Made  place    `yaml:"made" made:"true"`
