@@ -41,7 +41,7 @@ func nodeFiles(t *testing.T) (ca, node, key config.Path) {
 	return config.Path(caFile), config.Path(nodeFile), config.Path(keyFile)
 }
 
-// Configuration errors of an engine are found without contacting its servers, each with its key.
+// Errors in an engine's configuration are found without contacting its servers, and are reported with their keys.
 func TestCheckEngine(t *testing.T) {
 	ca, node, other := nodeFiles(t)
 	noPEM := config.Path(filepath.Join(t.TempDir(), "text"))

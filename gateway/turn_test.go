@@ -89,7 +89,7 @@ endpoints:
 	}
 }
 
-// stuck is a store that signals requests, and responds only when the test lets it.
+// stuck is a store that signals requests, and waits for the test before it responds.
 type stuck struct {
 	auth.Store
 	asked, answer chan struct{}
