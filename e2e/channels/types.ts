@@ -1,4 +1,4 @@
-// A program that uses the types of client/js. It is compiled and never run.
+// This program uses the types of client/js. The test compiles it and never runs it.
 import { Channels, ChannelsError, type Message, type Position } from "../../client/js/channels.js";
 
 const channels = new Channels("wss://localhost:8443/channels", { token: async () => "token", maxDelay: 10_000 });
@@ -17,9 +17,9 @@ const { duplicate } = await channels.publish("chat", { text: "hello" }, { messag
 const state: "connecting" | "open" | "closed" = channels.state;
 console.log(last.offset + 1, duplicate === true, state);
 
-// @ts-expect-error: a position has both
+// @ts-expect-error: a position needs an epoch and an offset
 channels.subscribe("other", { since: { epoch: "e" } });
-// @ts-expect-error: it is a string
+// @ts-expect-error: a channel is a string
 channels.publish(1, {});
-// @ts-expect-error: there is no such option
+// @ts-expect-error: this option does not exist
 channels.history("chat", { until: 1 });

@@ -1,4 +1,4 @@
-"""Servers on 127.0.0.1, by the name in the first argument and the port in the second."""
+"""Runs a server on 127.0.0.1: the first argument names it, the second is its port."""
 import asyncio
 import sys
 
@@ -92,6 +92,6 @@ def django():
     execute_from_command_line(["manage.py", "runserver", "--noreload", f"{HOST}:{PORT}"])
 
 
-urlpatterns = []  # Django's
+urlpatterns = []  # Django needs it
 
 globals()[NAME]()

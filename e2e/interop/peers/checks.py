@@ -1,4 +1,4 @@
-"""What the Python peers send: the same bytes as the Go and JavaScript sides make."""
+"""The messages that the Python peers send; the Go and JavaScript peers make the same bytes."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ def measure(message):
 
 
 def extensions(connection):
-    """The names of the extensions that were agreed on."""
+    """The names of the negotiated extensions."""
     return ", ".join(e.name for e in connection.extensions)
 
 

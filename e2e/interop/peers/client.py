@@ -1,4 +1,4 @@
-"""Python's websockets as a client: client.py BASE_URL [CA_CERTIFICATE]"""
+"""Runs the checks with Python's websockets as the client: client.py BASE_URL [CA_CERTIFICATE]"""
 
 import asyncio
 import ssl

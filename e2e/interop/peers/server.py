@@ -1,4 +1,4 @@
-"""Python's websockets as a server: server.py [CERT KEY]
+"""Serves with Python's websockets: server.py [CERT KEY]
 
 It listens on the port that the environment variable PORT names, or on a free one. It prints that, then a line for each connection
 that ended. It ends when its standard input does.
