@@ -356,7 +356,7 @@ func TestMessageBackpressure(t *testing.T) {
 	})
 }
 
-// A server that does not answer pings is disconnected, and one that answers is not.
+// A server that does not answer pings is disconnected, and its client gets 1012.
 func TestMessagePings(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts+"HOLD")
 	b := newBalancer(t, Settings{ByMessage: true, Messages: Messages{Ping: 20 * time.Millisecond}}, up.addr)
