@@ -7,3 +7,6 @@ var Golden = golden
 
 // SetRand sets the source of random bytes for the keys of a run.
 func SetRand(o *Options, r io.Reader) { o.rand = r }
+
+// KnownResponses is the number of responses in TestRealPrograms.
+var KnownResponses = len(knownResponses)
