@@ -5,9 +5,12 @@ package install
 import (
 	"bytes"
 	"context"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -189,11 +192,38 @@ func TestInstall(t *testing.T) {
 	t.Run("the binary", func(t *testing.T) {
 		bin := t.TempDir()
 		m := &maker{t: t, env: append(m.env, "GOBIN="+bin)}
-		m.run(bin, "go", "install", product+"/cmd/handfast@"+version)
+		m.run(bin, "go", "install", "-ldflags=-s -w", product+"/cmd/handfast@"+version)
 		binary := filepath.Join(bin, "handfast")
 		if got := m.run(bin, binary, "--version"); !strings.HasPrefix(got, "handfast "+version+" (") {
 			t.Errorf("the installed binary prints %q", got)
 		}
 		service(m, binary)
+		compareSize(t, binary)
 	})
+}
+
+// compareSize compares the size of a stripped binary with the one in docs/size.md, which may differ by 1 %. Cgo, which a release does
+// not use, makes 0.3 %.
+func compareSize(t *testing.T, binary string) {
+	t.Helper()
+	if runtime.GOOS+"/"+runtime.GOARCH != "linux/amd64" {
+		return
+	}
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "size.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "linux/amd64 has ")
+	number, _, ok := strings.Cut(rest, " bytes")
+	want, err := strconv.ParseFloat(strings.ReplaceAll(number, ",", ""), 64)
+	if err != nil || !ok {
+		t.Fatalf("docs/size.md has no size: %v", err)
+	}
+	info, err := os.Stat(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := float64(info.Size()); math.Abs(got/want-1) > 0.01 {
+		t.Errorf("the binary has %.0f bytes, and docs/size.md says %.0f: run tools/size.sh and update it", got, want)
+	}
 }
