@@ -53,7 +53,7 @@ type ejection struct {
 	reason string
 }
 
-// count counts an outcome, and returns why the upstream should be ejected, "" if it should not.
+// count counts an outcome, and returns why the upstream should be ejected, or "" if it should not be.
 func (e *ejection) count(failed bool, what string, failures int) string {
 	e.history <<= 1
 	e.known = min(e.known+1, outcomes)

@@ -14,7 +14,8 @@ type Options struct {
 	Policy Policy
 
 	// SlowStart is how long an upstream that is new, or was down, drained or ejected, gets only a share of its weight: a tenth at
-	// first, growing linearly. Zero or less means no slow start. Upstreams that start while no other serves have none either.
+	// first, growing linearly. Zero or less means no slow start. An upstream that starts serving while no
+	// other is serving has no slow start either.
 	SlowStart time.Duration
 
 	// Ejection configures the temporary removal of an upstream whose connections fail.

@@ -178,7 +178,7 @@ func checkCache(dir string) error {
 		return &Error{dir, cause(err), "check who owns it"}
 	}
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return &Error{dir, fmt.Errorf("other users can read it: its mode is %#o", info.Mode().Perm()),
+		return &Error{dir, fmt.Errorf("other users have access to it: its mode is %#o", info.Mode().Perm()),
 			"run chmod 700 on it, or name another directory: it holds the keys of certificates"}
 	}
 	f, err := os.CreateTemp(dir, ".handfast-*")

@@ -112,7 +112,7 @@ drain: undrain does.`,
 			case f.weight > 1000:
 				return usagef("write a number from 1 to 1000", "--weight %d is too large", f.weight)
 			case f.capacity < 0:
-				return usagef("write a number from 0; 0 means no limit", "--capacity %d is too small", f.capacity)
+				return usagef("write 0 or a positive number; 0 means no limit", "--capacity %d is too small", f.capacity)
 			}
 			q.Set("weight", strconv.Itoa(f.weight))
 			if f.capacity > 0 {

@@ -39,7 +39,7 @@ answers again. After a lost connection it reconnects, and no message is publishe
   tail -f access.log | handfast publish access
   handfast publish --key gold --raw prices 4100.5`,
 		Args: func(_ *cobra.Command, args []string) error {
-			const what = "publish takes a channel, and data if not from standard input"
+			const what = "publish takes a channel and, unless the data comes from standard input, the data"
 			switch {
 			case len(args) == 0 || args[0] == "":
 				return usagef("name a channel: handfast publish chat hello", what)

@@ -213,7 +213,7 @@ input. Other users of the machine can see an argument: use @FILE.`,
 var errNoToken = &hinted{errors.New("not a signed token: want three parts in base64url, the first two of them JSON"),
 	"pass the part after \"Bearer \" in an Authorization header"}
 
-// showToken prints the first two parts of a token.
+// showToken prints the decoded header and claims of a token, without checking its signature.
 func showToken(w io.Writer, token string) error {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {

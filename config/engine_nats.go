@@ -74,7 +74,7 @@ func (k *checker) nats(n *NATSEngine, path string) {
 	inside := n.Dir != "" || n.SyncAlways || c.Listen != "" || len(c.Join) > 0 || !c.Secret.Empty() || c.Cert+c.Key+c.CA != ""
 	switch {
 	case n.URL.Empty() && (n.Credentials != "" || n.CA != ""):
-		k.Wrong(path+".url", "required with credentials and ca", "a URL that begins with nats or tls://")
+		k.Wrong(path+".url", "required with credentials and ca", "a URL that begins with nats:// or tls://")
 	case n.URL.Empty():
 		k.natsCluster(c, path+".cluster")
 	case inside:

@@ -181,7 +181,7 @@ type Certificate struct {
 	Map map[string]string `yaml:"map"`
 }
 
-// Forward asks another HTTP service. A 2xx answer admits the client, 401 and 403 reject it; without an answer the client is
+// Forward asks another HTTP service. A 2xx answer admits the client; 401 and 403 reject it. If there is no answer, the client is
 // rejected with 503.
 type Forward struct {
 	// The URL for the GET request.

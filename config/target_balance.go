@@ -129,7 +129,7 @@ type Health struct {
 
 // Ejection excludes a server for some time after several failures in a row of clients' handshakes.
 type Ejection struct {
-	// How many failures in a row eject it. 0 means that servers are not ejected.
+	// How many failures in a row eject a server. 0 means that servers are never ejected.
 	Failures int `yaml:"failures" default:"5" min:"0" max:"1000"`
 
 	// How long the first ejection lasts. The duration doubles with each further ejection in a row, up to thirty times the first.
@@ -287,7 +287,7 @@ type Rebalance struct {
 	// Whether connections are moved.
 	Enabled bool `yaml:"enabled" short:"true" default:"false"`
 
-	// By how many percent a server may exceed its share.
+	// The percentage by which a server may exceed its share.
 	Spread int `yaml:"spread" default:"20" min:"1" max:"1000"`
 
 	// The maximum share of a server's connections that are moved in one step, in percent.

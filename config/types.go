@@ -247,7 +247,7 @@ func (s *TokenSource) UnmarshalText(text []byte) error {
 	case kind == "header":
 		return errors.New("the name of the header field is missing, or cannot be one")
 	case kind == "cookie":
-		return errors.New("for a token in a cookie use the method cookie with jwt, since it requires a list of origins")
+		return errors.New("for a token in a cookie, use the method cookie with jwt: that method requires a list of origins")
 	}
 	return errors.New("not a valid place for a token")
 }

@@ -51,7 +51,7 @@ endpoints:
 		b.Storm.Resuming.Header != "" || b.Request.ProxyProtocol != "off" {
 		t.Errorf("%s", want.YAML())
 	}
-	// The document above has every key with the word off.
+	// Every key whose documentation lists the word off must occur in the document above.
 	off := regexp.MustCompile(`^ *\S+  \([^)]*\boff\b`)
 	for _, key := range Keys() {
 		text, _ := Doc(key)

@@ -38,11 +38,11 @@ func explainProxyToTLS(a *Response, d *Diagnosis) {
 	steps := []string{"Configure the proxy to speak TLS to the server, or to use a port for plain HTTP. nginx, HAProxy:", "    proxy_pass https://backend;",
 		"    server one backend:8443 ssl verify required ca-file ca.pem"}
 	if tlsRequiredPage.MatchString(plain(a.Body)) {
-		d.Cause = "A proxy on the way speaks plain HTTP to a server that expects TLS: the response says so, and the port of the URL is not the one that expects TLS."
+		d.Cause = "A proxy on the path speaks plain HTTP to a server that expects TLS: the response says so, and the port of the URL is not the one that expects TLS."
 		d.ForOwner, d.ForClient = steps, []string{"Only the server's owner can fix this."}
 		return
 	}
-	d.Cause = "The response mentions plain HTTP on a port that expects TLS: a proxy on the way may speak plain HTTP to such a server, or the page only quotes this."
+	d.Cause = "The response mentions plain HTTP on a port that expects TLS: a proxy on the path may speak plain HTTP to a server that expects TLS, or the page may only quote that message."
 	d.ForOwner = append([]string{"The proof is in the log of the server behind the proxy: a request without TLS on its port for TLS, at that time. In that case:"}, steps...)
 }
 
@@ -56,8 +56,8 @@ func explainLostHeader(r *Report, _ Finding, d *Diagnosis) {
 		d.Cause = fmt.Sprintf("The server says that %s is missing or wrong, but the client sent it: something on the path removed or changed it, or "+
 			"the server's own check is wrong.", name)
 	case len(versions(r.Response)) > 0:
-		d.Cause = "The upgrade request reached the server, which answers with its supported versions, 13 among them, as if the request had another " +
-			"or none: most likely something on the path removed Sec-WebSocket-Version."
+		d.Cause = "The upgrade request reached the server, which lists its supported versions, including 13, as if the request had a different " +
+			"version or none: most likely something on the path removed or changed Sec-WebSocket-Version."
 	}
 	if p := productOf(r.Response); p != nil {
 		d.forOwner(fmt.Sprintf("The response came through %s: look there for rules that remove or set these headers.", p.name))
@@ -138,7 +138,7 @@ var statusMeanings = map[int]statusMeaning{
 		owner: []string{"Check that the origin server runs and listens on the port, and allow Cloudflare's addresses in its firewall:",
 			"    https://www.cloudflare.com/ips/"}},
 	522: {by: cloudflare, cause: "the connection to the origin server timed out",
-		owner: []string{"Check the address in the DNS settings, the firewall and the load of the origin server."}},
+		owner: []string{"Check that the DNS settings have the right address, that the firewall allows Cloudflare, and that the origin server is not overloaded."}},
 	523: {by: cloudflare, cause: "there is no route to the origin server",
 		owner: []string{"Check the address of the origin server in the DNS settings."}},
 	524: {by: cloudflare, cause: "the origin server accepted the connection but did not respond in time",

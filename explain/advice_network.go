@@ -26,7 +26,7 @@ var networkAdvice = []explanation{
 		cause: "Browsers block this port, which belongs to another protocol: new WebSocket fails there before anything is sent. " +
 			"Programs connect.",
 		owner:  []string{"Serve the WebSocket on another port: 443 with TLS is open almost everywhere."},
-		client: []string{"Use another port: the list is part of the standard that browsers implement."},
+		client: []string{"Use another port: browsers implement a standard list of blocked ports."},
 	},
 	{
 		fault: FaultRequest, clause: "RFC 6455 §4.1", general: true,

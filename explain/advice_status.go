@@ -94,7 +94,7 @@ var statusAdvice = []explanation{
 		cause: "The server did not receive an upgrade request. Most likely a proxy in front of it did not forward the Upgrade and Connection " +
 			"headers, which a proxy does only if it is configured to.",
 		owner: []string{"Configure each proxy on the way to forward the upgrade."},
-		client: []string{"Only the server's owner can fix this. If the server has a port or name without the proxy, try that.",
+		client: []string{"Only the server's owner can fix this. If the server can also be reached directly, by another port or name, try that.",
 			"wss:// instead of ws:// helps when the proxy belongs to the client's own network."},
 		detail: explainStripped,
 	},
@@ -105,7 +105,7 @@ var statusAdvice = []explanation{
 		owner: []string{"Check in the server's log which headers arrive, and make each proxy forward Sec-WebSocket-Key, Sec-WebSocket-Version, " +
 			"Sec-WebSocket-Protocol and Sec-WebSocket-Extensions unchanged.",
 			"If all of them arrive, the server's own check of the handshake is wrong: update its WebSocket library."},
-		client: []string{"Only the server's owner can fix this. If the server has a port or name without the proxy, try that.",
+		client: []string{"Only the server's owner can fix this. If the server can also be reached directly, by another port or name, try that.",
 			"wss:// instead of ws:// helps when the proxy belongs to the client's own network."},
 		detail: explainLostHeader,
 	},

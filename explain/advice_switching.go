@@ -97,7 +97,7 @@ var switchingAdvice = []explanation{
 	},
 	{
 		fault: FaultTokenEchoed, clause: "RFC 6750 §5.3",
-		cause: "The server chose the subprotocol that carries the token, so the secret is in the response and in its logs.",
+		cause: "The server chose the subprotocol that carries the token, so the secret is in the response, and possibly in logs on the path.",
 		owner: []string{"Remove the token from the list before the subprotocol is chosen, and choose a real one.",
 			"Treat the echoed tokens as leaked: proxies and logs may have recorded them."},
 		client: []string{"Offer a real subprotocol in addition to the token, first in the list, and use tokens that expire after a minute."},

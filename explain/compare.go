@@ -73,7 +73,7 @@ var compared = []string{
 // body is the name of the body among the compared values.
 const body = "body"
 
-// comparedValues returns the values for the names in compared, in order. They come from a report, so that secrets are redacted.
+// comparedValues returns the values for the names in compared, in order. They come from a report, where secrets are already redacted.
 func comparedValues(r *Report) []string {
 	outcome := "did not open"
 	if r.OK() {

@@ -62,8 +62,8 @@ func (all *reports) compare(t *testing.T) {
 
 var block = regexp.MustCompile(`(?m)^(?:[✓✗!=]|json:)`)
 
-// abbreviate shortens blocks that are already in text, and lines of JSON, to their beginning: most servers do most things correctly,
-// and have the same text.
+// abbreviate shortens each block or line of JSON that repeats an earlier one to its beginning: most servers do most things correctly, so
+// most blocks are the same.
 func abbreviate(text string) string {
 	var out strings.Builder
 	seen := map[string]bool{}

@@ -33,8 +33,8 @@ func throughProxy(t *testing.T, via, server string, serve func(*exchange)) *Repo
 	return r
 }
 
-// A proxy whose response is cut off is recognized as a proxy that was reached: the diagnosis says how the response ended. A
-// response that violates a rule of HTTP/1 is not another protocol.
+// If a proxy's response is cut off, the proxy still counts as reached, and the diagnosis says how the response ended. A response that
+// violates a rule of HTTP/1 is not diagnosed as another protocol.
 func TestProxyResponseIsIncomplete(t *testing.T) {
 	const part = "HTTP/1.1 407 Proxy Authentication Required\nProxy-Auth"
 	hang := func(v *exchange) { io.Copy(io.Discard, v.in) } //nolint:errcheck // until the client has gone

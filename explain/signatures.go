@@ -232,7 +232,7 @@ var (
 		"    python -m daphne project.asgi:application"}
 	dockerAttach = []string{"Attach by the container's name or ID, with the version of the API in front:",
 		"    /v1.41/containers/NAME/attach/ws?stream=1&stdout=1"}
-	stickySessions   = []string{"With several nodes, route all requests of a session to the same one (sticky sessions), or allow only the transport websocket."}
+	stickySessions   = []string{"With several nodes, route all requests of a session to the same one (sticky sessions), or allow only the websocket transport."}
 	fewerConnections = []string{"Close connections that are not needed, then reconnect with exponential backoff and jitter."}
 	onlyOwner        = []string{"Only the server's owner can fix this."}
 )

@@ -342,7 +342,7 @@ func advice(d Diagnosis) string {
 
 // A 400 that only quotes the complaint of a TLS server does not prove that a proxy sent plain HTTP to one.
 func TestPlainHTTPToTLSPort(t *testing.T) {
-	const flat = "A proxy on the way speaks plain HTTP"
+	const flat = "A proxy on the path speaks plain HTTP"
 	nginx := "<html>\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head>\n<body>\n<center><h1>400 Bad Request</h1></center>\n" +
 		"<center>The plain HTTP request was sent to HTTPS port</center>\n<hr><center>nginx/1.22.1</center>\n</body>\n</html>\n"
 	for body, proves := range map[string]bool{

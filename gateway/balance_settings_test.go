@@ -160,7 +160,7 @@ func TestBalanceFarewell(t *testing.T) {
 				t.Fatalf("%s: got %d %s, want 200", method, status, body)
 			}
 		}
-		drain("POST", b) // all clients are for a
+		drain("POST", b) // so that all clients go to a
 		clients := map[websocket.Code]*websocket.Conn{}
 		for code, path := range map[websocket.Code]string{websocket.CodeServiceRestart: "/chat", pusher: "/app/key", centrifugoMoved: "/connection/websocket"} {
 			clients[code], _ = r.greeting(t, path, nil)

@@ -76,7 +76,7 @@ func (n *site) attemptForPage(w http.ResponseWriter, r *http.Request) {
 	o, ok := n.rec.attempts.Find(viaOf(r).client, refusals.AttemptKey(r.PathValue("key")), time.Now())
 	if !ok {
 		w.Header().Set("Cache-Control", "no-store")
-		plain(w, http.StatusNotFound, "there is no such handshake of this client\n")
+		plain(w, http.StatusNotFound, "no such handshake of this client is recorded\n")
 		return
 	}
 	writeJSON(w, o)

@@ -476,7 +476,7 @@ func TestHistoryIsBehind(t *testing.T) {
 	}
 }
 
-// The hub does not wait for publications that have expired before the history was read.
+// The hub does not wait for publications that expired before the history was read.
 func TestGapOfExpiredPublications(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &lagging{inner: hub.NewMemory().Node().(inner), seen: map[string]int{}}

@@ -549,5 +549,5 @@ func TestDial_NoSecrets(t *testing.T) {
 	}
 }
 
-// quiet discards the log of servers whose clients fail deliberately.
+// quiet returns a logger that discards everything, for servers whose clients fail deliberately.
 func quiet() *log.Logger { return log.New(io.Discard, "", 0) }

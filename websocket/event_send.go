@@ -225,7 +225,7 @@ func (c *eventOutbox) room(n int) *buffer {
 	return c.out
 }
 
-// flush writes the queue as far as the kernel accepts it. The caller holds the lock.
+// flush writes as much of the queue as the kernel accepts. The caller holds the lock.
 func (c *eventOutbox) flush() {
 	if c.stuck {
 		return

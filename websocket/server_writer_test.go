@@ -346,8 +346,8 @@ func TestServer_PageThatHijacks(t *testing.T) {
 	}
 }
 
-// A page whose connection is gone fails with the connection's error, and writes nothing more.
-func TestServer_PageWithoutAClient(t *testing.T) {
+// After the write deadline has passed, writing a page fails with the connection's error, and nothing more is sent.
+func TestServer_PageAfterTheWriteDeadline(t *testing.T) {
 	failed := make(chan error, 2)
 	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain")

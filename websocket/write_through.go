@@ -7,8 +7,8 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// This file is the first of the two ways to send (see outbox): if no other data is to be sent, a message is passed to the socket
-// directly, as far as the socket accepts it immediately. Most calls take this path, so its functions have small stack frames, to keep
+// This file is the first of the two ways to send (see outbox): if no other data is to be sent, as much of a message as the
+// socket accepts immediately is written to it directly. Most calls take this path, so its functions have small stack frames, to keep
 // a goroutine within its first 2 KiB of stack.
 
 // writesAtOnce reports whether a write that does not wait may be tried on the connection.

@@ -118,12 +118,12 @@ func (c *Conn) begin(by carriage) {
 	b.mu.Lock()
 	closed := b.closed
 	b.mu.Unlock()
-	if closed { // the Balancer was closed after Close has collected the connections
+	if closed { // the Balancer was closed, and Close had collected the connections already
 		_ = by.CloseNow()
 	}
 }
 
-// over is called when both sides are closed, perhaps before [Carrier.Carry] has returned the tunnel.
+// over is called once both sides are closed; for a tunnel, perhaps before [Carrier.Carry] has returned it.
 func (c *Conn) over(by carriage, err error) {
 	c.carried.Store(&by)
 	e, _ := errors.AsType[*websocket.CloseError](err)

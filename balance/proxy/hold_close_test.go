@@ -81,7 +81,7 @@ func TestHoldCloseBehindMessages(t *testing.T) {
 				t.Fatal(err)
 			}
 			if name != "some that wait" {
-				bounded.Until(t, func() bool { // it is being written
+				bounded.Until(t, func() bool { // the message is being written to the server
 					return k.has(func(r *relay) bool { return len(r.gate) == 1 })
 				})
 				without(t, b, k, c)

@@ -386,7 +386,8 @@ func (p *peer) last() int {
 	return p.numbers[len(p.numbers)-1]
 }
 
-// check checks that each message was received once and in order; for a peer that does not recover, from each subscription on.
+// check checks that each message was received once and in order. A peer that does not recover may miss messages before each new
+// subscription.
 func (p *peer) check(t *testing.T, recovers bool) {
 	t.Helper()
 	p.mu.Lock()

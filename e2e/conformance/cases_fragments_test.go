@@ -141,7 +141,7 @@ func moreFragmentCases() []testCase {
 			textBack("ab"), binaryBack([]byte("cd")), textBack("e")),
 		{id: "5.h.16", title: "a ping is answered while the frame after it is not all there", clause: "§5.4",
 			script: func(p *peer) {
-				// The ping precedes the frame; the data after it keeps the tested side in the middle of a frame.
+				// The ping is sent before the last frame. The first piece of that frame then leaves the tested side in the middle of a frame.
 				pieces := p.pieces(last("bcdefg"), 3)
 				p.send(begin(opText, "a"), ping("now"))
 				p.raw(0, pieces[0])

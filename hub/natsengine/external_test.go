@@ -38,7 +38,7 @@ func TestExternal(t *testing.T) {
 	})
 }
 
-// A call returns when its context is done, or soon after that, while the server is stopped and does not read from its connection.
+// A call returns when its context is done, or soon after, even while the server is stopped and does not read from its connection.
 func TestStoppedServerDoesNotRead(t *testing.T) {
 	p := startProcess(t)
 	e := newEngine(t, Options{URL: "nats://" + p.addr()})

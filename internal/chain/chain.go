@@ -37,7 +37,7 @@ const (
 	Other       Kind = "other"
 )
 
-// Problem is one problem of a chain. Names in Detail are unmodified, including control characters.
+// Problem is one problem with a chain. Names in Detail are unmodified, including control characters.
 type Problem struct {
 	Kind   Kind
 	Clause string // the violated rule

@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// Mask applies key to b in place, as RFC 6455 §5.3 defines it, and returns the key for the rest of the payload in another slice:
-// the same key, rotated by len(b) bytes. Applying it twice restores b.
+// Mask masks b in place with key (RFC 6455 §5.3), and returns key rotated by len(b) bytes: if the payload continues in another slice, that
+// is the key for it. Masking b a second time with the original key restores it.
 func Mask(b []byte, key [4]byte) [4]byte {
 	k := binary.LittleEndian.Uint32(key[:])
 	wide := uint64(k)<<32 | uint64(k)

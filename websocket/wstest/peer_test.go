@@ -310,7 +310,7 @@ func TestPeerOverTCP(t *testing.T) {
 	}
 }
 
-// bare is a stream that only supports Close in addition to Read and Write.
+// bare hides the methods of a stream that are not part of net.Conn, such as CloseWrite.
 type bare struct{ net.Conn }
 
 func TestPeerOverAnyStream(t *testing.T) {

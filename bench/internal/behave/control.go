@@ -79,7 +79,7 @@ func (b *balancer) write() error {
 	return errors.Join(os.WriteFile(next, text, 0o600), os.Rename(next, b.file()))
 }
 
-// change loads the changed configuration, and waits until it is in force.
+// change writes a new generation of the configuration, reloads it, and waits until it is in effect.
 func (b *balancer) change(ctx context.Context) error {
 	b.now.Generation++
 	if err := errors.Join(b.write(), b.reload(ctx, b)); err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// eventsServe serves with events, on event loops.
+// eventsServe serves an Endpoint with Open, whose connections are on event loops.
 func eventsServe(c *Config, ln net.Listener) error {
 	e := &websocket.Endpoint{Accept: *oursOptions(c)}
 	e.Accept.Conn.QueueBytes = maxMessage

@@ -64,7 +64,7 @@ func isOne(v reflect.Value) bool {
 		v.Kind() == reflect.Interface
 }
 
-// oneYAML formats a value without parts. It does not contain the text of a secret.
+// oneYAML formats a value without parts. The result never contains the text of a secret.
 func oneYAML(v reflect.Value) string {
 	if u := unionOf(v); u != nil {
 		word, _ := u.Word()

@@ -92,7 +92,7 @@ func (r *reader) problem(n ast.Node, path, text, want string) {
 	r.report(&Problem{Pos: r.at(n), Path: path, Text: text, Want: want})
 }
 
-// value converts a node. It returns nil if that is not possible, which it reports.
+// value converts a node. If it cannot, it reports a problem and returns nil.
 func (r *reader) value(n ast.Node, path string) *given {
 	if r.depth++; r.depth > maxDepth {
 		r.problem(n, "", "the nesting is too deep", "")

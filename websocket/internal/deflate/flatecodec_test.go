@@ -76,7 +76,7 @@ func (d *stdDecoder) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// inflateStd inflates payloads with a shared context together. It is the reference for their content.
+// inflateStd inflates payloads that share a context, as one stream, with compress/flate. Its result is the reference for the other codecs.
 func inflateStd(payloads ...[]byte) ([]byte, error) {
 	var all []byte
 	for _, p := range payloads {
