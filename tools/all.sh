@@ -13,7 +13,8 @@ tools/fuzz.sh "${FUZZTIME:-4s}" "${FUZZTIME:-2s}"
 # The linter's stage runs the analyzers of go vet on all packages, tests included: go test need not do it again.
 export GOFLAGS="$GOFLAGS -vet=off"
 say "test: without the race detector, the largest cases of conformance and the packages that count allocations"
-go test -shuffle=on -timeout=10m ./e2e/conformance ./websocket ./websocket/wsjson ./websocket/internal/...
+go test -shuffle=on -timeout=10m ./e2e/conformance ./websocket/wsjson ./websocket/internal/...
+go test -shuffle=on -timeout=10m -run='^Test.*(Alloc|Small|FewHundredBytes)' ./websocket
 go test -shuffle=on -timeout=10m -run='^Test(SessionSize|TraceCostsNothing)$' ./hub
 say "test: all modules, race detector, shuffled"
 # The packages of e2e run one binary, instead of linking it a dozen times.
