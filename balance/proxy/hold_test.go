@@ -27,22 +27,25 @@ func TestHoldDrains(t *testing.T) {
 		servers := []*speaker{speak(t, nil), speak(t, nil)}
 		b := newBalancer(t, holding, servers[0].addr(), servers[1].addr())
 		k := talk(t, b, &websocket.ConnOptions{Compression: compression})
-		ctx, stop := context.WithCancel(bounded.Context(t))
+		writing := bounded.Context(t)
+		ctx, stop := context.WithCancel(writing)
 		sent := make(chan int, 1)
 		go func() {
-			for n := 0; ; n++ {
+			n := 0
+			for ; ctx.Err() == nil; n++ {
 				m := websocket.Message{Type: websocket.Text, Data: []byte(strconv.Itoa(n) + strings.Repeat(" ", n%3*1000))}
-				if k.Write(bounded.Context(t), m) != nil || ctx.Err() != nil {
-					sent <- n
-					return
+				if err := k.Write(writing, m); err != nil {
+					t.Error(err)
+					break
 				}
 			}
+			sent <- n
 		}()
 		var heard atomic.Int64
 		over := make(chan error, 1)
 		go func() {
 			for n := 0; ; n++ {
-				m, err := k.Read(bounded.Context(t))
+				m, err := k.Read(writing)
 				if err != nil {
 					over <- err
 					return
