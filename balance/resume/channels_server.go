@@ -49,7 +49,7 @@ func headingOf(text []byte, whole bool) (h heading, ok bool) {
 // Server implements [Session].
 func (s *channels) Server(m Message) ([]Message, bool, error) {
 	h, ok := headingOf(m.Data, len(s.names) > 0)
-	if !ok || m.Binary {
+	if !ok || m.Binary || h.id != 0 && !json.Valid(m.Data) { // a reply may be kept from the client
 		return s.strange(m)
 	}
 	pass, err := true, error(nil)
