@@ -25,14 +25,12 @@ func (f *serveFlags) load(read func(*config.Config)) (*config.Config, error) {
 	if !f.given("config") {
 		blameVariable(err, f.config)
 	}
-	problems := problemsOf(err)
-	for i, p := range problems {
-		switch {
-		case p.Hint != "":
-		case i == len(problems)-1 && strings.HasPrefix(p.Pos.File, "--"): // after the last problem only
-			p.Hint = "see handfast serve --help"
+	if problems := problemsOf(err); len(problems) > 0 {
+		last := problems[len(problems)-1] // the only one with this step
+		if last.Hint == "" && strings.HasPrefix(last.Pos.File, "--") {
+			last.Hint = "see handfast serve --help"
 			if f.balance != nil {
-				p.Hint = "see handfast balance --help"
+				last.Hint = "see handfast balance --help"
 			}
 		}
 	}

@@ -29,10 +29,7 @@ func hostOrigin(g *Target) string {
 
 // urlHost returns the host of the URL, with its port unless it is the default one.
 func urlHost(g *Target) string {
-	if g.Port == defaultPort(g.Secure) {
-		return strings.TrimSuffix(net.JoinHostPort(g.Host, ""), ":")
-	}
-	return net.JoinHostPort(g.Host, g.Port)
+	return strings.TrimSuffix(net.JoinHostPort(g.Host, g.Port), ":"+defaultPort(g.Secure))
 }
 
 // defaultPort returns the port of ws, or of wss.
