@@ -11,19 +11,19 @@ import (
 // The iteration over a Protobuf message ends with its last byte, and does not accept an incomplete field.
 func TestFields(t *testing.T) {
 	type field struct {
-		number uint64
-		value  string
-		n      uint64
+		tag   uint64
+		value string
+		n     uint64
 	}
 	const last = "\x22\x01x" // field 4, one byte
 	for message, want := range map[string][]field{
 		"":                    {},
-		"\x18\x96\x01" + last: {{3, "", 150}, {4, "x", 0}},
-		"\x19\x01\x02\x03\x04\x05\x06\x07\x08" + last: {{3, "", 0}, {4, "x", 0}},
-		"\x1d\x01\x02\x03\x04" + last:                 {{3, "", 0}, {4, "x", 0}},
-		"\x1a\x00" + last:                             {{3, "", 0}, {4, "x", 0}},
-		last + "\x19\x01\x02\x03\x04\x05\x06\x07\x08": {{4, "x", 0}, {3, "", 0}},
-		last + "\x1d\x01\x02\x03\x04":                 {{4, "x", 0}, {3, "", 0}},
+		"\x18\x96\x01" + last: {{0x18, "", 150}, {0x22, "x", 0}},
+		"\x19\x01\x02\x03\x04\x05\x06\x07\x08" + last: {{0x19, "", 0}, {0x22, "x", 0}},
+		"\x1d\x01\x02\x03\x04" + last:                 {{0x1d, "", 0}, {0x22, "x", 0}},
+		"\x1a\x00" + last:                             {{0x1a, "", 0}, {0x22, "x", 0}},
+		last + "\x19\x01\x02\x03\x04\x05\x06\x07\x08": {{0x22, "x", 0}, {0x19, "", 0}},
+		last + "\x1d\x01\x02\x03\x04":                 {{0x22, "x", 0}, {0x1d, "", 0}},
 		"\x80":                                        nil, // an incomplete tag
 		"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02":    nil, // and one with more than 64 bits
 		"\x18":                             nil,
@@ -35,8 +35,8 @@ func TestFields(t *testing.T) {
 		"\x1b":                             nil, // a group
 	} {
 		got := []field{}
-		ok := fields([]byte(message), func(number uint64, value []byte, n uint64) bool {
-			got = append(got, field{number, string(value), n})
+		ok := fields([]byte(message), func(tag uint64, value []byte, n uint64) bool {
+			got = append(got, field{tag, string(value), n})
 			return true
 		})
 		if ok != (want != nil) || ok && !slices.Equal(got, want) {

@@ -83,21 +83,22 @@ func (p *push) info(o *object) bool {
 	return !o.bad
 }
 
-// The Protobuf field numbers.
+// The wire types of Protobuf, and the tags of the fields: number and wire type. A field with another wire type is an unknown field.
 const (
-	replyPush                             = 4
-	pushChannel, pushPub                  = 2, 4
-	pubInfo, pubOffset, pubEpoch          = 5, 6, 14
-	infoClient                            = 2
 	wireVarint, wire64, wireBytes, wire32 = 0, 1, 2, 5
+
+	replyPush                    = 4<<3 | wireBytes
+	pushChannel, pushPub         = 2<<3 | wireBytes, 4<<3 | wireBytes
+	pubInfo, pubOffset, pubEpoch = 5<<3 | wireBytes, 6<<3 | wireVarint, 14<<3 | wireBytes
+	infoClient                   = 2<<3 | wireBytes
 )
 
 // binary parses a publication in Protobuf.
 func (p *push) binary(part []byte) bool {
 	has := false
-	return fields(part, func(number uint64, value []byte, _ uint64) bool {
-		return number == replyPush && fields(value, func(number uint64, value []byte, _ uint64) bool {
-			switch number {
+	return fields(part, func(tag uint64, value []byte, _ uint64) bool {
+		return tag == replyPush && fields(value, func(tag uint64, value []byte, _ uint64) bool {
+			switch tag {
 			case pushChannel:
 				p.channel = value
 			case pushPub:
@@ -112,15 +113,15 @@ func (p *push) binary(part []byte) bool {
 }
 
 // field parses a field of a publication in Protobuf.
-func (p *push) field(number uint64, value []byte, n uint64) bool {
-	switch number {
+func (p *push) field(tag uint64, value []byte, n uint64) bool {
+	switch tag {
 	case pubOffset:
 		p.offset = n
 	case pubEpoch:
 		return false
 	case pubInfo:
-		return fields(value, func(number uint64, value []byte, _ uint64) bool {
-			if number == infoClient {
+		return fields(value, func(tag uint64, value []byte, _ uint64) bool {
+			if tag == infoClient {
 				p.client = value
 			}
 			return true
@@ -129,9 +130,9 @@ func (p *push) field(number uint64, value []byte, n uint64) bool {
 	return true
 }
 
-// fields calls f for each field of a Protobuf message, with its value as bytes or as a number, until f returns false. It returns
+// fields calls f for each field of a Protobuf message, with its tag and its value as bytes or as a number, until f returns false. It returns
 // true if the message is well-formed and f has accepted every field.
-func fields(message []byte, f func(number uint64, value []byte, n uint64) bool) bool {
+func fields(message []byte, f func(tag uint64, value []byte, n uint64) bool) bool {
 	for len(message) > 0 {
 		tag, rest, ok := uvarint(message)
 		if !ok {
@@ -151,7 +152,7 @@ func fields(message []byte, f func(number uint64, value []byte, n uint64) bool) 
 		default:
 			return false
 		}
-		if !ok || !f(tag>>3, value, v) {
+		if !ok || !f(tag, value, v) {
 			return false
 		}
 		message = rest
