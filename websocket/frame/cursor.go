@@ -1,22 +1,23 @@
 package frame
 
-// Cursor follows the frame boundaries in a stream that passes by, such as a tunnel that copies bytes unchanged. The zero value is
-// at the beginning of a stream, between two frames. It keeps no payload and changes nothing; it stores only an incomplete header.
+// Cursor tracks the frame boundaries in a stream that other code copies unchanged, such as a tunnel. The zero value is at the beginning of
+// a stream, between two frames. A Cursor stores an incomplete header, but no payload.
 //
-// It finds the places where another frame can be inserted: see [Cursor.Between].
+// [Cursor.Between] reports whether another frame can be inserted.
 type Cursor struct {
 	head  [MaxHeader]byte // the current header
 	nhead uint8           // number of bytes in head
 	bad   bool            // head is not a valid header: no later boundary is known
 	left  int64           // remaining payload bytes of the current frame
-	h     Header          // of the current frame, or the last one
+	h     Header          // header of the current frame, or of the last frame
 }
 
-// Next consumes bytes of b up to the end of a frame's header, or of its payload, whichever comes first, and returns their number: 0
-// only if b is empty. started reports whether those bytes complete a header, which Header then returns; if its Length
-// is 0, the frame is complete too. Call Next again with the rest.
+// Next consumes bytes of b up to the end of a header or of a payload, whichever comes first. n is the number of consumed bytes, which is 0
+// only if b is empty. started reports whether these bytes complete a header, which Header then returns; if the Length of the header is 0,
+// the frame is complete too. Call Next again with the rest.
 //
-// The error is that of [Parse], for a length that RFC 6455 §5.2 forbids. It is permanent: no boundary can be known after it.
+// For a length that RFC 6455 §5.2 forbids, Next returns the error of [Parse]. The error is permanent, because the later boundaries are
+// unknown.
 func (c *Cursor) Next(b []byte) (n int, started bool, err error) {
 	if c.bad {
 		return 0, false, c.err()
@@ -41,7 +42,7 @@ func (c *Cursor) Next(b []byte) (n int, started bool, err error) {
 	return size - was, true, nil
 }
 
-// Pass consumes all of b. At a length that RFC 6455 §5.2 forbids it stops, with the error of [Cursor.Next].
+// Pass consumes all of b. At a length that RFC 6455 §5.2 forbids, Pass stops and returns the error of [Cursor.Next].
 func (c *Cursor) Pass(b []byte) error {
 	for len(b) > 0 {
 		n, _, err := c.Next(b)
@@ -63,8 +64,8 @@ func (c *Cursor) err() error {
 	return err
 }
 
-// Boundary returns the number of bytes at the beginning of b that belong to the current frame: the boundary between two frames
-// follows them. It is 0 between frames, and len(b) if the frame does not end in b. Boundary does not advance the Cursor.
+// Boundary returns the number of bytes at the beginning of b that belong to the current frame: the boundary between two frames follows
+// them. The number is 0 between frames, and len(b) if the frame does not end in b. Boundary does not advance the Cursor.
 func (c *Cursor) Boundary(b []byte) (int, error) {
 	ahead, n := *c, 0
 	for !ahead.Between() && n < len(b) {
@@ -81,5 +82,5 @@ func (c *Cursor) Boundary(b []byte) (int, error) {
 // Control frames may also be inserted between the fragments of a message (RFC 6455 §5.4).
 func (c *Cursor) Between() bool { return c.nhead == 0 && c.left == 0 }
 
-// Header returns the last complete header: that of the current frame or, between two frames, that of the frame before.
+// Header returns the last complete header: the header of the current frame or, between two frames, of the previous frame.
 func (c *Cursor) Header() Header { return c.h }

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// someFrames returns a stream of whole frames of every length class, the lengths of the headers, and the offsets of the ends.
+// someFrames returns a stream of whole frames of every length class, the lengths of the headers, and the offsets of the frames' ends.
 func someFrames() (stream []byte, headers []Header, ends []int) {
 	for _, h := range []Header{
 		{Opcode: Text, Length: 3},
@@ -34,8 +34,7 @@ func offsets(ends []int) (cuts []int) {
 	return cuts
 }
 
-// Wherever the stream is split, the Cursor is between frames at their ends and nowhere else, and reports where the next boundary
-// is.
+// Wherever the stream is split, Between returns true only at the ends of frames, and Boundary finds the next end.
 func TestCursor_CutAtEveryOffset(t *testing.T) {
 	stream, headers, ends := someFrames()
 	next := func(at int) int { // the first boundary at or after at
@@ -151,7 +150,7 @@ func TestCursor_AllocatesNothing(t *testing.T) {
 	}
 }
 
-// FuzzCursor: a Cursor that gets any bytes in any pieces finds the same boundaries as Parse on the whole input.
+// FuzzCursor checks that a Cursor finds the same boundaries as Parse on the whole input, however the input is split.
 func FuzzCursor(f *testing.F) {
 	stream, _, _ := someFrames()
 	f.Add(stream[:600], byte(3))

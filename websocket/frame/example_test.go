@@ -9,7 +9,7 @@ import (
 // A tunnel copies bytes without parsing messages; between two frames it can insert a close frame.
 func ExampleCursor() {
 	var c frame.Cursor
-	passed := []byte("\x81\x05Hel") // the tunnel has copied these
+	passed := []byte("\x81\x05Hel") // bytes that the tunnel has already copied
 	if err := c.Pass(passed); err != nil {
 		fmt.Println(err)
 	}

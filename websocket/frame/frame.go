@@ -52,7 +52,7 @@ const (
 	RSV3 uint8 = 0x10
 )
 
-// MaxHeader is the length in bytes of the longest header: 2, an 8-byte length, a 4-byte key.
+// MaxHeader is the length in bytes of the longest header: 2 bytes, an 8-byte length and a 4-byte key.
 const MaxHeader = 14
 
 // MaxControlPayload is the maximum payload of a control frame in bytes (RFC 6455 §5.5).

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// lengths are the lengths around each change of the encoding.
+// lengths are payload lengths on both sides of each change of the encoding.
 var lengths = []int64{0, 1, 2, 124, 125, 126, 127, 128, 255, 256, 65534, 65535, 65536, 65537, 1<<31 - 1, 1 << 31, 1 << 32,
 	1 << 60, math.MaxInt64 - 1, math.MaxInt64}
 
@@ -58,7 +58,7 @@ func TestRFC6455_5_2_Headers(t *testing.T) {
 	}
 }
 
-// Parse restores every header that Append has encoded. It needs all bytes of the header, and none after them.
+// Parse restores every header that Append has encoded. Parse needs all bytes of the header, and none after the header.
 func TestRoundTrip(t *testing.T) {
 	for _, length := range lengths {
 		for _, masked := range []bool{false, true} {
@@ -177,8 +177,8 @@ func TestRFC6455_5_2_Opcodes(t *testing.T) {
 	}
 }
 
-// FuzzFrameParse checks that Append reproduces every header that Parse accepts, that Parse accepts or rejects an
-// incomplete header once enough bytes follow, and that it reads nothing after the header.
+// FuzzFrameParse checks that Append reproduces every header that Parse accepts, that Parse accepts or rejects an incomplete header once
+// enough bytes follow, and that Parse reads nothing after the header.
 func FuzzFrameParse(f *testing.F) {
 	f.Add([]byte("\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -192,7 +192,7 @@ func FuzzFrameParse(f *testing.F) {
 			if len(b) >= MaxHeader || len(b) >= 2 && len(b) >= Size(b[1]) {
 				t.Fatalf("%x is a complete header, but Parse waits for more bytes", b)
 			}
-			// With zeros after it, it is either accepted or has an invalid length: Parse waits for nothing else.
+			// With zeros appended, b is either accepted or has an invalid length: Parse waits for nothing else.
 			if _, n, err := Parse(append(bytes.Clone(b), make([]byte, MaxHeader)...)); n == 0 && err == nil {
 				t.Fatalf("Parse waits for more bytes even after %x and zeros", b)
 			}

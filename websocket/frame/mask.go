@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// Mask masks b in place with key (RFC 6455 §5.3), and returns key rotated by len(b) bytes: if the payload continues in another slice, that
-// is the key for it. Masking b a second time with the original key restores it.
+// Mask masks b in place with key (RFC 6455 §5.3), and returns key rotated by len(b) bytes: the key for the next slice of the payload.
+// Masking b a second time with the original key restores b.
 func Mask(b []byte, key [4]byte) [4]byte {
 	k := binary.LittleEndian.Uint32(key[:])
 	wide := uint64(k)<<32 | uint64(k)

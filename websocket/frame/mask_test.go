@@ -16,7 +16,7 @@ func naiveMask(b []byte, key [4]byte) []byte {
 	return out
 }
 
-// turned returns the key as it applies n bytes later.
+// turned returns the key rotated by n bytes.
 func turned(key [4]byte, n int) [4]byte {
 	return [4]byte{key[n%4], key[(n+1)%4], key[(n+2)%4], key[(n+3)%4]}
 }
