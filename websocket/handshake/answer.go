@@ -13,7 +13,7 @@ type Answer struct {
 	Key         string         // the client's Sec-WebSocket-Key
 	Subprotocol string         // "" means none
 	Extensions  string         // formatted for the header; "" means none
-	Header      [2]http.Header // further fields, all checked with CheckFields; may be nil
+	Header      [2]http.Header // additional fields that CheckFields has accepted; both may be nil
 }
 
 // AppendHead appends the header of the 101 response, including the empty line (RFC 6455 §4.2.2 (5)).
@@ -76,8 +76,8 @@ func CheckFields(h http.Header) error {
 	return nil
 }
 
-// Reserved reports whether only the handshake itself may send a field of that name: RFC 6455 §4.1 and §4.2.2 for its own fields,
-// RFC 9110 §8.6 and RFC 9112 §6.1 for those that announce content.
+// Reserved reports whether only the handshake itself may send a field of that name: the handshake's own fields (RFC 6455 §4.1, §4.2.2), and
+// the fields that announce content (RFC 9110 §8.6, RFC 9112 §6.1).
 func Reserved(name string) bool {
 	const own = "sec-websocket-"
 	if len(name) >= len(own) && header.EqualFold(name[:len(own)], own) {

@@ -7,7 +7,8 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// authority is a host in lower case, in brackets if it is an IPv6 address, and a port without leading zeros, or "".
+// authority contains a host in lower case, with an IPv6 address in brackets, and a port without leading zeros. The port is "" if it is
+// missing.
 type authority struct{ host, port string }
 
 // parseAuthority parses host[:port] as in a Host header or an origin: without user information, and with nothing after the port.
@@ -54,7 +55,7 @@ func validName(s string) bool {
 	return s != ""
 }
 
-// validIPv6 reports whether s has only characters of an IPv6 address, including those of a zone ("%25eth0").
+// validIPv6 reports whether s contains only characters of an IPv6 address, including those of a zone ("%25eth0").
 func validIPv6(s string) bool {
 	for i := range len(s) {
 		if strings.IndexByte("0123456789abcdefABCDEF:.", s[i]) >= 0 {

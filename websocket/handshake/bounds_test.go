@@ -63,7 +63,7 @@ func TestRFC7692_7_1_2_SmallestWindows(t *testing.T) {
 	}
 }
 
-// A byte that is adjacent to the digits in ASCII is not a digit, even if the sum would be valid.
+// The bytes before and after the digits in ASCII are not accepted as digits, even if the resulting number would be valid.
 func TestRFC9112_4_StatusConsistsOfDigits(t *testing.T) {
 	for line, ok := range map[string]bool{
 		"HTTP/1.1 101 x": true, "HTTP/1.9 909 x": true, "HTTP/1.0 101": true, "HTTP/1.1 100 x": true, "HTTP/1.1 0:1 x": false, "HTTP/1.1 10/ x": false,
@@ -286,7 +286,7 @@ func TestRFC6455_11_1_1_Escaped(t *testing.T) {
 	}
 }
 
-// The peer of a Unix socket has no address, or its address is a path.
+// The address of the peer of a Unix socket is empty, a path, or a name that begins with "@".
 func TestTrustedPeer_UnixSocket(t *testing.T) {
 	network := netip.MustParsePrefix("10.0.0.0/8")
 	for _, remote := range []string{"", "@", "@name", "/run/proxy.sock"} {

@@ -59,9 +59,8 @@ func (o *Opening) Check() *Violation {
 	return v
 }
 
-// checkCoding enforces RFC 9112 §6.1: "A server that receives a request message with a transfer coding it does not
-// understand SHOULD respond with 501 (Not Implemented)." The only accepted value is a single "chunked", as in net/http,
-// which checks this first.
+// checkCoding enforces RFC 9112 §6.1: "A server that receives a request message with a transfer coding it does not understand SHOULD
+// respond with 501 (Not Implemented)." The only accepted value is a single "chunked", as in net/http.
 func checkCoding(o *Opening) *Violation {
 	te := o.TransferEncoding
 	if len(te) == 0 || len(te) == 1 && header.EqualFold(header.Trim(te[0]), "chunked") {
@@ -165,8 +164,8 @@ func checkUpgrade(o *Opening) *Violation {
 	return nil
 }
 
-// checkBody rejects content: the bytes after the header of an upgrade are frames, which a client that sends content does not
-// expect.
+// checkBody rejects content: the bytes after the header of an upgrade are parsed as frames, so a request with content would be
+// misinterpreted.
 func checkBody(o *Opening) *Violation {
 	if o.Content || len(o.TransferEncoding) > 0 {
 		return &Violation{
@@ -260,7 +259,7 @@ func (o *Opening) parseOffers() error {
 func upgradeRequired(detail, hint string) *Violation {
 	return &Violation{
 		Stage: StageHeader, Section: clauseServer, Status: http.StatusUpgradeRequired,
-		// RFC 9110 §15.5.22: "MUST send an Upgrade header field in a 426 response"; RFC 6455 §4.2.2: the versions too.
+		// RFC 9110 §15.5.22: "MUST send an Upgrade header field in a 426 response"; RFC 6455 §4.2.2 requires the supported versions.
 		Header: http.Header{"Upgrade": {"websocket"}, fieldVersion: {"13"}},
 		Detail: detail, Hint: hint,
 	}

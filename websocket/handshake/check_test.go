@@ -154,7 +154,7 @@ func TestRFC9112_3_2_2_Authority(t *testing.T) {
 			t.Errorf("%s with Host %s is for %q, %v; want %q", tt.target, tt.host, got, v, tt.want)
 		}
 	}
-	// The Host header cannot be used to make the request match the page.
+	// If the target is in absolute form, the Host header does not affect the check of the origin.
 	o := OpeningOf(parse(t, sample))
 	o.Target, o.Host = "http://b/chat", "example.com"
 	verdict{StageOrigin, "RFC 6455 §10.2", 403}.compare(t, "the Host of another page", o.CheckOrigin(OriginPolicy{}))

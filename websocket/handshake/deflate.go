@@ -22,7 +22,7 @@ const (
 	MinWindowBits = 8
 	MaxWindowBits = 15
 
-	takeoverBits = 12 // see DeflatePolicy
+	takeoverBits = 12 // the default of MaxClientBits with takeover: see DeflatePolicy
 
 	// AnyWindowBits represents an offer of client_max_window_bits without a value, which lets the server choose the value.
 	AnyWindowBits = 255
@@ -38,7 +38,7 @@ type Deflate struct {
 
 // DeflatePolicy describes the abilities of a codec and the preferences of its user.
 type DeflatePolicy struct {
-	ServerNoTakeover bool // the server's compressor uses no context: a client requests this, and a server does it even if the client does not
+	ServerNoTakeover bool // the server's compressor uses no context: a client requests this, a server does so without a request
 	ClientNoTakeover bool // the same for the client's compressor
 
 	// MaxServerBits and MaxClientBits are the largest windows allowed, 9 to 15. 0 means 15, except that a zero MaxClientBits of a
@@ -116,9 +116,9 @@ func answerDeflate(offer Deflate, p DeflatePolicy) (Deflate, bool) {
 			return Deflate{}, false
 		}
 	}
-	// RFC 7692 §7.1.2.2: client_max_window_bits may only be in the response if it was offered, with a value not above the offered
-	// one. A client that offers a value respects it even if the response omits it. With takeover the response contains it
-	// nevertheless, because both sides keep that much context. It is never 8, because Firefox hangs on 8.
+	// RFC 7692 §7.1.2.2: client_max_window_bits may only be in the response if it was offered, with a value not above the offered one. A
+	// client that offers a value respects this value even if the response omits the parameter. With takeover the response contains the
+	// parameter nevertheless, because both sides keep that much context. The value is never 8, because Firefox hangs on 8.
 	want := max(WindowBits(p.MaxClientBits), MinWindowBits+1)
 	if p.MaxClientBits == 0 && !a.ClientNoTakeover {
 		want = takeoverBits

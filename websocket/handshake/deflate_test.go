@@ -115,7 +115,7 @@ func TestRFC7692_7_1_Verify(t *testing.T) {
 		{Deflate{}, pmd + "; client_max_window_bits=10", Deflate{}, false}, // not offered
 		{Deflate{ClientBits: 10}, pmd + "; client_max_window_bits=11", Deflate{}, false},
 		{Deflate{ClientBits: 10}, pmd + "; client_max_window_bits=10", Deflate{ClientBits: 10}, true},
-		{Deflate{ClientBits: 10}, pmd, Deflate{ClientBits: 10}, true}, // announced by the client, and so it applies
+		{Deflate{ClientBits: 10}, pmd, Deflate{ClientBits: 10}, true}, // the client has announced this window, so no answer is required
 		{Deflate{ClientBits: 15}, pmd, Deflate{ClientBits: 15}, true},
 		{Deflate{ClientNoTakeover: true}, pmd, Deflate{ClientNoTakeover: true}, true},
 		{Deflate{ServerNoTakeover: true}, pmd, Deflate{}, false},

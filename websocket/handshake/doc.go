@@ -7,7 +7,6 @@
 // A client parses a URL with [ParseTarget], makes a [Request], parses the response with [Head] and checks it with [Verify] and
 // [VerifyDeflate]. [VerifyAll] returns the verdict of every rule.
 //
-// The violation of a rule is reported as a [Violation], which contains the clause, a description that does not quote any value that
-// could be a secret, and a suggestion for the next step. Functions that append return the extended slice and do not retain it.
-// Returned strings may be parts of the arguments.
+// A [Violation] contains the violated clause, a description that quotes no value that could be a secret, and a suggestion for the next
+// step. Functions that append return the extended slice and do not retain it. Returned strings may be parts of the arguments.
 package handshake

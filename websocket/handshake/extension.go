@@ -7,8 +7,8 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// The limits of an extension list. Real peers offer at most four extensions. Without a limit, slices for one megabyte of commas
-// would occupy twenty megabytes.
+// The limits of an extension list. Real peers offer at most four extensions. Without a limit, the slices for a header of one megabyte of
+// commas would occupy twenty megabytes.
 const (
 	maxExtensions = 32
 	maxParams     = 16
@@ -26,15 +26,15 @@ type Extension struct {
 // requires that an offer whose parameter has an invalid value is declined, so the decision is left to the caller.
 type Param struct {
 	Name     string // a token
-	Value    string // a token; quoted or not makes no difference
+	Value    string // a token, without its quotes
 	HasValue bool   // the parameter contains an equals sign
 }
 
-// ParseExtensions parses the lines of a Sec-WebSocket-Extensions header. An error means that they violate the grammar, so that the
-// handshake must fail (RFC 6455 §9.1). It describes the violation without quoting the header.
+// ParseExtensions parses the lines of a Sec-WebSocket-Extensions header. An error means that the lines violate the grammar, so that the
+// handshake must fail (RFC 6455 §9.1). The error does not quote the header.
 func ParseExtensions(lines []string) ([]Extension, error) { return new(extensionList).parse(lines) }
 
-// extensionList contains reusable memory for the result of ParseExtensions. The zero value contains none.
+// extensionList contains reusable memory for the result of ParseExtensions. The zero value is ready to use.
 type extensionList struct {
 	list   []Extension
 	params []Param

@@ -8,9 +8,9 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// forwarded returns the scheme and the host that the browser used, as reported by trusted proxies. Every proxy only vouches for the
-// hop that it received. So the hops are followed from the nearest one up to the first hop that came from an untrusted address.
-// Anything before that may be forged.
+// forwarded returns the scheme and the host that the browser used, as reported by trusted proxies. Each proxy vouches only for the request
+// that it received. So the hops are followed from the nearest one up to the first hop whose sender is not trusted. The hops beyond may be
+// forged.
 func forwarded(o *Opening, proxies []netip.Prefix) hop {
 	if !trustedPeer(o.RemoteAddr, proxies) {
 		return hop{}
@@ -26,8 +26,8 @@ func forwarded(o *Opening, proxies []netip.Prefix) hop {
 	return std
 }
 
-// trustedPeer reports whether the peer of a connection is a trusted proxy. The peer of a Unix socket has no address, or one that
-// begins with "@" or "/": the zero Prefix matches it.
+// trustedPeer reports whether the peer of a connection is a trusted proxy. The zero Prefix matches the peer of a Unix socket, whose address
+// is empty or begins with "@" or "/".
 func trustedPeer(remote string, proxies []netip.Prefix) bool {
 	if remote == "" || remote[0] == '@' || remote[0] == '/' {
 		return slices.Contains(proxies, netip.Prefix{})
@@ -65,8 +65,8 @@ func scheme(proto string) (string, bool) {
 	return "", false
 }
 
-// xForwarded converts the X-Forwarded headers to hops. Proxies append to each of these headers separately, or overwrite it: the
-// last elements belong to the nearest hop.
+// xForwarded converts the X-Forwarded headers to hops. Proxies append to each of these headers separately, or overwrite it, so the last
+// elements belong to the nearest hop.
 func xForwarded(o *Opening) []hop {
 	from := lastElements(o.ForwardedFor)
 	proto := lastElements(o.ForwardedProto)
@@ -82,7 +82,7 @@ func xForwarded(o *Opening) []hop {
 	return hops
 }
 
-// lastElements returns the last elements of a list, up to the maximum number of consecutive proxies.
+// lastElements returns at most the last 32 elements of a list.
 func lastElements(lines []string) []string {
 	const most = 32
 	var list []string
@@ -95,7 +95,7 @@ func lastElements(lines []string) []string {
 	return list
 }
 
-// aligned returns element i of list after right-aligning it in n places, or "" if there is none.
+// aligned returns element i of a list of n places in which the elements of list occupy the last places, or "" if that place is empty.
 func aligned(list []string, i, n int) string {
 	if i -= n - len(list); i >= 0 {
 		return list[i]

@@ -41,7 +41,7 @@ func holds(lines []string, re *regexp.Regexp, want string) bool {
 		if !re.MatchString(e) {
 			return false
 		}
-		some = some || strings.ToLower(e) == want // re only matches ASCII
+		some = some || strings.ToLower(e) == want // ToLower suffices, because re only matches ASCII
 	}
 	return some
 }

@@ -6,12 +6,12 @@ import (
 	"unicode/utf8"
 )
 
-// asciiHost returns a host name with its non-ASCII labels in Punycode: RFC 6455 §11.1.1 and §11.1.2, characters of the host that
-// the syntax excludes "MUST be converted from Unicode to ASCII". If that is not possible, ok is false.
+// asciiHost returns a host name with its non-ASCII labels in Punycode. RFC 6455 §11.1.1 and §11.1.2: characters of the host that the syntax
+// excludes "MUST be converted from Unicode to ASCII". If the conversion is not possible, ok is false.
 //
-// Letters are converted to lower case, and East Asian full stops to dots. The rest of IDNA's mapping is not implemented: a name
-// must be in composed form (NFC), as produced by keyboards and registries. A name with a Latin combining mark, which is not
-// composed, is rejected. Names that no registry allows are left to the DNS to reject.
+// Letters are converted to lower case, and East Asian full stops to dots. The rest of IDNA's mapping is not implemented: a name must be in
+// composed form (NFC), as produced by keyboards and registries. A name with a Latin combining mark is not in this form and is rejected.
+// Names that no registry allows are left to the DNS to reject.
 func asciiHost(host string) (ascii string, ok bool) {
 	if isASCII(host) {
 		return host, true

@@ -1,8 +1,8 @@
 package handshake
 
-// These are the next steps that refer to an option of the library. A program whose users know the options by other names, such as
-// flags or the keys of a file, can replace them with its own sentences. The Hint of a [Violation] or a HandshakeError about an
-// option is one of them, unchanged.
+// The next steps that refer to an option of the library. A program whose users know the options by other names, such as flags or the keys
+// of a file, can replace them with its own sentences. If the Hint of a [Violation] or a HandshakeError refers to an option, it is one of
+// these constants, unchanged.
 //
 // The steps for a server are about its operator's settings.
 const (

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// A next step that refers to an option must be a constant in next_step.go. Otherwise no test would detect that programs with other
-// names for the options do not translate it.
+// A next step that refers to an option must be a constant in next_step.go. Otherwise no test would detect a step that programs with other
+// names for the options fail to replace.
 func TestHintsThatNameOptions(t *testing.T) {
 	names := regexp.MustCompile(`(Accept|Dial)Options\b|TLS\.[A-Z]|\(MaxRedirects\)|\(Subprotocols\)|Endpoint\.[A-Z]|allowed origins|trusted proxies`)
 	found := 0

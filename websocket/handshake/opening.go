@@ -61,9 +61,9 @@ func (o *Opening) Reset() {
 	o.room = room
 }
 
-// Authority returns the host, optionally with a port, to which the request is addressed: that of the Host header, or that of a
-// target in absolute form. In the latter case the Host header is ignored (RFC 9112 §3.2.2), so that it cannot be set to match
-// another page.
+// Authority returns the host, optionally with a port, to which the request is addressed: the authority of a target in absolute form, or
+// otherwise the Host header. With a target in absolute form the Host header is ignored (RFC 9112 §3.2.2), so that a client cannot set it to
+// match the origin of another page.
 func (o *Opening) Authority() string {
 	if !strings.HasPrefix(o.Target, "/") {
 		if host, ok := targetAuthority(o.Target); ok {
@@ -73,14 +73,14 @@ func (o *Opening) Authority() string {
 	return o.Host
 }
 
-// IsUpgrade reports whether the request is for a WebSocket connection, valid or not. RFC 9110 §7.8: an Upgrade field in an HTTP/1.0
-// request must be ignored, and HTTP/2 has none.
+// IsUpgrade reports whether the request is for a WebSocket connection, valid or not. RFC 9110 §7.8: an Upgrade field in an HTTP/1.0 request
+// must be ignored, and HTTP/2 has no such field.
 func (o *Opening) IsUpgrade() bool {
 	return o.Method == http.MethodGet && o.Major == 1 && o.Minor >= 1 && header.HasToken(o.Upgrade, "websocket")
 }
 
-// Offers returns the extensions that the request offers, in the client's order of preference. It requires that Check has returned
-// nil. The result is valid until the next Reset.
+// Offers returns the extensions that the request offers, in the client's order of preference. Check must have returned nil before. The
+// result is valid until the next Reset.
 func (o *Opening) Offers() []Extension { return o.offers }
 
 // Choose returns the first of the server's subprotocols, in order of preference, that the request offers too, or "" if there is

@@ -10,8 +10,8 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// Origin is a web origin (RFC 6454 §4). It is comparable, in lower case, and always contains the port if the scheme has a default
-// port.
+// Origin is a web origin (RFC 6454 §4). An Origin is comparable: it is in lower case, and contains the port even if it is the default port
+// of the scheme.
 type Origin struct {
 	Scheme string // "" for an opaque origin
 	Host   string // without brackets; "null" for an opaque origin
@@ -140,8 +140,8 @@ func PrintableOrigin(s string) string {
 	return s
 }
 
-// shown formats an Origin header for a response and a log. It is the value to add to the allowed origins, but any client may have
-// sent it.
+// shown formats an Origin header for a response and a log. An operator may add the result to the allowed origins, but any client may have
+// sent the value, so the result is quoted and truncated.
 func shown(origin string) string {
 	origin = PrintableOrigin(origin)
 	const most = 128

@@ -111,8 +111,8 @@ func TestRFC6455_10_2_Origin(t *testing.T) {
 	}
 }
 
-// The error for a rejected page contains its origin, which the operator may have to allow. The response does not contain it
-// unescaped.
+// The error for a rejected page contains its origin, which the operator may have to allow. The response contains the origin only in escaped
+// form.
 func TestRFC6455_10_2_RejectedOriginIsReported(t *testing.T) {
 	long := "https://" + strings.Repeat("a", 300)
 	for origin, want := range map[string]string{
@@ -201,7 +201,7 @@ func TestPrintableOrigin(t *testing.T) {
 	}
 }
 
-// One trusted proxy has the same effect as two.
+// A single trusted proxy is sufficient to determine the scheme.
 func TestRFC7239_OneProxy(t *testing.T) {
 	r := &http.Request{Host: "app.example.com", RemoteAddr: "10.0.0.1:5", Header: http.Header{"Origin": {"https://app.example.com"}, "X-Forwarded-Proto": {"https"}}}
 	if v := CheckOrigin(r, OriginPolicy{Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}}); v != nil {

@@ -13,9 +13,9 @@ type Request struct {
 	Target       string // path and query, which are the resource name of RFC 6455 §3
 	Host         string
 	Key          string
-	Subprotocols []string // checked with CheckSubprotocols
+	Subprotocols []string // the offer, which CheckSubprotocols has accepted
 	Extensions   []Extension
-	Header       http.Header // further fields, checked with CheckFields
+	Header       http.Header // additional fields that CheckFields has accepted; may be nil
 }
 
 // AppendHead appends the request's header, including the empty line.

@@ -23,11 +23,10 @@ type Response struct {
 	Header http.Header // field names are in canonical form
 }
 
-// Head parses the header of a response as it arrives. The zero value is ready to use. The result does not depend on how the input
-// is split. Interim responses (100, 103) are skipped: a client must be able to do that (RFC 9110 §15.2).
+// Head parses the header of a response as it arrives. The zero value is ready to use. The result does not depend on how the input is split.
+// Interim responses (100, 103) are skipped, as RFC 9110 §15.2 requires.
 //
-// It rejects ambiguous input that RFC 9112 permits a client to accept, and reads no further than necessary: it stops at the first
-// byte that cannot be part of a response.
+// Head rejects ambiguous input that RFC 9112 permits a client to accept, and stops at the first byte that cannot be part of a response.
 type Head struct {
 	line    []byte // the received part of the current line
 	size    int    // length of all previous lines

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The message of a violation distinguishes its cases, and contains the next step.
+// The text of a violation distinguishes the cases of a rule and contains the next step.
 func TestViolationTexts(t *testing.T) {
 	request := func(head string) *Violation { return Check(parse(t, head)) }
 	answer := func(text string, r *Request) *Violation {
@@ -46,7 +46,7 @@ func TestViolationTexts(t *testing.T) {
 	}
 }
 
-// A target without a host has no authority: the part after it must not be mistaken for one.
+// A target without a host has no authority: its path must not be mistaken for an authority.
 func TestRFC9112_3_2_2_NoAuthority(t *testing.T) {
 	for target, want := range map[string]string{"http:///x": "", "http://?x": "", "http://h/x": "h", "http://h?x": "h", "http://h": "h", "/x": "own", "*": "own"} {
 		if got := (&Opening{Target: target, Host: "own"}).Authority(); got != want {

@@ -30,7 +30,7 @@ const (
 // Verdict is the result of checking one rule for one response.
 type Verdict struct {
 	Rule      Rule
-	Section   string     // the clause that requires it: "RFC 6455 §4.1 (2)"
+	Section   string     // the clause of the rule: "RFC 6455 §4.1 (2)"
 	Violation *Violation // nil means the response follows the rule
 }
 
@@ -49,9 +49,9 @@ var rules = [...]struct {
 	{RuleExtensions, clauseClient + " (5)", verifyExtensions},
 }
 
-// Verify checks a server's response to r according to the rules of RFC 6455 §4.1, and returns the negotiated subprotocol and
-// extensions, or the first violated rule. All returned extensions were offered by name; the caller has to verify their parameters,
-// those of compression with [VerifyDeflate].
+// Verify checks a server's response to r according to the rules of RFC 6455 §4.1, and returns the negotiated subprotocol and extensions, or
+// the first violated rule. All returned extensions were offered by name; the caller has to verify their parameters, the parameters of
+// compression with [VerifyDeflate].
 func Verify(a *Response, r *Request) (subprotocol string, ext []Extension, v *Violation) {
 	for i := range rules {
 		if v := rules[i].check(a, r); v != nil {
@@ -84,8 +84,8 @@ func verifyStatus(a *Response, _ *Request) *Violation {
 	}
 }
 
-// verifyVersion enforces RFC 9110 §15.2: "Since HTTP/1.0 did not define any 1xx status codes, a server MUST NOT send a
-// 1xx response to an HTTP/1.0 client": a response in that version is not from a WebSocket server.
+// verifyVersion enforces RFC 9110 §15.2: "Since HTTP/1.0 did not define any 1xx status codes, a server MUST NOT send a 1xx response to an
+// HTTP/1.0 client". So an HTTP/1.0 response is not from a WebSocket server.
 func verifyVersion(a *Response, _ *Request) *Violation {
 	if a.Minor > 0 {
 		return nil
