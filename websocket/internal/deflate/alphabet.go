@@ -28,8 +28,8 @@ var tail = [4]byte{0x00, 0x00, 0xFF, 0xFF}
 // preOrder is the order of the lengths of the code length codes in a header (RFC 1951 §3.2.7).
 var preOrder = [numPre]uint8{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15}
 
-// For symbol firstLength+i, lengthBase contains the smallest match length, and lengthExtra the number of extra bits that are added
-// to it.
+// For symbol firstLength+i, lengthBase contains the smallest match length, and lengthExtra the number of extra bits, whose value is added
+// to the smallest length.
 var (
 	lengthBase = [29]uint16{
 		3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258,

@@ -82,7 +82,7 @@ func (e *encoder) put(v uint64, n uint) {
 	e.n += n
 }
 
-// drain appends the whole pending bytes to dst.
+// drain appends the complete pending bytes to dst.
 func (e *encoder) drain(dst []byte) []byte {
 	end := len(dst) + int(e.n>>3)
 	dst = binary.LittleEndian.AppendUint64(dst, e.acc)[:end]
@@ -91,7 +91,7 @@ func (e *encoder) drain(dst []byte) []byte {
 	return dst
 }
 
-// align appends the header of an empty stored block and the padding to the next byte: the empty block without tail.
+// align appends the header of an empty stored block and the padding to the next byte, but not tail.
 func (e *encoder) align(dst []byte) []byte {
 	e.put(typeStored<<1, 3)
 	e.n = (e.n + 7) &^ 7

@@ -8,8 +8,8 @@ import (
 // Codec is an implementation of DEFLATE, with its pools. The zero value is not usable: both constructors are required. A Codec is
 // shared by all connections and must not be copied.
 //
-// Another implementation can be used in place of the one in this package. The requirements of RFC 7692 beyond DEFLATE (the removed
-// and appended bytes, the context between messages, limits) are implemented once, above it.
+// Another implementation can be used in place of the one in this package. Compressor and Decompressor implement the context between
+// messages and the limits for every Codec.
 type Codec struct {
 	NewEncoder func() Encoder // called when the pool is empty
 	NewDecoder func() Decoder

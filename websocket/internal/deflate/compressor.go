@@ -1,7 +1,7 @@
 package deflate
 
-// keepBytes is the maximum context that a Compressor retains, whatever the window: including 32 KiB for the receiving direction, a
-// connection uses less than 40 KB. Eight times as much would take 16 µs per message to index, and save 2 % of a 1 KiB message.
+// keepBytes is the maximum context that a Compressor retains, whatever the window. Together with 32 KiB for the receiving direction, a
+// connection uses less than 40 KB. A context of 32 KiB would take 16 µs per message to index, and save 2 % of a 1 KiB message.
 const keepBytes = 4 << 10
 
 // Compressor is the sending direction of one connection. The zero value compresses every message separately, with a window of 32
@@ -30,8 +30,8 @@ func (c *Compressor) begin() Encoder {
 	return e
 }
 
-// Append compresses msg as one message and appends its payload to dst. The two must not overlap. Append does not retain msg. The
-// results must be sent in the order of the calls, because the next message may refer to this one.
+// Append compresses msg as one message and appends its payload to dst. dst and msg must not overlap. Append does not retain msg. The
+// results must be sent in the order of the calls, because a message may refer to the previous ones.
 func (c *Compressor) Append(dst, msg []byte) []byte {
 	e := c.begin()
 	dst = e.Encode(dst, msg, EndFlush)
@@ -56,6 +56,6 @@ func (c *Compressor) Note(msg []byte) {
 	}
 }
 
-// Forget drops the context and its memory. That is always allowed, because a sender need not refer to earlier data. Use it instead
-// of Note if most messages are shared, and before a connection becomes idle for a long time.
+// Forget drops the context and its memory. Dropping the context is always allowed, because a sender need not refer to earlier data. Use
+// Forget instead of Note if most messages are shared, and before a connection becomes idle for a long time.
 func (c *Compressor) Forget() { c.past = history{} }

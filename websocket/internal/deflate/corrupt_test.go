@@ -83,7 +83,7 @@ func packed(s string) []byte {
 	return out
 }
 
-// A match that exceeds the negotiated window of a peer is detected, wherever it is.
+// A match that exceeds the negotiated window is detected at any position.
 func TestRFC7692_7_1_2_WindowExceeded(t *testing.T) {
 	for bits := uint8(MinBits); bits < MaxBits; bits++ {
 		size := 1 << bits

@@ -12,7 +12,7 @@ type decoder struct {
 
 	// These fields are for streaming, where the output passes through a window buffer.
 	src    io.Reader
-	held   error // error that src returned with its last bytes; reported when they are used up
+	held   error // error that src returned with its last bytes; reported when these bytes are used up
 	done   error // io.EOF, or the error of the message
 	some   bool  // src was not empty
 	tailed bool  // src has ended and tail was appended
@@ -114,7 +114,7 @@ func (d *decoder) Read(p []byte) (int, error) {
 	}
 }
 
-// fill passes more input to the inflater when that has consumed its input. If there is no more, it sets done.
+// fill passes more input to the inflater when the inflater has consumed its input. If src has no more input, fill sets done.
 func (d *decoder) fill() error {
 	err := d.held
 	d.held = nil

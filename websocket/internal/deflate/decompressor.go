@@ -15,7 +15,7 @@ type Decompressor struct {
 	Codec *Codec
 
 	past history
-	lost bool // a message was not inflated completely, and later ones may refer to it
+	lost bool // a message was not inflated completely, and later messages may refer to it
 }
 
 func (d *Decompressor) codec() *Codec {
@@ -25,10 +25,10 @@ func (d *Decompressor) codec() *Codec {
 	return d.Codec
 }
 
-// Append inflates the payload of one message and appends the result to dst. The two must not overlap. Append does not retain
-// compressed, and may write to dst up to its capacity. It returns ErrTooBig if the message is longer than limit bytes. In that case
-// it has used at most twice that much memory, and processed no more than limit bytes of output and all of compressed. A negative
-// limit means no limit, and 0 permits only an empty message.
+// Append inflates the payload of one message and appends the result to dst. dst and compressed must not overlap. Append does not retain
+// compressed, and may write to dst up to its capacity. It returns ErrTooBig if the message is longer than limit bytes. In that case Append
+// has allocated at most twice limit bytes, and inflated at most limit bytes. A negative limit means no limit, and 0 permits only an empty
+// message.
 //
 // A payload that cannot be inflated causes a *CorruptError. After any error dst is returned with its original length, and the
 // connection must be failed.

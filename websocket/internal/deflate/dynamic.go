@@ -1,7 +1,7 @@
 package deflate
 
-// minSymbols is the number of symbols below which dynamic codes are not tried: their description requires about 50 bytes, and they
-// save 2 to 3 bits per symbol.
+// minSymbols is the number of symbols below which dynamic codes are not tried: the description of the codes requires about 50 bytes, and
+// dynamic codes save 2 to 3 bits per symbol.
 const minSymbols = 96
 
 // dynamic is a block's own pair of codes and their description (RFC 1951 §3.2.7).
@@ -20,10 +20,10 @@ type dynamic struct {
 	builder    builder
 }
 
-// describe makes the codes for the block's frequencies and their description. It returns the size in bits of the block, without the
-// three header bits and the extra bits. For each distance fewer than two, the result is one bit too large.
+// describe makes the codes for the block's frequencies and their description. It returns the size in bits of the block, without the three
+// header bits and the extra bits. If the block uses fewer than two distances, the result is one bit too large for each missing distance.
 func (e *encoder) describe() int {
-	// Some inflaters require a complete code even where RFC 1951 does not. So there are at least two distances.
+	// Some inflaters require a complete code even where RFC 1951 does not. So at least two distances get a codeword.
 	for i, used := 0, e.distances(); used < 2; i++ {
 		if e.distFreq[i] == 0 {
 			e.distFreq[i] = 1

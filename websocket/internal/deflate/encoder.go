@@ -81,7 +81,7 @@ func (e *encoder) Encode(dst, p []byte, flush Flush) []byte {
 	return dst
 }
 
-// slide makes room for a block if there is not enough after the history.
+// slide makes room for a block if there is not enough room after the history.
 func (e *encoder) slide() {
 	if e.end+blockSize <= maxWindow+blockSize {
 		return

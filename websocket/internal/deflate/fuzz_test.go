@@ -78,8 +78,8 @@ func FuzzInflate(f *testing.F) {
 	})
 }
 
-// reference inflates payload with compress/flate. It returns true if payload and tail end with a complete block, so that either of
-// two final blocks can be appended without adding data.
+// reference inflates payload with compress/flate. It returns true if payload and tail end with a complete block. To check this, it appends
+// two different empty final blocks, which must not change the result.
 func reference(payload, dict []byte) ([]byte, bool) {
 	var got [2][]byte
 	for i, final := range []string{"\x01\x00\x00\xFF\xFF", "\x03\x00"} {

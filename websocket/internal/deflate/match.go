@@ -15,7 +15,7 @@ const (
 	farMatch  = 1 << 12 // a match of minMatch bytes at a greater distance costs more than it saves
 )
 
-// seq is a run of literals followed by a match. The last one of a block may have no match, in which case length is 0.
+// seq is a run of literals followed by a match. The last seq of a block may have no match, in which case length is 0.
 type seq struct {
 	literals uint16
 	length   uint16

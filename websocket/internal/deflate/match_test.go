@@ -2,7 +2,7 @@ package deflate
 
 import "testing"
 
-// A longer match that begins one byte later is preferred only if the first one is shorter than goodMatch.
+// A longer match that begins one byte later is preferred only if the first match is shorter than goodMatch.
 func TestFind_GoodMatch(t *testing.T) {
 	const text = "0123456789abcdefGHIJKLMNOP"
 	for n, taken := range map[int]seq{
@@ -35,7 +35,7 @@ func TestFind_LastPosition(t *testing.T) {
 	}
 }
 
-// The sizes that determine a block's form equal those of the output, to the bit.
+// The computed sizes that determine a block's form equal the sizes of the output, to the bit.
 func TestBlock_SizesAreExact(t *testing.T) {
 	for _, text := range [][]byte{jsonText(source(1), 300), jsonText(source(2), 20000), rareBytes(source(3), 5000), []byte("aaaaaaaaaaaaaaaa"), {200}} {
 		counted := func() *encoder {
@@ -46,7 +46,7 @@ func TestBlock_SizesAreExact(t *testing.T) {
 			e.litFreq[endOfBlock] = 1
 			return e
 		}
-		written := func(e *encoder, b []byte) int { return 8*len(b) + int(e.n) - 3 } // without the block's type
+		written := func(e *encoder, b []byte) int { return 8*len(b) + int(e.n) - 3 } // without the three bits of the block's type
 
 		e := counted()
 		missing := max(0, 2-e.distances()) // distances that get a one-bit codeword and are counted as if they occurred

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// zlibJS compares our codec with zlib in Node. It reads requests and writes one response to each. To inflate, it passes all
-// payloads of a connection to one inflater with exactly the given window, and reads 64 bytes of output at a time, because zlib can
-// also refer to the output of the same call.
+// zlibJS compares our codec with zlib in Node. It reads requests and writes one response to each. To inflate, it passes all payloads of a
+// connection to one inflater with exactly the given window, and reads 64 bytes of output at a time, because zlib accepts matches that refer
+// beyond the window to the output of the same call.
 const zlibJS = `
 const zlib = require('zlib');
 const tail = Buffer.from([0, 0, 255, 255]);
@@ -86,8 +86,8 @@ func askZlib(t *testing.T, requests []zlibRequest) []zlibAnswer {
 
 var oracleSizes = []int{0, 1, 5, 64, 255, 256, 257, 1000, 4096, 20000, 40000}
 
-// TestZlibInflates checks that an inflater with exactly the negotiated window decodes everything that we send: written in one call
-// or in pieces, shared or with context.
+// TestZlibInflates checks that an inflater with exactly the negotiated window decodes all output of our compressor: of one call or of
+// several, shared or with context.
 func TestZlibInflates(t *testing.T) {
 	var requests []zlibRequest
 	var want [][]byte

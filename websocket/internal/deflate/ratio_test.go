@@ -74,7 +74,7 @@ func TestEncoder_Positions(t *testing.T) {
 	}
 }
 
-// TestShared_Concurrent checks that connections only share the pools.
+// TestShared_Concurrent checks that connections can be used concurrently, because they share only the pools.
 func TestShared_Concurrent(t *testing.T) {
 	message := jsonText(source(8), 5000)
 	want := AppendShared(nil, message, Window{Bits: 11})

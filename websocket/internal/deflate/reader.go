@@ -14,8 +14,8 @@ type Reader struct {
 	err  error   // the error that later calls of Read return
 }
 
-// Reader returns a Reader for the message whose payload is src up to io.EOF. limit is as for Append, and applies to the bytes read.
-// No other message may be inflated before this one has been read completely.
+// Reader returns a Reader for the message whose payload is src up to io.EOF. limit is as for Append, and applies to the bytes read. No
+// other message may be inflated before this message has been read completely.
 //
 // Other errors of src are returned unchanged, and no data is lost: the next Read reads src again, and continues at the bit at which
 // the previous one stopped.
@@ -51,8 +51,8 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close returns the decoder to the pool. With context takeover, closing before the end of the message loses the context: no further
-// message can be inflated. To avoid that, copy the rest to io.Discard first. The error is always nil.
+// Close returns the decoder to the pool. With context takeover, closing before the end of the message loses the context: no further message
+// can be inflated. To keep the context, copy the rest to io.Discard first. The error is always nil.
 func (r *Reader) Close() error {
 	if r.dec != nil {
 		r.end(errClosed)

@@ -65,7 +65,7 @@ func (t *tables) distAt(acc uint64) entry {
 	return e
 }
 
-// At these distances from the end of the input and the output fast stops, because it loads eight bytes twice, and writes matches in
+// fast stops at these distances from the end of the input and of the output, because it loads eight bytes twice, and writes matches in
 // words of eight bytes.
 const (
 	fastInput  = 16

@@ -32,9 +32,9 @@ const (
 	distRoot = 8
 )
 
-// tables contains the lookup tables for decoding one block. A linked table of 1<<k entries is only used for k+1 or more codewords
-// with the same first bits, k being at most maxCodeBits-root. That limits the total size of the linked tables: 288 codewords for
-// literals and lengths have at most 288*32/6 entries, and 30 codewords for distances at most 30*128/8.
+// tables contains the lookup tables for decoding one block. A linked table of 1<<k entries is only used for k+1 or more codewords with the
+// same first bits, k being at most maxCodeBits-root. This limits the total size of the linked tables: 288 codewords for literals and
+// lengths have at most 288*32/6 entries, and 30 codewords for distances at most 30*128/8.
 type tables struct {
 	lit  [1<<litRoot + 288*32/6]entry
 	dist [1<<distRoot + 30*128/8]entry

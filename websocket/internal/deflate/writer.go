@@ -22,9 +22,9 @@ var _ io.WriteCloser = (*Writer)(nil)
 
 var errWriterClosed = errors.New("deflate: write to a closed writer")
 
-// NewWriter compresses a message whose length is not known yet. emit receives the payload in pieces, each of which is only valid
-// during the call. last marks the final piece, and is set exactly once unless there is an error. No piece is empty. After an error
-// of emit the writer cannot be used any more, and every later call returns that error.
+// NewWriter compresses a message whose length is not known yet. emit receives the payload in pieces, each of which is only valid during the
+// call. last marks the final piece, and is set exactly once unless there is an error. No piece is empty. If emit returns an error, every
+// later call of the Writer returns it, too.
 //
 // No other message may be compressed before Close, and Close must be called: the written bytes become context from the first Write
 // on.
