@@ -1,6 +1,6 @@
 //go:build !race
 
-// The race detector makes sync.Pool drop items.
+// These tests are excluded with the race detector, which makes sync.Pool drop items.
 
 package allocs
 

@@ -1,6 +1,5 @@
-// Package bounded provides waits with a time limit for the library's tests. Each of them fails the test if the expected event does
-// not happen. The context of a test does not serve this purpose, because it is only canceled after the test's function has
-// returned.
+// Package bounded provides waits with a time limit for the library's tests. Each function fails the test if the expected event does not
+// happen. The context of a test is not suitable, because it is only canceled after the test's function has returned.
 package bounded
 
 import (
@@ -12,8 +11,8 @@ import (
 // soon is the time limit for an expected event. A passing test never waits that long.
 const soon = 2 * time.Minute
 
-// patience returns the time limit of a wait. In a bubble of testing/synctest, where minutes and hours of fake time pass while a
-// test waits, it is long, but takes no real time.
+// patience returns the time limit of a wait. In a bubble of testing/synctest the limit is longer, because minutes and hours of fake time
+// pass while a test waits.
 func patience() time.Duration {
 	if time.Now().Year() == 2000 { // the start of the fake clock in a bubble
 		return 100 * time.Hour

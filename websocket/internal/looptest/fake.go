@@ -36,7 +36,7 @@ type Conn struct {
 	Reset  bool        // the connection is broken
 	Full   bool        // the server's send buffer is full
 	Out    []byte      // bytes that the server has written
-	Unsent int         // the part of Out that is in the send buffer
+	Unsent int         // number of bytes of Out that are in the send buffer
 	Half   bool        // the server has half-closed the connection
 	Gone   bool        // the server has closed the descriptor
 	Armed  loop.Events // the events for which the server has armed the descriptor
@@ -83,7 +83,7 @@ func (k *Fake) Play(ls *loop.Loops) {
 	k.t.Fatal("the loop does not become idle")
 }
 
-// Pass lets the given number of deadlines pass.
+// Pass advances the clock past the given number of deadlines.
 func (k *Fake) Pass(ls *loop.Loops, deadlines int) {
 	k.Ticks = true
 	for range deadlines {

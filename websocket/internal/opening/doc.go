@@ -27,6 +27,6 @@
 // Parse requires all bytes received so far, including those of earlier calls, which may have been moved. The verdict does not
 // depend on how the network splits them.
 //
-// It is as strict as net/http, and stricter where a lenient parser and another server could split the lines differently (RFC 9112
+// Parse is as strict as net/http, and stricter where a lenient parser and another server could split the lines differently (RFC 9112
 // §11.2): it accepts no bare line feed, no folded line, and no field without a name.
 package opening

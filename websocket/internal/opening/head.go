@@ -47,7 +47,7 @@ type found struct {
 	broken  *handshake.Violation
 
 	line  int // beginning of the incomplete line
-	seen  int // number of bytes already searched for its end
+	seen  int // number of bytes already searched for the end of that line
 	lines int // number of header lines so far
 
 	method, target span
@@ -123,8 +123,8 @@ func (h *Head) refuse(v *handshake.Violation) (Verdict, *handshake.Violation) {
 // take parses one line, without its line feed.
 func (h *Head) take(text string, line span) *handshake.Violation {
 	if line.to == line.from || text[line.to-1] != '\r' {
-		// RFC 9112 §2.2: a recipient "MAY recognize a single LF as a line terminator". Two recipients that differ in this respect
-		// may see different requests, so it is not accepted.
+		// RFC 9112 §2.2: a recipient "MAY recognize a single LF as a line terminator". Two recipients that differ in this respect may see
+		// different requests, so a bare LF is not accepted.
 		return malformed("RFC 9112 §2.2", "a line of the request head does not end in CR LF")
 	}
 	line.to--
@@ -135,7 +135,7 @@ func (h *Head) take(text string, line span) *handshake.Violation {
 		return h.fieldLine(text, line)
 	}
 	h.verdict = Other
-	o := &h.opening // only with the fields that IsUpgrade needs
+	o := &h.opening // contains only the fields that IsUpgrade needs
 	o.Method, o.Major, o.Minor = h.method.of(text), int(h.major), int(h.minor)
 	o.Upgrade = h.linesOf(kindUpgrade, text)
 	if o.IsUpgrade() {

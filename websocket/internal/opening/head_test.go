@@ -25,7 +25,7 @@ type result struct {
 // parse parses s in pieces of n bytes.
 func parse(h *Head, s string, n int) result {
 	for end := min(n, len(s)); ; end = min(end+n, len(s)) {
-		verdict, v := h.Parse([]byte(s[:end])) // at a different address each time
+		verdict, v := h.Parse([]byte(s[:end])) // a copy at a different address each time
 		if verdict == More && end < len(s) {
 			continue
 		}

@@ -87,8 +87,8 @@ func (f *Refusal) Reply(h http.Header, major int, now time.Time) (body string) {
 	// RFC 9110 §6.6.1: an origin server with a clock sends the Date.
 	h.Set("Date", now.UTC().Format(http.TimeFormat))
 	if major == 1 {
-		// A proxy that expected the upgrade to succeed would tunnel the following bytes, which must not be parsed as another
-		// request. A 426 contains the protocol for this connection (RFC 9110 §7.8), on a separate line.
+		// A proxy that expected the upgrade to succeed would tunnel the following bytes, which must not be parsed as another request. RFC
+		// 9110 §7.8: Connection must list the Upgrade field of a 426.
 		h["Connection"] = []string{"close"}
 		if h.Get("Upgrade") != "" {
 			h["Connection"] = []string{"close", "Upgrade"}
@@ -102,8 +102,8 @@ func (f *Refusal) Reply(h http.Header, major int, now time.Time) (body string) {
 	return body
 }
 
-// Append appends the whole response to the HTTP/1 request that o describes, as net/http would write it. It also returns the body,
-// which may not be part of the response.
+// Append appends the whole response to the HTTP/1 request that o describes, as net/http would write it. It also returns the body, which is
+// not part of the response to a HEAD request.
 func (f *Refusal) Append(dst []byte, o *handshake.Opening, now time.Time) (reply []byte, body string) {
 	h := http.Header{}
 	body = f.Reply(h, 1, now)
@@ -129,8 +129,8 @@ func StatusLine(status int) string {
 	return strconv.Itoa(status) + " status code " + strconv.Itoa(status)
 }
 
-// body returns the text for the client: the error, the violated clause, and the next step. An error of the application is not
-// disclosed unless the application has chosen the response. For an error of the server only the safe sentence is disclosed.
+// body returns the text for the client: the error, the violated clause, and the next step. An error of the application is not disclosed
+// unless the application has chosen the response. For an error of the server only excuse is disclosed.
 func (f *Refusal) body() string {
 	status := strconv.Itoa(f.Status)
 	if text := http.StatusText(f.Status); text != "" {

@@ -95,7 +95,7 @@ func TestTerms_Agree(t *testing.T) {
 	}
 }
 
-// A mistake in the options is reported whatever the client sends, but after the client's own mistakes.
+// A mistake in the options causes a refusal with status 500 and a next step.
 func TestRules_Check(t *testing.T) {
 	for name, r := range map[string]*Rules{
 		"header":      {Header: http.Header{"Upgrade": {"x"}}},

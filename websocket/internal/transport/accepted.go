@@ -26,8 +26,8 @@ func (a *Accepted) RemoteAddr() net.Addr {
 	return a.Conn.RemoteAddr()
 }
 
-// Socket returns the underlying connection, which carries the same bytes but may have the address of a proxy. It is for code that
-// only transfers bytes, and that can use a socket of package net more efficiently.
+// Socket returns the underlying connection, which carries the same bytes but may have the address of a proxy. Code that only transfers
+// bytes can use a socket of package net more efficiently than an Accepted.
 func (a *Accepted) Socket() net.Conn { return a.Conn }
 
 // CloseWrite closes the sending direction, if the connection supports that.

@@ -26,7 +26,7 @@ func newBridge(rwc io.ReadWriteCloser) *bridge {
 	near, far := net.Pipe()
 	b := &bridge{Conn: near, rwc: rwc}
 	go func() {
-		_, _ = io.Copy(rwc, far) // instead of the error, the other side gets the end of the stream
+		_, _ = io.Copy(rwc, far) // if this fails, the other side reads the end of the stream instead of the error
 		b.shut()
 		far.Close()
 		b.mu.Lock()
@@ -43,7 +43,7 @@ func newBridge(rwc io.ReadWriteCloser) *bridge {
 	return b
 }
 
-// Close closes the stream after it has accepted the written data, or after patience.
+// Close closes the stream when the stream has accepted the written data, or after patience.
 func (b *bridge) Close() error {
 	err := b.Conn.Close()
 	b.mu.Lock()

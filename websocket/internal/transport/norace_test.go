@@ -10,8 +10,8 @@ import (
 	"github.com/handfast/handfast/websocket/internal/allocs"
 )
 
-// A read that has to wait returns its buffer to the pool, and borrows one again later. The test is excluded with the race detector,
-// which makes pools drop items.
+// A read that has to wait returns its buffer to the pool, and borrows another one when bytes arrive. The test is excluded with the race
+// detector, which makes pools drop items.
 func TestReadSomeThatWaitsAllocatesNothing(t *testing.T) {
 	s, far := sockets(t)
 	go func(far net.Conn) {

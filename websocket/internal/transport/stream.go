@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// BufferSize is the length of a Buffer. One system call fills it with all frames that have arrived: sixteen frames of 1 KiB, or a
-// message of 16 KiB and some frames that follow it.
+// BufferSize is the length of a Buffer. It has room for several frames in one read: for example sixteen frames of 1 KiB, or a message of 16
+// KiB and some frames that follow it.
 const BufferSize = 32 << 10
 
 // Buffer is borrowed from a pool that all connections share.

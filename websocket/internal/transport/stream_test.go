@@ -88,7 +88,7 @@ func TestWriteInStrides(t *testing.T) {
 	}
 }
 
-// A read that holds a Buffer receives more bytes in one call than one that does not, and returns the Buffer if there are none.
+// A read that holds a Buffer receives more bytes in one call than one that does not, and returns the Buffer if there are no bytes.
 func TestReadSomeWithoutABuffer(t *testing.T) {
 	near, far := net.Pipe()
 	s := new(Stream)

@@ -88,7 +88,7 @@ func TestReadSomeAfterADeadline(t *testing.T) {
 			if buf != nil {
 				Return(buf)
 			}
-			s.SetReadDeadline(time.Now().Add(-time.Second)) // bytes are not read twice
+			s.SetReadDeadline(time.Now().Add(-time.Second)) // the bytes read above are not returned again
 			if buf, b, err := s.ReadSome(hold); !IsTimeout(err) || buf != nil || len(b) > 0 {
 				t.Errorf("%s: %q, %v after another deadline", name, b, err)
 			}

@@ -9,7 +9,7 @@ import (
 	"unsafe"
 )
 
-// watcher waits for bytes on sockets that are not being read. It has one epoll instance, and one goroutine while any socket is
+// watcher waits for bytes on sockets that are not being read. A watcher has one epoll instance, and one goroutine while any socket is
 // watched.
 type watcher struct {
 	mu      sync.Mutex
@@ -47,8 +47,8 @@ func (s *Stream) socket() *poller {
 	return s.ready
 }
 
-// Arm starts a wait for bytes, for one notification. It returns false if that is not possible. The caller must not call Arm
-// concurrently with another Arm or Stop.
+// Arm makes w notify once when bytes are available. It returns false if that is not possible. The caller must not call Arm concurrently
+// with another Arm or Stop.
 func (w *Watch) Arm() bool {
 	op := syscall.EPOLL_CTL_MOD
 	if w.id == 0 {
@@ -68,7 +68,7 @@ func (w *Watch) Arm() bool {
 	return true
 }
 
-// Stop ends the watch, which may be armed again.
+// Stop cancels a pending notification. w may be armed again.
 func (w *Watch) Stop() {
 	if w.id == 0 {
 		return
@@ -138,7 +138,7 @@ func (ws *watcher) run() {
 	events := make([]syscall.EpollEvent, 128)
 	for {
 		n := 0
-		_ = ws.raw.Read(func(fd uintptr) bool { // it fails when the deadline has passed
+		_ = ws.raw.Read(func(fd uintptr) bool { // Read fails when the deadline has passed
 			for {
 				var err error
 				n, err = syscall.EpollWait(int(fd), events, 0)
@@ -166,8 +166,8 @@ func (ws *watcher) run() {
 	}
 }
 
-// Unsent returns the number of bytes that the kernel has accepted and the peer has not acknowledged. If the system does not report
-// it, ok is false.
+// Unsent returns the number of bytes that the kernel has accepted and the peer has not acknowledged. If the system does not report the
+// number, ok is false.
 func (s *Stream) Unsent() (n int, ok bool) {
 	p := s.socket()
 	if p == nil {

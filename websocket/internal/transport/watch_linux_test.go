@@ -143,7 +143,7 @@ func TestUnsent(t *testing.T) {
 	}
 }
 
-// A watch that is added when the goroutine is about to end, because the last watch has been removed, keeps the goroutine running.
+// If a watch is added when the goroutine is about to end, because the last watch has been removed, the goroutine continues.
 func TestWatchAddedWhileTheGoroutineEnds(t *testing.T) {
 	s, far := sockets(t)
 	notified := make(chan bool, 1)

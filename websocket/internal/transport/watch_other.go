@@ -14,5 +14,5 @@ func (w *Watch) Arm() bool { return false }
 // Stop does nothing.
 func (w *Watch) Stop() {}
 
-// Unsent returns false: the system does not report it.
+// Unsent returns false: the system does not report the number of unacknowledged bytes.
 func (s *Stream) Unsent() (n int, ok bool) { return 0, false }

@@ -9,9 +9,8 @@ type Validator struct {
 	n    uint8
 }
 
-// Write processes the next piece and reports whether the text so far is valid UTF-8 or a prefix of it. It returns false at the
-// first byte that cannot be part of any UTF-8 text, not only at the end of the rune. After that the Validator must not be used
-// until Reset.
+// Write processes the next piece and reports whether the text so far is valid UTF-8 or a prefix of it. It returns false as soon as p
+// contains a byte that cannot be part of any UTF-8 text, even if the rune is not complete. The Validator must then not be used until Reset.
 func (v *Validator) Write(p []byte) bool {
 	for v.n > 0 {
 		if len(p) == 0 {
