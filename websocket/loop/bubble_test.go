@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// bubble is a kernel for a bubble of testing/synctest: its waits take the bubble's time, and it records the calls.
+// bubble is a kernel for a bubble of testing/synctest: its waits use the fake clock, and it records the calls.
 type bubble struct {
 	still
 	found    chan Event
@@ -249,7 +249,7 @@ func TestArmAndWakeOnce(t *testing.T) {
 	})
 }
 
-// A visit for another reason than a wake does not cancel a pending wake, and does not mark a descriptor as new.
+// A visit for a reason other than a wake does not cancel a pending wake, and does not mark a descriptor as new.
 func TestVisitLeavesAWake(t *testing.T) {
 	ls := Manual(new(sleeper))
 	h := new(scripted)
@@ -264,8 +264,8 @@ func TestVisitLeavesAWake(t *testing.T) {
 	wantCalls(t, "two wakes", h.taken(), "begin rn")
 }
 
-// The monitor checks at long intervals until it finds a handler that does not return, then at short intervals because others are
-// likely to follow, and it sleeps between visits. The time until it notices the next one does not depend on how long it has slept.
+// The monitor checks at long intervals until it finds a handler that does not return, then at short intervals because others are likely to
+// follow, and it sleeps between visits. The time until it detects the next such handler does not depend on how long it has slept.
 func TestMonitorInTime(t *testing.T) {
 	inBubble(t, func(t *testing.T, ls *Loops, _ *bubble) {
 		release := make(chan struct{})
@@ -273,8 +273,8 @@ func TestMonitorInTime(t *testing.T) {
 		defer close(release)
 		for i, tt := range []struct {
 			name   string
-			pause  time.Duration // time since the last one was noticed
-			lo, hi time.Duration // bounds of the time until the next one is noticed
+			pause  time.Duration // time since the last blocked handler was detected
+			lo, hi time.Duration // bounds of the time until the next blocked handler is detected
 			sleeps bool
 		}{
 			{"the first", 0, 2 * patient, 2 * patient, false},

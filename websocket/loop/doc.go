@@ -36,10 +36,10 @@
 //
 // The loop itself wakes a connection that [Loops.Listen] has accepted.
 //
-// A tunnel is two FDs on one loop ([Loops.TakeBoth]): each reads into the driver's buffer and writes to the other, under the
-// other's lock. The tunnel queues the bytes that the kernel does not accept. Until they are written, it arms the other FD for
-// Writable only, and does not read from the source. [FD.CloseWrite] passes on the end of one direction. The example of
-// [Loops.TakeBoth] is such a tunnel. While it waits it occupies about 300 bytes.
+// A tunnel is two FDs on one loop ([Loops.TakeBoth]): each FD reads into the driver's buffer and writes to the other FD, under the lock of
+// the other FD. The tunnel queues the bytes that the kernel does not accept. Until they are written, it arms the other FD for Writable
+// only, and does not read from the source. [FD.CloseWrite] passes on the end of one direction. The example of [Loops.TakeBoth] is such a
+// tunnel. An idle tunnel occupies about 300 bytes.
 //
 // # TLS
 //

@@ -2,11 +2,11 @@ package loop
 
 import "sync/atomic"
 
-// Driver is a goroutine that runs a loop until another one replaces it: if a Serve does not return, another Driver takes the loop
-// over. The old one keeps the descriptor that it is serving, as its holder, and ends when Serve returns. Only the Begin and Serve
-// that received a Driver may use its methods and Value, and only while they run.
+// Driver is a goroutine that runs a loop until another one replaces it: if a Serve does not return, another Driver takes the loop over. The
+// old Driver remains the holder of the descriptor that it is serving, and ends when Serve returns. Only the Begin and Serve that received a
+// Driver may use its methods and Value, and only while they run.
 type Driver struct {
-	// Value is for use by the handlers: its contents are lent to the descriptor that is being visited.
+	// Value is for use by the handlers: the handler of the descriptor that is being visited may use it until its Serve returns.
 	Value any
 
 	l *loop

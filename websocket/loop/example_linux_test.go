@@ -10,11 +10,11 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// tunnel passes bytes between two descriptors of one loop in both directions, as a proxy does. It has no buffer while it waits. It
-// only stores the bytes that one end's socket has not accepted, and does not read from the other end until they are written.
+// tunnel passes bytes between two descriptors of one loop in both directions, as a proxy does. It only stores the bytes that one end's
+// socket has not accepted, and does not read from the other end until these bytes are written.
 //
-// The mutex guards the tunnel and its ends, because a slow Serve loses the loop, and then the other end may be served concurrently.
-// Lock order: the tunnel's mutex, then the lock of an FD.
+// The mutex guards the tunnel and its ends, because a slow Serve loses the loop, and the new driver may then serve the other end
+// concurrently. Lock order: the tunnel's mutex, then the lock of an FD.
 type tunnel struct {
 	mu   sync.Mutex
 	ends [2]end
@@ -30,7 +30,7 @@ type end struct {
 	other *end
 	queue []byte // bytes from the other end that this end's socket has not accepted yet
 	heard bool   // EOF was read from this end
-	hung  bool   // the connection is gone, which the kernel would report repeatedly while this end is not read
+	hung  bool   // the connection has ended; the kernel would report this repeatedly while this end is not read
 	done  bool   // the tunnel has ended
 }
 
@@ -105,7 +105,7 @@ func (e *end) arm() {
 	e.fd.Arm(want) //nolint:errcheck // a hangup is reported even if Arm fails
 }
 
-// flush writes the queued bytes of e. When all are written, it wakes the other end, which then reads again.
+// flush writes the queued bytes of e. When all bytes are written, it wakes the other end, which then reads again.
 func (e *end) flush() error {
 	if len(e.queue) == 0 {
 		return nil
@@ -154,7 +154,7 @@ func (e *end) pump(d *loop.Driver) error {
 			return err
 		}
 		if len(e.other.queue) > 0 {
-			e.other.wake() // so that it waits for Writable
+			e.other.wake() // so that the other end is armed for Writable
 		}
 	}
 	return nil
@@ -168,7 +168,7 @@ func unready(err error) error {
 	return err
 }
 
-// A proxy's tunnel passes on a client's request and the server's response, until both have closed their side.
+// A proxy's tunnel copies a client's request and the server's response, until both have closed their side.
 func ExampleLoops_TakeBoth() {
 	loops, err := loop.New(loop.Options{})
 	if err != nil {

@@ -14,9 +14,9 @@ type Handler interface {
 	// in a Serve that has lost the loop: then only writing is permitted, and the result of Begin is ignored. Begin must not block.
 	Begin(d *Driver, why Events) bool
 
-	// Serve handles the events, without the lock. Its last action is a call of Arm, Close or Detach. It may block: then another
-	// goroutine takes the loop over, and the descriptor is not visited until Serve returns. If it calls runtime.Goexit, it is
-	// called again, without events, before its goroutine ends.
+	// Serve handles the events, without the lock. Its last action is a call of Arm, Close or Detach. Serve may block: then another
+	// goroutine takes the loop over, and the descriptor is not visited until Serve returns. If Serve calls runtime.Goexit, it is called
+	// again, without events, before its goroutine ends.
 	Serve(d *Driver, why Events)
 
 	// Lost is called, with the FD locked, if a running Serve has lost the loop.
@@ -34,16 +34,16 @@ type FD struct {
 	h     Handler
 	mu    sync.Mutex
 	fd    int32
-	slot  uint32 // index of its slot in the loop
-	birth uint32 // distinguishes it from the previous owner of the slot
+	slot  uint32 // index of f's slot in the loop
+	birth uint32 // distinguishes f from the previous owner of the slot
 
-	// The loop's mu guards its position in the wheel.
+	// The position of f in the wheel, guarded by the loop's mu.
 	due, prev, next uint32
 
 	armed  Events // the events for which the kernel is armed
 	want   Events // the events that the handler has requested
 	held   bool   // the holder has lost the loop
-	woken  bool   // it is in the loop's list of descriptors to visit
+	woken  bool   // f is in the loop's list of descriptors to visit
 	closed bool
 }
 
@@ -53,8 +53,8 @@ func (f *FD) Lock() { f.mu.Lock() }
 // Unlock unlocks f.
 func (f *FD) Unlock() { f.mu.Unlock() }
 
-// Arm sets the events that f waits for, Readable and Writable. With Once, no event follows the next one, not even Hangup, until
-// other events are armed. A Handler that does not want to read yet arms Once after a Hangup, which would otherwise be repeated. The
+// Arm sets the events that f waits for, Readable and Writable. With Once, no event follows the next one, not even Hangup, until other
+// events are armed. A Handler that does not want to read yet arms Once after a Hangup, because the Hangup would otherwise be repeated. The
 // caller holds the lock.
 func (f *FD) Arm(want Events) error {
 	f.want = want
@@ -83,8 +83,8 @@ func (f *FD) Wake() {
 	}
 }
 
-// Busy reports whether f, or another descriptor of its loop, will be visited again before the loop waits. In that case, more data
-// may be joined to data that is written now. The caller holds the lock.
+// Busy reports whether f, or another descriptor of its loop, will be visited again before the loop waits. If so, a handler may delay its
+// data, to write it together with the data of the next visit. The caller holds the lock.
 func (f *FD) Busy() bool { return f.woken || f.loop.asks.Load() }
 
 // Calm reports whether the loop, as far as it knows, is doing the last piece of work that has arrived. See [Driver.Last].
@@ -182,7 +182,7 @@ func (f *FD) Local() net.Addr {
 	return f.loop.k.Local(int(f.fd))
 }
 
-// Unsent returns the number of bytes that the kernel has accepted and the peer has not acknowledged, or -1 if it is unknown. The
+// Unsent returns the number of bytes that the kernel has accepted and the peer has not acknowledged, or -1 if the number is unknown. The
 // caller holds the lock.
 func (f *FD) Unsent() int {
 	if f.closed {
@@ -194,14 +194,14 @@ func (f *FD) Unsent() int {
 // token identifies f in the kernel's events.
 func (f *FD) token() uint64 { return uint64(f.birth)<<32 | uint64(f.slot) }
 
-// visit performs w. It returns false if d has lost the loop in the meantime.
+// visit does the work w. It returns false if d has lost the loop in the meantime.
 func (d *Driver) visit(w work) bool {
 	f, what := w.f, w.what
 	f.mu.Lock()
 	if what&Woken != 0 {
 		f.woken = false
 		if f.armed == 0 {
-			what |= Readable // it is new, and the peer may have sent data already
+			what |= Readable // f is new, and the peer may have sent data already
 		}
 	}
 	switch {
@@ -247,7 +247,7 @@ func (d *Driver) exits(f *FD, panicked any) {
 
 // served finishes the visit of f, and reports whether d still has the loop.
 func (d *Driver) served(f *FD) bool {
-	if f.closed { // only the holder closes it
+	if f.closed { // only the holder closes f
 		f.loop.remove(f)
 	}
 	state := d.seq | busy

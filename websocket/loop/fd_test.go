@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// asked is a kernel whose results show for which descriptor it was called. It counts the calls of Release.
+// asked is a kernel whose results contain the descriptor of the call. It counts the calls of Release.
 type asked struct {
 	still
 	released *int
@@ -22,7 +22,7 @@ func (asked) Unsent(fd int) int     { return fd + 2 }
 func (asked) Close(int)             {}
 func (k asked) Release()            { *k.released++ }
 
-// The kernel is only called while a descriptor is open. After Close, its number may be reused.
+// Peer and Local call the kernel only while the descriptor is open. After Close, the number may be reused.
 func TestAddressesOfAClosedDescriptor(t *testing.T) {
 	ls := Manual(asked{})
 	f := new(FD)
@@ -104,8 +104,7 @@ func TestLateEvent(t *testing.T) {
 	}
 }
 
-// By default the number of loops is GOMAXPROCS. All kernels are released when the loops end, and also if creating one of them
-// fails.
+// By default the number of loops is GOMAXPROCS. All kernels are released when the loops end, and also if the creation of one kernel fails.
 func TestKernelsOfLoops(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(3))
 	for _, tt := range []struct{ loops, fails, want int }{{0, 0, 3}, {-1, 0, 3}, {1, 0, 1}, {5, 0, 5}, {5, 4, 3}, {5, 1, 0}} {

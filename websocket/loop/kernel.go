@@ -12,10 +12,10 @@ import (
 // Wait is called by one goroutine at a time. The other methods are safe for concurrent use, but none is called for a descriptor
 // that has been closed.
 type Kernel interface {
-	// Wait fills events and returns their number. It waits for at most timeout, or indefinitely if that is negative, and may return
+	// Wait fills events and returns their number. It waits for at most timeout, or indefinitely if timeout is negative, and may return
 	// early without any event.
 	Wait(events []Event, timeout time.Duration) (int, error)
-	// Wake terminates the current Wait, or the next one if there is none.
+	// Wake terminates the current Wait, or the next one if no Wait is in progress.
 	Wake()
 	// Arm sets the events to report for fd, with the given token. first is set in the first call for fd.
 	Arm(fd int, token uint64, want Events, first bool) error
@@ -24,7 +24,7 @@ type Kernel interface {
 
 	// Accept returns a pending connection of a listener.
 	Accept(listener int) (fd int, err error)
-	// Read, Write and Writev do not wait: they return ErrAgain. Read returns io.EOF at the end of the stream.
+	// Read, Write and Writev do not wait: they return ErrAgain if they would have to. Read returns io.EOF at the end of the stream.
 	Read(fd int, p []byte) (int, error)
 	Write(fd int, p []byte) (int, error)
 	Writev(fd int, p [2][]byte) (int, error)
@@ -36,7 +36,7 @@ type Kernel interface {
 	Peer(fd int) net.Addr
 	// Local returns the address of this end.
 	Local(fd int) net.Addr
-	// Unsent returns the number of bytes that the kernel has accepted and the peer has not acknowledged, or -1 if it is unknown.
+	// Unsent returns the number of bytes that the kernel has accepted and the peer has not acknowledged, or -1 if the number is unknown.
 	Unsent(fd int) int
 
 	// Now returns the time of a monotonic clock.
@@ -58,7 +58,7 @@ type Events uint8
 const (
 	Readable Events = 1 << iota
 	Writable        // the send buffer has room
-	Hangup          // the connection, or one direction of it, has ended; reported even if it is not armed
+	Hangup          // the connection, or one direction of it, has ended; reported even if not requested with Arm
 	Once            // in Arm: report no event after the next one until Arm is called again
 	Due             // the time set with FD.After has passed
 	Woken           // FD.Wake was called, or the descriptor is new

@@ -18,9 +18,9 @@ const tokenWake = ^uint64(0)
 
 // epoll is the kernel of Linux, level-triggered: a descriptor that is not read to its end is reported again.
 //
-// Calls that cannot block are made without notifying Go's scheduler: they are too short for it to act on. A wait parks the driver
-// in Go's own poller, where the epoll descriptor is one of many. A thread that blocks in epoll_wait would keep its P, and the
-// runtime's monitor would wake every 20 µs until it takes the P away: at low rates that costs more than the messages.
+// Calls that cannot block are made without notifying Go's scheduler, because they are too short for the scheduler to act. To wait, the
+// driver parks in Go's own poller, which polls the epoll descriptor. A thread that blocked in epoll_wait instead would keep its P, and the
+// runtime's monitor would wake every 20 µs until it took the P away: at low message rates this would cost more than the messages.
 type epoll struct {
 	fd      int
 	file    *os.File // owns fd
@@ -72,7 +72,7 @@ func kernelOn(fd int) (*epoll, error) {
 	return k, nil
 }
 
-// parkOn registers fd with Go's poller. It reports a failure, such as exceeding the system's limit on watches, after which each
+// parkOn registers fd with Go's poller. If that fails, for example at the system's limit on watches, it returns an error, because every
 // wait would fail.
 func parkOn(fd int) (*os.File, error) {
 	syscall.SetNonblock(fd, true) //nolint:errcheck // if it fails, os.NewFile does not register fd with the poller, and SetReadDeadline fails
@@ -124,8 +124,8 @@ func (k *epoll) poll() bool {
 	return k.n != 0
 }
 
-// park polls until something is ready, for at most timeout. It does not extend a deadline that is earlier than necessary: Wait may
-// return early, and most deadlines are postponed before they pass.
+// park polls until something is ready, for at most timeout. It keeps a previous deadline that is earlier than necessary: Wait may return
+// early, and most deadlines are postponed before they pass.
 func (k *epoll) park(timeout time.Duration) error {
 	until, set := parked(k.until, k.Now(), timeout)
 	if set {
@@ -348,7 +348,8 @@ func listenerFD(l net.Listener) (int, error) {
 // takeFD returns a separate descriptor for nc's socket. After that nc can be closed.
 func takeFD(nc net.Conn) (int, error) { return dup(nc) }
 
-// dialFD returns a socket that is connecting to addr. Until it is connected, writes return EAGAIN. If it cannot connect, they fail.
+// dialFD returns a socket that is connecting to addr. Until it is connected, writes return EAGAIN. If the connection fails, writes return
+// the error.
 func dialFD(addr netip.AddrPort, keep net.KeepAliveConfig) (int, error) {
 	to, size := rawAddr(addr)
 	r, _, errno := syscall.RawSyscall(sysSocket, uintptr(to.Family), syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)

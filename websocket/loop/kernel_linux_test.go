@@ -240,7 +240,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	k.Close(far)
 }
 
-// Sockets that are accepted from a TCP listener have TCP_NODELAY set.
+// TCP_NODELAY is set on sockets that are accepted from a TCP listener.
 func TestAcceptedSocketsDoNotDelay(t *testing.T) {
 	k := kernel(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -494,7 +494,7 @@ func TestDetachClosesTheDescriptor(t *testing.T) {
 		t.Fatal(err)
 	}
 	nc.SetDeadline(time.Now().Add(10 * time.Second))
-	if _, err := io.ReadFull(nc, make([]byte, 1)); err != nil { // the other descriptor stays
+	if _, err := io.ReadFull(nc, make([]byte, 1)); err != nil { // the separate descriptor of nc is still open
 		t.Fatal(err)
 	}
 	if n, err := ls.loops[0].k.Wait(make([]Event, 4), 0); n != 0 || err != nil {

@@ -13,7 +13,7 @@ import (
 // errUnsupported reports that this system has no event loop.
 var errUnsupported = fmt.Errorf("loop: no event loop on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 
-// NewKernel returns the kernel of the system.
+// NewKernel returns an error, because this system has no event loop.
 func NewKernel() (Kernel, error) { return nil, errUnsupported }
 
 func listenerFD(net.Listener) (int, error) { return 0, errUnsupported }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// pauseFor is how long a loop waits before it accepts again after it has run out of descriptors.
+// pauseFor is the time for which a loop accepts no connections after the process has run out of descriptors.
 const pauseFor = 100 * time.Millisecond
 
 // listener consists of a listening descriptor, -1 after it was closed, and the function that receives its connections.
@@ -65,7 +65,7 @@ func (l *loop) accept(d *Driver, n int) bool {
 		to := l.ls.idlest(l)
 		if !to.hold() {
 			to = l
-			to.hold() // the loop has not ended, because its driver is here
+			to.hold() // succeeds: l has not ended, because its driver runs this function
 		}
 		f := at.take(Place{to, fd})
 		to.release()

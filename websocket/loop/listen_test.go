@@ -65,7 +65,8 @@ func TestListenerThatCannotBeArmedIsClosed(t *testing.T) {
 	}
 }
 
-// While the process has run out of descriptors, no listener is armed. Afterwards all remaining listeners are armed.
+// After an accept has failed because descriptors have run out, no listener is armed during the pause. After the pause all remaining
+// listeners are armed.
 func TestNoDescriptorsPausesEveryListener(t *testing.T) {
 	k := &ears{Fake: looptest.New(t, nil), armed: map[int]loop.Events{}}
 	ls := loop.Manual(k)

@@ -27,7 +27,7 @@ type loop struct {
 	todo      []work // requests from other goroutines
 	listeners []listener
 	asleep    bool   // the driver is waiting, or about to wait
-	wakeAt    uint32 // the tick until which it waits, if asleep
+	wakeAt    uint32 // the tick until which the driver waits; only valid if asleep is true
 	ended     bool   // the loop ends once it has no descriptors left
 	over      bool   // the last driver has finished
 
@@ -175,7 +175,7 @@ func (l *loop) wait() (bool, error) {
 			l.batch = append(l.batch, work{listener: int32(e.Token &^ listenBit)})
 			continue
 		}
-		// The slot may have a new owner since the event. In that case the birth number differs.
+		// The slot may have another owner than at the time of the event. In that case the birth number differs.
 		if slot := uint32(e.Token); int(slot) < len(l.slots) {
 			if f := l.slots[slot]; f != nil && f.token() == e.Token {
 				l.batch = append(l.batch, work{f: f, what: e.Ready})

@@ -321,8 +321,8 @@ func TestServeThatBlocks(t *testing.T) {
 	}
 }
 
-// A Serve that calls runtime.Goexit is called once more, and its loop continues with one driver: a new one, or, if the loop was
-// lost before, the one that has taken over.
+// A Serve that calls runtime.Goexit is called once more, and its loop continues with one driver: a new driver, or, if the loop was lost
+// before, the driver that has taken over.
 func TestServeThatExitsItsGoroutine(t *testing.T) {
 	for _, lost := range []bool{false, true} {
 		exits, stays := &echo{closed: make(chan error, 1)}, &echo{closed: make(chan error, 1)}
@@ -401,7 +401,7 @@ func TestStopWaitsForAServeThatBlocks(t *testing.T) {
 	get(t, ended)
 }
 
-// Each calls its function for every handler, even if other descriptors have been removed, and for nothing else.
+// Each calls its function exactly for the handlers of the descriptors that are on the loop, even after others have been removed.
 func TestEach(t *testing.T) {
 	k, ls, all := stage(t, nil)
 	met := func() (n int) {
@@ -572,7 +572,7 @@ type watchedKernel struct {
 func (k watchedKernel) Wait(events []loop.Event, timeout time.Duration) (int, error) {
 	select {
 	case k.turns <- "wait":
-	default: // the test does not need more of them
+	default: // the test does not need more reports
 	}
 	return k.Kernel.Wait(events, timeout)
 }
@@ -582,8 +582,8 @@ func (k watchedKernel) Release() {
 	k.Kernel.Release()
 }
 
-// A connection that is accepted while the loops stop is served or closed: its loop does not end before the connection has been
-// added.
+// The loop of a connection that is accepted while the loops stop does not end before the connection has been added. So the connection is
+// served or closed.
 func TestAcceptDuringStop(t *testing.T) {
 	turns := make(chan string, 100)
 	kernels := 0

@@ -79,7 +79,7 @@ type Place struct {
 	fd int
 }
 
-// Add assigns the place to f, whose handler is h. [FD.Wake] schedules the first visit; for an accepted connection the loop does so.
+// Add assigns the place to f, whose handler is h. [FD.Wake] schedules the first visit. For an accepted connection the loop calls it.
 func (p Place) Add(f *FD, h Handler) {
 	f.fd, f.h = int32(p.fd), h
 	p.l.add(f)
@@ -124,9 +124,9 @@ func (ls *Loops) TakeBeside(nc net.Conn, f *FD) (Place, error) {
 	return Place{f.loop, fd}, nil
 }
 
-// Dial returns a place for a socket that is connecting to addr over TCP. It does not wait: [FD.Write] returns ErrAgain until the
-// connection is established, and fails if that is not possible. TCP keep-alive is enabled, with the values that a net.Dialer with
-// that KeepAliveConfig sets.
+// Dial returns a place for a socket that is connecting to addr over TCP. It does not wait: [FD.Write] returns ErrAgain until the connection
+// is established, and fails if the connection cannot be established. TCP keep-alive is set as by a net.Dialer with the KeepAliveConfig
+// keep.
 func (ls *Loops) Dial(addr netip.AddrPort, keep net.KeepAliveConfig) (Place, error) {
 	fd, err := dialFD(addr, keep)
 	if err != nil {
@@ -141,10 +141,9 @@ func (p Place) Discard() { p.l.k.Close(p.fd) }
 // Peer returns the address of the other end of the connection, or nil if it is unknown.
 func (p Place) Peer() net.Addr { return p.l.k.Peer(p.fd) }
 
-// Listen makes a loop accept connections from l's socket, which must be that of a *net.TCPListener or a *net.UnixListener. The loop
-// has a separate descriptor for it until stop is called. For any other l Listen returns an error that wraps
-// errors.ErrUnsupported. take is called for each connection, and calls Add on its place. If it returns nil, the
-// connection is closed. take must not block.
+// Listen makes a loop accept connections from l's socket, which must be that of a *net.TCPListener or a *net.UnixListener. The loop has a
+// separate descriptor for it until stop is called. For any other l Listen returns an error that wraps errors.ErrUnsupported. take is called
+// for each connection; it calls Add on the Place and returns the FD. If take returns nil, the connection is closed. take must not block.
 func (ls *Loops) Listen(l net.Listener, take func(Place) *FD) (stop func(), err error) {
 	fd, err := listenerFD(l)
 	if err != nil {
@@ -200,7 +199,7 @@ func (ls *Loops) Stop() {
 // Wait waits until the loops have ended after Stop.
 func (ls *Loops) Wait() { ls.running.Wait() }
 
-// idlest returns the loop with the fewest descriptors. If there are several, it prefers own.
+// idlest returns the loop with the fewest descriptors. If there are several, it prefers own, which may be nil.
 func (ls *Loops) idlest(own *loop) *loop {
 	best, least := own, int64(1)<<62
 	if own != nil {

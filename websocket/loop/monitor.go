@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	// patient is the monitor's normal interval between checks for handlers that do not return. hasty is its interval after it has
-	// found one, since the next handlers are likely to wait for the same thing.
+	// patient is the monitor's normal interval between checks for handlers that do not return. hasty is the interval after it has found
+	// such a handler, since other handlers are likely to wait for the same thing.
 	patient = 10 * time.Millisecond
 	hasty   = 500 * time.Microsecond
 
@@ -35,8 +35,8 @@ func (m *monitor) start(ls *Loops) {
 	go m.run(ls)
 }
 
-// alert is called by a driver that becomes busy. It sets the timer, which costs less than waking the goroutine, because most visits
-// end before it fires.
+// alert is called by a driver that becomes busy. It sets a timer instead of waking the goroutine, because most visits end before the timer
+// fires.
 func (m *monitor) alert() {
 	if m.asleep.Load() && m.asleep.CompareAndSwap(true, false) {
 		m.timer.Reset(patient)
@@ -71,7 +71,7 @@ func (m *monitor) run(ls *Loops) {
 	}
 }
 
-// look takes over the loops that are still in the visit that the previous look observed. found reports whether there was one, and
+// look takes over the loops that are still in the visit that the previous look observed. found reports whether there was such a loop, and
 // inVisit whether any loop is in a visit.
 func (m *monitor) look(ls *Loops) (found, inVisit bool) {
 	for i, l := range ls.loops {

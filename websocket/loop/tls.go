@@ -14,7 +14,7 @@ import (
 //
 //	conn := tls.Server(&loop.Under{Conn: socket}, config)
 //
-// Until the loop takes the socket over, an Under uses its Conn. It may be embedded, but must not be copied.
+// Until the loop takes the socket over, an Under uses its Conn. An Under may be embedded, but must not be copied.
 type Under struct {
 	net.Conn
 	cut bool         // the stream below TLS has ended
@@ -45,9 +45,9 @@ func underneath(conn *tls.Conn) *Under {
 // wraps io.ErrUnexpectedEOF.
 var ErrTruncated = fmt.Errorf("TLS ended without close_notify: %w", io.ErrUnexpectedEOF)
 
-// Truncated returns ErrTruncated if err is the error of a read of conn that failed for that reason. Otherwise, and if conn is not
-// based on an [Under], it returns err: crypto/tls itself reports the end of the stream between two records as io.EOF. Only the
-// reader of conn may call it.
+// Truncated returns ErrTruncated if a read of conn has returned err because the stream ended without a close_notify: crypto/tls itself
+// reports such an end between two records as io.EOF. Otherwise, and if conn is not based on an [Under], it returns err. Only the reader of
+// conn may call it.
 func Truncated(conn *tls.Conn, err error) error {
 	if err == nil || !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return err
@@ -63,15 +63,14 @@ const recordRead = 32 << 10
 
 var recordReads = sync.Pool{New: func() any { return new([recordRead]byte) }}
 
-// TLS is the TLS layer of a descriptor, based on crypto/tls. Read returns ErrAgain if no data has arrived, and continues at the
-// next call. Written data is queued. A waiting TLS has no buffer itself; the buffer of crypto/tls is as long as the longest record
-// so far.
+// TLS is the TLS layer of a descriptor, based on crypto/tls. Read returns ErrAgain if no data has arrived, and can then be called again.
+// Written data is queued. An idle TLS holds no buffer of its own; crypto/tls holds a buffer as long as the longest record so far.
 //
 // A Handler with room for more data calls Read from Serve if the FD is Readable or More returns true. It calls Flush at the end of
 // each visit, because Read may have queued a reply, such as to a key update (RFC 8446 §4.6.3).
 //
-// Only the holder calls Read and More. Write, CloseWrite, Flush and Drop require the FD's lock if several goroutines write. Lock
-// order: an FD's lock, then that of a TLS.
+// Only the holder calls Read and More. Write, CloseWrite, Flush and Drop require the FD's lock if several goroutines write. Lock order: the
+// lock of an FD, then the lock of a TLS.
 type TLS struct {
 	conn  *tls.Conn
 	under *Under
@@ -84,7 +83,7 @@ type TLS struct {
 	more bool // crypto/tls may have more data, which the kernel does not report
 
 	mu  sync.Mutex
-	out *records // records to be sent; nil if there are none
+	out *records // queued records; nil if there are none
 }
 
 // NewTLS returns the TLS layer of conn for a loop. The handshake of conn must be complete. socket must be passed to [Loops.Take],
@@ -98,7 +97,7 @@ func NewTLS(conn *tls.Conn) (t *TLS, socket net.Conn, err error) {
 	return &TLS{conn: conn, under: u, more: true}, u.Conn, nil
 }
 
-// On starts the TLS layer on f, which has the place of the socket, or is about to get it.
+// On starts the TLS layer on f, which has been added at the place of the socket, or will be.
 func (t *TLS) On(f *FD) {
 	t.fd = f
 	t.under.Conn = (*underTLS)(t)
@@ -110,7 +109,7 @@ func (t *TLS) ConnectionState() tls.ConnectionState { return t.conn.ConnectionSt
 // More reports whether Read may return data that the kernel does not report.
 func (t *TLS) More() bool { return t.more }
 
-// Read reads as many decrypted records as fit. It returns ErrAgain, possibly with data, if there are no more. It returns io.EOF
+// Read reads as many decrypted records as fit. It returns ErrAgain, possibly with data, if there are no more records. It returns io.EOF
 // after a close_notify, and ErrTruncated at the end of a stream without one.
 func (t *TLS) Read(p []byte) (n int, err error) {
 	for n < len(p) && err == nil {
@@ -136,7 +135,7 @@ func (t *TLS) Read(p []byte) (n int, err error) {
 // Write encrypts and queues p. Flush sends it.
 func (t *TLS) Write(p []byte) (int, error) { return t.conn.Write(p) }
 
-// CloseWrite queues a close_notify. The caller closes the stream below when everything has been sent.
+// CloseWrite queues a close_notify. The caller closes the descriptor when everything has been sent.
 func (t *TLS) CloseWrite() error { return t.conn.CloseWrite() }
 
 // Queued returns the number of bytes of records in the queue.
@@ -149,7 +148,7 @@ func (t *TLS) Queued() int {
 	return len(t.out.b) - t.out.sent
 }
 
-// Flush sends the queue, and returns the number of bytes that the kernel has accepted, with ErrAgain if some are left. After any
+// Flush sends the queue, and returns the number of bytes that the kernel has accepted, with ErrAgain if the queue is not empty. After any
 // other error the queue is empty.
 func (t *TLS) Flush() (n int, err error) {
 	t.mu.Lock()
@@ -188,7 +187,7 @@ func (errNotNow) Error() string   { return "loop: nothing to read at the moment"
 func (errNotNow) Timeout() bool   { return true }
 func (errNotNow) Temporary() bool { return true }
 
-// underTLS is a TLS used as the connection below crypto/tls.
+// underTLS implements net.Conn on a TLS: the connection that crypto/tls reads and writes.
 type underTLS TLS
 
 // Read implements net.Conn for crypto/tls.
@@ -209,7 +208,7 @@ func (t *underTLS) Read(p []byte) (int, error) {
 		}
 		t.in, t.r, t.w = b, 0, int32(n)
 	}
-	n := t.under.at.within(t.in[t.r:t.w]) // reading more records would make crypto/tls grow the buffer that it retains
+	n := t.under.at.within(t.in[t.r:t.w]) // if Read returned more than one record, crypto/tls would grow the buffer that it retains
 	n = copy(p, t.in[t.r:int(t.r)+n])
 	if t.r += int32(n); t.r == t.w {
 		recordReads.Put(t.in)
@@ -275,7 +274,7 @@ func (t *underTLS) SetWriteDeadline(time.Time) error { return nil }
 type recordCursor struct {
 	kind  streamKind
 	nhead uint8   // number of header bytes that have been read
-	tail  [2]byte // the length from that header
+	tail  [2]byte // the length field of the header
 	left  uint16  // remaining bytes of a record, after its header
 }
 
@@ -319,8 +318,8 @@ func (c *recordCursor) pass(b []byte) {
 	}
 }
 
-// within returns how many of the next bytes b belong to one record. If the record's length is not known yet, it counts at most a
-// header.
+// within returns how many of the next bytes b belong to one record. If the record's length is not known yet, only the bytes of the header
+// count.
 func (c *recordCursor) within(b []byte) int {
 	if c.kind != ofTLS {
 		return len(b)

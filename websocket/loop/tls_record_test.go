@@ -2,7 +2,7 @@ package loop
 
 import "testing"
 
-// The boundaries of records are found however the bytes are split. Other streams have no boundaries.
+// The boundaries of records are found however the bytes are split. A stream that is not TLS has no boundaries.
 func TestRFC8446_5_1_RecordCursor(t *testing.T) {
 	stream := []byte{22, 3, 1, 0, 2, 'a', 'b', 23, 3, 3, 0, 0, 23, 3, 3, 1, 4}
 	stream = append(stream, make([]byte, 260)...)

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// tick is the precision of deadlines. A loop has one wheel for all of them: a bucket for each tick, which contains the descriptors
-// that are due at that tick. A deadline that is more than one turn ahead stays in its bucket for more than one turn.
+// tick is the precision of deadlines. A loop has one wheel for all of them: a bucket for each tick, which contains the descriptors that are
+// due at that tick. A deadline that is more than one turn of the wheel ahead remains in its bucket for several turns.
 const (
 	tick    = 16 * time.Millisecond
 	buckets = 1024
@@ -23,7 +23,7 @@ type wheel struct {
 	now   uint32               // the last tick that was processed
 }
 
-// schedule sets the tick at which f is due, and replaces the previous one. The caller holds l.mu.
+// schedule sets the tick at which f is due, in place of the previous tick. The caller holds l.mu.
 func (l *loop) schedule(f *FD, due uint32) {
 	l.unschedule(f)
 	w := &l.wheel
@@ -80,7 +80,7 @@ func (l *loop) expire(now uint32, to []work) []work {
 func (l *loop) nextDue() (at uint32, ok bool) {
 	w := &l.wheel
 	from := w.now + 1
-	for i := range uint32(len(w.used) + 1) { // the first word is checked twice: first its upper part, and finally all of it
+	for i := range uint32(len(w.used) + 1) { // the first word is checked twice: first the bits from this tick on, and finally all bits
 		set := w.used[(from/64+i)%uint32(len(w.used))]
 		if i == 0 {
 			set &= ^uint64(0) << (from % 64)

@@ -38,7 +38,7 @@ func TestDeadlinesOnTheWheel(t *testing.T) {
 		now = at
 		fired[now] += len(l.expire(now, nil))
 	}
-	delete(fired, 3048-1024) // the first turn finds nothing due, because the deadline is one turn later
+	delete(fired, 3048-1024) // in the first turn the bucket contains nothing that is due: the deadline is one turn later
 	for at, n := range fired {
 		if n == 0 {
 			delete(fired, at)
