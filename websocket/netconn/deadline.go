@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// deadline is a time limit that may be changed, as a context for the calls that it limits.
+// deadline is a time limit that may be changed. It provides a context for the calls that it limits.
 type deadline struct {
 	mu     sync.Mutex
 	ctx    context.Context // its cause is os.ErrDeadlineExceeded or net.ErrClosed

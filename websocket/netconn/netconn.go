@@ -20,7 +20,7 @@ const piece = 32 << 10
 
 const network = "websocket"
 
-// grace is how long Close waits for a write that a deadline has cut short.
+// grace is how long Close waits for a write whose Write was interrupted by a deadline.
 const grace = time.Second
 
 // New returns c as a stream of bytes, which are sent in messages of type t. The net.Conn owns c: other code must not read from
@@ -30,7 +30,8 @@ const grace = time.Second
 //     messages are not visible, and empty messages are ignored.
 //   - A message of the other type ends the connection with CodeUnsupportedData.
 //   - A deadline only interrupts calls, as with any net.Conn: the connection can be used with a later deadline. If a
-//     deadline passes while a message of a Write is being sent, its bytes count as written, and are sent later.
+//
+// deadline passes while a message of a Write is being sent, the bytes of that message count as written, and are sent later.
 //   - Read returns io.EOF when the peer has closed with CodeNormal or CodeGoingAway, and otherwise a
 //     [websocket.CloseError], so that an interrupted stream does not look complete.
 //   - Close sends the written data, closes with CodeNormal and waits for the peer, at most for
@@ -51,12 +52,12 @@ type conn struct {
 
 	reading, writing *deadline
 
-	in   chan struct{} // holds one element during a Read, which may use rest and read from the Conn
+	in   chan struct{} // holds one element during a Read: only that Read may use rest and read from the Conn
 	rest []byte        // the unread part of the last message
 	out  chan struct{} // holds one element during a Write, and while a write continues after its Write has returned
 }
 
-// address is an unknown address.
+// address is the net.Addr of an unknown address.
 type address struct{}
 
 func (address) Network() string { return network }
@@ -100,7 +101,7 @@ func (n *conn) Read(p []byte) (int, error) {
 	return copied, nil
 }
 
-// ended returns the error of a Read that did not get a message.
+// ended converts the error of a Read that received no message.
 func (n *conn) ended(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return n.failed("read", cause)
@@ -108,7 +109,7 @@ func (n *conn) ended(ctx context.Context, err error) error {
 	if wrong, ok := errors.AsType[*typeError](err); ok {
 		n.c.Shut(websocket.CodeUnsupportedData, wrong.Error()) //nolint:errcheck // the typeError is returned
 	} else if how, ok := errors.AsType[*websocket.CloseError](err); ok && how.ByPeer && (how.Code == websocket.CodeNormal || how.Code == websocket.CodeGoingAway) {
-		return io.EOF // even if the reply to the close frame has not been sent
+		return io.EOF // even if sending the reply to the close frame has failed
 	}
 	return n.failed("read", err)
 }
@@ -138,7 +139,7 @@ func (n *conn) Write(p []byte) (sent int, err error) {
 				return sent, n.failed("write", err)
 			}
 		case <-ctx.Done():
-			go func() { // ends when the kernel has the message, or the connection has ended
+			go func() { // ends when the message has been written, or the connection has ended
 				<-wrote
 				<-n.out
 			}()
@@ -150,8 +151,8 @@ func (n *conn) Write(p []byte) (sent int, err error) {
 	return sent, nil
 }
 
-// write writes a message on a goroutine, because a frame must be sent completely once it has begun. It returns a channel for the
-// error.
+// write sends a message on a separate goroutine, because a frame must be completed even if a deadline ends the Write. The returned channel
+// receives the error.
 func (n *conn) write(data []byte) <-chan error {
 	wrote := make(chan error, 1)
 	go func() {

@@ -102,7 +102,7 @@ func TestReads(t *testing.T) {
 	}
 }
 
-// A stream that is cut off does not end with io.EOF.
+// A stream whose peer disconnects without a close frame does not end with io.EOF.
 func TestBrokenOff(t *testing.T) {
 	client, server := wstest.Pipe(t, nil)
 	a := netconn.New(client, websocket.Binary)
@@ -157,7 +157,7 @@ func TestDeadlines(t *testing.T) {
 	})
 }
 
-// Changing a deadline affects a waiting call, and so does Close.
+// A changed deadline and Close both end a waiting call.
 func TestPendingCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := wstest.Pipe(nil, &wstest.Options{Client: websocket.ConnOptions{CloseTimeout: time.Second, PingInterval: -1}})
@@ -240,8 +240,8 @@ func timesOut(t *testing.T, op string, f func() error) {
 	}
 }
 
-// A stream ends with io.EOF if the peer has closed it, even if the peer disconnected before it received the reply to its close
-// frame. It does not if this end has closed it, as a server does when it shuts down.
+// A stream ends with io.EOF if the peer has closed it, even if the peer disconnected before it received the reply to its close frame. The
+// stream does not end with io.EOF if this end has closed it, as a server does when it shuts down.
 func TestEndsOfStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := wstest.Pipe(t, &wstest.Options{Buffer: 1 << 20})
