@@ -6,7 +6,7 @@ const (
 	// MaxFragments is the maximum number of frames in a message. It permits 16 MiB in frames of 128 bytes.
 	MaxFragments = 1 << 17
 
-	// MaxControls is the maximum number of pings and unsolicited pongs that a peer may send in a second. Each may cost a write.
+	// MaxControls is the maximum number of pings and unsolicited pongs that a peer may send in a second. Each of them may require a write.
 	MaxControls = 1000
 
 	// PongRoom is the maximum size, in bytes, of the queued pongs for a peer that does not read.
@@ -18,12 +18,12 @@ const (
 	PooledMemory = 16
 )
 
-// Room returns how many bytes of memory to provide for a message of which here bytes have arrived and left bytes are
-// still to come: at most here*times. An announced length alone uses no memory.
+// Room returns the number of bytes to allocate for a message of which here bytes have arrived and left bytes are missing: at most
+// here*times, so that an announced length alone uses no memory.
 func Room(here int, left int64, times int) int { return here + int(min(left, int64((times-1)*here))) }
 
-// TooManyControls fails the connection because the peer has sent more than MaxControls control frames in a second. Like
-// the two methods below, it returns an error like that of Step.
+// TooManyControls fails the connection because the peer has sent more than MaxControls control frames in a second. The error is a
+// *Violation, as from Step.
 func (m *Machine) TooManyControls() error {
 	return m.Fail(violation("§10.4", codePolicy, "more than 1000 control frames in a second"))
 }

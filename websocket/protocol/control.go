@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// ErrClosing is returned for a frame that would follow our own close frame: §5.5.1 forbids it.
+// ErrClosing is returned for a frame that would follow our own close frame, which §5.5.1 forbids.
 var ErrClosing = errors.New("the close frame has been sent")
 
 // ErrCode is returned for a status code that must not be on the wire (RFC 6455 §7.4).
@@ -182,8 +182,8 @@ func (m *Machine) BeginFrame(text, compressed, fin bool, n int, key [4]byte) (fr
 	return h, nil
 }
 
-// AppendMessage appends a message in one frame, with the header that BeginFrame would return. key returns a client's masking key,
-// which must be a new key from a strong source of entropy (§5.3). For a server, key may be nil.
+// AppendMessage appends a message in one frame, with the header that BeginFrame would return. key returns a client's masking key, which
+// must be new for each frame and come from a strong source of entropy (§5.3). For a server, key may be nil.
 func (m *Machine) AppendMessage(dst []byte, text bool, p []byte, key func() [4]byte) ([]byte, error) {
 	if m.closing || m.fragmented || m.Client || len(p) >= 1<<16 {
 		var k [4]byte

@@ -7,9 +7,9 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// A Machine exists as long as its connection, even if the connection is idle: with a million connections, each byte of
-// it costs a megabyte. Its size was 144 bytes when this was written, and 160 is the allocator's next size. Before you
-// raise the limit, consider whether the new field is needed while no data is in transit.
+// A Machine exists as long as its connection, even if the connection is idle: with a million connections, each byte of a Machine costs a
+// megabyte. Its size was 144 bytes when this test was written, and 160 is the next size class of the allocator. Before you raise the limit,
+// consider whether the new field is needed while the connection is idle.
 const mostMachine = 160
 
 func TestMachineIsSmall(t *testing.T) {

@@ -43,9 +43,8 @@ type outcome struct {
 	inMessage bool       // Machine.InMessage at the end; false if the stream has ended
 }
 
-// text formats the part of the outcome that does not depend on how the stream was split. It excludes the reported part of an
-// incomplete message before a violation, because the part that contains the invalid byte is either reported as a whole or not at
-// all.
+// text formats the part of the outcome that does not depend on how the stream was split. It excludes the reported part of a message that is
+// incomplete at a violation, because that part depends on where the piece with the invalid byte begins.
 func (o outcome) text() string {
 	var sb strings.Builder
 	for _, ev := range o.events {

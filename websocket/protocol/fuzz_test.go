@@ -17,7 +17,7 @@ const (
 	fuzzCompressed             // RSV1 has a meaning
 	fuzzProgram                // the stream is the input of program, which makes frames from it
 	fuzzLimits                 // messages and fragments are limited
-	fuzzClose                  // we start the closing handshake at some offset
+	fuzzClose                  // our end starts the closing handshake at an offset
 	fuzzRelay                  // the driver replies to pings and close frames
 )
 
@@ -131,7 +131,7 @@ func FuzzWhole(f *testing.F) {
 		s := fuzzSession(stream, options, message, fragments, 0)
 		m := Machine{Client: s.client, Compressed: s.compressed, Limits: s.limits}
 		for at := 0; at < min(len(s.stream), 1<<10); {
-			other := m // a copy before the first reply, which is the only state that the two would share
+			other := m // copied before the first reply, because the copies would share the memory of replies
 			b := bytes.Clone(s.stream[at:])
 			p, text, n := m.Whole(b)
 			if n == 0 {

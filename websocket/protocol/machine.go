@@ -73,16 +73,16 @@ type Machine struct {
 	nhead     uint8
 	inFrame   bool // the payload of the current frame is incomplete
 	inMessage bool // the last frame of the current message has not arrived
-	fin       bool // of the current frame
+	fin       bool // FIN bit of the current frame
 	masked    bool
-	text      bool // of the current message
+	text      bool // the current message is text
 	deflated  bool
-	told      bool // an event has contained the first bytes of the message
+	told      bool // the first Data event of the message has been returned
 	ended     bool // a close frame has arrived, or the peer violated a rule
 	opcode    frame.Opcode
 	key       [4]byte
 	utf8      utf8x.Validator
-	left      int64 // number of missing payload bytes of the frame
+	left      int64 // number of missing payload bytes of the current frame
 	size      int64 // number of bytes of the message announced so far
 	frames    int
 	ctl       []byte // incomplete payload of a control frame; otherwise nil
@@ -106,7 +106,7 @@ type reply struct {
 // An error is always a *Violation. It is final: each later step returns it again. The output contains the close frame for the peer.
 // After a close frame, received bytes are ignored: Step uses them without an event.
 //
-// Step does not allocate, except for a control frame: its reply is stored, and so is an incomplete payload.
+// Step does not allocate, except for a control frame, whose reply or incomplete payload must be stored.
 func (m *Machine) Step(b []byte) (ev Event, n int, err error) {
 	if m.ended {
 		if m.broken != nil {
@@ -207,7 +207,7 @@ func (m *Machine) bound(length int64) *Violation {
 	if m.Limits == nil {
 		return nil
 	}
-	// The limits apply to announced lengths: a peer that announces a huge length gets the error before it sends the data. §10.4: an
+	// The limits apply to announced lengths, so that a message that is too long is rejected before its data has arrived. §10.4: an
 	// implementation protects itself from frames and messages that are too large.
 	if limit := m.Limits.MaxMessage; limit > 0 {
 		if m.deflated {
@@ -261,8 +261,8 @@ func (m *Machine) Left() int64 {
 	return m.left
 }
 
-// Inflated checks text that a driver has decompressed from the current message, part by part. last marks the final part. An error
-// is like that of Step.
+// Inflated checks text that a driver has decompressed from the current message, part by part. last marks the final part. An error is a
+// *Violation, as from Step.
 func (m *Machine) Inflated(p []byte, last bool) error {
 	if !m.text {
 		return nil

@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// oracle reads a complete stream as RFC 6455 describes it: one frame after another, with unsplit payloads and no state except the
-// current message. It is slow and simple, and shares no code with the Machine. detail is the expected sentence in the close frame
-// for a violation. It comes from the Machine, because only the clause and the code are checked.
+// oracle reads a complete stream as RFC 6455 describes it: one frame after another, with unsplit payloads and no state except the current
+// message. It is slow and simple, and shares no code with the Machine. detail is the reason in the close frame for a violation. The caller
+// takes it from the Machine, because only the clause and the code are checked.
 func oracle(s session, detail string) outcome {
 	o := reader{session: s, detail: detail, over: -1}
 	for pos := 0; pos < len(s.stream) && o.over < 0; {
@@ -240,8 +240,8 @@ func firstBad(p []byte) int {
 	return -1
 }
 
-// becomesUTF8 reports whether p can become valid UTF-8 by appending at most more bytes. Every incomplete character can be continued
-// with one of these three bytes.
+// becomesUTF8 reports whether p can become valid UTF-8 by appending at most more bytes. Every incomplete character can be continued with
+// one of the three bytes tried here.
 func becomesUTF8(p []byte, more int) bool {
 	if utf8.Valid(p) {
 		return true

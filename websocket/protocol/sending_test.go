@@ -233,7 +233,8 @@ func TestRFC6455_5_5_1_CloseInsideOurMessage(t *testing.T) {
 	}
 }
 
-// Our close frame replaces a pending reply to the peer's, which would be a second close frame. The pong is still sent (§5.5.2).
+// Our close frame replaces a pending reply to the peer's close frame, because the reply would be a second close frame. The pong is still
+// sent (§5.5.2).
 func TestRFC6455_5_5_1_OneCloseFrame(t *testing.T) {
 	m := Machine{}
 	received(t, &m, `ping fin masked "p"`)
@@ -286,8 +287,8 @@ func TestRFC6455_5_5_1_ReasonIsTruncatedAtARune(t *testing.T) {
 	}
 }
 
-// §7.4.1: 1005, 1006 and 1015 "MUST NOT be set as a status code in a Close control frame by an endpoint"; §7.4.2: 0 to 999 are not
-// used, and the rest of 1000 to 2999 is reserved. Codes that must not be sent are not accepted either.
+// §7.4.1: 1005, 1006 and 1015 "MUST NOT be set as a status code in a Close control frame by an endpoint"; §7.4.2: 0 to 999 are not used,
+// and the rest of 1000 to 2999 is reserved. The same codes are rejected in a received close frame.
 func TestRFC6455_7_4_CodesOnTheWire(t *testing.T) {
 	ranges := [][2]uint16{{1000, 1003}, {1007, 1014}, {3000, 4999}}
 	for n := range 1 << 16 {
@@ -320,7 +321,7 @@ func TestRFC6455_7_4_CodesOnTheWire(t *testing.T) {
 	}
 }
 
-// §5.5.3: if not every ping can be answered, the most recent ones are. The memory that a peer can make us use is bounded.
+// §5.5.3: if not every ping can be answered, the most recent pings are answered. The memory for a peer's pings is bounded.
 func TestRFC6455_5_5_3_OldestPongsAreOmitted(t *testing.T) {
 	for _, client := range []bool{false, true} {
 		size, mask := 2, ""

@@ -6,10 +6,9 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// Whole is like Step for the most frequent kind of message: one complete frame at the beginning of b, with a length of up to 16
-// bits, neither compressed nor fragmented. It returns the message, whether it is text, and the number of bytes used. For any other
-// frame, and for violations of rules, it returns 0: Step then handles the same bytes. So Whole implements no rule that Step does
-// not, and modifies b only if n > 0.
+// Whole is like Step for the most frequent kind of message: one complete frame at the beginning of b, with a length of up to 16 bits,
+// neither compressed nor fragmented. It returns the message, whether it is text, and the number of bytes used. For any other frame, and for
+// violations of rules, it returns 0: Step then handles the same bytes. So Whole adds no rule to those of Step. It modifies b only if n > 0.
 func (m *Machine) Whole(b []byte) (p []byte, text bool, n int) {
 	if len(b) < 6 || b[0] != finText && b[0] != finBinary || m.inFrame || m.inMessage || m.nhead > 0 || m.ended {
 		return nil, false, 0
@@ -54,9 +53,9 @@ func (m *Machine) unmask(b []byte, start int, p []byte) {
 	}
 }
 
-// join extends ev, a fragment that ends at b[n], with the complete fragments of the same message that follow it. It
-// moves their payloads together, so that the rest of the message needs fewer events. It returns the end of the last
-// one. Like Whole, it leaves violations of rules and control frames to Step, and does not change their bytes.
+// join extends ev, a fragment that ends at b[n], with the complete fragments of the same message that follow it. It moves their payloads
+// together, so that the rest of the message needs fewer events. It returns the end of the last joined fragment. Like Whole, it leaves
+// violations of rules and control frames to Step, and does not change their bytes.
 func (m *Machine) join(b []byte, n int, ev *Event) int {
 	from, to := n-len(ev.Payload), n
 	for !ev.Last {
