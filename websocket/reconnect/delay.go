@@ -58,7 +58,7 @@ func retryAfter(err error, now time.Time) time.Duration {
 	}
 	if strings.Trim(value, "0123456789") == "" {
 		seconds, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || seconds > int64(maxRetryAfter/time.Second) { // the only possible error: the number is too large
+		if err != nil || seconds > int64(maxRetryAfter/time.Second) { // err can only mean that the number is too large
 			return maxRetryAfter
 		}
 		return time.Duration(seconds) * time.Second
@@ -68,13 +68,13 @@ func retryAfter(err error, now time.Time) time.Duration {
 		return 0
 	}
 	if sent, err := http.ParseTime(he.Header.Get("Date")); err == nil {
-		now = sent // the server's clock, to which its date refers
+		now = sent // Retry-After refers to the server's clock
 	}
 	return min(max(date.Sub(now), 0), maxRetryAfter)
 }
 
-// retryAfterReason returns the time in a close reason such as "moved to another server; retry-after=1.4", or 0 if there is none. If
-// the time is 0, it returns a millisecond, because 0 would mean the default delay.
+// retryAfterReason returns the time in a close reason such as "moved to another server; retry-after=1.4", or 0 if there is none. For
+// retry-after=0 it returns a millisecond, because 0 would mean the default delay.
 func retryAfterReason(reason string) time.Duration {
 	_, value, ok := strings.Cut(reason, "retry-after=")
 	if !ok {

@@ -83,8 +83,8 @@ func ExampleRun() {
 	// end: <nil>
 }
 
-// With a custom verdict, a rejected token is worth another attempt, because dial gets a new one each time, and this server's code
-// 4001 means that it permanently rejects the client.
+// With a custom verdict, a rejected token is worth another attempt, because dial obtains a new token each time, and this server's code 4001
+// means that it permanently rejects the client.
 func ExampleOptions_verdict() {
 	opts := &reconnect.Options{
 		Verdict: func(f reconnect.Failure) reconnect.Verdict {

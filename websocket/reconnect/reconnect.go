@@ -35,15 +35,15 @@ type Options struct {
 	// dials over a second, and a client with a short network failure reconnects within a second.
 	MinDelay time.Duration
 
-	// MaxDelay limits the delays, except for Retry-After. It is also how long a connection must last to count as good. 0 means 30
-	// seconds: half a minute after an outage all clients are connected again. A value below MinDelay means MinDelay.
+	// MaxDelay limits the delays, except for Retry-After. It is also the time for which a connection must last to count as good. 0 means 30
+	// seconds: all clients are connected again half a minute after an outage. A value below MinDelay means MinDelay.
 	MaxDelay time.Duration
 
 	// MaxAttempts ends Run after this number of consecutive failures. 0 means no limit, since the length of an outage is unknown.
 	MaxAttempts int
 
-	// MaxElapsed ends Run when there has been no good connection for this time, or when the next dial would be later than that. 0
-	// means no limit.
+	// MaxElapsed ends Run when there has been no good connection for this time, or when the next dial would exceed this time. 0 means no
+	// limit.
 	MaxElapsed time.Duration
 
 	// Verdict decides what to do after a failure. Default leaves the decision to [Judge], as does a nil Verdict.
@@ -104,7 +104,7 @@ type Failure struct {
 //   - an error that wraps the last failure when MaxAttempts or MaxElapsed is exceeded;
 //   - an error that wraps ctx's error and the last failure, when ctx has ended and handle has returned.
 //
-// dial must have a time limit; that of websocket.Dial is 30 seconds. dial may renew a token or choose another address.
+// dial must have a time limit; the limit of websocket.Dial is 30 seconds. dial may renew a token or choose another address.
 //
 // handle uses the connection and returns nil when it is finished, or the error of a failed call on the connection. It need not
 // close the connection, because Run closes it, with a closing handshake (CodeNormal after nil, CodeGoingAway when ctx has ended or

@@ -26,7 +26,7 @@ var (
 	errOwn     = errors.New("an error of the application")
 )
 
-// server determines the result of each dial: an error, or a peer that runs a function. After the last play, it repeats that play. It
+// server determines the result of each dial: an error, or a peer that runs a function. After the last play it repeats the last one. It
 // records the times of the dials.
 type server struct {
 	t     *testing.T
@@ -58,7 +58,7 @@ func closes(code websocket.Code, frames ...wstest.Frame) func(*wstest.Peer) {
 	}
 }
 
-// stays is a peer that does nothing.
+// stays is a peer that keeps the connection open and sends nothing.
 func stays(*wstest.Peer) {}
 
 // breaksOff is a peer that disconnects immediately.
@@ -263,7 +263,7 @@ func TestRunRestartsTheCountAfterAGoodConnection(t *testing.T) {
 	})
 }
 
-// MaxElapsed counts from the last good connection, and a wait that would end later is not started.
+// MaxElapsed counts from the last good connection, and Run does not begin a wait that would exceed it.
 func TestRunMaxElapsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &server{t: t, plays: []any{func(p *wstest.Peer) { time.AfterFunc(time.Hour, p.Close) }, errRefused}}

@@ -94,7 +94,7 @@ func TestJudgeErrors(t *testing.T) {
 	}
 }
 
-// The statuses are those of a real server's responses, by the verdict on the error that Dial returns for them.
+// Judge returns the expected verdict on the errors that Dial returns for the statuses of a real server.
 func TestJudgeStatus(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var status int
