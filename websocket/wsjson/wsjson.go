@@ -25,9 +25,9 @@ var ErrBinary = errors.New("wsjson: received a binary message; JSON is expected 
 // keep is the maximum size of a buffer that is returned to the pool, so that one large message does not hold memory forever.
 const keep = 64 << 10
 
-// Read reads the next message and decodes it into v, as [json.Unmarshal] does: fields that the message does not name keep their
-// values. If v is nil, Read returns an error without reading. v does not refer to the memory of the message: encoding/json
-// copies values, and requires the same of every UnmarshalJSON.
+// Read reads the next message and decodes it into v, as [json.Unmarshal] does: fields that are absent from the message keep their values.
+// If v is nil, Read returns an error without reading. v does not refer to the memory of the message: encoding/json copies values, and
+// requires the same of every UnmarshalJSON.
 //
 // If the message is not JSON, does not fit T, or has data after the value, the error wraps that of encoding/json, and v may be
 // partly filled; for a binary message it is [ErrBinary]. After these errors the connection stays open: continue to read, or
@@ -47,9 +47,8 @@ func Read[T any](ctx context.Context, c *websocket.Conn, v *T) error {
 	})
 }
 
-// Messages returns the received values, each decoded into a new T, until the connection ends. If either end closed it normally,
-// with CodeNormal or CodeGoingAway, the sequence just ends. When ctx ends, the connection is closed as by
-// [websocket.Conn.Messages].
+// Messages returns the received values, each decoded into a new T, until the connection ends. If either end closed it normally, with
+// CodeNormal or CodeGoingAway, the sequence ends without an error. When ctx ends, the connection is closed as by [websocket.Conn.Messages].
 //
 // An element with an error has no value. After a message that is binary or not a T, a loop may continue with the next one; any
 // other error is the last element.

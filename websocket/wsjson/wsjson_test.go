@@ -214,7 +214,7 @@ func TestMessages(t *testing.T) {
 	p, c := connected(t)
 	send(t, p, wstest.TextFrame(`{"name":"a","n":1}`), wstest.TextFrame(`{"name":"b"}`), wstest.TextFrame(`{`), wstest.BinaryFrame(nil),
 		wstest.TextFrame(`{"name":"c"}`), wstest.CloseFrame(websocket.CodeGoingAway, "noon"))
-	if err := p.CloseWrite(); err != nil { // the answer can still be sent, so that the closing handshake is complete
+	if err := p.CloseWrite(); err != nil { // the Conn can still send its close frame, so that the closing handshake is complete
 		t.Fatal(err)
 	}
 	var got []event
@@ -277,7 +277,7 @@ func messagesEnd(t *testing.T) {
 func TestMessagesBreak(t *testing.T) {
 	p, c := connected(t)
 	send(t, p, wstest.TextFrame(`1`), wstest.TextFrame(`2`), wstest.TextFrame(`{`), wstest.TextFrame(`4`))
-	for range 3 { // stopping at a value or at an error leaves the rest for later
+	for range 3 { // a loop that stops at a value or at an error leaves the following messages unread
 		for range wsjson.Messages[int](bounded.Context(t), c) {
 			break
 		}
@@ -344,8 +344,8 @@ type breaker struct{}
 
 func (*breaker) UnmarshalJSON([]byte) error { interrupt(); return errors.New("broken") }
 
-// If the context ends while a message is being decoded, the loop yields the decoding error and leaves the connection open. Only the
-// next Read would close it.
+// If the context ends while a message is being decoded, the loop yields the decoding error and leaves the connection open: only a later
+// Read would close it.
 func TestMessagesEndAfterTheMessage(t *testing.T) {
 	p, c := connected(t)
 	send(t, p, wstest.TextFrame(`1`))

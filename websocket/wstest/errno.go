@@ -4,7 +4,7 @@ package wstest
 
 import "syscall"
 
-// The errors of a stream that the other end has reset or closed.
+// The errors of operations on a stream that the other end has reset or closed.
 const (
 	errReset  = syscall.ECONNRESET
 	errClosed = syscall.EPIPE

@@ -25,8 +25,7 @@ type Frame struct {
 	// WrongMask means that the frame is masked and sent by a server, or not masked and sent by a client (RFC 6455 §5.1).
 	WrongMask bool
 
-	// Key is the masking key. In a frame to send, zero means a fixed key. In a received frame, it means that the frame was not
-	// masked.
+	// Key is the masking key. In a frame to send, zero means a fixed key. In a received frame, zero means that the frame was not masked.
 	Key [4]byte
 
 	// Length is the length in the header. 0 means the length of Payload. In a received frame it is 0.

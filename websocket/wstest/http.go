@@ -20,7 +20,7 @@ import (
 // AcceptPeer replies to a client's opening handshake and returns a Peer in the role of the server. In a handler of an
 // httptest.Server it tests how client code handles a misbehaving server. header is added to the response, and may be nil.
 //
-// It checks only the key, and responds with 400 if there is none. The caller must close the Peer, even after the handler has
+// AcceptPeer checks only the key, and responds with status 400 if there is none. The caller must close the Peer, even after the handler has
 // returned.
 func AcceptPeer(w http.ResponseWriter, r *http.Request, header http.Header) (*Peer, error) {
 	key := r.Header.Get("Sec-WebSocket-Key")
@@ -94,7 +94,7 @@ func requestPeer(conn net.Conn, req *http.Request) (*Peer, error) {
 		return nil, err
 	}
 	in := bufio.NewReader(conn)
-	// The body is not closed: Close would read all of it, and the rest may never arrive. It is released with conn.
+	// The body is not closed, because Close would wait for the rest of it, which may never arrive. Closing conn is sufficient.
 	resp, err := http.ReadResponse(in, req) //nolint:bodyclose // see above
 	if err != nil {
 		return nil, err

@@ -160,7 +160,7 @@ func answering(t *testing.T, text string) (url string, requests <-chan *http.Req
 	return "ws://" + l.Addr().String(), asked, over
 }
 
-// If the handshake fails, the connection is closed without waiting for the body of the response, which may never arrive.
+// If the handshake fails, DialPeer closes the connection without waiting for the body of the response, which may never arrive.
 func TestDialPeerClosesWhatItCannotUse(t *testing.T) {
 	keys := map[string]bool{}
 	for text, want := range map[string]string{

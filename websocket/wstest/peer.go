@@ -19,8 +19,8 @@ import (
 // Peer is one end of a connection after its opening handshake. It does nothing automatically: it does not reply to pings or close
 // frames, it reads only in Next, and it sends frames unchecked. A Peer whose methods are not called behaves like a stalled peer.
 //
-// One goroutine at a time may read and one may write; the other methods are safe for concurrent use. Only SetDeadline and Close
-// limit its waits.
+// One goroutine at a time may read and one may write; the other methods are safe for concurrent use. The waits of a Peer have no limit
+// unless SetDeadline sets one; Close ends them.
 type Peer struct {
 	role   protocol.Role
 	stream net.Conn
@@ -136,8 +136,8 @@ func (p *Peer) SetDeadline(t time.Time) {
 // Close closes the stream normally, without a close frame: the other end reads io.EOF after the sent data.
 func (p *Peer) Close() { p.stream.Close() }
 
-// CloseWrite closes one direction: the other end reads io.EOF after the sent data, and its data can still be read. If the
-// stream does not support this, CloseWrite returns errors.ErrUnsupported.
+// CloseWrite closes the sending direction: the other end reads io.EOF after the sent data, and data from the other end can still be read.
+// If the stream does not support this, CloseWrite returns errors.ErrUnsupported.
 func (p *Peer) CloseWrite() error {
 	half, ok := p.stream.(interface{ CloseWrite() error })
 	if !ok {
@@ -146,9 +146,9 @@ func (p *Peer) CloseWrite() error {
 	return half.CloseWrite()
 }
 
-// Reset resets the stream: the other end's reads and writes fail with syscall.ECONNRESET. In memory the other end first reads the
-// data that was sent before. On a network that data may be lost. A stream other than TCP, TLS over TCP or memory is closed, and
-// Reset returns errors.ErrUnsupported.
+// Reset resets the stream: the other end's reads and writes fail with syscall.ECONNRESET. In memory the other end first reads the data that
+// was sent before. On a network this data may be lost. A stream other than TCP, TLS over TCP or memory is closed, and Reset returns
+// errors.ErrUnsupported.
 func (p *Peer) Reset() error {
 	below := p.stream
 	if t, ok := below.(*tls.Conn); ok {

@@ -23,7 +23,7 @@ const defaultBuffer = 64 << 10
 // Pipe returns a client and a server, connected in memory. Their opening handshake counts as complete, without negotiated
 // parameters: Handshake returns an empty value, and messages are not compressed.
 //
-// A message that fits into the buffer is written without a reader on the other side. A longer one waits for a reader, as on a
+// A write of a message that fits into the buffer does not wait for a reader on the other side. A write of a longer message waits, as on a
 // network. CloseNow is called on the Conns when the test of tb ends. If tb is nil, as in an example, the caller must close them.
 func Pipe(tb testing.TB, opts *Options) (client, server *websocket.Conn) {
 	if opts == nil {

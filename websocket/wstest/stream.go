@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// half is one direction of a stream in memory: the bytes that one end has written and the other has not read yet. Its mutex is
-// never held while waiting. testing/synctest treats a wait on a sync.Cond as durably blocked.
+// half is one direction of a stream in memory: the bytes that one end has written and the other has not read yet. Its mutex is never held
+// while waiting. Waits use a sync.Cond, which testing/synctest treats as durably blocked.
 type half struct {
 	mu      sync.Mutex
 	changed sync.Cond // signals a change of any of the following fields
@@ -168,7 +168,7 @@ func (h *half) limit(who *state, by *deadline, t time.Time) error {
 	timer = time.AfterFunc(left, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		if by.timer == timer { // the deadline has not been set again since
+		if by.timer == timer { // the deadline has not been changed since then
 			by.passed = true
 			h.changed.Broadcast()
 		}

@@ -204,7 +204,7 @@ func TestNetPipeWritesAreWhole(t *testing.T) {
 	writers.Wait()
 }
 
-// A write waits for its turn, for the deadline, or for either side to close. If it gets no turn it writes nothing.
+// A write waits for its turn, for the deadline, or for either side to close. If its turn does not come, it writes nothing.
 func TestNetPipeWritesTakeTurns(t *testing.T) {
 	for name, tt := range map[string]struct {
 		do     func(near, far net.Conn) error
