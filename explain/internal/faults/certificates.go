@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// authority signs certificates. It is only in memory, and ends with the test.
+// authority is a certificate authority that exists only in memory.
 type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
@@ -23,12 +23,12 @@ type leaf struct {
 	names     []string      // DNS names; nil means localhost and the loopback addresses
 	notBefore time.Duration // relative to now; 0 means an hour ago
 	notAfter  time.Duration // relative to now; 0 means in a day
-	client    bool          // for a client rather than a server
-	issuerURL string        // where to get the issuer's certificate; "" means it is not included
+	client    bool          // a client certificate instead of a server certificate
+	issuerURL string        // the URL of the issuer's certificate in the leaf; "" means none
 	signature x509.SignatureAlgorithm
 }
 
-// newRoot makes a self-signed authority; organization is its owner.
+// newRoot makes a self-signed authority for the given organization.
 func newRoot(organization string) *authority {
 	a := &authority{key: newKey()}
 	a.cert = sign(caTemplate(organization, "Root"), nil, a.key, a.key)
@@ -41,13 +41,13 @@ func (a *authority) intermediate() *authority {
 	return &authority{cert: sign(caTemplate(a.cert.Subject.Organization[0], "Intermediate"), a.cert, key, a.key), key: key}
 }
 
-// withoutRight makes a server's certificate signed by a, and uses it as an authority.
+// withoutRight returns an authority whose certificate is a server certificate signed by a. Such a certificate must not sign others.
 func (a *authority) withoutRight() *authority {
 	key := newKey()
 	return &authority{cert: sign(leaf{}.template(), a.cert, key, a.key), key: key}
 }
 
-// issue makes a certificate with its key. The chain that a server sends also includes above.
+// issue makes a certificate signed by a, and its key. The certificates of above follow in the chain that the server sends.
 func (a *authority) issue(l leaf, above ...*authority) tls.Certificate {
 	key := newKey()
 	chain := [][]byte{sign(l.template(), a.cert, key, a.key).Raw}
@@ -114,8 +114,8 @@ func caTemplate(organization, name string) *x509.Certificate {
 	}
 }
 
-// sign returns template, signed by parent with by; a nil parent means that template is self-signed. It panics on errors that only a
-// mistake in this file can cause.
+// sign returns a certificate for template with key's public key, signed by parent with the private key by. If parent is nil, the
+// certificate is self-signed. It panics on errors that only a mistake in this file can cause.
 func sign(template, parent *x509.Certificate, key, by *ecdsa.PrivateKey) *x509.Certificate {
 	if parent == nil {
 		parent = template

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// The responses of a fault's DNS server (RFC 1035 §4.1.1).
+// Response codes of the DNS server (RFC 1035 §4.1.1).
 const (
 	rcodeNone     = 0
 	rcodeServer   = 2 // SERVFAIL
@@ -80,7 +80,7 @@ func (z zone) answer(q []byte) []byte {
 		if (kind == typeA) != addr.Is4() || kind != typeA && kind != typeAAAA {
 			continue
 		}
-		a = append(a, 0xc0, header, 0, byte(kind), 0, 1) // the name in the question; class IN
+		a = append(a, 0xc0, header, 0, byte(kind), 0, 1) // a pointer to the name in the question; class IN
 		a = binary.BigEndian.AppendUint32(a, uint32(time.Minute/time.Second))
 		a = binary.BigEndian.AppendUint16(a, uint16(addr.BitLen()/8))
 		a = append(a, addr.AsSlice()...)
@@ -89,7 +89,7 @@ func (z zone) answer(q []byte) []byte {
 	return a
 }
 
-// labels returns a name in a message in dotted form.
+// labels converts a name from the wire format to dotted form.
 func labels(b []byte) string {
 	var parts []string
 	for len(b) > 0 {

@@ -11,7 +11,7 @@ import (
 // Target is the document that Document writes, relative to the root of the repository.
 const Target = "docs/diagnoses.md"
 
-// sections are the headings of the document: each with its first fault and its title.
+// sections lists the sections of the document. A section starts with the fault in its first field.
 var sections = []struct {
 	first explain.Fault
 	title string

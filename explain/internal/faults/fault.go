@@ -1,5 +1,5 @@
-// Package faults contains servers on the loopback interface, each of which has exactly one fault that [explain.Explain] knows, and
-// a few without a fault. It is only for tests.
+// Package faults provides test servers on the loopback interface. Each has exactly one fault that [explain.Explain] detects; a few have
+// none.
 package faults
 
 import (
@@ -10,15 +10,15 @@ import (
 	"github.com/handfast/handfast/explain"
 )
 
-// Fault is a mistake and a server that makes it. A mistake that servers make in several ways has several entries.
+// Fault describes a server with one fault. A fault that servers cause in several ways has several entries.
 type Fault struct {
-	// ID is the fault to be diagnosed; "" if the server has none.
+	// ID is the fault that Explain must report; "" for a server without a fault.
 	ID explain.Fault
 	// Name describes what the server does; it is unique.
 	Name string
-	// Family is the stage that the fault belongs to; "" if the server has none.
+	// Family is the stage to which the fault belongs; "" for a server without a fault.
 	Family string
-	// Warning means that the connection opens nevertheless.
+	// Warning means that the connection opens despite the fault.
 	Warning bool
 
 	start func(*lab) (*Site, error)
@@ -34,10 +34,10 @@ func (f Fault) Start() (*Site, error) {
 	}
 	s.lab = l
 	if s.Options.Proxy == nil {
-		s.Options.Proxy = noProxy // independent of this machine's environment
+		s.Options.Proxy = noProxy // the environment of the test must not matter
 	}
 	if s.Options.Timeout == 0 {
-		s.Options.Timeout = 3 * serverTimeout // a server that responds does so soon, except on a busy machine
+		s.Options.Timeout = 3 * serverTimeout // long, because a busy machine may delay even a server that responds
 	}
 	if s.Options.StepTimeout == 0 {
 		s.Options.StepTimeout = serverTimeout
@@ -47,23 +47,23 @@ func (f Fault) Start() (*Site, error) {
 
 func noProxy(*http.Request) (*url.URL, error) { return nil, nil } //nolint:nilnil // as http.Transport.Proxy has it
 
-// Site is a running server, with the URL and options with which a client meets its fault.
+// Site is a running server, with the URL and options for a client that is to encounter the fault.
 type Site struct {
 	URL     string
 	Options explain.Options
-	// Context is the context for the client; nil means any.
+	// Context is the context for the client; if nil, the client may use any.
 	Context context.Context
 
 	lab *lab
 }
 
-// Close ends the server, its connections and its goroutines.
+// Close closes the server and its connections and waits for its goroutines.
 func (s *Site) Close() { s.lab.close() }
 
-// Healthy are the servers without a fault.
+// Healthy returns the servers without a fault.
 func Healthy() []Fault { return healthySites }
 
-// All are the servers with a fault, in the order of [explain.Faults].
+// All returns the servers with a fault, in the order of [explain.Faults].
 func All() []Fault {
 	var all []Fault
 	for _, part := range []struct {

@@ -16,7 +16,7 @@ const (
 	finPong  = 0x8a
 )
 
-// frame writes one frame as a server sends it: without a mask. The payload has at most 125 bytes.
+// frame writes one frame without a mask, as servers must. The payload has at most 125 bytes.
 func (v *exchange) frame(first byte, payload string) {
 	io.WriteString(v, string([]byte{first, byte(len(payload))})+payload) //nolint:errcheck // the client may have gone
 }
@@ -26,9 +26,9 @@ func (v *exchange) closing(code uint16, reason string) {
 	v.frame(finClose, string(binary.BigEndian.AppendUint16(nil, code))+reason)
 }
 
-// next reads a client's frame and returns its first byte and its payload, unmasked, of at most 125 bytes.
+// next reads a frame from the client. It returns the first byte and the unmasked payload, which must not exceed 125 bytes.
 func (v *exchange) next() (byte, string, error) {
-	var head [6]byte // clients mask
+	var head [6]byte // two bytes and the masking key
 	if _, err := io.ReadFull(v.in, head[:]); err != nil {
 		return 0, "", err
 	}
@@ -46,8 +46,8 @@ func (v *exchange) next() (byte, string, error) {
 	return head[0], string(payload), nil
 }
 
-// respond replies to the client's frames as a correct server does: to a ping with a pong, to a text with the same text, to a close
-// with a close. It does not reply to frames that begin with one of the bytes in ignored.
+// respond replies to the client's frames as a correct server does: a pong to a ping, the same text to a text, a close to a close. It does
+// not reply to frames that begin with one of the bytes in ignored.
 func (v *exchange) respond(ignored string) {
 	for {
 		first, payload, err := v.next()
@@ -69,7 +69,7 @@ func (v *exchange) respond(ignored string) {
 	}
 }
 
-// opened opens correctly and then calls handle.
+// opened completes the opening handshake correctly and then calls handle.
 func opened(handle func(*exchange)) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		return l.site(func(v *exchange) {
@@ -79,7 +79,7 @@ func opened(handle func(*exchange)) func(*lab) (*Site, error) {
 	}
 }
 
-// sends opens correctly, sends these bytes, and then behaves correctly.
+// sends completes the opening handshake, sends the bytes of b, and then behaves correctly.
 func sends(b string) func(*lab) (*Site, error) {
 	return opened(func(v *exchange) {
 		io.WriteString(v, b) //nolint:errcheck // the client may have gone
@@ -87,17 +87,17 @@ func sends(b string) func(*lab) (*Site, error) {
 	})
 }
 
-// ignoring opens correctly and does not reply to frames that begin with one of these bytes.
+// ignoring completes the opening handshake and then ignores frames that begin with one of the bytes of to.
 func ignoring(to string) func(*lab) (*Site, error) {
 	return opened(func(v *exchange) { v.respond(to) })
 }
 
-// closes sends a close frame immediately.
+// closes completes the opening handshake and sends a close frame immediately.
 func closes(code uint16, reason string) func(*lab) (*Site, error) {
 	return opened(func(v *exchange) { v.closing(code, reason) })
 }
 
-// stops opens correctly, sends these bytes, and then only reads.
+// stops completes the opening handshake, sends the bytes of b, and then only reads.
 func stops(b string) func(*lab) (*Site, error) {
 	return opened(func(v *exchange) {
 		io.WriteString(v, b)      //nolint:errcheck // the client may have gone
@@ -111,7 +111,7 @@ var closesAfterText = opened(func(v *exchange) {
 	v.closing(1000, "bye")
 })
 
-// otherPong answers pings with a different payload.
+// otherPong answers a ping with a pong that has a different payload.
 var otherPong = opened(func(v *exchange) {
 	for {
 		switch first, payload, err := v.next(); {
@@ -126,7 +126,7 @@ var otherPong = opened(func(v *exchange) {
 	}
 })
 
-// stopsAfterPing answers the first ping, and no frame after that, like a path on which the connection was forgotten.
+// stopsAfterPing answers the first ping and no later frame, like a NAT device that has dropped the connection from its table.
 func stopsAfterPing(l *lab) (*Site, error) {
 	s, err := opened(func(v *exchange) {
 		if first, payload, err := v.next(); err == nil && first == finPing {
@@ -146,13 +146,12 @@ var closesConnection = opened(func(*exchange) {})
 // resetsConnection resets the connection right after the handshake.
 var resetsConnection = opened(func(v *exchange) { abort(v.Conn) })
 
-// abort resets c.
 func abort(c net.Conn) {
 	c.(*net.TCPConn).SetLinger(0) //nolint:errcheck // a close without a reset fails the test
 	c.Close()
 }
 
-// endsOnClose reacts to a close frame by ending the connection.
+// endsOnClose answers a close frame by closing the TCP connection.
 var endsOnClose = opened(func(v *exchange) {
 	for {
 		switch first, payload, err := v.next(); {

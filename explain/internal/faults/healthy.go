@@ -54,7 +54,7 @@ func (l *lab) handler(h http.Handler, config *tls.Config) (string, error) {
 	return ln.Addr().String(), nil
 }
 
-// tracked makes the lab wait for every request, whether its connection is taken over or not.
+// tracked makes the lab wait for every request, including those whose connection is hijacked.
 func tracked(l *lab, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		l.wg.Add(1)
@@ -66,7 +66,7 @@ func tracked(l *lab, h http.Handler) http.Handler {
 // healthyOn serves a correct echo and returns its address.
 func (l *lab) healthyOn() (string, error) { return l.handler(l.echo(healthyOptions()), nil) }
 
-// healthyTLS does the same over TLS.
+// healthyTLS serves a correct echo over TLS.
 func (l *lab) healthyTLS(config *tls.Config) (*Site, error) {
 	addr, err := l.handler(l.echo(healthyOptions()), config)
 	return &Site{URL: "wss://" + addr + "/"}, err
@@ -85,7 +85,7 @@ func healthySecure(l *lab) (*Site, error) {
 	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{between.issue(leaf{}, between)}}, root)
 }
 
-// anyOrigin admits every page.
+// anyOrigin admits pages of every origin.
 func anyOrigin(l *lab) (*Site, error) {
 	addr, err := l.handler(l.echo(&websocket.AcceptOptions{AnyOrigin: true}), nil)
 	return &Site{URL: "ws://" + addr + "/"}, err
@@ -118,7 +118,7 @@ func idleCut(l *lab) (*Site, error) {
 	return &Site{URL: "ws://" + addr + "/", Options: explain.Options{ProbeIdle: probeIdle}}, err
 }
 
-// relay copies until it has received nothing from src for relayIdle, or until either is closed; then it closes both.
+// relay copies from src to dst until src has sent nothing for relayIdle or either connection is closed. Then it closes both.
 func relay(dst, src net.Conn) {
 	defer dst.Close()
 	defer src.Close()
@@ -136,18 +136,18 @@ func relay(dst, src net.Conn) {
 	}
 }
 
-// nginx is a proxy in front of a backend like nginx without the settings for WebSocket: it uses HTTP/1.0 for the backend, without
-// Upgrade and Connection, and replaces the Server field of the response.
+// nginx is a proxy in front of a backend, like nginx without the settings for WebSocket: it sends requests in HTTP/1.0 without Upgrade and
+// Connection, and replaces the Server field of the response.
 func nginx(backend func(l *lab) http.Handler) func(*lab) (*Site, error) {
 	return inFront(backend, "HTTP/1.0", "Upgrade", "Connection")
 }
 
-// proxyWithout is nginx with the settings for WebSocket, but it removes some of the headers.
+// proxyWithout is a proxy like nginx with the settings for WebSocket, except that it removes the given headers from requests.
 func proxyWithout(backend func(l *lab) http.Handler, headers ...string) func(*lab) (*Site, error) {
 	return inFront(backend, "HTTP/1.1", headers...)
 }
 
-// inFront is a proxy in front of a backend that uses the given HTTP version for it, and removes some headers.
+// inFront is a proxy that sends requests to its backend in the HTTP version proto, without the given headers.
 func inFront(backend func(l *lab) http.Handler, proto string, without ...string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		addr, err := l.handler(backend(l), nil)

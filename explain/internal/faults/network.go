@@ -135,7 +135,7 @@ func unanswered(l *lab) (*Site, error) {
 	if err := raw.Control(func(fd uintptr) { failed = shrink(fd) }); err != nil || failed != nil {
 		return nil, errors.Join(err, failed)
 	}
-	// The kernel accepts one or two more connections, depending on the system.
+	// The kernel accepts one or two connections beyond the backlog, depending on the system.
 	for range 64 {
 		c, err := net.DialTimeout("tcp4", ln.Addr().String(), 100*time.Millisecond)
 		if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
@@ -184,7 +184,7 @@ func ipv6Refused(l *lab) (*Site, error) {
 func plainForTLS(l *lab) (*Site, error) {
 	addr, err := l.serve(func(c net.Conn) {
 		buf := make([]byte, 512)
-		if _, err := c.Read(buf); err != nil { // a ClientHello; net/http and nginx do not recognize a request in it either
+		if _, err := c.Read(buf); err != nil { // the client sends a ClientHello, which net/http and nginx also answer with a 400
 			return
 		}
 		io.WriteString(c, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n") //nolint:errcheck // the client may have gone
@@ -239,7 +239,7 @@ func reset(l *lab) (*Site, error) {
 // closedEarly reads the request and closes without a response.
 func closedEarly(l *lab) (*Site, error) { return l.site(func(*exchange) {}) }
 
-// banner is another service: it sends first, and does not speak HTTP.
+// banner is a service of another protocol, which sends text before the client sends anything.
 func banner(text string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		addr, err := l.serve(func(c net.Conn) {
@@ -258,7 +258,7 @@ func invalid(rawURL string) func(*lab) (*Site, error) {
 	return func(*lab) (*Site, error) { return &Site{URL: rawURL}, nil }
 }
 
-// unsendable is a request that cannot be made.
+// unsendable has options from which no valid request can be made.
 func unsendable(o explain.Options) func(*lab) (*Site, error) {
 	return func(*lab) (*Site, error) { return &Site{URL: "ws://localhost/", Options: o}, nil }
 }
@@ -291,10 +291,10 @@ func withShortTimeout(start func(*lab) (*Site, error)) func(*lab) (*Site, error)
 	}
 }
 
-// moment is how long a client waits in vain.
+// moment is the timeout of a client whose server never responds.
 const moment = time.Second
 
-// withTLSURL makes the client use TLS for a site without it.
+// withTLSURL makes the client use TLS for a site that does not use it.
 func withTLSURL(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		s, err := start(l)

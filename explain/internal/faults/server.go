@@ -74,7 +74,8 @@ func (l *lab) listen() (net.Listener, error) {
 	return ln, nil
 }
 
-// serve calls handle for every connection that ln accepts, and closes the connection after it. It returns the address.
+// serve opens a port, calls handle for every accepted connection, and closes the connection when handle returns. It returns the port's
+// address.
 func (l *lab) serve(handle func(net.Conn)) (string, error) {
 	ln, err := l.listen()
 	if err != nil {
@@ -104,8 +105,8 @@ type exchange struct {
 	req *http.Request
 }
 
-// requests converts a handler of requests into one of connections. It reads one request and calls handle for the response; then it
-// ends its sending half, and reads until the client has closed, too, so that no reset destroys the response.
+// requests returns a connection handler that reads one request and calls handle for the response. Then it ends its sending half and reads
+// until the client has closed, too, because a reset could destroy the response.
 func requests(handle func(*exchange)) func(net.Conn) {
 	return func(c net.Conn) {
 		in := bufio.NewReader(c)
@@ -149,7 +150,7 @@ func (v *exchange) upgrade(fields string) {
 		"Sec-WebSocket-Accept: " + v.accept() + "\n" + fields + "\n")
 }
 
-// site serves handle at a ws URL. It refuses pages of other sites, as a server should, so that there is no other fault.
+// site serves handle at a ws URL. It rejects pages of other sites, because accepting them would be another fault.
 func (l *lab) site(handle func(*exchange)) (*Site, error) {
 	addr, err := l.serve(requests(sameOrigin(handle)))
 	return &Site{URL: "ws://" + addr + "/"}, err

@@ -56,7 +56,7 @@ func fromNginx(status string) func(*lab) (*Site, error) {
 	return answers(status, "Server: nginx/1.22.1\nContent-Type: text/html\n", nginxError(status))
 }
 
-// ownBackend sends the response of this project's library to a request without Upgrade.
+// ownBackend is a backend that uses this project's library, and gets requests without Upgrade.
 func ownBackend(l *lab) http.Handler { return l.echo(healthyOptions()) }
 
 // olderBackend responds like a widely used Go library: 400, and the supported version.
@@ -163,7 +163,7 @@ func withoutProxy(backend func(*lab) http.Handler) func(*lab) (*Site, error) {
 	}
 }
 
-// versionOnly responds briefly that it did not receive the version.
+// versionOnly responds without a body that the request lacks the version.
 func versionOnly(*lab) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") == "" {
@@ -175,7 +175,7 @@ func versionOnly(*lab) http.Handler {
 	})
 }
 
-// keyOnly responds that it did not receive the key.
+// keyOnly responds that the request lacks the key.
 func keyOnly(*lab) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "Missing or invalid Sec-WebSocket-Key header", http.StatusBadRequest)
@@ -218,8 +218,8 @@ func encoded(coding, charset string) func(*lab) (*Site, error) {
 
 const jsonType = "Content-Type: application/json\n"
 
-// oldClient sends the origin of an http page even for wss, like old versions of some clients, to a server that allows only its own
-// origin.
+// oldClient makes the client send the origin of an http page even for wss, like old versions of some clients, to a server that allows only
+// its own origin.
 func oldClient(l *lab) (*Site, error) {
 	s, err := healthySecure(l)
 	if err == nil {
@@ -247,7 +247,7 @@ func withoutOriginProbes(start func(*lab) (*Site, error)) func(*lab) (*Site, err
 	}
 }
 
-// challenge is a 401 with this challenge.
+// challenge is a 401 whose WWW-Authenticate header has this value.
 func challenge(value string) func(*lab) (*Site, error) {
 	return answers("401 Unauthorized", "WWW-Authenticate: "+value+"\n", "")
 }

@@ -9,8 +9,8 @@ import (
 
 // All servers in this file respond with an incorrect 101.
 
-// head writes a 101 with the given lines in place of the correct ones. Each line ends in "\n"; ACCEPT in them stands for the
-// correct accept value.
+// head writes a 101 with the given lines in place of the correct ones. Each line ends in "\n", and ACCEPT in a line stands for the correct
+// accept value.
 func head(lines string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		return l.site(func(v *exchange) {
@@ -133,7 +133,7 @@ var switchingFaults = []Fault{
 	{ID: explain.FaultBody101, Name: "a 101 with a length, followed by frames", Warning: true, start: lengthAfter101},
 }
 
-// oldVersion responds with 101 in an HTTP version that does not have it.
+// oldVersion responds with 101 in HTTP/1.0, which does not define that status.
 func oldVersion(l *lab) (*Site, error) {
 	return l.site(func(v *exchange) {
 		v.writeText("HTTP/1.0 101 Switching Protocols\n" + strings.ReplaceAll(good, "ACCEPT", v.accept()) + "\n")

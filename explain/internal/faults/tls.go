@@ -17,7 +17,7 @@ import (
 	"github.com/handfast/handfast/explain"
 )
 
-// withTLS is a site with this TLS configuration, whose client trusts an authority; the site is healthy otherwise.
+// withTLS is a site with the given TLS configuration and no other fault. Its client trusts the authority trusted.
 func (l *lab) withTLS(config *tls.Config, trusted *authority) (*Site, error) {
 	s, err := l.healthyTLS(config)
 	if err != nil {
@@ -59,8 +59,8 @@ func selfIssued(l *lab) (*Site, error) {
 	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{selfSigned()}}, newRoot("Public"))
 }
 
-// noIntermediate serves a leaf without the certificate between it and a root that the client trusts. The missing certificate can be
-// recognized by its organization.
+// noIntermediate serves a leaf without the certificate between it and a root that the client trusts. The issuer's organization in the leaf
+// identifies the missing certificate.
 func noIntermediate(l *lab) (*Site, error) {
 	root := newRoot("Public")
 	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{root.intermediate().issue(leaf{})}}, root)
@@ -72,7 +72,7 @@ func rootInsteadOfIntermediate(l *lab) (*Site, error) {
 	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{root.intermediate().issue(leaf{}, root)}}, root)
 }
 
-// expiredUnderNewer serves a certificate that expired before its authority's certificate, which was reissued, became valid.
+// expiredUnderNewer serves a certificate that had expired before the certificate of its authority, which has been reissued, became valid.
 func expiredUnderNewer(l *lab) (*Site, error) {
 	root := newRoot("Public")
 	own := root.issue(leaf{notBefore: -96 * time.Hour, notAfter: -72 * time.Hour})
@@ -86,7 +86,7 @@ func issuerWithoutRight(l *lab) (*Site, error) {
 	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{between.issue(leaf{}, between)}}, root)
 }
 
-// trustedWithoutRight is the same, but the client trusts the issuer.
+// trustedWithoutRight serves a certificate signed with a server's certificate, which the client trusts.
 func trustedWithoutRight(l *lab) (*Site, error) {
 	between := newRoot("Public").withoutRight()
 	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{between.issue(leaf{})}}, between)
@@ -106,7 +106,8 @@ func fetchIntermediate(l *lab) (*Site, error) {
 	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{own}}, root)
 }
 
-// sameName serves a certificate of a CA with the name of one that the client trusts, and with the URL of the CA's certificate.
+// sameName serves a certificate from a CA that has the same name as the CA that the client trusts. The certificate contains the URL of its
+// CA's certificate.
 func sameName(l *lab) (*Site, error) {
 	root := newRoot("Public")
 	addr, err := l.serve(requests(func(v *exchange) {
@@ -139,12 +140,12 @@ func oldTLS(l *lab) (*Site, error) {
 	}, root)
 }
 
-// noHTTP1 supports only the given protocol, which is not HTTP/1.1, and refuses clients that offer others via ALPN.
+// noHTTP1 supports only the given protocol, which is not HTTP/1.1. It rejects clients that do not offer that protocol via ALPN.
 func noHTTP1(protocol string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		root := newRoot("Public")
 		return l.withTLS(&tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			// crypto/tls accepts HTTP/1.1 even if only h2 is configured, so this has to be prevented.
+			// crypto/tls accepts HTTP/1.1 even if only h2 is configured, so a client without the protocol gets an unknown one instead.
 			c := &tls.Config{Certificates: []tls.Certificate{root.issue(leaf{})}, NextProtos: []string{protocol}}
 			if !slices.Contains(hello.SupportedProtos, protocol) {
 				c.NextProtos = []string{"nothing"}
@@ -163,7 +164,7 @@ func noCipher(l *lab) (*Site, error) {
 	}, root)
 }
 
-// unknownName has no certificate for any name.
+// unknownName has no certificate for the name that the client requests.
 func unknownName(l *lab) (*Site, error) {
 	return l.withTLS(&tls.Config{
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }, //nolint:nilnil // none
@@ -225,7 +226,7 @@ func priorUnresponsive(l *lab) (*Site, error) {
 	return &Site{URL: "ws://" + addr + "/"}, err
 }
 
-// closesOnUpgrade speaks HTTP/1.1 and HTTP/2 without TLS, and closes the connection on an upgrade request, as a rule of HAProxy can.
+// closesOnUpgrade speaks HTTP/1.1 and HTTP/2 without TLS, and closes the connection on an upgrade request, as an HAProxy rule can.
 func closesOnUpgrade(l *lab) (*Site, error) {
 	ln, err := l.listen()
 	if err != nil {

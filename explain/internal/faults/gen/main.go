@@ -1,4 +1,4 @@
-// Command gen writes docs/diagnoses.md. It is run from the directory of package explain: go generate ./explain.
+// Command gen writes docs/diagnoses.md. Run it with go generate ./explain, which runs it in that directory.
 package main
 
 import (
