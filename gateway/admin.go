@@ -35,7 +35,7 @@ const (
 	adminHeadTimeout = 5 * time.Second
 	adminTimeout     = time.Minute // long enough for a CPU profile, which takes 30 s
 	adminMaxHead     = 16 << 10
-	adminMost        = 256 // the maximum number of connections; beyond it, one of the address that has the most is closed
+	adminMost        = 256 // the maximum number of connections; one more closes a connection of the address that has the most
 )
 
 // openAdmin binds the admin listener; it returns nil if none is configured.
@@ -99,7 +99,7 @@ type operator struct {
 	ready func() error // the reason why the server does not accept clients; nil if it does
 	hub   *sharedHub
 
-	reload func(context.Context) Reloaded // nil if the program has none
+	reload func(context.Context) Reloaded // nil if the program cannot reload
 
 	started time.Time
 	site    func() *site // the configuration in use
@@ -145,7 +145,7 @@ func (s *operator) handler(cfg config.Admin) http.Handler {
 	guarded := guardAdmin(cfg.Token.Reveal(), mux)
 	open.Handle("/", guarded)
 	open.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
-		if strings.Contains(r.Header.Get("Accept"), "text/html") { // from a browser: the page itself makes the guarded requests
+		if strings.Contains(r.Header.Get("Accept"), "text/html") { // a browser gets the page, which makes the guarded requests itself
 			page.ServeHTTP(w, r)
 			return
 		}
@@ -179,9 +179,9 @@ GET    /channels/{app}/{channel}   a channel: its position, history and members:
 GET    /debug/pprof/        profiles, if admin.pprof is true
 `
 
-// guardAdmin passes authorized requests on to next. If a token is configured, requests need it. Without a token, every client that
-// can reach the loopback address is authorized. That includes the browser on this machine, which acts for any page. So requests of
-// pages are rejected: those for another host name (DNS rebinding), and those from another origin.
+// guardAdmin passes authorized requests on to next. If a token is configured, every request needs it. Without a token, every client that
+// can reach the loopback address is authorized, including browsers on this machine, which send requests for any page. In that case requests
+// for another host name (DNS rebinding) and requests from another origin are rejected.
 func guardAdmin(token string, next http.Handler) http.Handler {
 	want := sha256.Sum256([]byte(token))
 	fromHere := http.NewCrossOriginProtection().Handler(next)
@@ -222,8 +222,8 @@ func loopbackHost(host string) bool {
 	return err == nil && addr.IsLoopback()
 }
 
-// readyz reports whether new connections are accepted. It needs no token, so it does not include the error of the engine, which may
-// name servers: only /info does.
+// readyz reports whether new connections are accepted. It needs no token, so it omits the engine's error, which may name servers; /info
+// includes that error.
 func (s *operator) readyz(w http.ResponseWriter, _ *http.Request) {
 	switch err := s.ready(); {
 	case err == nil:

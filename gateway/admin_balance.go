@@ -48,9 +48,9 @@ func (s *operator) listServers(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, out)
 }
 
-// forServer calls do for the requested targets and the requested server. At least one target must know the server; otherwise
-// the response is 404. Unless may is nil, it is called first, for all of these targets: if it returns an error other than
-// [proxy.ErrUnknown], that is the response, and nothing changes.
+// forServer calls do for the requested targets and the requested server. At least one target must know the server; otherwise the response
+// is 404. If may is not nil, it is called for all of these targets first. If it returns an error other than [proxy.ErrUnknown], the
+// response is that error, and do is not called.
 func (s *operator) forServer(w http.ResponseWriter, r *http.Request, may, do func(t *balanceTarget, id string) error) {
 	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
 	if err := r.ParseForm(); err != nil {
@@ -161,13 +161,13 @@ func (s *operator) removeServer(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// fixedServer is the error for a server that an operator cannot add or remove, because another source lists it.
+// fixedServer is the error for a server that an operator cannot add or remove, because the configuration, a file or the DNS lists it.
 type fixedServer struct{ reason, step string }
 
 func (e *fixedServer) Error() string    { return e.reason }
 func (e *fixedServer) NextStep() string { return e.step }
 
-// fixed returns the error for a server that the target has from its configuration, its file or the DNS: it names the place.
+// fixed returns the error for a server that the target has from its configuration, its file or the DNS. The error says where to change it.
 func (s *operator) fixed(t *balanceTarget, id string, add bool) error {
 	place, then := s.placeOf(t, id)
 	e := &fixedServer{fmt.Sprintf("the server %s of the endpoint %q was not added by an operator: it is configured %s", id, t.name, place),
@@ -175,7 +175,7 @@ func (s *operator) fixed(t *balanceTarget, id string, add bool) error {
 	if add {
 		e.reason = fmt.Sprintf("the server %s is already in the list of the endpoint %q: it is configured %s", id, t.name, place)
 		e.step = "change its weight and capacity there" + then
-		if strings.HasPrefix(place, "by --") { // the flag has neither
+		if strings.HasPrefix(place, "by --") { // a flag sets neither weight nor capacity
 			e.step = "restart the balancer without that flag, and add the server with its weight and capacity"
 		}
 	}
@@ -217,7 +217,7 @@ func refuseChange(w http.ResponseWriter, err error) {
 	badRequest(w, "%s", text)
 }
 
-// changeServers changes the servers that operators have added, at all requested targets or, if one of them fails, at none.
+// changeServers changes the servers that operators have added, at all requested targets or, if a target returns an error, at none.
 func (s *operator) changeServers(w http.ResponseWriter, r *http.Request, with func(*balanceTarget, string, []balance.Spec) ([]balance.Spec, error)) {
 	s.forServer(w, r, func(t *balanceTarget, id string) error {
 		_, err := with(t, id, t.Servers(serversOfOperator))

@@ -103,7 +103,7 @@ func TestNotReadyWithoutEngine(t *testing.T) {
 	if _, body := page(t, "GET", r.AdminURL()+"/metrics", nil); !strings.Contains(body, "handfast_engine_ready 0") {
 		t.Error(body)
 	}
-	if resp, body := page(t, "GET", r.AdminURL()+"/channels", nil); resp.StatusCode != 501 { // the only application is the default
+	if resp, body := page(t, "GET", r.AdminURL()+"/channels", nil); resp.StatusCode != 501 { // of the default application
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
 }

@@ -25,9 +25,9 @@ type admission struct {
 	upkeeps  *upkeeps
 }
 
-// arrivals is the number of connections that an address may open for each handshake that it may make. Most clients need one; those
-// that also load pages or whose handshake is rejected need a few. Connections beyond that are closed before TLS, because a response
-// would cost as much as the limit is meant to save.
+// arrivals is the number of connections that an address may open for each handshake that it may make. Most clients need one; those that
+// also load pages or whose handshake is rejected need a few. Connections beyond that number are closed before the TLS handshake, because
+// sending a response would cost what the limit is meant to save.
 const arrivals = 4
 
 // mayArrive reports whether another connection from addr is accepted.
@@ -58,8 +58,8 @@ func (a *admission) isProxy(addr netip.Addr) bool {
 	return clientaddr.Trusted(a.site().proxies, addr)
 }
 
-// allow takes a token for a handshake, or for another request that costs as much, from two buckets of an address: the server's,
-// with the limits of n, and the endpoint's. e may be nil.
+// allow takes a token for a handshake, or for another request that costs as much, from two buckets of an address: the server's, with the
+// limits of n, and that of e unless e is nil.
 func (a *admission) allow(n *site, client netip.Addr, e *endpoint) *websocket.Reject {
 	now, key := time.Now(), limit.Key(client)
 	perSecond := n.cfg.Limits.HandshakesPerSecond

@@ -12,8 +12,8 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// audit is the audit log, which is separate from the other log. Its fields are chosen individually, and no field contains a
-// credential. A line is written before the event takes effect. If writing fails, the event is not delayed: a later line reports how
+// audit is the audit log, which is separate from the server's log. Its fields are chosen individually, and no field contains a credential.
+// A line is written before the event takes effect. If the write fails, the event takes effect nevertheless, and a later line reports how
 // many lines are missing. A nil audit writes nothing.
 type audit struct {
 	out    *auditFile // nil if the log is not a file
@@ -21,8 +21,7 @@ type audit struct {
 	logger *slog.Logger
 }
 
-// openAudit opens the log that cfg specifies; it returns nil if the log is off. failed is called for every lost line; it may be
-// nil.
+// openAudit opens the log that cfg specifies; it returns nil if the log is off. failed is called for every lost line unless it is nil.
 func openAudit(cfg config.Audit, stdout, stderr io.Writer, failed func(error)) (*audit, error) {
 	a := &audit{}
 	var w io.Writer
@@ -94,7 +93,8 @@ func (l *auditLines) Write(p []byte) (int, error) {
 	return 0, err
 }
 
-// missing returns the number of lines that were lost before the last one, if that one was written. It reports them only once.
+// missing returns 0 if the last line was lost. Otherwise it returns the number of lines lost since missing last returned a number other
+// than 0.
 func (l *auditLines) missing() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/config"
 )
 
-// shaky simulates a disk that is sometimes full. While it is, a write stores only the first bytes.
+// shaky simulates a disk that is sometimes full. While the disk is full, a write stores only the first bytes.
 type shaky struct {
 	output
 	takes int // -1 means everything

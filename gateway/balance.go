@@ -26,7 +26,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// The sources of servers. If several name the same server, the first one in this order determines its weight.
+// The sources of servers. If several sources list the same server, the first source in this order determines the weight of the server.
 const (
 	serversOfConfig   = "config"
 	serversOfDNS      = "dns"
@@ -34,7 +34,7 @@ const (
 	serversOfOperator = "operator"
 )
 
-// filePoll is the interval for reading a file with servers if no change is notified.
+// filePoll is the interval at which a file with servers is read even if the system notifies of no change.
 const filePoll = 10 * time.Second
 
 // balanceTarget is the target that forwards clients to servers. It outlives reloads that change its settings.
@@ -95,7 +95,7 @@ func (t *balanceTarget) Configure(cfg *config.Config, i int) (apply func(), err 
 			t.trouble(serversOfConfig, err)
 			return
 		}
-		if err := t.find(set); err != nil { // the file has changed in the meantime
+		if err := t.find(set); err != nil { // the file has changed since it was checked
 			t.trouble(serversOfFile, err)
 		}
 	}, nil

@@ -10,15 +10,15 @@ import (
 	"github.com/handfast/handfast/internal/watch"
 )
 
-// A file that is being written in place is incomplete for a moment.
+// A file that is being written in place is incomplete for a moment, so a read result with fewer servers is not used immediately.
 const (
-	settleFor  = 2 * time.Second // how long a file with fewer servers must stay the same
-	settleMost = 10              // how often the file is read for that; afterwards the last result is used
+	settleFor  = 2 * time.Second // the result must be the same after this time
+	settleMost = 10              // the maximum number of further reads; the last result is then used
 )
 
-// settled returns the content of a file when it has settled. read reads it. A result that only adds servers to before, or changes
-// their weights, is returned immediately; if servers are missing, two consecutive results must agree. The error is that of the last
-// read, or of ctx.
+// settled calls read until the list of servers has settled, and returns that list. A result that only adds servers to before, or changes
+// their weights, is returned immediately; if servers are missing, two consecutive results must agree. The error is that of the last read,
+// or of ctx.
 func settled(ctx context.Context, before []balance.Spec, read func() ([]balance.Spec, error)) ([]balance.Spec, error) {
 	list, err := read()
 	for range settleMost {
@@ -48,7 +48,7 @@ func lacks(list, before []balance.Spec) bool {
 
 // follow sets the servers of a file whenever it changes, until ctx ends.
 func (t *balanceTarget) follow(ctx context.Context, files *watch.Files, set *config.Balance) {
-	logged := "" // the last error, which every poll would report again
+	logged := "" // the last logged error, so that polls with the same error do not log it again
 	files.Run(ctx, filePoll, func() {
 		list, err := settled(ctx, t.Servers(serversOfFile), func() ([]balance.Spec, error) {
 			list, err := servers(set)

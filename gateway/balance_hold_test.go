@@ -61,7 +61,7 @@ func TestReloadDuringHold(t *testing.T) {
 	pool.empty(t, b.id())
 }
 
-// As above, for servers that an operator adds and removes.
+// A held client without a server continues on another server, while an operator adds and removes servers.
 func TestServerRemovedDuringHold(t *testing.T) {
 	a, b := newBehind(t, "a"), newBehind(t, "b")
 	r := run(t, parse(t, balancing([]*serverBehind{a}, "hold: {mode: stateless, wait: 1m}")))

@@ -122,7 +122,7 @@ func TestBalanceHostileRequests(t *testing.T) {
 	r := run(t, parse(t, strings.Replace(balancing(nil, settings), "to: []", "to: ['"+behind.id+"']", 1)))
 	for name, tt := range map[string]struct {
 		raw    string
-		status int    // 400 and above: the server receives nothing, also for OPTIONS *
+		status int    // if 400 or above, the server receives nothing; the same applies to OPTIONS *
 		path   string // the path that the server receives, "" for /v1/
 		after  string // the data that the server receives after the 101
 	}{

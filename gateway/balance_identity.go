@@ -11,12 +11,12 @@ import (
 	"github.com/handfast/handfast/config"
 )
 
-// identities informs servers of the user behind a balancer's client. It is immutable.
+// identities adds the identity of a balancer's client to the requests that servers receive. It is immutable.
 type identities struct {
 	user     string       // the header field for the subject; "" means none
 	field    string       // the header field for the token
 	signer   *auth.Signer // nil means no token
-	audience string       // the audience of tokens; "" means the server
+	audience string       // the audience of tokens; "" means the ID of the server
 }
 
 // newIdentities returns the identities for the configuration. Its errors do not contain any part of a key.

@@ -18,8 +18,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// signingFront configures a balancer for the users of key and for anonymous clients, which signs identities. The %s verbs are the
-// server and the signing settings.
+// signingFront configures a balancer that signs identities, for users with a token signed by key and for anonymous clients. The %s verbs
+// are the server and the signing settings.
 const signingFront = `
 auth:
 	users: {jwt: {secret: "` + "%[1]s" + `", skew: 0s}}
@@ -114,7 +114,7 @@ func TestBalanceSignsIdentity(t *testing.T) {
 	}
 }
 
-// A client cannot remove these fields by declaring them hop-by-hop.
+// A client cannot remove the identity fields by declaring them hop-by-hop.
 func TestBalanceIdentityIsEndToEnd(t *testing.T) {
 	behind := record(t, behindOpens+"\r\n")
 	r := run(t, parse(t, signing(behind.id, `secret: "`+key+`"`, "X-Handfast-Identity")))
@@ -135,7 +135,8 @@ func TestBalanceIdentityIsEndToEnd(t *testing.T) {
 	}
 }
 
-// handfast serve accepts such a token, in its own field or as a bearer token, but not a client's own.
+// handfast serve accepts an identity token that a balancer has signed, in its own header or as a bearer token, but none that the client has
+// made.
 func TestServeSignedIdentity(t *testing.T) {
 	shared := secret("this key is what the balancer and the server share")
 	for header, from := range map[string]string{"X-Handfast-Identity": "'header:X-Handfast-Identity'", "Authorization": "bearer"} {

@@ -95,9 +95,9 @@ func TestBalanceResets(t *testing.T) {
 		first  func(net.Conn) bool
 		answer func(net.Conn, string)
 		sends  string                                               // sent by the client
-		then   func(client net.Conn, in *bufio.Reader, up net.Conn) // called after the request; up is nil if the server has closed it
-		status int                                                  // of the response; 0 if there is none
-		by     string                                               // in the log; "" if there is none
+		then   func(client net.Conn, in *bufio.Reader, up net.Conn) // called after the request; up is nil if closed by the server
+		status int                                                  // the status of the response; 0 if there is none
+		by     string                                               // the field by in the log; "" if there is none
 	}{
 		"the server, before the head":   {first: func(nc net.Conn) bool { resetConn(nc); return false }, status: 502},
 		"the server, in the head":       {answer: cuts("HTTP/1.1 101 Swi"), status: 502},

@@ -9,12 +9,12 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// caller is the client that requests a ticket, or logs out. It is stored in the request's context.
+// caller is the client that requests a ticket or logs out. It is stored in the request's context.
 type caller struct{ id *auth.Identity }
 
 type callerKey struct{}
 
-// noted stores the result of an Authenticator, for the audit log.
+// noted is an Authenticator that stores its result in the request's context, for the audit log.
 type noted struct{ auth.Authenticator }
 
 func (n noted) Authenticate(r *http.Request) (*auth.Identity, error) {

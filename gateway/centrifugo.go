@@ -88,7 +88,7 @@ var errCentrifugoSubprotocol = &websocket.Reject{
 
 // client returns the client of a handshake.
 func (t *centrifugoTarget) client(r *Request) centrifugo.Client {
-	check, become, renew := r.CheckRevoked, r.Become, r.Renew // the functions must not keep r, which refers to the request
+	check, become, renew := r.CheckRevoked, r.Become, r.Renew // the closures below must not keep r, which refers to the HTTP request
 	c := centrifugo.Client{
 		Anonymous: t.anonymous, Allow: r.Allow,
 		CheckRevoked: func(ctx context.Context, token *centrifugo.Token) error {
@@ -184,7 +184,7 @@ func (t *centrifugoTarget) lasting(serve func(http.ResponseWriter, *http.Request
 		}
 		client := t.client(h.request(r, id))
 		k := &admitted{h.client(), r.URL.Path, h.rule}
-		h.entered = false // k will release the place
+		h.entered = false // k.end will release the place
 		k.begin()
 		sent := &emulated{client: &k.client}
 		client.Received = sent.received

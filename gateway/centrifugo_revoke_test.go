@@ -21,7 +21,7 @@ apps: [{id: shop, key: k, secret: s}]
 // connectWith returns a connect command with a token.
 func connectWith(token string) string { return `{"id":1,"connect":{"token":"` + token + `"}}` }
 
-// issued returns a user's token that was issued now or, according to a clock that is fast, ahead seconds later.
+// issued returns a user's token whose iat claim is ahead seconds in the future, as from a clock that is fast.
 func issued(user string, ahead int64, more string) string {
 	return appToken("s", fmt.Sprintf(`{"sub":%q,"iat":%d%s}`, user, time.Now().Unix()+ahead, more))
 }

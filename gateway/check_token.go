@@ -67,7 +67,7 @@ func placesOf(m *config.Method) (places []place) {
 		at := inHeader("Cookie", m.Cookie.Name+"=")
 		places = append(places, place{at.shown, func(r *http.Request, token string) {
 			at.put(r, token)
-			r.Header.Set("Origin", string(m.Cookie.Origins[0])) // the setting is required, so there is a first one
+			r.Header.Set("Origin", string(m.Cookie.Origins[0])) // the setting requires at least one origin
 		}})
 	case m.Forward != nil:
 		places = append(places, inHeader("Authorization", "Bearer "))

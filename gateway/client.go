@@ -22,7 +22,7 @@ type client struct {
 type admitted struct {
 	client
 	path string // the path of the request
-	rule string // the rule that admitted it
+	rule string // the rule that admitted the client
 }
 
 // begin is called once, before the other methods.
@@ -57,8 +57,8 @@ func (k *admitted) serve(c *websocket.Conn, serve func(context.Context, *websock
 	if k.e.adm.conns.Open(k.entry, c) {
 		err = k.guard(func() error { return serve(c.Context(), c) })
 	}
-	// The Close below waits while another goroutine is closing the connection, and has no effect on a connection that has ended.
-	// Otherwise it closes a connection that the target has abandoned.
+	// The Close below waits while another goroutine is closing the connection, and has no effect on a connection that has ended. In all
+	// other cases the target has abandoned the connection, which Close closes.
 	if err != nil {
 		fail(c, err)
 	}
@@ -99,9 +99,9 @@ func (k *admitted) tunnel(nc net.Conn, early []byte, tunnel func(net.Conn, []byt
 type tunneled struct {
 	client
 	how   error        // the reason why the tunnel has ended
-	told  *admitted    // to be written to the audit log at the end; nil if there is nothing left to write
+	told  *admitted    // the client, if the fields of decision must be logged at the end; nil otherwise
 	ended atomic.Bool  // done was called
-	left  atomic.Int32 // how many of these two have not ended: the call that starts the tunnel, and the tunnel itself
+	left  atomic.Int32 // 2 minus the number of these that have ended: tunnel, which starts the tunnel, and the tunnel itself
 }
 
 // done is called when the tunnel has ended.

@@ -25,8 +25,8 @@ func (k *admitted) events(open func(websocket.Sender) websocket.Receiver) func(w
 		if err := c.guard(func() error { c.to = open(c); return nil }); err != nil {
 			fail(s, err)
 		}
-		// From here on, after the first messages of the target, the client may be warned that its token is about to expire. A
-		// client that was to be closed in the meantime is closed now.
+		// Open is called after the first messages of the target, because from then on the client may be warned that its token is about to
+		// expire. If the client was to be closed in the meantime, Open closes it.
 		c.e.adm.conns.Open(c.entry, s)
 		return c
 	}
@@ -45,7 +45,7 @@ func fail(h auth.Handle, err error) {
 // connection and is not recorded.
 func aborts(v any) bool { return v == http.ErrAbortHandler } //nolint:errorlint // net/http compares the value in the same way
 
-// guard calls the target. It records a panic and returns an error for it, except for http.ErrAbortHandler, which is not recorded.
+// guard runs call, which calls the target. It returns an error for a panic, and records the panic unless its value is http.ErrAbortHandler.
 func (k *client) guard(call func() error) (err error) {
 	defer func() {
 		p := recover()

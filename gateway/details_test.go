@@ -36,7 +36,7 @@ func TestRuleErrorsNameTheirPlace(t *testing.T) {
 	}
 }
 
-// Methods that no endpoint uses must be valid, too.
+// Methods that no endpoint uses must be valid.
 func TestUnusedMethodsAreMade(t *testing.T) {
 	broken := filepath.Join(t.TempDir(), "broken")
 	if err := os.WriteFile(broken, []byte("nothing that anybody wants\n"), 0o600); err != nil {
@@ -138,7 +138,7 @@ func TestCompressionOptions(t *testing.T) {
 	}
 }
 
-// Compression is off unless the file enables it, although the client offers it.
+// Compression is off unless the configuration enables it, even if the client offers it.
 func TestCompressionIsOffByDefault(t *testing.T) {
 	r := run(t, parse(t, `endpoints:
 	- {path: /default, target: echo, auth: [anonymous]}

@@ -8,8 +8,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// echo is the target that sends every message back, in order. Messages are copied through a buffer, so that their size does not
-// affect the memory that is used, and it does not read from a client that does not read.
+// echo is the target that sends every message back, in order. It copies messages through a buffer, so that the size of a message does not
+// affect memory use, and it does not read from a client that does not read.
 type echo struct{}
 
 // Open implements [Target].

@@ -33,7 +33,8 @@ func (e *enders) end(done func(error), err error) {
 	}
 }
 
-// run is the function of these goroutines. It returns after its work if there are enough idle goroutines, or when close is called.
+// run calls the function in x, and then the functions that it receives while idle. It returns if enough other goroutines are idle, or when
+// close is called.
 func (e *enders) run(x tunnelEnd) {
 	for {
 		x.done(x.err)

@@ -6,8 +6,8 @@ import (
 	"testing/synctest"
 )
 
-// Each ended connection is reported once, even if there are more of them than waiting goroutines, and also after close. No
-// goroutine is left waiting afterwards.
+// Each ended connection is reported once, even if more connections end than there are idle goroutines, and also after close. No goroutine
+// is left afterwards.
 func TestEnders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, told := newEnders(), make(chan error, 4*maxEnders)

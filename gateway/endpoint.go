@@ -148,8 +148,8 @@ func (e *endpoint) admit(r *http.Request) (*websocket.Admission, error) {
 	if tunnel := o.Tunnel; tunnel != nil {
 		a.Tunnel = func(nc net.Conn, early []byte) { k.tunnel(nc, early, tunnel) }
 	}
-	// The connection keeps the request for as long as it is open, but no longer needs the header, the TLS state and most of the
-	// URL: they take about 1 KiB, and contain credentials.
+	// The connection keeps the request for as long as it is open, but no longer needs the header, the TLS state and most of the URL, which
+	// take about 1 KiB and contain credentials.
 	r.Header, r.TLS, r.URL = nil, nil, &url.URL{Path: r.URL.Path}
 	return a, nil
 }
@@ -175,8 +175,9 @@ func guarded(method func() (*auth.Identity, error)) (id *auth.Identity, err erro
 	return method()
 }
 
-// ask calls the endpoint's methods, until the request's context is done. A method may continue after that, because other requests
-// may wait for the same result. It has its own timeout, and keeps its turn until then, which limits the number of such goroutines.
+// ask calls the endpoint's methods, until the request's context is done. A method may continue after that, because other requests may wait
+// for the same result. The method has its own timeout and keeps its turn until it returns, which limits the number of goroutines that
+// continue.
 func (e *endpoint) ask(r *http.Request) (*auth.Identity, error) {
 	if e.asksNone {
 		return e.auth.Authenticate(r)

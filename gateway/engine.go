@@ -30,7 +30,7 @@ func CheckEngine(cfg *config.Config) []*config.Problem {
 	switch set := cfg.Hub.Engine.Settings.(type) {
 	case *config.RedisEngine:
 		if set.URL.Empty() {
-			break // another check reports that it is missing
+			break // a missing URL is reported by another check
 		}
 		_, err := redisengine.New(redisengine.Options{URL: set.URL.Reveal()})
 		wrong("redis.url", err, "such as redis://user:password@127.0.0.1:6379/0")

@@ -85,7 +85,7 @@ func (s *entrance) servePorts(b *bound) {
 			}
 			select {
 			case s.failed <- fmt.Errorf("accept connections on %s: %w", p.Addr(), err):
-			default: // another listener has failed before
+			default: // another listener has already failed
 			}
 		})
 	}

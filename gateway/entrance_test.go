@@ -78,8 +78,8 @@ func TestProxyHeaders(t *testing.T) {
 	}
 }
 
-// An address that opens too many connections is disconnected without a response; behind a balancer, the address in the PROXY header
-// counts.
+// An address that opens too many connections is disconnected without a response; behind a balancer, that address is the one in the PROXY
+// header.
 func TestArrivals(t *testing.T) {
 	r := run(t, parse(t, balanced+"limits: {handshakes_per_second: 0.001}\n"))
 	to := strings.TrimPrefix(r.URLs()[0], "http://")

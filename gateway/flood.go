@@ -8,8 +8,8 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// The limits on log lines about rejections, denied actions and requests that servers have failed: about 130 lines per second, for
-// any number of clients.
+// The limits on log lines about rejections, denied actions and failed requests to servers: about 130 lines per second, for any number of
+// clients.
 const (
 	floodWindow = time.Second
 	floodEach   = 3  // the number of lines of one kind per window
@@ -19,23 +19,23 @@ const (
 // floodKind is the kind of a log line. The first lines of a kind are logged, and the others are counted.
 type floodKind struct {
 	addr, endpoint string
-	stage          string // of the failed handshake
-	status         int    // of the reply to it
-	action         string // denied to an admitted client
+	stage          string // the stage of the failed handshake
+	status         int    // the status of the reply to the handshake
+	action         string // the action that an admitted client was denied
 	server         string // the server that has failed a request
 }
 
-// flood limits the lines that clients can cause in the log: of each kind the first few per second are logged, and then the number
-// of the others. The audit log contains all of them.
+// flood limits the log lines that clients can cause. It allows the first few lines of each kind per second, and then logs how many lines of
+// that kind were omitted. The audit log contains all lines.
 type flood struct {
 	log  *slog.Logger
-	more string // the event that reports the number of the others
+	more string // the event of the lines that report omitted lines
 
 	mu    sync.Mutex
 	began time.Time // the beginning of the window
 	seen  map[floodKind]int
-	rest  int         // lines of further kinds
-	timer *time.Timer // reports the number of omitted lines at the end of the window; nil if there are none
+	rest  int         // the number of omitted lines whose kinds are beyond floodKinds
+	timer *time.Timer // ends the window and reports the omitted lines; nil if no line was omitted
 }
 
 // allow reports whether a line should be logged.

@@ -24,8 +24,8 @@ type via struct {
 
 type viaKey struct{}
 
-// passage is the context of a request after front, with its via and, once it has reached an endpoint, its handshake. Until then
-// only one goroutine uses it.
+// passage is the context that front gives a request. It contains the via of the request and, once the request has reached an endpoint, the
+// handshake. Until then only one goroutine uses the passage.
 type passage struct {
 	context.Context
 	via       via
@@ -54,8 +54,8 @@ func viaOf(r *http.Request) *via {
 	return v
 }
 
-// front handles every request first. After it, RemoteAddr is the client of this HTTP connection, even if a balancer forwards the
-// connection with a PROXY header.
+// front handles every request first. It sets RemoteAddr to the client of this HTTP connection, which is the address in the PROXY header if
+// a balancer has sent one.
 func (s *entrance) front(w http.ResponseWriter, r *http.Request) {
 	site := s.adm.site()
 	p := &passage{Context: r.Context(), via: via{site: site, peer: peerOf(r.Context())}}
@@ -138,8 +138,8 @@ func (s *entrance) redirect(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(status)
 }
 
-// plainHost returns the host in a Host header, without the port and without brackets, and reports whether it is safe to use in a
-// URL, because the value comes from the client and is returned in Location.
+// plainHost returns the host in a Host header, without the port and without brackets, and reports whether the host is safe to use in a URL:
+// the client chooses the header, and the host is returned in Location.
 func plainHost(header string) (host string, ok bool) {
 	if strings.HasPrefix(header, "[") { // RFC 3986 §3.2.2: an IPv6 address, without a zone, which has no meaning on other machines
 		inner, port, ok := strings.Cut(header[1:], "]")

@@ -40,7 +40,7 @@ type Options struct {
 type Server struct {
 	rec   *recorder
 	live  auth.Live
-	conns *registry.Registry // on top of live
+	conns *registry.Registry // uses live
 	adm   *admission
 	in    *entrance
 	build *builder

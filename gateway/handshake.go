@@ -39,8 +39,8 @@ type handshake struct {
 	opened  *Opened // the result of the target; nil if it was not called, or has rejected the client
 }
 
-// admit decides whether the client is admitted, and how it is served. After an error it holds no place in the registry, so
-// that a rejected client that retries immediately is not counted twice.
+// admit decides whether the client is admitted, and how it is served. After an error, h holds no place in the registry, so that a rejected
+// client that retries immediately is not counted twice.
 func (h *handshake) admit(r *http.Request) error {
 	err := h.decide(r)
 	if err != nil {
@@ -151,7 +151,7 @@ func (h *handshake) open(r *http.Request, id *auth.Identity) error {
 		err = errors.New("the target neither accepted nor rejected the handshake")
 	default:
 		h.entry.DrainCode, h.entry.Server = h.opened.DrainCode, h.opened.Server
-		return nil // the websocket.Endpoint checks the rest
+		return nil // websocket.Endpoint checks everything else
 	}
 	e.target.release()
 	return targetRefusal(err)

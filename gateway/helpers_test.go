@@ -76,7 +76,8 @@ func (r *running) open(t *testing.T, path string, opts *websocket.DialOptions) *
 	return c
 }
 
-// openFor opens /chat with a token of alice that expires after the given time or, if a handshake takes longer, later.
+// openFor opens /chat with a token of alice that expires after lasts. If the handshake fails with a short-lived token, openFor tries again
+// with a longer lifetime.
 func (r *running) openFor(t *testing.T, lasts time.Duration) *websocket.Conn {
 	t.Helper()
 	c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/chat", as(token("alice", lasts, nil)))

@@ -40,7 +40,7 @@ func inherit(first, n int) *inheritance {
 		if file == nil {
 			continue
 		}
-		if l, err := net.FileListener(file); err == nil { // it duplicates the descriptor
+		if l, err := net.FileListener(file); err == nil { // FileListener duplicates the descriptor
 			h.left = append(h.left, l)
 		}
 		file.Close()

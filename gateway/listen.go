@@ -83,7 +83,7 @@ func shownAddr(asked string, bound net.Addr) string {
 		return bound.String()
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "localhost" // any one of the machine's addresses
+		host = "localhost" // the server listens on all addresses, including loopback
 	}
 	return net.JoinHostPort(host, strconv.Itoa(tcp.Port))
 }

@@ -12,8 +12,8 @@ const (
 	keepAliveCount = 9
 )
 
-// keptAlive enables keep-alive on the socket of a listener, whose connections inherit the setting. So package net need not enable
-// it on each of them, which takes four system calls.
+// keptAlive enables keep-alive on the socket of a listener, whose connections inherit the setting. Package net then need not enable
+// keep-alive on each connection, which would take four system calls.
 func keptAlive(config *net.ListenConfig) {
 	config.KeepAlive = -1
 	config.Control = func(_, _ string, c syscall.RawConn) error {

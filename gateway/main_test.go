@@ -58,8 +58,8 @@ func plainConfig(addrs ...string) *config.Config {
 	return cfg
 }
 
-// parse parses a configuration in YAML, in which tabs may stand for two spaces. Without a listener it has one on 127.0.0.1 without
-// TLS and for any host; without an admin listener, it has one there.
+// parse parses a configuration in YAML, in which a tab may stand for two spaces. If text has no listener, parse adds one on 127.0.0.1,
+// without TLS and for any host. If text has no admin listener, parse adds one on 127.0.0.1.
 func parse(t *testing.T, text string, args ...any) *config.Config {
 	t.Helper()
 	text = fmt.Sprintf(strings.ReplaceAll(text, "\t", "  "), args...)
@@ -107,7 +107,7 @@ func run(t *testing.T, cfg *config.Config) *running {
 	return runTargets(t, cfg, nil)
 }
 
-// runTargets is run with other targets.
+// runTargets is run with the given targets instead of the built-in ones.
 func runTargets(t *testing.T, cfg *config.Config, targets map[string]newTarget) *running {
 	t.Helper()
 	r := &running{}
@@ -127,7 +127,7 @@ func start(t *testing.T, opts Options) (s *Server, stop func() error) {
 	return startTargets(t, opts, nil)
 }
 
-// startTargets is start with other targets.
+// startTargets is start with the given targets instead of the built-in ones.
 func startTargets(t *testing.T, opts Options, targets map[string]newTarget) (s *Server, stop func() error) {
 	t.Helper()
 	if opts.Config == nil {

@@ -21,7 +21,7 @@ type methods struct {
 	store auth.Store
 	fault func(error)        // called with errors of the services and files that a method depends on
 	byKey map[string]*method // by path in the configuration
-	old   *methods           // unchanged methods are taken from it; nil when all are created
+	old   *methods           // the previous methods, of which unchanged ones are reused; may be nil
 }
 
 // method is one authentication method.
@@ -29,7 +29,7 @@ type method struct {
 	cfg     *config.Method
 	auth    auth.Authenticator // nil for tickets, which are bound to an endpoint
 	tickets *auth.Tickets
-	shown   func(*http.Request) bool // whether a request may contain a credential for it; nil if the method does not block
+	shown   func(*http.Request) bool // whether a request may contain a credential for the method; nil if the method does not block
 }
 
 // newMethods creates the named methods of cfg. Methods that are defined in an endpoint are created when the endpoint needs them.
@@ -74,7 +74,7 @@ type asked struct {
 	auth.Authenticator
 	store     auth.Store     // the store, which contains the revocations
 	anonymous bool           // clients without a credential are admitted
-	calls     []*limit.Calls // the limits on its methods
+	calls     []*limit.Calls // the limits on the methods of the chain
 }
 
 // chain returns the chain of the methods that refs name, in that order, for an endpoint.

@@ -15,8 +15,8 @@ import (
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
-// attemptName is the query parameter with which the page at / marks a handshake, so that it can ask for the outcome. A page cannot
-// set anything else in a handshake that has no meaning for endpoints.
+// attemptName is the query parameter with which the page at / marks a handshake, so that it can ask for the outcome. A page can set only
+// the URL and the subprotocols of a handshake, and endpoints interpret the path and the subprotocols.
 const attemptName = "handfast-attempt"
 
 // mountConsole mounts the page at / and its API.
@@ -54,7 +54,7 @@ func (s *recorder) ended(v *via, o refusals.Outcome) {
 	}
 }
 
-// outcomeOf returns the content of the reply to a rejected handshake, which is less than the operator sees.
+// outcomeOf returns the content of the reply to a rejected handshake. It contains less information than the operator gets.
 func outcomeOf(e *websocket.HandshakeError) refusals.Outcome {
 	o := refusals.Outcome{Status: e.Status, Stage: string(e.Stage), Clause: e.Section, Hint: settingsHint(e.Hint), Reason: http.StatusText(e.Status)}
 	if v, ok := errors.AsType[*wshandshake.Violation](e.Err); ok {
@@ -92,7 +92,7 @@ type pageEndpoint struct {
 	Prefixes     []string     `json:"token_prefixes,omitempty"` // of subprotocols that contain a token
 	Kubernetes   bool         `json:"kubernetes,omitempty"`     // a subprotocol may contain a token in the form that Kubernetes uses
 	Tickets      []pageTicket `json:"tickets,omitempty"`
-	Elsewhere    bool         `json:"elsewhere,omitempty"` // there are credentials that a page cannot set, or that the browser sends by itself
+	Elsewhere    bool         `json:"elsewhere,omitempty"` // accepts credentials that a page cannot set or that the browser adds
 }
 
 // pageTicket contains the path of the page that issues tickets, and the query parameter for a ticket.
@@ -131,7 +131,7 @@ func (n *site) forPage(e *endpoint) pageEndpoint {
 	return p
 }
 
-// addMethod adds how a client sends a credential for a method.
+// addMethod adds the ways in which a client can send a credential for m.
 func (p *pageEndpoint) addMethod(m *config.Method) {
 	switch {
 	case m.Ticket != nil:

@@ -12,7 +12,7 @@ import (
 // peer is the peer of a connection. It is stored in the contexts of the connection. It is immutable after preface.
 type peer struct {
 	addr     netip.AddrPort // the client's address, taken from the PROXY header if there is one
-	via      netip.Addr     // the balancer that sent the PROXY header; the zero Addr without one
+	via      netip.Addr     // the balancer that sent the PROXY header; the zero Addr if there is none
 	listener *listener      // the settings of the listener when the connection was accepted
 }
 

@@ -110,7 +110,7 @@ endpoints:
 				}
 			}
 			var again []func()
-			for range 2 { // if the first one leaves a slot occupied, the second one may be rejected
+			for range 2 { // if the first attempt leaves a slot occupied, the second may be rejected
 				req := httptest.NewRequestWithContext(bounded.Context(t), http.MethodGet, "/chat", nil)
 				req.URL.RawQuery = "case=" + tt.name
 				if tt.name == "target is closed" {
@@ -124,12 +124,12 @@ endpoints:
 					entry: visitor("chat", "127.0.0.5", ""),
 				}
 				err := h.admit(req)
-				again = append(again, h.drop) // the endpoint's Refused does so, after the response
+				again = append(again, h.drop) // in production the endpoint's Refused calls drop, after the response
 				if got := statusOf(err); got != tt.status {
 					t.Errorf("%d: %v", got, err)
 				}
 				if tt.name == "revoked" || tt.name == "replaced" {
-					break // it happens only once
+					break // a second attempt would be admitted
 				}
 			}
 			if tt.there != nil {

@@ -203,7 +203,7 @@ func (f *messageFlood) runUnread(t *testing.T, r *running) {
 	}
 	for range 60 { // at the allowed rate
 		for _, c := range cs {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)                   // the server need not read it
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)                   // the server need not read the message
 			c.Write(ctx, websocket.Message{Type: websocket.Text, Data: []byte(f.message)}) //nolint:errcheck // see above
 			cancel()
 		}
@@ -238,7 +238,7 @@ func (f *messageFlood) run(t *testing.T, r *running) {
 			}
 		}
 	}()
-	for i := range 1_000_000 { // it is closed earlier
+	for i := range 1_000_000 { // the connection is closed before the last message
 		m := websocket.Message{Type: websocket.Text, Data: []byte(strings.ReplaceAll(f.message, "%d", fmt.Sprint(i)))}
 		if f.message[0] == 0xff {
 			m.Type = websocket.Binary
@@ -391,7 +391,7 @@ func TestFloodOfOneProtocol(t *testing.T) {
 			})
 		})
 	}
-	bounded.Until(t, func() bool { return peakHeap(func() {}) < before+8<<20 }) // none of it is kept
+	bounded.Until(t, func() bool { return peakHeap(func() {}) < before+8<<20 }) // the memory of the flood is released
 	if lines := strings.Count(r.log.String(), `msg="action denied"`); lines > 100 {
 		t.Errorf("the log has %d lines about denied actions", lines)
 	}

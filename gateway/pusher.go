@@ -64,7 +64,7 @@ const methodSignIn = "signin"
 // pusherUser returns the Client.Identified function of an anonymous client. A signature contains no time, but it contains the ID of
 // the connection, so it cannot be older than the connection.
 func pusherUser(r *Request) func(context.Context, string) error {
-	began, check, become := time.Now(), r.CheckRevoked, r.Become // the function must not keep r, which refers to the request
+	began, check, become := time.Now(), r.CheckRevoked, r.Become // the closure must not keep r, which refers to the HTTP request
 	return func(ctx context.Context, user string) error {
 		id := &auth.Identity{Subject: user, Method: methodSignIn, Issued: began}
 		err := check(ctx, id)

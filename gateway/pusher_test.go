@@ -144,7 +144,7 @@ apps: [{id: shop, key: k, secret: s}]
 	ann, signIn := open()
 	wants(t, speak(t, ann, subscribe), `"status":403`)
 	wants(t, signIn("ann"), "signin_success")
-	wants(t, signIn("ann"), "signin_success") // it is counted once
+	wants(t, signIn("ann"), "signin_success") // signing in again does not count as another connection of the user
 	wants(t, speak(t, ann, subscribe), "subscription_succeeded")
 	if _, body := page(t, "GET", r.AdminURL()+"/connections", nil); !strings.Contains(body, `"ann"`) {
 		t.Errorf("the list: %s", body)

@@ -107,7 +107,7 @@ func (s *recorder) secured(state *tls.ConnectionState) {
 	s.metrics.TLS.WithLabelValues(session).Inc()
 }
 
-// closed records how a connection ended, and the error of the target if that was not the reason. how is nil if it is not known.
+// closed records how a connection ended, and the error of the target unless that is a CloseError. how is nil if the close is not known.
 // decision contains the fields for the audit log of a connection for which opened has not written a line.
 func (s *recorder) closed(n *registry.Entry, where *observe.Endpoint, how *websocket.CloseError, err error, decision ...any) {
 	lasted, who := time.Since(n.Opened), n.Who()
@@ -154,8 +154,8 @@ func (s *recorder) closed(n *registry.Entry, where *observe.Endpoint, how *webso
 	}
 }
 
-// closeReason returns why a connection ended: the reason of its close frame, or, if the peer could not get one because it neither
-// reads nor answers pings, the reason that a tunnel has in this case.
+// closeReason returns the reason why a connection ended. This is the reason in the close frame. If no close frame was possible because the
+// peer neither reads nor answers pings, closeReason returns the reason that a tunnel has in this case.
 func closeReason(how *websocket.CloseError) string {
 	if how.Reason == "" && how.Code == websocket.CodeAbnormal && errors.Is(how.Err, os.ErrDeadlineExceeded) {
 		return proxy.ReasonSilent

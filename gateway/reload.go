@@ -115,7 +115,7 @@ type Reloaded struct {
 	Changes   []config.Change   `json:"changes"`              // the differences from the previous one; empty after a start
 	NextStart []string          `json:"next_start,omitempty"` // the keys of changes that take effect with the next start
 	Problems  []*config.Problem `json:"problems,omitempty"`   // the reason why the configuration that was read is not used
-	Error     string            `json:"error,omitempty"`      // the same, for an error that does not concern a key
+	Error     string            `json:"error,omitempty"`      // the reason, if it does not concern a key
 	Hint      string            `json:"hint,omitempty"`       // the next step after an Error
 }
 

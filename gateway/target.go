@@ -25,8 +25,8 @@ type Target interface {
 	Close() error
 }
 
-// Pages is implemented by Targets that also respond to plain HTTP requests, such as an API. The limits, the check of origins and
-// the audit log of the endpoint apply to them. They are not authenticated: the Target must do that.
+// Pages is implemented by Targets that also respond to plain HTTP requests, such as an API. The limits, the check of origins and the audit
+// log of the endpoint apply to them. These requests are not authenticated; the Target must authenticate them.
 type Pages interface {
 	// Register adds handlers to mux. It is called once for every configuration with the Target. If several pages have the same
 	// path, a page of the server itself takes precedence, and then one of an earlier endpoint in the configuration. Requests must
@@ -34,9 +34,9 @@ type Pages interface {
 	Register(mux *http.ServeMux)
 }
 
-// preflighter is implemented by Pages and Requests that may be used by pages of other origins, namely those that the endpoint
-// admits. Preflight lists, for a browser's preflight, what such a page may send; the endpoint adds whether the origin is admitted.
-// The client was not authenticated.
+// preflighter is implemented by Pages and Requests that may be used by pages of other origins, namely those that the endpoint admits.
+// Preflight lists, in the response to a browser's preflight, the methods and headers that such a page may send; the endpoint adds whether
+// the origin is admitted. The client has not been authenticated.
 type preflighter interface {
 	Preflight(w http.ResponseWriter)
 }

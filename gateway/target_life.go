@@ -26,14 +26,14 @@ func (s *Server) targets() map[string]newTarget {
 	}
 }
 
-// liveTarget is a target with a count of its users: sites, handshakes and connections. The last one to release it closes it.
+// liveTarget is a target with a count of its users: sites, handshakes and connections. The last user to release the target closes it.
 type liveTarget struct {
 	Target
-	apps []config.App // it was created for these applications
+	apps []config.App // the applications for which the target was created
 	rec  *recorder
 
 	mu    sync.Mutex
-	of    config.Endpoint // the endpoint that it serves
+	of    config.Endpoint // the endpoint that the target serves
 	users int             // 0 if it is closed
 }
 

@@ -22,7 +22,7 @@ import (
 
 // tunnels is a target that forwards bytes to a server.
 type tunnels struct {
-	to     string // its address
+	to     string // the address of the server
 	broken atomic.Pointer[string]
 	early  atomic.Int64 // bytes that arrived together with the request
 	open   atomic.Int64

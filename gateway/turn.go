@@ -42,7 +42,7 @@ func (t *turn) Authenticate(r *http.Request) (*auth.Identity, error) {
 	return t.Authenticator.Authenticate(r)
 }
 
-// boundedStore is a store on another machine, which may stall, too.
+// boundedStore limits the concurrent calls of a store on another machine, which may stall.
 type boundedStore struct {
 	auth.Store
 	calls *limit.Calls

@@ -236,7 +236,7 @@ func TestRechecksAreSpread(t *testing.T) {
 				t.Errorf("%d in minute %d", got, i)
 			}
 		}
-		<-time.After(time.Second) // wait for the current ones
+		<-time.After(time.Second) // wait for the rechecks that have begun
 	})
 }
 

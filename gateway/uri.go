@@ -15,8 +15,8 @@ import (
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
-// refusesTarget rejects a request whose host this listener does not serve, or whose path servers may interpret differently, before
-// any other code uses them. It reports whether it did. listen may be nil.
+// refusesTarget rejects a request whose host this listener does not serve, or whose path servers may interpret differently, before any
+// other code uses them. It reports whether it has rejected the request. listen may be nil.
 func (s *entrance) refusesTarget(w http.ResponseWriter, r *http.Request, site *site, listen *listener) bool {
 	if r.RequestURI == "*" { // net/http has already responded to OPTIONS
 		reason, hint := "the target * is only for OPTIONS", "write a path in its place"

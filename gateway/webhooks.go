@@ -76,8 +76,7 @@ func webhookOptions(cfg *config.Config, i int) (webhook.Options, error) {
 	return o, err
 }
 
-// webhookKinds returns the kinds of events with these names, or with the names in otherwise if there are none; nil if both are
-// empty.
+// webhookKinds returns the kinds of events whose names are in names or, if names is empty, in otherwise. It returns nil if both are empty.
 func webhookKinds(names []string, otherwise ...string) []hub.EventKind {
 	if len(names) == 0 {
 		names = otherwise

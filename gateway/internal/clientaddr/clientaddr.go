@@ -77,9 +77,9 @@ func splitList(lines []string) []string {
 
 // splitForwarded returns the for parameter of every element of Forwarded, "" for elements without one (RFC 7239 §4).
 //
-// package handshake has a stricter parser of this field, for the check of the origin: it ignores a field with a syntax error
-// anywhere, which is the safe result there. Here an address has to be determined, and a client that writes a malformed first
-// element must not be able to appear with the address of the proxy.
+// Package handshake has a stricter parser of this field for the origin check. That parser ignores a field with a syntax error anywhere,
+// which is safe for that check. Here an address has to be determined, and a client that writes a malformed first element must not be able
+// to appear with the address of the proxy.
 func splitForwarded(lines []string) []string {
 	if len(lines) == 0 {
 		return nil

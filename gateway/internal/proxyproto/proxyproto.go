@@ -23,7 +23,7 @@ type Header struct {
 	Source, Destination netip.AddrPort
 }
 
-// MaxBytes is the maximum size of a header: a header of version 1 has at most 107 bytes, and in version 2 this limits the stated
+// MaxBytes is the maximum size of a header: a header of version 1 has at most 107 bytes, and in version 2 MaxBytes limits the stated
 // length. The specification allows 64 KiB; addresses and the TLVs of known proxies need only a small part of that.
 const MaxBytes = 4 << 10
 

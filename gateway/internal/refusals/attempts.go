@@ -9,8 +9,8 @@ import (
 	"github.com/handfast/handfast/internal/limit"
 )
 
-// Outcome is the outcome of a handshake as its client may see it: the content of the reply. A page in a browser cannot see it,
-// because the browser hides the status and the body of a failed WebSocket handshake from it.
+// Outcome is the outcome of a handshake: the content of the reply. A browser hides the status and the body of a failed WebSocket handshake
+// from the page that made it.
 type Outcome struct {
 	Status     int    `json:"status"` // 101: the client was admitted
 	Stage      string `json:"stage,omitempty"`

@@ -42,7 +42,7 @@ const most = 256
 type Log struct {
 	mu   sync.Mutex
 	ring []Refusal
-	next int // the index of the next one
+	next int // the index of the next refusal
 	full bool
 }
 

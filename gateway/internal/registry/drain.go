@@ -88,7 +88,7 @@ func (g *Registry) cut() int {
 	g.cutting = true
 	n := 0
 	for _, e := range g.entries {
-		if h := e.Handle(); h != nil { // otherwise Open cuts it
+		if h := e.Handle(); h != nil { // without a handle, Open cuts the connection
 			_ = h.CloseNow() // an error means that the connection has already ended
 			n++
 		}

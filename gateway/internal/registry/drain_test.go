@@ -96,7 +96,7 @@ func TestDrainCuts(t *testing.T) {
 		admit(t, g, e)
 		g.Open(e, conn)
 		go func() {
-			_, _ = conn.Read(t.Context()) // until it is disconnected
+			_, _ = conn.Read(t.Context()) // returns when the connection is cut
 			g.Leave(e)
 		}()
 		closed, cut, took := drain(t, g, Drain{Spread: time.Second, Code: websocket.CodeGoingAway}, 10*time.Second)

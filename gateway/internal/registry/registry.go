@@ -41,8 +41,8 @@ type Entry struct {
 	// of the drain.
 	DrainCode func(left int) websocket.Code
 
-	admitted bool // it is in entries
-	counted  bool // it is counted for its user
+	admitted bool // the entry is in Registry.entries
+	counted  bool // the entry is counted for its user
 }
 
 // Counter counts messages and the bytes of their data.
@@ -102,13 +102,13 @@ type Registry struct {
 	entries   map[string]*Entry // admitted connections, by ID
 	draining  bool
 	cutting   bool              // the drain has reached its timeout
-	refused   *websocket.Reject // the reply to handshakes while it drains
+	refused   *websocket.Reject // the reply to handshakes during a drain
 	left      int               // connections that ended during the drain
-	idle      chan struct{}     // closed when it is draining and no place is in use
+	idle      chan struct{}     // closed when no place is in use during a drain
 	drainCode websocket.Code
 }
 
-// New returns an empty Registry. live closes its sessions.
+// New returns an empty Registry. live closes the sessions whose credentials expire or are revoked.
 func New(live *auth.Live) *Registry {
 	return &Registry{live: live, entries: map[string]*Entry{}, idle: make(chan struct{})}
 }
@@ -187,9 +187,9 @@ func (g *Registry) Become(e *Entry, id *auth.Identity, b Bounds) error {
 	return nil
 }
 
-// Admit adds e to the registry: from now on it can be found and closed. Its fields must be complete. Admit must be called before
-// the client learns that it is admitted, so that no close misses an admitted client. The error means that the credential was
-// revoked after it was checked.
+// Admit adds e to the registry: from now on it can be found and closed. Its fields must be complete. Admit must be called before the client
+// learns that it is admitted, so that no close misses an admitted client. A non-nil error means that the credential was revoked after the
+// check.
 func (g *Registry) Admit(e *Entry) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()

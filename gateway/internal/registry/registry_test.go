@@ -106,7 +106,7 @@ func TestRefusalsTakeNothing(t *testing.T) {
 	}
 }
 
-// A rejection by one limit takes no slot of another.
+// A rejection by one limit takes no slot of another limit.
 func TestBoundsTogether(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -306,7 +306,7 @@ func TestCloseAgainAndAgain(t *testing.T) {
 	})
 }
 
-// An endpoint's total never decreases: it includes entries that are open and entries that have left.
+// The traffic of an endpoint never decreases: it includes open entries and entries that have left.
 func TestTraffic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := New(&auth.Live{})
