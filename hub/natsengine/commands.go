@@ -32,7 +32,8 @@ func (e *Engine) Broadcast(ctx context.Context, c hub.Command) error {
 
 const commandKept = 5 * time.Minute // how long commands are kept for disconnected nodes
 
-// take delivers a live command. If an earlier one was missed, it requests that all of them are read from the stream instead.
+// take delivers a live command. If an earlier command was missed, take instead requests that this command and the missed ones are read from
+// the stream.
 func (c *commands) take(m *nats.Msg) {
 	seq, previous := number(m.Header, "Nats-Sequence"), number(m.Header, "Nats-Last-Sequence")
 	c.mu.Lock()

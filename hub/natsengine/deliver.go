@@ -227,8 +227,8 @@ func flush(sink hub.Sink, channel string, ps []*hub.Publication) []*hub.Publicat
 	return ps[:0]
 }
 
-// publication decodes a publication, which was republished from the stream or was not stored. It returns nil if the message is not
-// valid.
+// publication decodes a message that the stream has republished, or that was not stored. It returns nil if the message is not a valid
+// publication.
 func (in *inward) publication(m *nats.Msg) *hub.Publication {
 	p, err := record.Publication(m.Data)
 	if err != nil {

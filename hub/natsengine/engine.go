@@ -135,7 +135,7 @@ func (l *link) set(s *store, epoch string) {
 	}
 }
 
-// lost makes new calls wait for a connection, and makes the calls fail that are waiting for a reply.
+// lost makes new calls wait for a connection, and fails the calls that are waiting for a reply.
 func (e *Engine) lost() {
 	l := &e.link
 	l.mu.Lock()
@@ -226,7 +226,7 @@ func (e *Engine) connect(ctx context.Context) (*nats.Conn, error) {
 func (e *Engine) arrive(ctx context.Context, m *mux, sink hub.Sink) error {
 	for {
 		s, epoch, err := e.ensure(ctx, m)
-		if err == nil && sink == nil { // before calls are possible, so that a command that follows one of them is not considered old
+		if err == nil && sink == nil { // before calls are possible, so that a command that follows a call is not considered old
 			err = e.reread(ctx, s, false)
 		}
 		if err == nil {

@@ -116,7 +116,7 @@ func (r *reading) counts(i *item) bool {
 	return i.pending < uint64(r.limits.size) && r.fresh(i) //nolint:gosec // the number is not negative
 }
 
-// behind reads the publications after an offset. lost is the reason if that is not possible.
+// behind reads the publications after an offset. If that is not possible, lost is the reason.
 func (r *reading) behind(ctx context.Context, since uint64) (ps []*hub.Publication, lost error, stale bool, err error) {
 	if since == r.top {
 		return nil, nil, false, nil
@@ -165,8 +165,8 @@ func (r *reading) on(ctx context.Context, items []item, f func(*item) bool) (sta
 	return true, nil // top was removed in the meantime, or this replica lags behind
 }
 
-// collect returns publications up to the limits of the query, without those that have expired or for which counts is false.
-// previous is the offset before the first one.
+// collect returns publications up to the limits of the query, without those that have expired or for which counts is false. previous is the
+// offset of the publication before items.
 func (r *reading) collect(ctx context.Context, items []item, previous uint64, counts func(*item) bool) (ps []*hub.Publication, stale bool, err error) {
 	room := hub.NewRoom(r.bytes)
 	if r.limit == 0 {

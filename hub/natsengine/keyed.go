@@ -218,9 +218,9 @@ type alarm struct {
 	offset  uint64
 }
 
-// alarms schedules the removal of the keys that this node has seen: those that it has published or delivered, or has read from a
-// history or a collection. So a key is removed even if the node that has set it is gone. All other nodes wait a little
-// longer than that node.
+// alarms schedules the removal of the keys that this node knows: keys of publications that it has published, delivered or read from a
+// history or a collection. So a key is removed even if the node that has set it is gone. The node that has set a key removes it first; all
+// other nodes wait a little longer.
 type alarms struct {
 	mu      sync.Mutex
 	queue   []alarm
@@ -316,7 +316,7 @@ func (a *alarms) look(ctx context.Context, e *Engine, helpers *sync.WaitGroup, n
 	}
 }
 
-// removeKey publishes the removal of a key, unless the key was set again. It reports false if that must be repeated.
+// removeKey publishes the removal of a key, unless the key was set again. It reports false if the removal must be tried again.
 func (e *Engine) removeKey(ctx context.Context, x alarm) bool {
 	for range removeTries {
 		s, epoch, err := e.ready(ctx)

@@ -188,7 +188,7 @@ func (l *leases) missing(there map[string]bool) (names []string) {
 	return names
 }
 
-// end records that a lease has ended, and reports whether that was not known before.
+// end records that a lease has ended, and reports whether it was not yet known to have ended.
 func (l *leases) end(name string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -51,7 +51,7 @@ func (m *mux) cut() {
 	}
 }
 
-// ask sends a request and returns a channel for up to n replies. done releases it.
+// ask sends a request and returns a channel for up to n replies. done releases the channel.
 func (m *mux) ask(msg *nats.Msg, n int) (answers <-chan *nats.Msg, done func(), err error) {
 	c := make(chan *nats.Msg, n)
 	m.mu.Lock()
@@ -91,7 +91,7 @@ func receive(ctx context.Context, c <-chan *nats.Msg) (*nats.Msg, error) {
 	}
 }
 
-// request sends a request and decodes its reply, and repeats that while the error is temporary: see [persist].
+// request sends a request and decodes its reply. It repeats the request while the error is temporary: see [persist].
 func (m *mux) request(ctx context.Context, subject string, header nats.Header, data []byte, read func(*nats.Msg) error) error {
 	return persist(ctx, func(ctx context.Context) error {
 		msg, err := m.once(ctx, &nats.Msg{Subject: subject, Header: header, Data: data})

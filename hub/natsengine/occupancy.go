@@ -82,8 +82,9 @@ func (e *Engine) Occupied(ctx context.Context, prefix, after string, limit int) 
 	return cs, more, nil
 }
 
-// occupancy caches the stored numbers of subscribers. A changed number is stored after all those that were read, so the next read
-// starts there. Zeros are removed after goneKept, so before that time all numbers are read again.
+// occupancy caches the stored numbers of subscribers. A changed number is stored after all those that were read, so the next read starts
+// after the last message that was read. Zeros are removed from the stream after goneKept, so all numbers are read again before that time
+// has passed.
 type occupancy struct {
 	turn   chan struct{}             // a lock for the other fields: its holder has sent a value to it
 	epoch  string                    // the epoch of the streams

@@ -25,8 +25,8 @@ type beat struct {
 	Server string `json:"server"`
 	Count  uint64 `json:"count"`
 
-	// Renewing are the leases that the node is trying to renew without success, for example because the stream has no leader. They
-	// do not end in the meantime.
+	// Renewing are the leases that the node is trying to renew without success, for example because the stream has no leader. The other
+	// nodes do not end these leases.
 	Renewing []string `json:"renewing,omitempty"`
 }
 
@@ -250,8 +250,8 @@ func (p *peers) run(ctx context.Context, s *store, r *round) error {
 	return r.err
 }
 
-// ask asks the nodes on other servers to reply, and waits for their replies, but not for long, since some may be gone. A node that
-// has just joined a cluster does not know the others yet: it waits for any replies for a short time.
+// ask asks the nodes on other servers to reply, and waits a limited time for their replies, since some nodes may be gone. A node that has
+// just joined a cluster does not know the others yet, so it waits a short time for replies of any node.
 func (p *peers) ask(ctx context.Context, s *store) error {
 	e := p.engine
 	nodes := p.elsewhere(s.nc.ConnectedServerId())

@@ -32,7 +32,7 @@ type write struct {
 	putting
 }
 
-// putAll stores messages. wrong contains the indexes of those whose subject had another last message than expected.
+// putAll stores messages. wrong contains the indexes of the messages whose subject had another last message than expected.
 func (s *store) putAll(ctx context.Context, ws []write) (seqs []uint64, wrong []int, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, attempt, errTooLate)
 	defer cancel()
@@ -341,7 +341,7 @@ func (s *store) claim(ctx context.Context, subject, own string, ttl time.Duratio
 		if !errors.Is(err, errWrongLast) {
 			return err == nil, err
 		}
-		now, err := s.last(ctx, s.state, subject) // it may be this claim, if the reply was lost
+		now, err := s.last(ctx, s.state, subject) // the stored message may be this claim, if the reply was lost
 		if err != nil || now != nil {
 			return err == nil && string(now.data) == own, err
 		}

@@ -73,7 +73,7 @@ func (x *publishing) publish(ctx context.Context, e *Engine, s *store, epoch str
 		return hub.Published{}, err
 	}
 	if a.Duplicate {
-		e.in.send(e.sub.live(channel), nil) // reports a gap, because the publication may not have been republished
+		e.in.send(e.sub.live(channel), nil) // an empty message reports a gap, because the publication may not have been republished
 	}
 	if !x.stored && (!a.Duplicate || p.ID == "") { // a duplicate without an ID is from an earlier attempt of this call
 		x.stored = true
@@ -127,8 +127,8 @@ func (e *Engine) append(ctx context.Context, s *store, channel string, data []by
 	return s.put(ctx, subject, data, o)
 }
 
-// conflict determines why a publication was rejected, although it may have been stored: if it is a duplicate, it directly follows
-// the expected offset. Otherwise another publication was last, and conflict returns the last sequence with ErrConflict.
+// conflict determines why a publication was rejected. An earlier attempt may have stored it: then it directly follows the expected offset,
+// and is a duplicate. Otherwise another publication was last, and conflict returns the last sequence with ErrConflict.
 func (e *Engine) conflict(ctx context.Context, s *store, channel, id string, expect uint64) (ack, error) {
 	items, _, err := s.batch(ctx, s.log, e.sub.log(channel), expect+1, 1)
 	if err != nil {
@@ -222,7 +222,7 @@ func (t *trimming) count(channel string, l limits) {
 		if t.due == nil {
 			t.due = map[string]int{}
 		}
-		t.due[channel] = l.size + 1 // one more, because a client's position may be that of the publication before
+		t.due[channel] = l.size + 1 // one more, because a client's position may be that of the publication before the oldest
 	}
 }
 

@@ -19,7 +19,7 @@ var (
 const (
 	attempt     = 10 * time.Second      // the longest time for all attempts of one request
 	askAgain    = time.Second           // the maximum wait for a reply before a request is sent again
-	leaderPause = 50 * time.Millisecond // between two attempts while there is no leader
+	leaderPause = 50 * time.Millisecond // the pause between two attempts while there is no leader
 )
 
 // Error codes of JetStream.
@@ -67,8 +67,8 @@ func temporary(err error) bool {
 	return ok && api.temporary() || errors.Is(err, errCut) || errors.Is(err, errNobody) || errors.Is(err, errTooLate)
 }
 
-// sending converts an error of the NATS client: nothing is sent while the connection is lost. The client writes a large message
-// immediately, so its error may also be that of the connection.
+// sending converts an error of the NATS client to errCut if the connection is lost. The client writes a large message immediately, so an
+// error of the network connection is also possible.
 func sending(err error) error {
 	if _, ok := errors.AsType[*net.OpError](err); ok {
 		return errCut
@@ -81,8 +81,8 @@ func sending(err error) error {
 	return err
 }
 
-// persist makes a request, and repeats it while its error is temporary, for at most [attempt]. once must limit the time of each
-// try: a server that has stopped does not answer, but its connections stay open. When the connection is lost, persist returns.
+// persist makes a request, and repeats it while its error is temporary, for at most [attempt]. once must limit the time of each try,
+// because a stopped server does not answer although its connections stay open. When the connection is lost, persist returns.
 func persist(ctx context.Context, once func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, attempt, errTooLate)
 	defer cancel()
@@ -98,8 +98,8 @@ func persist(ctx context.Context, once func(ctx context.Context) error) error {
 	}
 }
 
-// call calls f with the current streams, and repeats that while the error is temporary, until ctx ends. So a call survives the loss
-// of the connection or of a leader. What f stores must allow being stored twice: see [putting].
+// call calls f with the current streams, and calls f again while its error is temporary, until ctx ends. So a call survives the loss of the
+// connection or of a leader. f must tolerate that its data is stored twice: see [putting].
 func (e *Engine) call(ctx context.Context, f func(s *store, epoch string) error) error {
 	var before error
 	for {

@@ -19,7 +19,7 @@ import (
 
 // Embedded configures a NATS server in this process.
 type Embedded struct {
-	// Dir is the directory for its data. Only one process at a time may use it.
+	// Dir is the directory for the server's data. Only one process at a time may use it.
 	Dir string
 
 	// ClusterListen is the address for connections of other servers. "" means 127.0.0.1:6222 if Join is set; otherwise the server
@@ -147,7 +147,8 @@ func (e *Embedded) options() (*server.Options, error) {
 	elections.Do(shortenElections)
 	o.Cluster = server.ClusterOpts{
 		Name: "handfast", Host: host, TLSConfig: e.TLS, TLSTimeout: 5, ConnectRetries: 1 << 30,
-		// A server that has stopped or is unreachable keeps its connections open, and messages to it would be lost for a long time.
+		// A server that has stopped or is unreachable keeps its connections open. Without pings, messages to it would be lost for a long
+		// time.
 		PingInterval: time.Second, MaxPingsOut: 3,
 	}
 	if o.Cluster.Port, err = strconv.Atoi(port); err != nil {
@@ -204,8 +205,8 @@ func (e *Embedded) guarded(addr string) error {
 	return nil
 }
 
-// serverName returns the name of the server that uses a directory. Other servers know it by that name, and its stored data belongs
-// to the name.
+// serverName returns the name of the server that uses a directory. The server's stored data and its membership in a cluster belong to this
+// name.
 func serverName(dir string) (string, error) {
 	path := filepath.Join(dir, "name")
 	b, err := os.ReadFile(path)

@@ -131,7 +131,7 @@ func (s *store) last(ctx context.Context, stream, subject string) (*item, error)
 	return i, err
 }
 
-// statusOf returns the status of a reply that is not JSON, with Status 0 if it has none.
+// statusOf returns the status of a reply that is not JSON. The Status is 0 if the reply has none.
 func statusOf(msg *nats.Msg) *apiError {
 	return &apiError{Status: int(number(msg.Header, "Status")), Description: msg.Header.Get("Description")} //nolint:gosec // a status has three digits
 }

@@ -19,7 +19,7 @@ func (e *configError) Unwrap() error { return e.error }
 
 const (
 	wantedReplicas = 3
-	apiWait        = 2 * time.Second // for one reply: if two nodes create a stream concurrently, one of them may not receive any
+	apiWait        = 2 * time.Second // the timeout for one reply; if two nodes create a stream concurrently, one may get no reply
 	replicasWait   = 5 * time.Second // the timeout for enough servers, before a single replica is used
 	upgradeEvery   = 5 * time.Second
 )
@@ -99,7 +99,7 @@ func (o *Options) ensureStream(ctx context.Context, js jetstream.JetStream, c je
 		if err == nil {
 			return st.CachedInfo(), nil
 		}
-		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another node has created it
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another node has created the stream
 			if st, err := js.Stream(ctx, c.Name); err == nil {
 				return st.CachedInfo(), nil
 			}

@@ -100,7 +100,7 @@ func TestClusterWithTLS(t *testing.T) {
 			bounded.Until(t, func() bool {
 				return strings.Contains(here.String(), tt.here) && strings.Contains(there.String(), tt.there)
 			})
-			// The node tries again and again: an attempt is a route until the other node has refused it.
+			// The rejected node keeps trying. Each attempt is a route until the other node has rejected it.
 			bounded.Until(t, func() bool { return s.server.NumRoutes() == 0 })
 			if n := nodes[0].server.NumRoutes(); n != routes {
 				t.Errorf("the cluster has %d routes, want %d", n, routes)

@@ -21,7 +21,7 @@ import (
 // every sixth if it loses responses.
 type unreliable struct {
 	front, back *nats.Conn
-	kind        atomic.Int32 // of the failures
+	kind        atomic.Int32 // the kind of the failures
 	requests    atomic.Int32
 }
 
@@ -34,8 +34,8 @@ const (
 	noAnswer    // the request is executed, but the response is lost
 )
 
-// startUnreliable starts the servers. If cluster is true, the one in front reports that it is part of a cluster: reads then go to
-// the leader of a stream.
+// startUnreliable starts the servers. If cluster is true, the server in front reports that it is part of a cluster, so the engine reads
+// from the leader of a stream.
 func startUnreliable(t *testing.T, cluster bool) (u *unreliable, url string) {
 	t.Helper()
 	o := &server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, MaxPayload: maxPayload}
