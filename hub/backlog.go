@@ -28,8 +28,8 @@ func (b *backlog) push(ps ...*Publication) {
 	}
 }
 
-// drop removes the first n publications. If that empties a backlog that was large, or is unlikely to be needed soon, its memory is
-// released.
+// drop removes the first n publications. If the backlog is then empty, its memory is released if it was large, or if unlikely is set: the
+// backlog is unlikely to be needed soon.
 func (b *backlog) drop(n int, unlikely bool) {
 	if n == len(b.ps) {
 		clear(b.ps)

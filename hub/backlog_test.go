@@ -80,7 +80,7 @@ func TestBacklogBytes(t *testing.T) {
 			}
 			kept.Until(t, func([]enginetest.Event) bool { return slices.Contains(kept.Texts(), "last") })
 			got, s := kept.Texts(), h.Stats()[0]
-			if len(got) != count+2 || s.Refilled == 0 || s.Dropped != 1 { // the one that is not in the history
+			if len(got) != count+2 || s.Refilled == 0 || s.Dropped != 1 { // the dropped publication is not in the history
 				t.Fatalf("%d arrived, %+v", len(got), s)
 			}
 			for i := range count {

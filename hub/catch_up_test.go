@@ -216,7 +216,7 @@ func TestCatchingUpStopsAtTheChanges(t *testing.T) {
 	})
 }
 
-// A slow subscriber that was sent only some of the publications gets no delta from a publication that was not for it.
+// A slow subscriber that was sent only some of the publications gets no delta whose base is a publication that it was not sent.
 func TestCatchingUpHasNoBase(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(t, rules(hub.Namespace{History: 10}))

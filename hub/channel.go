@@ -46,7 +46,7 @@ type channel struct {
 	ready    bool
 	draining bool    // a goroutine is sending pending
 	gap      bool    // publications after last may be missing, and have to be read from the history
-	reading  reading // the history, for new subscriptions
+	reading  reading // the reading of the history for new subscriptions
 	counted  counted // the last reported number of subscribers
 }
 
@@ -278,7 +278,7 @@ func (r *round) report() {
 		err := r.h.occupancy.Occupy(ctx, r.lease, cs[:n])
 		cancel()
 		if err != nil {
-			r.h.reported = "" // report all of them in the next round
+			r.h.reported = "" // report the numbers of all channels in the next round
 			break
 		}
 		cs = cs[n:]

@@ -6,9 +6,9 @@ import "github.com/handfast/handfast/websocket"
 // must not depend on a session. A Codec must be comparable: a pointer, or a struct without slices. Channel names are passed without
 // the application. A nil message means that the protocol has no message for the event.
 type Codec interface {
-	// Publication returns p as a message. previous is nil unless the receivers have requested deltas. Then it is the publication
-	// before p, or with SubscribeOptions.KeyDelta the one before with the same key, if every receiver has it; otherwise it is
-	// [NoBase].
+	// Publication returns p as a message. If the receivers have not requested deltas, previous is nil. Otherwise previous is the
+	// publication before p or, with SubscribeOptions.KeyDelta, the last one before p with the same key. If not every receiver has that
+	// publication, previous is [NoBase].
 	Publication(channel string, p, previous *Publication) (*websocket.Prepared, error)
 
 	// Members returns the changes of a roster as one message, or as several.
@@ -34,7 +34,7 @@ type PositionedCodec interface {
 	Lost(channel string, at Position) (*websocket.Prepared, error)
 }
 
-// NoBase is passed as the previous publication to a Codec if the receivers have requested deltas but have no base for this one.
+// NoBase is passed to a Codec as the previous publication if the receivers have requested deltas but do not all have a base.
 var NoBase = new(Publication)
 
 // EndReason is the reason why the hub, or a server through the hub, ends a subscription or a connection.
@@ -42,12 +42,12 @@ type EndReason uint8
 
 // The reasons.
 const (
-	EndServer       EndReason = iota // a server has requested it
+	EndServer       EndReason = iota // requested by a server
 	EndInsufficient                  // messages were lost that cannot be recovered: subscribe again
 	EndSlow                          // the client does not read fast enough
 	EndExpired                       // the authorization has expired
 	EndDenied                        // the client is no longer authorized
-	EndReconnect                     // a server has requested it; the client should reconnect
+	EndReconnect                     // requested by a server; the client should reconnect
 	EndShutdown                      // the node is shutting down; the client should reconnect
 )
 

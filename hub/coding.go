@@ -18,7 +18,7 @@ type coding struct {
 	combined [16]bool
 }
 
-// The kinds of subscribers; a coding combines the messages for each kind.
+// The kinds of subscribers, which are combined with |. A coding joins the messages for each combination.
 const (
 	withDeltas  = 1 // every publication is a delta from the one before, including the first
 	withChanges = 2

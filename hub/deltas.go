@@ -68,7 +68,7 @@ func (b *bases) replace(p *Publication) *Publication {
 	}
 	delete(b.byKey, p.Key)
 	switch {
-	case p.Removed, p.NotTo != "", !p.Expires.IsZero(): // some subscribers do not have p, or will not have it later
+	case p.Removed, p.NotTo != "", !p.Expires.IsZero(): // some subscribers do not have p, or will not have p later
 		if b.reading {
 			b.byKey[p.Key] = nil
 		}

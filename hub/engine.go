@@ -28,8 +28,7 @@ var (
 // or a store. An engine offers further features by implementing [History], [Batch], [Keyed], [Presence], [Occupancy], [Broadcast],
 // [Probe] or [Positions].
 //
-// All methods may be called from any goroutine, also before Run has connected: then they wait for the connection or for the end of
-// their context.
+// All methods may be called from any goroutine. Before Run has connected, a call waits for the connection or for the end of its context.
 type Engine interface {
 	// Run connects the engine and delivers to s until ctx is done. It reconnects by itself, keeps its subscriptions while it does,
 	// and calls [Sink.Gap] when messages may have been missed. It returns an error when it cannot continue; after a
@@ -52,22 +51,22 @@ type Engine interface {
 // engine. They may send to clients on the caller's goroutine, so the engine must not hold a lock that its own methods need. Calls
 // for one channel do not overlap.
 type Sink interface {
-	// Deliver delivers publications of a channel, in the order of their offsets. An engine should pass several that it has received
-	// together in one call: then they are also sent together. A publication that was delivered already is ignored.
+	// Deliver delivers publications of a channel, in the order of their offsets. An engine should pass publications that it has received
+	// together in one call, so that the hub sends them together. A publication that was already delivered is ignored.
 	Deliver(channel string, ps []*Publication)
 
 	// Members delivers changed entries of a channel. The entries of one client are in the order of their versions.
 	Members(channel string, es []Entry)
 
-	// LeaseEnded reports that the lease of a node has ended, because the node has stopped or was unreachable for too long: all of
-	// its entries are removed. It is called on every node, once for each lease.
+	// LeaseEnded reports that the lease of a node has ended, because the node has stopped or was unreachable for too long: all entries
+	// under the lease are removed. LeaseEnded is called on every node, once for each lease.
 	LeaseEnded(lease string)
 
 	// Command delivers a command of [Broadcast].
 	Command(c Command)
 
-	// Gap reports that messages may have been missed in these channels, or in all of them if none are named. This does not include
-	// commands and ends of leases: the engine requests those itself when it has reconnected.
+	// Gap reports that messages may have been missed in these channels, or in all of them if none are named. The engine need not report
+	// missed commands and ends of leases, because it requests them itself when it has reconnected.
 	Gap(channels ...string)
 }
 
@@ -77,23 +76,23 @@ const Idempotency = 5 * time.Minute
 
 // PublishOptions specifies how a publication is kept.
 type PublishOptions struct {
-	// History is the number of publications of the channel that are kept, including this one. 0 means that this one is not kept;
-	// its offset is then 0, unless an engine assigns offsets even without a history.
+	// History is the number of publications of the channel that are kept, including the published one. 0 means that the published one is
+	// not kept. Its offset is then 0, unless the engine assigns offsets even without a history.
 	History int
 
-	// HistoryAge is how long they are kept. 0 means as long as the engine keeps any data.
+	// HistoryAge is how long publications are kept. 0 means as long as the engine keeps any data.
 	HistoryAge time.Duration
 
-	// Expect is the required last offset of the channel; if the channel has another one, nothing is published and the error is
-	// ErrConflict. nil means any. It requires History.
+	// Expect is the required last offset of the channel. If the channel has another last offset, nothing is published and the error is
+	// ErrConflict. nil means any. Expect requires History.
 	Expect *uint64
 
 	// KeyTTL is how long a key is kept after it was last set. Then it is removed, and the removal is published once. 0 means
 	// forever.
 	KeyTTL time.Duration
 
-	// Record marks a record of a server, as opposed to data of clients: the limits of the namespace for size and expiry do not
-	// apply. An engine ignores it.
+	// Record marks a record of a server, as opposed to data of clients. The namespace's limits on size and expiry do not apply to it. An
+	// engine ignores it.
 	Record bool
 }
 
@@ -117,8 +116,9 @@ type History interface {
 
 // Batch is implemented by engines whose latency is high compared with the cost of a publication.
 type Batch interface {
-	// PublishAll publishes ps, which must not have IDs or keys, atomically and consecutively: all of them or none. o.Expect applies
-	// to the first. It returns the position of the last; with ErrConflict, that of the channel. Otherwise it behaves as Publish.
+	// PublishAll publishes ps, which must not have IDs or keys, atomically and consecutively: all of them or none. o.Expect applies to the
+	// first of ps. The returned position is that of the last of ps or, with ErrConflict, that of the channel. In all other respects
+	// PublishAll behaves like Publish.
 	PublishAll(ctx context.Context, channel string, ps []*Publication, o PublishOptions) (last Position, err error)
 }
 
@@ -141,8 +141,8 @@ type HistoryQuery struct {
 
 // HistoryPage is a part of a channel's history.
 type HistoryPage struct {
-	// Publications are in order, with their Previous set, except for that of the first one of a page. Expired ones may be missing.
-	// If there are more than Limit and Bytes allow, the next page is the one since the last of these.
+	// Publications are in order, with Previous set except in the first publication of a page. Expired publications may be missing. If Limit
+	// or Bytes has cut the page short, the next page is the one since the last of these publications.
 	Publications []*Publication
 
 	// Top is the position of the channel when the page was read. The epoch is never empty: a channel that does not exist gets its
@@ -154,11 +154,11 @@ type HistoryPage struct {
 	Err error
 }
 
-// Keyed is implemented by engines that keep the latest publication of each key. They do so for every publication with a Key.
+// Keyed is implemented by engines that keep, for each key, the latest publication with that Key.
 type Keyed interface {
-	// Snapshot returns a page of a collection, in an order that the engine chooses: at most limit of the latest publications of
-	// keys, and at most PageBytes. cursor is "" for the first page, and for every other page the next that was returned with the
-	// page before; next is "" after the last page. top is the position of the channel before the page was read.
+	// Snapshot returns a page of a collection, in an order that the engine chooses: at most limit of the latest publications of keys, and
+	// at most PageBytes. cursor is "" for the first page; for every other page it is the value of next from the previous call. next is ""
+	// if there are no more pages. top is the position of the channel before the page was read.
 	Snapshot(ctx context.Context, channel, cursor string, limit int) (ps []*Publication, next string, top Position, err error)
 }
 
@@ -189,18 +189,18 @@ type Presence interface {
 	// Release ends a lease immediately.
 	Release(ctx context.Context, lease string) error
 
-	// Put stores entries, or removes those with Gone, and delivers them to every subscribed node, including this one. The hub makes
-	// one call of Put at a time for a channel, so the entries of one client arrive in order. An entry whose version is not larger
-	// than the stored one is ignored. The error is ErrLeaseEnded if the lease of an entry has ended.
+	// Put stores entries, or removes those with Gone, and delivers them to every subscribed node, including this one. The hub does not call
+	// Put concurrently for one channel, so the entries of one client arrive in order. An entry whose version is not larger than the stored
+	// one is ignored. The error is ErrLeaseEnded if the lease of an entry has ended.
 	Put(ctx context.Context, channel string, es ...Entry) error
 
-	// Entries returns a page of the entries of a channel, in an order that the engine chooses, without those whose lease has ended.
-	// cursor is "" for the first page, and for every other page the next that was returned with the page before; next
-	// is "" after the last page. limit and PageBytes are hints.
+	// Entries returns a page of the entries of a channel, in an order that the engine chooses, without those whose lease has ended. cursor
+	// is "" for the first page; for every other page it is the value of next from the previous call. next is "" if there are no more pages.
+	// limit and PageBytes are hints.
 	Entries(ctx context.Context, channel, cursor string, limit int) (es []Entry, next string, err error)
 
-	// Claim reports whether the caller is the first to claim key within ttl, so that only one of several nodes reports the end of a
-	// lease.
+	// Claim reports whether the caller is the first to claim key within ttl. It is used so that only one of several nodes reports the end
+	// of a lease.
 	Claim(ctx context.Context, key string, ttl time.Duration) (bool, error)
 }
 
@@ -218,8 +218,8 @@ type Occupancy interface {
 	// Occupy stores the numbers of the channels' subscribers on the node with this lease. 0 removes a channel.
 	Occupy(ctx context.Context, lease string, cs []Occupied) error
 
-	// Occupied returns a page of the channels whose name begins with prefix and sorts after the name after, with the number of
-	// their subscribers on all nodes. They are sorted by name. more reports whether there are others.
+	// Occupied returns a page of the channels whose name begins with prefix and sorts after the name after, with the number of their
+	// subscribers on all nodes. The page is sorted by name. more reports whether there are further channels.
 	Occupied(ctx context.Context, prefix, after string, limit int) (cs []Occupied, more bool, err error)
 }
 

@@ -32,10 +32,10 @@ func (k EventKind) String() string {
 	return "unknown"
 }
 
-// Event is an event that concerns clients and channels. It is reported by the node where it has occurred. Some events
-// are reported by one node on behalf of all: those of members, EventOccupied and EventVacated, and the disconnects of a
-// node that was killed. They require an engine that implements [History], [Keyed], [Presence] and [Occupancy]. A hub
-// does not report the last two kinds: the server of a protocol that has them does.
+// Event is an event that concerns clients and channels. It is reported by the node where it has occurred. Some events are reported by one
+// node on behalf of all: those of members, EventOccupied and EventVacated, and the disconnects of a node that was killed. Events on behalf
+// of all nodes require an engine that implements [History], [Keyed], [Presence] and [Occupancy]. EventCacheMiss and EventSubscriptionCount
+// are reported by the server of a protocol that defines them, not by a hub.
 //
 // The absence of a member who returns within three seconds is not reported. A member who changes nodes in that time may be reported
 // as added twice, but not as removed.
@@ -47,7 +47,8 @@ type Event struct {
 	// App is the application, and Channel is the name of the channel. Channel is "" for connects and disconnects.
 	App, Channel string
 
-	// Client and User identify the client; both are "" for the last four kinds. A member without a user has its client ID as User.
+	// Client and User identify the client; both are "" for EventOccupied and the kinds after it. A member without a user has its client ID
+	// as User.
 	Client, User string
 
 	// Data is the public data of the client or the member. May be nil.
@@ -63,8 +64,8 @@ type Event struct {
 	// the node was lost.
 	Reason string
 
-	// Done is nil, except for EventDisconnected. It must be called when the event has been processed or discarded. If the node is
-	// killed before that, another node reports the event again. [Hub.Close] waits for Done, five seconds at most.
+	// Done is nil, except for EventDisconnected. It must be called when the event has been processed or discarded. If the node is killed
+	// before Done is called, another node reports the event again. [Hub.Close] waits for Done, five seconds at most.
 	Done func()
 }
 

@@ -158,7 +158,7 @@ func TestEventsOfAKilledNode(t *testing.T) {
 	})
 }
 
-// A disconnect is reported again if its Done was not called; otherwise it is not.
+// A disconnect is reported again only if its Done was not called.
 func TestUnprocessedDisconnectIsReportedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lost, j journal

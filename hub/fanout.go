@@ -11,7 +11,7 @@ import (
 
 const (
 	inlineSubs   = 32       // the number of subscribers up to which the delivering goroutine serves them
-	inlineRounds = 4        // the number of batches that the delivering goroutine sends before it leaves the rest to another
+	inlineRounds = 4        // the number of batches that the delivering goroutine sends before another goroutine sends the rest
 	batchCount   = 64       // the maximum number of publications in a batch
 	batchBytes   = 48 << 10 // the maximum number of bytes in a batch; a queue has room for them
 	messageCost  = 128      // the cost of a message in a queue in addition to its data
@@ -81,8 +81,8 @@ func (h *Hub) schedule(ch *channel) func() {
 	return func() { h.fan.push(ch) }
 }
 
-// drain sends the pending messages, in at most the given number of rounds, and leaves the remainder to another goroutine. Only one
-// goroutine at a time calls it, the one that has set draining.
+// drain sends the pending messages, in at most the given number of rounds, and leaves the remainder to another goroutine. Only the
+// goroutine that has set draining calls it.
 func (h *Hub) drain(ch *channel, rounds int) {
 	for range rounds {
 		b := batches.Get().(*batch)
@@ -154,8 +154,8 @@ func (h *Hub) take(ch *channel, b *batch) {
 	b.subs = append(b.subs, ch.subs...)
 }
 
-// accept reports whether p is the next publication of the stream, and records it if so, and whether a publication before it is
-// missing. The caller holds the channel's lock.
+// accept reports whether p is the next publication of the stream, in which case it records p as the last one, and whether a publication
+// before p is missing. The caller holds the channel's lock.
 func (h *Hub) accept(ch *channel, p *Publication) (next, missing bool) {
 	keeps := h.keeps(ch)
 	if p.Epoch != ch.epoch {
@@ -190,7 +190,7 @@ type batch struct {
 	from, to uint64 // the channel's offset before and after ps
 	epoch    string
 	previous *Publication   // the publication before ps
-	keyed    []*Publication // for each of ps, the publication before it with the same key, or NoBase; empty if no subscriber uses it
+	keyed    []*Publication // the base of each of ps by key, or NoBase; empty if no subscriber uses deltas by key
 	notTo    []string
 	codings  []coding
 	reached  []int // the number of subscribers that have received each of ps; nil if none of them is traced

@@ -296,7 +296,7 @@ func TestLeaseLapses(t *testing.T) {
 		bob.Session.Leave() // the engine cannot be notified
 		e.set(fine)
 		<-time.After(5 * time.Second)
-		// Bob may have been put again before the engine was notified that he has left.
+		// Bob's entry may have been stored again before the engine was notified that he has left.
 		got := kinds(outside)
 		if len(got) == 7 {
 			got = slices.DeleteFunc(got, func(s string) bool { return s == "+bob" || s == "-bob" })
@@ -547,7 +547,7 @@ func TestRosterAfterADisconnect(t *testing.T) {
 	})
 }
 
-// A subscriber that is behind when publications are lost is notified of that when it reads again.
+// A subscriber that is behind when publications are lost is notified of the loss when it reads again.
 func TestLostWhileBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newRestarted(hub.NewMemory())

@@ -57,9 +57,8 @@ func (h *Hub) fill(ch *channel) {
 	h.drain(ch, inlineRounds)
 }
 
-// readGap reads the history after a position, or the first part of it. It repeats that until the history contains everything before
-// the first pending publication, because a replica of the history may lag behind the delivery. It reports false when the hub is
-// closed.
+// readGap reads the history after a position, or the first part of it. It repeats the read until the history contains everything before the
+// first pending publication, because a replica of the history may lag behind the delivery. It reports false when the hub is closed.
 func (h *Hub) readGap(ch *channel, since Position) (page HistoryPage, whole, ok bool) {
 	for tries := 0; ; tries++ {
 		ctx, cancel := context.WithTimeout(h.ctx, engineWait)
@@ -87,7 +86,8 @@ func (h *Hub) readGap(ch *channel, since Position) (page HistoryPage, whole, ok 
 	}
 }
 
-// need returns the offset that the history must have reached so that pending continues it, 0 if nothing is pending.
+// need returns the offset that the history must have reached so that no publication is missing before the first pending one; 0 if nothing
+// is pending.
 func (ch *channel) need(top Position) uint64 {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()

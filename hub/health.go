@@ -73,8 +73,8 @@ func (h *health) setProbe(err error, lag time.Duration) {
 	}
 }
 
-// report reports a change between working, for which err is nil, and failing. If reason is set, it also reports a failure with
-// another reason than the last one. The caller holds mu.
+// report reports a change between working, for which err is nil, and failing. If reason is set, it also reports a failure whose reason
+// differs from that of the last report. The caller holds mu.
 func (h *health) report(err error, reason bool) {
 	why := ""
 	if err != nil {

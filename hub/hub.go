@@ -24,7 +24,7 @@ const (
 type Hub struct {
 	opts       Options
 	engine     Engine
-	history    History  // nil if the engine does not implement it, like the fields below
+	history    History  // nil if the engine does not implement the interface; the same applies to the fields below
 	presence   Presence //
 	keyed      Keyed
 	occupancy  Occupancy
@@ -202,8 +202,8 @@ func (h *Hub) housekeeping() {
 	}
 }
 
-// Publish publishes p in a channel for a server: only the size is checked, unless p is a record. p must not be modified afterwards.
-// Options that o leaves zero have the values of the namespace; with a negative History p is not kept. o may be nil.
+// Publish publishes p in a channel for a server. It checks only the size of p, and nothing if p is a record. p must not be modified
+// afterwards. For zero fields of o, the settings of the namespace apply; if o.History is negative, p is not kept. o may be nil.
 func (h *Hub) Publish(ctx context.Context, app, channel string, p *Publication, o *PublishOptions) (Published, error) {
 	if err := checkName(channel); err != nil {
 		return Published{}, err

@@ -24,7 +24,7 @@ const (
 	readerCount = "HANDFAST_HUB_READER_COUNT"
 )
 
-// readAll opens connections, reports that on standard output, and reads until the server or standard input ends.
+// readAll opens connections, reports on standard output that they are open, and reads until the server or standard input ends.
 func readAll(addr string) {
 	n, err := strconv.Atoi(os.Getenv(readerCount))
 	if err != nil {

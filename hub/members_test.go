@@ -311,8 +311,8 @@ func TestMissedMembers(t *testing.T) {
 	}
 }
 
-// since returns the latest publication of each key, in order. If there are too many keys, the removed ones are
-// forgotten, and then all of them: earlier offsets are then unknown.
+// latest.since returns the latest publication of each key, in order. If there are too many keys, latest first forgets removed keys, and
+// then all keys. The publications before the forgotten ones are then unknown.
 func TestLatest(t *testing.T) {
 	var l latest
 	offset := uint64(0)

@@ -60,7 +60,7 @@ func (m *Memory) forgetPositions(now time.Time) {
 		x := m.marks.Remove(first).(ackMark)
 		m.mu.Unlock()
 		m.with(x.channel, func(c *memoryChannel) {
-			if c.acks[x.device].mark == first { // otherwise it was saved again
+			if c.acks[x.device].mark == first { // the position was not saved again since
 				delete(c.acks, x.device)
 			}
 		})

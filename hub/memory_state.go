@@ -72,7 +72,7 @@ func (m *Memory) expireKeys(now time.Time) {
 		m.with(x.channel, func(c *memoryChannel) {
 			k := c.keyed[x.key]
 			if k == nil || k.expires.IsZero() || k.expires.After(now) {
-				return // it was set again, or removed
+				return // the key was set again or removed
 			}
 			delete(c.keyed, x.key)
 			o := PublishOptions{HistoryAge: c.age}
@@ -341,7 +341,7 @@ func (n *memoryNode) Occupied(ctx context.Context, prefix, after string, limit i
 	return cs, more, ctx.Err()
 }
 
-// The bounds of the time between two sweeps. A sweep visits one shard for each memorySweep since the last one.
+// The bounds of the time between two sweeps. A sweep visits one shard for each memorySweep that has passed since the previous sweep.
 const (
 	memorySweep = 100 * time.Millisecond
 	memoryRest  = time.Second
@@ -404,7 +404,7 @@ func (m *Memory) hurry(after time.Duration) {
 	}
 }
 
-// channelKept is how long an empty channel is remembered. After that, it begins a new epoch.
+// channelKept is how long an empty channel is remembered. A channel that was forgotten begins a new epoch.
 const channelKept = 10 * time.Minute
 
 // sweep removes expired data in one shard of the channels.

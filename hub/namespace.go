@@ -14,7 +14,7 @@ const (
 	// subscription ends with EndInsufficient; if the protocol has no message for that, the connection is closed.
 	SlowRefill SlowPolicy = iota
 
-	// SlowDrop drops publications, and continues with new ones when the queue is empty again: for data that is soon out of date.
+	// SlowDrop drops publications, and continues with new ones when the queue is empty again. It suits data that is soon out of date.
 	SlowDrop
 
 	// SlowLatest drops publications, and sends the latest one of each changed key when the queue is empty again. Publications

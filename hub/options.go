@@ -145,7 +145,7 @@ type SubscribeOptions struct {
 	// part, and no subscription is made: see Recovered.More. 0 means 16 MiB.
 	MissedBytes int
 
-	// Member makes the session a member of a channel with presence.
+	// Member makes the session a member of the channel, which must have presence.
 	Member bool
 
 	// User and Data are the user and the data of the member; "" and nil mean those of the session.
@@ -156,18 +156,18 @@ type SubscribeOptions struct {
 	// called with ActionPresence; the same applies to Changes.
 	Members int
 
-	// MembersBytes is the maximum size of that page. 0 means PageBytes.
+	// MembersBytes is the maximum size of the first page of members. 0 means PageBytes.
 	MembersBytes int
 
 	// Changes requests the joins, updates and leaves of members.
 	Changes bool
 
-	// Delta declares that the client can apply a delta from the previous publication: the Codec is then called with that
-	// publication.
+	// Delta declares that the client can apply a delta from the previous publication. The Codec is then called with that publication.
 	Delta bool
 
-	// KeyDelta is Delta for a keyed collection, if the client has its state at the position where the subscription begins: the
-	// Codec is called with the previous publication of the same key. It has an effect only if [Namespace.KeyDeltas] is true.
+	// KeyDelta is like Delta for a keyed collection. The client must have the state of the collection at the position where the
+	// subscription begins. The Codec is called with the previous publication of the same key. KeyDelta has an effect only if
+	// [Namespace.KeyDeltas] is true.
 	KeyDelta bool
 
 	// Positions requests the positions of publications, if the client's Codec is a [PositionedCodec]; otherwise it has no effect.
@@ -186,18 +186,18 @@ type Recovered struct {
 	// Publications are the missed publications, in order; nil unless all of them are available.
 	Publications []*Publication
 
-	// More reports that Publications is only the first part of the missed ones. No subscription was made: Subscribe returns
+	// More reports that Publications is only the first part of the missed publications. Subscribe then makes no subscription and returns
 	// ErrMore. Subscribing again with Since set to Position returns the rest.
 	More bool
 
-	// Err is nil, or the reason why the missed publications are unknown: ErrNewEpoch or ErrTooOld. The subscription begins
-	// nevertheless, at Position.
+	// Err is nil, or the reason why the missed publications are unknown: ErrNewEpoch or ErrTooOld. The subscription then begins at
+	// Position.
 	Err error
 
 	// Users is the number of members, for a channel with presence.
 	Users int
 
-	// Members is the first page of them, as requested.
+	// Members is the first page of the members, if requested.
 	Members []Member
 
 	// Next is the cursor for the next page, for Session.Members; "" if there are no more.

@@ -65,8 +65,8 @@ func (e *Entry) Size() int { return len(e.Lease) + len(e.Client) + len(e.User) +
 // Size returns the size of m in bytes, for the limit of a page.
 func (m *Member) Size() int { return len(m.User) + len(m.Client) + len(m.Data) }
 
-// readOn reads the history after a position, page by page, and reports whether the result is complete. It stops early if
-// the whole is likely to be larger than the given size.
+// readOn reads the history after a position, page by page, and reports whether the result is complete. It stops early if the complete
+// result is likely to be larger than the given size.
 func readOn(ctx context.Context, h History, name string, since Position, bytes int) (page HistoryPage, whole bool, err error) {
 	var before []*Publication
 	at, read := since, 0

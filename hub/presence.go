@@ -88,7 +88,7 @@ func (t *tenancy) enter(ctx context.Context, ch *channel, e Entry) error {
 	t.change(ch, op{Entry: e, done: done})
 	select {
 	case err := <-done:
-		if err != nil { // the engine may have stored it nevertheless
+		if err != nil { // the engine may have stored the entry nevertheless
 			t.withdraw(ch, e.Client)
 		}
 		return err
@@ -151,7 +151,7 @@ func (t *tenancy) makeChanges(ch *channel) {
 		ops.queue = ops.queue[n:]
 		es := make([]Entry, 0, n)
 		for _, o := range some {
-			if o.Gone || ops.here[o.Client].Version == o.Version { // otherwise a later change replaces it
+			if o.Gone || ops.here[o.Client].Version == o.Version { // otherwise a later change replaces o
 				o.Lease = lease
 				es = append(es, o.Entry)
 			}
@@ -275,7 +275,7 @@ func (t *tenancy) moveLease(old string) {
 		ch.mu.Lock()
 		ch.roster.rename(old, t.currentLease())
 		ops := &ch.roster.ops
-		ops.queue = slices.DeleteFunc(ops.queue, func(o op) bool { return o.done == nil && !o.Gone }) // these belong to the old lease
+		ops.queue = slices.DeleteFunc(ops.queue, func(o op) bool { return o.done == nil && !o.Gone }) // made for the old lease
 		for _, e := range ops.here {
 			t.queue(ch, op{Entry: e})
 		}
@@ -291,8 +291,8 @@ func (t *tenancy) takeLease(name string) error {
 	return t.hub.presence.Lease(ctx, name, t.hub.opts.Lease)
 }
 
-// keepLease acquires the node's lease, renews it, and acquires another one when it has ended. It has a goroutine of its own: all of
-// the tasks may be waiting for a lease, and must not be needed to acquire one.
+// keepLease acquires the node's lease, renews it, and acquires another one when it has ended. It runs on its own goroutine rather than as a
+// task, because all tasks may be waiting for a lease.
 func (t *tenancy) keepLease() {
 	for {
 		l, pause := t.lease.Load(), t.hub.opts.Lease/3

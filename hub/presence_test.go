@@ -26,7 +26,7 @@ type putter struct {
 	onPut     func(ctx context.Context, n int) error // called with the number of the call; may be nil
 	onLease   func(n int) error                      // as onPut
 	onEntries func(n int) error                      // as onPut
-	reads     int                                    // of entries
+	reads     int                                    // the number of reads of entries
 }
 
 func (e *putter) Run(ctx context.Context, s hub.Sink) error {
@@ -108,7 +108,7 @@ func usersOf(t *testing.T, h *hub.Hub) int {
 	return users
 }
 
-// A member that the engine rejects gets the error immediately and is removed, even if its entry was made.
+// If the engine rejects a member, the caller gets the error immediately and the member is removed, even if the engine has stored the entry.
 func TestMemberIsRejected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, h := startPutter(t, hub.NewMemory())
@@ -210,7 +210,7 @@ func TestMemberChangesAreCanceled(t *testing.T) {
 	}
 }
 
-// Changes that arrive during a call are sent to the engine together, up to 256 of them; of several for one member, only the last is
+// Changes that arrive during a call are sent to the engine together, up to 256 of them; of several changes of one member, only the last is
 // sent.
 func TestMembersAreChangedTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -365,8 +365,8 @@ func TestLeaseIsRenewed(t *testing.T) {
 	})
 }
 
-// The entries of a channel are read page by page when it is opened. If that fails, the subscription fails, and the next one reads
-// them again. After a gap, reading is repeated until it succeeds.
+// The entries of a channel are read page by page when the channel is opened. If the read fails, the subscription fails, and the next
+// subscription reads the entries again. After a gap, the read is repeated until it succeeds.
 func TestEntriesAreRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := hub.NewMemory()

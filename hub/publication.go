@@ -15,7 +15,7 @@ type Position struct {
 	Offset uint64
 }
 
-// Publication is one message of a channel. Once published it is shared, and must not be modified, nor may Data, Info and Tags.
+// Publication is one message of a channel. A published Publication is shared: it, its Data, its Info and its Tags must not be modified.
 type Publication struct {
 	// Position is the position of the publication. The engine sets it. The offset is 0 for a publication that is not part of the
 	// stream: it can be neither missed nor recovered.

@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	// quiet is how long a member, or the last subscriber of a channel, must be gone before that is reported.
+	// quiet is how long a member, or the last subscriber of a channel, must be gone before the departure is reported.
 	quiet = 3 * time.Second
 	// claimed is how long a claim is valid: nodes may notice the same change at different times. It is shorter than quiet, so that
 	// a claim has expired before the next change.
 	claimed = 2 * time.Second
 	// endClaimed is how long a node holds the claim to report the end of a lease.
 	endClaimed = 10 * time.Minute
-	// recordKept limits how long records are kept if the whole cluster was killed. Running nodes rewrite theirs at a third of that
+	// recordKept limits how long records are kept if the whole cluster was killed. Running nodes rewrite their records at a third of that
 	// interval.
 	recordKept = 24 * time.Hour
 	settleTime = 5 * time.Second
@@ -24,8 +24,8 @@ const (
 	recordPage = 500 // records in one page
 )
 
-// reporter reports events. For events that concern all nodes it stores a record of each connection of its node in the engine, under
-// the node's lease: when the lease ends, another node finds the events to report there.
+// reporter reports events. For events that concern all nodes it stores a record of each connection of its node in the engine, under the
+// node's lease. When the lease ends, another node reads these records to determine the events to report.
 type reporter struct {
 	hub  *Hub
 	to   func(Event) // if nil, events are not reported
@@ -51,8 +51,8 @@ type record struct {
 	Client   string   `json:"client"`
 	User     string   `json:"user,omitempty"`
 	Channels []string `json:"channels,omitempty"`
-	Members  []string `json:"members,omitempty"` // channels that it is a member of
-	Ended    bool     `json:"ended,omitempty"`   // its disconnect has already been reported
+	Members  []string `json:"members,omitempty"` // channels of which the connection is a member
+	Ended    bool     `json:"ended,omitempty"`   // the disconnect has already been reported
 }
 
 // goneRecord is a record that has to be removed, or replaced with rest.
@@ -98,7 +98,7 @@ func (r *reporter) emit(e Event) {
 	r.to(e)
 }
 
-// session reports an event of a session. The caller holds its lock.
+// session reports an event of a session. The caller holds the session's lock.
 func (r *reporter) session(s *Session, kind EventKind, channel string) {
 	if r.to == nil {
 		return
@@ -117,7 +117,7 @@ func (r *reporter) rest(s *Session) []byte {
 	return s.record(true)
 }
 
-// disconnected reports the end of a session. The caller holds its lock.
+// disconnected reports the end of a session. The caller holds the session's lock.
 func (r *reporter) disconnected(s *Session, rest []byte) {
 	if r.to == nil {
 		return
@@ -143,7 +143,7 @@ func (r *reporter) published(name string, p *Publication) {
 	r.emit(Event{Kind: EventPublished, Time: p.Time, App: app, Channel: channel, Client: p.Client, User: p.User, Data: p.Info, Publication: p})
 }
 
-// lasting returns the Done of an event: it removes the record g.
+// lasting returns the Done of an event, which removes the record g.
 func (r *reporter) lasting(g goneRecord) func() {
 	r.mu.Lock()
 	r.open++
@@ -274,7 +274,7 @@ func (r *reporter) put(lease string, p *Publication) error {
 	return err
 }
 
-// record returns the record of a session. The caller holds its lock.
+// record returns the record of a session. The caller holds the session's lock.
 func (s *Session) record(ended bool) []byte {
 	n := record{App: s.client.App, Client: s.client.ID, User: s.client.User, Ended: ended}
 	for _, x := range s.subs {
@@ -358,8 +358,8 @@ func memberName(user, client string) string {
 	return client
 }
 
-// moved is called when this node has a new lease, because it was unreachable for too long. If another node has reported its clients
-// as gone, it reports that they are connected.
+// moved is called when this node has a new lease, because it was unreachable for too long. If another node has reported this node's clients
+// as disconnected, moved reports them as connected.
 func (r *reporter) moved(old string) {
 	if !r.records() {
 		return

@@ -40,10 +40,10 @@ type member struct {
 	conns   int
 	serial  uint64
 	version uint64 // the version of the entry from which Data was taken
-	shown   bool   // it was announced
-	changed bool   // Data has changed since it was announced
+	shown   bool   // the member was announced
+	changed bool   // Data has changed since the member was announced
 	dirty   bool
-	ours    bool // one of its connections is, or was, on this node
+	ours    bool // one of the member's connections is, or was, on this node
 }
 
 func newRoster() *roster {
@@ -104,7 +104,7 @@ func (r *roster) apply(e Entry) {
 	}
 }
 
-// drop removes an entry. If version is not 0, it is remembered while entries are being read.
+// drop removes an entry. A version other than 0 is remembered while entries are being read.
 func (r *roster) drop(k entryKey, version uint64) {
 	old := r.entries[k]
 	delete(r.entries, k)
@@ -132,7 +132,8 @@ func (r *roster) dropLease(lease string) {
 	}
 }
 
-// rename moves the entries of this node to a new lease, so that its members stay, and removes those that should be gone.
+// rename moves the entries of this node to a new lease, so that the members of the node stay. Entries that the node no longer has are
+// removed.
 func (r *roster) rename(old, lease string) {
 	for k, e := range r.entries {
 		if k.lease != old {

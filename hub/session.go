@@ -38,7 +38,7 @@ type Session struct {
 	behind    bool   // a subscription waits for Drained
 	refilling bool   // a goroutine is sending missed publications
 	left      bool
-	ended     uint8 // 1 + the EndReason with which the hub has closed it
+	ended     uint8 // 1 + the EndReason with which the hub has closed the session; 0 if it has not
 }
 
 // state is the state of a subscription. The session's lock guards it.
@@ -74,7 +74,7 @@ type subscription struct {
 	catching bool // it is counted in the channel's waiting
 }
 
-// Join adds a session. It must be removed with Leave: the Receiver of the connection calls that when the connection is closed.
+// Join adds a session. The Receiver of the connection must call Leave when the connection is closed.
 func (h *Hub) Join(c Client) (*Session, error) {
 	if h.closed() {
 		return nil, ErrClosed

@@ -166,7 +166,7 @@ func (s *Session) refill() {
 			}
 			s.mu.Lock()
 			if s.drains == drains {
-				s.refilling = false // the next Drained starts it again
+				s.refilling = false // the next Drained starts another refill
 				s.mu.Unlock()
 				return
 			}

@@ -102,7 +102,7 @@ func TestSlowWithoutEnoughHistory(t *testing.T) {
 			if slow.Session.Subscribed("c") {
 				t.Error("the slow client is still subscribed")
 			}
-			bounded.Until(t, func() bool { return h.Stats()[0].Insufficient == 1 }) // it is counted after the client has received the message
+			bounded.Until(t, func() bool { return h.Stats()[0].Insufficient == 1 }) // counted after the client has received the message
 		})
 	}
 }
@@ -114,7 +114,7 @@ func TestSlowWithoutHistory(t *testing.T) {
 	slow.SetRoom(-1)
 	slow.Session.Drained()
 	slow.Until(t, func(es []enginetest.Event) bool { return es[len(es)-1].Ended })
-	bounded.Until(t, func() bool { return h.Stats()[0].Insufficient == 1 }) // it is counted after the client has received the message
+	bounded.Until(t, func() bool { return h.Stats()[0].Insufficient == 1 }) // counted after the client has received the message
 	if s := h.Stats()[0]; s.Dropped != 4 {
 		t.Errorf("%+v", s)
 	}

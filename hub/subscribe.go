@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Subscribe subscribes to a channel. reply is called once, before any message of the channel is sent, and the publications that are
-// sent later continue those passed to reply; it must not block or call the session. If reply returns an error, the subscription
-// ends and Subscribe returns that error. If Subscribe returns nil, reply has been called.
+// Subscribe subscribes to a channel. reply is called once, before any message of the channel is sent; it must not block or call the
+// session. The publications that are sent later follow those passed to reply. If reply returns an error, the subscription ends and
+// Subscribe returns that error. If Subscribe returns nil, reply has been called.
 //
 // Subscribe waits for the engine if this node does not have the necessary data: if it is the first to subscribe to the channel, if
 // more publications were missed than the node remembers, and to enter a member.
@@ -180,8 +180,8 @@ func (a *admission) fromHistory(ctx context.Context, reply func(*Recovered) erro
 	return err
 }
 
-// readForAll reads the history after since, or from further back if waiting subscriptions need it, adds it to the
-// channel's window, and wakes the waiting subscriptions.
+// readForAll reads the history after since, or from further back if waiting subscriptions need earlier publications. It adds the result to
+// the channel's window, and wakes the waiting subscriptions.
 func (a *admission) readForAll(ctx context.Context, since Position) (page HistoryPage, whole bool, err error) {
 	ch := a.ch
 	defer ch.endTurn()
@@ -190,7 +190,7 @@ func (a *admission) readForAll(ctx context.Context, since Position) (page Histor
 	if since.Epoch == ch.epoch {
 		from.Offset = min(from.Offset, ch.reading.wanted)
 	}
-	ch.reading.wanted = math.MaxUint64 // from now on for subscriptions that begin to wait during the read
+	ch.reading.wanted = math.MaxUint64 // subscriptions that begin to wait during the read set it for the next read
 	ch.mu.Unlock()
 	page, whole, err = readOn(ctx, a.s.hub.history, ch.name, from, windowBytesWide)
 	if err == nil && (page.Err != nil || !whole) && from != since {
@@ -220,9 +220,9 @@ type reading struct {
 	wanted uint64        // the lowest offset after which the waiting subscriptions need the history
 }
 
-// turn returns true if the caller must read the channel's history, and then call endTurn. If another subscription is already
-// reading it, turn waits for the end of that read, and returns false. So when many clients reconnect at the same time, few of
-// them read.
+// turn returns true if the caller must read the channel's history, and then call endTurn. If another subscription is already reading the
+// history, turn waits for the end of that read, and returns false. So the history is read only a few times when many clients reconnect at
+// the same time.
 func (ch *channel) turn(ctx context.Context, since Position) (bool, error) {
 	ch.mu.Lock()
 	if ch.reading.over == nil {
@@ -260,8 +260,8 @@ func (ch *channel) wide(n int) {
 	ch.mu.Unlock()
 }
 
-// fromWindow completes the subscription with publications of the window, if the window contains all of them and the history would,
-// too.
+// fromWindow completes the subscription with publications of the window, if the window contains all that were missed and all of them are
+// within the limits of the history.
 func (a *admission) fromWindow(reply func(*Recovered) error) (bool, error) {
 	ch, since, now := a.ch, *a.o.Since, time.Now()
 	ch.mu.Lock()

@@ -37,7 +37,8 @@ func (ch *channel) correct(n int) int {
 	return max(n-ch.counted.told, 0) + len(ch.subs)
 }
 
-// correctPage adjusts a page of the channels that begin with prefix.
+// correctPage adjusts the numbers of subscribers in a page of the channels that begin with prefix, and adds and removes channels
+// accordingly.
 func correctPage(h *Hub, cs []Occupied, more bool, prefix, after string, limit int) ([]Occupied, bool) {
 	own := map[string]*channel{}
 	h.channels.each(func(ch *channel) {

@@ -25,7 +25,7 @@ type Trace struct {
 	// they receive it from the history.
 	Subscribers int
 
-	// Duplicate reports that a publication with this ID had been published already, so that this one was not.
+	// Duplicate reports that a publication with the same ID had already been published, so that Publication was not.
 	Duplicate bool
 
 	// Err is the error of publishing; nil if it succeeded.

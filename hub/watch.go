@@ -132,7 +132,7 @@ func (r *roster) unwatch(x *watcher) {
 	}
 }
 
-// entered records a new entry of a connection, or with again a changed one.
+// entered records a new entry of a connection or, if again is set, a changed entry.
 func (w *watching) entered(e Entry, user string, again bool) {
 	if w.conns == nil {
 		return

@@ -34,7 +34,7 @@ type Event struct {
 	// Positioned reports that the publication was encoded for a subscription with hub.SubscribeOptions.Positions.
 	Positioned bool
 
-	// Lost is the position from which such a subscription continues after publications were lost.
+	// Lost is the position from which a subscription with hub.SubscribeOptions.Positions continues after publications were lost.
 	Lost *hub.Position
 
 	// Reply is the reply to a subscribe request.
@@ -292,7 +292,7 @@ func newClient(h *hub.Hub, id string) *Client {
 	return c
 }
 
-// wait waits for the next event. If nothing returns true, it returns errNothing when over is closed.
+// wait waits for the next event. It returns errNothing when over is closed, but only if nothing returns true.
 func (c *Client) wait(ctx context.Context, over <-chan struct{}, nothing func() bool) error {
 	if !nothing() {
 		over = nil

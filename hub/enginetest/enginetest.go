@@ -29,11 +29,11 @@ type Cluster struct {
 	// Node returns the engine of another node. Its resources are released when the test ends.
 	Node func(t testing.TB) hub.Engine
 
-	// Kill ends the node with this engine without any cleanup, like kill -9. nil means that this cannot be tested.
+	// Kill ends the node with this engine without any cleanup, like kill -9. nil means that nodes cannot be killed.
 	Kill func(e hub.Engine)
 
-	// Faults are faults to inject while messages are flowing. Each function begins a fault, and returns a function that ends it.
-	// They are injected one after the other, each for the time Hold.
+	// Faults are faults to inject while messages are flowing. Each function begins a fault, and returns a function that ends it. Faults are
+	// injected one after the other, each for the time Hold.
 	Faults map[string]func(t testing.TB) (end func())
 
 	// Hold is how long each fault lasts. 0 means 200 ms.
@@ -43,7 +43,7 @@ type Cluster struct {
 	// epoch.
 	Forgets bool
 
-	// Second is the shortest time for which the engine can keep something. 0 means one second.
+	// Second is the shortest lifetime that the engine supports for stored data. 0 means one second.
 	Second time.Duration
 }
 
@@ -91,8 +91,8 @@ func Parallel() {
 	}
 }
 
-// Run runs the suite on clusters that are made by open, one for each test. Tests that mostly wait run in parallel, after the test
-// that has called Run has returned.
+// Run runs the suite. It calls open for each test to make a cluster. Tests that mostly wait run in parallel, after the test that has called
+// Run has returned.
 func Run(t *testing.T, o Options, open func(t testing.TB) Cluster) {
 	if o.Flow == 0 {
 		o.Flow = 2000

@@ -98,7 +98,7 @@ type reader struct {
 	name string
 	at   *hub.Position
 	last [flowPublishers]int
-	told bool // it was notified of a gap
+	told bool // the reader was notified of a gap
 }
 
 // take records a publication.
@@ -178,7 +178,7 @@ func (f *flowing) read(ctx context.Context, channel string, at, r int) {
 			return
 		}
 		if errors.Is(err, errNothing) {
-			return // it was notified of a gap that includes the last message
+			return // the reader was notified of a gap that includes the last message
 		}
 		if err != nil {
 			f.Errorf("%s: %v; it has %v", x.name, err, x.last)

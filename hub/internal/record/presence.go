@@ -126,7 +126,7 @@ func Command(b []byte) (hub.Command, error) {
 		return nil
 	})
 	if c.Kind, c.Reason = hub.CommandKind(kind), hub.EndReason(reason); err == nil && (uint64(c.Kind) != kind || uint64(c.Reason) != reason) {
-		err = ErrBad // a kind that overflows would become another one
+		err = ErrBad // a kind that overflows would become another kind
 	}
 	if err != nil {
 		return hub.Command{}, err
