@@ -25,13 +25,13 @@ type Guard struct {
 	// revoked before. If nil, connections are only closed on expiry.
 	Live *Live
 
-	own Live // used by a Guard without a Live
+	own Live // used if Live is nil
 }
 
 var errNoAuthenticator = errors.New("the Guard has no Authenticator")
 
-// Admit returns the identity of the sender of a request, if it may connect. The error sets the reply of a handshake, as [Refusal]
-// does, so that it can be returned from [websocket.AcceptOptions.Check] unchanged.
+// Admit returns the identity of the sender of a request, if the sender may connect. The error is the result of [Refusal]:
+// [websocket.AcceptOptions.Check] can return it unchanged.
 func (g *Guard) Admit(r *http.Request) (*Identity, error) {
 	id, err := g.admit(r)
 	if err != nil {
@@ -63,7 +63,8 @@ func (g *Guard) admit(r *http.Request) (*Identity, error) {
 var errNobody = errors.New("an Authenticator returned neither an identity nor an error")
 var errEnded = errors.New("the credential has expired")
 
-// identify calls a, and validates its result, because a may have a bug. The error is an [*Error].
+// identify calls a and validates the result, because a may be an application's own Authenticator with a bug. The error is an
+// [*Error].
 func identify(r *http.Request, a Authenticator) (*Identity, error) {
 	id, err := a.Authenticate(r)
 	switch {
@@ -77,11 +78,11 @@ func identify(r *http.Request, a Authenticator) (*Identity, error) {
 	return id, nil
 }
 
-// Accept is [websocket.Accept] behind the Guard; it also returns the client's identity. opts may be nil; its Check, if it has one,
-// is called before the Guard. When the identity expires or is revoked, the connection is closed with [CodeExpired].
+// Accept is [websocket.Accept] for admitted clients only, and also returns the client's identity. opts may be nil; opts.Check, if
+// set, is called before the Guard. When the identity expires or is revoked, the connection is closed with [CodeExpired].
 //
-// If the client is not admitted, the reply has been written. The error is then a [*websocket.HandshakeError], in which errors.As
-// finds the [*Error] if the Guard has refused.
+// If the client is not admitted, Accept writes the reply and returns a [*websocket.HandshakeError]. If the Guard rejected the
+// client, that error wraps the Guard's [*Error].
 func (g *Guard) Accept(w http.ResponseWriter, r *http.Request, opts *websocket.AcceptOptions) (*websocket.Conn, *Identity, error) {
 	var o websocket.AcceptOptions
 	if opts != nil {
@@ -122,8 +123,8 @@ func (g *Guard) Accept(w http.ResponseWriter, r *http.Request, opts *websocket.A
 	return c, id, nil
 }
 
-// Refusal returns an error for [websocket.AcceptOptions.Check] with the reply of err, an [*Error]. Its text is that of err, for the
-// log; it wraps err and a [*websocket.Reject]. Any other error rejects the client with 403.
+// Refusal returns an error for [websocket.AcceptOptions.Check] that rejects the client with the reply of err, usually an [*Error];
+// for any other err the reply is 403. The result has the text of err, for the log, and wraps err and a [*websocket.Reject].
 func Refusal(err error) error {
 	e := asError(err, "")
 	return &refusal{err: e, reject: &websocket.Reject{Status: e.Status, Header: replyHeader(e), Reason: e.Reason}}

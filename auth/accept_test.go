@@ -156,7 +156,7 @@ func TestGuardUnavailable(t *testing.T) {
 	}
 }
 
-// brief issues credentials that expire one second after they are checked, and sends the expiry time.
+// brief is an Authenticator whose identities expire after one second. It sends each expiry time to ends.
 type brief struct{ ends chan time.Time }
 
 func (b brief) Authenticate(*http.Request) (*Identity, error) {
@@ -265,7 +265,7 @@ func TestGuardKeepsCheck(t *testing.T) {
 	if c != nil || id != nil || err == nil || w.Code != 418 || asked != 0 {
 		t.Errorf("%v, %v, %v: %d, %d calls of the Authenticator", c, id, err, w.Code, asked)
 	}
-	// For a request that is not a handshake the Authenticator is not called.
+	// The Authenticator is not called for a request that is not a handshake.
 	if _, _, err := g.Accept(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), nil); err == nil || asked != 0 {
 		t.Errorf("%v, %d calls of the Authenticator", err, asked)
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // An API key is "hf_" ID "_" SECRET. The prefix lets scanners find leaked keys; the ID determines the entry to compare with; the
-// secret is 256 random bits, so that it is enough to store a plain hash of the key.
+// secret is 256 random bits, so a plain hash of the key is safe to store.
 const (
 	apiKeyPrefix    = "hf_"
 	apiKeyMaxID     = 64
@@ -50,12 +50,12 @@ type APIKeyOptions struct {
 	// prefer a header, or a ticket.
 	Query string
 
-	// Keys are the accepted keys. File has further ones, one per line: the ID, the hash and optionally a JSON object with
-	// "subject", "claims", "issued" and "expires". The file is read again when it has changed.
+	// Keys are the accepted keys. File contains further keys, one per line: the ID, the hash and optionally a JSON object with
+	// "subject", "claims", "issued" and "expires". A changed file is read again.
 	Keys []APIKey
 	File string
 
-	// OnError, if not nil, is called if File has changed and cannot be used; the keys are then unchanged.
+	// OnError, if not nil, is called if File has changed and cannot be used. The previous keys then remain valid.
 	OnError func(error)
 }
 
@@ -253,8 +253,8 @@ func (k APIKey) String() string {
 	return line
 }
 
-// NewAPIKey creates a key for id, issued now. It returns the key for its user, which cannot be recovered later, and the entry to
-// store, in which the caller may set Subject, Claims and Expires. id is 1 to 64 letters, digits, dots and dashes.
+// NewAPIKey creates a key for id, issued now. key is for the user and cannot be recovered later. entry is the record to store; the
+// caller may set its Subject, Claims and Expires. id must be 1 to 64 letters, digits, dots and dashes.
 func NewAPIKey(id string) (key string, entry APIKey, err error) {
 	if !validAPIKeyID(id) {
 		return "", APIKey{}, fmt.Errorf("auth: the ID of an API key is 1 to %d letters, digits, dots and dashes", apiKeyMaxID)
@@ -267,7 +267,7 @@ func NewAPIKey(id string) (key string, entry APIKey, err error) {
 	return key, APIKey{ID: id, Hash: apiKeyHash + hex.EncodeToString(hash[:]), Issued: issued}, nil
 }
 
-// strictJSON decodes one JSON object and nothing after it; unknown keys are an error. Numbers in maps are of type [json.Number]:
+// strictJSON decodes text, which must be exactly one JSON object without unknown keys. Numbers in maps are of type [json.Number]:
 // see plainClaims.
 func strictJSON(text string, to any) error {
 	d := json.NewDecoder(strings.NewReader(text))

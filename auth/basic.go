@@ -29,9 +29,9 @@ type BasicOptions struct {
 	// tens of milliseconds of CPU time; 0 means one minute. A change of the file discards all of these hashes.
 	Remember time.Duration
 
-	// Concurrent is the number of passwords that are verified concurrently; 0 means half of the CPUs, at least one. Each uses a
-	// CPU, and with argon2id the memory that the hash specifies. The others wait, for at most Wait; 0 means 2 s. Then the reply is
-	// 503.
+	// Concurrent is the maximum number of passwords that are verified concurrently; 0 means half of the CPUs, at least one. Each
+	// verification uses one CPU, and with argon2id the memory that the hash specifies. Further requests wait for at most Wait,
+	// where 0 means 2 s, and then get 503.
 	Concurrent int
 	Wait       time.Duration
 
@@ -117,14 +117,15 @@ func (b *Basic) Reload() error { return b.file.reload() }
 // Challenge implements [Authenticator]. The charset is UTF-8 (RFC 7617 §2.1).
 func (b *Basic) Challenge() string { return "Basic realm=" + b.realm + `, charset="UTF-8"` }
 
-// Authenticate implements [Authenticator]. The Identity is issued now, because the password was sent and is valid now.
+// Authenticate implements [Authenticator]. The Identity's Issued is the current time, because the client has just sent a valid
+// password.
 func (b *Basic) Authenticate(r *http.Request) (*Identity, error) {
 	user, password, err := b.find(r)
 	if err != nil {
 		return nil, err
 	}
-	// This check is first, and also applies to a remembered password: otherwise an address that guesses passwords could quickly
-	// tell a correct guess from a wrong one, by being admitted.
+	// The limit is checked first, and also for a remembered password: otherwise an address that guesses passwords could still
+	// recognize a correct guess after reaching the limit.
 	address := b.o.Address(r)
 	if wait := b.failures.blocked(user, address); wait > 0 {
 		return nil, TooMany(wait, errBasicOften)
@@ -149,7 +150,7 @@ func (b *Basic) check(users *basicUsers, user, password, address string) error {
 	if wait := b.failures.begin(user, address); wait > 0 {
 		return TooMany(wait, errBasicOften)
 	}
-	if err := b.calls.Begin(context.Background()); err != nil { // other requests with the same password wait for the result
+	if err := b.calls.Begin(context.Background()); err != nil { // not r's context: requests with the same password may wait, too
 		b.failures.undo(user, address)
 		return Unavailable(b.o.Wait, err)
 	}

@@ -57,7 +57,7 @@ func (f *basicFailures) wait(sources [2]basicSource) time.Duration {
 	return longest
 }
 
-// begin counts an attempt as failed, unless the limit is reached: then it returns how long to wait. undo reverses it.
+// begin counts an attempt as failed and returns 0. If the limit is reached, it counts nothing and returns how long to wait.
 func (f *basicFailures) begin(user, address string) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()

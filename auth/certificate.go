@@ -20,8 +20,8 @@ const (
 	CertificateURI   CertificateName = "uri" // such as spiffe://example.com/billing
 	CertificateDNS   CertificateName = "dns"
 	CertificateEmail CertificateName = "email"
-	// CertificateCommonName is the name used before subject alternative names existed. Its kind is not specified: use it only with
-	// a CA of your own.
+	// CertificateCommonName is the subject's common name, which was used before subject alternative names existed. It may contain
+	// any kind of name, so use it only with your own CA.
 	CertificateCommonName CertificateName = "cn"
 )
 
@@ -29,7 +29,7 @@ const (
 type CertificateOptions struct {
 	// Names lists the kinds of names to look for, in order of preference; nil means URI, DNS, email. The subject is the first name
 	// of the first kind that the certificate has. DNS names, and the part of an email address after the @, are converted to lower
-	// case, because certificates of one owner may differ in that.
+	// case, because certificates of one owner may differ in case.
 	Names []CertificateName
 
 	// Subjects, if not nil, maps names to subjects; clients whose names are not in it are rejected.
@@ -37,7 +37,7 @@ type CertificateOptions struct {
 }
 
 // Certificates is an [Authenticator] for client certificates that the TLS listener has verified with its own CAs. An unverified
-// certificate counts as none. A browser sends its certificate with the requests of any page: do not set AnyOrigin of
+// certificate is ignored. A browser sends its certificate with the requests of any page: do not set AnyOrigin of
 // [websocket.AcceptOptions]. Make it with [NewCertificates].
 type Certificates struct {
 	o        CertificateOptions
@@ -152,7 +152,7 @@ func certificateNames(cert *x509.Certificate, kind CertificateName) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !fits(kind, n) })
 }
 
-// fits reports whether a name may be one of its kind. A name in the form of another kind could impersonate another user: for
+// fits reports whether a name has the form of its kind. A name in the form of another kind could impersonate another user: for
 // example, an email address among the DNS names, which a CA may verify less carefully.
 func fits(kind CertificateName, name string) bool {
 	switch kind {

@@ -171,7 +171,7 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// A certificate that was valid during the TLS handshake may have expired since, and one may be unverified.
+// A certificate that has expired since the TLS handshake, or that TLS has not verified, does not authenticate a client.
 func TestCertificateTime(t *testing.T) {
 	o := openssl{t, t.TempDir()}
 	o.ca("ours")

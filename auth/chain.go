@@ -36,7 +36,7 @@ func (c *chain) Authenticate(r *http.Request) (*Identity, error) {
 	for _, m := range c.methods {
 		id, err := m.Authenticate(r)
 		if err == nil && shown != nil && isAnonymous(id) {
-			continue // a client with a credential must learn that it is not valid
+			continue // a client with an invalid credential is rejected rather than admitted as anonymous
 		}
 		if err == nil {
 			return id, nil
@@ -91,7 +91,7 @@ type anonymous struct{}
 // anonymousIdentity is shared: an Identity is never changed.
 var anonymousIdentity = &Identity{Subject: "anonymous", Method: "anonymous"}
 
-// isAnonymous reports whether id is the one for clients without credentials.
+// isAnonymous reports whether id is an identity from Anonymous.
 func isAnonymous(id *Identity) bool { return id != nil && id.Method == anonymousIdentity.Method }
 
 // Authenticate implements [Authenticator].

@@ -326,7 +326,7 @@ type silent struct{ Authenticator }
 
 func (silent) Challenge() string { return "" }
 
-// A token among the subprotocols may be a third longer than others, because of base64.
+// A token among the subprotocols may be a third longer than a token in another place, because of base64.
 func TestOfferedLength(t *testing.T) {
 	for n, want := range map[int]error{2 * maxToken: nil, 2*maxToken + 1: errLongToken} {
 		got, err := offered([]string{"chat, p." + strings.Repeat("x", n)}, "p.")

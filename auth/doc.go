@@ -10,8 +10,8 @@
 //
 // # Choosing a method
 //
-// The constructor of WebSocket in a browser takes only a URL and a list of subprotocols: a page cannot set a header. It is left
-// with a cookie, the subprotocol list, the URL and a client certificate. The browser gives the page no details of a failed
+// The constructor of WebSocket in a browser takes only a URL and a list of subprotocols: a page cannot set a header. It can only
+// use a cookie, the subprotocol list, the URL and a client certificate. The browser gives the page no details of a failed
 // handshake, neither the status nor the body, only that the connection was closed with 1006. To find the reason, a page can use
 // fetch.
 //
@@ -51,7 +51,7 @@
 // # Expiry of a credential
 //
 // A connection outlives the check of its token. A [Live] closes sessions with [CodeExpired] at [Identity.Expires], and when their
-// subject, or their credential by [Identity.ID], is revoked. It works behind a Guard, or directly, with [Live.Admit] and
+// subject, or their credential by [Identity.ID], is revoked. A Live is used by a Guard, or directly, with [Live.Admit] and
 // [Session.Open], for any connection that implements [Handle]. [RefuseRevoked] rejects revoked credentials, and [Logout] revokes
 // them; all of them share a [Store].
 //

@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A WebSocket that only opens with a token: programs send it in a header, pages as
+// An endpoint requires a token. Programs send the token in a header, and pages send it with
 //
 //	new WebSocket(url, ["chat", "handfast.token." + token])
 func ExampleGuard() {
@@ -73,7 +73,7 @@ func ExampleGuard() {
 	// 401 Bearer realm="handfast"
 }
 
-// Only the hook is used, in a server that handles connections itself.
+// A server that handles connections itself uses only Admit, as its hook.
 func ExampleGuard_Admit() {
 	guard := &auth.Guard{Authenticator: auth.Anonymous()}
 	handler := func(w http.ResponseWriter, r *http.Request) {

@@ -40,8 +40,8 @@ type ForwardOptions struct {
 
 	// SubjectHeaders are the fields of the response that may name the client; nil means X-Auth-Request-User, Remote-User,
 	// X-Forwarded-User. A JSON response can contain "subject", "claims", "id", "issued" and "expires" (RFC 3339 or seconds since
-	// 1970) instead. DefaultSubject is the subject if the service accepts the client without naming it; "" means the reply is then
-	// 503.
+	// 1970) instead. DefaultSubject is the subject of a client that the service accepts without naming a subject; "" means that
+	// such a client gets 503.
 	SubjectHeaders []string
 	DefaultSubject string
 
@@ -51,8 +51,8 @@ type ForwardOptions struct {
 	// Challenge is the WWW-Authenticate value for the credentials that the service accepts, such as "Bearer"; "" means none.
 	Challenge string
 
-	// Address returns the client's address, for X-Forwarded-For, and Scheme "http" or "https", for X-Forwarded-Proto. nil means
-	// those of the connection; behind a proxy, these are the proxy's.
+	// Address returns the client's address, for X-Forwarded-For, and Scheme "http" or "https", for X-Forwarded-Proto. If nil, the
+	// values of the connection are used, which behind a proxy are the proxy's.
 	Address func(r *http.Request) string
 	Scheme  func(r *http.Request) string
 
@@ -74,11 +74,11 @@ type ForwardOptions struct {
 	Wait     time.Duration
 
 	// Failures is the number of consecutive failures after which no request is sent for Pause, and every client immediately gets
-	// 503; 0 means 5 and 5 s. Then one request is sent, and its result decides.
+	// 503; 0 means 5 and 5 s. After Pause one request is sent; if it fails, the next pause begins.
 	Failures int
 	Pause    time.Duration
 
-	// Transport sends the requests; nil means a separate one without a proxy.
+	// Transport sends the requests; nil means a separate transport that uses no proxy.
 	Transport http.RoundTripper
 }
 
@@ -177,7 +177,7 @@ func zeroIs(d, instead time.Duration) time.Duration {
 	return max(d, 0)
 }
 
-// connectionScheme returns the scheme of a request by its connection.
+// connectionScheme returns "https" if the connection of a request uses TLS, otherwise "http".
 func connectionScheme(r *http.Request) string {
 	if r.TLS != nil {
 		return "https"
@@ -208,7 +208,7 @@ func (f *Forward) Authenticate(r *http.Request) (*Identity, error) {
 func (f *Forward) answer(ctx context.Context, question http.Header) (*Identity, error) {
 	// All data that is sent to the service is part of the question, because its response may depend on any of it.
 	answer, err := f.memo.ask(ctx, f.memo.digest(headerParts(question)...), func() (forwardAnswer, time.Duration, error) {
-		// Other requests may wait for this response: it does not end with the request that happened to be first.
+		// The call is not canceled with the request that started it, because other requests may wait for the response.
 		a, ttl, err := f.ask(context.WithoutCancel(ctx), question)
 		if a.id != nil && f.o.Recheck > 0 {
 			a.id.Again = &Again{Every: f.o.Recheck, Grace: f.o.RecheckGrace, Ask: func(ctx context.Context) (*Identity, error) {

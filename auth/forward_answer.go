@@ -27,7 +27,7 @@ var (
 	errForwardNobody  = errors.New("the auth service approved the request without naming exactly one user")
 )
 
-// ask calls the service, if that is allowed now.
+// ask calls the service, unless the limit of concurrent calls or the circuit breaker prevents it.
 func (f *Forward) ask(ctx context.Context, question http.Header) (forwardAnswer, time.Duration, error) {
 	if err := f.calls.Begin(ctx); err != nil {
 		return forwardAnswer{}, 0, Unavailable(f.o.Wait, fmt.Errorf("asking the auth service: %w", err))

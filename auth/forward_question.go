@@ -10,8 +10,8 @@ import (
 	"github.com/handfast/handfast/internal/redact"
 )
 
-// forwardReserved are fields that cannot be copied: those of a single connection; those that the server itself sets, and
-// their equivalents, in which a client could claim anything; and those that change the form of the response.
+// forwardReserved are fields that cannot be copied: fields for a single connection; fields that this server sets, and equivalent
+// fields, with which a client could make false claims; and fields that change the form of the response.
 var forwardReserved = []string{
 	"Connection", "Content-Length", "Host", "Keep-Alive", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer",
 	"Transfer-Encoding", "Upgrade",

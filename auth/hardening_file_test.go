@@ -59,8 +59,8 @@ func TestStoreFileIsARegularFile(t *testing.T) {
 	}
 }
 
-// A file that is written twice within one tick of the file system's clock looks unchanged if its length is the same, as it is with
-// hashes. Its new content is used nevertheless.
+// A file that is written twice within one tick of the file system's clock looks unchanged if its length is also the same, for
+// example because only a hash differs. The new content is used nevertheless.
 func TestStoreFileChangedTwiceInOneTick(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "passwords")
 	synctest.Test(t, func(t *testing.T) {
@@ -87,7 +87,7 @@ func TestStoreFileChangedTwiceInOneTick(t *testing.T) {
 		if _, err := b.Authenticate(withPassword("ann", "new")); err != nil {
 			t.Errorf("the new password: %v", err)
 		}
-		// The file is no longer read once it has been unchanged for long.
+		// The file is no longer read once it has been unchanged for a long time.
 		generation := b.file.load().generation
 		for range 5 {
 			<-time.After(time.Minute)

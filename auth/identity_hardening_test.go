@@ -39,7 +39,7 @@ func TestGuardDistrustsIdentities(t *testing.T) {
 	}
 }
 
-// A chain that finds no credential for any of its methods passes the request on, however it is wrapped; a chain that finds a
+// A nested chain that finds no credential passes the request on to the next method, at any depth of nesting. A chain that finds a
 // credential does not.
 func TestChainWrappedInChain(t *testing.T) {
 	store := NewMemoryStore(MemoryStoreOptions{})

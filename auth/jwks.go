@@ -11,14 +11,14 @@ import (
 	"github.com/handfast/handfast/internal/redact"
 )
 
-// FetchOptions configures how keys are fetched. The zero value has safe defaults. It is copied.
+// FetchOptions configures how keys are fetched. The zero value means safe defaults. Functions copy their FetchOptions.
 type FetchOptions struct {
-	// MinInterval is the minimum time between two fetches, no matter how many tokens name unknown keys; it is also the time after
-	// which a new key is known here at the latest. After a failure the first retries are sooner. 0 means a minute.
+	// MinInterval is the minimum time between two fetches, no matter how many tokens name unknown keys. It is also the longest time
+	// until a token with a new key is accepted. After a failure the first retries are sooner. 0 means a minute.
 	MinInterval time.Duration
 
-	// MaxAge is the age at which the keys are fetched again. That happens in the background, while tokens are still verified. 0
-	// means 10 minutes.
+	// MaxAge is the age at which the keys are fetched again, in the background, while tokens are still verified with the present
+	// keys. 0 means 10 minutes.
 	MaxAge time.Duration
 
 	// MaxStale is how long the last keys are used if they cannot be fetched again. 0 means 24 hours.
@@ -27,16 +27,16 @@ type FetchOptions struct {
 	// Timeout limits a fetch, and so how long a handshake waits for one. 0 means 5 seconds.
 	Timeout time.Duration
 
-	// AllowHTTP allows http:// to other hosts than this one. An attacker on the path can then replace the issuer's keys, and
+	// AllowHTTP allows http:// URLs of hosts other than localhost. An attacker on the path can then replace the issuer's keys, and
 	// impersonate any client.
 	AllowHTTP bool
 
-	// Transport sends the requests: for a private CA, a proxy, a client certificate. nil means one that uses the proxy variables of
-	// the environment and the system's root certificates, and keeps no connection open.
+	// Transport sends the requests, for example with a private CA, a proxy or a client certificate. nil means a transport that uses
+	// the proxy variables of the environment and the system's root certificates, and keeps no connection open.
 	Transport http.RoundTripper
 
-	// OnError, if not nil, is called for every failed fetch. It is called from another goroutine, and must not call Close, which
-	// waits for it.
+	// OnError, if not nil, is called for every failed fetch. OnError is called from a separate goroutine, and must not call Close,
+	// which waits for OnError to return.
 	OnError func(error)
 }
 
@@ -64,14 +64,15 @@ type RemoteKeys struct {
 	mu     sync.Mutex
 	keys   keySet
 	loaded time.Time // when the keys were fetched; zero means never
-	next   time.Time // time of the next fetch at the earliest
+	next   time.Time // earliest time of the next fetch
 	fails  int       // consecutive failures
 	err    error     // the error of the last fetch; nil if it succeeded
 	flight chan struct{}
 }
 
 // JWKS returns the keys of a JWK set (RFC 7517 §5) at a URL such as https://id.example.com/keys. Only keys for verification that
-// are strong enough are used. They are fetched for the first token. The error is about the URL. The caller must call Close.
+// are strong enough are used. The keys are fetched for the first token. JWKS returns an error if the URL is not allowed. The caller
+// must call Close.
 func JWKS(url string, o FetchOptions) (*RemoteKeys, error) {
 	o.setDefaults()
 	if err := o.checkURL(url); err != nil {
@@ -105,7 +106,7 @@ func (o *FetchOptions) setDefaults() {
 	o.Timeout = positive(o.Timeout, defaultTimeout)
 }
 
-// positive returns d, or the default, zero, if d is not positive.
+// positive returns d if d is positive, otherwise zero.
 func positive(d, zero time.Duration) time.Duration {
 	if d > 0 {
 		return d
@@ -113,8 +114,9 @@ func positive(d, zero time.Duration) time.Duration {
 	return zero
 }
 
-// Load fetches the keys if there are none yet: for a server that must know at its start whether the issuer is reachable. It waits
-// for a fetch in progress, and starts none if one has just failed. The error is nil, or an [*Error] with status 503.
+// Load fetches the keys if none have been fetched yet. It is for a server that must know at startup whether the issuer is
+// reachable. Load waits for a fetch in progress, and does not start a fetch soon after a failed one. The error is nil, or an
+// [*Error] with status 503.
 func (k *RemoteKeys) Load(ctx context.Context) error {
 	if _, err := k.find(ctx, ""); err != nil && !errors.Is(err, errUnknownKey) {
 		return err
@@ -125,7 +127,7 @@ func (k *RemoteKeys) Load(ctx context.Context) error {
 // Issuer returns the issuer of the keys, if they are from [OIDC], otherwise "".
 func (k *RemoteKeys) Issuer() string { return k.issuer }
 
-// Close ends a fetch in progress, and waits until it has ended. Keys are not fetched any more; the present ones stay.
+// Close ends a fetch in progress, and waits until it has ended. After that no keys are fetched, and the present keys remain in use.
 func (k *RemoteKeys) Close() error {
 	k.mu.Lock()
 	k.cancel() // with the lock held, so that no fetch starts afterwards
@@ -142,7 +144,7 @@ func (k *RemoteKeys) find(ctx context.Context, kid string) ([]*key, error) {
 			return found, err
 		}
 		select {
-		case <-wait: // within Timeout
+		case <-wait: // the fetch ends within Timeout
 		case <-ctx.Done():
 			return nil, Unavailable(firstRetry, fmt.Errorf("%s: %w", k.name, context.Cause(ctx)))
 		}
@@ -150,7 +152,7 @@ func (k *RemoteKeys) find(ctx context.Context, kid string) ([]*key, error) {
 }
 
 // look returns the keys for kid, or the reason why there are none. If a fetch may help, it returns a channel to wait for instead.
-// If waited is set, it uses the present keys.
+// If waited is true, look uses the present keys.
 func (k *RemoteKeys) look(kid string, waited bool) (found []*key, wait <-chan struct{}, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -165,8 +167,7 @@ func (k *RemoteKeys) look(kid string, waited bool) (found []*key, wait <-chan st
 		return found, nil, nil
 	}
 	if !waited && k.fetch(now) {
-		// Slightly old keys are good enough for this token. If nothing was fetched for long, keys may have been withdrawn: wait for
-		// a fetch.
+		// Slightly old keys may still be used. Much older keys may have been withdrawn, so the caller has to wait for the fetch.
 		if !known || age >= 2*k.o.MaxAge && k.fails == 0 {
 			return nil, k.flight, nil
 		}
@@ -183,7 +184,7 @@ func (k *RemoteKeys) look(kid string, waited bool) (found []*key, wait <-chan st
 	return nil, nil, Unavailable(k.next.Sub(now), fmt.Errorf("%s: %w", k.name, k.err))
 }
 
-// fetch starts a fetch, unless one is in progress or it is too soon. It reports whether one is in progress.
+// fetch starts a fetch, unless one is in progress or it is too soon. It reports whether a fetch is then in progress.
 func (k *RemoteKeys) fetch(now time.Time) bool {
 	if k.flight != nil {
 		return true

@@ -44,8 +44,8 @@ type JWTOptions struct {
 	// AllowNoExpiry accepts tokens without exp, which are valid as long as their key.
 	AllowNoExpiry bool
 
-	// SubjectClaim is the claim for [Identity.Subject]: a string of 1 to 512 bytes without control characters and the like, or an
-	// integer. "" means sub.
+	// SubjectClaim is the claim for [Identity.Subject]: a string of 1 to 512 bytes without control characters, line separators and
+	// bidirectional controls, or an integer. "" means sub.
 	SubjectClaim string
 
 	// Realm is the name in the challenge (RFC 9110 §11.5), without quotation marks and backslashes. "" means "handfast".
@@ -146,8 +146,8 @@ func (j *JWT) Challenge() string {
 	return j.challenge(j.o.Sources[0].scheme, false)
 }
 
-// challenge returns a challenge for a token. RFC 6750 §3: Bearer must have a parameter, and has invalid_token for a token that is
-// not valid, but not if there was none.
+// challenge returns a challenge for a token. RFC 6750 §3: a Bearer challenge must have a parameter, and contains invalid_token if
+// the request had an invalid token, but not if the request had none.
 func (j *JWT) challenge(scheme string, invalid bool) string {
 	if scheme != "Bearer" {
 		return scheme
@@ -168,8 +168,8 @@ func (j *JWT) Close() error {
 }
 
 // Verify returns the identity in a token that was not sent in a request, such as one in a message with which a client renews its
-// credential. ctx limits the wait for keys, which has a limit of its own too. The error is an [*Error]; it and its text contain no
-// part of the token except the key ID and claims.
+// credential. ctx limits the wait for keys, in addition to [FetchOptions.Timeout]. The error is an [*Error] that contains no part
+// of the token except the key ID and claims.
 func (j *JWT) Verify(ctx context.Context, token string) (*Identity, error) {
 	if len(token) > maxToken {
 		return nil, Unauthorized(errLongToken)

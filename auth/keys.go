@@ -17,8 +17,8 @@ import (
 // KeySource provides the keys that verify signatures: [Secret], [Keys], [KeyFile], [JWKS] or [OIDC]. It may be used by multiple
 // goroutines concurrently, and by several [JWT]s.
 type KeySource interface {
-	// find returns the keys that may have signed a token with this kid, "" if it has none. The error is errUnknownKey, or an *Error
-	// with status 503.
+	// find returns the keys that may have signed a token with this kid, which is "" if the token has none. The error is
+	// errUnknownKey, or an *Error with status 503.
 	find(ctx context.Context, kid string) ([]*key, error)
 }
 
@@ -42,9 +42,10 @@ const (
 	maxKeyTrials = 8 // signatures checked for one token without a key ID
 )
 
-// Secret is a secret that the issuer of the tokens shares with this server, for HS256, with 48 bytes or more also for HS384,
-// and with 64 or more for HS512: RFC 7518 §3.2 requires the length of the hash. A party that can verify tokens with it can
-// also issue them. The error reports a secret of less than 32 bytes, or one that contains a key in PEM. The slice is copied.
+// Secret returns a source for a secret that the issuer of the tokens shares with this server. It verifies HS256, from 48 bytes on
+// also HS384, and from 64 bytes on also HS512, because RFC 7518 §3.2 requires at least the length of the hash. A party that can
+// verify tokens with a secret can also issue them. Secret returns an error if the secret has less than 32 bytes or contains a key
+// in PEM. The slice is copied.
 func Secret(secret []byte) (KeySource, error) {
 	if strings.Contains(string(secret), "-----BEGIN ") {
 		return nil, errors.New("auth: this secret is a key in PEM: pass it to Keys")

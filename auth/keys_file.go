@@ -7,15 +7,16 @@ import (
 
 // FileKeys are the keys in a file.
 type FileKeys struct {
-	// OnError, if not nil, is called if the file has changed and cannot be used; the previous keys stay. It must be set before the
-	// first use, is called by any goroutine that needs a key, and must return soon.
+	// OnError, if not nil, is called if the file has changed and cannot be used; the previous keys then remain in use. OnError must
+	// be set before the first use. Any goroutine that needs a key may call it, so it must return quickly.
 	OnError func(error)
 
 	*storeFile[keySet]
 }
 
-// KeyFile reads keys from a file, in any format that [Keys] accepts. If the file was changed or replaced, it is read again, when a
-// token is verified, at most a second after the last check. A file that cannot be used then changes nothing. No file is kept open.
+// KeyFile reads keys from a file, in any format that [Keys] accepts. When a token is verified, the file is checked at most once per
+// second, and read again if it was changed or replaced. If it cannot be used then, the previous keys remain in use. The file is not
+// kept open.
 func KeyFile(path string) (*FileKeys, error) {
 	f := &FileKeys{}
 	f.storeFile = newStoreFile(path, maxKeyData, parseKeyFile, func(err error) {

@@ -18,7 +18,7 @@ const (
 	ReasonRevoked = "credential revoked"
 )
 
-// Handle ends the connection of a session: a [*websocket.Conn], a [websocket.Sender], a tunnel.
+// Handle is the connection of a session, which can be ended: a [*websocket.Conn], a [websocket.Sender] or a tunnel.
 type Handle interface {
 	// Shut starts the closing handshake and does not wait for the peer.
 	Shut(code websocket.Code, reason string) error
@@ -45,7 +45,7 @@ type Live struct {
 	expiring expiryHeap
 	timer    *time.Timer                  // fires when the next session in expiring is due
 	recent   []recentRevocation           // in the order in which they arrived
-	covers   map[Revocation]recentCounted // the same revocations, by what they cover
+	covers   map[Revocation]recentCounted // the same revocations, by subject and credential
 }
 
 // Session is one client, from its admission to its end. Its exported fields must be set before [Live.Admit] and not changed
@@ -81,8 +81,8 @@ const (
 	// recentFor is longer than the time in a handshake from the check of a credential to the admission.
 	recentFor = 20 * time.Second
 
-	// recentMost limits the list. A store that is read again from its beginning reports all revocations; the oldest of these are
-	// long past.
+	// recentMost limits the list, because a store that is read again from its beginning reports all revocations. The oldest of them
+	// cannot affect a handshake in progress.
 	recentMost = 10_000
 
 	// revocationSkew is the maximum difference between the clocks of nodes.
@@ -91,7 +91,8 @@ const (
 
 // Admit adds s to the sessions that can be found and closed. It must be called after the credential has been checked, at most 20
 // seconds after the check began, and before the client is notified of its admission, so that no revocation misses an admitted
-// client. The error means that the credential was revoked meanwhile. If it is nil, s ends with [Session.End].
+// client. A non-nil error means that the credential was revoked in the meantime. After a nil error the caller must call
+// [Session.End].
 func (l *Live) Admit(s *Session) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -196,7 +197,7 @@ func (s *Session) End() {
 	l.unschedule(s)
 }
 
-// Run closes the sessions that revocations cover, within a second of each, until ctx ends. Expiry works without it.
+// Run closes the sessions that revocations cover, within a second of each, until ctx ends. Expiry works without Run.
 func (l *Live) Run(ctx context.Context) {
 	if l.Store == nil {
 		<-ctx.Done()

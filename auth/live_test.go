@@ -160,7 +160,7 @@ func TestLiveRecentRevocations(t *testing.T) {
 		}
 		later := Identity{Subject: "erin", ID: "token-9", Issued: now.Add(time.Second)}
 		live.revoke(Revocation{Subject: "erin", ID: "token-9", At: now.Add(time.Minute)})
-		live.revoke(Revocation{Subject: "erin", ID: "token-9", At: now}) // an earlier one that arrives later
+		live.revoke(Revocation{Subject: "erin", ID: "token-9", At: now}) // an earlier revocation that arrives later
 		if err := live.Admit(&Session{Identity: later}); err == nil {
 			t.Error("the latest revocation has no effect")
 		}
@@ -173,7 +173,7 @@ func TestLiveRecentRevocations(t *testing.T) {
 	})
 }
 
-// Only the first close applies, and a session that is closed before it has its connection closes the connection in Open.
+// Only the first close applies. If a session is closed before Open, then Open closes the connection.
 func TestLiveClose(t *testing.T) {
 	var live Live
 	s := admitted(t, &live, Identity{Subject: "ann"})

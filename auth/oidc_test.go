@@ -24,7 +24,7 @@ type issuer struct {
 	mu   sync.Mutex
 	keys []byte
 	doc  map[string]any
-	gate func(w http.ResponseWriter, r *http.Request) bool // responds instead if it returns true
+	gate func(w http.ResponseWriter, r *http.Request) bool // if not nil, called first; true means that it has responded
 }
 
 func newIssuer(t testing.TB, keys []byte) *issuer {

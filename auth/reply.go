@@ -51,8 +51,8 @@ func retryHeader(d time.Duration) http.Header {
 	return http.Header{"Retry-After": {strconv.FormatInt(s, 10)}}
 }
 
-// noScheme is the challenge for credentials for which HTTP has no scheme: a ticket, a certificate. Clients that do not know it
-// ignore it.
+// noScheme is the challenge for credentials for which HTTP has no scheme: a ticket, a certificate. Clients ignore a challenge with
+// an unknown scheme.
 const noScheme = `Unspecified realm="handfast"`
 
 // replyHeader returns the header of e's reply. A 401 always has a challenge (RFC 9110 §15.5.2).
@@ -68,8 +68,8 @@ func replyHeader(e *Error) http.Header {
 	return h
 }
 
-// foreign is the error for a credential that an Authenticator of its kind cannot check, such as a token of another issuer: a Chain
-// tries the next method, but does not admit a client with a credential as anonymous.
+// foreign is the error for a credential that another Authenticator of the same kind may accept, such as a token of another issuer.
+// A Chain then tries the next method, but does not admit the client as anonymous.
 func foreign(format string, args ...any) *Error {
 	return Unauthorized(fmt.Errorf("%w for this method: %s", ErrNoCredentials, fmt.Sprintf(format, args...)))
 }

@@ -42,7 +42,7 @@ func (a *refuseRevoked) Authenticate(r *http.Request) (*Identity, error) {
 }
 
 // CheckRevoked returns nil if store reports that the credential of id is not revoked. The error is an [*Error]: 401 for
-// [ErrRevoked], with a challenge, or 503 if store does not respond. It is for credentials that no [Authenticator] of
+// [ErrRevoked], with a challenge, or 503 if store does not respond. CheckRevoked is for credentials that no Authenticator from
 // [RefuseRevoked] has checked.
 func CheckRevoked(ctx context.Context, store Store, id *Identity, challenge string) error {
 	if id == anonymousIdentity { // there is no credential to revoke
@@ -79,15 +79,15 @@ func earlier(a, b time.Time) time.Time {
 // until now, so that every node closes the connections that use them. Its response to POST is 204. Its fields must not be changed
 // while it serves.
 type Logout struct {
-	// Authenticator identifies the caller. It must not be nil, and should be one of [RefuseRevoked], so that a revoked credential
+	// Authenticator identifies the caller. It must not be nil, and should be from [RefuseRevoked], so that a revoked credential
 	// cannot end newer sessions.
 	Authenticator Authenticator
 
 	// Store notifies all nodes. It must not be nil.
 	Store Store
 
-	// Origins lists further origins whose pages may call, such as "https://app.example.com". nil means only pages of the same
-	// origin, including the scheme. Requests without an Origin are not from a page.
+	// Origins lists further origins whose pages may call the endpoint, such as "https://app.example.com". nil means only pages of
+	// the same origin, including the scheme. Requests without an Origin field are not from a page, and are allowed.
 	Origins []string
 
 	// OnError, if not nil, is called with the reason why a call failed. The errors contain no credential.

@@ -95,7 +95,7 @@ func apiUser(t testing.TB, subject string) (*APIKeys, string) {
 	return a, key
 }
 
-// Which callers may use an endpoint that acts for its caller, and from which origins.
+// An endpoint that acts for its caller accepts only known callers and allowed origins.
 func TestCallers(t *testing.T) {
 	a, key := apiUser(t, "ann")
 	wrong := key[:len(key)-2] + "aa"

@@ -36,7 +36,7 @@ type Rule struct {
 	// Effect is the decision if the condition is true.
 	Effect Effect
 
-	// If is the condition, an expression that is true or false (https://expr-lang.org/docs/language-definition). It sees
+	// If is the condition, an expression that is true or false (https://expr-lang.org/docs/language-definition). It can use
 	//
 	//	user      the subject                                  text
 	//	method    how it was authenticated, such as "jwt"      text
@@ -46,9 +46,9 @@ type Rule struct {
 	//	endpoint  the endpoint's name                          text
 	//	channel   the channel's name, "" for "connect"         text
 	//
-	// A missing claim is nil, as is everything below it: it contains nothing, is equal only to nil, and startsWith, endsWith,
-	// contains and matches are false for it. Any other use of it fails, and a condition that fails denies; claims.level ?? 0 always
-	// has a value. "true" applies to everything. "" is an error.
+	// A missing claim and its members are nil. A nil value contains nothing and is equal only to nil; startsWith, endsWith,
+	// contains and matches are false for it. Any other use of a nil value fails, and a condition that fails denies the action;
+	// claims.level ?? 0 always has a value. "true" applies to everything. "" is an error.
 	//
 	// A prefix is not a whole name: channel startsWith "team-" + user also admits ann to team-annabel. Compare the whole name, or
 	// include the separator that ends it: channel startsWith "team-" + user + "/".
@@ -196,7 +196,7 @@ func (r *Rules) decide(e *evaluator) Decision {
 	return Decision{Rule: -1, Reason: "no rule applies"}
 }
 
-// evaluator evaluates conditions: it has a virtual machine, and the variables of the condition. It is reused, so that a decision is
+// evaluator evaluates conditions. It contains a virtual machine and the variables of a condition, and is reused to make decisions
 // cheap.
 type evaluator struct {
 	vm     vm.VM

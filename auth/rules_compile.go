@@ -12,18 +12,19 @@ import (
 	"github.com/expr-lang/expr/vm"
 )
 
-// The limits on the cost of a condition. A token has at most 16 KiB, which limits a loop over a claim; nested loops would multiply.
+// The limits on the cost of a condition. A token has at most 16 KiB, which limits a loop over a claim. Nested loops are not
+// allowed.
 const (
 	ruleLength = 8 << 10 // bytes of a condition
 	ruleNodes  = 500     // of its tree
 	ruleMemory = 20_000  // list elements that it creates
 )
 
-// ruleEnv has the types of the names in [Rule.If].
+// ruleEnv contains the types of the names in [Rule.If].
 var ruleEnv = map[string]any{"user": "", "method": "", "claims": map[string]any{}, "action": "", "endpoint": "", "channel": ""}
 
-// ruleFunctions are the functions that a condition may call. Functions that read the clock are left out, so that a decision depends
-// only on its arguments, as are those that produce large results from small arguments.
+// ruleFunctions are the functions that a condition may call. Functions that read the clock are excluded, so that a decision depends
+// only on its arguments. Functions that produce large results from small arguments are also excluded.
 var ruleFunctions = []string{"all", "any", "none", "one", "count", "filter", "find", "map", "len", "type", "int", "float",
 	"string", "trim", "trimPrefix", "trimSuffix", "upper", "lower", "split", "indexOf", "lastIndexOf", "hasPrefix", "hasSuffix",
 	"first", "last", "get", "keys", "values"}

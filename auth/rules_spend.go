@@ -22,7 +22,8 @@ const (
 	ruleBudget = 1 << 20 // bytes per evaluation
 
 	// rulePattern limits the compiled size of all patterns of a condition, in instructions. A match costs the product of the
-	// lengths of the text and the program, divided by patternStep: that many instructions take about as long as copying one byte.
+	// lengths of the text and the program, divided by patternStep, the number of instructions that take about as long as copying
+	// one byte.
 	rulePattern = 20_000
 	patternStep = 16
 

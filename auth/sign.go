@@ -26,14 +26,14 @@ type SignerOptions struct {
 	// only the public key. NewSigner does not keep the slice.
 	PrivateKey []byte
 
-	// Issuer is iss. "" means tokens have none.
+	// Issuer is the iss claim. If empty, the tokens have none.
 	Issuer string
 
 	// TTL is how long a token is valid. 0 means 30 seconds.
 	TTL time.Duration
 
-	// Claims are the names of the claims that are copied from the identity to the tokens, if present. The names that a Signer sets
-	// itself are an error. The slice is copied.
+	// Claims are the names of the claims that are copied from the identity to the tokens, if present. It is an error to list a
+	// claim that a Signer itself sets. The slice is copied.
 	Claims []string
 }
 
@@ -113,8 +113,8 @@ func privateKey(data []byte) (jwt.SigningMethod, crypto.Signer, error) {
 }
 
 // Sign returns a token for one audience, with sub, method, aud, iat and exp, iss if it is configured, and the claims of the
-// options. It expires no later than the identity's own credential. The error is the reason why no token can be made, for example
-// because the claims are too large.
+// options. The token expires no later than the identity's own credential. Sign returns an error if no token can be made, for
+// example because the claims are too large.
 func (s *Signer) Sign(id *Identity, audience string) (string, error) {
 	now := s.now()
 	until := now.Add(s.o.TTL)

@@ -45,7 +45,7 @@ var (
 )
 
 // Bearer finds a token in the Authorization field (RFC 6750 §2.1), which programs use; a browser cannot set it. A field with
-// another scheme is for another method.
+// another scheme is left to the next method.
 func Bearer() Source { return Source{find: bearer, scheme: "Bearer"} }
 
 func bearer(r *http.Request) (string, error) {
@@ -88,8 +88,8 @@ func token68(s string) bool {
 	return body != ""
 }
 
-// Header finds a token that is the whole value of a field. It is for a proxy in front of this server, such as a balancer that signs
-// the client's identity.
+// Header finds a token that is the whole value of a field. Use it if a proxy in front of this server adds the token, such as a
+// balancer that signs the client's identity.
 func Header(name string) Source {
 	name = http.CanonicalHeaderKey(name)
 	return Source{scheme: "Bearer", find: func(r *http.Request) (string, error) {

@@ -10,11 +10,11 @@ import (
 // returns one for a single node; the package redisstore provides one that nodes share. It may be used by multiple goroutines
 // concurrently. An error means that the Store does not respond; its callers then reject clients.
 type Store interface {
-	// Put stores value under key for ttl, or until it is taken. It does not keep value itself.
+	// Put stores value under key for ttl, or until it is taken. Put does not keep the slice.
 	Put(ctx context.Context, key string, value []byte, ttl time.Duration) error
 
-	// Take returns the value under key and deletes it: only one of all nodes gets it. It returns nil and no error if there is none.
-	// The caller owns the value.
+	// Take returns the value under key and deletes it, so that only one node gets the value. If there is none, Take returns nil and
+	// no error. The caller owns the value.
 	Take(ctx context.Context, key string) ([]byte, error)
 
 	// Revoke makes r known to all nodes. A later revocation with the same subject and the same ID replaces it, an earlier one
@@ -30,17 +30,17 @@ type Store interface {
 	Watch(ctx context.Context, fn func(Revocation))
 }
 
-// Revocation revokes credentials. One with a Subject covers all credentials of that subject, one with an ID covers that credential,
-// one with both covers that credential if it is of that subject.
+// Revocation revokes credentials. With only a Subject, it covers all credentials of that subject. With only an ID, it covers that
+// credential. With both, it covers that credential if the credential is of that subject.
 type Revocation struct {
 	Subject string    `json:"subject,omitempty"` // as in Identity
 	ID      string    `json:"id,omitempty"`      // as in Identity
 	At      time.Time `json:"at"`                // credentials issued later are not covered; the zero time means now
 }
 
-// RevocationTTL is how long a Store keeps a revocation by default. Credentials should not be valid for longer, because a longer one
-// is accepted again when its revocation is removed. An API key, a password, a certificate and a token without exp must therefore
-// also be removed at their source (the file, the CA); a revocation closes the open connections.
+// RevocationTTL is how long a Store keeps a revocation by default. Credentials should not be valid for longer, because a credential
+// that outlives its revocation is accepted again. An API key, a password, a certificate and a token without exp must therefore also
+// be removed at their source (the file, the CA); a revocation closes the open connections.
 const RevocationTTL = 24 * time.Hour
 
 // ErrStoreFull indicates that a MemoryStore is full.
@@ -66,8 +66,8 @@ func (r Revocation) Covers(id *Identity) bool {
 	return !id.Issued.Truncate(time.Microsecond).After(r.At) // with the precision of a Store
 }
 
-// CoversOpen is like Covers, for a connection that was open before r arrived: a revocation of the present also covers a
-// credential whose issue time is later by no more than the tolerated difference between clocks.
+// CoversOpen is like Covers, for a connection that was open before r arrived. If r is at most 5 seconds old, it also covers a
+// credential that was issued since, because clocks differ.
 func (r Revocation) CoversOpen(id *Identity) bool {
 	if r.Covers(id) {
 		return true
@@ -80,8 +80,8 @@ func (r Revocation) CoversOpen(id *Identity) bool {
 	return r.Covers(id)
 }
 
-// Normal returns r in the form that a Store keeps: with a time, in UTC and whole microseconds. It is an error if r has neither a
-// subject nor an ID. It is for implementations of a Store.
+// Normal returns r in the form that a Store keeps: with a time, in UTC and whole microseconds. It returns an error if r has neither
+// a subject nor an ID. Normal is for implementations of a Store.
 func (r Revocation) Normal() (Revocation, error) {
 	if r.Subject == "" && r.ID == "" {
 		return r, errRevokesNothing
@@ -93,8 +93,8 @@ func (r Revocation) Normal() (Revocation, error) {
 	return r, nil
 }
 
-// Covering returns the revocations that can cover id, without their times. It is for implementations of a Store: if any of them has
-// a time that is not before id was issued, the Store has to report id as revoked.
+// Covering returns the revocations that can cover id, without their times. Covering is for implementations of a Store: a Store has
+// to report id as revoked if it contains one of these revocations with a time that is not before id was issued.
 func Covering(id *Identity) []Revocation {
 	list := []Revocation{{Subject: id.Subject}}
 	if id.ID != "" {

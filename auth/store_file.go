@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// statInterval is how often a file of credentials is checked for changes, by requests that need it.
+	// statInterval is the minimum interval at which requests check a file of credentials for changes.
 	statInterval = time.Second
 	// storeFileMax is the maximum size of a file of users or of API keys, in bytes.
 	storeFileMax = 16 << 20
@@ -79,7 +79,7 @@ func (f *storeFile[T]) reload() error {
 	return f.read(true)
 }
 
-// read reads the file if it looks changed, or if anyway is set. The caller holds f.mu.
+// read reads the file if it looks changed, or if anyway is true. The caller holds f.mu.
 func (f *storeFile[T]) read(anyway bool) error {
 	info, err := os.Stat(f.name)
 	if err != nil {

@@ -49,7 +49,8 @@ func newMemo[V any](max int) *memo[V] {
 	return m
 }
 
-// digest hashes the parts of a question. The lengths are included, so that no two lists of parts have the same hash.
+// digest hashes the parts of a question. The lengths of the parts are included, so that different lists of parts have different
+// hashes.
 func (m *memo[V]) digest(parts ...string) digest {
 	h := hmac.New(sha256.New, m.key[:])
 	var n [8]byte

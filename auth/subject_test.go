@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// A token issued in the future would survive every logout until then.
+// A token with an issue time in the future would survive every logout before that time.
 func TestJWTIssuedInTheFuture(t *testing.T) {
 	k := testKeys()
 	for _, tt := range []struct {

@@ -15,8 +15,8 @@ import (
 )
 
 // A ticket is "hft_" and 256 random bits. Its data is in the Store, under a hash of the ticket: so a ticket in a URL reveals
-// nothing about its user, is as short as possible, and needs no key that nodes share; the Store is needed anyway, to redeem it only
-// once.
+// nothing about its user, is as short as possible, and needs no key that nodes share; the Store is needed anyway to make sure that
+// a ticket is redeemed only once.
 const (
 	ticketPrefix  = "hft_"
 	ticketBytes   = 32
@@ -31,7 +31,7 @@ var ticketLength = len(ticketPrefix) + base64.RawURLEncoding.EncodedLen(ticketBy
 
 // TicketOptions configure [NewTickets].
 type TicketOptions struct {
-	// Store keeps the tickets; all nodes that issue and redeem share it. It must not be nil.
+	// Store keeps the tickets. All nodes that issue or redeem tickets must share one Store. It must not be nil.
 	Store Store
 
 	// Name separates the tickets of different callers in one Store: tickets with another name are not valid here. It must be the
@@ -49,14 +49,13 @@ type TicketOptions struct {
 	Query string
 
 	// BindAddress binds tickets to the client's address as well. It rejects clients that change networks, or use IPv4 for one host
-	// and IPv6 for the other. Address returns the address; nil means the host of r.RemoteAddr, which is that of the proxy behind a
-	// proxy.
+	// and IPv6 for the other. Address returns the address; nil means the host of r.RemoteAddr, which behind a proxy is the proxy's.
 	BindAddress bool
 	Address     func(r *http.Request) string
 }
 
-// Tickets issues and redeems single-use tickets. A page that can send its credentials by fetch, but not with a WebSocket, gets one
-// and puts it into the URL. Make it with [NewTickets].
+// Tickets issues and redeems single-use tickets. A page that can send its credentials by fetch, but not with a WebSocket, gets a
+// ticket and puts it into the URL. Make it with [NewTickets].
 type Tickets struct {
 	o     TicketOptions
 	quota *quota
@@ -111,7 +110,7 @@ func NewTickets(o TicketOptions) (*Tickets, error) {
 }
 
 // Issue returns a ticket for id, restricted by b. Claims are restored from the ticket as JSON decodes them, integers as int. The
-// error is an [*Error] if id cannot have a ticket, or not now; otherwise it is the Store's.
+// error is an [*Error] if id cannot have a ticket or has reached PerSubject; otherwise it is the Store's.
 func (t *Tickets) Issue(ctx context.Context, id *Identity, b TicketBinding) (string, error) {
 	switch {
 	case id == nil || id.Subject == "" || isAnonymous(id):
@@ -199,7 +198,7 @@ func (g *ticketGate) Authenticate(r *http.Request) (*Identity, error) {
 		Expires: rec.Expires}, nil
 }
 
-// validTicket reports whether s has the form of a ticket, so that nothing else is looked up.
+// validTicket reports whether s has the form of a ticket. Other strings are not looked up in the Store.
 func validTicket(s string) bool {
 	if len(s) != ticketLength || !strings.HasPrefix(s, ticketPrefix) {
 		return false

@@ -26,12 +26,12 @@ type TicketEndpoint struct {
 	// Tickets issues the tickets. It must not be nil.
 	Tickets *Tickets
 
-	// Authenticator identifies the caller. It must not be nil. A caller that is identified by a ticket gets no further one: that
-	// would extend a single-use credential forever.
+	// Authenticator identifies the caller. It must not be nil. A caller that is identified by a ticket does not get another ticket,
+	// because it could renew a single-use credential forever.
 	Authenticator Authenticator
 
-	// Origins lists further origins whose pages may call, such as "https://app.example.com"; a page may call with cookies. nil
-	// means only pages of the same origin, including the scheme. Requests without an Origin are not from a page.
+	// Origins lists further origins whose pages may call the endpoint, with cookies, such as "https://app.example.com". nil means
+	// only pages of the same origin, including the scheme. Requests without an Origin field are not from a page, and are allowed.
 	Origins []string
 
 	// OnError, if not nil, is called with the reason why a call failed. The errors contain no credential.

@@ -24,7 +24,7 @@ func newWindows[K comparable](window time.Duration, max int) windows[K] {
 	return windows[K]{window: window, max: max, count: map[K]*list.Element{}}
 }
 
-// at returns the count for key, and when its window ends; 0 if the window has ended or never began.
+// at returns the count for key and the end of its window. The count is 0 if the window has ended or never began.
 func (w *windows[K]) at(key K, now time.Time) (n int, until time.Time) {
 	for e := w.order.Front(); e != nil && !now.Before(e.Value.(*counted[K]).until); e = w.order.Front() {
 		w.drop(e)

@@ -58,8 +58,8 @@ func (s *Store) write(ctx context.Context, c rueidis.Client, r auth.Revocation) 
 		strconv.FormatInt(r.At.UnixMicro(), 10), strconv.FormatInt(s.o.TTL.Milliseconds(), 10), string(text), strconv.Itoa(maxLog)})
 }
 
-// learn stores r on this node. If there is no room, this node queries Redis about it, as about every revocation that it does not
-// know.
+// learn stores r on this node. If there is no room, this node queries Redis about r, as it does about every revocation that it does
+// not know.
 func (s *Store) learn(ctx context.Context, r auth.Revocation) {
 	if err := s.known.Revoke(ctx, r); err != nil && !errors.Is(err, auth.ErrStoreFull) {
 		s.tell(err)

@@ -22,7 +22,7 @@ type Options struct {
 	// an evicted revocation has no effect. Unknown parameters are an error.
 	URL string
 
-	// Username and Password, if not empty, replace those of the URL, and TLS the default settings of rediss://.
+	// Username and Password, if not empty, replace those of the URL. TLS, if not nil, replaces the default settings of rediss://.
 	Username, Password string
 	TLS                *tls.Config
 
@@ -39,9 +39,9 @@ type Options struct {
 	OnError func(error)
 }
 
-// Store is an [auth.Store] in Redis. Redis need not be reachable when the Store is made, nor all the time: calls fail while it is
-// not, and Watch waits for it. This node remembers the revocations that it has learned: they are effective while Redis is
-// unreachable, and are written again if Redis has lost its data.
+// Store is an [auth.Store] in Redis. Redis need not be reachable when the Store is made: while Redis is unreachable, calls fail and
+// Watch waits. A Store remembers the revocations that it has written or read. They remain effective while Redis is unreachable, and
+// are written again if Redis has lost its data.
 type Store struct {
 	o      Options
 	client rueidis.ClientOption
@@ -63,7 +63,7 @@ const (
 
 var errClosed = errors.New("redisstore: the store is closed")
 
-// New returns a Store. The error reports invalid options: New does not connect to Redis.
+// New returns a Store. It does not connect to Redis, and returns an error only for invalid options.
 func New(o Options) (*Store, error) {
 	c, err := redisurl.Parse(o.URL)
 	if err != nil {
@@ -99,7 +99,7 @@ func New(o Options) (*Store, error) {
 		turn: make(chan struct{}, 1)}, nil
 }
 
-// Close closes the connections that calls share. The caller must end every Watch before that, by its context.
+// Close closes the connections that calls share. The caller must first end every Watch by canceling its context.
 func (s *Store) Close() error {
 	s.turn <- struct{}{}
 	defer func() { <-s.turn }()

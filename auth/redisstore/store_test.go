@@ -199,7 +199,7 @@ func TestRestart(t *testing.T) {
 				t.Error("without Redis: Revoked of an unknown revocation: no error")
 			}
 			redis.Restart()
-			// A third node was not connected before: it knows only what is in Redis, which a has written.
+			// A third node was not connected before, and gets the revocations that node a has written to Redis again.
 			c := node(t, redis.URL(), Options{})
 			wantRevocation(t, watch(t, c), "before")
 			if revoked, err := c.Revoked(ctx, before); !revoked || err != nil {
