@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// crowded returns a pool with n upstreams of different weights with four connections each, and keys.
+// crowded returns a pool with n upstreams of different weights with four connections each, and a list of keys.
 func crowded(tb testing.TB, policy Policy, n int) (*Pool, []string) {
 	rnd := rand.New(rand.NewPCG(1, 1))
 	p := poolOf(tb, Options{Policy: policy, SlowStart: time.Hour}, numbered(randomWeights(rnd, n, 10)...)...)
@@ -44,7 +44,8 @@ func BenchmarkPick(b *testing.B) {
 	}
 }
 
-// A pick does not allocate, nor do the reports for it, even if it fills an upstream, or an upstream has been tried.
+// Placing, reporting and releasing a connection does not allocate, even if the connection fills an upstream or one upstream has
+// been tried.
 func TestPickDoesNotAllocate(t *testing.T) {
 	for _, name := range policyNames {
 		for _, n := range sizes {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A client that belongs to an upstream gets it while the upstream is ready.
+// AcquireAt chooses the named upstream while that upstream is ready.
 func TestAcquireAt(t *testing.T) {
 	now := time.Unix(1000, 0)
 	p := NewPool(Options{})

@@ -5,8 +5,8 @@ import (
 	"math/rand/v2"
 )
 
-// defaultBound is the default bound of Hash: the compromise between an even load and keys that stay that HAProxy's manual
-// (hash-balance-factor) suggests as a start.
+// defaultBound is the default bound of Hash. HAProxy's manual (hash-balance-factor) suggests this value as a first compromise
+// between an even load and few moved keys.
 const defaultBound = 1.25
 
 // Hash picks by key: the same key gets the same upstream, in every process with the same list, so that the members of a room are on
@@ -46,7 +46,7 @@ func (p *hashing) Pick(ready []*Upstream, key string) *Upstream {
 	}
 	most := p.bound * float64(load) / float64(weight) * exact
 	k := hash(key)
-	best := ready[0] // one is always below its bound, because the bounds add up to more than the load
+	best := ready[0] // an upstream is always below its bound, because the bounds add up to more than the load
 	lowest := math.Inf(1)
 	for _, u := range ready {
 		// With x uniform in (0, 1], -ln(x)/weight has the exponential distribution of rate weight, and the probability that an

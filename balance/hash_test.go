@@ -144,7 +144,8 @@ func TestHashFillsToBound(t *testing.T) {
 	}
 }
 
-// A key that does not fit goes to the same next upstream as if its first one had been tried, and returns when there is room again.
+// A key whose upstream has reached the bound goes to the upstream that follows after a failed attempt, and returns when its own
+// upstream has room again.
 func TestHashOverflow(t *testing.T) {
 	p := poolOf(t, Options{Policy: Hash(1.5, nil)}, numbered(1, 1, 1, 1)...)
 	first := acquire(t, p, start, "room")
@@ -155,7 +156,7 @@ func TestHashOverflow(t *testing.T) {
 		t.Fatalf("got %s, which was tried", first.ID())
 	}
 	var got []*Upstream
-	for range 3 { // at 1.5 times the average, an upstream has room for one of 1 or 2 connections, and for two of 3
+	for range 3 { // the bound of an upstream is 1 for 1 or 2 connections in total, and 2 for 3
 		got = append(got, acquire(t, p, start, "room"))
 	}
 	if want := []*Upstream{first, second, first}; !slices.Equal(got, want) {

@@ -14,7 +14,7 @@ type Ejection struct {
 	Failures int           // number of failures in a row that ejects an upstream; 0 means 5, negative means none is ever ejected
 	Share    float64       // the largest share of the list that may be ejected, but always at least one upstream; 0 means 0.5
 	Base     time.Duration // duration of the first ejection, which doubles each time; 0 means 10 seconds
-	Max      time.Duration // the longest ejection; after that long in service the next one lasts Base again; 0 means 5 minutes
+	Max      time.Duration // the longest ejection; after Max in service, the next ejection lasts Base again; 0 means 5 minutes
 }
 
 func (e Ejection) withDefaults() Ejection {
@@ -34,7 +34,7 @@ func (e Ejection) withDefaults() Ejection {
 	return e
 }
 
-// A share of failures ejects too: half of the last 32 outcomes, if there are at least 16.
+// An upstream is also ejected if half of its last 32 outcomes were failures, once there are at least 16.
 const (
 	outcomes    = 32
 	fewOutcomes = 16
@@ -48,8 +48,8 @@ type ejection struct {
 
 	out    bool
 	until  time.Time
-	ended  time.Time // end of the last one; zero if there was none
-	times  int       // in a row, for the backoff
+	ended  time.Time // end of the last ejection; zero if there was none
+	times  int       // consecutive ejections, for the backoff
 	reason string
 }
 
@@ -218,8 +218,8 @@ func (p *Pool) Probe(now time.Time, id string, result error) (changed bool) {
 	return true
 }
 
-// Wavers reports whether the last probes of an upstream contradict its state, but are not yet enough to change it. It is useful to
-// repeat them soon.
+// Wavers reports whether the last probes of an upstream contradict its state, but are not yet enough to change it. The caller
+// should then probe again soon.
 func (p *Pool) Wavers(id string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -227,8 +227,7 @@ func (p *Pool) Wavers(id string) bool {
 	return u != nil && u.probes.inRow > 0
 }
 
-// ForgetProbes discards the results of all probes, so that no upstream is down because of them. It is for the case that probing
-// ends.
+// ForgetProbes discards the results of all probes, so that no upstream is down because of them. Call it when probing ends.
 func (p *Pool) ForgetProbes(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -238,14 +237,14 @@ func (p *Pool) ForgetProbes(now time.Time) {
 	p.update(now)
 }
 
-// Drain stops new connections to an upstream for the operator; with on false it allows them again. It reports whether the ID is
-// known.
+// Drain begins the operator's drain of an upstream, which then gets no new connections, or ends the drain if on is false. It
+// reports whether the ID is known.
 func (p *Pool) Drain(now time.Time, id string, on bool) bool {
 	return p.drain(now, id, on, func(u *Upstream) *bool { return &u.drained })
 }
 
-// DrainReported is like [Pool.Drain], for a drain that the server itself reports. The two are independent: an upstream is ready if
-// neither is set.
+// DrainReported is like [Pool.Drain], for a drain that the server itself reports. The two drains are independent: an upstream is
+// ready only if both have ended.
 func (p *Pool) DrainReported(now time.Time, id string, on bool) bool {
 	return p.drain(now, id, on, func(u *Upstream) *bool { return &u.leaving })
 }

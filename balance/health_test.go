@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Consecutive failures cause an ejection, for a time that doubles up to a maximum. After that time in service, it starts with the
-// shortest time again.
+// Consecutive failures cause an ejection, for a time that doubles with each ejection up to a maximum. After the maximum time in
+// service, the next ejection is the shortest again.
 func TestEjectionBacksOff(t *testing.T) {
 	p := poolOf(t, Options{Ejection: Ejection{Failures: 3, Base: time.Second, Max: 5 * time.Second}}, numbered(1, 1)...)
 	u := p.byID["u000"]
@@ -315,7 +315,7 @@ func TestDrains(t *testing.T) {
 	}
 }
 
-// The drain of an upstream that is down is part of the reason for its state, since the state stays the same.
+// The drain of an upstream that is down only appears in the reason for the state, because the state remains down.
 func TestDrainOfDown(t *testing.T) {
 	p := poolOf(t, Options{}, numbered(1, 1)...)
 	p.Probe(start, "u000", errors.New("refused"))

@@ -24,8 +24,9 @@ func source(src rand.Source) *rand.Rand {
 
 // PowerOfTwo draws two upstreams at random, by weight, and picks the one with the lower load for its weight (Mitzenmacher, "The
 // Power of Two Choices in Randomized Load Balancing", 2001). It balances almost as well as [LeastConnections], but a new, empty
-// upstream does not attract every connection, nor do several balancers with the same numbers choose the same one. Slow start makes
-// an upstream less likely to be drawn. The key is not used. The time of a Pick grows with the logarithm of the number of upstreams.
+// upstream does not attract every connection, nor do several balancers with the same numbers choose the same upstream. Slow start
+// makes an upstream less likely to be drawn. The key is not used. The time of a Pick grows with the logarithm of the number of
+// upstreams.
 //
 // src is the source of randomness; nil means one with a random seed. It is only used under the lock of the pool.
 func PowerOfTwo(src rand.Source) Policy { return &powerOfTwo{rnd: source(src)} }
@@ -69,7 +70,7 @@ func (p *powerOfTwo) draw(ready []*Upstream) int {
 	return sort.Search(len(ready)-1, func(i int) bool { return at < ready[i].upTo })
 }
 
-// refused reports that u, in slow start, is passed over this time.
+// refused decides at random whether u is passed over in this draw because of slow start.
 func (p *powerOfTwo) refused(u *Upstream) bool { return u.share < 1 && p.rnd.Float64() >= u.share }
 
 // LeastConnections picks the upstream with the lowest load for its weight. Upstreams of equal load take turns. It balances best if

@@ -248,9 +248,9 @@ func TestSlowStart(t *testing.T) {
 	}
 }
 
-// How many of the next 210 connections each policy gives to a third upstream that has just joined two with 500 connections each.
-// With a share of a tenth, round robin gives it exactly its turns, power of two about twice as many, and least connections a tenth
-// of all. Each policy gives it far more without slow start.
+// A third upstream joins two upstreams with 500 connections each, and the test counts how many of the next 210 connections each
+// policy gives to the third. With a share of a tenth, round robin gives it exactly its turns, power of two about twice as many, and
+// least connections a tenth of all. Without slow start, each policy gives it far more.
 func TestSlowStartOfPolicies(t *testing.T) {
 	for name, want := range map[string]struct{ least, most, without int }{
 		"round robin":       {10, 10, 70},

@@ -22,7 +22,7 @@ type Options struct {
 	Ejection Ejection
 
 	// Rise and Fall are the number of consecutive probes that have to succeed or fail before an upstream is considered up or down.
-	// Zero means 2 and 3. The first probe of an upstream decides alone; before that it is considered up.
+	// Zero means 2 and 3. The first probe of an upstream decides alone; before the first probe, the upstream is considered up.
 	Rise, Fall int
 }
 
@@ -46,7 +46,7 @@ type Pool struct {
 	slow  []*Upstream // in slow start, serving
 
 	stale   bool      // ready has to be rebuilt
-	next    time.Time // when it has to be rebuilt in any case; zero means never
+	next    time.Time // when ready has to be rebuilt even without a change; zero means never
 	refusal *Unavailable
 
 	released time.Time     // time of the last release
@@ -120,9 +120,9 @@ func (p *Pool) forget() {
 	})
 }
 
-// Acquire chooses an upstream for a connection and counts the connection there, before it is opened. The caller releases it once:
-// if it could not be opened, or when it has ended. key is for the policy [Hash]. The upstreams in tried have failed for this client
-// and are not chosen again. The error is an [*Unavailable].
+// Acquire chooses an upstream for a connection and counts the connection there, before it is opened. The caller must call Release
+// once, when the connection has failed to open or has ended. key is for the policy [Hash]. The upstreams in tried have failed for
+// this client and are not chosen again. The error is an [*Unavailable].
 func (p *Pool) Acquire(now time.Time, key string, tried ...*Upstream) (*Upstream, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -269,7 +269,7 @@ func (p *Pool) update(now time.Time) {
 	sum(p.ready)
 }
 
-// due has the pool updated no later than t.
+// due schedules an update of the pool no later than t.
 func (p *Pool) due(t time.Time) {
 	if p.next.IsZero() || t.Before(p.next) {
 		p.next = t

@@ -84,7 +84,7 @@ func TestSetKeepsState(t *testing.T) {
 	if all := p.Status(start); len(all) != 1 {
 		t.Errorf("got %+v, want only the listed one", all)
 	}
-	// If it is listed again now, it is a new upstream, and reports for the old one do not count.
+	// If the ID is listed again now, the upstream is new, and reports for the old upstream do not count.
 	if err := p.Set(start, []Spec{{ID: a.ID()}}); err != nil {
 		t.Fatal(err)
 	}
@@ -206,8 +206,8 @@ func TestRetryAfterFollowsReleases(t *testing.T) {
 	}
 }
 
-// The capacity is that of the server: connections of other balancers that the server reports count, until the report is a minute
-// old.
+// The capacity limits the connections of all balancers: those that the server reports for other balancers count until the report is
+// a minute old.
 func TestReportedLoad(t *testing.T) {
 	p := poolOf(t, Options{Policy: LeastConnections()}, Spec{ID: "a", Capacity: 10}, Spec{ID: "b"})
 	a := acquire(t, p, start, "")
@@ -226,7 +226,7 @@ func TestReportedLoad(t *testing.T) {
 	for range 6 {
 		acquire(t, p, start, "")
 	}
-	// Its own count changes immediately, the count of the others with the next report.
+	// The pool's own count changes immediately, the count of other balancers with the next report.
 	s := status(t, p, start, "a")
 	if s.Live != 2 && s.Live != 3 || s.Load != s.Live+8 {
 		t.Errorf("got %+v, want 8 more than the own connections", s)

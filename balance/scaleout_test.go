@@ -67,7 +67,7 @@ func (s *scaleOut) rush(tb testing.TB) (most int) {
 	return most
 }
 
-// second lets a second pass, in which connections end and begin.
+// second simulates one second, in which connections end and begin.
 func (s *scaleOut) second(tb testing.TB) {
 	s.now = s.now.Add(time.Second)
 	for i := len(s.held) - 1; i >= 0; i-- {
@@ -119,7 +119,7 @@ func TestScaleOutIsRebalanced(t *testing.T) {
 }
 
 // BenchmarkScaleOut reports, for each policy, the spread some minutes after scale-out from two servers to four if nothing is moved,
-// and how many of the first hundred connections after it one of the new servers gets; its share would be 25.
+// and how many of the first hundred connections after it one of the new servers gets; an even share is 25.
 func BenchmarkScaleOut(b *testing.B) {
 	for _, name := range policyNames {
 		for _, slowStart := range []time.Duration{0, time.Minute} {

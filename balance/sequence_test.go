@@ -9,7 +9,7 @@ import (
 )
 
 // A sequence of operations on a Pool, generated from bytes, is compared with a model of the Pool. The model has no policy and no
-// backoff: it contains which upstreams may be chosen at all.
+// backoff: it only determines which upstreams may be chosen.
 type sequence struct {
 	t    *testing.T
 	now  time.Time
@@ -190,7 +190,7 @@ func (s *sequence) refused(err error, full bool, tried []*Upstream) {
 		case Full:
 			right = m.spec.Capacity > 0
 		case Ejected:
-			right = true // not in the model
+			right = true // the model does not predict ejections
 		}
 		if !right {
 			s.t.Fatalf("got reason %v, want one that fits %+v", r, m)

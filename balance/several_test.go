@@ -46,7 +46,7 @@ func newSeveral(t *testing.T, policy func(seed uint64) Policy, reports bool) *se
 	return s
 }
 
-// second lets a second pass. The numbers of new and ended connections are those of a Poisson process, within limits.
+// second simulates one second. The numbers of new and ended connections are those of a Poisson process, within limits.
 func (s *several) second(t *testing.T) {
 	s.now = s.now.Add(time.Second)
 	for i := len(s.held) - 1; i >= 0; i-- {

@@ -54,9 +54,9 @@ const (
 // session the tokens of two. These have priority: when the bucket holds the tokens of less than one second, they get the whole rate
 // except for a tenth, which is for new ones.
 //
-// A refused client gets a time to reconnect: when the rate has a token that was not promised to another refused client, but at
-// least a second, plus a jitter of up to a second and a quarter of the time. So the refused clients reconnect at the rate at which
-// they can be admitted, and not together.
+// A refused client gets a time to reconnect: the time until the rate provides a token that was not promised to another refused
+// client, but at least a second, plus a jitter of up to a second and a quarter of the time. So the refused clients reconnect at the
+// rate at which they can be admitted, and not together.
 type Storm struct {
 	floor  float64
 	target time.Duration
@@ -106,9 +106,9 @@ func NewStorm(o StormOptions) *Storm {
 	return s
 }
 
-// Admit returns 0 if the handshake may begin. When the caller passes it to an upstream, it calls Begin, and when it is over, Done,
-// once each. Otherwise the handshake is refused, and the result is the value for Retry-After, at least a second, including jitter.
-// resuming means that the client continues a session.
+// Admit returns 0 if the handshake may begin. The caller then calls Begin when it passes the handshake to an upstream, and Done
+// when the handshake is over, once each. Otherwise the handshake is refused, and the result is the value for Retry-After, at least
+// a second, including jitter. resuming means that the client continues a session.
 func (s *Storm) Admit(now time.Time, resuming bool) (retryAfter time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,9 +131,10 @@ func (s *Storm) Admit(now time.Time, resuming bool) (retryAfter time.Duration) {
 	return wait + time.Duration(s.rnd.Float64()*float64(time.Second+wait/4))
 }
 
-// take takes a token. The bucket holds the tokens of two seconds for handshakes that resume, and those of one for new ones. A token
-// of the part for new ones is taken from the bucket even if it is empty, so that those that resume have to wait. The bucket stores
-// a time, so its size in seconds must stay the same when the rate changes: a constant number of tokens would overdraw it.
+// take takes a token. The bucket holds the tokens of two seconds for handshakes that resume, and those of one for new ones. The
+// tenth for new handshakes is taken from the bucket even if the bucket is empty, so that handshakes that resume have to wait. The
+// bucket stores a time, so its size in seconds must stay the same when the rate changes: a constant number of tokens would overdraw
+// it.
 func (s *Storm) take(now time.Time, resuming bool) bool {
 	second := int(s.rate)
 	most := second
@@ -154,8 +155,8 @@ func (s *Storm) take(now time.Time, resuming bool) bool {
 	return ok
 }
 
-// Begin reports that an admitted handshake is now with an upstream. Before that, it indicates nothing about the upstreams: it may
-// wait for a slot, or end without one.
+// Begin reports that an admitted handshake is now with an upstream. Before that, the handshake indicates nothing about the
+// upstreams: it may wait for a slot, or end without one.
 func (s *Storm) Begin() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -229,7 +230,7 @@ type StormStatus struct {
 	Admitted uint64  `json:"admitted"` // since the start
 	Refused  uint64  `json:"refused"`  // since the start
 
-	// The handshakes of these that resume a session.
+	// AdmittedResuming and RefusedResuming count those of Admitted and Refused that resume a session.
 	AdmittedResuming uint64 `json:"admitted_resuming"`
 	RefusedResuming  uint64 `json:"refused_resuming"`
 

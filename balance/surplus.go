@@ -30,11 +30,11 @@ func (p *Pool) Surplus(now time.Time, r Rebalance) []Move { return Plan(p.Status
 // Plan returns how many connections each upstream should give up, draining ones first, or nil if no moves are needed. It is a pure
 // function of its arguments. The caller closes or moves the connections at a limited rate; the policy places them again.
 //
-// A draining upstream gives up all connections, even if it is down or has been removed meanwhile. So does one that was only
-// removed; by Why the caller can choose to leave those. A serving upstream gives up the connections that exceed the bound, if the
-// others have room for them below the bound and below their capacity. An upstream in slow start has no room yet: the policy places
-// few connections on it, so that the closed ones would return to where they were. Those that are down or ejected neither give up
-// connections nor have room.
+// A draining upstream gives up all connections, even if it is down or has been removed meanwhile. So does an upstream that was only
+// removed; a caller that wants to leave its connections alone can recognize it by Why. A serving upstream gives up the connections
+// that exceed the bound, if the others have room for them below the bound and below their capacity. An upstream in slow start has
+// no room yet: the policy places few connections on it, so closed connections would return to their previous upstreams. An upstream
+// that is down or ejected neither gives up connections nor has room.
 //
 // If a plan is carried out in full and its connections are placed where there is room, further plans follow until the bound holds,
 // and then none: rounding up the bound keeps two upstreams from exchanging one connection forever. If several balancers know the

@@ -49,8 +49,8 @@ const (
 	Tried    State = "tried" // only in a Reason: the caller has already tried it for this client
 )
 
-// Upstream is one server of a [Pool], by the identity that its [Spec] gave it. The pointer stays the same across changes of the
-// list, until the upstream is removed and its last connection is gone.
+// Upstream is one server of a [Pool], identified by the ID in its [Spec]. The pointer stays the same across changes of the list,
+// until the upstream is removed and its last connection is gone.
 //
 // ID may be called at any time. The other methods are for a [Policy] during its Pick, under the lock of the pool; other code reads
 // [Pool.Status].
