@@ -10,16 +10,16 @@ import (
 	"testing"
 )
 
-// written matches what a command of a shell overwrites: the target of > or of an option of openssl.
+// written matches a file that a shell command overwrites: the target of > or tee, or of an option of openssl.
 var written = regexp.MustCompile(`(?:\s\d?>[ |]?|\s-(?:out|keyout)[ =]|\btee )([‹$~\w./"'-][^\s;)]*)`)
 
-// A command in a string, such as a next step or an example, overwrites no file that may exist: its target is a name from freename, or
-// a placeholder. Output may also be appended.
+// A command in a string, such as a hint or an example, overwrites no existing file: its target is a name from freename, or a
+// placeholder. A command may also append to a file.
 func TestCommandsInStringsOverwriteNothing(t *testing.T) {
 	safe := regexp.MustCompile(`‹.*freename\.Of\(|^(FILE|/dev/null)$`)
 	steps := 0
 	for _, s := range sources(t) {
-		if s.test() || s.path == "hub/redisengine/scripts.go" { // programs in Lua
+		if s.test() || s.path == "hub/redisengine/scripts.go" { // contains Lua programs, not commands
 			continue
 		}
 		ast.Inspect(s.file, func(n ast.Node) bool {
@@ -42,7 +42,7 @@ func TestCommandsInStringsOverwriteNothing(t *testing.T) {
 	}
 }
 
-// literal returns a string that is written in the source, with other operands in angle quotes.
+// literal returns the text of a string literal, or of a concatenation with literals, in which other operands are in angle quotes.
 func literal(e ast.Expr) (text string, ok bool) {
 	switch e := e.(type) {
 	case *ast.BasicLit:

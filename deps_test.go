@@ -31,11 +31,12 @@ var (
 	// pureStd contains the packages that code without I/O, clocks, locks and goroutines may import.
 	pureStd = []string{"bytes", "cmp", "encoding/base64", "encoding/binary", "errors", "fmt", "iter", "maps", "math",
 		"math/bits", "slices", "strconv", "strings", "unicode", "unicode/utf8", "unsafe"}
-	// effects contains the packages that such code must not import.
+	// effects contains packages that code without I/O, clocks, locks and goroutines must not import.
 	effects = []string{"net", "os", "time", "sync", "context", "log"}
 )
 
-// rules is the table: imports point down only. A change to it is a decision, and belongs in ARCHITECTURE.md.
+// rules lists what each package may import: only lower layers. A new import between layers is a design decision, and belongs in
+// ARCHITECTURE.md.
 var rules = []rule{
 	// The leaf packages of the library.
 	{pkg: "websocket/frame", std: pureStd},
@@ -77,8 +78,8 @@ var rules = []rule{
 	{pkg: "websocket/internal/bounded", std: anyStd},
 	{pkg: "websocket/internal/allocs", std: anyStd},
 
-	// The product.
-	// auth imports websocket for the hook that picks a handshake's reply, and to close sessions.
+	// The packages of the server and its tools. auth imports websocket for the hook that determines a handshake's reply, and to
+	// close sessions.
 	{pkg: "auth", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/cors", "internal/limit", "internal/redact", "websocket"},
 		other: []string{"github.com/expr-lang/expr", "github.com/golang-jwt/jwt/v5", "golang.org/x/crypto"}},
 	{pkg: "auth/redisstore", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"auth", "internal/redisurl"},
@@ -172,13 +173,13 @@ var rules = []rule{
 	{pkg: "internal/rfctable/gen", std: anyStd, own: []string{"internal/rfctable"}},
 	{pkg: "e2e/...", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/handshake", "certs", "gateway", "cli"},
 		test: []string{"client", "e2e/internal/...", "internal/bounded", "internal/natstest", "internal/pty", "internal/redistest", "github.com/goccy/go-yaml", "golang.org/x/sys", "webhook", "websocket/reconnect"}},
-	// These helpers are shared by the tests: the binary and its user, and a browser.
+	// The end-to-end tests share these helpers, which run the binary and a browser.
 	{pkg: "e2e/internal/house", std: anyStd, own: []string{"internal/bounded", "internal/freeport"}, other: []string{"go.uber.org/goleak"}},
 	{pkg: "e2e/internal/chromium", std: anyStd},
-	// The CA in its tests is a real one; the module is never published.
+	// The tests of this module use a real CA. The module is never published.
 	{pkg: "e2e/acme", std: anyStd, own: []string{"certs"},
 		test: []string{"e2e/internal/house", "github.com/letsencrypt/challtestsrv", "github.com/letsencrypt/pebble/v2"}},
-	// The same applies to the module with Centrifugo's Go SDK.
+	// The tests of this module use Centrifugo's Go SDK. The module is never published.
 	{pkg: "e2e/gosdk", test: []string{"e2e/internal/house", "internal/redistest", "github.com/centrifugal/centrifuge", "github.com/centrifugal/centrifuge-go"}},
 	// Peers and load generators of all kinds; none of them is published.
 	{pkg: "bench/...", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/protocol", "bench/..."},
@@ -189,7 +190,7 @@ var rules = []rule{
 			"websocket/netconn", "websocket/protocol", "websocket/wsjson", "websocket/wstest"}},
 }
 
-// Modules that any test outside the library may import: they find leaked goroutines.
+// testModules contains the modules that any test outside the library may import. They find leaked goroutines.
 var testModules = []string{"go.uber.org/goleak"}
 
 // listed is the output of go list for a package.

@@ -59,7 +59,7 @@ type waits struct {
 	t       *testing.T
 	s       source
 	bubbles []string // functions of the package that run their argument in a bubble
-	tests   bool     // whether the current code has a testing.TB, and so belongs to the test and not to a peer
+	tests   bool     // whether the current code has a testing.TB, and so belongs to the test rather than to a peer
 	aside   bool     // whether the current code runs in its own goroutine
 	spins   bool     // whether the innermost loop waits for a condition
 }
@@ -94,7 +94,7 @@ func (w waits) look(n ast.Node) {
 		case *ast.CallExpr:
 			name := called(m)
 			if name == "synctest.Test" || slices.Contains(w.bubbles, name) || name == "testing.AllocsPerRun" || name == "allocs.PerRun" {
-				return false // a bubble needs no limit, and AllocsPerRun would count the allocations of one
+				return false // a bubble needs no limit, and AllocsPerRun would count the allocations of a limit
 			}
 			w.call(m, name)
 			if strings.HasSuffix(name, ".Go") {
