@@ -113,7 +113,7 @@ func TestAdmissionByPriority(t *testing.T) {
 	}
 }
 
-// Handshake admission does not apply to pages: they pass while it is limited, and are neither counted nor measured.
+// Handshake admission does not apply to pages: pages pass while admission is limited, and are neither counted nor measured.
 func TestPagesBypassAdmission(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()

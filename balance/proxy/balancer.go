@@ -28,8 +28,8 @@ type Settings struct {
 	// Key returns the key of a client for the hash policy; nil means clients have no key.
 	Key func(*Request) string
 
-	// Resuming reports whether a client continues a session: when not all clients can be admitted, it is admitted before new ones.
-	// A resumed TLS session and the cookie of Sticky count as well. nil means nothing else does.
+	// Resuming reports whether a client continues a session. When not all clients can be admitted, such a client has priority over
+	// new clients, and so has a client with a resumed TLS session or the cookie of Sticky. nil means no other client has priority.
 	Resuming func(*Request) bool
 
 	// Sticky sends clients back to the server that they were on; nil means they can get any server.
@@ -38,21 +38,21 @@ type Settings struct {
 	// Retries is the number of other servers to try when one fails before the client has received anything; 0 means none.
 	Retries int
 
-	// MaxWaiting is the number of handshakes that may wait for a server with a free slot, each for at most Wait. If either is 0,
-	// none waits.
+	// MaxWaiting is the number of handshakes that may wait for a server with a free slot, each for at most Wait. If either is 0, no
+	// handshake waits.
 	MaxWaiting int
 	Wait       time.Duration
 
-	// Tunnel limits the connections. Those carried message by message have its Idle and Lifetime only, and pings do not count as
-	// activity there. A change applies to connections that are opened later.
+	// Tunnel limits the connections. For connections that are carried message by message, only Idle and Lifetime apply, and pings
+	// do not count as activity. A change applies to connections that are opened later.
 	Tunnel TunnelOptions
 
-	// ByMessage carries all connections message by message; otherwise only held ones are. Messages are the rules for them. A change
-	// of these, or of Hold, applies to connections that are opened later.
+	// ByMessage carries all connections message by message; otherwise only held connections are. Messages contains the rules for
+	// them. A change of ByMessage, Messages or Hold applies to connections that are opened later.
 	ByMessage bool
 	Messages  Messages
 
-	// Hold selects the connections that continue on another server when theirs goes away.
+	// Hold selects the connections that continue on another server when their server goes away.
 	Hold Hold
 
 	// Health configures the health checks of servers. The zero value means no checks.
@@ -65,7 +65,7 @@ type Settings struct {
 	Rebalance *Rebalance
 
 	// Farewell returns the close frame for a client that has to reconnect; nil means Farewell.Frame. If the server's connection
-	// ended within a frame, no close frame can be sent: the client's connection just ends.
+	// ended within a frame, no close frame can be sent, and the client's connection ends without one.
 	Farewell func(Farewell) (websocket.Code, string)
 }
 
@@ -120,7 +120,7 @@ type Balancer struct {
 	closed   bool
 }
 
-// New returns a Balancer without servers. [Balancer.Close] ends it.
+// New returns a Balancer without servers. The caller must call [Balancer.Close].
 func New(s Settings, h Hooks) *Balancer { return newWith(NewCarrier(), s, h) }
 
 // newWith is New with a carrier, which the Balancer owns from then on.
@@ -262,7 +262,7 @@ func (b *Balancer) Undrain(id string) error {
 	return nil
 }
 
-// wake has the mover look for changes of servers to report, and for clients to move.
+// wake makes the mover look for changes of servers to report, and for clients to move.
 func (b *Balancer) wake() {
 	select {
 	case b.moving <- struct{}{}:

@@ -151,7 +151,7 @@ func TestInvalidRequestBody(t *testing.T) {
 	defer page.Close()
 	addr := page.Listener.Addr().String()
 	b := newBalancer(t, Settings{}, addr, "127.0.0.1:1")
-	if err := b.Drain("ws://127.0.0.1:1", 0); err != nil { // every request is for the first server, which is not the last one left either
+	if err := b.Drain("ws://127.0.0.1:1", 0); err != nil { // all requests go to the first server
 		t.Fatal(err)
 	}
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { b.ServeRequest(w, &Request{Request: r}) }))

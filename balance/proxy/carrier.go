@@ -21,8 +21,8 @@ type Carrier struct {
 	all    sync.WaitGroup
 }
 
-// NewCarrier returns a Carrier. On Linux it has event loops, one for each CPU that Go may use, which end with [Carrier.Close].
-// Elsewhere, and for connections that are neither sockets nor TLS on a [loop.Under] of one, each tunnel has two goroutines.
+// NewCarrier returns a Carrier. On Linux it has event loops, one for each CPU that Go may use, which end with [Carrier.Close]. On
+// other systems, and for connections other than sockets and TLS over a [loop.Under] of a socket, each tunnel has two goroutines.
 func NewCarrier() *Carrier {
 	c := &Carrier{live: map[*Tunnel]struct{}{}}
 	if loops, err := loop.New(loop.Options{}); err == nil {
@@ -35,15 +35,16 @@ func NewCarrier() *Carrier {
 type TunnelOptions struct {
 	// Idle is how long a tunnel may last without a byte in either direction. Then it is closed as by Shut, with 1001 and
 	// [ReasonIdle]. The pings of a peer count, but if Ping is set, pongs do not, so that the tunnel does not keep itself alive. 0
-	// means no limit. A tunnel of which one side has ended its stream is cut after a minute without a byte, even if Idle is longer
-	// or 0.
+	// means no limit. If one side has ended its stream, the tunnel is cut after a minute without a byte, even if Idle is longer or
+	// 0.
 	Idle time.Duration
 
-	// Ping is how long a side may be silent before the tunnel sends it a ping, between two frames. The pong passes on to the other
-	// side, which treats it as an unsolicited one (RFC 6455 §5.5.3). A side that has been silent for twice as long is gone: the
-	// tunnel is closed as by Shut, with 1001 and [ReasonSilent], or, if the upstream is gone, for the client with the result of
-	// Lost. No ping is sent after a close frame, after a side has ended its stream, or if the bytes are not frames. A side with a
-	// full send buffer gets no ping: it is gone if it accepts no byte for that long. 0 means no pings.
+	// Ping is how long a side may be silent before the tunnel sends it a ping, between two frames. The pong is passed on to the
+	// other side, which ignores it as an unsolicited pong (RFC 6455 §5.5.3). A side that has been silent for twice as long is
+	// considered gone. The tunnel is then closed as by Shut, with 1001 and [ReasonSilent]; if the upstream is gone, the client gets
+	// the result of Lost instead. No ping is sent after a close frame, after a side has ended its stream, or if the bytes are not
+	// frames. A side with a full send buffer gets no ping, and is considered gone if it accepts no byte for that time. 0 means no
+	// pings.
 	Ping time.Duration
 
 	// Lifetime is how long a tunnel may last. Then it is closed as by Shut, with 1001 and [ReasonLifetime]. Each tunnel's lifetime
@@ -57,7 +58,7 @@ type TunnelOptions struct {
 	Lost func() (websocket.Code, string)
 
 	// KeepAlive is set on both connections, if they are TCP and its Enable is set. Otherwise their setting is unchanged. A
-	// [Balancer] uses this one for clients only, and that of DialerOptions for servers.
+	// [Balancer] uses it for clients only; for servers it uses the KeepAlive of DialerOptions.
 	KeepAlive net.KeepAliveConfig
 }
 
@@ -69,7 +70,7 @@ type TunnelOptions struct {
 // there was none. ByPeer is set if the client closed first. Err is the error that prevented the closing handshake. done may be nil;
 // it must not block.
 //
-// If there is an error, which is net.ErrClosed, the connections are unchanged.
+// If the Carrier is closed, the error is net.ErrClosed, and the connections are unchanged.
 func (c *Carrier) Carry(cl, up net.Conn, early, late []byte, o TunnelOptions, done func(*Tunnel, error)) (*Tunnel, error) {
 	if !c.enter() {
 		return nil, net.ErrClosed

@@ -108,7 +108,7 @@ func (b *Balancer) enter() bool {
 	return !b.closed
 }
 
-// begin is called when by carries the connection: from then on it can be moved and closed.
+// begin records that by carries the connection, which can be moved and closed from then on.
 func (c *Conn) begin(by carriage) {
 	b := c.balancer
 	c.carried.Store(&by)
@@ -118,7 +118,7 @@ func (c *Conn) begin(by carriage) {
 	b.mu.Lock()
 	closed := b.closed
 	b.mu.Unlock()
-	if closed { // the Balancer was closed, and Close had collected the connections already
+	if closed { // Close may have missed the connection
 		_ = by.CloseNow()
 	}
 }

@@ -29,7 +29,7 @@ func (d *Dialer) answer(ctx context.Context, nc net.Conn, req *handshake.Request
 	return d.link(ctx, resp, req, bytes.Clone(late))
 }
 
-// link returns the Link for a 101, after checking it. It keeps late and the header of resp.
+// link returns the Link for a 101, after checking it. The Link keeps late and the header of resp.
 func (d *Dialer) link(ctx context.Context, resp *handshake.Response, req *handshake.Request, late []byte) (*Link, error) {
 	subprotocol, extensions, v := handshake.Verify(resp, req)
 	if v != nil {
@@ -89,7 +89,7 @@ func (d *Dialer) refused(resp *handshake.Response, rest io.Reader) *Refused {
 
 var errFraming = errors.New("the length of the body is not known")
 
-// content returns the body of a response (RFC 9112 §6.3). If the header declares its length in two ways, it is not read.
+// content returns the body of a response (RFC 9112 §6.3). The error is errFraming if the header does not determine the length.
 func content(resp *handshake.Response, rest io.Reader) (io.Reader, error) {
 	lengths, codings := resp.Header["Content-Length"], resp.Header["Transfer-Encoding"]
 	switch {

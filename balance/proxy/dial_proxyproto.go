@@ -20,7 +20,7 @@ func appendProxyV1(dst []byte, from, to netip.AddrPort, known bool) []byte {
 	return fmt.Appendf(dst, "PROXY %s %s %s %d %d\r\n", family, shown(from.Addr()), shown(to.Addr()), from.Port(), to.Port())
 }
 
-// shown formats an address without the dotted form that some parsers of version 1 do not know.
+// shown formats an address without the dotted form of IPv6, which some parsers of version 1 do not accept.
 func shown(a netip.Addr) string {
 	if !a.Is4In6() {
 		return a.String()

@@ -20,7 +20,8 @@ var hopByHop = []string{"Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", 
 // forwardedNames are the fields in which a proxy names its client.
 var forwardedNames = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Real-Ip"}
 
-// folded returns a field name as servers see it that turn fields into variables: in lower case, with "_" replaced by "-".
+// folded returns a field name in lower case, with "_" replaced by "-". Servers that turn fields into variables do not distinguish
+// names with the same result.
 func folded(name string) string { return strings.ReplaceAll(strings.ToLower(name), "_", "-") }
 
 // same reports whether two names are equal after folding.
@@ -114,7 +115,7 @@ func (d *Dialer) header(r *Request) (http.Header, error) {
 }
 
 // clientFields returns the fields of a client's header or trailer that are passed on. A field with the name of one of ours is left
-// out, because a server may take either for the other.
+// out, because a server may treat the two as one field.
 func (d *Dialer) clientFields(h http.Header, ours ...http.Header) http.Header {
 	return endToEnd(h, func(name string) bool {
 		if among(name, forwardedNames) || among(name, d.removed) {
@@ -143,7 +144,7 @@ func endToEnd(h http.Header, removed func(name string) bool) http.Header {
 	return out
 }
 
-// strip removes the fields from h itself that endToEnd leaves out.
+// strip removes from h the fields that endToEnd leaves out.
 func strip(h http.Header) http.Header {
 	named := namedBy(h)
 	maps.DeleteFunc(h, func(name string, _ []string) bool { return nextHop(name, named) })
@@ -170,7 +171,7 @@ func nextHop(name string, named map[string]bool) bool {
 	return among(name, hopByHop) || reserved(name) || named != nil && named[folded(name)]
 }
 
-// reserved reports whether a field is part of the handshake, for a server that takes "_" for "-".
+// reserved reports whether a field is part of the handshake to a server that does not distinguish "_" from "-".
 func reserved(name string) bool {
 	if strings.Contains(name, "_") {
 		name = folded(name)
@@ -192,7 +193,7 @@ func (d *Dialer) forward(set http.Header, r *Request) {
 	}
 	if d.o.AppendForwarded {
 		before, elements = r.Header["X-Forwarded-For"], r.Header["Forwarded"]
-		if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil { // the fields of the client name its own client
+		if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil { // the client is a proxy, whose fields already name its own client
 			addr = peer.Addr().Unmap().WithZone("")
 		}
 		if said := r.Header["X-Forwarded-Proto"]; len(said) == 1 {
@@ -249,7 +250,7 @@ func unplain(c rune) bool {
 	return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '-' && c != '_'
 }
 
-// target returns the path and query for the upstream. It cannot leave the upstream's prefix.
+// target returns the path and query for the upstream. The path is always below the upstream's prefix.
 func (d *Dialer) target(u *url.URL) (string, error) {
 	path := u.EscapedPath()
 	if !strings.HasPrefix(path, "/") || dotted(path) {

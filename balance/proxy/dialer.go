@@ -20,8 +20,9 @@ import (
 
 // DialerOptions configure the connections to an upstream. The zero value has the defaults.
 type DialerOptions struct {
-	// TLS is used for a wss upstream, and is copied: RootCAs for its CA, Certificates for a client certificate, ServerName for its name.
-	// ServerName "" means the host of the upstream's URL. nil means the defaults of crypto/tls.
+	// TLS configures connections to a wss upstream: RootCAs for the upstream's CA, Certificates for a client certificate,
+	// ServerName for the upstream's name. ServerName "" means the host of the upstream's URL. nil means the defaults of crypto/tls.
+	// TLS is copied.
 	TLS *tls.Config
 
 	// ProxyProtocol is the version of the PROXY protocol header to send first, 1 or 2; 0 sends none.
@@ -63,7 +64,7 @@ type Dialer struct {
 	upstream string // as error messages show it
 	network  string
 	address  string
-	at       netip.AddrPort // as an address; only if it is an IP address without TLS
+	at       netip.AddrPort // the upstream's address, if it is an IP address without TLS
 	host     string         // value of the Host field
 	prefix   string         // prepended to each path, without a trailing slash
 	tls      *tls.Config
@@ -71,8 +72,8 @@ type Dialer struct {
 	dial     func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// NewDialer returns a Dialer for an upstream. Its URL is ws://host:port/prefix or wss://host:port/prefix, where http and https mean
-// the same and port and prefix are optional, host:port for ws, or unix:/path/of/socket.
+// NewDialer returns a Dialer for an upstream. The URL is ws://host:port/prefix or wss://host:port/prefix, where http and https are
+// synonyms and port and prefix are optional, or host:port, which means ws, or unix:/path/of/socket.
 func NewDialer(upstreamURL string, o DialerOptions) (*Dialer, error) {
 	d := &Dialer{o: o, network: "tcp", removed: slices.Clone(o.Remove), dial: (&net.Dialer{KeepAliveConfig: o.KeepAlive}).DialContext}
 	if path, ok := strings.CutPrefix(upstreamURL, "unix:"); ok {
@@ -178,7 +179,7 @@ type Request struct {
 	Identity http.Header
 
 	// Sign returns further identity fields for one upstream, named as by [Dialer.Upstream], such as a token for that upstream only.
-	// Its error is one of StageRequest. nil means there are none.
+	// An error of Sign fails the request at StageRequest. nil means there are none.
 	Sign func(upstream string) (http.Header, error)
 }
 
@@ -210,8 +211,8 @@ func (k *Link) conn() (net.Conn, error) {
 	return k.Conn, nil
 }
 
-// Open connects to the upstream and performs the client's handshake there, with a key of its own: the caller sends the client its
-// 101. The upstream gets the subprotocols and extensions that the client offers, unchanged.
+// Open connects to the upstream and performs the client's handshake there, with a new key. The caller sends the client a 101 for
+// the client's own key. The upstream gets the subprotocols and extensions that the client offers, unchanged.
 //
 // The error is a [*Refused] if the upstream has responded with a status of 300 or more, otherwise a [*Failure]. A Link is only
 // returned for a 101 that follows all rules of RFC 6455 §4.1.

@@ -98,7 +98,7 @@ func lookupSRV(ctx context.Context, r Resolver, u *url.URL) (list []balance.Spec
 		return nil, err
 	}
 	for _, s := range records {
-		if s.Priority != records[0].Priority { // sorted by priority: the others are for when all of these are unavailable
+		if s.Priority != records[0].Priority { // records are sorted by priority, and worse priorities are only for failures
 			break
 		}
 		host := strings.TrimSuffix(strings.ToLower(s.Target), ".")

@@ -26,10 +26,10 @@ type flow struct {
 	news   bool          // bytes that count as activity have arrived since this was cleared
 	ping   bool          // a ping is to be inserted
 	asked  asking        // the state of the question to the source
-	at     time.Duration // when the source last showed life; if it was asked, the time of that minus the ping interval
+	at     time.Duration // the source's last sign of life; while it is asked, the time of the question minus the ping interval
 }
 
-// flowEnd has the close frames of a flow, which most flows do not need for most of their time.
+// flowEnd contains the close frames of a flow. It is allocated when needed, which for most flows is only at their end.
 type flowEnd struct {
 	frame []byte // the one to insert; nil if there is none
 	said  []byte // the payload of the one that is passing or has passed through
@@ -117,12 +117,13 @@ func (f *flow) step(b []byte) int {
 	return n
 }
 
-// isClose reports whether h is of a close frame that a peer may accept: RFC 6455 §5.5 forbids fragments and long payloads.
+// isClose reports whether h is the header of a close frame that a peer may accept: RFC 6455 §5.5 forbids fragments and long
+// payloads.
 func isClose(h frame.Header) bool {
 	return h.Opcode == frame.Close && h.Fin && h.RSV == 0 && h.Length <= frame.MaxControlPayload
 }
 
-// reason returns the code and reason of the source's close frame, CodeNoStatus if it has none that are valid.
+// reason returns the code and reason of the source's close frame. The code is CodeNoStatus if they are missing or invalid.
 func (f *flow) reason() (websocket.Code, string) {
 	if f.close == nil || len(f.close.said) < 2 {
 		return websocket.CodeNoStatus, ""

@@ -17,8 +17,8 @@ import (
 const (
 	CheckOff       = ""          // no checks: only the outcomes of client connections count
 	CheckTCP       = "tcp"       // the server accepts a connection, and completes the TLS handshake if it uses TLS
-	CheckHTTP      = "http"      // it responds to a GET with a 2xx status; 503 or DrainHeader means that it accepts no new clients
-	CheckWebSocket = "websocket" // it opens a WebSocket, and replies to a ping and a close frame
+	CheckHTTP      = "http"      // the server responds to a GET with a 2xx status; 503 or DrainHeader means no new clients
+	CheckWebSocket = "websocket" // the server opens a WebSocket, and replies to a ping and a close frame
 )
 
 // Health configures the health checks.
@@ -36,7 +36,7 @@ var errDraining = errors.New("it accepts no new clients")
 func (b *Balancer) watch(ctx context.Context, id string, n *server, h Health) {
 	every := h.Every
 	setDefault(&every, 5*time.Second)
-	said := true // perhaps in a check with earlier settings
+	said := true // a check with earlier settings may have found a drain
 	for {
 		err := probe(ctx, n, h)
 		if ctx.Err() != nil {
@@ -67,7 +67,7 @@ func (b *Balancer) probed(now time.Time, id string, h Health, said bool, err err
 		if drains || said {
 			b.says(now, id, drains, time.Time{})
 		}
-		if drains { // it works, and serves its present clients
+		if drains { // the server works, and serves its present clients
 			err = nil
 		}
 	}
@@ -78,10 +78,11 @@ func (b *Balancer) probed(now time.Time, id string, h Health, said bool, err err
 	return drains
 }
 
-// saidFor is how long a drain that a server announces in a response lasts: no other request may ask the server again.
+// saidFor is how long a drain that a server announces in a response lasts. The drain must expire, because no further request may
+// reach the server to end it.
 const saidFor = time.Minute
 
-// says records that a server drains, or does not, until that time; zero means until it reports otherwise.
+// says records whether a server drains. A drain ends at until, or, if until is zero, when the server reports its end.
 func (b *Balancer) says(now time.Time, id string, draining bool, until time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -97,7 +98,8 @@ func (b *Balancer) says(now time.Time, id string, draining bool, until time.Time
 	}
 }
 
-// unsay ends the drains that servers have announced and not repeated. The clients that come next get the server's present state.
+// unsay ends the drains that servers have announced and not repeated. The responses to the next clients then show the server's
+// present state.
 func (b *Balancer) unsay(now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

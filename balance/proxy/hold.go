@@ -46,7 +46,7 @@ const (
 // relay's goroutine for servers owns the rest.
 type hold struct {
 	session   resume.Session
-	stateless bool     // the session does not track which commands have their reply
+	stateless bool     // the session does not track which commands have been answered
 	request   *Request // of the client, to repeat
 	wait      time.Duration
 	next      *serving           // where the client is to be moved; nil means nowhere
@@ -56,11 +56,11 @@ type hold struct {
 	until     time.Time          // the deadline of the present outage; zero if there is none
 	outage    time.Time          // the deadline of the previous outage
 	pause     time.Duration      // before the next attempt to find a server; 0 means none
-	unsent    *websocket.Message // of the client; the gate stays full until the next server gets it
+	unsent    *websocket.Message // of the client, not yet written to a server; the gate stays full until the next server gets it
 }
 
 // mayBeByMessage reports whether a client's connection may have to be carried message by message, so that no extension can be
-// negotiated with the server. Which it is, is known when the server has chosen the subprotocol.
+// negotiated with the server. The server's choice of the subprotocol then decides.
 func (s *Settings) mayBeByMessage(r *Request) bool {
 	if s.ByMessage || s.Hold.Mode == HoldStateless {
 		return true
@@ -128,7 +128,7 @@ func (h *hold) fromClient(m websocket.Message) (websocket.Message, bool) {
 // errNotResumed reports that the connection cannot continue.
 var errNotResumed = errors.New("the connection cannot be resumed on another server")
 
-// pumpResumed passes on the messages of s while the connection is being resumed there, and returns when it is.
+// pumpResumed passes on the messages of s while the connection is being resumed there, and returns once it has been resumed.
 func (r *relay) pumpResumed(s *serving) error {
 	if r.hold == nil || r.hold.until.IsZero() {
 		return nil
@@ -251,8 +251,8 @@ func (r *relay) another(s *serving, err error) bool {
 	return r.resume(s, next)
 }
 
-// fails begins an outage. If the server was lost soon after the previous outage, it continues that one instead: otherwise a server
-// that accepts connections and immediately goes away would be tried forever.
+// fails begins an outage. If the server was lost soon after the previous outage, fails continues that outage instead: otherwise a
+// server that accepts connections and immediately goes away would be tried forever.
 func (h *hold) fails(s *serving, well bool) {
 	if well || h.outage.IsZero() || time.Since(s.since) >= earlyEnd {
 		h.until, h.pause = time.Now().Add(h.wait), 0
@@ -265,8 +265,8 @@ func (h *hold) fails(s *serving, well bool) {
 // slower doubles the next pause.
 func (h *hold) slower() { h.pause = min(max(2*h.pause, firstPause), lastPause) }
 
-// goneAway reports whether a server that ended a connection with err is going away: it sent no close frame, or one with that
-// meaning.
+// goneAway reports whether a server that ended a connection with err is going away: it sent no close frame, or one whose code has
+// this meaning.
 func (h *hold) goneAway(err error) bool {
 	if _, violated := errors.AsType[*protocol.Violation](err); violated {
 		return false
@@ -284,8 +284,8 @@ func (r *relay) fail(next *serving, cause Cause) bool {
 	return false
 }
 
-// stop takes the gate, so that nothing more is written to s. If s works, a message that is being written gets the time of patience.
-// It returns false if the gate is not free in time.
+// stop takes the gate, so that nothing more is written to s. If well is true, a message that is being written has the time patience
+// to complete. stop returns false if the gate is not free in time.
 func (r *relay) stop(ctx context.Context, s *serving, well bool) bool {
 	if well {
 		patient, cancel := context.WithTimeout(ctx, patience)
@@ -321,7 +321,7 @@ func (r *relay) finish(s *serving) (g goodbye, err error) {
 		defer cancel()
 		err = r.pump(closing, s, nil)
 		g, closed = said(err)
-		closed = closed && g.code != websocket.CodeNormal && g.code != websocket.CodeNoStatus // which reply to ours
+		closed = closed && g.code != websocket.CodeNormal && g.code != websocket.CodeNoStatus // the codes of a reply to our close frame
 	}
 	_ = s.CloseNow()
 	if stopped(err) {
@@ -333,10 +333,10 @@ func (r *relay) finish(s *serving) (g goodbye, err error) {
 	return g, nil
 }
 
-// stopped reports whether an error of pump has another cause than the server.
+// stopped reports whether an error of pump has a cause other than the server.
 func stopped(err error) bool { return errors.Is(err, errClient) || errors.Is(err, errNotResumed) }
 
-// find looks for another server until ctx ends. From the second attempt on, this may be the lost one, which may be back.
+// find looks for another server until ctx ends. From the second attempt on, the lost server is tried too, because it may be back.
 func (r *relay) find(ctx context.Context, lost *serving) (*serving, error) {
 	avoid := []*balance.Upstream{lost.upstream}
 	h := r.hold
@@ -403,7 +403,7 @@ func (r *relay) resumed() {
 	r.mu.Unlock()
 	r.conn.balancer.members.resumed(r.conn)
 	r.settle()
-	r.conn.moved.Store(false) // it may be moved again
+	r.conn.moved.Store(false) // the connection may be moved again
 	r.conn.balancer.wake()
 	if m == nil || !h.stateless {
 		<-r.gate

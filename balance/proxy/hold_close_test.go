@@ -37,8 +37,8 @@ func (k *talker) has(so func(r *relay) bool) bool {
 	return so(r)
 }
 
-// collector is a server that replies to each received message with its hash, when the client has sent its close frame: the replies
-// to large messages are short, because the time for what follows a close frame is limited.
+// collector is a server that waits for the client's close frame and then replies to each received message with its hash. Hashes are
+// short enough for the limited time after a close frame.
 func collector(t *testing.T) *speaker {
 	return speakWith(t, websocket.ConnOptions{HalfClose: true, MaxMessage: 64 << 20}, func(c *websocket.Conn) {
 		texts, end := endOf(t, c)
@@ -58,8 +58,8 @@ func hashes(texts []string) (all []string) {
 	return all
 }
 
-// While there is no server, a client's close frame stays behind its messages: the next server gets the messages and then the close
-// frame, and the client gets the replies.
+// While there is no server, a client's close frame waits behind the client's messages: the next server gets the messages and then
+// the close frame, and the client gets the replies.
 func TestHoldCloseBehindMessages(t *testing.T) {
 	big := strings.Repeat("x", 8<<20) // more than the kernel buffers for a server that reads nothing
 	for name, texts := range map[string][]string{"some that wait": numbered(20), "one that could not be written": {big}} {

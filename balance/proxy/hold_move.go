@@ -37,7 +37,7 @@ func (b *Balancer) refused(u *balance.Upstream) {
 	}
 	r := b.refusing[u]
 	if r.n++; r.n >= mostMoves {
-		r = refusals{n: mostMoves - 1, until: time.Now().Add(leftOutFor)} // then one client is tried
+		r = refusals{n: mostMoves - 1, until: time.Now().Add(leftOutFor)} // after that, one client is tried
 	}
 	b.refusing[u] = r
 }

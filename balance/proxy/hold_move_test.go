@@ -181,7 +181,7 @@ func TestHoldRefusals(t *testing.T) {
 }
 
 // If a server closes the connection of a client for a reason of its own while the client is being moved, that close takes
-// precedence: the client gets the close frame, and is not on the other server.
+// precedence: the client gets the close frame, and is not moved to the other server.
 func TestHoldClosedDuringMove(t *testing.T) {
 	for name, idle := range map[string]bool{"before it is left": false, "when it is left": true} {
 		for _, code := range []websocket.Code{4003, websocket.CodePolicy} {

@@ -21,7 +21,7 @@ import (
 // holding contains the settings of a Balancer that holds all clients.
 var holding = Settings{Hold: Hold{Mode: HoldStateless}, MovesPerSecond: 1e5, Retries: 2}
 
-// A client stays connected while its servers drain and its messages flow: each comes back once, and in order.
+// A client stays connected while it sends messages and its servers drain: every message is echoed once and in order.
 func TestHoldDrains(t *testing.T) {
 	for _, compression := range []*websocket.Compression{nil, {}} {
 		servers := []*speaker{speak(t, nil), speak(t, nil)}
@@ -127,7 +127,7 @@ func TestHoldKill(t *testing.T) {
 	}
 }
 
-// Messages that a client sends while there is no server wait, and arrive at the next one.
+// Messages that a client sends while there is no server wait, and arrive at the next server.
 func TestHoldWaits(t *testing.T) {
 	conns := make(chan *websocket.Conn, 10)
 	up := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) })
@@ -135,7 +135,7 @@ func TestHoldWaits(t *testing.T) {
 	b := newBalancer(t, holding, up.addr())
 	k := talk(t, b, nil)
 	c := bounded.Receive(t, conns)
-	without(t, b, k, c) // an earlier message would already be on its way to the server
+	without(t, b, k, c) // a message that is sent earlier could still reach the lost server
 	for i := range 20 {
 		k.say(strconv.Itoa(i))
 	}
@@ -186,7 +186,7 @@ func TestHoldFails(t *testing.T) {
 	}
 }
 
-// Other close frames of the server are passed on to the client, as without hold.
+// A close frame that does not mean that the server is going away is passed on to the client, as without hold.
 func TestHoldEnds(t *testing.T) {
 	for _, code := range []websocket.Code{websocket.CodeNormal, websocket.CodePolicy, 4000} {
 		up := speak(t, func(c *websocket.Conn) { c.Close(code, "done") })

@@ -55,8 +55,8 @@ func TestConnectTimeout(t *testing.T) {
 	})
 }
 
-// The time limit of a handshake applies whenever it ends: the loop counts in ticks, so it may look at a connection a little too
-// early.
+// The time limit of a handshake applies at any point within a tick: the loop counts in ticks, so it may check a connection a
+// fraction of a tick too early.
 func TestHandshakeTimeout(t *testing.T) {
 	c := NewCarrier()
 	defer c.Close()

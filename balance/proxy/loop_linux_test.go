@@ -74,7 +74,7 @@ func idleIsSmall(t *testing.T, k kind) {
 	if g := runtime.NumGoroutine(); g > goroutines+4 { // a driver may replace another
 		t.Errorf("got %d goroutines, want %d", g, goroutines)
 	}
-	if d := openDescriptors(t); d != descriptors { // those of the accepted connections are closed
+	if d := openDescriptors(t); d != descriptors { // the loop's descriptors replace those of the accepted connections
 		t.Errorf("got %d descriptors, want %d", d, descriptors)
 	}
 	runtime.KeepAlive(pairs)
@@ -171,7 +171,7 @@ func goneIsReportedOnce(t *testing.T, k kind) {
 	defer other.server.Close()
 	other.done = make(chan error, 1)
 	other.carry("", "", TunnelOptions{})
-	turns := func() { // the loop waits and continues at least that often
+	turns := func() { // makes the loop wait and continue at least 200 times
 		for range 200 {
 			other.says(other.client, []byte("hello"))
 			expect(t, other.server, []byte("hello"))

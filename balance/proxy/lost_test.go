@@ -57,7 +57,7 @@ func TestTunnelUpstreamLostWithoutCloseFrame(t *testing.T) {
 					r.says(r.client, b)
 					expect(t, r.server, b)
 				case "the client has left it":
-					if !r.kind.halves { // it cannot end its stream and still read
+					if !r.kind.halves { // such a connection cannot end its stream and still read
 						r.client.Close()
 						if e := r.ended(); e.Err == nil {
 							t.Errorf("got %v, want an error of the connection", e)

@@ -25,7 +25,7 @@ type group struct {
 // Counts are the counts of a server since the Balancer has known it.
 type Counts struct {
 	Opened  uint64                    `json:"opened"`            // connections, including those that were moved here
-	Failed  uint64                    `json:"failed"`            // failed handshakes and HTTP requests, and connections that it ended early
+	Failed  uint64                    `json:"failed"`            // failed handshakes and HTTP requests, and connections ended early
 	Resumed uint64                    `json:"resumed,omitempty"` // connections that have continued here, unnoticed by the client
 	Closed  map[websocket.Code]uint64 `json:"closed,omitempty"`  // ended connections by close code
 	Traffic
@@ -150,8 +150,8 @@ func (m *members) all() (list []*Conn) {
 	return list
 }
 
-// movable returns the connections of a server that can be moved, and how many moves are in progress. For a drain these are all, in
-// any order; otherwise those that the server does not ask to keep, the oldest first.
+// movable returns the connections of a server that can be moved, and how many moves are in progress. For a drain, list contains all
+// of them, in any order. Otherwise it excludes those that the server asks to keep, and has the oldest first.
 func (m *members) movable(id string, drain bool) (list []*Conn, leaving int) {
 	m.mu.Lock()
 	if g := m.by[id]; g != nil {

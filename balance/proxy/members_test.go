@@ -87,8 +87,8 @@ func connectionOf(t *testing.T, id string, bytes int64) *Conn {
 	return c
 }
 
-// Traffic is counted while a connection is open and afterwards, and closed connections are counted by close code: up to the maximum
-// number of codes, and every connection with one of those.
+// Traffic is counted while a connection is open and afterwards, and closed connections are counted by close code, for at most
+// maxCodes different codes.
 func TestCounts(t *testing.T) {
 	m := members{by: map[string]*group{}}
 	if n := m.counts("ws://a"); !reflect.DeepEqual(n, Counts{}) {

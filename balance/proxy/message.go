@@ -189,7 +189,7 @@ func (r *relay) unsent(s *serving, m websocket.Message) {
 		r.mu.Unlock()
 	}
 	close(s.failed)
-	time.AfterFunc(patience, func() { _ = s.CloseNow() }) // until then its remaining messages can be read
+	time.AfterFunc(patience, func() { _ = s.CloseNow() }) // until then, the remaining messages of s can be read
 }
 
 // clientEnded ends the connection when the client has ended its own, or accepts no more messages.
@@ -219,7 +219,7 @@ func (r *relay) fromServer() {
 		}
 	}
 	for s := r.now(); ; { // the close frame
-		if _, err := s.Read(context.Background()); err != nil { // which ends when s does
+		if _, err := s.Read(context.Background()); err != nil { // Read fails when s ends
 			return
 		}
 	}
@@ -337,7 +337,7 @@ func said(err error) (g goodbye, closed bool) {
 
 // passToServer passes on the client's close frame, after its messages. Further messages of the server go to the client, until the
 // server's close frame. While there is no server, the close frame waits behind the messages that the next server must receive; if
-// there are none, the reply is sent to the client here.
+// there are none, the client gets the reply immediately.
 func (r *relay) passToServer(g goodbye) {
 	left, later := r.leave(g, client)
 	for ; later; left, later = r.leave(g, client) {
@@ -357,7 +357,7 @@ func (r *relay) passToServer(g goodbye) {
 // gate is full while something is written to the server.
 type gate chan struct{}
 
-// enter takes the gate. It returns false if ctx ends before that.
+// enter takes the gate. It returns false if ctx ends before the gate is free.
 func (g gate) enter(ctx context.Context) bool {
 	select {
 	case g <- struct{}{}:
@@ -375,9 +375,9 @@ func (r *relay) passToClient(g goodbye) {
 	}
 }
 
-// leave notes that a side's close frame is passed on, and limits the time for the rest. While there is no server it does nothing:
-// later reports that the client's close frame must be passed on to the next server, after the messages that the present one has not
-// accepted or replied to.
+// leave notes that a side's close frame is passed on, and limits the time for the rest. While there is no server, leave does
+// nothing. later then reports that the client's close frame must be passed on to the next server, after the messages that the lost
+// server has not accepted or replied to.
 func (r *relay) leave(g goodbye, from side) (left, later bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -296,7 +296,7 @@ func TestMessageBackpressure(t *testing.T) {
 			sent.Add(1)
 		}
 	}
-	// full waits until a writer has been blocked for as long as the other side needs to pass a lot.
+	// full waits until a writer has made no progress in 20 consecutive checks.
 	full := func(t *testing.T, sent *atomic.Int64, b *Balancer, addr string) {
 		var was int64 = -1
 		rounds := 0

@@ -12,7 +12,7 @@ import (
 // written as the last frame, bypassing the Conn that owns the stream.
 type wire struct {
 	net.Conn
-	late []byte // of the reader
+	late []byte // only the reader uses it
 
 	mu   sync.Mutex // held during a write
 	last bool       // the last frame has been written

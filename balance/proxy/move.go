@@ -115,7 +115,7 @@ func pick(n int, drain, oldestFirst bool) int {
 // reconnects on its own, to another server if this one drains. Move does nothing while a move of the connection is in progress.
 func (c *Conn) Move() { c.move(false) }
 
-// move is Move. If well is true, the server works: a held connection then stays if no other server accepts it.
+// move implements Move. If well is true, the server works: a held connection then stays if no other server accepts it.
 func (c *Conn) move(well bool) {
 	if c.moved.Swap(true) {
 		return

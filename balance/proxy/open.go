@@ -50,8 +50,8 @@ type carriage interface {
 	traffic() Traffic // with the present server
 }
 
-// moves is a carriage that can continue on another server. move reports whether it tries to. If well is true, the present server
-// may keep the connection.
+// moves is a carriage that can continue on another server. move reports whether the carriage tries to move. If well is true, the
+// present server may keep the connection.
 type moves interface{ move(well bool) bool }
 
 // numbers is the number of the last connection.
@@ -73,7 +73,7 @@ func (c *Conn) Header() http.Header { return c.link.Header }
 func (c *Conn) ByMessage() bool { return c.messages != nil }
 
 // Open chooses a server for a client and opens a WebSocket there. If a server fails, others are tried before the client receives
-// anything. The error is a [*Refused] with a server's own response, or one that [Reply] turns into a response.
+// anything. The error is a [*Refused] with a server's own response, or an error that [Reply] turns into a response.
 func (b *Balancer) Open(ctx context.Context, r *Request) (*Conn, error) {
 	for {
 		s := b.set.Load()
@@ -160,7 +160,7 @@ func lastError(err error) error {
 	return err
 }
 
-// continues reports whether a client was connected before. A client can pretend that, but gains nothing except priority.
+// continues reports whether a client was connected before. A client can claim this falsely, but only gains priority.
 func (s *Settings) continues(r *Request) bool {
 	return r.TLS != nil && r.TLS.DidResume || s.Resuming != nil && s.Resuming(r)
 }
@@ -173,7 +173,7 @@ func (b *Balancer) acquire(ctx context.Context, s *Settings, r *Request, prefer 
 	}
 	until, queued := time.Now().Add(s.Wait), false
 	defer func() {
-		if queued { // there may be free slots for others too
+		if queued { // there may be free slots for other waiting handshakes, too
 			b.queue.next()
 		}
 	}()
@@ -279,8 +279,8 @@ func judge(link *Link, err error) (balance.Outcome, int, http.Header) {
 
 var errGone = errors.New("it is no longer in the list")
 
-// retryable reports whether another server may succeed: this one has failed, or reports that it, or a server behind it, does not
-// work.
+// retryable reports whether another server may succeed: err is a failure of this server, or its report that it or a server behind
+// it does not work.
 func retryable(err error) bool {
 	if f, ok := errors.AsType[*Failure](err); ok {
 		return f.Stage != StageRequest
@@ -336,7 +336,7 @@ func (b *Balancer) release(u *balance.Upstream) {
 	b.queue.next()
 }
 
-// stays reports whether the server asks to keep the connection, and removes that field from the header that is passed on.
+// stays reports whether the server asks to keep the connection, and removes StayHeader from the header that is passed on.
 func (k *Link) stays() bool {
 	stay := k.Header.Get(StayHeader)
 	k.Header.Del(StayHeader)

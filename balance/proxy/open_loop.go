@@ -30,10 +30,10 @@ type dialing struct {
 	by     time.Time // the deadline of the stage
 	look   time.Time // when the loop checks the time; zero means never
 	slow   bool      // the upstream has not responded within watchAfter
-	stage  Stage     // the current one
+	stage  Stage     // the current stage
 	answer handshake.Head
-	off    chan net.Conn // receives the connection when it leaves the loop, nil if that fails; nil if it is to stay
-	news   chan bool     // receives true when it is done, before that perhaps false when it is slow; has room for both
+	off    chan net.Conn // receives the connection when it leaves the loop, or nil on failure; off is nil if the connection stays
+	news   chan bool     // receives true at the end, and may receive false before if the upstream is slow; has room for both
 
 	resp *handshake.Response
 	late []byte   // the bytes received after resp
@@ -44,8 +44,8 @@ type dialing struct {
 // heads are buffers for requests.
 var heads = sync.Pool{New: func() any { b := make([]byte, 0, 1<<10); return &b }}
 
-// open is [Dialer.Open]. If possible, the connection is on the event loop from the beginning, which saves the connection of package
-// net: the upstream must be an IP address without TLS. The Link then has no Conn, and is for a tunnel of the Carrier.
+// open implements [Dialer.Open]. If the upstream is an IP address without TLS, the connection is on the event loop from the
+// beginning, and package net is not involved. The Link then has no Conn, and is only for a tunnel of the Carrier.
 func (c *Carrier) open(ctx context.Context, d *Dialer, r *Request) (*Link, error) {
 	if c.loops == nil || !d.at.IsValid() {
 		return d.Open(ctx, r)
@@ -103,15 +103,15 @@ func (c *Carrier) dial(d *Dialer, r *Request, req *handshake.Request) (*dialing,
 	o.lookAt(e, time.Now().Add(watchAfter))
 	o.begin(e, StageConnect, d.o.Connect)
 	if o.broken = o.send(e); o.head == nil {
-		heads.Put(buf) // otherwise it still holds the rest of the request
+		heads.Put(buf) // otherwise buf still holds the rest of the request
 	}
 	if o.broken != nil || l.over {
-		e.wake() // only the loop may close it
+		e.wake() // only the loop may close the connection
 	}
 	return o, nil
 }
 
-// begin begins a stage, which may take as long as most.
+// begin begins a stage with the time limit most.
 func (o *dialing) begin(e *loopEnd, stage Stage, most time.Duration) {
 	o.stage, o.by = stage, time.Now().Add(most)
 	o.lookAt(e, o.by)
@@ -280,7 +280,7 @@ func (c *Carrier) carry(cl net.Conn, link *Link, early []byte, o TunnelOptions, 
 		return c.Carry(cl, link.Conn, early, link.Late, o, done)
 	}
 	of := takes(cl)
-	o.setKeepAlive(of.socket) // that of the upstream has been set
+	o.setKeepAlive(of.socket) // the upstream's has already been set
 	l := link.dialed.l
 	l.mu.Lock()
 	if l.over {
@@ -309,7 +309,7 @@ func (c *Carrier) carry(cl net.Conn, link *Link, early []byte, o TunnelOptions, 
 	return &l.Tunnel, nil
 }
 
-// detached has the loop release the connection, and returns it.
+// detached makes the loop release the connection, and returns it.
 func (o *dialing) detached() (net.Conn, error) {
 	o.l.mu.Lock()
 	if o.l.over {

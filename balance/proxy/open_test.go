@@ -99,7 +99,7 @@ func TestJudge(t *testing.T) {
 }
 
 // Up to the configured number of servers are tried, each once, and the returned error is that of the last one. A response for the
-// client stops that, and so does success. No slot stays occupied.
+// client ends the attempts, and so does success. No slot stays occupied.
 func TestOpenRetries(t *testing.T) {
 	for _, tt := range []struct {
 		what    string
@@ -320,7 +320,7 @@ func TestOpenWaitsForSlot(t *testing.T) {
 	}
 }
 
-// The error of the last server is returned rather than the one that no servers are left, except if the others are full.
+// The error of the last server is returned, rather than an error that no server is left, unless the other servers are full.
 func TestOpenError(t *testing.T) {
 	bad, other := serveRaw(t, listen(t), unavailable), serveRaw(t, listen(t), accepts+"HOLD")
 	b, _ := withAttempts(t, Settings{Retries: 1}, specs(bad.addr))

@@ -11,8 +11,8 @@ type asking uint8
 
 const (
 	unasked asking = iota
-	pinged         // a ping was sent to it
-	stuck          // its send buffer is full: accepting bytes also shows that it is alive
+	pinged         // a ping was sent to the side
+	stuck          // the send buffer is full: accepting bytes also shows that the side is alive
 )
 
 // silence returns when the silence of s has to be handled, 0 for never.
@@ -69,8 +69,8 @@ func (t *Tunnel) took(s side, now time.Duration) {
 	}
 }
 
-// question returns the ping that is due for s, nil if there is none. The pong passes on to the other side, as an unsolicited one,
-// to which "a response [...] is not expected" (RFC 6455 §5.5.3).
+// question returns the ping that is due for s, nil if there is none. The pong is passed on to the other side as an unsolicited
+// pong, to which "a response [...] is not expected" (RFC 6455 §5.5.3).
 func (t *Tunnel) question(s side, now time.Duration) []byte {
 	to := &t.flows[s.other()]
 	if !to.ping {
@@ -88,7 +88,7 @@ func (t *Tunnel) question(s side, now time.Duration) []byte {
 }
 
 // silent begins to close a tunnel because s does not reply. If the upstream is gone, the client gets the close frame for a lost
-// one.
+// upstream.
 func (t *Tunnel) silent(s side) {
 	t.limit(ReasonSilent)
 	if s != upstream || t.lost == nil || t.flows[upstream].ended {

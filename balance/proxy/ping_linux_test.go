@@ -26,8 +26,8 @@ func (h *handClock) Wait(events []loop.Event, _ time.Duration) (int, error) {
 	return h.Kernel.Wait(events, time.Millisecond)
 }
 
-// byHand returns a tunnel on an event loop whose clock advances with step, by a part of a minute in which a machine can do its
-// work.
+// byHand returns a tunnel on an event loop whose clock advances only with step, by 200 ms, so that a slow machine does not miss a
+// deadline.
 func byHand(t *testing.T, k kind) (r *rig, step func()) {
 	kernel, err := loop.NewKernel()
 	if err != nil {
@@ -43,8 +43,8 @@ func byHand(t *testing.T, k kind) (r *rig, step func()) {
 	return r, func() { clock.now.Add(int64(200 * time.Millisecond)) }
 }
 
-// On the event loop, too, a side with a full send buffer is not sent a ping. It is considered gone if it accepts no data for that
-// time.
+// On the event loop, too, a side with a full send buffer is not sent a ping. It is considered gone if it accepts no data for one to
+// two ping intervals.
 func TestTunnelPingFullSendBufferOnLoop(t *testing.T) { onLoop(t, pingsNoFullSide) }
 
 func pingsNoFullSide(t *testing.T, k kind) {

@@ -92,7 +92,7 @@ func after(t *testing.T, began time.Time, d time.Duration) {
 	}
 }
 
-// A side that sends data is not sent a ping. The pong of a side that was sent a ping passes on to the other side.
+// A side that sends data is not sent a ping. The pong of a side that was sent a ping is passed on to the other side.
 func TestTunnelPingsSilentSide(t *testing.T) {
 	for _, silent := range []side{client, upstream} {
 		withOwnTime(t, func(t *testing.T, r *rig) {
@@ -251,7 +251,7 @@ func hear(c *websocket.Conn) {
 	}
 }
 
-// A side with a full send buffer is not sent a ping. It is considered gone if it accepts no data for that time.
+// A side with a full send buffer is not sent a ping. It is considered gone if it accepts no data for one to two ping intervals.
 func TestTunnelPingFullSendBuffer(t *testing.T) {
 	big := packed(frame.Binary, false, make([]byte, 16<<20))
 	withOwnTime(t, func(t *testing.T, r *rig) {

@@ -144,7 +144,8 @@ func (t roundTripper) send(s *Settings, out *http.Request, u *balance.Upstream, 
 	if r.Header, err = n.dialer.header(t.r); err != nil {
 		return nil, &Failure{Upstream: u.ID(), Stage: StageRequest, Err: err}
 	}
-	// The names are known now, but the values only at the end of the body. Names that are also in the header are left out.
+	// The names of the trailer are known now, but the values only at the end of the body. Names that are also in the header are
+	// left out.
 	r.Trailer = n.dialer.clientFields(t.r.Trailer, r.Header)
 	body.last = func() {
 		for name := range r.Trailer {

@@ -23,7 +23,7 @@ type clientSide struct {
 	over bool // the server owns the connection again
 }
 
-// newClientSide removes the deadlines of a request and its response. With end, the server sets them again.
+// newClientSide removes the deadlines of a request and its response. end sets deadlines again.
 func newClientSide(w http.ResponseWriter) *clientSide {
 	c := &clientSide{ResponseWriter: w, control: http.NewResponseController(w)}
 	_ = c.control.EnableFullDuplex() // otherwise net/http discards a part of the body when the response begins before the body has ended

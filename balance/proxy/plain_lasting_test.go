@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// pipes is a listener for pipes, so that their clock is that of a bubble.
+// pipes is a listener for pipes, whose deadlines use the clock of the bubble.
 type pipes struct {
 	conns chan net.Conn
 	once  sync.Once

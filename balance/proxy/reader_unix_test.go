@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// Sockets are read when they are ready, so that silent ones hold no buffer; types with a Read of their own are read with it.
+// Sockets are read when they are ready, so that silent ones hold no buffer; a connection with its own Read method is read with that
+// method.
 func TestReadiness(t *testing.T) {
 	near, far := net.Pipe()
 	defer near.Close()

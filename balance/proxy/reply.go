@@ -18,7 +18,7 @@ type Busy struct {
 	Err        error         // the resource that this process lacks, such as descriptors; nil means the servers are busy
 }
 
-// Error names the object that has too many connections.
+// Error reports whether this process or the servers have too many connections.
 func (e *Busy) Error() string {
 	if e.Err != nil {
 		return "proxy: too many connections for this process: " + e.Err.Error()
@@ -44,7 +44,7 @@ func outOfPorts(err error) bool { return errors.Is(err, syscall.EADDRNOTAVAIL) }
 // ownFault reports whether the server is not to blame for a failed connection.
 func ownFault(err error) bool { return exhausted(err) || outOfPorts(err) }
 
-// exhaustedBusy returns a Busy that asks a client to reconnect when there may be descriptors again, in one to two seconds.
+// exhaustedBusy returns a Busy that asks a client to reconnect in one to two seconds, when descriptors may be available again.
 func exhaustedBusy(err error) *Busy {
 	return &Busy{RetryAfter: time.Second + rand.N(time.Second), Err: err}
 }

@@ -63,7 +63,7 @@ func TestChanges(t *testing.T) {
 	next(b.Undrain(one), one, balance.Ready, "")
 	b.probed(time.Now(), one, Health{Check: CheckTCP}, true, errors.New("no"))
 	next(nil, one, balance.Down, "no")
-	if err := b.Drain(one, 0); err != nil { // whose end does not show before the server is up again
+	if err := b.Drain(one, 0); err != nil { // the end of this drain is not visible before the server is up again
 		t.Fatal(err)
 	}
 	b.probed(time.Now(), one, Health{Check: CheckHTTP}, true, errDraining)

@@ -196,7 +196,7 @@ func closing(masked bool, code websocket.Code, reason string) []byte {
 	return packed(frame.Close, masked, append([]byte{byte(code >> 8), byte(code)}, reason...))
 }
 
-// closed reads a close frame, whose key is not known in advance.
+// closed reads a close frame, whose masking key is not known in advance.
 func closed(t testing.TB, nc net.Conn, masked bool, code websocket.Code, reason string) {
 	t.Helper()
 	head := make([]byte, 2)

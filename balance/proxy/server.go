@@ -53,7 +53,7 @@ func newServers(list []balance.Spec, s *Settings) (map[string]*server, error) {
 // requestKey is the context key of the client's *Request, for pages.
 type requestKey struct{}
 
-// serve sets the servers in use, and starts and stops their checks. made contains at least the new ones. The caller holds mu.
+// serve sets the servers in use, and starts and stops their checks. made contains at least the new servers. The caller holds mu.
 func (b *Balancer) serve(list []balance.Spec, made map[string]*server) {
 	want := map[string]bool{}
 	for _, spec := range list {
@@ -92,8 +92,8 @@ func (b *Balancer) server(id string) (*server, error) {
 	return nil, &Failure{Upstream: id, Stage: StageConnect, Err: errGone}
 }
 
-// errReconfigured reports that the settings have changed since a handshake, or a request, began. It begins again, so that it uses
-// either the old settings or the new ones, and never parts of both.
+// errReconfigured reports that the settings have changed since a handshake, or a request, began. The handshake or request then
+// begins again, so that it uses either the old settings or the new ones, and never parts of both.
 var errReconfigured = errors.New("the settings have changed")
 
 // serverFor is server for a handshake or a request with the settings s. The error may also be errReconfigured.

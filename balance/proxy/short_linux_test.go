@@ -64,8 +64,7 @@ func TestShortConnections(t *testing.T) {
 	}
 }
 
-// A small message that inflates to a large one closes its sender's connection, and the server receives no part of it. The balancer
-// offers servers no compression, because they would have to send what is not negotiated.
+// A small message that inflates to a large one closes its sender's connection, and the server receives no part of the message.
 func TestCompressionBomb(t *testing.T) {
 	heard := make(chan int, 10)
 	up := speak(t, func(c *websocket.Conn) {

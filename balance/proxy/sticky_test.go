@@ -83,7 +83,7 @@ func TestForgedCookies(t *testing.T) {
 			defer c.Abandon()
 			replaced(t, c.Header(), sticky, id)
 
-			// The same applies to a page.
+			// The forged cookie is also replaced in the response to a page request.
 			if err := b.SetServers("test", specs(page.Listener.Addr().String())); err != nil {
 				t.Fatal(err)
 			}
@@ -114,12 +114,12 @@ func replaced(t *testing.T, h http.Header, sticky *Sticky, id string) {
 	}
 }
 
-// A client that returns with its cookie gets no second one.
+// A client that returns with its cookie gets no second cookie.
 func TestValidCookie(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts)
 	sticky := NewSticky("hf", []byte("k1"))
 	b := newBalancer(t, Settings{Sticky: sticky, Pool: balance.Options{Policy: balance.LeastConnections()}}, up.addr, "127.0.0.1:1")
-	for range 3 { // the policy would choose the other one
+	for range 3 { // the policy would choose the other server
 		if _, ok := b.pool.AcquireAt(time.Now(), "ws://"+up.addr); !ok {
 			t.Fatal("the server is not ready")
 		}
@@ -187,7 +187,7 @@ func TestCookieOfUnavailableServer(t *testing.T) {
 			if err := tt.leave(b, all[0].ID, all); err != nil {
 				t.Fatal(err)
 			}
-			for range 10 { // the policy could place any of these on the first one
+			for range 10 { // the policy could place any of these clients on the first server
 				server, h := come(of(all[0].ID))
 				if server != all[1].ID {
 					t.Fatalf("got %s, want %s", server, all[1].ID)
@@ -209,7 +209,7 @@ func TestCookieOfUnavailableServer(t *testing.T) {
 				t.Errorf("with the first cookie: got %s, %q, want %s and no cookie", server, h["Set-Cookie"], all[0].ID)
 			}
 
-			// The same applies to a page.
+			// The cookie is also replaced in the response to a page request.
 			if err := tt.leave(b, all[0].ID, all); err != nil {
 				t.Fatal(err)
 			}

@@ -50,7 +50,7 @@ type Tunnel struct {
 	flows    [2]flow // by the sending side
 	heard    [2]bool // the side has ended its stream
 	deaf     [2]bool // the side accepts no more bytes
-	finished [2]bool // the side has received the end of its stream
+	finished [2]bool // the end of the stream was sent to the side
 	shut     bool    // a close frame has been sent, or is due, to both sides
 	over     bool    // both connections are closed, or about to be
 	how      *websocket.CloseError
@@ -60,7 +60,7 @@ type Tunnel struct {
 
 	// Times of the driver's clock; 0 means none.
 	idle    time.Duration // as in TunnelOptions
-	ping    time.Duration // likewise
+	ping    time.Duration // as in TunnelOptions
 	active  time.Duration // time of the last activity
 	expires time.Duration // end of the lifetime; before start, its length
 	endBy   time.Duration // when the connections will be cut
@@ -169,7 +169,7 @@ func maskKey() (key [4]byte) {
 	return key
 }
 
-// begin has both close frames inserted. The caller holds mu, as for all methods below.
+// begin requests that both close frames are inserted. The caller holds mu, as for all methods below.
 func (t *Tunnel) begin(code websocket.Code, reason string, toClient, toUpstream []byte) {
 	t.shut = true
 	if t.how == nil {
@@ -183,7 +183,7 @@ func (t *Tunnel) begin(code websocket.Code, reason string, toClient, toUpstream 
 	}
 }
 
-// start sets the clock.
+// start begins the times of the tunnel at now.
 func (t *Tunnel) start(now time.Duration) {
 	t.active = now
 	for s := range t.flows {

@@ -191,8 +191,8 @@ func (e *loopEnd) serve(d *loop.Driver, why loop.Events) (last bool) {
 	return e.other().gone
 }
 
-// arm waits until there is room if something is queued, and until there are bytes if the other side has room. The caller holds the
-// lock.
+// arm sets the events to wait for: room in the send buffer if something is queued, and bytes to read if the other side has room.
+// The caller holds the lock.
 func (e *loopEnd) arm() {
 	var want loop.Events
 	if e.queued() {
@@ -262,7 +262,7 @@ func (e *loopEnd) send() (n int, err error) {
 	return n, unready(err)
 }
 
-// flush inserts the frame that is due and writes the queue of e. When the queue is empty, it has the other side read again.
+// flush inserts the frame that is due and writes the queue of e. When the queue is empty, flush makes the other side read again.
 func (e *loopEnd) flush(now time.Duration) {
 	put := e.l.put(e.s, now)
 	if !e.queued() {
@@ -344,7 +344,7 @@ func (e *loopEnd) pump(d *loop.Driver, now time.Duration) {
 			to.write(through, now)
 			to.write(put, now)
 			if to.queued() {
-				to.wake() // it waits until there is room
+				to.wake() // makes to wait until there is room
 			}
 		}
 		if unready(err) != nil {

@@ -114,7 +114,7 @@ func TestTunnelReportsPeerClose(t *testing.T) {
 	}
 }
 
-// A reset closes the other side, after the bytes that arrived before it.
+// After a reset, the other side gets the bytes that arrived before the reset, and is closed.
 func TestTunnelReset(t *testing.T) {
 	for _, first := range []side{client, upstream} {
 		onEach(t, func(t *testing.T, r *rig) {
@@ -149,7 +149,7 @@ func TestTunnelShutIdle(t *testing.T) {
 		r.tunnel.Shut(1001, "the second does nothing")
 		closed(t, r.client, false, 1012, "retry-after=3")
 		closed(t, r.server, true, 1012, "retry-after=3")
-		// Data that is sent after it is discarded, and the replies end the tunnel.
+		// Data that is sent after the close frame is discarded, and the replies end the tunnel.
 		r.says(r.server, append(packed(frame.Text, false, []byte("too late")), closing(false, 1012, "")...))
 		if err := bounded.Receive(t, r.says(r.client, append(packed(frame.Text, true, []byte("too late")), closing(true, 1012, "")...))); err != nil {
 			t.Fatal(err)
@@ -376,8 +376,8 @@ func TestTunnelLostClient(t *testing.T) {
 	}
 }
 
-// The first failure is the error of a tunnel that is not closing, and the reason why the closing handshake of one that is closing
-// was not completed. Later failures do not replace it.
+// In a tunnel that is not closing, the first failure is the tunnel's error. In a closing tunnel, it is the reason why the closing
+// handshake was not completed. Later failures do not replace it.
 func TestTunnelFirstFailure(t *testing.T) {
 	first, second := errors.New("first"), errors.New("second")
 	var open Tunnel

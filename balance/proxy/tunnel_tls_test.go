@@ -34,8 +34,8 @@ func (r *rig) peers(s side) (from, to net.Conn) {
 	return r.server, r.client
 }
 
-// A stream without close_notify has not ended but was truncated: it is not known whether data is missing. The data before that is
-// passed on.
+// A stream without close_notify has not ended but was truncated: it is not known whether data is missing. The data that has arrived
+// is passed on.
 func TestRFC8446_6_1_TruncatedTunnel(t *testing.T) {
 	onEachTLS(t, func(t *testing.T, r *rig, s side) {
 		r.carry("", "", TunnelOptions{})
@@ -57,7 +57,7 @@ func TestRFC8446_6_1_TruncatedTunnel(t *testing.T) {
 	})
 }
 
-// After a close frame nothing can be missing: many peers omit the close_notify there.
+// After a close frame nothing can be missing, and many peers omit the close_notify.
 func TestTruncatedTunnelAfterCloseFrame(t *testing.T) {
 	onEachTLS(t, func(t *testing.T, r *rig, s side) {
 		r.carry("", "", TunnelOptions{})
