@@ -58,7 +58,8 @@ func (u *upstreamed) answer(nc net.Conn, answer string) {
 	}
 	in := bufio.NewReader(nc)
 	var head strings.Builder
-	for !strings.Contains(head.String(), "HTTP/1.1") || !strings.HasSuffix(head.String(), "\r\n\r\n") { // a PROXY header contains some
+	// The header of version 2 of the PROXY protocol also contains an empty line.
+	for !strings.Contains(head.String(), "HTTP/1.1") || !strings.HasSuffix(head.String(), "\r\n\r\n") {
 		line, err := in.ReadString('\n')
 		if head.WriteString(line); err != nil {
 			return

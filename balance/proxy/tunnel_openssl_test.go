@@ -30,7 +30,8 @@ type openssl struct {
 
 func startOpenSSL(t *testing.T, args ...string) *openssl {
 	t.Helper()
-	cmd := exec.CommandContext(bounded.Context(t), "stdbuf", append([]string{"-oL", "openssl"}, args...)...) // it prints replies through stdio
+	// openssl prints replies through stdio, which would buffer them.
+	cmd := exec.CommandContext(bounded.Context(t), "stdbuf", append([]string{"-oL", "openssl"}, args...)...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +82,7 @@ func onEachOpenSSL(t *testing.T, version string, test func(r *rig, s side, o *op
 				k := kind{threads: threads, client: tcpPair, server: tcpPair}
 				var o *openssl
 				pair := func(testing.TB) (far, near net.Conn) {
-					far, _ = net.Pipe() // not used: it is openssl
+					far, _ = net.Pipe() // not used, because the peer is openssl
 					o, near = opensslPair(t, s, version)
 					return far, near
 				}
@@ -147,7 +148,7 @@ func done(s side) string {
 	return "SSL_do_handshake"
 }
 
-// Key updates of the peer, with and without a request for one of ours, do not affect the tunnel.
+// Key updates of the peer, with and without a request to update our keys, do not affect the tunnel.
 func TestRFC8446_4_6_3_KeyUpdatesOfOpenSSL(t *testing.T) {
 	onEachOpenSSL(t, "-tls1_3", func(r *rig, s side, o *openssl, to net.Conn) {
 		for range 3 {
@@ -183,7 +184,7 @@ func TestRFC8446_4_6_3_KeyUpdateFlood(t *testing.T) {
 	})
 }
 
-// TLS 1.2 is not renegotiated: a peer that begins to is cut.
+// TLS 1.2 is not renegotiated: a peer that begins a renegotiation is disconnected.
 func TestRFC5246_7_4_1_Renegotiation(t *testing.T) {
 	onEachOpenSSL(t, "-tls1_2", func(r *rig, s side, o *openssl, to net.Conn) {
 		o.types("before")

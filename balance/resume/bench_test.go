@@ -7,7 +7,7 @@ import (
 	"github.com/centrifugal/protocol"
 )
 
-// subscribed returns a session with a subscription to chat, and a publication of that many bytes in it.
+// subscribed returns a session with a subscription to chat, and a publication of size bytes in chat.
 func subscribed(tb testing.TB, name string, size int) (Session, Message) {
 	tb.Helper()
 	data := `{"text":"` + strings.Repeat("x", size) + `"}`

@@ -131,7 +131,7 @@ func newSized(protocol string, o Options) (Session, func() int) {
 	return s, func() int { return s.size }
 }
 
-// After a resume, the members of a channel are counted as they are in the list of the new server.
+// A resume changes the size of a session to that with the members in the new server's list.
 func TestResumedMembersSize(t *testing.T) {
 	const (
 		few  = `"users":2,"members":[{"user":"ann","data":1},{"user":"bob"}]}`

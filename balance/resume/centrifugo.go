@@ -7,7 +7,7 @@ import (
 	"github.com/centrifugal/protocol"
 )
 
-// firstOwnCentrifugo is the first command ID of the session itself: clients number theirs upwards from 1.
+// firstOwnCentrifugo is the ID of the session's own first command. Further IDs count down from it, while clients count up from 1.
 const firstOwnCentrifugo = 1<<32 - 1
 
 // centrifugo is the session for Centrifugo's client protocol, version 2, in JSON and in Protobuf.
@@ -20,8 +20,8 @@ type centrifugo struct {
 	spoken bool // the client has sent a message, so that the format is known
 
 	client string                     // the connection's ID as the client knows it; "" before it is connected
-	names  map[string]bool            // the IDs at later servers
-	token  string                     // the last one with which the connection was refreshed
+	names  map[string]bool            // the connection's IDs at later servers
+	token  string                     // the last token with which the connection was refreshed
 	call   *protocol.ConnectRequest   // the client's connect request
 	answer *protocol.ConnectResult    // the parts of the reply that must be the same at each server
 	subs   map[string]*centrifugoSubs // by channel
@@ -37,11 +37,11 @@ type centrifugo struct {
 // centrifugoSubs is a subscription to a stream.
 type centrifugoSubs struct {
 	request *protocol.SubscribeRequest // nil means the server made the subscription
-	token   string                     // the last one with which it was refreshed
+	token   string                     // the last token with which the subscription was refreshed
 	epoch   string
 	offset  uint64
 	delta   bool
-	inexact string // why it cannot be recovered exactly; "" if it can
+	inexact string // why the subscription cannot be recovered exactly; "" if it can
 	size    int    // in bytes, for the limit
 }
 
@@ -49,19 +49,19 @@ type centrifugoSubs struct {
 type centrifugoKind uint8
 
 const (
-	cfQuestion centrifugoKind = iota // it can be repeated
+	cfQuestion centrifugoKind = iota // can be repeated
 	cfConnect
 	cfSubscribe
 	cfUnsubscribe
 	cfRefresh
 	cfSubRefresh
-	cfOnce // it must not be sent twice
-	cfSend // the same, and it has no reply
+	cfOnce // must not be sent twice
+	cfSend // must not be sent twice, and has no reply
 )
 
 type centrifugoCommand struct {
 	kind   centrifugoKind
-	ponged bool // the client has answered a ping after this message, which has no reply
+	ponged bool // for a message without a reply: the client has answered a ping since
 }
 
 func newCentrifugo(o Options) *centrifugo {
@@ -173,8 +173,8 @@ func (s *centrifugo) pong() bool {
 	return pass
 }
 
-// pinged records a ping. The server sends it only after it has received the reply to the previous ping, and all messages before
-// that.
+// pinged records a ping. The server sends a ping only after it has received the reply to the previous ping, and all messages before
+// that reply.
 func (s *centrifugo) pinged() {
 	s.due = true
 	s.settle(func(_ int, c *command[centrifugoCommand]) bool { return c.is.ponged })

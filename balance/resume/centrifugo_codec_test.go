@@ -25,7 +25,7 @@ func TestFields(t *testing.T) {
 		last + "\x19\x01\x02\x03\x04\x05\x06\x07\x08": {{0x22, "x", 0}, {0x19, "", 0}},
 		last + "\x1d\x01\x02\x03\x04":                 {{0x22, "x", 0}, {0x1d, "", 0}},
 		"\x80":                                        nil, // an incomplete tag
-		"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02":    nil, // and one with more than 64 bits
+		"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02":    nil, // a tag with more than 64 bits
 		"\x18":                             nil,
 		"\x18\x80":                         nil,
 		"\x19\x01\x02\x03\x04\x05\x06\x07": nil,

@@ -1,7 +1,7 @@
 package resume
 
-// push are the fields of a publication that the session needs. Most messages of a server are publications, so these fields are read
-// without decoding the rest. The slices share the memory of the message.
+// push contains the fields of a publication that the session needs. Most messages of a server are publications, so these fields are
+// read without decoding the rest. The slices share the memory of the message.
 type push struct {
 	channel []byte
 	client  []byte // the publisher

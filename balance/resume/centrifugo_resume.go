@@ -96,7 +96,8 @@ func (s *centrifugo) possible() error {
 	return nil
 }
 
-// resumed handles the reply to a command of the resume. It returns the missed messages, which the client gets instead.
+// resumed handles the reply to a command of the resume. It returns the missed messages, which the client gets in place of the
+// reply.
 func (s *centrifugo) resumed(c *command[centrifugoCommand], r *protocol.Reply) ([]*protocol.Reply, error) {
 	switch {
 	case r.Error != nil:
@@ -145,7 +146,7 @@ func (s *centrifugo) recovered(channel string, r *protocol.SubscribeResult) (mis
 	x := s.subs[channel]
 	switch {
 	case x == nil:
-		return nil, nil // the subscription has ended meanwhile
+		return nil, nil // the subscription has ended in the meantime
 	case !r.Recovered || !r.Recoverable || x.epoch != "" && r.Epoch != x.epoch:
 		return nil, because(ErrGap, channel)
 	case r.Delta != x.delta || r.Id != 0 || r.Type != 0:

@@ -53,8 +53,8 @@ func (s *centrifugo) Server(m Message) ([]Message, bool, error) {
 	if done {
 		s.resuming = false
 		if s.answer != nil && s.answer.Ping > 0 {
-			// A client waits for the next ping for an interval and a few seconds. The first one of the new server may come a whole interval after
-			// it has been connected.
+			// A client waits for the next ping for an interval and a few seconds. The new server may send its first ping a whole
+			// interval after the connect, so the client gets one now.
 			out = append(out, s.format.ping())
 		}
 	}
@@ -92,7 +92,7 @@ func (s *centrifugo) part(part []byte) (own [][]byte, pass bool, err error) {
 	return own, pass, nil
 }
 
-// strange passes on a message that is not of the protocol.
+// strange passes on a message that does not conform to the protocol.
 func (s *centrifugo) strange(m Message) ([]Message, bool, error) {
 	if s.no == nil {
 		s.no = ErrUnknown
@@ -119,7 +119,7 @@ func (s *centrifugo) receive(r *protocol.Reply) (own []*protocol.Reply, pass boo
 			}
 			return own, false, err
 		}
-		s.settle(func(i int, _ *command[centrifugoCommand]) bool { return i < at }) // the server has received them earlier
+		s.settle(func(i int, _ *command[centrifugoCommand]) bool { return i < at }) // the server received the earlier commands first
 		if r.Error == nil {
 			s.effect(&c, r)
 		}

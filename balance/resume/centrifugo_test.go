@@ -43,7 +43,7 @@ type speaker struct {
 	last   uint32
 	parts  [][]byte // the unread parts of a message
 
-	base []byte // of the next delta
+	base []byte // the data to which the next delta applies
 	got  map[string][]int
 }
 
@@ -114,7 +114,7 @@ func (c *speaker) next() *protocol.Reply {
 	return r
 }
 
-// publication records a publication: "NAME NUMBER", as a JSON string.
+// publication records a publication, whose data is "NAME NUMBER" as a JSON string.
 func (c *speaker) publication(p *protocol.Publication) {
 	c.t.Helper()
 	data := []byte(p.Data)
@@ -149,8 +149,8 @@ func (c *speaker) publish(name string, i int) {
 	c.ask(&protocol.Command{Publish: &protocol.PublishRequest{Channel: "chat", Data: protocol.Raw(data)}})
 }
 
-// A client behind a relay that moves its connection to another server again and again gets all publications, once and in order. It
-// may publish itself only if the moves are planned.
+// A client behind a relay that moves its connection to another server again and again gets all publications, once and in order. The
+// client itself publishes only if the moves are planned.
 func TestCentrifugoContinues(t *testing.T) {
 	for _, f := range []format{{}, {binary: true}} {
 		for _, delta := range []string{"", "fossil"} {

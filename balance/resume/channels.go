@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// firstOwn is the first command ID of the session itself. Every JSON implementation can represent it.
+	// firstOwn is the ID of the session's own first command. Every JSON implementation can represent this number.
 	firstOwn = 1<<53 - 1
 
 	// maxNames is the maximum number of servers that a connection may move to: the session remembers the client ID at each.
@@ -21,15 +21,15 @@ const (
 // channels is the session for handfast.v1.json.
 //
 // The server executes the commands of a connection in order, and replies in the same order. The session adds an ID to each command
-// without one, and removes it from the reply. So it knows which commands have been executed, and sends the others again to the next
-// server.
+// without one, and removes it from the reply. The replies show which commands have been executed, and the session sends the others
+// again to the next server.
 type channels struct {
 	ledger[channelCommand]
 
 	client string          // the client ID as the client knows it; "" before the welcome
 	user   string          // of the client
 	names  map[string]bool // the client IDs at later servers
-	token  string          // the last one with which the client renewed its credential
+	token  string          // the last token with which the client renewed its credential
 
 	subs  map[string]*subscription // by channel
 	keys  uint64                   // number of message IDs that the session has made
@@ -49,8 +49,8 @@ type subscription struct {
 	changes bool   // the client gets changes of the members
 	joined  bool   // the client is a member
 	members roster // the members, if the client gets changes of them
-	unsure  bool   // messages after at may be ones that the client must not get
-	silent  []span // offsets after at of the client's own messages, which it must not get
+	unsure  bool   // messages after at may include some that the client must not get
+	silent  []span // offsets after at of the client's own messages, which the client must not get
 }
 
 // span is a range of offsets.
@@ -60,10 +60,10 @@ type span struct{ from, to uint64 }
 type kind uint8
 
 const (
-	question    kind = iota // it changes nothing, and always has a reply
+	question    kind = iota // changes nothing, and always has a reply
 	subscribe               // it always has a reply
 	renewal                 // it always has a reply
-	publication             // this and all below have a reply only if they have an ID
+	publication             // like all kinds below, has a reply only if the command has an ID
 	unsubscribe
 	update
 	ack
@@ -75,7 +75,7 @@ type channelCommand struct {
 	own    bool   // the session has added the ID
 	keyed  bool   // the session has added the message ID
 	silent bool   // a publication without an echo
-	again  bool   // it was sent to several servers
+	again  bool   // the command was sent to several servers
 	value  string // the token of a renewal, or the data of an update
 	sub    *subscription
 }
@@ -98,7 +98,7 @@ func (s *channels) Client(m Message) (Message, bool) {
 	if s.no != nil {
 		return m, true
 	}
-	bad := &wire.Error{} // of a message that is not text
+	bad := &wire.Error{} // kept if the message is not text
 	var c wire.Command
 	if !m.Binary {
 		c, bad = wire.Decode(m.Data)
@@ -185,7 +185,7 @@ func (s *channels) unsubscribed(channel string) {
 // maxSpans is the maximum number of ranges of offsets that a subscription remembers because the client must not get their messages.
 const maxSpans = 64
 
-// hush records the position of one of the client's own messages, which it must not get.
+// hush records the position of one of the client's own messages, which the client must not get.
 func (s *channels) hush(channel string, at wire.Position) {
 	x := s.subs[channel]
 	switch {

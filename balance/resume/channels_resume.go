@@ -8,9 +8,9 @@ import (
 	"github.com/handfast/handfast/channels/wire"
 )
 
-// Resume implements [Session]. The unanswered publications are sent before the subscriptions: then the position of each is known
-// before the server sends the missed messages, and those without an echo can be withheld from the client. Other commands follow the
-// subscriptions that they need.
+// Resume implements [Session]. The unanswered publications are sent before the subscriptions, so that their positions are known
+// before the server sends the missed messages. Publications without an echo can then be withheld from the client. Other commands
+// follow the subscriptions that they need.
 func (s *channels) Resume() ([]Message, error) {
 	if err := s.possible(); err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func (s *channels) possible() error {
 	return nil
 }
 
-// resumed handles the reply to a command of the resume. It returns the message that the client gets in its place.
+// resumed handles the reply to a command of the resume. It returns the messages that the client gets in place of the reply.
 func (s *channels) resumed(c *command[channelCommand], failed bool, text []byte) ([]Message, error) {
 	if failed {
 		var e wire.Error
@@ -87,7 +87,7 @@ func (s *channels) resumed(c *command[channelCommand], failed bool, text []byte)
 		return nil, because(ErrRefused, string(e.Code)+" "+c.channel)
 	}
 	x := s.subs[c.channel]
-	if c.is.kind != subscribe || x == nil { // nil if the subscription has ended meanwhile
+	if c.is.kind != subscribe || x == nil { // x is nil if the subscription has ended in the meantime
 		return nil, nil
 	}
 	var r wire.Subscribed

@@ -49,7 +49,7 @@ func headingOf(text []byte, whole bool) (h heading, ok bool) {
 // Server implements [Session].
 func (s *channels) Server(m Message) ([]Message, bool, error) {
 	h, ok := headingOf(m.Data, len(s.names) > 0)
-	if !ok || m.Binary || h.id != 0 && !json.Valid(m.Data) { // a reply may be kept from the client
+	if !ok || m.Binary || h.id != 0 && !json.Valid(m.Data) { // a reply may be withheld from the client, so it must be valid
 		return s.strange(m)
 	}
 	pass, err := true, error(nil)
@@ -95,7 +95,7 @@ func change(kind []byte) bool {
 	return string(kind) == "join" || string(kind) == "update" || string(kind) == "leave"
 }
 
-// strange passes on a message that is not of the protocol. The first messages of a new server must be.
+// strange passes on a message that does not conform to the protocol. The first messages of a new server must conform.
 func (s *channels) strange(m Message) ([]Message, bool, error) {
 	if s.no == nil {
 		s.no = ErrUnknown
@@ -115,7 +115,7 @@ func (s *channels) welcomed(h heading) (pass bool, err error) {
 		user, _ = textOf(h.user)
 	}
 	switch {
-	case !ok || client == "", s.welcome: // the last is a second welcome
+	case !ok || client == "", s.welcome: // s.welcome means that this is a second welcome
 		s.no = ErrUnknown
 		return !s.resuming, nil
 	case s.client == "":
@@ -152,7 +152,7 @@ func (s *channels) message(h heading) bool {
 	return true
 }
 
-// reply records a reply to a command, and returns it for the client, or the message that the client gets in its place.
+// reply records a reply to a command, and returns it for the client, or the messages that the client gets instead.
 func (s *channels) reply(h heading, text []byte) (_ []byte, instead []Message, pass bool, err error) {
 	c, ok := s.take(h.id)
 	if !ok {

@@ -50,8 +50,8 @@ func channelServers(t *testing.T) []string {
 	return urls
 }
 
-// A client behind a relay that moves its connection to another server again and again publishes numbered messages, and so does one
-// that is connected directly to a server. The first one gets all of them once and in order, and does not reconnect.
+// Two clients publish numbered messages: one behind a relay that moves its connection to another server again and again, and one
+// that is connected directly to a server. The client behind the relay gets all messages once and in order, and does not reconnect.
 func TestChannelsContinue(t *testing.T) {
 	for name, planned := range map[string]bool{"lost": false, "planned": true} {
 		t.Run(name, func(t *testing.T) {
@@ -109,8 +109,8 @@ func TestChannelsContinue(t *testing.T) {
 	}
 }
 
-// A client that uses every difficult feature: several unanswered commands, publications without an ID and without a message ID,
-// publications without an echo, and the changes of members.
+// A client gets exactly the right messages although it uses every difficult feature: several unanswered commands, publications
+// without an ID and without a message ID, publications without an echo, and the changes of members.
 func TestChannelsContinueExactly(t *testing.T) {
 	const n = 200
 	servers := channelServers(t)
@@ -164,12 +164,12 @@ type exact struct {
 	t       *testing.T
 	conn    *websocket.Conn
 	name    string
-	replies map[uint64]string // the types of the expected ones, by ID
+	replies map[uint64]string // the types of the expected replies, by ID
 	at      uint64            // the offset of the last message
 	last    int               // the number of the last message
 	loud    int               // number of messages
 	member  int               // the number in the other member's data
-	back    int               // how often it was lower than before: the list of the next server may be behind
+	back    int               // how often member was lower than before, as the list of the next server may be behind
 	other   string            // the other member's name
 }
 

@@ -1,6 +1,6 @@
 // Package resume lets a connection continue on another server without its client noticing. A load balancer that carries WebSocket
 // messages has a [Session] for each connection, which follows the messages of both sides. When the server is gone, the balancer
-// connects to another one and gets the messages to send there from the session: the subscriptions with their positions, and the
+// connects to another server and gets the messages to send there from the session: the subscriptions with their positions, and the
 // unanswered commands. From then on the session removes the messages that the client already has from those of the new server, and
 // replaces the connection's ID with the one that the client knows.
 //
@@ -11,7 +11,7 @@
 // Only the members of a channel are not exact: the list of the new server may be behind that of the previous one. The client then
 // gets the earlier state of a member first, and the latest one as soon as the server has it.
 //
-// [New] has sessions for these protocols:
+// [New] supports these protocols:
 //
 //   - handfast.v1.json, for channels with a history. The session adds a message_id to a publication without one, so that it can be
 //     repeated; it counts towards the size limit of the publication. It also adds an id to a command without one, to know when it

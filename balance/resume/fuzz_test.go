@@ -13,7 +13,7 @@ import (
 )
 
 // The input of a session's fuzz test is a sequence of steps, separated by empty lines: "c" and "s" begin a message of the client
-// and of the server, "C" and "S" a binary one, and "r" is a switch.
+// and of the server, "C" and "S" a binary one, and "r" begins a resume on another server.
 func fuzzSession(f *testing.F, protocol, files string, foreign func(data []byte, binary, client bool) bool) {
 	names, err := filepath.Glob("testdata/" + files)
 	if err != nil || len(names) == 0 {

@@ -117,7 +117,7 @@ func (o *object) value() {
 		case '{', '[':
 			depth++
 		case '}', ']', ',', ' ', '\n', '\t', '\r':
-			if depth == 0 { // it was a number or a literal
+			if depth == 0 { // the value was a number or a literal
 				o.bad = o.i == from
 				return
 			}
@@ -142,7 +142,7 @@ func textOf(value []byte) (string, bool) {
 	return s, json.Unmarshal(value, &s) == nil
 }
 
-// plain returns the content of a string without escapes.
+// plain returns the content of a string, if the string contains no escapes.
 func plain(value []byte) ([]byte, bool) {
 	if len(value) < 2 || value[0] != '"' || bytes.IndexByte(value, '\\') >= 0 {
 		return nil, false

@@ -9,8 +9,8 @@ const perItem = 128
 type command[T any] struct {
 	id      uint64
 	resumes bool   // sent by the session itself, to resume
-	channel string // the one that it concerns
-	text    []byte // as it was sent; nil if it must not be sent again
+	channel string // the channel that the command concerns
+	text    []byte // the command as it was sent; nil if it must not be sent again
 	is      T      // the data that the protocol needs
 }
 
@@ -20,8 +20,8 @@ type ledger[T any] struct {
 	no      error // why the connection can no longer be resumed; nil if it can
 	size    int   // bytes remembered
 	waiting []command[T]
-	first   uint64 // the first ID of the session itself; the next ones count down from it
-	own     uint64 // the last one
+	first   uint64 // the first ID for the session's own commands; further IDs count down from first
+	own     uint64 // the last ID that ownID has returned
 }
 
 func (c *command[T]) size() int { return perItem + len(c.text) + len(c.channel) }

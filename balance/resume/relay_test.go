@@ -17,7 +17,7 @@ type relay struct {
 	t       *testing.T
 	servers []string // their URLs
 	path    string
-	planned bool // it waits until the session is idle
+	planned bool // the relay moves a connection only when the session is idle
 
 	mu       sync.Mutex
 	switches int

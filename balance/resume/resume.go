@@ -26,8 +26,8 @@ type Session interface {
 	Client(m Message) (forward Message, send bool)
 
 	// Server records a message of the server, and returns the messages for the client, in order. The slice is valid until the next
-	// call of a method. done reports that a resume is complete. An error means that it cannot be completed: the new server has
-	// refused a command, or has lost messages. The caller then closes the client's connection with 1012.
+	// call of a method. done reports that a resume is complete. An error means that the resume cannot be completed: the new server
+	// has refused a command, or has lost messages. The caller then closes the client's connection with 1012.
 	Server(m Message) (toClient []Message, done bool, err error)
 
 	// Gone reports whether a server that closes a connection with this code is going away, so that the connection should continue

@@ -11,8 +11,8 @@ import (
 // maxRoster is the maximum number of members in a server's reply to a subscription.
 const maxRoster = 1000
 
-// roster is the list of the members of a channel as the client knows it: the data of each member, by user. The client has missed
-// the difference to the list at the next server. nil means that the members are not known.
+// roster is the list of the members of a channel as the client knows it: the data of each member, by user. A resume compares it
+// with the list of the next server to find the changes that the client has missed. nil means that the members are not known.
 type roster map[string]string
 
 // rosterOf returns the roster in the reply to a subscription, nil if the reply does not have all members.
@@ -65,7 +65,7 @@ func (s *channels) changed(channel, kind string, text []byte) {
 	x.members[user] = data
 }
 
-// forget forgets the members of a channel: the subscription can no longer be recovered exactly.
+// forget discards the members of a channel. The subscription can then no longer be recovered exactly.
 func (s *channels) forget(x *subscription) {
 	s.size -= x.members.size()
 	x.members = nil

@@ -20,8 +20,8 @@ import (
 //	c= is sent by the client, and the server gets it as it is,
 //	s= is sent by the server, and the client gets it as it is.
 //
-// "switch" begins to resume on another server, "done" means that the last message has completed that, and "error WORDS" that the
-// last message, or the switch, had this error. "idle" and "busy" are the results of Idle. Nothing else may be sent.
+// "switch" begins to resume on another server, "done" means that the last message has completed the resume, and "error WORDS" that
+// the last message, or the switch, had this error. "idle" and "busy" are the results of Idle. Nothing else may be sent.
 func TestTranscripts(t *testing.T) {
 	transcript.Each(t, func(t *testing.T, f transcript.File) {
 		for _, binary := range []bool{false, true} {
