@@ -198,7 +198,7 @@ func tlsRequired(answer string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		addr, err := l.serve(func(c net.Conn) {
 			in := bufio.NewReader(c)
-			if first, err := in.Peek(1); err == nil && first[0] == 22 { // a record of a handshake (RFC 8446 §5.1)
+			if first, err := in.Peek(1); err == nil && first[0] == 22 { // a TLS handshake record (RFC 8446 §5.1)
 				io.WriteString(c, "\x15\x03\x03\x00\x02\x02\x28") //nolint:errcheck // the client may have gone
 			} else if _, err := http.ReadRequest(in); err == nil {
 				io.WriteString(c, answer) //nolint:errcheck // the client may have gone

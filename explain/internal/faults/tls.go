@@ -145,7 +145,8 @@ func noHTTP1(protocol string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		root := newRoot("Public")
 		return l.withTLS(&tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			// crypto/tls accepts HTTP/1.1 even if only h2 is configured, so a client without the protocol gets an unknown one instead.
+			// crypto/tls accepts HTTP/1.1 even if only h2 is configured. For a client that does not offer the protocol, the list therefore
+			// contains only a protocol that no client offers.
 			c := &tls.Config{Certificates: []tls.Certificate{root.issue(leaf{})}, NextProtos: []string{protocol}}
 			if !slices.Contains(hello.SupportedProtos, protocol) {
 				c.NextProtos = []string{"nothing"}
