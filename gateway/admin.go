@@ -35,7 +35,7 @@ const (
 	adminHeadTimeout = 5 * time.Second
 	adminTimeout     = time.Minute // long enough for a CPU profile, which takes 30 s
 	adminMaxHead     = 16 << 10
-	adminMost        = 256 // the maximum number of connections; one more closes a connection of the address that has the most
+	adminMost        = 256 // the maximum number of connections; beyond it, a connection of the address with the most is closed
 )
 
 // openAdmin binds the admin listener; it returns nil if none is configured.
@@ -78,7 +78,7 @@ func (s *Server) openAdmin(ctx context.Context, cfg config.Admin, reload func(co
 // serve serves requests until close is called.
 func (a *adminListener) serve() {
 	for _, l := range a.ports {
-		a.serving.Go(func() { _ = a.server.Serve(l) }) // Serve returns after close; if it fails, the rest of the server continues
+		a.serving.Go(func() { _ = a.server.Serve(l) }) // Serve returns after close; if Serve fails, the rest of the server continues
 	}
 }
 

@@ -29,7 +29,7 @@ type BalancedEndpoint struct {
 // BalancedServer is a server of a [BalancedEndpoint].
 type BalancedServer = proxy.ServerStatus
 
-// balancers returns the targets that are balancers, or only the one of an endpoint if name is not empty.
+// balancers returns the targets that are balancers. If name is not empty, it returns only that of the endpoint with this name.
 func (n *site) balancers(name string) (list []*balanceTarget) {
 	for _, e := range n.endpoints {
 		if t, ok := e.target.Target.(*balanceTarget); ok && (name == "" || e.cfg.Name == name) {
@@ -49,8 +49,8 @@ func (s *operator) listServers(w http.ResponseWriter, r *http.Request) {
 }
 
 // forServer calls do for the requested targets and the requested server. At least one target must know the server; otherwise the response
-// is 404. If may is not nil, it is called for all of these targets first. If it returns an error other than [proxy.ErrUnknown], the
-// response is that error, and do is not called.
+// is 404. If may is not nil, may is called for all of these targets first. An error of may other than [proxy.ErrUnknown] becomes the
+// response, and do is not called.
 func (s *operator) forServer(w http.ResponseWriter, r *http.Request, may, do func(t *balanceTarget, id string) error) {
 	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
 	if err := r.ParseForm(); err != nil {
@@ -167,7 +167,8 @@ type fixedServer struct{ reason, step string }
 func (e *fixedServer) Error() string    { return e.reason }
 func (e *fixedServer) NextStep() string { return e.step }
 
-// fixed returns the error for a server that the target has from its configuration, its file or the DNS. The error says where to change it.
+// fixed returns the error for a server that the target has from its configuration, its file or the DNS. The error says where that entry can
+// be changed.
 func (s *operator) fixed(t *balanceTarget, id string, add bool) error {
 	place, then := s.placeOf(t, id)
 	e := &fixedServer{fmt.Sprintf("the server %s of the endpoint %q was not added by an operator: it is configured %s", id, t.name, place),

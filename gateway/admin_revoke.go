@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// maxRevoked is the maximum length of a name in a revocation; no credential has a longer one.
+// maxRevoked is the maximum length of a name in a revocation; no credential has a longer name.
 const maxRevoked = 1024
 
 // revokeByOperator revokes all credentials of a user, or a single credential, on all nodes: their connections are closed, and

@@ -40,8 +40,8 @@ func (a *admission) mayArrive(addr netip.Addr) bool {
 	return ok
 }
 
-// mayWait returns the number of connections that may be in their handshake at the same time, including one from addr. -1 means that
-// the connection does not count: a proxy forwards the connections of many clients.
+// mayWait returns the number of connections that may be in their handshake at the same time, including one from addr. -1 means that the
+// connection does not count, because it is from a proxy, which forwards the connections of many clients.
 func (a *admission) mayWait(addr net.Addr) int {
 	most := a.site().cfg.Limits.PendingHandshakes
 	switch {

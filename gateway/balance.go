@@ -279,7 +279,7 @@ func serverID(text string) (string, error) {
 	return string(u), nil
 }
 
-// find sets the servers, and starts finders for others as configured, in place of the previous finders.
+// find sets the configured servers, and replaces the finders of further servers with those that the configuration requires.
 func (t *balanceTarget) find(set *config.Balance) error {
 	list, err := servers(set)
 	if err != nil {
@@ -338,8 +338,8 @@ func (t *balanceTarget) trouble(source string, err error) {
 	t.rec.log.Warn(observe.EventServers, observe.KeyEndpoint, t.name, observe.KeySource, source, observe.KeyError, err, observe.KeyHint, "the servers are unchanged")
 }
 
-// farewell returns the function that chooses the close frame for clients that have to reconnect. The frame has the configured code,
-// or, if that is 0, one of the client's protocol.
+// farewell returns the function that chooses the close frame for clients that have to reconnect. The frame has the configured code. If the
+// configured code is 0, the client's protocol determines the code.
 func farewell(configured websocket.Code) func(proxy.Farewell) (websocket.Code, string) {
 	return func(f proxy.Farewell) (websocket.Code, string) {
 		code, reason := f.Frame()
@@ -374,7 +374,7 @@ func (t *balanceTarget) Open(ctx context.Context, r *Request) (*Opened, error) {
 		received, sent := r.Received, r.Sent
 		o.HalfClose = true
 		o.Serve = func(_ context.Context, client *websocket.Conn) error {
-			_ = c.Serve(client, received, sent) // client, the websocket.Conn, records how it ended
+			_ = c.Serve(client, received, sent) // client, the websocket.Conn, records how the connection ended
 			return nil
 		}
 		return o, nil

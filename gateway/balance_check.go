@@ -11,9 +11,8 @@ import (
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
-// CheckBalance returns the problems of the balancers of a configuration that can be found without their servers: a file with
-// invalid content, or a header field that is reserved for the handshake. It does not report files that cannot be read: config.Load
-// does.
+// CheckBalance returns the problems of the balancers of a configuration that can be found without their servers: a file with invalid
+// content, or a header field that is reserved for the handshake. Files that cannot be read are reported by config.Load instead.
 func CheckBalance(cfg *config.Config) (problems []*config.Problem) {
 	for i, e := range cfg.Endpoints {
 		set, ok := e.Target.Settings.(*config.Balance)

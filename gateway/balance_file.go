@@ -12,7 +12,7 @@ import (
 
 // A file that is being written in place is incomplete for a moment, so a read result with fewer servers is not used immediately.
 const (
-	settleFor  = 2 * time.Second // the result must be the same after this time
+	settleFor  = 2 * time.Second // a result with fewer servers must be the same after this time
 	settleMost = 10              // the maximum number of further reads; the last result is then used
 )
 

@@ -27,7 +27,7 @@ func TestServersFileSettles(t *testing.T) {
 		return specs
 	}
 	for name, tt := range map[string]struct {
-		reads []string // "!" is an error; the last one is repeated
+		reads []string // "!" is an error; the last element is repeated
 		want  string
 		after time.Duration
 	}{

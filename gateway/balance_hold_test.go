@@ -38,7 +38,7 @@ func (t *balanceTarget) empty(test *testing.T, ids ...string) {
 	})
 }
 
-// A held client without a server continues on one that a reload adds, and nothing remains of the removed server.
+// A held client without a server continues on a server that a reload adds, and nothing remains of the removed server.
 func TestReloadDuringHold(t *testing.T) {
 	a, b := newBehind(t, "a"), newBehind(t, "b")
 	const hold = "hold: {mode: stateless, wait: 1m}"
@@ -61,7 +61,7 @@ func TestReloadDuringHold(t *testing.T) {
 	pool.empty(t, b.id())
 }
 
-// A held client without a server continues on another server, while an operator adds and removes servers.
+// A client whose server an operator has removed is held, continues on another server, and nothing remains of the removed server.
 func TestServerRemovedDuringHold(t *testing.T) {
 	a, b := newBehind(t, "a"), newBehind(t, "b")
 	r := run(t, parse(t, balancing([]*serverBehind{a}, "hold: {mode: stateless, wait: 1m}")))

@@ -197,7 +197,7 @@ func TestBalanceHostileRequests(t *testing.T) {
 }
 
 // Whatever a server sends, a client gets a 101 only for a handshake that the server has accepted, and exactly one response from the
-// balancer, whose header cannot be terminated by a field of the server.
+// balancer. A header field of the server cannot terminate the header of that response.
 func TestBalanceHostileResponses(t *testing.T) {
 	for name, tt := range map[string]struct {
 		answer string

@@ -50,7 +50,8 @@ func headers(t *testing.T) (id string, got chan http.Header) {
 	return "ws://" + s.Listener.Addr().String(), got
 }
 
-// A server gets a token that is addressed to it and contains the authenticated identity, and no field of that name from the client.
+// A server gets a token that is addressed to it and contains the authenticated identity. A header field of that name from the client is
+// removed.
 func TestBalanceSignsIdentity(t *testing.T) {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// bound is a configured address that the server listens on. Its ports stay open as long as the address is configured; the treatment
-// of new connections follows the configuration.
+// bound is a configured address that the server listens on. Its ports stay open as long as the address is configured; new connections are
+// treated as the current configuration specifies.
 type bound struct {
 	cfg   config.Listen
 	url   string // without a path
@@ -93,8 +93,8 @@ func (s *entrance) configure(b *bound, site *site, i int) {
 	}
 }
 
-// yield closes the ports whose socket was passed to the process: from now on, the other process that has the socket accepts the
-// clients. It reports whether there was such a port.
+// yield closes the ports whose sockets were passed to the process, so that only the other process with these sockets accepts clients. It
+// reports whether there was such a port.
 func (s *entrance) yield() (yielded bool) {
 	for _, b := range s.bound {
 		for _, p := range b.ports {

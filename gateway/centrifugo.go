@@ -154,8 +154,8 @@ func (t *centrifugoTarget) Register(mux *http.ServeMux) {
 	mux.HandleFunc("/api/{method}", t.server.API)
 }
 
-// Preflight lists the methods and headers that a page of another origin may send. They do not include the header for the API key,
-// which is not for pages.
+// Preflight lists the methods and headers that a page of another origin may send. The header for the API key is not among them, because
+// pages must not have the key.
 func (t *centrifugoTarget) Preflight(w http.ResponseWriter) {
 	cors.Preflight(w, "GET, POST", "Authorization, Content-Type")
 }
@@ -163,8 +163,8 @@ func (t *centrifugoTarget) Preflight(w http.ResponseWriter) {
 // drainCentrifugo returns the protocol's code for a shutdown, after which clients reconnect.
 func drainCentrifugo(int) websocket.Code { return centrifugo.CodeShutdown }
 
-// lasting serves a connection over HTTP to an admitted client: like a WebSocket, it counts for the limits, and operators can list
-// and close it.
+// lasting serves a connection over HTTP to an admitted client. Like a WebSocket, the connection counts towards the limits, and operators
+// can list and close it.
 func (t *centrifugoTarget) lasting(serve func(http.ResponseWriter, *http.Request, centrifugo.Client)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		p := r.Context().Value(pageKey{}).(*pageAt)

@@ -21,7 +21,7 @@ import (
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
-// sharedHub is the hub that all targets of a server share. The first target starts it, and it stops with the server.
+// sharedHub is the hub that all targets of a server share. The first target starts the hub, which stops with the server.
 type sharedHub struct {
 	mu     sync.Mutex
 	hub    *hub.Hub

@@ -20,16 +20,16 @@ type TokenVerdict struct {
 	Endpoint string         `json:"endpoint"` // the endpoint's name
 	Path     string         `json:"path"`
 	Accepted bool           `json:"accepted"`             // a client that sends the token as SentAs is admitted
-	SentAs   string         `json:"sent_as,omitempty"`    // its place in the request, such as "Authorization: Bearer TOKEN"
+	SentAs   string         `json:"sent_as,omitempty"`    // the place of the token in the request, such as "Authorization: Bearer TOKEN"
 	Status   int            `json:"status,omitempty"`     // the status of the reply; 0 if the token is accepted, or no method takes tokens
-	Reason   string         `json:"reason,omitempty"`     // the reason why it is not accepted, for the operator
+	Reason   string         `json:"reason,omitempty"`     // the reason why the token is not accepted, for the operator
 	Rule     string         `json:"rule,omitempty"`       // the rule that decided, if the rules were evaluated
 	Method   string         `json:"method,omitempty"`     // the method that accepted the token, such as "jwt"
 	User     string         `json:"user,omitempty"`       // the subject
-	ID       string         `json:"credential,omitempty"` // the credential ID by which it can be revoked
+	ID       string         `json:"credential,omitempty"` // the credential ID by which the token can be revoked
 	Claims   map[string]any `json:"claims,omitempty"`     // as rules see them
 	Issued   time.Time      `json:"issued,omitzero"`
-	Expires  time.Time      `json:"expires,omitzero"` // zero means it does not expire
+	Expires  time.Time      `json:"expires,omitzero"` // zero means never
 }
 
 // place is a part of the request that can contain a token.
@@ -46,7 +46,7 @@ func inQuery(name string) place {
 	return place{"?" + name + "=TOKEN", func(r *http.Request, token string) { r.URL.RawQuery = url.Values{name: {token}}.Encode() }}
 }
 
-// placesOf returns the places where a method looks for tokens, nil if it uses other credentials.
+// placesOf returns the places where a method looks for tokens, nil if the method uses other credentials.
 func placesOf(m *config.Method) (places []place) {
 	switch {
 	case m.JWT != nil:
@@ -95,9 +95,9 @@ func placeFrom(from config.TokenSource) place {
 	return inHeader("Authorization", "Bearer ")
 }
 
-// CheckToken returns the decisions of the endpoints of cfg about a token, in the order of the configuration, as a server would make
-// them in the handshake. name selects the endpoints with that name or path; "" means all. Methods that depend on another service
-// call it, within ctx. Revocations are not checked, because only the store of a running server contains them.
+// CheckToken returns the decisions of the endpoints of cfg about a token, in the order of the configuration, as a server would make them in
+// the handshake. name selects the endpoints with that name or path; "" means all. Methods that depend on another service call that service,
+// within ctx. Revocations are not checked, because only the store of a running server contains them.
 func CheckToken(ctx context.Context, cfg *config.Config, name, token string) ([]TokenVerdict, error) {
 	s, filled := unserved(cfg)
 	defer func() {
@@ -117,8 +117,8 @@ func CheckToken(ctx context.Context, cfg *config.Config, name, token string) ([]
 	return verdicts, nil
 }
 
-// judge returns the decision of the endpoint about a token: the one for the first place where it is accepted, or else for the first
-// place where it is recognized.
+// judge returns the decision of the endpoint about a token in the first place where it is accepted. If there is no such place, judge
+// returns the decision for the first place where the token identifies a user, or else for the first place.
 func (e *endpoint) judge(ctx context.Context, cfg *config.Config, token string) TokenVerdict {
 	best := TokenVerdict{Endpoint: e.cfg.Name, Path: e.cfg.Path, Reason: "no method of this endpoint takes a token"}
 	if e.asksNone {

@@ -101,7 +101,7 @@ type tunneled struct {
 	how   error        // the reason why the tunnel has ended
 	told  *admitted    // the client, if the fields of decision must be logged at the end; nil otherwise
 	ended atomic.Bool  // done was called
-	left  atomic.Int32 // 2 minus the number of these that have ended: tunnel, which starts the tunnel, and the tunnel itself
+	left  atomic.Int32 // counts down from 2: once when the method tunnel returns, and once when the tunnel has ended
 }
 
 // done is called when the tunnel has ended.

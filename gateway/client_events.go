@@ -13,7 +13,7 @@ import (
 type eventClient struct {
 	client
 	websocket.Sender                    // of the connection
-	to               websocket.Receiver // of the target; nil if it has none
+	to               websocket.Receiver // the target's Receiver; nil if it has none
 	err              error              // the target's error that ends the connection
 }
 

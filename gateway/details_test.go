@@ -126,7 +126,7 @@ func TestForwardOptions(t *testing.T) {
 	}
 }
 
-// A compression threshold of 0 in the configuration becomes a negative one for the library.
+// A compression threshold of 0 in the configuration becomes a negative threshold for the library.
 func TestCompressionOptions(t *testing.T) {
 	for _, tt := range []struct{ size, threshold int }{{0, -1}, {1, 1}, {512, 512}} {
 		for _, takeover := range []bool{false, true} {

@@ -13,8 +13,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// stop drains the server: it reports that it is not ready, waits, and then closes the WebSockets one after the other, while new
-// handshakes are rejected with a time to retry. Close interrupts it.
+// stop drains the server: it reports that it is not ready, waits, and then closes the WebSockets one after the other, while new handshakes
+// are rejected with a time to retry. Close interrupts the drain.
 func (s *Server) stop() {
 	cfg := s.site.Load().cfg.Drain
 	s.ready.Store(false)
@@ -28,8 +28,7 @@ func (s *Server) stop() {
 		s.wait(delay)
 	}
 	closed, cut := s.drain(cfg)
-	// The addresses stay bound until here, because a rejected client knows when to retry, and one whose connection is reset does
-	// not.
+	// The addresses stay bound until here, because a rejected client learns when to retry, but a client whose connection is reset does not.
 	s.closePages()
 	s.Close()
 	s.rec.tellFloods()
@@ -43,10 +42,10 @@ func (s *Server) yieldPorts() bool {
 	return s.in.yield()
 }
 
-// If another process has the ports, this one waits for the handshakes that it has already accepted, because the other process would
-// have admitted them.
+// If another process has the ports, too, this process waits for the handshakes that it has already accepted. The other process would have
+// admitted them.
 const (
-	leastWelcome = time.Second // since a handshake that is being admitted is not counted
+	leastWelcome = time.Second // a minimum, because Handshakes does not count a handshake that is being admitted
 	mostWelcome  = 5 * time.Second
 )
 

@@ -2,7 +2,7 @@ package gateway
 
 import "sync"
 
-// enders runs the functions that are called at the end of tunnels, on separate goroutines. A few of these are reused, so that the
+// enders runs the functions that are called at the end of tunnels, on separate goroutines. A few of the goroutines are reused, so that the
 // next call does not have to grow a new stack. Use newEnders to create one.
 type enders struct {
 	work chan tunnelEnd // passes work to idle goroutines

@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	// The timeouts of plain HTTP requests. They no longer apply after an opening handshake: WebSockets have their own.
+	// The timeouts of plain HTTP requests. They no longer apply after an opening handshake, because WebSockets have their own timeouts.
 	pageTimeout = 30 * time.Second
 	idleTimeout = 60 * time.Second
 	pageGrace   = time.Second // the time for HTTP requests to end on a shutdown; they take milliseconds

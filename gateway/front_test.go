@@ -18,8 +18,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// addrs waits until there are n open connections and returns their addresses: a client may see its connection a moment before the
-// registry does.
+// addrs returns the addresses of the n open connections. It waits until there are n, because a client may see its connection a moment
+// before the registry does.
 func (r *running) addrs(t *testing.T, n int) (list []string) {
 	t.Helper()
 	bounded.Until(t, func() bool { return r.conns.Len() == n })
@@ -49,7 +49,7 @@ endpoints:
 	if got := r.rec.refused.List()[0]; got.Addr != "192.0.2.1" || got.Via != "127.0.0.9" {
 		t.Errorf("remembered %+v", got)
 	}
-	// If an untrusted peer sends the same header, its own address counts.
+	// If an untrusted peer sends the same header, the header is ignored and the address of the peer is used.
 	r.open(t, "/open", from("127.0.0.8", &websocket.DialOptions{Header: header}))
 	if got := strings.Join(r.addrs(t, 2), " "); !strings.Contains(got, "127.0.0.8") {
 		t.Errorf("addresses %v", got)
@@ -117,7 +117,7 @@ func TestRefusalsNameSettings(t *testing.T) {
 	}
 }
 
-// Every library hint that names a server option is replaced by one that names configuration keys.
+// Every library hint that names a server option is replaced by a hint that names configuration keys.
 func TestHintsNameSettings(t *testing.T) {
 	hints := libhints.Named(t, "..", "HintServer")
 	for name, hint := range hints {

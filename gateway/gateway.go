@@ -66,7 +66,7 @@ var errNoConfig = errors.New("gateway: Options.Config is required; config.Defaul
 // address or a file is a [*ListenError] or a [*certs.Error]; other errors name the setting.
 func Open(ctx context.Context, opts Options) (*Server, error) { return openWith(ctx, opts, nil) }
 
-// openWith is Open with the given targets, unless they are nil.
+// openWith is Open with the given targets; nil means the built-in ones.
 func openWith(ctx context.Context, opts Options, targets map[string]newTarget) (*Server, error) {
 	cfg := opts.Config
 	if cfg == nil {
@@ -157,7 +157,7 @@ type Endpoint struct {
 	Channels  bool     // "handfast publish" and "handfast subscribe" can use every channel there without a credential
 }
 
-// Endpoints returns the endpoints of the current configuration, in the same order.
+// Endpoints returns the endpoints of the current configuration, in the order of the configuration.
 func (s *Server) Endpoints() []Endpoint {
 	var list []Endpoint
 	for _, e := range s.site.Load().endpoints {

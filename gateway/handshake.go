@@ -20,8 +20,8 @@ const (
 	// of auth.Live.Admit.
 	openTimeout = 8 * time.Second
 
-	// authWait is how long a handshake waits for its turn to be authenticated. authQueue is the number of handshakes that may wait
-	// for each one that is being authenticated.
+	// authWait is how long a handshake waits for its turn to be authenticated. authQueue is the number of waiting handshakes that are
+	// allowed for each handshake that is being authenticated.
 	authWait  = 2 * time.Second
 	authQueue = 4
 )
@@ -33,7 +33,7 @@ type handshake struct {
 	via     *via
 	header  http.Header // the header of the request
 	entry   *registry.Entry
-	entered bool    // it occupies a slot of the registry, which drop or the connection releases
+	entered bool    // the handshake occupies a slot of the registry, which drop or the connection releases
 	rule    string  // the rule that decided
 	up      *upkeep // nil if the endpoint needs none
 	opened  *Opened // the result of the target; nil if it was not called, or has rejected the client
@@ -184,7 +184,7 @@ func (h *handshake) guard(call func()) (ok bool) {
 	return true
 }
 
-// targetRefusal converts an error of Target.Open into one that determines the reply.
+// targetRefusal converts an error of Target.Open into an error that determines the reply.
 func targetRefusal(err error) error {
 	if _, ok := errors.AsType[*websocket.Reject](err); ok {
 		return err

@@ -8,9 +8,9 @@ import (
 	"sync"
 )
 
-// inheritance is the set of listening sockets that were passed to the process and are not in use yet. They are passed in the way
-// that systemd uses for socket units (sd_listen_fds(3)): the socket stays open while one process ends and the next one starts, or
-// while both run, so that clients can always connect.
+// inheritance is the set of listening sockets that were passed to the process and are not in use yet. They are passed in the way that
+// systemd uses for socket units (sd_listen_fds(3)). A socket stays open while one process ends and the next one starts, or while both run,
+// so that clients can always connect.
 type inheritance struct {
 	mu    sync.Mutex
 	left  []net.Listener

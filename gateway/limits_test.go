@@ -147,7 +147,7 @@ endpoints:
 	- {name: judged, path: /judged, target: echo, auth: [service]}
 `, service.URL, most))
 	var all sync.WaitGroup
-	for i := range most + 2 { // few enough that those beyond the limit wait for a slot
+	for i := range most + 2 { // the two beyond the limit wait for a slot
 		opts := as(secret(fmt.Sprintf("a-credential-%d-of-many", i)))
 		all.Go(func() {
 			c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/judged", opts)

@@ -45,7 +45,7 @@ func (m *methods) newMethod(path string, cfg *config.Method) (*method, error) {
 	return &method{cfg: cfg, auth: a, shown: shownTo(cfg, sources)}, nil
 }
 
-// clientAddress is the client's address behind all proxies, for methods that count failures or bind to it.
+// clientAddress is the client's address behind all proxies, for methods that count failures by address or bind a credential to it.
 func clientAddress(r *http.Request) string { return viaOf(r).client.String() }
 
 // newJWT creates the method for tokens. sources are the places of a token in a request.

@@ -61,7 +61,7 @@ func TestNewMethod(t *testing.T) {
 		}
 		if err == nil {
 			if c, ok := got.auth.(interface{ Close() error }); ok {
-				_ = c.Close() // it may watch a file
+				_ = c.Close() // the method may watch a file
 			}
 		}
 	}

@@ -80,8 +80,8 @@ type pageAt struct {
 	lasting context.Context //nolint:containedctx // it is the context of one request
 }
 
-// page returns a handler for the pages of a target that applies the endpoint's limits and its check of origins, and writes the
-// outcome of requests to the audit log.
+// page returns a handler for the pages of a target. The handler applies the endpoint's limits and origin check, and writes the outcome of
+// requests to the audit log.
 func (e *endpoint) page(n *site, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		shares, ok := e.target.Target.(preflighter)

@@ -84,7 +84,7 @@ endpoints:
 	for _, tt := range []struct {
 		name, user string
 		bounds     registry.Bounds
-		there      *registry.Entry // connected in the meantime; nil means no client
+		there      *registry.Entry // a client that connects during the case; nil means none
 		status     int             // of the rejection
 		users      int             // of the target, afterwards
 	}{

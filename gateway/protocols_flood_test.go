@@ -120,7 +120,7 @@ func (h *honest) hears(t *testing.T, data int) {
 	}
 }
 
-// messageFlood is a message that a client sends repeatedly until it is closed.
+// messageFlood is a message that a client sends repeatedly until its connection is closed.
 type messageFlood struct {
 	name, protocol string
 	first          string // sent first; any reply is accepted. %s is the ID of the connection, or a signature

@@ -123,7 +123,7 @@ apps: [{id: shop, key: k, secret: s}]
 	wants(t, heard(t, r.open(t, "/rt/app/other?protocol=7", nil)), `"code":4001`)
 }
 
-// For rules, limits and lists, a client that signs in counts as that user; it cannot sign in if the user was revoked after the
+// For rules, limits and lists, a client that signs in counts as the signed-in user. Signing in fails for a user that was revoked after the
 // connection began.
 func TestPusherSignIn(t *testing.T) {
 	r := run(t, parse(t, `

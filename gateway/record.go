@@ -23,7 +23,7 @@ import (
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
-// recorder records all events that concern clients. Only it writes these events to the log, the audit log, the metrics and the list
+// recorder records all events that concern clients. No other code writes these events to the log, the audit log, the metrics and the list
 // of rejected handshakes. All methods may be called from any goroutine.
 type recorder struct {
 	log      *slog.Logger
@@ -52,8 +52,8 @@ func newRecorder(log *slog.Logger, live observe.Live) *recorder {
 	}
 }
 
-// opened records that a client was admitted. For a client of a balancer it writes only a debug line, because such connections
-// are often opened in large numbers: the line at the end of the connection contains everything.
+// opened records that a client was admitted. For a client of a balancer it writes only a debug line, because such connections are often
+// opened in large numbers, and the line at the end of the connection contains all fields.
 func (s *recorder) opened(k *admitted) {
 	n := k.entry
 	who := n.Who()
@@ -80,8 +80,8 @@ func (s *recorder) opened(k *admitted) {
 // logs reports whether lines of a level are written.
 func (s *recorder) logs(level slog.Level) bool { return s.log.Enabled(context.Background(), level) }
 
-// line writes one of the lines that are logged for each connection. It does not determine the source location, because that takes
-// longer than the rest of a short line, and no handler here writes it.
+// line writes one of the lines that are logged for each connection. It does not determine the source location, because that takes longer
+// than the rest of a short line, and none of the log handlers writes the location.
 func (s *recorder) line(level slog.Level, event string, attrs []slog.Attr) {
 	if s.logs(level) {
 		r := slog.NewRecord(time.Now(), level, event, 0)
@@ -154,8 +154,8 @@ func (s *recorder) closed(n *registry.Entry, where *observe.Endpoint, how *webso
 	}
 }
 
-// closeReason returns the reason why a connection ended. This is the reason in the close frame. If no close frame was possible because the
-// peer neither reads nor answers pings, closeReason returns the reason that a tunnel has in this case.
+// closeReason returns the reason in the close frame. If the peer could not get a close frame because it neither reads nor answers pings,
+// closeReason returns the reason that a tunnel reports in this case.
 func closeReason(how *websocket.CloseError) string {
 	if how.Reason == "" && how.Code == websocket.CodeAbnormal && errors.Is(how.Err, os.ErrDeadlineExceeded) {
 		return proxy.ReasonSilent

@@ -13,8 +13,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// The response to a client with a wrong credential is the same for every mistake in it: it does not say whether the user exists, the
-// signature is wrong or the token has expired. The audit log does.
+// The response to a client with a wrong credential does not depend on the mistake: it does not reveal whether the user exists, the
+// signature is wrong or the token has expired. The audit log contains the mistake.
 func TestRefusalsDoNotSayWhatWasWrong(t *testing.T) {
 	apiKey, entry, err := auth.NewAPIKey("robot")
 	if err != nil {

@@ -23,8 +23,8 @@ var errStopping = errors.New("the server is stopping")
 // endpoints that still exist continue under the terms under which they were admitted; those of removed endpoints are closed. If
 // Reload returns an error, nothing has changed.
 //
-// Some settings do not change until the next start: the admin listener, the store, the hub, the webhooks, the logs and http. Reload
-// logs the names of those that differ.
+// Some settings do not change until the next start: the admin listener, the store, the hub, the webhooks, the logs and http. Reload logs
+// the names of such settings that differ.
 func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -112,7 +112,7 @@ func NextStart(old, cfg *config.Config) (keys []string) {
 type Reloaded struct {
 	Changed   bool              `json:"changed"`              // whether another configuration is in use now
 	Since     time.Time         `json:"since"`                // when the configuration in use was loaded
-	Changes   []config.Change   `json:"changes"`              // the differences from the previous one; empty after a start
+	Changes   []config.Change   `json:"changes"`              // the differences from the previous configuration; empty after a start
 	NextStart []string          `json:"next_start,omitempty"` // the keys of changes that take effect with the next start
 	Problems  []*config.Problem `json:"problems,omitempty"`   // the reason why the configuration that was read is not used
 	Error     string            `json:"error,omitempty"`      // the reason, if it does not concern a key

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// If a renewed token allows less than the previous one, the subscriptions that it does not allow are ended.
+// If a renewed token allows less than the previous one, the subscriptions that the renewed token does not allow end.
 func TestRenewalEndsSubscriptions(t *testing.T) {
 	r := run(t, parse(t, users+`
 	- {name: rooms, path: /rooms, target: channels, auth: [users],

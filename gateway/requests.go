@@ -44,7 +44,7 @@ func (e *endpoint) serveRequest(w http.ResponseWriter, r *http.Request, h *hands
 	}))
 }
 
-// preflight adds the CORS headers, and responds to a preflight. It reports whether the request was one.
+// preflight adds the CORS headers. If the request is a preflight, it also responds to the request, and returns true.
 func (e *endpoint) preflight(w http.ResponseWriter, r *http.Request, h *handshake, target preflighter) bool {
 	n := h.via.site
 	e.shareWith(n, w, r)

@@ -19,7 +19,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// slowNamespaces contains a prefix for each policy, and one without a history.
+// slowNamespaces contains a prefix for each policy, and a prefix without a history.
 const slowNamespaces = `
 auth: {users: {jwt: {secret: "%[1]s", skew: 0s}}}
 apps: [{id: main, key: k, secret: s}]

@@ -25,12 +25,12 @@ type Target interface {
 	Close() error
 }
 
-// Pages is implemented by Targets that also respond to plain HTTP requests, such as an API. The limits, the check of origins and the audit
-// log of the endpoint apply to them. These requests are not authenticated; the Target must authenticate them.
+// Pages is implemented by Targets that also respond to plain HTTP requests, such as an API. The limits, the origin check and the audit log
+// of the endpoint apply to these requests, but the requests are not authenticated: the Target must authenticate them.
 type Pages interface {
-	// Register adds handlers to mux. It is called once for every configuration with the Target. If several pages have the same
-	// path, a page of the server itself takes precedence, and then one of an earlier endpoint in the configuration. Requests must
-	// be answered within 30 seconds.
+	// Register adds handlers to mux. It is called once for every configuration with the Target. If several pages have the same path, a page
+	// of the server itself takes precedence, followed by the page of the endpoint that is first in the configuration. Requests must be
+	// answered within 30 seconds.
 	Register(mux *http.ServeMux)
 }
 
@@ -58,25 +58,24 @@ type Request struct {
 	Identity *auth.Identity // the client's identity
 
 	// Allow checks whether the rules of the endpoint allow the client an action, such as "subscribe", on a channel. The error is an
-	// [*auth.Error] whose cause names the rule that denies it. It may be called as long as the client is connected.
+	// [*auth.Error] whose cause names the rule that denies the action. Allow may be called as long as the client is connected.
 	Allow func(action, channel string) error
 
 	// Expires is the time when the connection will be closed because the credential expires; zero means never.
 	Expires time.Time
 
-	// Renew replaces the credential of an open connection with another token of the same user, and returns its identity, which
-	// Allow uses from then on. The endpoint's methods receive the token as a bearer token. It may be called as long as the client
-	// is connected.
+	// Renew replaces the credential of an open connection with another token of the same user, and returns its identity, which Allow uses
+	// from then on. The endpoint's methods receive the token as a bearer token. Renew may be called as long as the client is connected.
 	Renew func(ctx context.Context, token string) (*auth.Identity, error)
 
 	// CheckRevoked returns nil if a credential that the client has sent to the target itself is not revoked. See
 	// [auth.CheckRevoked].
 	CheckRevoked func(ctx context.Context, id *auth.Identity) error
 
-	// Become sets the identity of a client that has authenticated to the target itself, with a credential that CheckRevoked
-	// accepts. From then on Allow uses that identity, and a client that was anonymous belongs to this user for limits, operators
-	// and revocations. The error is one of the rules if they do not allow the identity to connect, [auth.ErrRevoked], or a
-	// [*websocket.Reject] if the user has too many connections.
+	// Become sets the identity of a client that has authenticated to the target itself, with a credential that CheckRevoked accepts. From
+	// then on Allow uses that identity, and a client that was anonymous belongs to this user for limits, operators and revocations. The
+	// error is an [*auth.Error] of the rules if the identity may not connect, [auth.ErrRevoked] if it was revoked, or a [*websocket.Reject]
+	// if the user has too many connections.
 	Become func(id *auth.Identity) error
 
 	// Received and Sent count one message with the given number of bytes, for the metrics and the operator. They are meant for Serve and
@@ -93,12 +92,12 @@ type Opened struct {
 	// Open serves the connection with events, on the event loop if the connection allows that.
 	Open func(websocket.Sender) websocket.Receiver
 
-	// Serve serves the connection on its own goroutine, until it returns. If it returns an error, the connection is closed with
-	// 1011, unless it has already ended; otherwise with 1000. ctx is done when the connection has ended.
+	// Serve serves the connection on its own goroutine, until it returns. Then the connection is closed with 1000, or with 1011 if Serve
+	// has returned an error, unless it has already ended. ctx is done when the connection has ended.
 	Serve func(ctx context.Context, c *websocket.Conn) error
 
-	// Tunnel takes over the connection after the 101 response and forwards its bytes. early contains the bytes that the client has
-	// already sent. Tunnel must return soon, with a handle for ending the tunnel: its Shut must end it within seconds, whether or
+	// Tunnel takes over the connection after the 101 response and forwards its bytes. early contains the bytes that the client has already
+	// sent. Tunnel must return soon, with a handle for ending the tunnel. The handle's Shut must end the tunnel within seconds, whether or
 	// not the client replies. An error ends the connection. The target must call done once, when both sides are closed, with a
 	// [*websocket.CloseError] if the close code is known.
 	Tunnel func(client net.Conn, early []byte, done func(error)) (auth.Handle, error)

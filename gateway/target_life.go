@@ -34,7 +34,7 @@ type liveTarget struct {
 
 	mu    sync.Mutex
 	of    config.Endpoint // the endpoint that the target serves
-	users int             // 0 if it is closed
+	users int             // 0 if the target is closed
 }
 
 // target returns the target of endpoint i of n: one of old that can be reconfigured or has the same settings, or a new one. The
@@ -121,7 +121,7 @@ func (t *liveTarget) hold() bool {
 	return true
 }
 
-// release removes a user, and closes the target after the last one.
+// release removes a user. It closes the target if no user is left.
 func (t *liveTarget) release() {
 	t.mu.Lock()
 	t.users--

@@ -97,7 +97,7 @@ endpoints:
 		t.Errorf("the client of the removed endpoint: %v", e)
 	}
 	bounded.Until(t, func() bool { return m.state("b")[0] == 1 })
-	m.expect(t, "another path", "a", 0, 0) // the first one still has a client
+	m.expect(t, "another path", "a", 0, 0) // the first target still has a client
 	echoed(t, a)
 	echoed(t, r.open(t, "/elsewhere", nil))
 	if err := a.Close(websocket.CodeNormal, ""); err != nil {
@@ -127,7 +127,7 @@ func TestClosedTarget(t *testing.T) {
 	r := run(t, parse(t, oneEndpoint))
 	e := r.site.Load().endpoints[0]
 	e.target.release()
-	defer func() { e.target.users++ }() // stopping the server releases it again
+	defer func() { e.target.users++ }() // stopping the server releases the target again
 	if e := r.refuse(t, "/open", nil); e.Status != 503 || e.Header.Get("Retry-After") == "" {
 		t.Errorf("%d", e.Status)
 	}

@@ -101,7 +101,7 @@ endpoints:
 	has(t, &r.audited, `"page"`, `"path":"/page"`, `"addr":"192.0.2.77"`, `"status":204`)
 }
 
-// An address that occupies all slots of the admin listener loses one to each connection from another address.
+// An address that occupies all slots of the admin listener loses a slot to each connection from another address.
 func TestAdminPlacesOfAnAddress(t *testing.T) {
 	r := run(t, parse(t, "endpoints: [{path: /open, target: echo, auth: [anonymous]}]"))
 	admin := strings.TrimPrefix(r.AdminURL(), "http://")

@@ -124,7 +124,7 @@ func TestRecheck(t *testing.T) {
 	down := auth.Unavailable(time.Second, errors.New("down"))
 	for name, tt := range map[string]struct {
 		answer   func(asked int) (*auth.Identity, error)
-		min, max time.Duration // when it is closed; 0 if it is not closed within a day
+		min, max time.Duration // when the connection is closed; 0 if it is not closed within a day
 		reason   string
 	}{
 		"yes": {func(int) (*auth.Identity, error) { return &auth.Identity{Subject: "ann"}, nil }, 0, 0, ""},
@@ -176,8 +176,8 @@ func TestRecheck(t *testing.T) {
 	}
 }
 
-// A service's response about a credential is ignored if the client has sent another credential in the meantime, and so is the time
-// for which the service was unavailable.
+// After the client has sent another credential, the service's response about the previous credential is ignored, as is the time for which
+// the service was unavailable.
 func TestRecheckOfReplacedCredential(t *testing.T) {
 	for name, said := range map[string]error{"no": auth.Unauthorized(errors.New("no")), "nothing": auth.Unavailable(time.Second, errors.New("down"))} {
 		synctest.Test(t, func(t *testing.T) {

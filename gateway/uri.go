@@ -57,7 +57,7 @@ func (s *entrance) refuseTarget(w http.ResponseWriter, r *http.Request, status i
 // characters that are not allowed in a path. "" means that there is none. names is set for the pages of targets, which this server
 // serves itself: their segments contain names of channels and users, in which slashes and semicolons are ordinary characters.
 func pathFault(u *url.URL, names bool) string {
-	raw := strings.ToLower(u.RawPath) // empty if it is the default encoding of Path
+	raw := strings.ToLower(u.RawPath) // empty if the path has the default encoding
 	switch path := u.Path; {
 	case !names && strings.Contains(raw, "%2f"):
 		return "an encoded slash"

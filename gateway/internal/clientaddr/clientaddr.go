@@ -48,8 +48,8 @@ func Trusted(prefixes []netip.Prefix, addr netip.Addr) bool {
 	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
-// walk goes back from the last hop to the first one that is not a trusted proxy. An entry that is not an address ends the walk,
-// because nothing before it can be verified.
+// walk goes back from the last hop to the first hop that is not a trusted proxy. An entry that is not an address ends the walk, because
+// nothing before it can be verified.
 func walk(peer netip.Addr, trusted []netip.Prefix, hops []string) netip.Addr {
 	for i, hop := range slices.Backward(hops) {
 		addr, ok := parse(hop)

@@ -143,8 +143,8 @@ const (
 	tlvHead    = 3 // bytes for type and length
 )
 
-// checkSum verifies the checksum, if there is one, of a header without its signature, whose TLVs begin at an offset. "The receiver
-// MUST verify the checksum" (specification, §2.2.3).
+// checkSum verifies the checksum of a header, if there is one. The parameter header excludes the signature, and its TLVs begin at offset
+// at. "The receiver MUST verify the checksum" (specification, §2.2.3).
 func checkSum(header []byte, at int) error {
 	for at+tlvHead <= len(header) {
 		length := int(binary.BigEndian.Uint16(header[at+1:]))

@@ -34,7 +34,7 @@ type attempt struct {
 	outcome Outcome
 }
 
-// Attempts stores the outcomes of handshakes for the clients that made them: at most 256, and each for a minute. Reading one
+// Attempts stores the outcomes of handshakes for the clients that made them: at most 256, and each for a minute. Reading an outcome
 // requires the key of the handshake and the same client address. The zero value is ready to use; the methods may be called from any
 // goroutine.
 type Attempts struct {

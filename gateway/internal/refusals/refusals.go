@@ -31,7 +31,7 @@ type Refusal struct {
 	Status   int       `json:"status,omitempty"` // the status of the reply; 0 means there was none
 	Clause   string    `json:"clause,omitempty"` // the clause that was violated
 	Reason   string    `json:"reason"`
-	Rule     string    `json:"rule,omitempty"` // the rule that denied it
+	Rule     string    `json:"rule,omitempty"` // the rule that denied the handshake
 	Hint     string    `json:"hint,omitempty"` // the next step
 }
 
@@ -46,7 +46,7 @@ type Log struct {
 	full bool
 }
 
-// Keep sets the number of refusals that are kept to n.
+// Keep limits the log to the last n refusals.
 func (l *Log) Keep(n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -60,7 +60,7 @@ func (l *Log) Keep(n int) {
 	}
 }
 
-// Add stores r with texts that are too long cut, and returns the stored refusal.
+// Add cuts the texts of r that are too long, stores r, and returns the stored refusal.
 func (l *Log) Add(r Refusal) Refusal {
 	for _, s := range []*string{&r.Method, &r.Host, &r.Path, &r.Origin, &r.Agent, &r.Reason, &r.Hint} {
 		*s = cut(*s)

@@ -1,5 +1,5 @@
-// Package registry lists the open WebSockets of a server: the identity and address of the client, and when it was admitted. It
-// limits their number, finds and closes them, and drains them at the end. It holds handles instead of connections, so it does not
+// Package registry lists the open WebSockets of a server with the identity and address of the client and the time of admission. It limits
+// their number, finds and closes them, and drains them when the server stops. It holds handles instead of connections, so it does not
 // depend on how a connection is served.
 package registry
 
@@ -25,8 +25,8 @@ type Bounds struct {
 	EndpointPerUser    int
 }
 
-// Entry is a connection, together with the session of its credential. Its exported fields do not change after it was admitted,
-// except for the counters, which are updated by the code that serves it. Enter sets its ID.
+// Entry is a connection, together with the session of its credential. After Admit, its exported fields do not change, except for the
+// counters, which are updated by the code that serves the connection. Enter sets its ID.
 type Entry struct {
 	auth.Session
 	Endpoint string
@@ -35,7 +35,7 @@ type Entry struct {
 	Server   func() string // returns the server behind the balancer; nil if there is none
 	Opened   time.Time     // when the client was admitted
 	In, Out  Counter
-	Sum      *Sum // the sum to which its messages are added at the end; may be nil
+	Sum      *Sum // the sum to which the traffic is added when the connection ends; may be nil
 
 	// DrainCode returns the code of the close frame in a drain, given the number of connections that are left; nil means the code
 	// of the drain.
@@ -153,7 +153,7 @@ func (g *Registry) Enter(e *Entry, b Bounds) error {
 	return nil
 }
 
-// Identify counts e for its user, who is now known. It must be called only once.
+// Identify counts e for its user, who is now known. Identify must be called only once for e.
 func (g *Registry) Identify(e *Entry, b Bounds) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -187,9 +187,9 @@ func (g *Registry) Become(e *Entry, id *auth.Identity, b Bounds) error {
 	return nil
 }
 
-// Admit adds e to the registry: from now on it can be found and closed. Its fields must be complete. Admit must be called before the client
-// learns that it is admitted, so that no close misses an admitted client. A non-nil error means that the credential was revoked after the
-// check.
+// Admit adds e, whose fields must be complete, to the registry. From then on e can be found and closed. Admit must be called before the
+// client learns that it is admitted, so that no close misses an admitted client. A non-nil error means that the credential was revoked
+// after the check.
 func (g *Registry) Admit(e *Entry) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -247,7 +247,7 @@ func (g *Registry) forget(e *Entry) {
 	e.End()
 }
 
-// Traffic returns the traffic of the connections of each of sums, including open ones.
+// Traffic returns, for each of sums, the traffic of its connections, including open ones.
 func (g *Registry) Traffic(sums []*Sum) []Traffic {
 	g.mu.Lock()
 	defer g.mu.Unlock()

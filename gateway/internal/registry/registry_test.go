@@ -89,7 +89,7 @@ func TestRefusalsTakeNothing(t *testing.T) {
 				g.Leave(second)
 			}
 			g.Leave(first)
-			for range 2 { // each limit has one free slot again, and no more
+			for range 2 { // each limit has exactly one free slot again
 				again := entry("a", "192.0.2.1", "")
 				if err := g.Enter(again, b); err != nil {
 					t.Errorf("after the first client has left: %v", err)
