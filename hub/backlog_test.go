@@ -40,8 +40,8 @@ func (s asideSink) Deliver(channel string, ps []*hub.Publication) {
 
 func (e *aside) Run(ctx context.Context, s hub.Sink) error { return e.inner.Run(ctx, asideSink{s, e}) }
 
-// The publications that wait while a subscriber blocks its channel are also limited in bytes: the others are read from the history
-// later, or dropped if there is no history.
+// The publications that wait while a subscriber blocks its channel are also limited in bytes. Publications beyond that limit are read from
+// the history later, or dropped if there is no history.
 func TestBacklogBytes(t *testing.T) {
 	const count, size = 20, 1 << 20 // more than the limit
 	for _, history := range []int{0, count + 2} {

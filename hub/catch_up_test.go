@@ -77,7 +77,7 @@ func TestCatchingUpKeepsTheWindowWide(t *testing.T) {
 				return nil
 			}
 			drain(first, -1)
-			// The same applies to a subscriber that finds no more publications in the window.
+			// The window also stays wide while a second subscriber catches up.
 			e.reads.Store(1)
 			second := fallsBehind(t, h, "second", before)
 			drain(second, -1)
@@ -273,8 +273,8 @@ func TestMissedAndNotKept(t *testing.T) {
 	}
 }
 
-// If the queue of a subscriber is full when publications are lost, it is notified when there is room again; with SlowClose it is
-// closed.
+// If the queue of a subscriber is full when publications are lost, the subscriber is notified when there is room again; with SlowClose its
+// connection is closed.
 func TestLostWithAFullQueue(t *testing.T) {
 	for _, slow := range []hub.SlowPolicy{hub.SlowRefill, hub.SlowClose} {
 		synctest.Test(t, func(t *testing.T) {

@@ -24,7 +24,7 @@ func (d *deltas) take(b *batch) {
 	}
 	if d.wanted {
 		if d.previous = b.ps[len(b.ps)-1]; d.previous.internal() {
-			d.previous = nil // not every subscriber has it
+			d.previous = nil // not every subscriber has the last publication
 		}
 	}
 	if d.keys != nil {
@@ -91,7 +91,7 @@ func (b *bases) add(p *Publication) {
 	}
 }
 
-// readBases reads the values of a collection when the first subscriber of this node requests deltas by key. If it fails, the next
+// readBases reads the values of a collection when the first subscriber of this node requests deltas by key. If the read fails, the next
 // value of each key is sent complete.
 func (ch *channel) readBases(ctx context.Context, from Keyed) {
 	ch.mu.Lock()

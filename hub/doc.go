@@ -33,7 +33,7 @@
 //
 // # Concurrency
 //
-// All methods of [Hub] and [Session] may be called from any goroutine. A publication, once published, is shared by all of its
-// subscribers and must not be modified. The locks are acquired in this order: a session's, a table's, a channel's, a
-// connection's. An engine is never called with any of them held.
+// All methods of [Hub] and [Session] may be called from any goroutine. A publication, once published, is shared by all of its subscribers
+// and must not be modified. The locks are acquired in this order: a session's, a table's, a channel's, a connection's. An engine is never
+// called with any of these locks held.
 package hub

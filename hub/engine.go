@@ -30,9 +30,9 @@ var (
 //
 // All methods may be called from any goroutine. Before Run has connected, a call waits for the connection or for the end of its context.
 type Engine interface {
-	// Run connects the engine and delivers to s until ctx is done. It reconnects by itself, keeps its subscriptions while it does,
-	// and calls [Sink.Gap] when messages may have been missed. It returns an error when it cannot continue; after a
-	// pause the hub calls it again, subscribes to every channel again and assumes a gap in each.
+	// Run connects the engine and delivers to s until ctx is done. It reconnects by itself without losing subscriptions, and calls
+	// [Sink.Gap] when messages may have been missed. It returns an error when it cannot continue; after a pause the hub calls it again,
+	// subscribes to every channel again and assumes a gap in each.
 	Run(ctx context.Context, s Sink) error
 
 	// Subscribe starts the delivery of the publications of channels, and of changes of their members and keys. When it returns, all
@@ -42,14 +42,14 @@ type Engine interface {
 	// Unsubscribe stops the delivery. Publications that are in transit may still be delivered.
 	Unsubscribe(ctx context.Context, channels ...string) error
 
-	// Publish publishes p on all nodes, including this one. When it returns, the history contains p, if p is to be kept. The engine
-	// may keep p and set its position; the caller must not modify it afterwards.
+	// Publish publishes p on all nodes, including this one. When it returns, the history contains p, if p is to be kept. The engine may
+	// keep p and set its position; the caller must not modify p afterwards.
 	Publish(ctx context.Context, channel string, p *Publication, o PublishOptions) (Published, error)
 }
 
-// Sink receives the deliveries of an Engine: it is the hub of the engine's node. Its methods do not wait for clients or for the
-// engine. They may send to clients on the caller's goroutine, so the engine must not hold a lock that its own methods need. Calls
-// for one channel do not overlap.
+// Sink receives the deliveries of an Engine: it is the hub of the engine's node. Its methods do not wait for clients or for the engine.
+// They may send to clients on the caller's goroutine, so the engine must not hold a lock that the engine's methods need. Calls for one
+// channel do not overlap.
 type Sink interface {
 	// Deliver delivers publications of a channel, in the order of their offsets. An engine should pass publications that it has received
 	// together in one call, so that the hub sends them together. A publication that was already delivered is ignored.
@@ -142,7 +142,7 @@ type HistoryQuery struct {
 // HistoryPage is a part of a channel's history.
 type HistoryPage struct {
 	// Publications are in order, with Previous set except in the first publication of a page. Expired publications may be missing. If Limit
-	// or Bytes has cut the page short, the next page is the one since the last of these publications.
+	// or Bytes has cut the page short, the next page starts after the last of these publications.
 	Publications []*Publication
 
 	// Top is the position of the channel when the page was read. The epoch is never empty: a channel that does not exist gets its

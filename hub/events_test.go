@@ -116,7 +116,7 @@ func TestEventsOfOneNode(t *testing.T) {
 	})
 }
 
-// When a second node uses a channel that is already in use, only one of them reports each change.
+// When a second node uses a channel that is already in use, only one node reports each change.
 func TestEventsOfTwoNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var j journal

@@ -339,8 +339,8 @@ func (r *refusing) Lease(ctx context.Context, name string, ttl time.Duration) er
 	return r.faultyNode.Lease(ctx, name, ttl)
 }
 
-// When the lease of a node has expired, its members are put again, however long the engine rejects the changes, and members that
-// have left in the meantime are removed.
+// When the lease of a node has expired, its members are stored again, however long the engine rejects the changes, and members that have
+// left in the meantime are removed.
 func TestMembersAfterRejectedChanges(t *testing.T) {
 	for _, what := range []string{"entries", "leases"} {
 		synctest.Test(t, func(t *testing.T) {

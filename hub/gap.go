@@ -31,7 +31,7 @@ func (h *Hub) fill(ch *channel) {
 			}
 		}
 		ch.ns.refilled.Add(uint64(len(ch.pending.ps)))
-		if !whole { // the remaining publications are read when these have been sent
+		if !whole { // the remaining publications are read when this part has been sent
 			page.Top.Offset, ch.gap = page.Publications[len(page.Publications)-1].Offset, true
 		}
 		ch.trusted = page.Top.Offset

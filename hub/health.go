@@ -46,8 +46,8 @@ func (h *Hub) EngineLag() time.Duration {
 	return h.lag
 }
 
-// setDown records that Run has returned err, or, if err is nil, that it is called again. If the engine is probed, it is considered
-// working only after the next successful probe.
+// setDown records that Run has returned err, or, if err is nil, that Run is called again. If the engine is probed, it is considered working
+// only after the next successful probe.
 func (h *health) setDown(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -221,7 +221,7 @@ func (ns *namespace) publish(ctx context.Context, h *Hub, name string, p *Public
 	return done, err
 }
 
-// complete checks a publication, and fills in the defaults of the namespace for it and its options.
+// complete checks p. It fills in the missing fields of p, and returns o completed with the defaults of the namespace.
 func (ns *namespace) complete(ctx context.Context, p *Publication, o *PublishOptions) (PublishOptions, error) {
 	var all PublishOptions
 	if o != nil {

@@ -296,7 +296,8 @@ func TestReplyFails(t *testing.T) {
 	})
 }
 
-// A channel without subscribers is unsubscribed from after a while. Before and after that, clients can subscribe to it again.
+// The node unsubscribes from a channel without subscribers after a while. Before and after that, clients can subscribe to the channel
+// again.
 func TestLinger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(t, hub.Options{Linger: 10 * time.Second})
@@ -497,7 +498,7 @@ func TestRecheck(t *testing.T) {
 	})
 }
 
-// Only clients that may see the members of a channel get them, also in the reply to a subscription.
+// Only clients that may see the members of a channel get the members, also in the reply to a subscription.
 func TestSubscribeWithMembersNeedsPresence(t *testing.T) {
 	h := start(t, hub.Options{Namespaces: []hub.Namespace{{Prefix: "room:", Presence: true}}})
 	c := enginetest.NewClient(t, h, nil, hub.Client{ID: "a", Allow: func(action, _ string) error {

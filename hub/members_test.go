@@ -87,8 +87,8 @@ func TestBriefMember(t *testing.T) {
 	}
 }
 
-// Changes that arrive while entries are being read take precedence. Entries that were not read are removed, except on the node that
-// is about to put them.
+// Changes that arrive while entries are being read take precedence. Entries that were not read are removed, except on the node that is
+// about to store them.
 func TestChangesWhileReading(t *testing.T) {
 	r, told := rosterOf()
 	for _, client := range []string{"stays", "leaves", "forgotten", "own"} {
@@ -240,7 +240,7 @@ func TestPagesOfARoster(t *testing.T) {
 	}
 }
 
-// A member is in its own first page once, even before it is announced, but not in the page of others before that.
+// A member is in its own first page once, even before it is announced, but not in the pages of other members before that.
 func TestOwnPage(t *testing.T) {
 	r, told := rosterOf()
 	r.apply(Entry{Lease: "node", Client: "bob", Version: 1})
@@ -271,7 +271,7 @@ func TestOwnPage(t *testing.T) {
 	}
 }
 
-// The changes that a slow subscriber has missed are combined into one for each member; if there are too many, they are lost.
+// The changes that a slow subscriber has missed are combined into one for each member; if there are too many changes, they are lost.
 func TestMissedMembers(t *testing.T) {
 	x := &subscription{session: &Session{client: Client{ID: "own", User: "self"}}, flags: wantsChanges, lag: new(lag)}
 	ch := &channel{ns: &namespace{}}

@@ -11,7 +11,7 @@ type SlowPolicy uint8
 // The policies.
 const (
 	// SlowRefill drops publications, and sends them from the history when the queue is empty again. If that is not possible, the
-	// subscription ends with EndInsufficient; if the protocol has no message for that, the connection is closed.
+	// subscription ends with EndInsufficient; if the protocol has no message for such an end, the connection is closed.
 	SlowRefill SlowPolicy = iota
 
 	// SlowDrop drops publications, and continues with new ones when the queue is empty again. It suits data that is soon out of date.

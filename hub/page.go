@@ -23,7 +23,7 @@ func NewRoom(bytes int) Room {
 	return Room{left: bytes}
 }
 
-// Take reports whether the page has room for one more item of n bytes, and counts it. The first item always fits.
+// Take reports whether the page has room for one more item of n bytes, and if so, counts the item. The first item always fits.
 func (r *Room) Take(n int) bool {
 	if r.left < 0 && !r.begun {
 		return true // there is no limit

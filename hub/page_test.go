@@ -18,7 +18,7 @@ func TestRoom(t *testing.T) {
 	for _, tt := range []struct {
 		bytes int
 		sizes []int
-		want  int // how many of these fit
+		want  int // the number of these items that fit
 	}{
 		{10, []int{4, 6, 1}, 2}, {10, []int{4, 7}, 1}, {10, []int{11, 0, 1}, 2}, {10, []int{100, 1}, 1}, {10, []int{0, 0, 10, 1}, 3},
 		{0, []int{hub.PageBytes, 0, 1}, 2}, {0, []int{hub.PageBytes - 1, 1, 1}, 2}, {-1, []int{1 << 40, 1 << 40}, 2}, {1, []int{1, 1}, 1},

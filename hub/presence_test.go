@@ -135,7 +135,7 @@ func TestMemberIsRejected(t *testing.T) {
 	})
 }
 
-// When the lease of the node has expired, a member enters under a new one, and retries up to ten times.
+// When the lease of the node has expired, a member enters under a new lease. Entering is tried up to ten times.
 func TestMemberEntersUnderAnotherLease(t *testing.T) {
 	for _, fails := range []int{10, 11} {
 		synctest.Test(t, func(t *testing.T) {

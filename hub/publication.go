@@ -55,8 +55,8 @@ type Publication struct {
 	// NotTo is the ID of a client that must not receive the publication, such as its publisher. "" means none.
 	NotTo string
 
-	// Trace is the trace ID, under which Options.Traced reports the publication: 32 hexadecimal digits. "" means none; the hub sets
-	// it if the context of Publish has one or the namespace requires it.
+	// Trace is the trace ID, under which Options.Traced reports the publication: 32 hexadecimal digits. "" means none; the hub then sets
+	// one if the context of Publish contains a trace ID or the namespace requires tracing.
 	Trace string
 
 	// Time is when the publication was accepted. The engine sets it if it is zero.

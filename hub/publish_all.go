@@ -6,10 +6,10 @@ import (
 	"slices"
 )
 
-// PublishAll publishes ps in a channel, in order: the first directly after the offset o.Expect, and each directly after the one before. It
-// requires an engine with a history, and publications without IDs and keys. With an engine that implements [Batch], either all of ps are
-// published or none. With other engines they are published one by one, and ErrConflict may occur after some of them. PublishAll returns how
-// many were published, and the position of the last one. ps must not be modified afterwards.
+// PublishAll publishes ps in a channel, in order: the first directly after the offset o.Expect, and every other one directly after its
+// predecessor. It requires an engine with a history, and publications without IDs and keys. With an engine that implements [Batch], either
+// all of ps are published or none. With other engines they are published one by one, and ErrConflict may occur after some of them.
+// PublishAll returns how many were published, and the position of the last one. ps must not be modified afterwards.
 func (h *Hub) PublishAll(ctx context.Context, app, channel string, ps []*Publication, o PublishOptions) (n int, last Position, err error) {
 	if err := checkName(channel); err != nil {
 		return 0, last, err

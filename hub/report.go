@@ -24,7 +24,7 @@ const (
 	recordPage = 500 // records in one page
 )
 
-// reporter reports events. For events that concern all nodes it stores a record of each connection of its node in the engine, under the
+// reporter reports events. For events that concern all nodes it stores a record of each connection of this node in the engine, under the
 // node's lease. When the lease ends, another node reads these records to determine the events to report.
 type reporter struct {
 	hub  *Hub
@@ -108,8 +108,8 @@ func (r *reporter) session(s *Session, kind EventKind, channel string) {
 	r.emit(Event{Kind: kind, App: c.App, Channel: channel, Client: c.ID, User: c.User, Data: c.Data})
 }
 
-// rest returns the record of a session whose remaining events another node has to report, because this node is closing. It is nil
-// if the node continues, and reports them itself. The caller holds the session's lock.
+// rest returns the record of a session whose remaining events another node has to report, because this node is closing. It returns nil if
+// this node continues and reports the events itself. The caller holds the session's lock.
 func (r *reporter) rest(s *Session) []byte {
 	if !r.records() || !r.hub.closed() {
 		return nil

@@ -28,7 +28,7 @@ type Command struct {
 	// Except are the IDs of clients to skip. May be nil.
 	Except []string
 
-	// Channel is the channel to unsubscribe from, or the one that a message concerns.
+	// Channel is the channel to unsubscribe from, or the channel that a message concerns.
 	Channel string
 
 	// Data is for the protocol, which defines its meaning: the content of a message, or how to disconnect. Client.Command is called

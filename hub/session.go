@@ -55,7 +55,7 @@ const (
 	wantsDelta uint8 = 1 << iota
 	wantsChanges
 	isMember
-	hasBase // it has received the publication before the next one
+	hasBase // the subscriber has received the publication that precedes the next one
 	wantsKeyDelta
 	wantsPositions // requested, and the client has a PositionedCodec
 )
@@ -71,7 +71,7 @@ type subscription struct {
 	at       int32
 	state    state
 	flags    uint8
-	catching bool // it is counted in the channel's waiting
+	catching bool // the subscription is counted in the channel's waiting
 }
 
 // Join adds a session. The Receiver of the connection must call Leave when the connection is closed.
@@ -274,7 +274,7 @@ func (s *Session) Leave() {
 	s.mu.Unlock()
 }
 
-// end closes the connection. The session leaves when its Receiver notices that.
+// end closes the connection. The session leaves when its Receiver learns that the connection is closed.
 func (s *Session) end(why EndReason) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

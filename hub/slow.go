@@ -130,8 +130,8 @@ func (x *subscription) lost(ch *channel, b *batch) (m *websocket.Prepared, goesO
 	return m, m == nil
 }
 
-// Drained resumes sending the messages for which a full queue had no room. The Receiver of the connection calls it when its own
-// Drained is called. It does not block.
+// Drained resumes sending the messages for which a full queue had no room. The Receiver of the connection calls this method when its own
+// Drained is called. Drained does not block.
 func (s *Session) Drained() {
 	s.mu.Lock()
 	s.drains++

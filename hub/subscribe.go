@@ -11,8 +11,8 @@ import (
 // session. The publications that are sent later follow those passed to reply. If reply returns an error, the subscription ends and
 // Subscribe returns that error. If Subscribe returns nil, reply has been called.
 //
-// Subscribe waits for the engine if this node does not have the necessary data: if it is the first to subscribe to the channel, if
-// more publications were missed than the node remembers, and to enter a member.
+// Subscribe waits for the engine if this node does not have the necessary data: if the node is not yet subscribed to the channel, or if
+// more publications were missed than the node remembers. It also waits for the engine to enter a member.
 func (s *Session) Subscribe(ctx context.Context, channel string, o SubscribeOptions, reply func(*Recovered) error) error {
 	if err := s.permit(ActionSubscribe, channel); err != nil {
 		return err

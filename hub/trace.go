@@ -18,7 +18,7 @@ type Trace struct {
 	// Position is the position of the publication; for a Duplicate, that of the original.
 	Position
 
-	// Delivered is false on the node that has published it, and true on nodes that have sent it to subscribers.
+	// Delivered is false if this node has published the publication, and true if this node has sent the publication to subscribers.
 	Delivered bool
 
 	// Subscribers is the number of subscribers on this node that it was sent to. Subscribers that read too slowly are not counted:

@@ -109,7 +109,7 @@ func TestTraceCostsNothing(t *testing.T) {
 		})
 	}
 	off, ready := allocs(hub.Namespace{}, nil), allocs(hub.Namespace{}, func(hub.Trace) {})
-	if off > 9 || ready > 9 { // the same as without tracing
+	if off > 9 || ready > 9 { // as many as without tracing
 		t.Errorf("%v allocations per publication without traces, %v with traces of others", off, ready)
 	}
 	if on := allocs(hub.Namespace{Trace: 1}, func(hub.Trace) {}); on <= ready {

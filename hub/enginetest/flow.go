@@ -19,8 +19,8 @@ const (
 	flowTime       = 2 * time.Minute
 )
 
-// flow publishes continuously on three nodes, while subscribers connect and disconnect on all of them, and while a fault happens.
-// Each subscriber receives every message after its first one once and in order, or is notified of a gap. A gap is allowed only if
+// flow publishes continuously on three nodes, while subscribers connect and disconnect on all of them, and while a fault happens. Each
+// subscriber receives every message after its first message exactly once and in order, or is notified of a gap. A gap is allowed only if
 // the engine may forget.
 func flow(s *suite, fault string) {
 	if !has[hub.History](s) {

@@ -221,7 +221,7 @@ func presencePages(s *suite) {
 		want = append(want, user)
 		s.client([]*hub.Hub{a, b}[i%2], user).Subscribe(s, "room:many", hub.SubscribeOptions{Member: true})
 	}
-	// In a room of a hundred members or more, joins are announced together, and a node without a roster reads all of them.
+	// In a room of a hundred members or more, joins are announced together, and a node without a roster reads all members.
 	s.untilMembers(b, "room:many", want...)
 	s.untilMembers(s.hub(), "room:many", want...)
 	watcher.Until(s, func([]Event) bool { return len(watcher.Changes()) >= len(want) })

@@ -219,7 +219,7 @@ func recovery(s *suite) {
 		if r.Err != nil {
 			s.Fatal(r.Err)
 		}
-		again.Want(s, numbers(2, 30)...) // with the reply, or after it if this node has not received them yet
+		again.Want(s, numbers(2, 30)...) // with the reply, or after the reply if this node has not received the publications yet
 		again.Session.Leave()
 	}
 	last := s.client(a, "")

@@ -50,7 +50,7 @@ type lease struct {
 	ttl    time.Duration
 	seen   time.Time // when the last renewal was seen
 	over   bool
-	asked  time.Time  // when this node last began to renew it; zero if that succeeded
+	asked  time.Time  // when this node last began to renew the lease; zero if the renewal succeeded
 	ending bool       // this node is trying to end the lease
 	turn   sync.Mutex // held by the owner during a renewal
 }

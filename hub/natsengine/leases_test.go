@@ -53,8 +53,8 @@ type gaps struct {
 
 func (g *gaps) Gap(...string) { g.n++ }
 
-// A node reports a gap when it has missed a beat of another node, or receives one from a node that was silent or is unknown but not
-// new. It reports another gap later, because servers that were disconnected may have responded with old data.
+// A node reports a gap when it has missed a beat of another node, or receives a beat from a node that was silent, or from an unknown node
+// that is not new. It reports another gap later, because servers that were disconnected may have responded with old data.
 func TestMissingBeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newEngine(t, Options{URL: "nats://127.0.0.1:1"})

@@ -27,7 +27,7 @@ func (l *logger) Fatalf(format string, args ...any) { l.say(format, args) }
 
 func (l *logger) say(format string, args []any) {
 	text := fmt.Sprintf(format, args...)
-	if strings.HasPrefix(text, "Plaintext passwords detected") { // it means passwords in a configuration file; this server has no such file
+	if strings.HasPrefix(text, "Plaintext passwords detected") { // about passwords in a configuration file, which this server does not have
 		return
 	}
 	why := refusal(text)

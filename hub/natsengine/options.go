@@ -36,7 +36,7 @@ type Options struct {
 	// 0 means 10,000. A value below that of existing streams has no effect.
 	MaxHistory int
 
-	// MaxBytes is the maximum size of all publications together; beyond it the oldest are removed. 0 means no limit.
+	// MaxBytes is the maximum size of all publications together; beyond it the oldest publications are removed. 0 means no limit.
 	MaxBytes int64
 }
 

@@ -128,7 +128,7 @@ func putHeld(ctx context.Context, e *Engine, s *store, channel string, es []hub.
 	return sending(s.nc.Publish(e.sub.live(channel), record.AppendEntries(nil, stored...)))
 }
 
-// putEntries stores entries, and returns those that were stored: the ones with a larger version than the stored entry.
+// putEntries stores the entries whose version is larger than that of the stored entry, and returns them.
 func (e *Engine) putEntries(ctx context.Context, s *store, channel string, es []hub.Entry) (stored []hub.Entry, err error) {
 	for rest := es; len(rest) > 0; {
 		ws := make([]write, 0, len(rest))
@@ -182,7 +182,7 @@ func (e *Engine) putEntries(ctx context.Context, s *store, channel string, es []
 	return stored, nil
 }
 
-// compare reads the stored entry, and reports whether x is newer or the same. The same entry is announced again.
+// compare reads the stored entry, and reports whether x is newer than that entry or the same. If x is the same, x is announced again.
 func (e *entries) compare(ctx context.Context, s *store, subject string, x *hub.Entry) (newer bool, err error) {
 	e.drop(subject)
 	now, err := s.last(ctx, s.state, subject)

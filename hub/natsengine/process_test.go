@@ -62,7 +62,7 @@ func (p *process) signal(s syscall.Signal) {
 	}
 }
 
-// relay forwards connections to an address, until they are cut.
+// relay forwards connections to an address, until cut is called.
 type relay struct {
 	to       string
 	listener net.Listener
@@ -127,7 +127,7 @@ func (r *relay) pass(c net.Conn) {
 	wg.Wait()
 }
 
-// cut closes all connections, and new ones.
+// cut closes all connections, including new ones.
 func (r *relay) cut() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -96,8 +96,8 @@ type calls struct {
 	n    atomic.Uint64
 }
 
-// messageID returns the ID by which the server detects duplicates. A publication without an ID gets one for this call, because it
-// is sent again if no reply arrives.
+// messageID returns the ID by which the server detects duplicates. A publication without an ID gets one for this call, because the
+// publication is sent again if no reply arrives.
 func (c *calls) messageID(channel string, p *hub.Publication) string {
 	if p.ID != "" {
 		return hash(channel, p.ID)
@@ -105,8 +105,7 @@ func (c *calls) messageID(channel string, p *hub.Publication) string {
 	return "~" + c.node + strconv.FormatUint(c.n.Add(1), 36)
 }
 
-// append stores a publication. If this node knows of no publication in the channel, it first tries to store this one as the
-// channel's first.
+// append stores a publication. If this node knows of no publication in the channel, append first tries to store it as the channel's first.
 func (e *Engine) append(ctx context.Context, s *store, channel string, data []byte, o putting) (ack, error) {
 	subject := e.sub.log(channel)
 	if o.expect != nil && *o.expect == 0 || o.expect == nil && !e.known.has(channel) {

@@ -168,7 +168,7 @@ func appendTime(b []byte, tag byte, t time.Time) []byte {
 
 func readTime(v []byte, to *time.Time) error {
 	s, n := binary.Varint(v)
-	ns, m := binary.Uvarint(v[max(0, n):]) // this rejects an invalid first number, too
+	ns, m := binary.Uvarint(v[max(0, n):]) // if the first number is invalid, n is not positive, which the check below rejects
 	if m <= 0 || n+m != len(v) || ns >= uint64(time.Second) {
 		return ErrBad
 	}
