@@ -36,7 +36,7 @@ func knock(t *testing.T, addr netip.AddrPort, request []byte, last string, buf [
 	n := 0
 	for !strings.Contains(string(buf[:n]), last) {
 		k, err := syscall.Read(fd, buf[n:])
-		if err == syscall.EINTR { // a read with a time limit is not restarted
+		if err == syscall.EINTR { // a read with a timeout is not restarted after a signal
 			continue
 		}
 		if err != nil || k == 0 {

@@ -58,7 +58,7 @@ endpoints:
 						if tt.first != "" {
 							_ = send(tt.first)
 						}
-						for range n + 1 { // one more than the limit, even with what has been refilled in the meantime
+						for range n + 1 { // one more than the limit, even if the bucket is refilled in the meantime
 							_ = send(text) // the connection may be closed by then
 						}
 					}()

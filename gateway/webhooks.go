@@ -16,8 +16,7 @@ import (
 	"github.com/handfast/handfast/webhook"
 )
 
-// webhookGrace is how long the server waits at shutdown until queued events are sent. Before that, the hub has waited for the
-// disconnects.
+// webhookGrace is how long the server waits at shutdown until queued events are sent. By then the hub has waited for its disconnect events.
 const webhookGrace = 2 * time.Second
 
 // webhooks are the senders of a server. They start before its hub and end after it.

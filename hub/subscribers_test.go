@@ -17,7 +17,7 @@ import (
 // A change of the number of subscribers is visible immediately on its own node, and on other nodes after the next report.
 func TestSubscribers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const between = 2300 * time.Millisecond // not at the time of a report, when the node has counted but the engine does not know it yet
+		const between = 2300 * time.Millisecond // not at the time of a report, when the engine does not have the new count yet
 		m := hub.NewMemory()
 		one, two := hub.New(hub.Options{Engine: m.Node()}), hub.New(hub.Options{Engine: m.Node()})
 		defer one.Close()

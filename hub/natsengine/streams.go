@@ -70,7 +70,7 @@ func (e *Engine) ensure(ctx context.Context, m *mux) (*store, string, error) {
 		}
 		s.copied = s.copied || info.Config.Replicas > 1
 	}
-	s.leader = s.copied || m.nc.ConnectedClusterName() != "" // another node may add replicas at any time
+	s.leader = s.copied || m.nc.ConnectedClusterName() != "" // in a cluster, another node may add replicas at any time
 	return s, epoch, nil
 }
 

@@ -17,8 +17,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// unreliable is a server without JetStream in front of one with JetStream. It forwards requests and makes every second one fail, or
-// every sixth if it loses responses.
+// unreliable is a server without JetStream in front of one with JetStream. It forwards requests and makes every second request fail, or
+// every sixth if the failures are lost responses.
 type unreliable struct {
 	front, back *nats.Conn
 	kind        atomic.Int32 // the kind of the failures

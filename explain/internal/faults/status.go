@@ -56,7 +56,7 @@ func fromNginx(status string) func(*lab) (*Site, error) {
 	return answers(status, "Server: nginx/1.22.1\nContent-Type: text/html\n", nginxError(status))
 }
 
-// ownBackend is a backend that uses this project's library, and gets requests without Upgrade.
+// ownBackend is a backend that uses this project's library.
 func ownBackend(l *lab) http.Handler { return l.echo(healthyOptions()) }
 
 // olderBackend responds like a widely used Go library: 400, and the supported version.

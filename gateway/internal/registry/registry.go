@@ -164,7 +164,7 @@ func (g *Registry) Identify(e *Entry, b Bounds) error {
 	return nil
 }
 
-// Become gives e, which is admitted, another identity, and counts it for that user instead of the previous one. The error is
+// Become gives the admitted entry e another identity, and counts e for the user of that identity instead of the previous user. The error is
 // ErrUserFull, or one of [auth.Session.Become].
 func (g *Registry) Become(e *Entry, id *auth.Identity, b Bounds) error {
 	g.mu.Lock()
