@@ -35,7 +35,7 @@ const (
 	adminHeadTimeout = 5 * time.Second
 	adminTimeout     = time.Minute // long enough for a CPU profile, which takes 30 s
 	adminMaxHead     = 16 << 10
-	adminMost        = 256 // the maximum number of connections; beyond it, a connection of the address with the most is closed
+	adminMost        = 256 // the maximum number of connections; beyond it, one connection of the busiest address is closed
 )
 
 // openAdmin binds the admin listener; it returns nil if none is configured.

@@ -28,7 +28,7 @@ func TestFailedPagesLogged(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = io.Copy(io.Discard, resp.Body) // a client that disconnects early would itself be the cause
+		_, _ = io.Copy(io.Discard, resp.Body) // the client must not disconnect early, which would itself be a cause of failure
 		resp.Body.Close()
 	}
 	lines := func(event string) (found []string) {

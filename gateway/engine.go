@@ -73,8 +73,8 @@ func engineState(cfg *config.Config, log *slog.Logger) func(error) {
 	}
 }
 
-// newEngine creates the configured engine. Unreachable servers are not an error: the engine keeps trying, and the server is not
-// ready in the meantime. An engine with resources that the end of [hub.Engine.Run] does not release is an [io.Closer].
+// newEngine creates the configured engine. Unreachable servers are not an error: the engine keeps trying, and the server is not ready in
+// the meantime. An engine that holds resources after [hub.Engine.Run] has returned implements [io.Closer].
 func newEngine(cfg *config.Config, log *slog.Logger) (hub.Engine, error) {
 	warn := func(text string) { log.Warn(observe.EventEngine, observe.KeyError, text) }
 	switch set := cfg.Hub.Engine.Settings.(type) {

@@ -213,7 +213,7 @@ endpoints:
 		})
 	}
 	bounded.Until(t, func() bool { return asked.Load() > 0 })
-	for range 20 { // while the service does not respond, other endpoints must
+	for range 20 { // other endpoints must respond while the service does not
 		echoed(t, r.open(t, "/open", nil))
 		if n := r.authCalls(); n > 2*50 {
 			t.Errorf("%v calls are in progress", n)

@@ -58,7 +58,7 @@ func (s *sending) take(bytes int64, now time.Time) *websocket.CloseError {
 	return nil
 }
 
-// worth returns the time that these bytes take at the allowed rate.
+// worth returns the time that the given number of bytes takes at the allowed rate.
 func (b *sendingBounds) worth(bytes float64) time.Duration {
 	return time.Duration(bytes / b.perSecond * float64(time.Second))
 }

@@ -67,7 +67,7 @@ func (u *upkeeps) run(ctx context.Context) {
 	both.Wait()
 }
 
-// newUpkeep returns the upkeep of a connection, nil if the endpoint has no such limit.
+// newUpkeep returns the upkeep of a connection, nil if the endpoint has none of these limits.
 func (e *endpoint) newUpkeep(entry *registry.Entry, who *atomic.Pointer[auth.Identity]) *upkeep {
 	if e.sending == nil && e.cfg.IdleTimeout == 0 && !e.rechecks {
 		return nil
@@ -165,8 +165,8 @@ func recheck(ctx context.Context, t *task) (next time.Duration) {
 
 var errOtherUser = auth.Forbidden(auth.ErrOtherSubject)
 
-// goesOnAs replaces an identity, before, with the service's latest response, now, unless the client has sent another
-// credential in the meantime. A non-nil error ends the session.
+// goesOnAs replaces the identity before with now, the service's latest response, unless the client has sent another credential in the
+// meantime. A non-nil error ends the session.
 func (u *upkeep) goesOnAs(before, now *auth.Identity) error {
 	switch {
 	case now.Subject != before.Subject:

@@ -233,7 +233,7 @@ func (r *reporter) keepRecords() {
 	}
 }
 
-// write writes and removes records, and queues those again that have failed.
+// write writes and removes records, and queues again those for which that failed.
 func (r *reporter) write(dirty map[*Session]struct{}, gone []goneRecord) (failed bool) {
 	var wg sync.WaitGroup
 	turns := make(chan struct{}, reportedBy)

@@ -240,8 +240,8 @@ func (r *roster) find(serial uint64) (int, bool) {
 	return at, at < len(r.order) && r.order[at].serial == serial
 }
 
-// page returns the number of members, and a page of them that begins at a cursor and is limited in its number of members and in
-// bytes. The user self is included even if it has not been announced yet; "" means none.
+// page returns the number of members, and a page of them that begins at a cursor and is limited in its number of members and in bytes. The
+// user self is included even before being announced; self may be empty.
 func (r *roster) page(cursor string, limit, bytes int, self string) (users int, ms []Member, next string) {
 	users = r.count
 	me := r.users[self]

@@ -190,7 +190,7 @@ func (a *admission) readForAll(ctx context.Context, since Position) (page Histor
 	if since.Epoch == ch.epoch {
 		from.Offset = min(from.Offset, ch.reading.wanted)
 	}
-	ch.reading.wanted = math.MaxUint64 // subscriptions that begin to wait during the read set it for the next read
+	ch.reading.wanted = math.MaxUint64 // reset for subscriptions that begin to wait during this read
 	ch.mu.Unlock()
 	page, whole, err = readOn(ctx, a.s.hub.history, ch.name, from, windowBytesWide)
 	if err == nil && (page.Err != nil || !whole) && from != since {

@@ -168,7 +168,7 @@ type apiAnswer struct {
 	} `json:"message"`
 }
 
-// api sends a request to which the leader of a stream replies. If the server reports an error, it is an [*apiError].
+// api sends a request to which the leader of a stream replies. An error that the server reports is an [*apiError].
 func (s *store) api(ctx context.Context, subject string, request []byte) (*apiAnswer, error) {
 	var got apiAnswer
 	err := s.request(ctx, subject, nil, request, func(msg *nats.Msg) error {

@@ -235,7 +235,7 @@ func (g *Registry) Leave(e *Entry) {
 	}
 }
 
-// forget removes an entry from the registry. mu is held.
+// forget removes an entry from the registry. The caller holds mu.
 func (g *Registry) forget(e *Entry) {
 	delete(g.entries, e.ID)
 	if e.Handle() != nil {
