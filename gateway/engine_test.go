@@ -112,7 +112,7 @@ func TestNATSOptions(t *testing.T) {
 		t.Errorf("%v, %v", e, err)
 	}
 	cfg.URL = config.NewSecret("")
-	cfg.CA = "/nowhere/none.pem" // the setting is for external servers
+	cfg.CA = "/nowhere/none.pem" // the setting applies only to external servers
 	if o, err := natsOptions(cfg, 7); err != nil || o.TLS != nil {
 		t.Errorf("inside: %+v, %v", o.TLS, err)
 	}

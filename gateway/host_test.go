@@ -125,7 +125,7 @@ endpoints: [{path: /open, target: echo, auth: [anonymous]}]
 		t.Errorf("%v, Retry-After %q", e, e.Header.Get("Retry-After"))
 	}
 	echoed(t, r.open(t, "/open", behind("2001:db8:0:1::1")))
-	for range 4 { // the proxy itself
+	for range 4 { // connections of the proxy itself, which is exempt
 		r.open(t, "/open", from("127.0.0.9", nil))
 	}
 }

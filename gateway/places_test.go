@@ -85,8 +85,8 @@ endpoints:
 		name, user string
 		bounds     registry.Bounds
 		there      *registry.Entry // a client that connects during the case; nil means none
-		status     int             // of the rejection
-		users      int             // of the target, afterwards
+		status     int             // the status of the rejection
+		users      int             // the number of the target's users after the case
 	}{
 		{"total", "alice", with(func(b *registry.Bounds) { b.Total = 1 }), visitor("other", "127.0.0.6", ""), 503, 1},
 		{"endpoint", "alice", with(func(b *registry.Bounds) { b.Endpoint = 1 }), visitor("chat", "127.0.0.6", ""), 503, 1},

@@ -10,9 +10,10 @@ import (
 // schedule runs a function repeatedly for each of many connections, each at its own times, with one goroutine and one timer for all
 // of them. Methods other than run may be called concurrently. Use newSchedule to create one.
 type schedule struct {
-	do    func(ctx context.Context, t *task) (next time.Duration) // 0 means never again
-	turns chan struct{}                                           // limits the concurrent calls of do, each on its own goroutine; if nil, run calls do itself, so it must be short
-	wake  chan struct{}                                           // signals that another task has become the first
+	do func(ctx context.Context, t *task) (next time.Duration) // 0 means never again
+	// turns limits the concurrent calls of do, each on its own goroutine. If nil, run calls do itself, so do must be short.
+	turns chan struct{}
+	wake  chan struct{} // signals that another task has become the first
 
 	mu    sync.Mutex
 	tasks taskHeap

@@ -47,8 +47,8 @@ func TestSlowBodies(t *testing.T) {
 	}
 }
 
-// Behind a balancer with the PROXY protocol, slow clients displace only clients with the same address. Clients of a trusted proxy, which is
-// trusted per request, do not count.
+// Behind a balancer with the PROXY protocol, slow clients displace only clients with the same address. Connections of a trusted proxy,
+// which is trusted per request, do not count.
 func TestSlowClientsBehindProxies(t *testing.T) {
 	const half = "GET /open HTTP/1.1\r\nHo"
 	r := run(t, parse(t, balanced+"trusted_proxies: [127.0.0.7]\nlimits: {pending_handshakes: 3}\n"))

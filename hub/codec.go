@@ -29,8 +29,8 @@ type PositionedCodec interface {
 	// Positioned returns the Codec of those subscriptions. Only its Publication and Members are called.
 	Positioned() Codec
 
-	// Lost returns the message that reports lost publications. When the engine has lost publications, subscriptions with
-	// Positions receive it instead of the message of Ended, and continue from the position.
+	// Lost returns the message that reports lost publications. When the engine has lost publications, subscriptions with Positions receive
+	// it instead of the message of Ended, and continue from at.
 	Lost(channel string, at Position) (*websocket.Prepared, error)
 }
 

@@ -215,7 +215,7 @@ func TestOccupiedImmediately(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var j journal
 		hubs, _ := nodesOf(t, &j, &j)
-		<-time.After(1500 * time.Millisecond) // in the middle between two rounds
+		<-time.After(1500 * time.Millisecond) // halfway between two rounds of housekeeping
 		began := time.Now()
 		var occupied, vacated []string
 		for i := range 50 {

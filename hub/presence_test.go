@@ -426,7 +426,7 @@ func TestFirstSubscriberToALargeRoom(t *testing.T) {
 		if r := c.Subscribe(t, "c", hub.SubscribeOptions{Changes: true, Members: 10}); r.Users != users || len(r.Members) != 10 {
 			t.Errorf("the reply has %d members, %d of them in its first page", r.Users, len(r.Members))
 		}
-		<-time.After(3500 * time.Millisecond) // between two rounds
+		<-time.After(3500 * time.Millisecond) // between two rounds of announcements
 		if n := len(c.Changes()); n != 0 {
 			t.Errorf("%d changes are announced", n)
 		}
@@ -435,7 +435,7 @@ func TestFirstSubscriberToALargeRoom(t *testing.T) {
 		if n := len(c.Changes()); n != 0 {
 			t.Errorf("%d changes are announced before their time", n)
 		}
-		<-time.After(3500 * time.Millisecond) // between two rounds
+		<-time.After(3500 * time.Millisecond) // between two rounds of announcements
 		if n := len(c.Changes()); n != 1 {
 			t.Errorf("%d changes are announced in their time", n)
 		}

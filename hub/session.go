@@ -315,8 +315,8 @@ func (s *Session) permit(action, channel string) error {
 	return s.client.Allow(action, channel)
 }
 
-// Publish publishes p in a channel for the client, if Allow, the rate limit and the size limit permit it. Client, User and Info are
-// set; a member of the channel publishes as that member's user. p must not be modified afterwards. See [Hub.Publish].
+// Publish publishes p in a channel for the client, if Allow, the rate limit and the size limit permit it. Publish sets Client, User and
+// Info of p; a member of the channel publishes as that member's user. p must not be modified afterwards. See [Hub.Publish].
 func (s *Session) Publish(ctx context.Context, channel string, p *Publication, o *PublishOptions) (Published, error) {
 	if err := s.permit(ActionPublish, channel); err != nil {
 		return Published{}, err

@@ -27,7 +27,8 @@ func (l *logger) Fatalf(format string, args ...any) { l.say(format, args) }
 
 func (l *logger) say(format string, args []any) {
 	text := fmt.Sprintf(format, args...)
-	if strings.HasPrefix(text, "Plaintext passwords detected") { // about passwords in a configuration file, which this server does not have
+	// The message is about passwords in a configuration file, which this server does not have.
+	if strings.HasPrefix(text, "Plaintext passwords detected") {
 		return
 	}
 	why := refusal(text)

@@ -37,7 +37,8 @@ func (o *Options) streams() []jetstream.StreamConfig {
 	p := o.Prefix
 	return []jetstream.StreamConfig{{
 		Name: p + "_LOG", Subjects: []string{p + ".p.>"}, Description: "publications of channels",
-		MaxMsgsPerSubject: int64(o.MaxHistory) + 1, // including the publication before the oldest
+		// One more than the limit, because a client's position may be that of the publication before the oldest.
+		MaxMsgsPerSubject: int64(o.MaxHistory) + 1,
 		MaxBytes:          max(o.MaxBytes, 0),
 		Duplicates:        hub.Idempotency,
 		AllowDirect:       true, AllowMsgTTL: true,
