@@ -95,7 +95,7 @@ func TestBalanceResets(t *testing.T) {
 		first  func(net.Conn) bool
 		answer func(net.Conn, string)
 		sends  string                                               // sent by the client
-		then   func(client net.Conn, in *bufio.Reader, up net.Conn) // called after the request; up is nil if closed by the server
+		then   func(client net.Conn, in *bufio.Reader, up net.Conn) // called after the request; up is nil if the server closed it
 		status int                                                  // the status of the response; 0 if there is none
 		by     string                                               // the field by in the log; "" if there is none
 	}{

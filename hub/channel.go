@@ -339,8 +339,7 @@ func (ch *channel) remove(s *subscription) {
 	}
 }
 
-// The bounds of a window. It is wide while a subscriber catches up; otherwise that subscriber would have to read the history
-// repeatedly.
+// The bounds of a window. A window is wide while a subscriber catches up, so that the subscriber need not read the history repeatedly.
 const (
 	windowCount     = 128
 	windowBytes     = 256 << 10
