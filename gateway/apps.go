@@ -47,7 +47,7 @@ type App struct {
 	Key string // the key with which clients connect
 }
 
-// Apps returns the applications of the current configuration, in the order of the configuration.
+// Apps returns the applications of the current configuration, in its order.
 func (s *Server) Apps() []App {
 	var list []App
 	for _, a := range s.site.Load().cfg.Apps {

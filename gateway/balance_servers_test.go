@@ -59,7 +59,7 @@ func TestServersOfSeveralPools(t *testing.T) {
 	}
 }
 
-// If an operator cannot add or remove a server, the response says where that server is configured and how to change that place.
+// If an operator cannot add or remove a server, the response says where that server is configured and how a change there takes effect.
 func TestConfiguredServers(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "servers")
 	if err := os.WriteFile(file, []byte("127.0.0.1:2\n"), 0o600); err != nil {

@@ -121,7 +121,7 @@ func TestServeWaitsForTargets(t *testing.T) {
 			close(began)
 			_, err := c.Read(ctx)
 			close(cut)
-			<-time.After(10 * time.Millisecond) // for example to save something
+			<-time.After(10 * time.Millisecond) // the target needs a moment, for example to save data
 			return err
 		}}, nil
 	}}))

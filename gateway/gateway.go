@@ -157,7 +157,7 @@ type Endpoint struct {
 	Channels  bool     // "handfast publish" and "handfast subscribe" can use every channel there without a credential
 }
 
-// Endpoints returns the endpoints of the current configuration, in the order of the configuration.
+// Endpoints returns the endpoints of the current configuration, in its order.
 func (s *Server) Endpoints() []Endpoint {
 	var list []Endpoint
 	for _, e := range s.site.Load().endpoints {

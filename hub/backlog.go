@@ -28,7 +28,7 @@ func (b *backlog) push(ps ...*Publication) {
 	}
 }
 
-// drop removes the first n publications. If the backlog is then empty, its memory is released if it was large, or if unlikely is set: the
+// drop removes the first n publications. The memory of an emptied backlog is released if it is large, or if unlikely is set because the
 // backlog is unlikely to be needed soon.
 func (b *backlog) drop(n int, unlikely bool) {
 	if n == len(b.ps) {

@@ -68,7 +68,7 @@ func FuzzRoster(f *testing.F) {
 				late = append(late, e)
 			case op < 215:
 				arrive()
-			case op < 235: // the engine has lost changes, and all entries are read again; some changes arrive during that
+			case op < 235: // the engine has lost changes, and all entries are read again; some changes arrive during the read
 				lost := op%2 == 0
 				if lost {
 					late = nil

@@ -26,7 +26,7 @@ func slow(t *testing.T, n hub.Namespace, codec *enginetest.Codec) (h *hub.Hub, s
 }
 
 func TestSlowIsRefilled(t *testing.T) {
-	for _, count := range []int{2, 100, 5000} { // from the window, and from the history
+	for _, count := range []int{2, 100, 5000} { // few come from the window, many from the history
 		t.Run(fmt.Sprint(count), func(t *testing.T) {
 			h, slow, fast := slow(t, hub.Namespace{History: 10_000}, nil)
 			ps, texts := numbered(1, count)

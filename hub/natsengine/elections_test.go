@@ -11,7 +11,7 @@ var (
 	initialLost, initialCheck           = lostQuorumInterval, lostQuorumCheck
 )
 
-// The variables are those of the server, with the expected defaults, and a clustered server has other values.
+// The linked variables have the server's expected defaults, and a clustered server changes them.
 func TestElections(t *testing.T) {
 	if initialMin != 4*time.Second || initialMax != 9*time.Second || initialBeat != time.Second ||
 		initialLost != 10*time.Second || initialCheck != 10*time.Second {
