@@ -103,7 +103,8 @@ func TestNotReadyWithoutEngine(t *testing.T) {
 	if _, body := page(t, "GET", r.AdminURL()+"/metrics", nil); !strings.Contains(body, "handfast_engine_ready 0") {
 		t.Error(body)
 	}
-	if resp, body := page(t, "GET", r.AdminURL()+"/channels", nil); resp.StatusCode != 501 { // of the default application
+	// The request names no application, so it is about the default one.
+	if resp, body := page(t, "GET", r.AdminURL()+"/channels", nil); resp.StatusCode != 501 {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
 }

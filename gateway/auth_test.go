@@ -18,7 +18,7 @@ func TestTokens(t *testing.T) {
 	echoed(t, r.open(t, "/chat", as(token("alice", time.Hour, nil))))
 	echoed(t, r.open(t, "/chat?token="+token("bob", time.Hour, nil), nil))
 	c := r.open(t, "/chat", &websocket.DialOptions{Subprotocols: []string{plainPrefix + token("carol", time.Hour, nil)}})
-	if got := c.Handshake().Subprotocol; got != "" { // never echoed
+	if got := c.Handshake().Subprotocol; got != "" { // the token is never echoed
 		t.Errorf("subprotocol %q", got)
 	}
 	for name, tt := range map[string]struct {

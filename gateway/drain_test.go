@@ -34,7 +34,7 @@ endpoints: [{path: /open, target: echo, auth: [anonymous]}]
 		resp, _ := page(t, "GET", r.AdminURL()+"/readyz", nil)
 		return resp.StatusCode == 503
 	})
-	late := r.open(t, "/open", nil) // as from a balancer that has not noticed yet
+	late := r.open(t, "/open", nil) // as from a balancer that has not yet noticed the drain
 	echoed(t, late)
 	late.CloseNow()
 	if resp, _ := page(t, "GET", r.AdminURL()+"/livez", nil); resp.StatusCode != 200 {

@@ -24,7 +24,7 @@ type task struct {
 	of    *upkeep
 	due   time.Time
 	index int  // the index in the heap, plus one
-	over  bool // it was removed
+	over  bool // the task was removed
 }
 
 // newSchedule returns a schedule that limits the concurrent calls of do; concurrently = 0 means that run calls do itself, one at a

@@ -29,7 +29,7 @@ type double struct {
 	open     func(context.Context, *Request) (*Opened, error)
 	register func(*http.ServeMux)
 	closed   atomic.Int32
-	panics   bool // in Close
+	panics   bool // Close panics
 }
 
 func (d *double) Open(ctx context.Context, r *Request) (*Opened, error) {

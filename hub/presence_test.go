@@ -255,7 +255,7 @@ func TestMembersAreChangedTogether(t *testing.T) {
 		if got := e.puts[2][0]; got.Client != "first" || string(got.Data) != "3" {
 			t.Errorf("the last update: %+v", got)
 		}
-		<-time.After(2 * time.Second) // the room is large
+		<-time.After(2 * time.Second) // a large room announces changes once a second
 		if n := usersOf(t, h); n != 301 {
 			t.Errorf("%d members", n)
 		}
