@@ -14,7 +14,7 @@ import (
 
 // fenced is a code block of a document.
 type fenced struct {
-	line int    // the line where it begins
+	line int    // the line where the block begins
 	info string // the info string of the fence: "go", "sh"
 	text string
 }

@@ -161,7 +161,7 @@ func (a *APIKeys) find(r *http.Request) (string, error) {
 	case 1:
 		return values[0], nil
 	}
-	return "", Unauthorized(errAPIKeyForm, a.Challenge()) // of several keys, it is not clear which one is meant
+	return "", Unauthorized(errAPIKeyForm, a.Challenge()) // it is not clear which of several keys is meant
 }
 
 // splitAPIKey returns the ID in a key.

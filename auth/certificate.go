@@ -97,7 +97,7 @@ func (c *Certificates) Authenticate(r *http.Request) (*Identity, error) {
 		return nil, ErrNoCredentials
 	}
 	cert := r.TLS.VerifiedChains[0][0]
-	if now := time.Now(); now.After(cert.NotAfter) || now.Before(cert.NotBefore) { // it may have expired since the TLS handshake
+	if now := time.Now(); now.After(cert.NotAfter) || now.Before(cert.NotBefore) { // cert may have expired since the TLS handshake
 		return nil, Unauthorized(errCertificateTime)
 	}
 	subject := c.subject(cert)

@@ -91,7 +91,7 @@ func cookie(r *http.Request, name string, origins []string) (string, error) {
 		return "", Forbidden(fmt.Errorf("a request with the cookie %s from the origin %.200q, which is not allowed", name, lines))
 	}
 	switch {
-	case len(found) > 1: // a subdomain may have set one of them
+	case len(found) > 1: // a subdomain may have set one of the cookies
 		return "", errTwoTokens
 	case found[0].Value == "":
 		return "", errEmptyToken

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	forwardMaxBody  = 16 << 10 // the maximum number of bytes read of a response
+	forwardMaxBody  = 16 << 10 // maximum number of bytes read from a response
 	forwardMaxRetry = time.Minute
 
 	forwardMaxChallenge = 2048 // bytes
@@ -169,7 +169,7 @@ func (f *Forward) identity(h http.Header, body []byte) (*Identity, error) {
 			break
 		}
 		values := h.Values(name)
-		if len(values) > 1 { // it is not clear which one is meant
+		if len(values) > 1 { // it is not clear which value is meant
 			return nil, errForwardNobody
 		}
 		id.Subject = strings.TrimSpace(strings.Join(values, ""))

@@ -97,7 +97,7 @@ func TestForwardQuestion(t *testing.T) {
 		name    string
 		options ForwardOptions
 		request *http.Request
-		want    map[string]string // in addition to about; nil means that the service is not called
+		want    map[string]string // fields in addition to about; nil means that the service is not called
 	}{
 		{"cookie", ForwardOptions{}, withSession("x"), map[string]string{"Cookie": "theme=dark; session=x"}},
 		{"one cookie of several", ForwardOptions{Cookies: []string{"session"}}, withSession("x"), map[string]string{"Cookie": "session=x"}},

@@ -50,7 +50,7 @@ func TestStoreFileIsARegularFile(t *testing.T) {
 			t.Errorf("a pipe: %v", err)
 		}
 	case <-time.After(10 * time.Second):
-		w, err := os.OpenFile(name, os.O_WRONLY|syscall.O_NONBLOCK, 0) // ends the wait of a reader for a writer
+		w, err := os.OpenFile(name, os.O_WRONLY|syscall.O_NONBLOCK, 0) // unblocks a reader that waits for a writer
 		if err == nil {
 			w.Close()
 		}

@@ -44,7 +44,7 @@ func parseJWKs(data []byte, owner keyOwner) (keySet, error) {
 		Keys []json.RawMessage `json:"keys"`
 	}
 	if err := json.Unmarshal(data, &doc); err != nil {
-		return nil, errors.New("the keys are not valid JSON") // err might quote them
+		return nil, errors.New("the keys are not valid JSON") // err might quote the keys
 	}
 	if doc.Keys == nil && doc.Kty != "" {
 		doc.Keys = []json.RawMessage{data}

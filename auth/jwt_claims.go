@@ -24,7 +24,7 @@ func (c *tokenClaims) UnmarshalJSON(data []byte) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
 	if err := d.Decode(&c.m); err != nil {
-		return errors.New("the claims are not a JSON object") // err might quote them
+		return errors.New("the claims are not a JSON object") // err might quote the claims
 	}
 	plainClaims(c.m)
 	return nil
@@ -59,7 +59,7 @@ func plain(v any) any {
 			}
 			return n
 		}
-		f, _ := v.Float64() // too large values become infinite
+		f, _ := v.Float64() // values that are too large become infinite
 		return f
 	case []any:
 		for i := range v {

@@ -29,7 +29,7 @@ var errUnknownKey = errors.New("no key has the id that the token names")
 // used as an HMAC secret (RFC 8725 §3.1).
 type key struct {
 	id       string   // "" matches a token with any kid
-	algs     []string // the algorithms that it may verify
+	algs     []string // the algorithms that the key may verify
 	material any      // []byte, *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey
 }
 
@@ -37,7 +37,7 @@ const (
 	minSecret    = 32   // bytes
 	minRSA       = 2048 // bits
 	maxRSA       = 8192 // bits; a verification takes 16 times as long as with 2048
-	maxKeys      = 100  // of one source
+	maxKeys      = 100  // maximum number of keys of one source
 	maxKeyData   = 1 << 20
 	maxKeyTrials = 8 // signatures checked for one token without a key ID
 )

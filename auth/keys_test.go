@@ -102,7 +102,7 @@ func TestKeysForms(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		data []byte
-		algs string // of all keys
+		algs string // algorithms of all keys
 	}{
 		"public key":      {pemOf(t, &k.p256.PublicKey), "ES256"},
 		"several":         {append(pemOf(t, &k.p521.PublicKey), pemOf(t, k.ed.Public())...), "ES512 EdDSA"},

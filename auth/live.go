@@ -44,7 +44,7 @@ type Live struct {
 	first    [kinds]map[string]*Session // the first session of each subject, and of each credential
 	expiring expiryHeap
 	timer    *time.Timer                  // fires when the next session in expiring is due
-	recent   []recentRevocation           // in the order in which they arrived
+	recent   []recentRevocation           // in order of arrival
 	covers   map[Revocation]recentCounted // the same revocations, by subject and credential
 }
 
@@ -57,10 +57,10 @@ type Session struct {
 
 	live   *Live
 	links  [kinds]link
-	lead   time.Duration         // Warn, or less after a renewal
-	index  int32                 // in the heap, plus one
-	warned bool                  // the warning has been given, or there is none
-	handle Handle                // nil until it is open
+	lead   time.Duration         // time from the warning to the end: Warn, or less after a renewal
+	index  int32                 // index in the heap, plus one; 0 if not in the heap
+	warned bool                  // the warning has been given, or none is due
+	handle Handle                // nil until Open
 	told   *websocket.CloseError // the close frame with which this server closed the session
 }
 
@@ -73,7 +73,7 @@ type recentRevocation struct {
 
 // recentCounted counts the entries of recent with the same subject and credential.
 type recentCounted struct {
-	at time.Time // the latest of their times
+	at time.Time // latest time of these entries
 	n  int
 }
 
@@ -309,7 +309,7 @@ func (l *Live) unlink(k kind, s *Session) {
 	switch {
 	case at.prev != nil:
 		at.prev.links[k].next = at.next
-	case l.first[k][key] != s: // it was never linked, or is already unlinked
+	case l.first[k][key] != s: // s was never linked, or is already unlinked
 	case at.next != nil:
 		l.first[k][key] = at.next
 	default:

@@ -103,7 +103,7 @@ func TestCallers(t *testing.T) {
 		name, method, key string
 		fields            []string
 		status            int
-		header            string // of the reply, "Name: value"
+		header            string // a field of the reply, "Name: value"
 	}{
 		{"no page", "POST", key, nil, 204, "Cache-Control: no-store"},
 		{"same origin", "POST", key, []string{"Origin", "https://auth.example"}, 204, "Vary: Origin"},

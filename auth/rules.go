@@ -73,9 +73,9 @@ type compiled struct {
 
 // RuleError is an error in a condition.
 type RuleError struct {
-	Rule         int    // its index in the arguments of NewRules
-	Name         string // its name, "" if it has none
-	Line, Column int    // in the condition, both from 1; 0 means the whole condition
+	Rule         int    // index of the rule in the arguments of NewRules
+	Name         string // name of the rule, "" if it has none
+	Line, Column int    // position in the condition, both from 1; 0 means the whole condition
 	Message      string // the error in the condition
 }
 
@@ -122,7 +122,7 @@ func NewRules(rules ...Rule) (*Rules, error) {
 type Decision struct {
 	Allowed bool   // the action is allowed
 	Rule    int    // the index of the deciding rule; -1 means there was none
-	Name    string // of that rule; may be empty
+	Name    string // name of the deciding rule; may be empty
 	Reason  string // for the operator: the rule by number, name, effect and condition, and its error if it failed
 }
 
@@ -238,7 +238,7 @@ func (e *evaluator) run(p *vm.Program) (bool, error) {
 	e.budget.left = ruleBudget
 	v, err := e.vm.Run(p, e.env)
 	if err != nil {
-		if at, ok := errors.AsType[*file.Error](err); ok { // without the text of the condition, which the caller knows
+		if at, ok := errors.AsType[*file.Error](err); ok { // Message does not repeat the condition, which the caller knows
 			err = errors.New(at.Message)
 		}
 		return false, err

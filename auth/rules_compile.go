@@ -16,8 +16,8 @@ import (
 // allowed.
 const (
 	ruleLength = 8 << 10 // bytes of a condition
-	ruleNodes  = 500     // of its tree
-	ruleMemory = 20_000  // list elements that it creates
+	ruleNodes  = 500     // nodes of the tree of a condition
+	ruleMemory = 20_000  // list elements that an evaluation creates
 )
 
 // ruleEnv contains the types of the names in [Rule.If].

@@ -14,7 +14,7 @@ import (
 const (
 	spendText  = "spend text"  // func(string) string
 	spendValue = "spend value" // func(any) any
-	spendMatch = "spend match" // func(any, any) any: for text that is matched against a pattern of that many instructions
+	spendMatch = "spend match" // func(any, any) any: for text, and the number of instructions of the pattern it is matched against
 	spendParts = "spend parts" // func(any) any: for text that is split into a list
 )
 

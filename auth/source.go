@@ -14,7 +14,7 @@ const maxToken = 16 << 10
 // It may be used by multiple goroutines concurrently.
 type Source struct {
 	find   func(r *http.Request) (string, error)
-	scheme string // of the challenge, including its parameters other than the realm
+	scheme string // scheme of the challenge, with all parameters except the realm
 }
 
 // Token returns the token in a request. The error is ErrNoCredentials, or an [*Error] if the value cannot be a token, or there is

@@ -84,7 +84,7 @@ func (f *storeFile[T]) read(anyway bool) error {
 	info, err := os.Stat(f.name)
 	if err != nil {
 		told := f.seen == nil
-		f.seen = nil // if the file reappears, it is read
+		f.seen = nil // so that the file is read when it reappears
 		if told && !anyway {
 			return nil
 		}

@@ -17,14 +17,14 @@ type MemoryStore struct {
 	mu      sync.Mutex
 	values  map[string]memoryValue
 	bytes   int       // size of values, including keys
-	sweepAt int       // number of values at which expired ones are removed
-	soonest time.Time // a lower limit for the first expiry
+	sweepAt int       // number of values at which expired values are removed
+	soonest time.Time // lower bound of the earliest expiry
 	sweeps  int       // number of sweeps, for tests
 
 	// The revocations, oldest first. Each is kept for ttl after it was added, so that the order is also that of their removal.
 	order   list.List // of *memoryRevocation
 	byName  map[Revocation]*list.Element
-	last    uint64        // the number of the newest
+	last    uint64        // number of the newest revocation
 	changed chan struct{} // closed when there is a newer revocation
 }
 

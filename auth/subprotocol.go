@@ -61,7 +61,7 @@ func offered(lines []string, prefix string) (string, error) {
 				return "", errEmptyToken
 			case found != "":
 				return "", errTwoTokens
-			case len(token) > 2*maxToken: // base64 needs a third more
+			case len(token) > 2*maxToken: // base64 makes a token a third longer
 				return "", errLongToken
 			default:
 				found = token

@@ -68,7 +68,7 @@ const ticketSubjects = 20_000
 type TicketBinding struct {
 	Origin   string `json:"origin,omitempty"`   // the required Origin of the handshake; "" means it must have none
 	Endpoint string `json:"endpoint,omitempty"` // the name of the endpoint; "" means any endpoint that accepts these tickets
-	Address  string `json:"address,omitempty"`  // of the client; only used with BindAddress
+	Address  string `json:"address,omitempty"`  // address of the client; only used with BindAddress
 }
 
 // ticketRecord is the data in the Store.
@@ -204,7 +204,7 @@ func validTicket(s string) bool {
 		return false
 	}
 	_, err := base64.RawURLEncoding.Strict().DecodeString(s[len(ticketPrefix):])
-	return err == nil && !strings.ContainsAny(s, "\r\n") // the decoder ignores line breaks
+	return err == nil && !strings.ContainsAny(s, "\r\n") // the decoder would ignore line breaks
 }
 
 func sameTicketText(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

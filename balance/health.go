@@ -11,7 +11,7 @@ import (
 // a guess, it is limited: the last serving upstream is never ejected, nor more than a share of the list. If other upstreams leave
 // afterwards, ejections beyond these limits end early.
 type Ejection struct {
-	Failures int           // number of failures in a row that ejects an upstream; 0 means 5, negative means none is ever ejected
+	Failures int           // consecutive failures that eject an upstream; 0 means 5, negative means that no upstream is ever ejected
 	Share    float64       // the largest share of the list that may be ejected, but always at least one upstream; 0 means 0.5
 	Base     time.Duration // duration of the first ejection, which doubles each time; 0 means 10 seconds
 	Max      time.Duration // the longest ejection; after Max in service, the next ejection lasts Base again; 0 means 5 minutes
@@ -94,7 +94,7 @@ func (e *ejection) clear() { e.inRow, e.history, e.known = 0, 0, 0 }
 type probes struct {
 	down   bool
 	known  bool // there was a probe
-	inRow  int  // results in a row that contradict the verdict
+	inRow  int  // consecutive results that contradict the verdict
 	reason string
 }
 

@@ -244,7 +244,7 @@ func TestProbes(t *testing.T) {
 	for _, tt := range []struct {
 		options Options
 		probes  string // + for success
-		changes string // the state after each: u or d
+		changes string // the state after each probe: u or d
 	}{
 		{Options{}, "+---+-++", "uuuddddu"},
 		{Options{}, "-++", "ddu"},

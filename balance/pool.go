@@ -27,7 +27,7 @@ type Options struct {
 }
 
 const (
-	firstShare   = 0.1         // of its weight, at the beginning of slow start
+	firstShare   = 0.1         // share of the weight at the beginning of slow start
 	reportValid  = time.Minute // how long a reported load is used
 	mostReported = 1 << 24     // larger reports are wrong
 )
@@ -42,8 +42,8 @@ type Pool struct {
 	byID  map[string]*Upstream
 	all   []*Upstream // sorted by ID; includes removed ones with connections
 	ready []*Upstream // in state Ready, sorted by ID
-	some  []*Upstream // scratch: ready without those that were tried
-	slow  []*Upstream // in slow start, serving
+	some  []*Upstream // scratch space: ready without the tried upstreams
+	slow  []*Upstream // serving upstreams in slow start
 
 	stale   bool      // ready has to be rebuilt
 	next    time.Time // when ready has to be rebuilt even without a change; zero means never

@@ -9,15 +9,15 @@ type Status struct {
 	Why      string    `json:"why,omitempty"`        // the reason for the state
 	Since    time.Time `json:"since"`                // when it started or stopped serving
 	Weight   int       `json:"weight"`               // at least 1
-	Share    float64   `json:"share"`                // of its weight; below 1 during slow start
+	Share    float64   `json:"share"`                // share of the weight; below 1 during slow start
 	Capacity int       `json:"capacity,omitempty"`   // 0 means no limit
 	Live     int       `json:"live"`                 // connections of this pool
 	Load     int       `json:"load"`                 // including those of other balancers, if they are known
 	Drained  bool      `json:"drained,omitempty"`    // drained by the operator
-	Leaving  bool      `json:"leaving,omitempty"`    // has announced that it drains
+	Leaving  bool      `json:"leaving,omitempty"`    // the server has announced that it drains
 	From     int       `json:"drain_from,omitempty"` // Live at the beginning of its drain, or when it was removed
 	Probed   string    `json:"probed,omitempty"`     // error of the last failed probe
-	Ejected  time.Time `json:"ejected,omitzero"`     // end of the ejection; zero if it is not ejected
+	Ejected  time.Time `json:"ejected,omitzero"`     // end of the ejection; zero if there is none
 	Failures int       `json:"failures,omitempty"`   // consecutive failures
 }
 

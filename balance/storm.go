@@ -24,13 +24,13 @@ const (
 	leastFloor    = 1000
 	defaultTarget = 500 * time.Millisecond
 
-	window     = 100 * time.Millisecond // of a measurement; at its end the rate may change
-	increase   = 0.1                    // of the floor, per window
-	decrease   = 0.7                    // of the rate, at most once per second
+	window     = 100 * time.Millisecond // duration of a measurement; at its end the rate may change
+	increase   = 0.1                    // part of the floor by which the rate rises in a window
+	decrease   = 0.7                    // factor of a decrease of the rate, at most once per second
 	settle     = time.Second            // time after a decrease in which handshakes admitted before it do not cause another
-	mostFailed = 0.1                    // of the handshakes in a window
+	mostFailed = 0.1                    // part of the handshakes in a window that may fail
 
-	newcomers = 0.1 // of the rate, reserved for handshakes that do not resume a session
+	newcomers = 0.1 // part of the rate that is reserved for handshakes that do not resume a session
 
 	latestReturn = time.Minute // the longest Retry-After before jitter
 	forgotten    = time.Minute // after this time without a refusal the measurements are discarded
@@ -74,7 +74,7 @@ type Storm struct {
 	began    time.Time     // beginning of the window
 	settled  time.Time     // no decrease before this time
 	lately   time.Time     // time of the last refusal
-	seen     counts        // in the window
+	seen     counts        // counts of the window
 	admitted byPriority
 	refused  byPriority
 }

@@ -9,7 +9,7 @@ import (
 // slowServer is a server that needs some time for each handshake, one after another.
 type slowServer struct {
 	each time.Duration
-	free time.Time // when all its handshakes will be done
+	free time.Time // when all handshakes of the server will be done
 	end  []handshakeEnd
 }
 
@@ -154,7 +154,7 @@ func TestStormFailures(t *testing.T) {
 		rise := start.Add(window)
 		demand(s, start, 3000, true)
 		s.Done(start, 0, true)
-		s.Status(rise) // 1100
+		s.Status(rise) // the rate is 1100
 		for i := range 100 {
 			s.Done(rise, 0, i >= failed)
 		}
@@ -222,8 +222,8 @@ func TestStormApproachesCapacity(t *testing.T) {
 // there is only one kind, it gets the whole rate.
 func TestStormPriority(t *testing.T) {
 	for _, tt := range []struct {
-		resuming, fresh     int // per millisecond
-		leastOld, mostOld   int // of 1000 per second
+		resuming, fresh     int // handshakes requested per millisecond
+		leastOld, mostOld   int // bounds of the admitted handshakes per second
 		leastNew, mostFresh int
 	}{
 		{3, 3, 880, 920, 80, 110},

@@ -19,7 +19,7 @@ type Rebalance struct {
 
 // Move is the number of connections that an upstream should give up.
 type Move struct {
-	ID    string // of the upstream
+	ID    string // ID of the upstream
 	Count int    // at least 1
 	Why   State  // Draining, Removed, or Ready for a surplus
 }
@@ -48,7 +48,7 @@ func Plan(servers []Status, r Rebalance) []Move {
 			load += float64(s.Load)
 			weight += float64(s.Weight) * s.Share
 		case s.gives() != "":
-			load += float64(s.Live) // they will be placed on the others
+			load += float64(s.Live) // these connections will be placed on the other upstreams
 		}
 	}
 	bound := func(s Status) int {

@@ -139,7 +139,7 @@ func TestPlansConverge(t *testing.T) {
 
 // Several balancers with the same servers move the surplus together, and each no more than its share.
 func TestPlansOfSeveralBalancers(t *testing.T) {
-	live := [3]int{100, 60, 40} // of each balancer at a; b is empty
+	live := [3]int{100, 60, 40} // connections of each balancer at a; b is empty
 	total, moved := 200, 0
 	for _, n := range live {
 		for _, m := range Plan([]Status{{ID: "a", State: Ready, Weight: 1, Share: 1, Live: n, Load: total},

@@ -17,7 +17,7 @@ type Unavailable struct {
 
 // Reason is the reason why one upstream was not chosen.
 type Reason struct {
-	ID    string // of the upstream
+	ID    string // ID of the upstream
 	State State  // never Ready
 	Why   string // in words; may be ""
 }

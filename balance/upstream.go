@@ -46,7 +46,7 @@ const (
 	Ejected  State = "ejected"  // temporarily removed because its connections failed
 	Full     State = "full"     // its capacity is reached
 	Ready    State = "ready"
-	Tried    State = "tried" // only in a Reason: the caller has already tried it for this client
+	Tried    State = "tried" // only in a Reason: the caller has already tried the upstream for this client
 )
 
 // Upstream is one server of a [Pool], identified by the ID in its [Spec]. The pointer stays the same across changes of the list,
@@ -58,11 +58,11 @@ type Upstream struct {
 	// The fields that a policy reads are first, so that they are in one cache line.
 	live   int     // connections of this pool
 	others int     // connections of other balancers, as last reported
-	cost   float64 // of a connection: 1 / (weight * share)
+	cost   float64 // cost of a connection: 1 / (weight * share)
 	weight int
-	hash   uint64  // of id
-	upTo   int64   // running sum of the weights in the ready list, including this one
-	share  float64 // of the weight, 1 after slow start
+	hash   uint64  // hash of id
+	upTo   int64   // running sum of the weights in the ready list, including this weight
+	share  float64 // share of the weight; 1 after slow start
 	turn   float64 // for RoundRobin, and for LeastConnections in slow start
 
 	id       string
@@ -73,7 +73,7 @@ type Upstream struct {
 	ejection ejection
 	probes   probes
 	drained  bool // drained by the operator
-	leaving  bool // has announced that it drains
+	leaving  bool // the server has announced that it drains
 	serving  bool // listed, up, neither draining nor ejected
 	since    time.Time
 	slow     bool // in slow start, which began at since

@@ -15,7 +15,7 @@ import (
 
 const (
 	blockFor   = time.Second            // maximum wait of one XREAD
-	followWait = 200 * time.Millisecond // before Redis is tried again
+	followWait = 200 * time.Millisecond // pause before Redis is tried again
 	batch      = 500                    // maximum number of revocations of one read
 	maxLog     = 100_000                // approximate maximum number of revocations in the stream
 )

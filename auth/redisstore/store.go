@@ -90,7 +90,7 @@ func New(o Options) (*Store, error) {
 	c.ForceSingleClient = true
 	c.DisableCache = true
 	c.DisableRetry = true     // a caller is waiting: an immediate error is better
-	c.AlwaysPipelining = true // keeps a reader on every connection, so that the end of one is noticed before the next call
+	c.AlwaysPipelining = true // keeps a reader on every connection, which notices the end of the connection before the next call
 	c.PipelineMultiplex = 1   // two connections
 	c.RingScaleEachConn = 8
 	c.ReadBufferEachConn, c.WriteBufferEachConn = bufferSize, bufferSize

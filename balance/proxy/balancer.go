@@ -85,9 +85,9 @@ type Hooks struct {
 
 // Attempt is the result of a handshake with a server.
 type Attempt struct {
-	Server  string // its ID
+	Server  string // ID of the server
 	Outcome balance.Outcome
-	Status  int           // of the response; 0 means there was none
+	Status  int           // status of the response; 0 means there was none
 	Took    time.Duration // from the choice of the server to its response
 }
 
@@ -104,7 +104,7 @@ type Balancer struct {
 	members members
 	last    lastPath
 
-	ctx    context.Context // of the goroutines
+	ctx    context.Context // context of the goroutines
 	stop   context.CancelFunc
 	wg     sync.WaitGroup
 	moving chan struct{} // wakes the mover
@@ -112,9 +112,9 @@ type Balancer struct {
 	switching atomic.Int64 // held clients that are being moved by a plan
 
 	mu       sync.Mutex
-	sources  map[string][]balance.Spec      // by the source that lists them
+	sources  map[string][]balance.Spec      // servers, by the source that lists them
 	servers  map[string]*server             // by ID
-	pace     map[string]*balance.Pace       // of drains with a rate of their own, by ID
+	pace     map[string]*balance.Pace       // pace of each drain with its own rate, by ID
 	refusing map[*balance.Upstream]refusals // servers that refuse held clients
 	said     map[string]time.Time           // end of the drain that a server has announced in a response, by ID
 	closed   bool

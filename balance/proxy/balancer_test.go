@@ -137,7 +137,7 @@ func TestQueueAfterScaleOut(t *testing.T) {
 			conns = append(conns, c)
 		}
 	}
-	for _, c := range conns { // only now, because a returned slot is for a waiting client
+	for _, c := range conns { // not earlier, because a returned slot goes to a waiting client
 		c.Abandon()
 	}
 	if took := time.Since(began); took > wait/2 {
@@ -319,7 +319,7 @@ func TestPrefixAtUnixSocket(t *testing.T) {
 
 // The bytes of a connection are counted, even if it ends before its tunnel is known.
 func TestBytesOfShortConnection(t *testing.T) {
-	up := serveRaw(t, listen(t), accepts+"\x81\x02hi") // and then the connection ends
+	up := serveRaw(t, listen(t), accepts+"\x81\x02hi") // the server then ends the connection
 	b := newBalancer(t, Settings{}, up.addr)
 	c := open(t, b)
 	b.members.add(c)

@@ -203,7 +203,7 @@ func (d *Dialer) forward(set http.Header, r *Request) {
 			host = said[0]
 		}
 	}
-	values := make([]string, 0, 4) // of all fields
+	values := make([]string, 0, 4) // backing array for the values of all fields
 	put := func(name, value string) {
 		n := len(values)
 		values = append(values, value)

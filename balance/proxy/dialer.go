@@ -61,7 +61,7 @@ type DialerOptions struct {
 // Dialer opens WebSockets to one upstream, for clients. It may be used from any goroutine.
 type Dialer struct {
 	o        DialerOptions
-	upstream string // as error messages show it
+	upstream string // the upstream as error messages show it
 	network  string
 	address  string
 	at       netip.AddrPort // the upstream's address, if it is an IP address without TLS
@@ -144,7 +144,7 @@ func (d *Dialer) parse(raw string) error {
 			d.tls = &tls.Config{}
 		}
 		if d.tls.ServerName == "" {
-			d.tls.ServerName, _, _ = strings.Cut(t.Name, "%") // without the zone
+			d.tls.ServerName, _, _ = strings.Cut(t.Name, "%") // without the zone of an IPv6 address
 		}
 		d.tls.NextProtos = []string{"http/1.1"}
 		if d.tls.ClientSessionCache == nil {

@@ -118,7 +118,7 @@ func eachOpen(t *testing.T, name string, test func(t *testing.T, open opener)) {
 	})
 	t.Run(name+" on the loop", func(t *testing.T) {
 		c := NewCarrier()
-		t.Cleanup(func() { // not before the server, because the test ends the server's connections
+		t.Cleanup(func() { // the Carrier is closed after the server, because the test ends the server's connections
 			if c.Close(); c.Len() > 0 {
 				t.Errorf("got %d open connections, want 0", c.Len())
 			}
@@ -134,11 +134,11 @@ func TestDialerRequest(t *testing.T) {
 	const lead = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: KEY\r\nSec-WebSocket-Version: 13\r\n"
 	for name, tt := range map[string]struct {
 		o      DialerOptions
-		path   string // of the upstream's URL
-		fields string // of the client, in addition to those of plain
-		line   string // of the client, in place of that of plain; "" means that of plain
+		path   string // path of the upstream's URL
+		fields string // the client's fields, in addition to those of plain
+		line   string // the client's request line; "" means that of plain
 		id     http.Header
-		want   string // HOST for the upstream's address
+		want   string // HOST stands for the upstream's address
 	}{
 		"plain": {want: "GET /chat?room=1 HTTP/1.1\r\nHost: HOST\r\n" + lead + element + forwarded + "\r\n"},
 		"offers are passed on": {
@@ -257,7 +257,7 @@ func TestDialerResponses(t *testing.T) {
 	for name, tt := range map[string]struct {
 		answer string
 		stage  Stage // "" means that the result is a Link
-		status int   // of the Failure
+		status int   // status of the Failure
 		err    string
 	}{
 		"opens":                  {opens + "\r\n", "", 0, ""},

@@ -98,7 +98,7 @@ func lookupSRV(ctx context.Context, r Resolver, u *url.URL) (list []balance.Spec
 		return nil, err
 	}
 	for _, s := range records {
-		if s.Priority != records[0].Priority { // records are sorted by priority, and worse priorities are only for failures
+		if s.Priority != records[0].Priority { // sorted by priority; the servers of a worse priority are only for failures
 			break
 		}
 		host := strings.TrimSuffix(strings.ToLower(s.Target), ".")

@@ -61,7 +61,7 @@ func (f *Failure) Status() int {
 type Refused struct {
 	Upstream string      // scheme and address
 	Status   int         // 300 to 999
-	Reason   string      // of the status line; may be ""
+	Reason   string      // the reason phrase; may be ""
 	Header   http.Header // the fields for the client
 	Body     []byte      // 64 KiB at most
 	Cut      bool        // the body was too long, or not complete in time

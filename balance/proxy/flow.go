@@ -15,8 +15,8 @@ import (
 type flow struct {
 	cursor frame.Cursor
 	close  *flowEnd // nil if there is no close frame yet
-	bytes  int64    // the number received
-	frames int64    // the number whose header was received
+	bytes  int64    // number of bytes received
+	frames int64    // number of frames whose header was received
 	within bool     // in the middle of a close frame
 	closed bool     // a whole close frame has arrived: the source sends nothing more (RFC 6455 §5.5.1)
 	lost   bool     // the bytes are not WebSocket frames, so that no frame boundary is known
@@ -25,14 +25,14 @@ type flow struct {
 	counts bool          // the current frame is not a pong
 	news   bool          // bytes that count as activity have arrived since this was cleared
 	ping   bool          // a ping is to be inserted
-	asked  asking        // the state of the question to the source
+	asked  asking        // state of the check whether the source is alive
 	at     time.Duration // the source's last sign of life; while it is asked, the time of the question minus the ping interval
 }
 
 // flowEnd contains the close frames of a flow. It is allocated when needed, which for most flows is only at their end.
 type flowEnd struct {
-	frame []byte // the one to insert; nil if there is none
-	said  []byte // the payload of the one that is passing or has passed through
+	frame []byte // the close frame to insert; nil if there is none
+	said  []byte // the payload of the close frame that is passing or has passed through
 }
 
 // closes returns f.close, and allocates it if it is nil.

@@ -79,7 +79,7 @@ func expected(stream []byte, shutAt int, bye []byte) (out []byte, lost bool) {
 		case n == 0 || h.Length > int64(len(stream)-at-n): // the stream ends within a frame
 			return stream, false
 		}
-		if at += n + int(h.Length); isClose(h) { // nothing is inserted after it, and the data that follows is discarded
+		if at += n + int(h.Length); isClose(h) { // nothing is inserted after a close frame, and later data is discarded
 			return stream[:max(at, shutAt)], false
 		}
 	}

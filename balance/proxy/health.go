@@ -24,9 +24,9 @@ const (
 // Health configures the health checks.
 type Health struct {
 	Check   string        // one of the kinds
-	Path    string        // of the request
+	Path    string        // path of the request
 	Every   time.Duration // interval between two checks of a server, plus or minus a tenth, and a fifth of it after an unexpected result; 0 means 5 s
-	Timeout time.Duration // of one check; 0 means 2 s
+	Timeout time.Duration // time limit of one check; 0 means 2 s
 }
 
 // errDraining indicates that a server accepts no new clients.

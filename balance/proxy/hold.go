@@ -18,7 +18,7 @@ type HoldMode string
 
 // The modes.
 const (
-	HoldOff       HoldMode = ""          // none
+	HoldOff       HoldMode = ""          // no connections
 	HoldResume    HoldMode = "resume"    // those of a protocol that package resume knows
 	HoldStateless HoldMode = "stateless" // all: the servers keep no state for a connection, except with the protocols that package resume knows
 )
@@ -47,7 +47,7 @@ const (
 type hold struct {
 	session   resume.Session
 	stateless bool     // the session does not track which commands have been answered
-	request   *Request // of the client, to repeat
+	request   *Request // the client's request, to repeat
 	wait      time.Duration
 	next      *serving           // where the client is to be moved; nil means nowhere
 	moves     int                // planned moves that failed since the client has been on its present server
@@ -55,8 +55,8 @@ type hold struct {
 	switching bool               // another server was found or is being looked for: the gate is full
 	until     time.Time          // the deadline of the present outage; zero if there is none
 	outage    time.Time          // the deadline of the previous outage
-	pause     time.Duration      // before the next attempt to find a server; 0 means none
-	unsent    *websocket.Message // of the client, not yet written to a server; the gate stays full until the next server gets it
+	pause     time.Duration      // pause before the next attempt to find a server; 0 means none
+	unsent    *websocket.Message // the client's message that no server has got; the gate stays full until the next server gets it
 }
 
 // mayBeByMessage reports whether a client's connection may have to be carried message by message, so that no extension can be
@@ -290,7 +290,7 @@ func (r *relay) stop(ctx context.Context, s *serving, well bool) bool {
 	if well {
 		patient, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
-		defer time.AfterFunc(patience, func() { _ = s.CloseNow() }).Stop() // ends the write of that message
+		defer time.AfterFunc(patience, func() { _ = s.CloseNow() }).Stop() // ends a write that takes too long
 		ctx = patient
 	}
 	select {

@@ -65,7 +65,7 @@ func TestHoldCloseBehindMessages(t *testing.T) {
 	for name, texts := range map[string][]string{"some that wait": numbered(20), "one that could not be written": {big}} {
 		t.Run(name, func(t *testing.T) {
 			conns := make(chan *websocket.Conn, 1)
-			up := speak(t, func(c *websocket.Conn) { conns <- c; <-c.Context().Done() }) // it reads nothing
+			up := speak(t, func(c *websocket.Conn) { conns <- c; <-c.Context().Done() }) // the server reads nothing
 			s := holding
 			s.Hold.Wait = time.Minute // the client must not be closed before the next server is listed
 			b := newBalancer(t, s, up.addr())

@@ -22,7 +22,7 @@ const (
 // refusals counts the held clients in a row that a server has refused.
 type refusals struct {
 	n     int
-	until time.Time // left out of rebalancing until then; zero if it is not
+	until time.Time // end of the exclusion from rebalancing; zero means none
 }
 
 // refused notes that a server has finally refused a held client, which does not affect its health. u may be nil.
@@ -88,7 +88,7 @@ func (r *relay) move(well bool) bool {
 		busy := r.ending || r.leaving != nil || r.hold.switching || r.hold.next != nil || r.server != from
 		if err == nil && !busy {
 			r.hold.next = next
-			r.server.cancel() // its reader does the rest
+			r.server.cancel() // the server's reader then moves the client
 		}
 		r.mu.Unlock()
 		switch {
@@ -122,7 +122,7 @@ func (r *relay) stay(err error, well bool) {
 	last := r.hold.moves >= mostMoves
 	r.mu.Unlock()
 	if well && last && hopeless(err) {
-		r.conn.stays.Store(true) // until it is on another server
+		r.conn.stays.Store(true) // until the client is on another server
 	}
 	if !well && (last || errors.Is(err, balance.ErrNone) || hopeless(err)) {
 		r.conn.leave(causeOf(err))

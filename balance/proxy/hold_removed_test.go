@@ -86,7 +86,7 @@ func (waiting) Resume() ([]resume.Message, error) {
 func TestHoldNextServerRemoved(t *testing.T) {
 	conns := make(chan *websocket.Conn, 1)
 	up := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) })
-	next := speak(t, func(c *websocket.Conn) { // it reads, but does not respond
+	next := speak(t, func(c *websocket.Conn) { // the server reads, but does not respond
 		for {
 			if _, err := c.Read(bounded.Context(t)); err != nil {
 				return

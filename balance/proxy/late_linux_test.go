@@ -64,7 +64,7 @@ func TestHandshakeTimeout(t *testing.T) {
 	defer l.Close()
 	ctx := bounded.Context(t)
 	var all sync.WaitGroup
-	for i := range 40 { // each at a different part of a tick
+	for i := range 40 { // each time limit ends at a different point of a tick
 		d, err := NewDialer(l.Addr().String(), DialerOptions{Handshake: 50*time.Millisecond + time.Duration(i)*time.Millisecond})
 		if err != nil {
 			t.Fatal(err)

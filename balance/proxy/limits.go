@@ -11,7 +11,7 @@ const (
 
 // limits are the time limits of a connection that is carried by bytes or by messages. The zero value means no limits.
 type limits struct {
-	idle    time.Duration // without activity
+	idle    time.Duration // maximum time without activity
 	expires time.Duration // when the lifetime ends
 }
 

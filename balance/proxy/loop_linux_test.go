@@ -34,7 +34,7 @@ func idleIsSmall(t *testing.T, k kind) {
 	defer c.Close()
 	size := 20000
 	if k.name != "loop" {
-		size = 500 // only after the handshake: the buffers of crypto/tls grow later, depending on how the bytes arrive
+		size = 500 // small: more data would make the buffers of crypto/tls grow, depending on how the bytes arrive
 	}
 	hello, answer := packed(frame.Text, true, []byte("hello")), packed(frame.Text, false, make([]byte, size))
 	pairs := make([][4]net.Conn, n+1) // created before the measurement, because they belong to the test
@@ -44,7 +44,7 @@ func idleIsSmall(t *testing.T, k kind) {
 		p[2], p[3] = k.server(t)
 		defer p[0].Close()
 		defer p[2].Close()
-		for j := range 2 { // crypto/tls already has the buffers for these messages, and those for its own messages
+		for j := range 2 { // makes crypto/tls allocate its buffers before the measurement
 			exchange(t, p[2*j], p[2*j+1], hello, make([]byte, len(hello)))
 			exchange(t, p[2*j+1], p[2*j], answer, make([]byte, len(answer)))
 			exchange(t, p[2*j], p[2*j+1], answer, make([]byte, len(answer)))
@@ -61,7 +61,7 @@ func idleIsSmall(t *testing.T, k kind) {
 		}
 		expect(t, p[0], answer)
 	}
-	open(&pairs[n]) // afterwards the loops and the pools exist
+	open(&pairs[n]) // creates the loops and the pools before the measurement
 	before, goroutines, descriptors := heap(), runtime.NumGoroutine(), openDescriptors(t)
 	for i := range n {
 		open(&pairs[i])
@@ -71,7 +71,7 @@ func idleIsSmall(t *testing.T, k kind) {
 	if each > most {
 		t.Errorf("got %d bytes of heap for each tunnel, want %d at most", each, most)
 	}
-	if g := runtime.NumGoroutine(); g > goroutines+4 { // a driver may replace another
+	if g := runtime.NumGoroutine(); g > goroutines+4 { // one driver may be replacing another
 		t.Errorf("got %d goroutines, want %d", g, goroutines)
 	}
 	if d := openDescriptors(t); d != descriptors { // the loop's descriptors replace those of the accepted connections
@@ -178,7 +178,7 @@ func goneIsReportedOnce(t *testing.T, k kind) {
 		}
 	}
 	r.says(r.server, packed(frame.Binary, false, make([]byte, 16<<20)))
-	expect(t, r.client, []byte{0x82}) // and nothing more: the tunnel stops reading from the server
+	expect(t, r.client, []byte{0x82}) // the rest stays unread, so that the tunnel stops reading from the server
 	l := r.tunnel.driver.(*looped)
 	bounded.Until(t, func() bool {
 		l.mu.Lock()

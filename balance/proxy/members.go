@@ -19,7 +19,7 @@ type members struct {
 // group has the connections and counts of one server.
 type group struct {
 	live map[*Conn]struct{}
-	sum  Counts // of ended connections, and of handshakes
+	sum  Counts // counts of ended connections and of handshakes
 }
 
 // Counts are the counts of a server since the Balancer has known it.
@@ -33,10 +33,10 @@ type Counts struct {
 
 // Traffic is the traffic on connections to a server.
 type Traffic struct {
-	FromClients         int64  `json:"from_clients"`                    // bytes; with messages, those of the payloads
-	FromServer          int64  `json:"from_server"`                     // the same
-	MessagesFromClients uint64 `json:"messages_from_clients,omitempty"` // if messages are carried
-	MessagesFromServer  uint64 `json:"messages_from_server,omitempty"`  // the same
+	FromClients         int64  `json:"from_clients"`                    // bytes; if messages are carried, bytes of their payloads
+	FromServer          int64  `json:"from_server"`                     // as FromClients
+	MessagesFromClients uint64 `json:"messages_from_clients,omitempty"` // only if messages are carried
+	MessagesFromServer  uint64 `json:"messages_from_server,omitempty"`  // as MessagesFromClients
 }
 
 func (t *Traffic) add(o Traffic) {

@@ -32,7 +32,7 @@ var (
 type relay struct {
 	conn   *Conn
 	client *websocket.Conn
-	limits limits // of a clock that starts with the connection
+	limits limits // on a clock that starts with the connection
 	rules  *Messages
 	hold   *hold // nil means the connection ends with the connection to the server
 
@@ -41,7 +41,7 @@ type relay struct {
 
 	ctx    context.Context // ends shortly before the connection does
 	cancel context.CancelFunc
-	passed [2]passed    // by the sending side, since the server was chosen
+	passed [2]passed    // messages by sending side, since the server was chosen
 	active atomic.Int64 // when the last message arrived, in ns after began
 	began  time.Time
 
@@ -86,7 +86,7 @@ func newServing(ctx context.Context, u *balance.Upstream, link *Link, m *Message
 	c, err := websocket.NewConn(w, protocol.RoleClient, &websocket.Handshake{Subprotocol: link.Subprotocol}, &websocket.ConnOptions{
 		MaxMessage: m.MaxFromServer, PingInterval: m.Ping, CloseTimeout: patience, HalfClose: true,
 	})
-	if err != nil { // an extension that was not offered
+	if err != nil { // the server has chosen an extension that was not offered
 		_ = nc.Close()
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func (r *relay) run() *websocket.CloseError {
 	defer r.CloseNow() //nolint:errcheck // it returns nil, and has something to do after a panic only
 	r.fromClient()
 	all.Wait()
-	if panicked != nil { // on the caller's goroutine, which may recover, so that the panic affects only one client
+	if panicked != nil { // panic on the caller's goroutine, which may recover, so that only one client is affected
 		panic(panicked)
 	}
 	<-r.client.Context().Done() // Shut bounds the wait
@@ -218,7 +218,7 @@ func (r *relay) fromServer() {
 			break
 		}
 	}
-	for s := r.now(); ; { // the close frame
+	for s := r.now(); ; { // reads up to the close frame
 		if _, err := s.Read(context.Background()); err != nil { // Read fails when s ends
 			return
 		}

@@ -20,7 +20,7 @@ import (
 // speaker is a WebSocket server.
 type speaker struct {
 	*httptest.Server
-	ended chan *websocket.CloseError // the final errors of its connections
+	ended chan *websocket.CloseError // the final errors of the server's connections
 	opens chan *http.Request
 }
 
@@ -119,7 +119,7 @@ func talk(t *testing.T, b *Balancer, o *websocket.ConnOptions, subprotocols ...s
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { k.CloseNow() })
-	unwanted := func(bytes int64) error { // like a limit, for messages of this size
+	unwanted := func(bytes int64) error { // like a limit, refuses messages of one size
 		if bytes == 4711 {
 			return &websocket.CloseError{Code: websocket.CodePolicy, Reason: "refused"}
 		}
@@ -200,8 +200,8 @@ func TestMessageRules(t *testing.T) {
 	for name, tt := range map[string]struct {
 		rules Messages
 		max   int64
-		send  []websocket.Message // the last one violates the rule, if there is one
-		code  websocket.Code      // 0 means none is violated
+		send  []websocket.Message // the last message violates the rule, unless code is 0
+		code  websocket.Code      // 0 means that no message violates a rule
 	}{
 		"none":            {Messages{}, 0, []websocket.Message{{Type: text, Data: make([]byte, 1<<20)}, {Type: binary}}, 0},
 		"text":            {Messages{Only: text}, 0, []websocket.Message{{Type: text}, {Type: text}}, 0},
@@ -250,7 +250,7 @@ func TestMessageEnds(t *testing.T) {
 	for name, tt := range map[string]struct {
 		serve  func(c *websocket.Conn)
 		client func(k *talker)
-		sees   [2]websocket.Code // the client and the server
+		sees   [2]websocket.Code // the close codes that the client and the server get
 	}{
 		"the server closes":       {serve: func(c *websocket.Conn) { c.Close(4001, "done") }, sees: [2]websocket.Code{4001, 4001}},
 		"the server says no code": {serve: func(c *websocket.Conn) { c.Close(websocket.CodeNoStatus, "") }, sees: [2]websocket.Code{1005, 1005}},

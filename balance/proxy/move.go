@@ -41,7 +41,7 @@ func (b *Balancer) move() {
 		b.report(seen)
 		s := b.set.Load()
 		drain.SetRate(cmp.Or(s.MovesPerSecond, 100))
-		var plan balance.Rebalance // if it stays zero, only the drains are used
+		var plan balance.Rebalance // stays zero if only drains move clients
 		if s.Rebalance != nil {
 			plan = s.Rebalance.Rebalance
 			spread.SetRate(cmp.Or(s.Rebalance.PerSecond, 20))

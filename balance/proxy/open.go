@@ -16,7 +16,7 @@ import (
 
 // The fields in the header of a response with which a server reports its state.
 const (
-	LoadHeader  = "Handfast-Connections" // the number of its connections, from all balancers
+	LoadHeader  = "Handfast-Connections" // the number of the server's connections, from all balancers
 	DrainHeader = "Handfast-Draining"    // the server wants no new connections for a minute: any value but "0"
 	StayHeader  = "Handfast-Stay"        // this connection is not to be moved by rebalancing: any value but "0"
 )
@@ -30,17 +30,17 @@ const earlyEnd = time.Second
 type Conn struct {
 	balancer    *Balancer
 	server      atomic.Pointer[balance.Upstream]
-	link        *Link     // nil once it is carried
-	set         *Settings // of the handshake; nil once it is carried
+	link        *Link     // nil once the connection is carried
+	set         *Settings // settings of the handshake; nil once the connection is carried
 	messages    *Messages // nil means bytes are carried
-	hold        *hold     // nil if it is not held
+	hold        *hold     // nil if the connection is not held
 	path        string
 	subprotocol string
-	number      uint64 // in the order of the handshakes
+	number      uint64 // increases in the order of the handshakes
 	since       time.Time
 	carried     atomic.Pointer[carriage]
 	moved       atomic.Bool
-	stays       atomic.Bool // not moved, except by a drain: the server asks to keep it, or others have refused it
+	stays       atomic.Bool // only a drain moves the connection: its server asks to keep it, or other servers have refused it
 }
 
 // carriage carries a connection: a [Tunnel] carries bytes, a relay messages. The methods do not wait for a peer.

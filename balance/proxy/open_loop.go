@@ -28,7 +28,7 @@ type dialing struct {
 	head   []byte    // the unsent part of the request; nil if there is none
 	broken error     // why the stage has failed, for the loop to handle
 	by     time.Time // the deadline of the stage
-	look   time.Time // when the loop checks the time; zero means never
+	look   time.Time // time of the next check on the loop; zero means never
 	slow   bool      // the upstream has not responded within watchAfter
 	stage  Stage     // the current stage
 	answer handshake.Head
@@ -37,7 +37,7 @@ type dialing struct {
 
 	resp *handshake.Response
 	late []byte   // the bytes received after resp
-	conn net.Conn // for the body, if resp is not a 101
+	conn net.Conn // the connection for reading the body, if resp is not a 101
 	err  error    // why the stage failed
 }
 

@@ -25,7 +25,7 @@ func TestRefusalDuringClientDisconnect(t *testing.T) {
 	defer near.Close()
 	l := newLooped()
 	o := &dialing{l: l, news: make(chan bool, 2)}
-	o.news <- false // it is slow, so that the client is watched
+	o.news <- false // the server is slow, so the client is watched
 	l.driver = &answers{l, o, near}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

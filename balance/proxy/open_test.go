@@ -105,8 +105,8 @@ func TestOpenRetries(t *testing.T) {
 		what    string
 		answers []string
 		retries int
-		tried   []int // the statuses
-		status  int   // of the error; 0 means success
+		tried   []int // statuses of the attempts
+		status  int   // status of the error; 0 means success
 	}{
 		{"none more", []string{unavailable, unavailable}, 0, []int{503}, 503},
 		{"one more", []string{unavailable, unavailable, unavailable}, 1, []int{503, 503}, 503},

@@ -77,7 +77,7 @@ func (t *Tunnel) question(s side, now time.Duration) []byte {
 		return nil
 	}
 	to.ping = false
-	if t.how != nil || t.driver.waits(s) || !to.cursor.Between() { // has changed since ask
+	if t.how != nil || t.driver.waits(s) || !to.cursor.Between() { // the state has changed since ask
 		t.flows[s].answered(now)
 		return nil
 	}

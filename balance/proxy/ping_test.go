@@ -258,7 +258,7 @@ func TestTunnelPingFullSendBuffer(t *testing.T) {
 		r.carry("", "", TunnelOptions{Ping: time.Minute})
 		r.says(r.server, big)
 		read, last := 0, time.Now()
-		for range 20 { // it accepts some data now and then
+		for range 20 { // the client accepts some data now and then
 			expect(t, r.client, big[read:read+(256<<10)])
 			read, last = read+(256<<10), time.Now()
 			<-time.After(50 * time.Second)

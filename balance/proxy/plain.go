@@ -175,7 +175,7 @@ var errSwitched = errors.New("it switched protocols without a request to do so")
 type counted struct {
 	io.ReadCloser
 	once sync.Once
-	err  error // of Read
+	err  error // error of Read
 	done func(error)
 }
 

@@ -129,7 +129,7 @@ func TestEventStreamOutlastsTimeouts(t *testing.T) {
 			}
 			r.ReadString('\n')
 		}
-		if rest, err := io.ReadAll(r); len(rest) != 0 || err != nil { // and it ends normally
+		if rest, err := io.ReadAll(r); len(rest) != 0 || err != nil { // the stream ends normally
 			t.Errorf("got %q, %v after the last event, want the end", rest, err)
 		}
 	})

@@ -41,7 +41,7 @@ func TestQueue(t *testing.T) {
 		if i := <-turns; i != 0 || errs[0] != nil || q.len() != 0 {
 			t.Errorf("first caller: got %d, %v, want its turn", i, errs[0])
 		}
-		q.next() // none is waiting
+		q.next() // no caller is waiting
 		enter(0, t.Context(), time.Minute)
 		q.close()
 		<-turns

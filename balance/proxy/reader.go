@@ -14,9 +14,9 @@ var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 // small one after a short read.
 type reader struct {
 	nc    net.Conn
-	ready *readiness // nil if the system does not report that
+	ready *readiness // nil if the system does not report when bytes are available
 	small []byte
-	buf   *[bufferSize]byte // borrowed; nil if there is none
+	buf   *[bufferSize]byte // a borrowed buffer; nil if there is none
 	more  bool              // more bytes are probably available
 }
 

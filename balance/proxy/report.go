@@ -8,8 +8,8 @@ import (
 
 // Change is an event of a server: its state has changed, or its last connection has ended while it gets no new ones.
 type Change struct {
-	Server  string        // its ID
-	State   balance.State // the present one; a full server is Ready
+	Server  string        // ID of the server
+	State   balance.State // present state; a full server is Ready
 	Why     string        // in words; may be ""
 	Live    int           // the number of connections
 	Emptied bool          // the state has not changed, but the last connection has ended

@@ -41,7 +41,7 @@ type rig struct {
 type kind struct {
 	name    string
 	threads bool // without an event loop
-	off     bool // the event loop does not take it
+	off     bool // the event loop does not take the connections
 	client  func(t testing.TB) (far, near net.Conn)
 	server  func(t testing.TB) (far, near net.Conn) // nil means the upstream's handshake is on the event loop, too
 	halves  bool                                    // a direction can be ended separately

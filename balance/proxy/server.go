@@ -12,7 +12,7 @@ import (
 
 // server is how a server is reached, by clients and by its health checks.
 type server struct {
-	set    *Settings // of the Balancer, when it was made
+	set    *Settings // settings of the Balancer when the server was made
 	dialer *Dialer
 	pages  *http.Transport // for ordinary HTTP requests
 	checks *http.Transport // for checks by HTTP; each uses a new connection
@@ -20,9 +20,9 @@ type server struct {
 }
 
 const (
-	maxHead   = 64 << 10         // of the header of a page
+	maxHead   = 64 << 10         // bytes of the header of a page
 	idlePages = 32               // idle connections for pages to one server
-	idleFor   = 30 * time.Second // shorter than the timeout of servers
+	idleFor   = 30 * time.Second // shorter than the usual timeout of servers
 )
 
 // newServers makes the servers of a list, without starting checks.

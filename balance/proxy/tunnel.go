@@ -42,7 +42,7 @@ func (s side) String() string { return [...]string{"client", "upstream"}[s] }
 type Tunnel struct {
 	carrier *Carrier
 	done    func(*Tunnel, error)
-	since   int64 // when it began, in Unix nanoseconds
+	since   int64 // when the tunnel began, in Unix nanoseconds
 
 	// mu guards the fields below, and the driver's ends.
 	mu       sync.Mutex
@@ -135,7 +135,7 @@ type Count struct {
 
 // TunnelState is a snapshot of a Tunnel.
 type TunnelState struct {
-	Since        time.Time // when it began
+	Since        time.Time // when the tunnel began
 	FromClient   Count
 	FromUpstream Count
 	Closing      bool // Shut was called, or a side has ended its stream or sent a close frame

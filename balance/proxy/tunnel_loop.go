@@ -344,7 +344,7 @@ func (e *loopEnd) pump(d *loop.Driver, now time.Duration) {
 			to.write(through, now)
 			to.write(put, now)
 			if to.queued() {
-				to.wake() // makes to wait until there is room
+				to.wake() // the other side's loop then waits until there is room
 			}
 		}
 		if unready(err) != nil {

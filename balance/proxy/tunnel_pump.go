@@ -190,7 +190,7 @@ func (p *pumped) unlock() {
 	}
 	for s := range p.ends {
 		nc := p.ends[s].nc
-		if t, ok := nc.(*tls.Conn); ok { // its Close would wait for a peer that does not read
+		if t, ok := nc.(*tls.Conn); ok { // Close of tls.Conn would wait for a peer that does not read
 			t.NetConn().Close() //nolint:errcheck // nothing is to be saved
 		}
 		nc.Close() //nolint:errcheck // nothing is to be saved

@@ -218,11 +218,11 @@ func TestTunnelShutAfterCloseFrame(t *testing.T) {
 // A peer that reads nothing, or does not respond, is disconnected after 5 seconds.
 func TestTunnelShutTimeout(t *testing.T) {
 	onEach(t, func(t *testing.T, r *rig) {
-		t.Parallel() // it waits for most of the time
+		t.Parallel() // the test mostly waits
 		r.carry("", "", TunnelOptions{})
 		big := packed(frame.Binary, false, make([]byte, 16<<20))
 		wrote := r.says(r.server, big)
-		expect(t, r.client, big[:10]) // and no more
+		expect(t, r.client, big[:10]) // the rest stays unread
 		ran := bounded.Clock(t)
 		r.tunnel.Shut(1012, "restart")
 		closed(t, r.server, true, 1012, "restart")

@@ -42,7 +42,7 @@ type centrifugoSubs struct {
 	offset  uint64
 	delta   bool
 	inexact string // why the subscription cannot be recovered exactly; "" if it can
-	size    int    // in bytes, for the limit
+	size    int    // bytes, counted for the limit
 }
 
 // centrifugoKind is the meaning of a command for the session.

@@ -4,7 +4,7 @@ package resume
 // read without decoding the rest. The slices share the memory of the message.
 type push struct {
 	channel []byte
-	client  []byte // the publisher
+	client  []byte // the publisher's client ID
 	offset  uint64
 }
 

@@ -136,7 +136,7 @@ func (s *centrifugo) receive(r *protocol.Reply) (own []*protocol.Reply, pass boo
 func (s *centrifugo) effect(c *command[centrifugoCommand], r *protocol.Reply) {
 	var q *protocol.Command
 	if c.text != nil {
-		q, _ = s.format.command(c.text) // it was decoded before without an error
+		q, _ = s.format.command(c.text) // c.text was decoded before without an error
 	}
 	switch {
 	case c.is.kind == cfConnect && r.Connect != nil:

@@ -27,7 +27,7 @@ type channels struct {
 	ledger[channelCommand]
 
 	client string          // the client ID as the client knows it; "" before the welcome
-	user   string          // of the client
+	user   string          // user of the client
 	names  map[string]bool // the client IDs at later servers
 	token  string          // the last token with which the client renewed its credential
 
@@ -61,8 +61,8 @@ type kind uint8
 
 const (
 	question    kind = iota // changes nothing, and always has a reply
-	subscribe               // it always has a reply
-	renewal                 // it always has a reply
+	subscribe               // always has a reply
+	renewal                 // always has a reply
 	publication             // like all kinds below, has a reply only if the command has an ID
 	unsubscribe
 	update

@@ -15,7 +15,7 @@ import (
 // relay forwards messages between clients and servers, and moves each connection to another server again and again.
 type relay struct {
 	t       *testing.T
-	servers []string // their URLs
+	servers []string // URLs of the servers
 	path    string
 	planned bool // the relay moves a connection only when the session is idle
 
@@ -49,7 +49,7 @@ type carried struct {
 	session        Session
 	stop           func() // disconnects from the server
 	at             int    // index of the server
-	left           int    // number of messages of the server until the next move; -1 during one
+	left           int    // number of messages of the server until the next move; -1 during a move
 }
 
 // read passes on the messages of a connection. The channel is closed at its end.
