@@ -56,8 +56,8 @@ func (s sheet) inputs(passage string) (values []float64) {
 	return values
 }
 
-// The figures in docs/scaling.md that follow from others in it are correct: the plan for ten million connections, the duration of a
-// drain, and the rate of handshakes.
+// The figures in docs/scaling.md that follow from other figures there are correct: the plan for ten million connections, the
+// duration of a drain, and the rate of handshakes.
 func TestScalingPlan(t *testing.T) {
 	source, err := os.ReadFile("docs/scaling.md")
 	if err != nil {

@@ -34,7 +34,7 @@ func TestWaitsHaveABound(t *testing.T) {
 	}
 }
 
-// bubbleFuncs returns, by directory, the functions that run another one in a bubble.
+// bubbleFuncs returns, by directory, the functions that run another function in a bubble.
 func bubbleFuncs(all []source) map[string][]string {
 	found := map[string][]string{}
 	for _, s := range all {

@@ -77,8 +77,8 @@ var (
 	errAPIKeyExpired = errors.New("the API key has expired")
 )
 
-// NewAPIKeys returns an Authenticator that accepts the keys of o. It returns an error if there is no source of keys, or if one
-// cannot be used; errors in the file contain its name and the line.
+// NewAPIKeys returns an Authenticator that accepts the keys of o. It returns an error if there is no source of keys, or if a source
+// cannot be used; an error in the file contains the file's name and the line.
 func NewAPIKeys(o APIKeyOptions) (*APIKeys, error) {
 	if o.Header == "" {
 		o.Header = "X-API-Key"
@@ -129,7 +129,7 @@ func (a *APIKeys) Authenticate(r *http.Request) (*Identity, error) {
 	if !known && a.file != nil {
 		entry, known = a.file.load()[id]
 	}
-	// An unknown ID is compared like a known one, with a hash that no key has, so that both cases take the same time.
+	// For an unknown ID, the key is compared with a hash that no key has, so that known and unknown IDs take the same time.
 	hash := sha256.Sum256([]byte(key))
 	same := subtle.ConstantTimeCompare(hash[:], entry.hash[:]) == 1
 	switch {

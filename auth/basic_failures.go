@@ -41,7 +41,7 @@ func (f *basicFailures) blocked(user, address string) time.Duration {
 	return f.wait(basicSources(user, address))
 }
 
-// wait does the work of blocked. The caller holds f.mu.
+// wait returns how long further attempts from sources are rejected. The caller holds f.mu.
 func (f *basicFailures) wait(sources [2]basicSource) time.Duration {
 	now := time.Now()
 	var longest time.Duration

@@ -17,8 +17,8 @@ import (
 // from another page, or without an origin, is 403, even if the cookie is valid. SameSite=Lax or Strict helps in addition, but
 // treats all subdomains as the same site. A name that begins with "__Host-" prevents other subdomains from setting the cookie.
 //
-// The origins are those of the pages, not of this server. [websocket.AcceptOptions.Origins] must also list those that are not the
-// server's own, because it is checked first.
+// The origins are those of the pages, not of this server. [websocket.AcceptOptions.Origins] must also list the origins other than
+// the server's own, because that option is checked first.
 //
 // The error reports an origin that no browser sends, or an empty list.
 func Cookie(name string, origins ...string) (Source, error) {
@@ -74,7 +74,8 @@ func (s *session) Close() error {
 }
 
 // cookieChallenge is the challenge for a cookie. RFC 9110 §15.5.2 requires a challenge in every 401, but no scheme for cookies was
-// ever registered; this one is from an expired draft (draft-broyer-http-cookie-auth), and clients that do not know it ignore it.
+// ever registered; this challenge is from an expired draft (draft-broyer-http-cookie-auth), and clients that do not know its scheme
+// ignore it.
 func cookieChallenge(name string) string { return `Cookie cookie-name="` + name + `"` }
 
 // cookie returns the value of the cookie, if the request is from a page of one of origins.

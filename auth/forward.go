@@ -68,7 +68,7 @@ type ForwardOptions struct {
 	TTL, MaxTTL, DenyTTL time.Duration
 
 	// Timeout limits one request to the service; 0 means 5 s. InFlight is the maximum number of concurrent requests; 0 means 64.
-	// The others wait, for at most Wait; 0 means 1 s. Then the reply is 503.
+	// Further requests wait for at most Wait, where 0 means 1 s, and then get 503.
 	Timeout  time.Duration
 	InFlight int
 	Wait     time.Duration

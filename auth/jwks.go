@@ -50,7 +50,7 @@ const (
 
 // RemoteKeys are keys that an issuer publishes. They are fetched for the first token, again when they reach MaxAge, and when a
 // token names an unknown key, but not more often than every MinInterval and never concurrently. While they cannot be fetched, the
-// last ones are used; if there are none, tokens cannot be verified, and the reply is 503.
+// last fetched keys are used; if there are none, tokens cannot be verified, and the reply is 503.
 type RemoteKeys struct {
 	name   string
 	issuer string // "" if not known

@@ -29,16 +29,16 @@ type JWTOptions struct {
 	// Issuer is the required value of iss. "" means the issuer of Keys if they are from [OIDC], and otherwise any.
 	Issuer string
 
-	// Audience lists the names of this service, one of which must be in aud. nil means that it has no name: then tokens with an
-	// aud are not accepted (RFC 7519 §4.1.3). The slice is copied.
+	// Audience lists the names of this service, one of which must be in aud. nil means that this service has no name; tokens with
+	// an aud are then not accepted (RFC 7519 §4.1.3). The slice is copied.
 	Audience []string
 
 	// AnyAudience accepts tokens for any audience. Any other service that gets a user's token can then use it here as that user.
 	AnyAudience bool
 
-	// Skew is the tolerated difference between the clocks of the issuer and this server, for exp, nbf and iat; iat must not be
-	// in the future. 0 means 30 seconds, a negative value no tolerance. It is added to [Identity.Expires] too, so that a
-	// connection is not closed at the moment when its token is accepted.
+	// Skew is the tolerated difference between the clocks of the issuer and this server, for exp, nbf and iat; iat must not be in
+	// the future. 0 means 30 seconds, a negative value no tolerance. Skew is also added to [Identity.Expires], so that a connection
+	// is not closed at the moment when its token is accepted.
 	Skew time.Duration
 
 	// AllowNoExpiry accepts tokens without exp, which are valid as long as their key.

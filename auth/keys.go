@@ -42,10 +42,10 @@ const (
 	maxKeyTrials = 8 // signatures checked for one token without a key ID
 )
 
-// Secret returns a source for a secret that the issuer of the tokens shares with this server. It verifies HS256, from 48 bytes on
-// also HS384, and from 64 bytes on also HS512, because RFC 7518 §3.2 requires at least the length of the hash. A party that can
-// verify tokens with a secret can also issue them. Secret returns an error if the secret has less than 32 bytes or contains a key
-// in PEM. The slice is copied.
+// Secret returns a source for a secret that the issuer of the tokens shares with this server. The source verifies HS256, from 48
+// bytes on also HS384, and from 64 bytes on also HS512, because RFC 7518 §3.2 requires at least the length of the hash. A party
+// that can verify tokens with a secret can also issue them. Secret returns an error if the secret has less than 32 bytes or
+// contains a key in PEM. The slice is copied.
 func Secret(secret []byte) (KeySource, error) {
 	if strings.Contains(string(secret), "-----BEGIN ") {
 		return nil, errors.New("auth: this secret is a key in PEM: pass it to Keys")

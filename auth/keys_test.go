@@ -188,7 +188,7 @@ func TestKeysRefused(t *testing.T) {
 	}
 }
 
-// An issuer may publish keys that are not supported: they are ignored, and a published secret is not a secret.
+// Keys that are not supported are ignored in an issuer's key set, and so are secrets, which are public there.
 func TestRFC7517_5_IgnoredKeys(t *testing.T) {
 	k := testKeys()
 	set, err := parseJWKs(jwksOf(t, jwkOf(t, k.secret, "kid", "a"), jwkOf(t, &k.weak.PublicKey, "kid", "b"),

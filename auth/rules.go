@@ -30,7 +30,7 @@ func (e Effect) String() string {
 
 // Rule allows or denies the actions for which its condition is true.
 type Rule struct {
-	// Name is for the log. It may be empty: the log also has the rule's number and its condition.
+	// Name is for the log. It may be empty: the log also contains the rule's number and condition.
 	Name string
 
 	// Effect is the decision if the condition is true.

@@ -18,8 +18,8 @@ import (
 
 // SignerOptions configure a [Signer]. One of Secret and PrivateKey is required.
 type SignerOptions struct {
-	// Secret is shared with the verifiers of the tokens, for HS256: 32 bytes or more. They can also issue such tokens. The slice is
-	// copied.
+	// Secret is shared with the verifiers of the tokens, for HS256: 32 bytes or more. The verifiers can also issue such tokens. The
+	// slice is copied.
 	Secret []byte
 
 	// PrivateKey is a key in PEM, for EdDSA (Ed25519), ES256 (ECDSA with P-256) or RS256 (RSA, 2048 bits or more). Verifiers need

@@ -7,8 +7,8 @@ import (
 )
 
 // Store is the state that the nodes of one service share: tickets that can still be redeemed, and revocations. [NewMemoryStore]
-// returns one for a single node; the package redisstore provides one that nodes share. It may be used by multiple goroutines
-// concurrently. An error means that the Store does not respond; its callers then reject clients.
+// returns a Store for a single node; package redisstore provides a Store that nodes share. A Store may be used by multiple
+// goroutines concurrently. An error means that the Store does not respond; its callers then reject clients.
 type Store interface {
 	// Put stores value under key for ttl, or until it is taken. Put does not keep the slice.
 	Put(ctx context.Context, key string, value []byte, ttl time.Duration) error

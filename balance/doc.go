@@ -1,5 +1,5 @@
 // Package balance decides which server gets a connection, and which connections move when servers are added or removed. It is for
-// long-lived connections: it counts them, rather than their durations.
+// long-lived connections, and counts them without regard to their durations.
 //
 // A [Pool] is a list of upstreams with the state of each: its live connections, its health, whether it drains. A caller takes an
 // upstream with [Pool.Acquire], gives it back with [Pool.Release] when the connection has ended, and reports its observations:

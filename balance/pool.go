@@ -83,8 +83,8 @@ func (p *Pool) Configure(now time.Time, o Options) {
 }
 
 // Set replaces the list of upstreams. The state of an ID that remains in the list is kept: its connections, health and drains. An
-// ID that is no longer listed gets no connections, and is forgotten when its last one is released; if it is listed again before
-// that, it is the same upstream. The error names an entry that is not valid; the list is then unchanged. Set does not keep specs.
+// ID that is no longer listed gets no connections, and is forgotten when its last one is released; if the ID is listed again before
+// that, the upstream is the same. The error names an entry that is not valid; the list is then unchanged. Set does not keep specs.
 func (p *Pool) Set(now time.Time, specs []Spec) error {
 	if err := check(specs); err != nil {
 		return err

@@ -110,8 +110,8 @@ func (s *several) run(t *testing.T, lasts time.Duration) (worst float64) {
 
 // Three balancers in front of six servers keep their load even with the reports of the servers, although most clients use one of
 // the balancers, and one server has 300 connections that bypass them all: no server has more than five percent above the average,
-// and after a restart of one the same is true again when the connections have been replaced. Without the reports the balancers
-// cannot know of the 300.
+// and after a restart of one server the same is true again when the connections have been replaced. Without the reports the
+// balancers cannot know of the 300 connections.
 func TestSeveralBalancers(t *testing.T) {
 	const bound = 1.05
 	for name, policy := range map[string]func(seed uint64) Policy{

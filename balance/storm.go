@@ -37,7 +37,7 @@ const (
 )
 
 // Storm limits handshakes to a measured rate if there are more clients than the upstreams can handle: after the restart of a server
-// or a network failure, all of them reconnect at the same time. Make it with [NewStorm]. Its methods are safe for concurrent use
+// or a network failure, all clients reconnect at the same time. Make it with [NewStorm]. Its methods are safe for concurrent use
 // and do not block.
 //
 // All handshakes are admitted until they take longer than the target on average, more than a tenth fail, or more are in progress
@@ -51,8 +51,8 @@ const (
 // accepts connections and hangs is noticed. After a minute without a refusal everything is admitted again.
 //
 // The rate is that of a token bucket. In one burst, new handshakes may take the tokens of one second, and those that resume a
-// session the tokens of two. These have priority: when the bucket holds the tokens of less than one second, they get the whole rate
-// except for a tenth, which is for new ones.
+// session the tokens of two. Handshakes that resume a session have priority: when the bucket holds the tokens of less than one
+// second, they get the whole rate except for a tenth, which is for new handshakes.
 //
 // A refused client gets a time to reconnect: the time until the rate provides a token that was not promised to another refused
 // client, but at least a second, plus a jitter of up to a second and a quarter of the time. So the refused clients reconnect at the
@@ -131,10 +131,10 @@ func (s *Storm) Admit(now time.Time, resuming bool) (retryAfter time.Duration) {
 	return wait + time.Duration(s.rnd.Float64()*float64(time.Second+wait/4))
 }
 
-// take takes a token. The bucket holds the tokens of two seconds for handshakes that resume, and those of one for new ones. The
-// tenth for new handshakes is taken from the bucket even if the bucket is empty, so that handshakes that resume have to wait. The
-// bucket stores a time, so its size in seconds must stay the same when the rate changes: a constant number of tokens would overdraw
-// it.
+// take takes a token. The bucket holds the tokens of two seconds for handshakes that resume, and the tokens of one second for new
+// handshakes. The tenth for new handshakes is taken from the bucket even if the bucket is empty, so that handshakes that resume
+// have to wait. The bucket stores a time, so its size in seconds must stay the same when the rate changes: a constant number of
+// tokens would overdraw it.
 func (s *Storm) take(now time.Time, resuming bool) bool {
 	second := int(s.rate)
 	most := second

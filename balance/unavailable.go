@@ -8,7 +8,7 @@ import (
 )
 
 // Unavailable is the error of [Pool.Acquire]. It wraps [ErrFull] if an upstream was not chosen only because it had no room, and
-// [ErrNone] otherwise. It must not be modified: several callers may get the same one.
+// [ErrNone] otherwise. It must not be modified: several callers may get the same error.
 type Unavailable struct {
 	Err        error         // ErrNone or ErrFull
 	Reasons    []Reason      // why each listed upstream was not chosen, sorted by ID

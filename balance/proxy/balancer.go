@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Settings configure a Balancer. [Balancer.Configure] replaces all of them at once.
+// Settings configure a Balancer. [Balancer.Configure] replaces all settings together.
 type Settings struct {
 	// Pool configures how servers are chosen, and when a failing server is ejected.
 	Pool balance.Options
@@ -176,7 +176,7 @@ func (b *Balancer) forget(list []balance.Spec, check string) {
 // SetServers replaces the servers of one source, such as the configuration, the DNS or the operator. The Balancer uses the servers
 // of all sources; if two sources list the same server, the weight and capacity are from the source whose name sorts first. A server
 // that no source lists any more gets no new connections and keeps its existing ones. The error names the first server that is not
-// valid; then nothing has changed. SetServers keeps list.
+// valid; then nothing has changed. SetServers keeps list, which must not be modified.
 func (b *Balancer) SetServers(source string, list []balance.Spec) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -232,8 +232,8 @@ var ErrClosed = errors.New("proxy: the balancer is closed")
 // ErrUnknown reports that no server has the ID.
 var ErrUnknown = errors.New("proxy: there is no such server")
 
-// Drain stops new clients from getting a server, and moves its present ones off at perSecond; 0 means the rate of the settings. The
-// drain lasts until [Balancer.Undrain]. The error is [ErrUnknown].
+// Drain stops new clients from getting a server, and moves the server's present clients off at perSecond; 0 means the rate of the
+// settings. The drain lasts until [Balancer.Undrain]. The error is [ErrUnknown].
 func (b *Balancer) Drain(id string, perSecond float64) error {
 	if !b.pool.Drain(time.Now(), id, true) {
 		return ErrUnknown

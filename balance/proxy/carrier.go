@@ -52,8 +52,8 @@ type TunnelOptions struct {
 	// time. 0 means no limit.
 	Lifetime time.Duration
 
-	// Lost returns the close frame for the client if the upstream ends its stream without one, between two frames. It lets the
-	// client know that it should reconnect. What the client still sends is discarded. nil means that the client's stream ends too.
+	// Lost returns the close frame for the client if the upstream ends its stream without one, between two frames. The close frame
+	// tells the client to reconnect. Data that the client still sends is discarded. nil means that the client's stream ends too.
 	// Lost must not block or call the Tunnel.
 	Lost func() (websocket.Code, string)
 

@@ -94,8 +94,8 @@ func subprotocols(h http.Header) iter.Seq[string] {
 	}
 }
 
-// header returns the fields to send: those of the client that are passed on, and ours. The client's hop-by-hop fields are removed
-// first, so that the client cannot have any of ours removed.
+// header returns the fields to send: the client's fields that are passed on, and the Dialer's own. The client's hop-by-hop fields
+// are removed first, so that the client cannot have any of the Dialer's fields removed.
 func (d *Dialer) header(r *Request) (http.Header, error) {
 	var signed http.Header
 	if r.Sign != nil {
@@ -114,8 +114,8 @@ func (d *Dialer) header(r *Request) (http.Header, error) {
 	return out, nil
 }
 
-// clientFields returns the fields of a client's header or trailer that are passed on. A field with the name of one of ours is left
-// out, because a server may treat the two as one field.
+// clientFields returns the fields of a client's header or trailer that are passed on. A field with a name in ours is left out,
+// because a server may treat the two as one field.
 func (d *Dialer) clientFields(h http.Header, ours ...http.Header) http.Header {
 	return endToEnd(h, func(name string) bool {
 		if among(name, forwardedNames) || among(name, d.removed) {

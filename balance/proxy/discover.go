@@ -107,7 +107,7 @@ func lookupSRV(ctx context.Context, r Resolver, u *url.URL) (list []balance.Spec
 	return list, nil
 }
 
-// MaxWeight is the largest weight of a server in a configuration or a file. SRV records can have larger ones.
+// MaxWeight is the largest weight of a server in a configuration or a file. SRV records can have larger weights.
 const MaxWeight = 1000
 
 // ParseServers parses a list of servers: one URL per line, optionally followed by weight=N and capacity=N. Empty lines and comments

@@ -7,7 +7,7 @@
 //	link, err := dialer.Open(ctx, &proxy.Request{Request: r, Source: source, Identity: http.Header{"X-User": {user}}})
 //
 // A [Carrier] holds the tunnels. [Carrier.Carry] takes two connections after their handshake and passes the bytes of each to the
-// other, unchanged. It follows the frame headers, so that it can insert a close frame ([Tunnel.Shut]) or a ping
+// other, unchanged. A Carrier follows the frame headers, so that it can insert a close frame ([Tunnel.Shut]) or a ping
 // ([TunnelOptions].Ping) between two frames; it reads no payloads except those of close frames.
 //
 //	carrier := proxy.NewCarrier()
@@ -25,6 +25,6 @@
 //
 // On Linux, sockets are carried on an event loop, with or without TLS: an idle tunnel takes two descriptors and less than 1 KiB in
 // addition to the memory of crypto/tls, and no goroutine. What a side does not accept is queued, at most the 64 KiB of one read,
-// and nothing is read from the other side meanwhile. Every other connection has a goroutine for each direction, which waits without
-// a buffer if the system allows it.
+// and until then nothing is read from the other side. Every other connection has a goroutine for each direction, which waits
+// without a buffer if the system allows it.
 package proxy

@@ -15,14 +15,14 @@ const (
 	CauseMoved      Cause = "moved to another server"                          // its server drains or has too many connections, and another one is ready
 	CauseNoServer   Cause = "no other server accepts clients"                  // as CauseMoved or CauseLost, but no other server is ready
 	CauseNotResumed Cause = "the connection cannot continue on another server" // the connection is held, but cannot be resumed
-	CauseLost       Cause = "the server is gone"                               // its server ended the connection without a close frame
+	CauseLost       Cause = "the server is gone"                               // the server ended the connection without a close frame
 )
 
 // Farewell describes the end of a connection whose client should reconnect.
 type Farewell struct {
 	Cause       Cause
 	Subprotocol string        // "" if there is none
-	Path        string        // of the client's request
+	Path        string        // path of the client's request
 	RetryAfter  time.Duration // when the client should reconnect: a random time below 3 seconds
 }
 

@@ -23,8 +23,9 @@ const (
 	HoldStateless HoldMode = "stateless" // all: the servers keep no state for a connection, except with the protocols that package resume knows
 )
 
-// Hold selects the connections that continue on another server when theirs goes away or drains, without their clients noticing.
-// They are carried message by message. A client whose connection cannot continue gets a close frame; see [Farewell].
+// Hold selects the connections that continue on another server when their server goes away or drains, without their clients
+// noticing. Held connections are carried message by message. A client whose connection cannot continue gets a close frame; see
+// [Farewell].
 type Hold struct {
 	// Mode selects the held connections. The zero value is HoldOff.
 	Mode HoldMode

@@ -52,8 +52,7 @@ func TestHoldServerRemoved(t *testing.T) {
 	nothingLeft(t, b, other.addr())
 }
 
-// A held client of a server that drains and is then removed from the list, while no other server accepts clients, is closed with
-// 1012.
+// A held client is closed with 1012 if its server drains and is then removed from the list while no other server accepts clients.
 func TestHoldServerRemovedInDrain(t *testing.T) {
 	up := speak(t, nil)
 	b := newBalancer(t, holding, up.addr(), "127.0.0.1:1")

@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// The result is the limit that has been reached, or the time at which the first limit will be reached.
+// reached returns the reason for the limit that has been reached, or the time at which the first limit will be reached.
 func TestReached(t *testing.T) {
 	for name, tt := range map[string]struct {
 		limits      limits

@@ -26,9 +26,9 @@ var (
 	serverBad    = goodbye{1014, "the server violated the protocol"} // bad gateway, in the IANA registry
 )
 
-// relay carries the messages of one connection between a client and a server. One goroutine reads from each, and writes each
-// message to the other before it reads the next. A side that stops reading therefore holds up the other: at most one message is in
-// memory for each direction.
+// relay carries the messages of one connection between a client and a server. Each side has a goroutine that reads a message and
+// writes it to the other side before it reads the next message. A side that stops reading therefore holds up the other: at most one
+// message is in memory for each direction.
 type relay struct {
 	conn   *Conn
 	client *websocket.Conn
@@ -45,8 +45,8 @@ type relay struct {
 	active atomic.Int64 // when the last message arrived, in ns after began
 	began  time.Time
 
-	// gate is full while a message is written to the server: one of the client, or those that resume the connection on another
-	// server. It stays full after a message that could not be written.
+	// gate is full while a message is written to the server: a message of the client, or the messages that resume the connection on
+	// another server. It stays full after a message that could not be written.
 	gate gate
 
 	mu      sync.Mutex

@@ -111,8 +111,9 @@ func pick(n int, drain, oldestFirst bool) int {
 	return n - 1
 }
 
-// Move moves the client to another server. A held connection continues there. Any other gets a close frame, after which the client
-// reconnects on its own, to another server if this one drains. Move does nothing while a move of the connection is in progress.
+// Move moves the client to another server. A held connection continues there. The client of any other connection gets a close frame
+// and reconnects on its own, to another server if the present one drains. Move does nothing while a move of the connection is in
+// progress.
 func (c *Conn) Move() { c.move(false) }
 
 // move implements Move. If well is true, the server works: a held connection then stays if no other server accepts it.

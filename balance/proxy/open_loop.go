@@ -117,7 +117,7 @@ func (o *dialing) begin(e *loopEnd, stage Stage, most time.Duration) {
 	o.lookAt(e, o.by)
 }
 
-// lookAt schedules a check of the time for at, unless an earlier one is scheduled.
+// lookAt schedules a check of the deadlines at the time at, unless an earlier check is scheduled.
 func (o *dialing) lookAt(e *loopEnd, at time.Time) {
 	if o.look.IsZero() || at.Before(o.look) {
 		o.look = at

@@ -42,8 +42,8 @@ func TestQuickResponseWithoutWatch(t *testing.T) {
 	t.Error("the client's context was watched in each of 1000 handshakes")
 }
 
-// It is recorded if a server disconnects between its response and the beginning of the tunnel: otherwise the kernel would report it
-// repeatedly.
+// A disconnect of the server between its response and the beginning of the tunnel is recorded: otherwise the kernel would report
+// the disconnect repeatedly.
 func TestHangupBeforeTunnel(t *testing.T) {
 	c := NewCarrier()
 	defer c.Close()

@@ -98,8 +98,8 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// Up to the configured number of servers are tried, each once, and the returned error is that of the last one. A response for the
-// client ends the attempts, and so does success. No slot stays occupied.
+// Up to the configured number of servers are tried, each once, and the returned error is that of the last server. A response for
+// the client ends the attempts, and so does success. No slot stays occupied.
 func TestOpenRetries(t *testing.T) {
 	for _, tt := range []struct {
 		what    string
@@ -151,7 +151,7 @@ func TestOpenRetries(t *testing.T) {
 	}
 }
 
-// If the server of a client's cookie fails, it is not tried again: the client gets another one, and its cookie.
+// If the server of a client's cookie fails, it is not tried again: the client gets another server, and the cookie for that server.
 func TestPreferredServerFails(t *testing.T) {
 	bad, good := serveRaw(t, listen(t), unavailable), serveRaw(t, listen(t), accepts)
 	sticky := NewSticky("hf", []byte("secret"))

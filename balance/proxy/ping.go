@@ -28,8 +28,8 @@ func (t *Tunnel) silence(s side) time.Duration {
 }
 
 // ask checks the sides that have been silent for long enough. If one of them has not replied, it begins to close the tunnel, and
-// returns true. The silence of a side starts over if it cannot get a ping, because a frame to it is incomplete, or if it is not
-// being read from, because the other side's send buffer is full.
+// returns true. The silence of a side starts over if the side cannot get a ping because a frame to it is incomplete, or if nothing
+// is read from the side because the other side's send buffer is full.
 func (t *Tunnel) ask(now time.Duration) (gone bool) {
 	due := false
 	for s := range side(len(t.flows)) {

@@ -179,7 +179,7 @@ type counted struct {
 	done func(error)
 }
 
-// Read returns context.Canceled for any error, because httputil.ReverseProxy does not log that one.
+// Read returns context.Canceled for any error, because httputil.ReverseProxy does not log context.Canceled.
 func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.ReadCloser.Read(p)
 	if err != nil && err != io.EOF { //nolint:errorlint // a body returns it bare

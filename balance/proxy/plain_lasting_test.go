@@ -211,7 +211,8 @@ func (a *atEnd) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-// A page that takes too long causes a 504. That says nothing about the server's WebSockets, so it does not count as a failure.
+// A page that takes too long causes a 504, which does not count as a failure, because it indicates nothing about the server's
+// WebSockets.
 func TestSlowPage(t *testing.T) {
 	inBubble(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, func(t *testing.T, s *site) {
 		began := time.Now()

@@ -16,8 +16,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// If there is no source port for a server's address, another server is tried. The first one is not blamed, and if there is no other
-// one the client is asked to reconnect.
+// If there is no source port for a server's address, another server is tried. No failure of the first server is counted, and if
+// there is no other server, the client is asked to reconnect.
 func TestNoPortsLeft(t *testing.T) {
 	up := speak(t, nil)
 	other := "127.0.0.1:1"

@@ -11,7 +11,7 @@ const bufferSize = 64 << 10
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
 // reader reads from a connection. It waits without a buffer if the system reports when bytes are available, and otherwise with a
-// small one after a short read.
+// small buffer after a short read.
 type reader struct {
 	nc    net.Conn
 	ready *readiness // nil if the system does not report when bytes are available

@@ -38,7 +38,7 @@ func exhausted(err error) bool {
 }
 
 // outOfPorts reports whether a connection to a server could not be made because this machine has no source ports left for the
-// address of that server. Other addresses have their own. The server is not to blame.
+// address of that server. Other addresses have their own source ports. The server is not to blame.
 func outOfPorts(err error) bool { return errors.Is(err, syscall.EADDRNOTAVAIL) }
 
 // ownFault reports whether the server is not to blame for a failed connection.

@@ -58,8 +58,8 @@ type taken struct {
 	sec    *loop.TLS // above the socket; nil if there is none
 }
 
-// takes returns the parts of nc that a loop can take, if nc is a socket, TLS on an [loop.Under], or a PROXY protocol client on one
-// of them.
+// takes returns the parts of nc that a loop can take, if nc is a socket, TLS on a [loop.Under], or a PROXY protocol client on one
+// of these.
 func takes(nc net.Conn) taken {
 	below := socket(nc)
 	conn, ok := below.(*tls.Conn)

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// pumped is a Tunnel with one goroutine for each side that is read from, and a few short-lived ones at its end.
+// pumped is a Tunnel with one goroutine for each side that is read from, and a few short-lived goroutines at its end.
 //
 // Lock order: writing of one end, then mu.
 type pumped struct {

@@ -131,7 +131,7 @@ func newSized(protocol string, o Options) (Session, func() int) {
 	return s, func() int { return s.size }
 }
 
-// A resume changes the size of a session to that with the members in the new server's list.
+// After a resume, the size of a session counts the members in the new server's list instead of the previous ones.
 func TestResumedMembersSize(t *testing.T) {
 	const (
 		few  = `"users":2,"members":[{"user":"ann","data":1},{"user":"bob"}]}`

@@ -148,7 +148,7 @@ func FuzzObject(f *testing.F) {
 	})
 }
 
-// The fields read of a publication are the same as those of decoding it.
+// The fields that push reads from a publication are the same as in the decoded publication.
 func FuzzPublication(f *testing.F) {
 	q := &protocol.Reply{Push: &protocol.Push{Channel: "chat", Pub: &protocol.Publication{
 		Data: protocol.Raw(`{"a":["}"]}`), Offset: 7, Tags: map[string]string{"offset": "8"}, Info: &protocol.ClientInfo{User: "ann", Client: "AAAA"},

@@ -21,8 +21,8 @@ type Message struct {
 // Session follows the messages of one connection, so that it can continue on another server. It is not safe for concurrent use.
 type Session interface {
 	// Client records a message of the client. If send is true, the caller sends forward to the server; otherwise the session keeps
-	// or answers the message itself. Client must not be called between the loss of the server and Resume. It may be called during a
-	// resume: then its result must be sent after that of Resume.
+	// or answers the message itself. Client must not be called between the loss of the server and Resume. Client may be called
+	// during a resume; its result must then be sent after that of Resume.
 	Client(m Message) (forward Message, send bool)
 
 	// Server records a message of the server, and returns the messages for the client, in order. The slice is valid until the next

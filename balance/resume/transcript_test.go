@@ -10,8 +10,8 @@ import (
 	"github.com/handfast/handfast/internal/transcript"
 )
 
-// A transcript has the messages of a client and its servers. Its first line is "session SUBPROTOCOL PATH"; those of centrifuge-json
-// are also run in Protobuf. A message may have several parts, separated by " | ". Then
+// A transcript has the messages of a client and its servers. Its first line is "session SUBPROTOCOL PATH"; the transcripts of
+// centrifuge-json are also run in Protobuf. A message may have several parts, separated by " | ". Then
 //
 //	c> is sent by the client,
 //	s< is what the server gets,
