@@ -181,7 +181,6 @@ func validAPIKeyID(id string) bool {
 	})
 }
 
-// addAPIKey adds one key to set.
 func addAPIKey(set map[string]apiKeyEntry, k APIKey) error {
 	if !validAPIKeyID(k.ID) {
 		return fmt.Errorf("the ID of an API key is 1 to %d letters, digits, dots and dashes", apiKeyMaxID)
@@ -211,7 +210,6 @@ type apiKeyDetails struct {
 	Expires time.Time      `json:"expires,omitzero"`
 }
 
-// parseAPIKeys parses a file of keys.
 func parseAPIKeys(name, text string) (map[string]apiKeyEntry, error) {
 	set := map[string]apiKeyEntry{}
 	err := eachLine(name, text, func(line string) error {

@@ -135,7 +135,6 @@ type basicUser struct {
 
 var basicGeneration atomic.Uint64
 
-// parseBasicUsers parses a password file.
 func parseBasicUsers(name, text string) (*basicUsers, error) {
 	users := &basicUsers{generation: basicGeneration.Add(1), byName: map[string]basicUser{}, seed: maphash.MakeSeed()}
 	err := eachLine(name, text, func(line string) error {

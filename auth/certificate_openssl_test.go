@@ -34,7 +34,6 @@ func (o openssl) run(args ...string) {
 	}
 }
 
-// ca creates a CA.
 func (o openssl) ca(name string) {
 	o.t.Helper()
 	o.run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", name+".key", "-out", name+".pem",

@@ -65,7 +65,7 @@ func (s *session) Challenge() string {
 	return s.source.scheme
 }
 
-// Close closes next, if it can be closed.
+// Close closes next, if next has a Close method.
 func (s *session) Close() error {
 	if c, ok := s.next.(interface{ Close() error }); ok {
 		return c.Close()

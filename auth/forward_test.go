@@ -352,8 +352,8 @@ func TestForwardBreaker(t *testing.T) {
 	})
 }
 
-// A thousand handshakes while the service accepts requests but does not respond: the number of requests is limited, every client
-// gets a 503 within the time limits, and later clients get it immediately.
+// If the service accepts requests but does not respond during a thousand handshakes, the number of requests is limited, every
+// client gets a 503 within the time limits, and later clients get a 503 immediately.
 func TestForwardStalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var now, most atomic.Int32

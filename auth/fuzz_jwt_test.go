@@ -9,8 +9,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Whatever a client without a key sends is rejected according to the contract, and the error contains no part of it except names.
-// Whatever claims the issuer signs, an identity has a subject and an expiry.
+// Any token from a client without a key is rejected according to the contract, and the error contains no part of the token except
+// names. Whatever claims the issuer signs, an identity has a subject and an expiry.
 func FuzzJWT(f *testing.F) {
 	k := testKeys()
 	keys, err := Keys(jwksOf(f, jwkOf(f, &k.p256.PublicKey, "kid", "a"), jwkOf(f, &k.rsa.PublicKey, "kid", "b"), jwkOf(f, k.secret, "kid", "c")))

@@ -56,7 +56,7 @@ func TestChainWrappedInChain(t *testing.T) {
 	}
 }
 
-// Two different claims must stay different with every method: as float64, two long IDs would be equal.
+// Two different numbers in claims must stay different with every method: as float64, two long IDs would be equal.
 func TestClaimsKeepWholeNumbers(t *testing.T) {
 	const id = int64(9007199254740993) // 2^53+1, which float64 cannot represent
 	dir := t.TempDir()

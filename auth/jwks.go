@@ -84,7 +84,6 @@ func JWKS(url string, o FetchOptions) (*RemoteKeys, error) {
 	}), nil
 }
 
-// fetchKeys fetches a JWK set.
 func fetchKeys(ctx context.Context, c *http.Client, url string) (keySet, error) {
 	data, err := fetch(ctx, c, url)
 	if err != nil {
@@ -151,7 +150,7 @@ func (k *RemoteKeys) find(ctx context.Context, kid string) ([]*key, error) {
 	}
 }
 
-// look returns the keys for kid, or the reason why there are none. If a fetch may help, it returns a channel to wait for instead.
+// look returns the keys for kid, or the reason why there are none. If a fetch may help, look returns a channel to wait for instead.
 // If waited is true, look uses the present keys.
 func (k *RemoteKeys) look(kid string, waited bool) (found []*key, wait <-chan struct{}, err error) {
 	k.mu.Lock()

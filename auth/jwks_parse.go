@@ -37,7 +37,6 @@ const (
 	issuerKeys keyOwner = true  // an issuer: it may publish any keys, and a published secret is not a secret
 )
 
-// parseJWKs parses a JWK or a JWK set.
 func parseJWKs(data []byte, owner keyOwner) (keySet, error) {
 	var doc struct {
 		jwk
@@ -78,7 +77,6 @@ func parseJWKs(data []byte, owner keyOwner) (keySet, error) {
 	return set, nil
 }
 
-// parseJWK parses one key.
 func parseJWK(raw []byte, owner keyOwner) (*key, error) {
 	var j jwk
 	if err := json.Unmarshal(raw, &j); err != nil {

@@ -242,7 +242,7 @@ func (j *JWT) identity(c *tokenClaims) (*Identity, error) {
 	case expires.IsZero() && !j.o.AllowNoExpiry:
 		return nil, errors.New("the token has no exp, so it would never expire")
 	case !expires.IsZero():
-		// RFC 7519 §4.1.4: on or after exp it must not be accepted.
+		// RFC 7519 §4.1.4: a token must not be accepted on or after exp.
 		if expires = expires.Add(j.o.Skew); !now.Before(expires) {
 			return nil, errors.New("the token has expired")
 		}

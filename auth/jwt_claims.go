@@ -49,7 +49,7 @@ func decodeClaims(data []byte, to any) error {
 	return d.Decode(to)
 }
 
-// plain replaces every json.Number in v, with an int if possible, and with an int64 if only that is large enough.
+// plain replaces every json.Number in v, with an int if possible, and with an int64 if an int is too small.
 func plain(v any) any {
 	switch v := v.(type) {
 	case json.Number:

@@ -129,7 +129,7 @@ func TestRFC8725_3_1_AlgorithmConfusion(t *testing.T) {
 	for name, source := range map[string]KeySource{
 		"PEM": keysOf(t, public),
 		"JWK": keysOf(t, jwksOf(t, jwkOf(t, &k.rsa.PublicKey, "kid", "rsa"))),
-		// With an issuer's secret for HS256 next to it, a public key is still never used as a secret.
+		// A public key is never used as a secret, even if the same issuer also has a secret for HS256.
 		"both": keysOf(t, jwksOf(t, jwkOf(t, &k.rsa.PublicKey, "kid", "rsa"), jwkOf(t, k.secret, "kid", "hmac"))),
 	} {
 		j := newJWT(t, JWTOptions{Keys: source})

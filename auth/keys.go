@@ -100,7 +100,7 @@ func (s keySet) match(kid string) []*key {
 	return unnamed
 }
 
-// parseKeys parses PEM, a JWK or a JWK set. Every key in it must be usable, because it is this server's own.
+// parseKeys parses PEM, a JWK or a JWK set. Every key must be usable, because the keys are this server's own.
 func parseKeys(data []byte) (keySet, error) {
 	switch text := strings.TrimSpace(string(data)); {
 	case len(data) > maxKeyData:
@@ -113,7 +113,6 @@ func parseKeys(data []byte) (keySet, error) {
 	return nil, errors.New("no keys: neither PEM nor a JWK nor a JWK set")
 }
 
-// parsePEM parses the blocks of a PEM text.
 func parsePEM(data []byte) (keySet, error) {
 	var set keySet
 	for {
@@ -195,7 +194,6 @@ var curveAlgs = map[elliptic.Curve]string{
 	elliptic.P256(): "ES256", elliptic.P384(): "ES384", elliptic.P521(): "ES512",
 }
 
-// secretKey makes a key of a secret.
 func secretKey(id string, secret []byte) (*key, error) {
 	if len(secret) < minSecret {
 		return nil, fmt.Errorf("the secret has %d bytes; tokens require %d random bytes or more (RFC 7518 §3.2)", len(secret), minSecret)

@@ -69,7 +69,6 @@ func jwkOf(t testing.TB, public any, more ...string) map[string]any {
 	return j
 }
 
-// jwksOf returns a JWK set.
 func jwksOf(t testing.TB, keys ...map[string]any) []byte {
 	t.Helper()
 	data, err := json.Marshal(map[string]any{"keys": keys})

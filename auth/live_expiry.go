@@ -76,7 +76,7 @@ func (l *Live) expire() {
 	}
 }
 
-// expired returns the sessions that have expired, warns those that are due for it, and arms the timer for the rest.
+// expired returns the sessions that have expired, warns those whose warning is due, and arms the timer for the rest.
 func (l *Live) expired(now time.Time) []*Session {
 	l.mu.Lock()
 	defer l.mu.Unlock()

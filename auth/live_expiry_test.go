@@ -33,7 +33,7 @@ func warning() *Live {
 	}}
 }
 
-// open opens a session that expires after a while; 0 means never.
+// open opens a session that expires when the duration after has passed; 0 means never.
 func (l *Live) open(t *testing.T, after, warn time.Duration) *timed {
 	t.Helper()
 	c := &timed{}

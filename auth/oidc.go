@@ -11,9 +11,10 @@ import (
 	"github.com/handfast/handfast/internal/redact"
 )
 
-// OIDC returns the keys of an OpenID provider, such as https://id.example.com/realm. Their URL is in its discovery document (OpenID
-// Connect Discovery 1.0 §4), which is fetched again with the keys. A [JWT] with these keys accepts only the issuer's tokens.
-// Nothing is fetched before the first token arrives. The error reports an invalid issuer URL. The caller must call Close.
+// OIDC returns the keys of an OpenID provider, such as https://id.example.com/realm. The URL of the keys is in the provider's
+// discovery document (OpenID Connect Discovery 1.0 §4), which is fetched again with the keys. A [JWT] with these keys accepts only
+// the issuer's tokens. Nothing is fetched before the first token arrives. The error reports an invalid issuer URL. The caller must
+// call Close.
 func OIDC(issuer string, o FetchOptions) (*RemoteKeys, error) {
 	o.setDefaults()
 	// Discovery §2: no query and no fragment.

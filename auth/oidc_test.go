@@ -247,7 +247,7 @@ func TestOIDCOutage(t *testing.T) {
 	}
 }
 
-// Old keys are fetched while tokens are still verified; if no token was verified for long, the keys are fetched first.
+// Old keys are fetched while tokens are still verified; if no token was verified for a long time, the keys are fetched first.
 func TestOIDCAge(t *testing.T) {
 	k := testKeys()
 	i := newIssuer(t, jwksOf(t, jwkOf(t, k.ed.Public(), "kid", "1")))

@@ -89,7 +89,7 @@ func TestSignerIsVerified(t *testing.T) {
 	}
 }
 
-// A token expires with the client's credential, and too large claims are an error.
+// A token expires with the client's credential, and claims that are too large are an error.
 func TestSignerBounds(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	s, err := NewSigner(SignerOptions{Secret: []byte(strings.Repeat("s", 32)), TTL: time.Minute, Claims: []string{"big"}})

@@ -54,7 +54,7 @@ func sumOf(weights []int) (sum int) {
 	return sum
 }
 
-// If connections never end, their numbers are in proportion to the weights, whatever the weights are.
+// If connections never end, the numbers of connections are in proportion to the weights, whatever the weights are.
 func TestWeights(t *testing.T) {
 	for name, tolerance := range map[string]func(want float64) float64{
 		"power of two":      func(want float64) float64 { return 3 + want*0.02 },
@@ -169,7 +169,7 @@ func TestRoundRobinIsSmooth(t *testing.T) {
 	}
 }
 
-// Upstreams of equal load take turns, so that a list whose connections are short does not favour its first entry.
+// Upstreams of equal load take turns, so that a list whose connections are short does not favor its first entry.
 func TestLeastConnectionsTakesTurns(t *testing.T) {
 	p := poolOf(t, Options{Policy: LeastConnections()}, numbered(1, 1, 1, 1)...)
 	seen := map[string]int{}

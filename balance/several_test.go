@@ -17,7 +17,6 @@ type several struct {
 	reports bool
 }
 
-// placed is a connection.
 type placed struct {
 	pool *Pool
 	at   *Upstream

@@ -35,7 +35,7 @@ type Options struct {
 	// Timeout limits every call in addition to its context; 0 means 2 s.
 	Timeout time.Duration
 
-	// OnError, if not nil, is called when Watch has lost the connection to Redis, once until it is connected again.
+	// OnError, if not nil, is called when Watch has lost the connection to Redis, and not again until Watch has reconnected.
 	OnError func(error)
 }
 

@@ -48,7 +48,8 @@ type Settings struct {
 	Tunnel TunnelOptions
 
 	// ByMessage carries all connections message by message; otherwise only held connections are. Messages contains the rules for
-	// them. A change of ByMessage, Messages or Hold applies to connections that are opened later.
+	// connections that are carried in this way. A change of ByMessage, Messages or Hold applies to connections that are opened
+	// later.
 	ByMessage bool
 	Messages  Messages
 

@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// A process without free descriptors asks clients to reconnect, and blames no server, whether it fails in a handshake, a page
+// A process without free descriptors asks clients to reconnect, and counts no failure of a server, whether in a handshake, a page
 // request or a check.
 func TestNoDescriptorsLeft(t *testing.T) {
 	l := listen(t)

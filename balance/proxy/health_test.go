@@ -57,8 +57,8 @@ func TestCheckByHTTP(t *testing.T) {
 	}
 }
 
-// A drain that was found by HTTP checks lasts until they find its end; other checks do not affect it. Waiting clients get a server
-// that is back in service.
+// A drain that HTTP checks have found lasts until HTTP checks find its end; other checks do not affect the drain. Waiting clients
+// get a server that is back in service.
 func TestChecksFindDrains(t *testing.T) {
 	const id = "ws://a:1"
 	fails := errors.New("it answers with 404")

@@ -97,7 +97,7 @@ func (r *Request) withoutExtensions() *Request {
 	return &c
 }
 
-// repeat returns a copy of r to send to another server, which offers only the negotiated subprotocol.
+// repeat returns a copy of r for another server. The copy offers only the negotiated subprotocol.
 func (r *Request) repeat(subprotocol string) *Request {
 	c := r.withoutExtensions()
 	u := *r.URL

@@ -152,8 +152,8 @@ func TestHoldCloseBehindCommands(t *testing.T) {
 	bounded.Receive(t, k.ended)
 }
 
-// While there is no server, the close frame of a client without pending messages is answered immediately. One behind messages that
-// no server accepts is answered with 1012 when the time limit for another server is reached.
+// While there is no server, the close frame of a client without pending messages is answered immediately. A close frame behind
+// messages that no server accepts is answered with 1012 when the time limit for another server is reached.
 func TestHoldCloseWithoutServer(t *testing.T) {
 	for name, text := range map[string]string{"nothing to pass on": "", "a message": "x"} {
 		t.Run(name, func(t *testing.T) {

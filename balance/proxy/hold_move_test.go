@@ -108,7 +108,7 @@ func TestHoldConcurrentMoves(t *testing.T) {
 	}
 }
 
-// A client's current server decides whether the client is to be kept there, not an earlier server.
+// The current server of a client, and not an earlier server, decides whether the client is kept there.
 func TestHoldStayHeader(t *testing.T) {
 	wants := func(stay string) string {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -94,7 +94,7 @@ func TestHoldDrains(t *testing.T) {
 	}
 }
 
-// A failed server is replaced, even by itself if it comes back. The messages of its client arrive nevertheless.
+// A failed server is replaced by another server, or by itself if it comes back. The messages of its client arrive nevertheless.
 func TestHoldKill(t *testing.T) {
 	const kills = 5
 	for name, end := range map[string]func(c *websocket.Conn){
@@ -280,7 +280,7 @@ type confirming struct{ resume.Session }
 
 func (confirming) Server(m resume.Message) ([]resume.Message, bool, error) { return nil, true, nil }
 
-// The time limit for resuming a connection no longer applies once it has been resumed: the connection stays there.
+// The time limit for resuming a connection no longer applies once the connection has been resumed: it stays on the new server.
 func TestHoldResumedHasNoTimeLimit(t *testing.T) {
 	up := speak(t, nil)
 	b := newBalancer(t, holding, up.addr())

@@ -74,7 +74,7 @@ func (l *looker) nudge() { l.nudged++ }
 
 func (l *looker) waits(side) bool { return false }
 
-// A tunnel takes these actions after a period of time.
+// look closes a tunnel that has reached a limit, and returns when to look again.
 func TestTunnelLook(t *testing.T) {
 	const start = time.Second
 	for name, tt := range map[string]struct {

@@ -75,7 +75,7 @@ type serving struct {
 	failed   chan struct{} // closed when a message could not be written and the gate was left full
 }
 
-// newServing takes over a link, after a handshake without extensions. If there is an error, it has closed the link.
+// newServing takes over a link, after a handshake without extensions. If there is an error, the link is closed.
 func newServing(ctx context.Context, u *balance.Upstream, link *Link, m *Messages) (*serving, error) {
 	stays := link.stays()
 	nc, err := link.conn()
@@ -156,8 +156,8 @@ func (r *relay) fromClient() {
 	}
 }
 
-// toServer writes a message of the client to the server. While a connection is being resumed it waits, and nothing is read from the
-// client.
+// toServer writes a message of the client to the server. While a connection is being resumed, toServer waits, and nothing is read
+// from the client.
 func (r *relay) toServer(m websocket.Message) {
 	if !r.gate.enter(r.ctx) {
 		return
@@ -192,7 +192,7 @@ func (r *relay) unsent(s *serving, m websocket.Message) {
 	time.AfterFunc(patience, func() { _ = s.CloseNow() }) // until then, the remaining messages of s can be read
 }
 
-// clientEnded ends the connection when the client has ended its own, or accepts no more messages.
+// clientEnded ends the connection when the client has ended its side, or accepts no more messages.
 func (r *relay) clientEnded(err error) {
 	g, closed := said(err)
 	_, violated := errors.AsType[*protocol.Violation](err)

@@ -34,7 +34,7 @@ func numbered(n int) (texts []string) {
 }
 
 // A client that sends its close frame directly after its messages gets every reply of the server, and then the server's close
-// frame. A server that closes first gets the messages that the client has sent before its own close frame.
+// frame. A server that closes first gets the messages that the client has sent before the client's own close frame.
 func TestMessageHalfClose(t *testing.T) {
 	const n = 50
 	settings := map[string]Settings{

@@ -170,12 +170,12 @@ func TestPreferredServerFails(t *testing.T) {
 	replaced(t, c.Header(), sticky, "ws://"+good.addr)
 }
 
-// A client that disconnects while a server is slow to respond says nothing about the server, unlike a timeout. In neither case is
-// another server tried.
+// If a client disconnects while a server is slow to respond, no failure of the server is counted, unlike for a timeout. In neither
+// case is another server tried.
 func TestClientDisconnectsDuringHandshake(t *testing.T) {
 	for _, tt := range []struct {
 		what  string
-		cause error // nil means none is given
+		cause error // the cause of the cancellation; nil if there is none
 		tried int
 	}{
 		{"the client disconnected", nil, 0},
@@ -283,7 +283,7 @@ func TestServerEndsDrain(t *testing.T) {
 }
 
 // A handshake waits for a server with a free slot only if the settings allow it, and not if no server is ready; when the wait is
-// over, the error says so.
+// over, the error reports that.
 func TestOpenWaitsForSlot(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts)
 	full := []balance.Spec{{ID: "ws://" + up.addr, Capacity: 1}}

@@ -93,7 +93,6 @@ func inBubble(t *testing.T, page http.HandlerFunc, test func(t *testing.T, s *si
 	})
 }
 
-// ask sends a request.
 func (s *site) ask(method string, body io.Reader, trailer http.Header) *http.Response {
 	s.t.Helper()
 	r, err := http.NewRequestWithContext(s.t.Context(), method, "http://front/", body)
@@ -108,7 +107,7 @@ func (s *site) ask(method string, body io.Reader, trailer http.Header) *http.Res
 	return resp
 }
 
-// An event stream lasts longer than every limit on a whole response, even if it is silent for long.
+// An event stream lasts longer than every limit on a whole response, even if it is silent for a long time.
 func TestEventStreamOutlastsTimeouts(t *testing.T) {
 	const events, pause = 5, 10 * time.Minute
 	inBubble(t, func(w http.ResponseWriter, _ *http.Request) {

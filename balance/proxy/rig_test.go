@@ -165,7 +165,8 @@ func socketOf(nc net.Conn) net.Conn {
 	return nc
 }
 
-// truncate ends the stream below TLS. If possible, the connection is left open, because Close with unread bytes would reset it.
+// truncate ends the stream below TLS. If possible, the connection is left open, because Close with unread bytes would reset the
+// connection.
 func truncate(nc net.Conn) {
 	if nc = socketOf(nc); closeWrite(nc) != nil {
 		nc.Close()

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/balance"
 )
 
-// server is how a server is reached, by clients and by its health checks.
+// server contains what is needed to reach a server for clients and for health checks.
 type server struct {
 	set    *Settings // settings of the Balancer when the server was made
 	dialer *Dialer

@@ -10,8 +10,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// A handshake, and a page, uses either the settings before a change or those after it, for everything that they determine about the
-// request.
+// A handshake or a page request uses either the settings before a change or the settings after it, and never parts of both.
 func TestConfigureIsAtomic(t *testing.T) {
 	type seen struct{ dial, identity, path string }
 	var mu sync.Mutex

@@ -136,8 +136,8 @@ func TestValidCookie(t *testing.T) {
 	}
 }
 
-// A cookie for a server that accepts no clients is replaced: the client, and a page, get another server, with its cookie. From then
-// on the client stays there, even if the first server accepts clients again.
+// A cookie for a server that accepts no clients is replaced: a handshake or a page request then gets another server, and the cookie
+// for that server. From then on the client stays there, even if the first server accepts clients again.
 func TestCookieOfUnavailableServer(t *testing.T) {
 	for name, tt := range map[string]struct {
 		leave, back func(b *Balancer, id string, all []balance.Spec) error

@@ -227,7 +227,7 @@ func (t *Tunnel) put(s side, now time.Duration) []byte {
 }
 
 // ended notes that s has ended its stream, with an error other than io.EOF if it failed. TLS without close_notify is a failure,
-// unless a close frame was received: many peers omit the close_notify after it.
+// unless a close frame was received: many peers omit the close_notify after a close frame.
 func (t *Tunnel) ended(s side, err error, now time.Duration) {
 	if err == loop.ErrTruncated && t.flows[s].closed { //nolint:errorlint // it is never wrapped
 		err = io.EOF

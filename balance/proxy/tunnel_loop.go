@@ -153,7 +153,7 @@ func (e *loopEnd) Serve(d *loop.Driver, why loop.Events) {
 	}
 }
 
-// serve does the work that is due for e, and reports whether the tunnel has ended with it.
+// serve does the work that is due for e, and reports whether both ends are closed now.
 func (e *loopEnd) serve(d *loop.Driver, why loop.Events) (last bool) {
 	l := e.l
 	l.mu.Lock()
@@ -206,7 +206,7 @@ func (e *loopEnd) arm() {
 	e.fd.Arm(want) //nolint:errcheck // a hangup comes all the same
 }
 
-// reads reports whether e has to be read from. Bytes that the other side will not get need no room there.
+// reads reports whether e has to be read from. Bytes that are discarded need no room at the other side.
 func (e *loopEnd) reads() bool {
 	return !e.l.quiet(e.s) && (!e.other().queued() || e.l.flows[e.s].ended || e.l.deaf[e.s.other()])
 }
@@ -314,7 +314,7 @@ func (e *loopEnd) write(p []byte, now time.Duration) {
 func (e *loopEnd) refused(err error, now time.Duration) {
 	e.drop()
 	e.l.refused(e.s, err, now)
-	e.other().wake() // data that the other side sends is discarded
+	e.other().wake() // the other side is still read from, and its data is discarded
 }
 
 // read reads from e. With TLS it may return both bytes and an error.

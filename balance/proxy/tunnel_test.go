@@ -54,7 +54,7 @@ func TestTunnelBackpressure(t *testing.T) {
 	})
 }
 
-// One direction ends separately, after all of its bytes; the other continues.
+// One direction ends separately, after all of its bytes; the other direction continues.
 func TestTunnelHalfClose(t *testing.T) {
 	for _, first := range []side{client, upstream} {
 		onEach(t, func(t *testing.T, r *rig) {

@@ -158,7 +158,6 @@ func (s *centrifugo) effect(c *command[centrifugoCommand], r *protocol.Reply) {
 	}
 }
 
-// connected records that the client is connected.
 func (s *centrifugo) connected(q *protocol.ConnectRequest, r *protocol.ConnectResult) {
 	if r.Flag != 0 || r.Dict != nil || s.client != "" || r.Client == "" {
 		s.no = ErrUnknown
@@ -171,7 +170,6 @@ func (s *centrifugo) connected(q *protocol.ConnectRequest, r *protocol.ConnectRe
 	}
 }
 
-// subscribed records a subscription.
 func (s *centrifugo) subscribed(channel string, q *protocol.SubscribeRequest, r *protocol.SubscribeResult, size int) {
 	x := &centrifugoSubs{
 		request: q, epoch: strings.Clone(r.Epoch), offset: r.Offset, delta: r.Delta, size: perItem + len(channel) + len(r.Epoch) + size,

@@ -47,7 +47,6 @@ type speaker struct {
 	got  map[string][]int
 }
 
-// connectTo connects a client.
 func connectTo(t *testing.T, url string, f format) *speaker {
 	t.Helper()
 	subprotocol := "centrifuge-json"

@@ -69,7 +69,7 @@ const (
 	ack
 )
 
-// channelCommand contains the data of a command without a reply that the session needs.
+// channelCommand contains the data that the session needs of a command without a reply.
 type channelCommand struct {
 	kind   kind
 	own    bool   // the session has added the ID
@@ -182,7 +182,8 @@ func (s *channels) unsubscribed(channel string) {
 	}
 }
 
-// maxSpans is the maximum number of ranges of offsets that a subscription remembers because the client must not get their messages.
+// maxSpans is the maximum number of ranges of offsets that a subscription remembers because the client must not get the messages in
+// them.
 const maxSpans = 64
 
 // hush records the position of one of the client's own messages, which the client must not get.

@@ -6,7 +6,7 @@ import (
 	"github.com/handfast/handfast/channels/wire"
 )
 
-// heading has the top-level fields of a message of the server.
+// heading contains the top-level fields of a message of the server.
 type heading struct {
 	kind    []byte // the type
 	channel []byte // still encoded

@@ -65,8 +65,8 @@ func (o *object) take() []byte {
 	return o.text[from:o.i]
 }
 
-// enter enters the current value if it is an object, and reports whether it is. After its end, the iteration continues in the outer
-// object.
+// enter enters the current value if it is an object, and reports whether it is. After the end of the inner object, the iteration
+// continues in the outer object.
 func (o *object) enter() bool {
 	o.space()
 	if o.bad = o.bad || !o.at('{'); !o.bad {

@@ -115,7 +115,6 @@ func (c *carried) run(ctx context.Context) error {
 	}
 }
 
-// connect connects to a server.
 func (c *carried) connect(ctx context.Context) (<-chan websocket.Message, error) {
 	o := &websocket.DialOptions{}
 	if s := c.client.Subprotocol(); s != "" {

@@ -47,7 +47,7 @@ type Session interface {
 // Renewer is implemented by sessions whose clients may renew the credential of their handshake.
 type Renewer interface {
 	// Renewed returns the last token with which the client has renewed its credential, "" if there is none. The handshake with a
-	// new server should have it as its bearer token, because the token of the first handshake may have expired.
+	// new server should have this token as its bearer token, because the token of the first handshake may have expired.
 	Renewed() string
 }
 
@@ -58,7 +58,7 @@ type Options struct {
 	Stateless bool
 
 	// Subscriptions is the maximum number of subscriptions remembered, and Unanswered that of commands without a reply. A
-	// connection with more of them cannot be resumed. 0 means 128 and 1024.
+	// connection with more of either cannot be resumed. 0 means 128 and 1024.
 	Subscriptions int
 	Unanswered    int
 
