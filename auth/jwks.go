@@ -105,7 +105,7 @@ func (o *FetchOptions) setDefaults() {
 	o.Timeout = positive(o.Timeout, defaultTimeout)
 }
 
-// positive returns d if d is positive, otherwise zero.
+// positive returns d if d is positive, otherwise the default, which the parameter zero contains.
 func positive(d, zero time.Duration) time.Duration {
 	if d > 0 {
 		return d

@@ -251,7 +251,7 @@ func TestReportedLoad(t *testing.T) {
 	}
 }
 
-// An upstream that was tried is not chosen again, and stays in the pool for others.
+// An upstream that was tried is not chosen again, and stays in the pool for other clients.
 func TestTried(t *testing.T) {
 	for name, policy := range policies(3) {
 		p := poolOf(t, Options{Policy: policy}, numbered(5, 1, 1, 3)...)

@@ -336,7 +336,7 @@ func TestSequences(t *testing.T) {
 		for i := range in {
 			in[i] = byte(rnd.Uint32())
 		}
-		in[0] |= byte(seed / 4) // most of them begin with a long list
+		in[0] |= byte(seed / 4) // most sequences begin with a long list
 		name := policyNames[seed%4]
 		runSequence(t, policies(seed)[name], in)
 		if t.Failed() {

@@ -132,9 +132,9 @@ func (s *Storm) Admit(now time.Time, resuming bool) (retryAfter time.Duration) {
 }
 
 // take takes a token. The bucket holds the tokens of two seconds for handshakes that resume, and the tokens of one second for new
-// handshakes. The tenth for new handshakes is taken from the bucket even if the bucket is empty, so that handshakes that resume
-// have to wait. The bucket stores a time, so its size in seconds must stay the same when the rate changes: a constant number of
-// tokens would overdraw it.
+// handshakes. The part of the rate that is reserved for new handshakes is taken from the bucket even if the bucket is empty, so
+// that handshakes that resume have to wait. The bucket stores a time, so its size in seconds must stay the same when the rate
+// changes: a constant number of tokens would overdraw it.
 func (s *Storm) take(now time.Time, resuming bool) bool {
 	second := int(s.rate)
 	most := second

@@ -128,7 +128,7 @@ func TestEventStreamOutlastsTimeouts(t *testing.T) {
 			}
 			r.ReadString('\n')
 		}
-		if rest, err := io.ReadAll(r); len(rest) != 0 || err != nil { // the stream ends normally
+		if rest, err := io.ReadAll(r); len(rest) != 0 || err != nil { // the stream must end normally, without further data
 			t.Errorf("got %q, %v after the last event, want the end", rest, err)
 		}
 	})

@@ -18,7 +18,7 @@ type queue struct {
 	closed  bool
 }
 
-// wait waits for the caller's turn to look for a slot again, for at most d. At most most callers may wait.
+// wait waits for the caller's turn to look for a slot again, for at most d. most is the maximum number of waiting callers.
 func (q *queue) wait(ctx context.Context, most int, d time.Duration) error {
 	turn := make(chan struct{})
 	q.mu.Lock()

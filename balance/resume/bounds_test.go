@@ -71,7 +71,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// The limits are exactly the maximum that is stored.
+// A session stores exactly as much as the limits allow.
 func TestLedgerBounds(t *testing.T) {
 	one := command[int]{channel: "a", text: []byte("text")}
 	o := Options{Unanswered: 2, Subscriptions: 2, Bytes: 3 * one.size()}

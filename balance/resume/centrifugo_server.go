@@ -119,7 +119,7 @@ func (s *centrifugo) receive(r *protocol.Reply) (own []*protocol.Reply, pass boo
 			}
 			return own, false, err
 		}
-		s.settle(func(i int, _ *command[centrifugoCommand]) bool { return i < at }) // the server received the earlier commands first
+		s.settle(func(i int, _ *command[centrifugoCommand]) bool { return i < at }) // the server has received the earlier commands, too
 		if r.Error == nil {
 			s.effect(&c, r)
 		}
