@@ -37,7 +37,7 @@ type Live struct {
 	// Expiring, if not nil, is called on a goroutine of its own, Session.Warn before a session's credential expires.
 	Expiring func(h Handle, left time.Duration)
 
-	// Revoked, if not nil, is called after a revocation has closed sessions, with their number.
+	// Revoked, if not nil, is called after a revocation has closed sessions, with the number of sessions.
 	Revoked func(r Revocation, n int)
 
 	mu       sync.Mutex

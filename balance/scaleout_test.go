@@ -118,8 +118,8 @@ func TestScaleOutIsRebalanced(t *testing.T) {
 	}
 }
 
-// BenchmarkScaleOut reports, for each policy, the spread some minutes after scale-out from two servers to four if nothing is moved,
-// and how many of the first hundred connections after it one of the new servers gets; an even share is 25.
+// BenchmarkScaleOut reports two figures for each policy: the spread some minutes after scale-out from two servers to four, if
+// nothing is moved, and the largest number of the first hundred connections that a new server gets. An even share is 25.
 func BenchmarkScaleOut(b *testing.B) {
 	for _, name := range policyNames {
 		for _, slowStart := range []time.Duration{0, time.Minute} {

@@ -107,7 +107,7 @@ func TestTunnelAfterClose(t *testing.T) {
 	bounded.Receive(t, up.gone)
 }
 
-// If several slots become free, several waiting clients get one.
+// If several slots become free, several waiting clients each get a slot.
 func TestQueueAfterScaleOut(t *testing.T) {
 	const waiting, wait = 3, time.Minute
 	up, joins := serveRaw(t, listen(t), accepts), serveRaw(t, listen(t), accepts)

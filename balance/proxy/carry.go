@@ -89,7 +89,7 @@ func (c *Conn) Serve(client *websocket.Conn, received func(bytes int64) error, s
 	}
 	b.members.add(c)
 	c.begin(r)
-	defer func() { // even after a panic
+	defer func() { // runs even after a panic
 		if how == nil {
 			how = &websocket.CloseError{Code: websocket.CodeAbnormal, Err: net.ErrClosed}
 		}

@@ -143,7 +143,7 @@ func (r *relay) pumpResumed(s *serving) error {
 func (r *relay) heldFromServer(m websocket.Message) error {
 	out, done, err := func() ([]resume.Message, bool, error) {
 		r.mu.Lock()
-		defer r.mu.Unlock() // even after a panic
+		defer r.mu.Unlock() // runs even after a panic
 		out, done, err := r.hold.session.Server(toResume(m))
 		return slices.Clone(out), done, err
 	}()

@@ -173,7 +173,7 @@ func (r *relay) toServer(m websocket.Message) {
 // forward returns the client's server, and, if send is true, the message to send there for a message of the client.
 func (r *relay) forward(m websocket.Message) (s *serving, out websocket.Message, send bool) {
 	r.mu.Lock()
-	defer r.mu.Unlock() // even after a panic
+	defer r.mu.Unlock() // runs even after a panic
 	if r.hold != nil && !r.ending {
 		out, send = r.hold.fromClient(m)
 		return r.server, out, send

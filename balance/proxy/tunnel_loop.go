@@ -372,7 +372,7 @@ func (e *loopEnd) ended(err error, now time.Duration) {
 	e.drop()
 }
 
-// reply sends the data with which TLS replies on its own. waits is true if data was queued before, for which there is no room yet.
+// reply sends the data with which TLS replies on its own. waits is true if earlier data is still queued for lack of room.
 func (e *loopEnd) reply(waits bool, now time.Duration) {
 	if waits || !e.queued() {
 		return

@@ -37,7 +37,7 @@ func (r roster) size() int {
 
 func sizeOfMember(user, data string) int { return perItem + len(user) + len(data) }
 
-// changed records a change of the members of a channel, which the client gets.
+// changed records a change of the members of a channel that is passed to the client.
 func (s *channels) changed(channel, kind string, text []byte) {
 	x := s.subs[channel]
 	if x == nil || x.members == nil {
