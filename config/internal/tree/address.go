@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// YAML interprets the syntax of addresses: {127.0.0.1:9001} is a key with a value, and [::1]:9001 begins with a list.
+// YAML gives addresses without quotes another meaning: {127.0.0.1:9001} is a key with a value, and [::1]:9001 begins with a list.
 
-// addressOf returns the address that was probably meant by an entry of a mapping, "" if it seems to be a key with its value. A host
-// alone may also be a key; it is considered an address only if alone is set, that is, if the value may be given without a key.
+// addressOf returns the address that was probably meant by an entry of a mapping, "" if the entry seems to be a key with its value. A
+// single word may be a key or a host; it is read as a host only if alone is true, that is, where an address is allowed without a key.
 func addressOf(e entry, alone bool) string {
 	if e.value == nil || e.value.kind != scalar || e.value.quoted {
 		return ""
@@ -24,7 +24,7 @@ func addressOf(e entry, alone bool) string {
 	return e.key + ":" + e.value.text
 }
 
-// addressField returns the field that a single word sets, if that is an address; otherwise nil.
+// addressField returns the field that a value in place of the struct sets, if the field is an address; otherwise nil.
 func (s *shape) addressField() *Field {
 	for _, f := range s.fields {
 		if f.short && strings.Contains(wantOf(f.Type), "host:port") {
@@ -34,7 +34,7 @@ func (s *shape) addressField() *Field {
 	return nil
 }
 
-// splitAddress returns the problem of an address in braces, which YAML reads as a key with a value; nil if e is not such an entry.
+// splitAddress returns a problem if e is an address that YAML reads as a key with a value; otherwise nil.
 func splitAddress(e entry, alone bool, path string) *Problem {
 	address := addressOf(e, alone)
 	if address == "" {
@@ -46,11 +46,11 @@ func splitAddress(e entry, alone bool, path string) *Problem {
 // bracketed matches an IPv6 address in brackets, without quotes.
 var bracketed = regexp.MustCompile(`(?:^|[\s,\[{])((?:\w+://)?\[[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\](?::\d+)?)`)
 
-// keyBefore matches the last key of a line.
+// keyBefore matches a key and its colon.
 var keyBefore = regexp.MustCompile(`(?:^|[\s{,])([A-Za-z_]+):(?:\s|$)`)
 
-// bracketedAddress finds an IPv6 address without quotes in the line at which the parser has failed. at is its column, counted in
-// characters from 1. key is the nearest key before it, "" if none of the lines up to there has one.
+// bracketedAddress finds an IPv6 address without quotes in the line at which the parser has failed. at is the address's column,
+// counted in characters from 1. key is the nearest key before the address, "" if there is no key.
 func bracketedAddress(before []string, line string) (address, key string, at int) {
 	m := bracketed.FindStringSubmatchIndex(line)
 	if m == nil {

@@ -6,15 +6,15 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// The time and memory of the YAML library grow with the square of some numbers, so these are limited before it parses.
+// The YAML library needs time and memory that grow with the square of these numbers, so they are limited before parsing.
 const (
-	maxDepth    = 100     // of nested lists and mappings
-	maxKeys     = 10_000  // of all mappings together
-	maxItems    = 20_000  // of lists in block style
-	maxBrackets = 100_000 // in total; each opening bracket is a value
+	maxDepth    = 100     // levels of nested lists and mappings
+	maxKeys     = 10_000  // in all mappings together
+	maxItems    = 20_000  // in all block-style lists together
+	maxBrackets = 100_000 // opening brackets and braces
 )
 
-// tooMuch returns the problem of a document that is nested too deeply or too large, nil if it is neither.
+// tooMuch returns a problem if a document is nested too deeply or is too large; otherwise nil.
 func tooMuch(tokens token.Tokens, name string, l lines) *Problem {
 	var (
 		flow        int   // the number of open brackets
@@ -23,7 +23,7 @@ func tooMuch(tokens token.Tokens, name string, l lines) *Problem {
 		before      *token.Token
 	)
 	for _, t := range tokens {
-		begins := 0 // the column of a list or mapping that begins here
+		begins := 0 // the column, if a block-style list or mapping may begin at t
 		switch t.Type {
 		case token.SequenceStartType, token.MappingStartType:
 			flow++

@@ -31,7 +31,7 @@ func (t *Tree) check(n node) bool {
 	return true
 }
 
-// isLocal reports whether a value is a path. Values that are not addressable are in a map.
+// isLocal reports whether a value is a path. It returns false for values in maps, which are not addressable.
 func isLocal(v reflect.Value) bool {
 	if !v.CanAddr() {
 		return false
@@ -83,7 +83,7 @@ func (t *Tree) only(v reflect.Value, path string) {
 	case len(set) == 1 || failed:
 	case len(set) > 1:
 		t.Wrong(Join(path, set[1]), set[0]+" is also given", "one of the two")
-	case t.Given(path): // otherwise the required struct itself is missing
+	case t.Given(path): // a required struct that was not given is reported as missing instead
 		t.Wrong(path, "empty", "one of "+OneOf(s.keys()))
 	}
 }

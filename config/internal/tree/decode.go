@@ -5,26 +5,26 @@ import (
 	"strings"
 )
 
-// maxValues is the maximum number of values in a document. No hand-written document has as many, but a few lines of aliases can
-// expand to more.
+// maxValues is the maximum number of values in a document. A document that was written by hand contains fewer, but a few lines of
+// aliases can expand to more.
 const maxValues = 100_000
 
 // decoder sets values from a document. It continues after a problem, so that all problems are reported.
 type decoder struct {
 	*Tree
-	dir   string            // the directory of relative paths
-	given map[string]*given // what is left to set, by path
-	left  int               // how many more values are allowed
+	dir   string            // the directory to which relative paths are relative
+	given map[string]*given // the values of the document that were found so far, by path
+	left  int               // the number of values that are still allowed
 	keys  []section         // all known keys; nil until needed
 }
 
-// decode sets v, which holds its defaults, and everything in it.
+// decode sets v and all values in it from a document. v must contain its defaults.
 func (t *Tree) decode(v reflect.Value, g *given, path, dir string) {
 	d := &decoder{Tree: t, dir: dir, given: map[string]*given{path: g}, left: maxValues}
 	visit(node{value: v, path: path}, d.enter, nil)
 }
 
-// enter sets a value, and records what is given for its parts.
+// enter sets a value, and records which values the document contains for the parts of the value.
 func (d *decoder) enter(n node) bool {
 	g := d.given[n.path]
 	if g == nil || !d.spend(g, n.path) {
@@ -47,7 +47,7 @@ func (d *decoder) enter(n node) bool {
 	return d.set(n.value, g, n.path)
 }
 
-// spend counts a value. It returns false if there are too many.
+// spend counts a value. It returns false if the document contains more than maxValues.
 func (d *decoder) spend(g *given, path string) bool {
 	if d.left--; d.left == -1 {
 		d.problem(g, path, "there are too many values; aliases may have multiplied them", "")
@@ -116,7 +116,7 @@ func (d *decoder) leaf(v reflect.Value, g *given, path string) {
 	d.setText(v, g.text, path, d.dir, g.at)
 }
 
-// noteText records the position of a text, for problems inside of it.
+// noteText records the position of a text, so that problems inside the text can be located.
 func (d *decoder) noteText(g *given, path string) {
 	if g.chars != nil {
 		d.texts[path] = *g.chars
@@ -153,7 +153,7 @@ func (d *decoder) union(u Union, g *given, path string) bool {
 	return d.set(reflect.ValueOf(u.Parts()).Elem(), g, path)
 }
 
-// list sets a slice. It starts with an empty one, so that a file replaces the defaults.
+// list sets a slice. The items replace the defaults.
 func (d *decoder) list(v reflect.Value, g *given, path string) bool {
 	if g.kind != list {
 		if g.kind == mapping && len(g.entries) > 0 {
@@ -174,7 +174,7 @@ func (d *decoder) list(v reflect.Value, g *given, path string) bool {
 	return true
 }
 
-// mapping sets entries of a map, and keeps the others.
+// mapping sets entries of a map. Default entries with other keys stay in the map.
 func (d *decoder) mapping(v reflect.Value, g *given, path string) bool {
 	if g.kind == null {
 		return false
@@ -204,13 +204,13 @@ func (d *decoder) mapping(v reflect.Value, g *given, path string) bool {
 	return below
 }
 
-// structure records what is given for the fields of a struct.
+// structure records which values the document contains for the fields of a struct.
 func (d *decoder) structure(v reflect.Value, g *given, path string) bool {
 	s := shapeOf(v.Type())
 	if g.kind != mapping {
-		return g.kind != null && d.short(v, s, g, path) // "auth:" with nothing after it, or only comments
+		return g.kind != null && d.short(v, s, g, path) // null: a key without a value, or with only comments below it
 	}
-	set := map[*Field]string{} // the key that sets each field
+	set := map[*Field]string{} // the key that has set each field
 	for _, e := range g.entries {
 		f, fromFile := s.lookup(e.key)
 		if f == nil {
@@ -219,7 +219,7 @@ func (d *decoder) structure(v reflect.Value, g *given, path string) bool {
 		}
 		p := Join(path, e.key)
 		other := set[f]
-		if f.index < 0 { // a Choice has only one kind, so any other key in set conflicts
+		if f.index < 0 { // f is a kind of a Choice: only one kind may be given, so any earlier key conflicts
 			for _, key := range set {
 				other = key
 			}
@@ -256,7 +256,7 @@ func (d *decoder) unknown(e entry, s *shape, path string) {
 	}
 	p := &Problem{Pos: e.at, Path: Join(path, quotedKey(e.key)), Text: "there is no such key"}
 	if near := Nearest(e.key, known); near != "" {
-		d.failed[Join(path, near)] = true // the missing key need not be reported as well
+		d.failed[Join(path, near)] = true // near was probably meant: do not report that it is missing
 		p = p.meant(near)
 	} else if places := d.elsewhere(e.key); len(places) > 0 && len(places) <= 3 {
 		p.Hint = "there is " + strings.Join(places, ", ")
@@ -299,7 +299,7 @@ func (d *decoder) short(v reflect.Value, s *shape, g *given, path string) bool {
 			d.given[p] = g
 			return true
 		case s.only && f.Key == g.text:
-			d.given[p] = &given{at: g.at} // without settings
+			d.given[p] = &given{at: g.at} // a kind with default settings
 			return true
 		}
 	}
@@ -307,7 +307,7 @@ func (d *decoder) short(v reflect.Value, s *shape, g *given, path string) bool {
 		d.unfit(g, path, wantOf(v.Type()))
 		return false
 	}
-	p := &Problem{Pos: g.at, Path: path, Text: "not an allowed kind", Want: OneOf(s.keys())} // the text may be a secret in the wrong place
+	p := &Problem{Pos: g.at, Path: path, Text: "not an allowed kind", Want: OneOf(s.keys())} // the text may be a misplaced secret
 	if near := Nearest(g.text, s.keys()); near != "" {
 		p.Text = Quote(g.text) + " is not an allowed kind"
 		p = p.meant(near)

@@ -9,9 +9,9 @@ import (
 
 // Change is one difference between two configurations.
 type Change struct {
-	Path string `json:"setting"`       // "limits.connections", "endpoints[chat].rules": items with a name are identified by it, not by their index
-	Old  string `json:"old,omitempty"` // as it is written in a file, with secrets as [redacted]; "" if it is new, or empty
-	New  string `json:"new,omitempty"` // the same for the new value; "" if it was removed, or is empty
+	Path string `json:"setting"`       // such as "limits.connections" or "endpoints[chat].rules": list items have their names, if any
+	Old  string `json:"old,omitempty"` // the old value in YAML, with secrets as [redacted]; "" if the setting is new or was empty
+	New  string `json:"new,omitempty"` // the new value in YAML, with secrets as [redacted]; "" if the setting was removed or is empty
 }
 
 // String returns the change in the form "limits.connections: 10 → 20".
@@ -25,12 +25,11 @@ func (c Change) String() string {
 	return c.Path + ": " + c.Old + " → " + c.New
 }
 
-// Diff returns the differences between two structs of one type, in the order of the fields. It contains no secrets: a changed
-// secret is [redacted] in both values.
+// Diff returns the differences between two structs of one type, in the order of the fields. Secrets are [redacted].
 func Diff(before, after any) []Change {
 	a, b := flatten(before), flatten(after)
 	var changes []Change
-	under := "" // the path of a value that is new or was removed, and is reported as a whole
+	under := "" // the last reported path: changes below it are not reported separately
 	below := func(path string) bool {
 		return strings.HasPrefix(path, under+".") || strings.HasPrefix(path, under+"[")
 	}
@@ -63,17 +62,17 @@ func Diff(before, after any) []Change {
 	return changes
 }
 
-// flat is a configuration in the form of a list of values.
+// flat is a configuration as a list of values.
 type flat struct {
 	paths  []string
 	values map[string]any
-	index  map[string]int  // by path
+	index  map[string]int  // the index in paths of each path
 	whole  map[string]bool // the paths of values that are compared as a whole
 }
 
 func flatten(root any) flat {
 	f := flat{values: map[string]any{}, index: map[string]int{}, whole: map[string]bool{}}
-	names := map[string]string{} // the paths of items, with their names in place of indexes
+	names := map[string]string{} // from each path to the path with the names of list items in place of their indexes
 	visit(node{value: reflect.ValueOf(root).Elem()}, func(n node) bool {
 		path := n.path
 		if up := parent(path); names[up] != "" {
@@ -82,7 +81,7 @@ func flatten(root any) flat {
 		if id := idOf(n.value); id != "" && strings.HasSuffix(path, "]") {
 			path = fmt.Sprintf("%s[%s]", path[:strings.LastIndexByte(path, '[')], id)
 			for f.values[path] != nil {
-				path += "'" // two items with the same name, such as listeners on port 0
+				path += "'" // an earlier item has the same name, such as another listener on port 0
 			}
 		}
 		names[n.path] = path
@@ -102,7 +101,7 @@ func flatten(root any) flat {
 	return f
 }
 
-// idField returns the field that identifies an item of a list: an address, a name, an id. It returns nil if there is none.
+// idField returns the field that identifies an item of a list: an address, a name, an id. It returns nil if no field does.
 func idField(t reflect.Type) *Field {
 	if s := shapeOf(t); s != nil {
 		if i := slices.IndexFunc(s.fields, func(f *Field) bool { return f.id }); i >= 0 {
@@ -119,7 +118,7 @@ func idOf(v reflect.Value) string {
 	return ""
 }
 
-// shown formats the value that p points to on one line, nil as "".
+// shown formats the value that p points to on one line. It returns "" if p is nil.
 func shown(p any) string {
 	if p == nil {
 		return ""

@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// YAML returns the struct that root points to as a YAML document: every value, whether or not it was given, without comments.
-// Secrets are [redacted].
+// YAML returns the struct that root points to as a YAML document without comments. It contains the defaults, too. Secrets are
+// [redacted].
 func YAML(root any) string { return write(root, &writer{}) }
 
-// Example returns YAML with the comment of each key. Keys without a value are commented out, with no space after the #; other
-// comments have one. Example changes root.
+// Example is like YAML, with the comment of each key. Keys without a value are commented out, without a space after the #. Example
+// changes the struct that root points to.
 func Example(root any, c Comments) string { return write(root, &writer{comments: c}) }
 
 func write(root any, w *writer) string {
@@ -24,15 +24,15 @@ type writer struct {
 	comments Comments // if nil, neither comments nor keys without a value are written
 	indent   int
 	dash     bool     // the next line begins an item of a list
-	marks    []int    // the columns of the # of the commented parts that contain the next line
-	hidden   []string // the paths of the commented parts
-	pending  []header // the keys of structs without any written value so far
+	marks    []int    // the columns of the # characters that comment out the next line
+	hidden   []string // the paths of the parts that are commented out
+	pending  []header // the keys of the open structs
 }
 
-// header is a key that is written only if something below it is.
+// header is a key of a struct, which is written before the first value of the struct, and not if there is no value.
 type header struct {
 	indent int
-	key    string // "" if it was written
+	key    string // "" after the key was written
 }
 
 // line writes one line at the current indent.
@@ -84,10 +84,10 @@ func (w *writer) enter(n node) bool {
 	}
 	v := n.value
 	if v.Kind() == reflect.Pointer && v.IsNil() && (w.comments == nil || len(w.hidden) > 0 && shapeOf(n.in.Type()).only) {
-		return false // nothing, or a kind that is not the chosen one
+		return false // there is no value, or the example shows another kind
 	}
 	if n.field.index < 0 && v.IsNil() && n.in.FieldByName("Kind").String() != "" {
-		return false // a kind that is not the chosen one
+		return false // another kind is given
 	}
 	if w.comments != nil && (len(w.hidden) == 0 || !shapeOf(n.in.Type()).only) {
 		if w.indent == 0 {
@@ -116,7 +116,7 @@ func (w *writer) open(n node) bool {
 	v := settled(n.value)
 	switch {
 	case v.Kind() == reflect.Slice && v.Len() == 0:
-		w.line(n.key + ": []") // if there is a default, an empty list is not the same as none
+		w.line(n.key + ": []") // omitting the key would mean the default
 	case v.Kind() == reflect.Struct && len(shapeOf(v.Type()).fields) == 0:
 		w.line(n.key + ": {}")
 	case v.Kind() == reflect.Slice:
@@ -151,7 +151,7 @@ func (w *writer) leave(n node) {
 	w.show(n.path)
 }
 
-// nothing writes a pointer, a list of structs or a map that is empty; with comments, it writes an example instead.
+// nothing writes a nil pointer, an empty list of structs or an empty map; with comments, it writes an example instead.
 func (w *writer) nothing(n node) bool {
 	v := n.value
 	switch {
@@ -170,7 +170,7 @@ func (w *writer) nothing(n node) bool {
 	}
 	w.hide(n.path)
 	if v.Kind() == reflect.Pointer && w.indent > 4 {
-		w.line(n.key + ": {}") // its keys are explained at their first occurrence
+		w.line(n.key + ": {}") // the keys of the struct are not repeated
 		w.show(n.path)
 		return false
 	}
@@ -192,7 +192,7 @@ func (w *writer) entry(n node) bool {
 	v := settled(n.value)
 	if s := shapeOf(v.Type()); w.comments != nil && s.only {
 		for _, f := range s.fields {
-			if f.Example == n.key && !f.slot(v).IsNil() { // it is an example
+			if f.Example == n.key && !f.slot(v).IsNil() { // the entry was added by samples
 				w.comment(w.comments[f.Name])
 				w.hide(n.path)
 			}
@@ -201,7 +201,7 @@ func (w *writer) entry(n node) bool {
 	return w.open(n)
 }
 
-// one writes a value that fits on a line.
+// one writes a value on one line.
 func (w *writer) one(n node) {
 	f, text, empty := n.field, inline(n.value), "''"
 	switch k := n.value.Kind(); {
@@ -231,7 +231,7 @@ func (w *writer) one(n node) {
 	default:
 		text = yamlText(f.Example)
 	}
-	if f.Required { // the struct that contains it is commented out
+	if f.Required { // the key is commented out with its struct
 		w.line(key + ": " + text)
 		return
 	}

@@ -11,7 +11,7 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "write testdata/plan.golden again, instead of comparing")
 
-// source is the Go source for the comments.
+// source is Go source that contains the comments of the test configuration.
 const source = `package p
 
 const one = 1
@@ -56,7 +56,7 @@ type tool struct {
 func (plan) x() {}
 `
 
-// A configuration and its documentation in every format.
+// Each format of a configuration and of its documentation matches a file in testdata.
 func TestWritten(t *testing.T) {
 	comments, err := ReadComments(fstest.MapFS{"a.go": {Data: []byte(source)}, "b.txt": {Data: []byte("no Go")}})
 	if err != nil {
@@ -106,7 +106,7 @@ free: {s: text, "no": 1, f: 0.5, n: null, b: true, l: [1, "1", {}], m: {a: []}, 
 	for _, c := range Diff(full, again) {
 		changed = append(changed, c.Path)
 	}
-	if got := strings.Join(changed, " "); wrong != "" || got != "jobs[a].who room.key room.label" { // hidden values differ, because they are not printed
+	if got := strings.Join(changed, " "); wrong != "" || got != "jobs[a].who room.key room.label" { // secrets are not printed
 		t.Errorf("the written configuration is read back differently: %s, %s", wrong, got)
 	}
 }

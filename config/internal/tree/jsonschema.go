@@ -29,7 +29,7 @@ func Schema(root any, title string, c Comments) string {
 	return string(b) + "\n"
 }
 
-// offWords is allowed where the word off is a value: YAML 1.1 reads off as false.
+// offWords is the schema for the word off without quotes, which YAML 1.1 reads as false.
 var offWords = schema{"const": false}
 
 // of returns the schema of a type.
@@ -58,7 +58,7 @@ func (w *schemaWriter) of(t reflect.Type) schema {
 	case reflect.Float64:
 		return schema{"type": "number"}
 	case reflect.String:
-		return schema{"type": []string{"string", "number", "boolean"}} // any value without quotes is accepted as a text
+		return schema{"type": []string{"string", "number", "boolean"}} // a number or a boolean without quotes is accepted as text
 	}
 	return w.reference(t)
 }
@@ -71,7 +71,7 @@ func (w *schemaWriter) reference(t reflect.Type) schema {
 		return ref
 	}
 	def := schema{}
-	w.defs[name] = def // before its fields, because types may be recursive
+	w.defs[name] = def // before the fields are visited, because types may be recursive
 	s := shapeOf(t)
 	properties, required, words := schema{}, []string{}, []schema{{"type": "null"}}
 	for _, f := range s.fields {

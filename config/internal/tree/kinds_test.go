@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// nested has a type in two places, and a recursive one.
+// nested contains a type twice, and a recursive type.
 type nested struct {
 	Left  room     `yaml:"left"`
 	Right room     `yaml:"right"`
@@ -17,7 +17,7 @@ type nested struct {
 	Mode  string   `yaml:"mode" enum:"on|off"`
 }
 
-// The keys of a type are explained at its first occurrence, and referred to elsewhere.
+// The keys of a type are explained at its first occurrence; other occurrences refer to the explanation.
 func TestReferenceOfSameKeys(t *testing.T) {
 	r := NewReference(&nested{}, Comments{"nested.Right": "The other side."})
 	if got, want := strings.Join(r.Keys(), " "), "left right down do words mode left.size left.key left.light left.label "; !strings.HasPrefix(got, want) ||
@@ -112,7 +112,7 @@ func TestEach(t *testing.T) {
 	}
 }
 
-// A struct with exactly one key may be missing, but not empty; its problems are reported once.
+// A struct that requires exactly one key may be omitted, but not empty; each problem is reported once.
 func TestOnly(t *testing.T) {
 	for document, want := range map[string]string{
 		"":                             "",
@@ -153,7 +153,7 @@ func TestOnly(t *testing.T) {
 	}
 }
 
-// A text is converted to the type of the field, or is an error; a list replaces the previous one.
+// A text is converted to the type of the field, or is an error; a list replaces the previous list.
 func TestSetText(t *testing.T) {
 	for _, text := range []string{"inf", "-inf", "+Inf", "-Infinity", "nan", "1e999", "-1e999", "", "1,5"} {
 		var f float64
@@ -186,7 +186,7 @@ func TestSetText(t *testing.T) {
 	}
 }
 
-// The width of a document is not limited, its depth is.
+// The depth of a document is limited; the width is not.
 func TestDepth(t *testing.T) {
 	for depth, want := range map[int]bool{maxDepth - 2: false, maxDepth - 1: true} {
 		_, wrong := decoded("free: {a: " + strings.Repeat("[", depth) + strings.Repeat("]", depth) + "}")

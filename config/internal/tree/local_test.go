@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/internal/redact"
 )
 
-// place is a path.
+// place is a Local.
 type place string
 
 func (place) Describe() (label, want string)        { return "file", "a path" }
@@ -62,7 +62,7 @@ func written(t *testing.T, dir, document string) (*files, string) {
 func TestLocal(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
-	dir, err := os.Getwd() // without symbolic links
+	dir, err := os.Getwd() // the form without symbolic links
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestLocalWithoutDirectory(t *testing.T) {
 	}
 }
 
-// Each word of a list must be an allowed one.
+// Each word in a list must be one of the allowed values.
 func TestEnumList(t *testing.T) {
 	for document, want := range map[string]string{
 		"days: [mon, tue]": "", "days: []": "", "days: [tue]": "",
@@ -169,7 +169,7 @@ func TestDiffSameNames(t *testing.T) {
 	}
 }
 
-// All problems are combined in one error; a very long path is cut.
+// All problems are combined in one error, in which a very long path is truncated.
 func TestProblems(t *testing.T) {
 	tr := New(&plan{})
 	tr.Wrong("name", "one", "")
@@ -194,7 +194,7 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-// A pipe that is closed without data is an error: its content may have been read before.
+// A pipe without data is an error, because the data may have been read before.
 func TestReadEmptyPipe(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A position inside of a text is exact if the document contains the text unchanged, and otherwise the beginning of the value.
+// A position inside a text is exact if the document contains the text unchanged. Otherwise it is the beginning of the value.
 func TestProblemIn(t *testing.T) {
 	for _, tt := range []struct {
 		document     string
@@ -24,7 +24,7 @@ func TestProblemIn(t *testing.T) {
 		{"name: |\n   abc\n   def\n", 2, 3, "f.yaml:3:6"},
 		{"name: |\n   abc\n   def\n", 0, 3, "f.yaml:1:7"},
 		{"name: >\n   abc\n   def\n", 1, 3, "f.yaml:1:7"},
-		{"room: {label: abc}\n", 1, 2, "f.yaml:1:1"}, // name is not given
+		{"room: {label: abc}\n", 1, 2, "f.yaml:1:1"}, // the name is not given
 	} {
 		tr := New(&plan{})
 		if p := tr.Document("f.yaml", []byte(tt.document)); p != nil || tr.Err() != nil {
@@ -67,7 +67,7 @@ func TestFile(t *testing.T) {
 	if problem := tr.File("f.yaml"); problem != nil || tr.Err() != nil || p.Room.Key != "secret" {
 		t.Fatalf("%v, %v, %+v", problem, tr.Err(), p)
 	}
-	dir, err := os.Getwd() // without symbolic links
+	dir, err := os.Getwd() // the form without symbolic links
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestFile(t *testing.T) {
 	}
 }
 
-// The position of a value that is not given is that of the document.
+// A value that is not given has the position of the document.
 func TestPosOfDocument(t *testing.T) {
 	for document, want := range map[string]string{
 		"": "f.yaml:1:1", "# nothing\n": "f.yaml:1:1", "---\n": "f.yaml:1:1", "\n  name: x\n": "f.yaml:2:3", "a: [": "f.yaml:1:1",
@@ -106,7 +106,7 @@ func TestPosOfDocument(t *testing.T) {
 	}
 }
 
-// A key for the file of a value takes a path, and nothing else.
+// The value of a key with the suffix _file must be a path.
 func TestSecretFile(t *testing.T) {
 	for value, want := range map[string]string{
 		"[a]": "this is a list", "{a: b}": "this is a mapping", "''": "this is one value", "~": "empty value",

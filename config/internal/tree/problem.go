@@ -13,7 +13,7 @@ import (
 
 // Pos is the position of a value.
 type Pos struct {
-	File   string `json:"source,omitempty"` // a file, or a description of another source: "environment variable HANDFAST_LOG_LEVEL", "--listen"
+	File   string `json:"source,omitempty"` // a file name, or another source such as "--listen"
 	Line   int    `json:"line,omitempty"`   // counted from 1; 0 if not in a file
 	Column int    `json:"column,omitempty"` // in characters, counted from 1
 }

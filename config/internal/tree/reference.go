@@ -82,10 +82,10 @@ func sentence(name, text string) string {
 // section is a part of the reference, with the keys of one struct.
 type section struct {
 	path   string // "listen[].tls"; "" for the root
-	text   string // its description
+	text   string // the comment on the section's key
 	fields []*Field
 	name   string // the name of the type
-	same   string // the path of the section that explains these keys; "" if that is this one
+	same   string // the path of the section that explains the same keys; "" if this section does
 }
 
 // Reference is the documentation of all keys.
@@ -130,7 +130,7 @@ func sectionsOf(root reflect.Type, c Comments) []section {
 	return list
 }
 
-// below returns the type that a pointer leads to.
+// below returns the type of v without pointers.
 func below(v reflect.Value) reflect.Type {
 	t := v.Type()
 	for t.Kind() == reflect.Pointer {
@@ -189,8 +189,9 @@ func (r *Reference) Markdown() string {
 	return b.String()
 }
 
-// Doc returns the part of the reference about a key and about the keys below it, for a terminal: "endpoints", "listen.tls.mode". ""
-// means all of it. Brackets, stars and the names of entries may be omitted. If there is no such key, instead has similar ones.
+// Doc returns the part of the reference about a key and about the keys below it, for a terminal. Keys are, for example,
+// "endpoints" or "listen.tls.mode"; "" means the whole reference. Brackets, stars and the names of entries may be omitted. If the key
+// is unknown, instead contains similar keys.
 func (r *Reference) Doc(key string) (text string, instead []string) {
 	for _, names := range []bool{false, true} {
 		var b strings.Builder
@@ -229,8 +230,8 @@ func (r *Reference) has(path string) bool {
 	return slices.ContainsFunc(r.sections, func(s section) bool { return strings.TrimRight(s.path, "[].*") == path })
 }
 
-// matches reports whether a path is the one that key means, or is below it. Brackets, indexes and stars may be missing in the key;
-// with names, a star of the path matches a name in the key.
+// matches reports whether key means a path or, if orBelow is true, a part of the path. Brackets, indexes and stars may be missing in
+// the key. If names is true, a star in the path matches any name in the key.
 func matches(path, key string, orBelow, names bool) bool {
 	have := strings.Split(strings.ReplaceAll(path, "[]", ""), ".")
 	want := strings.Split(key, ".")

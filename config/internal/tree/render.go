@@ -13,14 +13,14 @@ import (
 	"github.com/handfast/handfast/internal/redact"
 )
 
-// inline formats a value on one line of YAML, without defaults, and with secrets as [redacted]. An empty value, list or map
-// is "".
+// inline formats a value on one line of YAML, without defaults, and with secrets as [redacted]. It returns "" for an empty value, list
+// or map.
 func inline(v reflect.Value) string {
 	if x := settled(v); !x.IsValid() || (x.Kind() == reflect.Slice || x.Kind() == reflect.Map) && x.Len() == 0 {
 		return ""
 	}
 	var b strings.Builder
-	first := true // no value of the open mapping or list was written yet
+	first := true // the next value is the first one of its mapping or list
 	brackets := func(v reflect.Value) (open, end string) {
 		switch x := settled(v); {
 		case isOne(x):
@@ -58,7 +58,7 @@ func inline(v reflect.Value) string {
 	return b.String()
 }
 
-// isOne reports whether a settled value has no parts.
+// isOne reports whether a value returned by settled has no parts.
 func isOne(v reflect.Value) bool {
 	return unionOf(v) != nil || isLeaf(v.Type()) || v.Kind() == reflect.Map && v.Type().Elem().Kind() != reflect.Pointer ||
 		v.Kind() == reflect.Interface
@@ -73,7 +73,7 @@ func oneYAML(v reflect.Value) string {
 	if m, ok := v.Interface().(encoding.TextMarshaler); ok {
 		text, err := m.MarshalText()
 		if err != nil {
-			return redact.Mark // our types do not fail
+			return redact.Mark // does not happen with the types of this module
 		}
 		return yamlText(string(text))
 	}
@@ -101,7 +101,7 @@ func anyYAML(x any) string {
 		return "null"
 	case string:
 		if notText.MatchString(x) {
-			return "'" + x + "'" // a string that looks like a number needs its quotes
+			return "'" + x + "'" // without quotes, YAML would read another type
 		}
 		return yamlText(x)
 	case []any:
@@ -122,9 +122,9 @@ func anyYAML(x any) string {
 
 var (
 	plain = regexp.MustCompile(`^[A-Za-z0-9/._][A-Za-z0-9/._+@=-]*(:[A-Za-z0-9/._+@=-]+)*$`)
-	// notText matches plain text that YAML reads as something else than a string.
+	// notText matches plain text that YAML does not read as a string.
 	notText = regexp.MustCompile(`^(~|null|Null|NULL|true|True|TRUE|false|False|FALSE|[-+.]?[0-9].*|\.(inf|nan|Inf|NaN).*)$`)
-	// valueOf matches text that may be a number or a time in a file: plain text that matches it is still read correctly.
+	// valueOf matches text such as a size or a duration: its type accepts the text without quotes even if YAML reads a number.
 	valueOf = regexp.MustCompile(`^[0-9][0-9A-Za-z.:/]*$`)
 )
 
@@ -134,7 +134,7 @@ func yamlText(s string) string {
 		return s
 	}
 	if strings.HasPrefix(s, ":") && plain.MatchString(s[1:]) {
-		return s // such as :8443
+		return s // an address such as :8443
 	}
 	if !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return "'" + strings.ReplaceAll(s, "'", "''") + "'"

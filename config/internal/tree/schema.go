@@ -15,31 +15,31 @@ type described interface {
 	Describe() (label, want string)
 }
 
-// Scalar is a type that is a single value in a document. The errors of UnmarshalText must explain what is wrong with a text.
+// Scalar is a type whose values are single values in a document. The errors of UnmarshalText must explain what is wrong with a text.
 type Scalar interface {
 	encoding.TextUnmarshaler
 	described
 }
 
-// Hidden is a Scalar that is never shown. It has a second key, with the suffix _file, which names a file that contains the value.
+// Hidden is a Scalar whose value is never shown. A second key with the suffix _file may name a file that contains the value.
 type Hidden interface {
 	Hidden()
 	Reveal() string
 }
 
-// Local is a Scalar that depends on where it was given: a path, relative to a directory.
+// Local is a Scalar that is a path. In makes a relative path relative to dir.
 type Local interface{ In(dir string) }
 
-// Union is a value with two forms: a word, or a value with parts. It is implemented by a pointer to the type.
+// Union is a value with two forms: a word, or a value with parts. The pointer to a type implements Union.
 type Union interface {
 	described
 	Word() (word string, ok bool) // ok is true if the value is a word
-	SetWord(word string) bool     // returns false if it is not an allowed word
+	SetWord(word string) bool     // returns false if the word is not allowed
 	Parts() any                   // returns a pointer to the other form
 }
 
-// Choice is a struct with the settings of one of several kinds that it does not know itself. It has the fields Kind, a string, and
-// Settings, an any that holds a pointer. In a document each kind is a key of it, or a word.
+// Choice is a struct with the settings of one of several kinds, which Kinds returns. The struct has the fields Kind, a string, and
+// Settings, an any that contains a pointer. In a document, a kind is a key of the struct, or a word in its place.
 type Choice interface{ Kinds() []Kind }
 
 // Kind is one kind of a [Choice].
@@ -51,17 +51,17 @@ type Kind struct {
 // Field is one key of a struct.
 type Field struct {
 	Key      string
-	Name     string // the Go name, "Type.Field", which is the key in Comments
+	Name     string // "Type.Field", which is the field's key in Comments
 	Type     reflect.Type
 	Default  string
 	Required bool
 	Enum     []string
 	Min, Max string
 	Example  string
-	Secret   string // when the value is a secret, or names a file with one; see [Tree.Secrets]
+	Secret   string // whether the value is a secret or names a file that contains one; see [Tree.Secrets]
 
 	hasDefault, hidden, short, id, made bool
-	expression                          bool // true and false are valid texts
+	expression                          bool // the value is an expression, for which true and false are valid texts
 	index                               int  // the index of the field; -1 for a kind of a Choice
 }
 
@@ -111,7 +111,7 @@ func shapeOf(t reflect.Type) *shape {
 	return s
 }
 
-// slot returns the field's value in a struct. For a kind it is a copy, which [Field.keep] stores.
+// slot returns the field's value in a struct. If the field is a kind of a Choice, the value is a copy, which [Field.keep] stores.
 func (f *Field) slot(v reflect.Value) reflect.Value {
 	if f.index >= 0 {
 		return v.Field(f.index)
@@ -123,7 +123,7 @@ func (f *Field) slot(v reflect.Value) reflect.Value {
 	return slot
 }
 
-// keep stores a slot, if it was set.
+// keep stores a value that was returned by slot, if it is a kind of a Choice and was set.
 func (f *Field) keep(v, slot reflect.Value) {
 	if f.index >= 0 || slot.IsNil() {
 		return
@@ -134,7 +134,7 @@ func (f *Field) keep(v, slot reflect.Value) {
 	}
 }
 
-// lookup returns the field that a key sets, and whether the key names a file that contains the value; nil if there is no such key.
+// lookup returns the field that a key sets, nil if there is no such key, and whether the key names a file that contains the value.
 func (s *shape) lookup(key string) (f *Field, fromFile bool) {
 	for _, f := range s.fields {
 		if f.Key == key {
@@ -189,7 +189,7 @@ func unionOf(v reflect.Value) Union {
 	return nil
 }
 
-// describe returns the descriptions of a type. See described.
+// describe returns the descriptions of a type, as described.Describe does.
 func describe(t reflect.Type) (label, want string) {
 	if x, ok := reflect.New(t).Interface().(described); ok {
 		return x.Describe()
@@ -220,7 +220,7 @@ func describe(t reflect.Type) (label, want string) {
 	return "text", "text"
 }
 
-// Expected describes, for messages, the values of a T.
+// Expected returns a description of the values of type T for messages.
 func Expected[T any]() string { return wantOf(reflect.TypeFor[T]()) }
 
 func wantOf(t reflect.Type) string {

@@ -10,9 +10,9 @@ import (
 // Secrets returns the files that contain secrets: those that the configuration names, and the configuration file itself if there
 // is a secret in it.
 //
-// A [Hidden] value is a secret. The tag secret says this about other fields: "true" about a value, or about the contents of the
-// file that it names; "without KEY" about such a file, if the field with that key in the same struct is empty. Of a Hidden value
-// with the tag "userinfo", which is a URL or a list of URLs, only user information is secret.
+// A [Hidden] value is a secret. The tag secret marks other fields: with "true", the value is a secret, or the file that it names
+// contains one; with "without KEY", the file contains a secret if the field with the key KEY in the same struct is empty. A Hidden
+// value with the tag "userinfo" is a URL or a list of URLs; it is a secret only if a URL contains user information.
 func (t *Tree) Secrets() []string {
 	found := map[string]bool{}
 	visit(node{value: t.root}, func(n node) bool {

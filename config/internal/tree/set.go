@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// Set sets the value at a path from text. The text is written as in a document for a single value, as "a, b" or [a, b] for a list
-// of values, and as YAML for anything else. from is the source, for messages. The path of a secret with the suffix _file sets it
-// from the file that text names.
+// Set sets the value at a path from text. A single value is written as in a document, a list of such values as "a, b" or [a, b], and
+// anything else as YAML. from is the source, for messages. If path is that of a secret with the suffix _file, text names the file
+// that contains the secret.
 func (t *Tree) Set(path, text, from string) {
 	at := Pos{File: from}
 	if t.find(path, func(n node) { t.setAt(n, text, at) }) {
@@ -22,7 +22,7 @@ func (t *Tree) Set(path, text, from string) {
 	t.Report(p.meant(Nearest(path, t.settable())))
 }
 
-// find calls f with the value at a path, and allocates what pointers on the way point to. It returns false if there is no such
+// find calls f with the value at a path. It replaces nil pointers on the way by new values. It returns false if there is no such
 // value.
 func (t *Tree) find(path string, f func(node)) (found bool) {
 	visit(node{value: t.root}, func(n node) bool {
@@ -86,7 +86,7 @@ func (t *Tree) setAt(n node, text string, at Pos) {
 }
 
 // Environ sets values from environment variables. The name of the variable is the prefix followed by the path, in capitals and with
-// "_" between its parts; values in lists and in maps have no variable. It ignores empty variables and those that skip selects.
+// "_" between its parts; values in lists and in maps have no variable. Empty variables, and those for which skip returns true, are ignored.
 func (t *Tree) Environ(prefix string, environ []string, skip func(name string) bool) {
 	paths := map[string]string{} // the path of each variable
 	for _, path := range t.settable() {
@@ -114,7 +114,7 @@ func (t *Tree) Environ(prefix string, environ []string, skip func(name string) b
 	}
 }
 
-// hintOf returns a hint about an unknown variable: the name of a similar one.
+// hintOf returns a hint about an unknown environment variable, such as the name of a similar variable.
 func hintOf(prefix, name string, paths map[string]string) string {
 	var names []string
 	for _, known := range slices.Sorted(maps.Keys(paths)) {

@@ -2,7 +2,7 @@ package tree
 
 import "strings"
 
-// Nearest returns the known word that is most similar to a mistyped one, "" if none is similar enough.
+// Nearest returns the known word that is most similar to word, "" if no known word is similar enough.
 func Nearest(word string, known []string) string {
 	if len(word) > 64 {
 		return ""
@@ -21,7 +21,7 @@ func Nearest(word string, known []string) string {
 	return best
 }
 
-// distance returns how many letters have to be changed, added, removed or swapped with the next one to turn a into b.
+// distance returns the minimum number of letters to change, add, remove or swap with the next letter to turn a into b.
 func distance(a, b string) int {
 	if len(b) > 64 {
 		return 64

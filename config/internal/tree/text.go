@@ -51,14 +51,14 @@ func setText(v reflect.Value, text string) error {
 	return nil
 }
 
-// isTrue reports whether YAML 1.1 reads a text as true: programs that write that version, such as Helm and PyYAML, replace on with
-// true and off with false.
+// isTrue reports whether YAML 1.1 reads a text as true. Programs that process YAML 1.1, such as Helm and PyYAML, replace on by true and off
+// by false.
 func isTrue(text string) bool { return anyCase(text, "true", "yes", "on") }
 
 // IsFalse reports whether YAML 1.1 reads a text as false. off is one of these texts.
 func IsFalse(text string) bool { return anyCase(text, "false", "no", "off") }
 
-// anyCase reports whether a text is one of words, in one of the cases that YAML 1.1 allows: off, Off, OFF.
+// anyCase reports whether a text is one of words in lower case, in upper case or with a capital, as YAML 1.1 allows.
 func anyCase(text string, words ...string) bool {
 	for _, w := range words {
 		if text == w || text == strings.ToUpper(w) || text == strings.ToUpper(w[:1])+w[1:] {
@@ -68,8 +68,8 @@ func anyCase(text string, words ...string) bool {
 	return false
 }
 
-// wordOf returns the word that a text without quotes means as the value of a field: off for false if off is one of its values, and
-// "" for a false if the word would be a name.
+// wordOf returns what a text without quotes means as the value of a field. A text that YAML 1.1 reads as false means "off" if off is
+// an allowed value, and "" if the value is a name. Any other text is returned unchanged.
 func (f *Field) wordOf(text string) string {
 	switch {
 	case f == nil || !IsFalse(text):
@@ -81,14 +81,14 @@ func (f *Field) wordOf(text string) string {
 	return text
 }
 
-// names reports whether a single word, in place of a mapping, is the name of something: "sticky: COOKIE".
+// names reports whether a field is a name that may be given as a single word in place of a mapping, as in "sticky: COOKIE".
 func (f *Field) names() bool {
 	return f != nil && f.short && len(f.Enum) == 0 && f.Type.Kind() == reflect.String && !isScalar(f.Type)
 }
 
-// switched returns what was expected if a scalar without quotes seems to be a switch for a field that takes a text, as in "sticky:
-// true" and "file: true", which would be a cookie and a file with that name; "" otherwise. If a single word is a name, and off
-// means none, yes and on are rejected, too.
+// switched returns what was expected if a field that takes a text is given a boolean without quotes, as in "sticky: true" or "file:
+// true", which would otherwise name a cookie or a file; "" if the value is acceptable. If names returns true for the field, all texts
+// that YAML 1.1 reads as true are rejected.
 func switched(n node, g *given) string {
 	f, t := n.field, n.value.Type()
 	if f != nil && (f.expression || len(f.Enum) > 0) {
@@ -101,7 +101,8 @@ func switched(n node, g *given) string {
 	case f.names():
 		boolean = isTrue(g.text)
 	case hidden:
-	case t.Kind() != reflect.String || setText(x.Elem(), g.text) != nil || x.Elem().String() != g.text: // the error for that type is more helpful
+	// Otherwise the value is not text, and decoding it accepts the boolean or reports a more helpful error.
+	case t.Kind() != reflect.String || setText(x.Elem(), g.text) != nil || x.Elem().String() != g.text:
 		return ""
 	}
 	if !boolean {

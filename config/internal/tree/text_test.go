@@ -75,7 +75,7 @@ func TestOneOf(t *testing.T) {
 	}
 }
 
-// For an unknown key, the paths where it is known are suggested, unless there are many.
+// For an unknown key, the paths at which a key with this name exists are suggested, unless there are many.
 func TestUnknownKeys(t *testing.T) {
 	for document, want := range map[string]string{
 		"fingers: 3":      "f.yaml:1:1: fingers: there is no such key; there is by.*.hand.fingers",
@@ -102,7 +102,7 @@ func TestUnknownKeys(t *testing.T) {
 	}
 }
 
-// The bounds are included in the allowed values.
+// The bounds themselves are allowed values.
 func TestBounds(t *testing.T) {
 	for document, want := range map[string]string{
 		"jobs: [{id: a, do: bar, rate: 0}]":              "",

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// The limits on input.
+// The size limits of files, in bytes.
 const (
 	MaxFile   = 1 << 20
 	maxSecret = 64 << 10
@@ -27,8 +27,8 @@ type Tree struct {
 	root     reflect.Value
 	pos      map[string]Pos
 	texts    map[string]textPos
-	document string            // the configuration file, as in pos; "" if there is none
-	from     map[string]string // the files of secrets that were given by the names of files, by path
+	document string            // the name of the configuration file, as in Pos.File; "" if there is none
+	from     map[string]string // the names of the files that secrets were read from, by the paths of the secrets
 	files    []string
 	sums     map[string][sha256.Size]byte
 	problems []*Problem
@@ -60,7 +60,7 @@ func (t *Tree) wrong(p *Problem) {
 	}
 }
 
-// Unknown is like Wrong, for an unknown word: it suggests a similar known one.
+// Unknown is like Wrong, for an unknown word. It suggests a similar known word.
 func (t *Tree) Unknown(path, text, word string, known []string) {
 	t.wrong(t.Problem(path, text, OneOf(known)).meant(Nearest(word, known)))
 }
@@ -76,12 +76,12 @@ func (t *Tree) Problem(path, text, want string) *Problem {
 	return &Problem{Pos: t.Pos(path), Path: path, Text: text, Want: want}
 }
 
-// ProblemIn is like Problem, for a position inside of a text: line and column count from 1 in the text of the value.
+// ProblemIn is like Problem, for a position inside a text: line and column are counted from 1 in the value.
 func (t *Tree) ProblemIn(path string, line, column int, text, want string) *Problem {
 	p := t.Problem(path, text, want)
 	at, ok := t.texts[path]
 	switch {
-	case !ok: // the value is not from a file
+	case !ok: // the position inside the text is not known
 	case at.block && line >= 1:
 		p.Pos.Line, p.Pos.Column = at.start.Line+line-1, at.start.Column+column-1
 	case !at.block && line == 1:
@@ -90,8 +90,8 @@ func (t *Tree) ProblemIn(path string, line, column int, text, want string) *Prob
 	return p
 }
 
-// Pos returns the position of the value at a path, or that of the value that contains it if it was not given itself. The zero Pos
-// means that it is a default.
+// Pos returns the position of the value at a path. If the value was not given, Pos returns the position of the nearest value that
+// contains it and was given, and the zero Pos if there is no document.
 func (t *Tree) Pos(path string) Pos {
 	for ; path != ""; path = parent(path) {
 		if p, ok := t.pos[path]; ok {
@@ -110,11 +110,11 @@ func (t *Tree) Given(path string) bool {
 // Files returns the names of the files that were read.
 func (t *Tree) Files() []string { return slices.Clone(t.files) }
 
-// Sums returns the SHA-256 sums of the contents of these files.
+// Sums returns the SHA-256 sums of the contents of the files that were read, by name.
 func (t *Tree) Sums() map[string][sha256.Size]byte { return maps.Clone(t.sums) }
 
-// File sets the values from a YAML file. It returns a problem, nil for none, only if nothing could be decoded, because the file
-// cannot be read or is not YAML. Other problems are reported.
+// File sets the values from a YAML file. It returns a problem if the file cannot be read or is not YAML; otherwise it returns nil, and
+// adds other problems to the tree.
 func (t *Tree) File(name string) *Problem {
 	text, err := readFile(name, MaxFile, pipePatience)
 	if err != nil {
@@ -125,7 +125,7 @@ func (t *Tree) File(name string) *Problem {
 	return t.Document(name, text)
 }
 
-// Document is like File, for a text. The name is used in messages; paths in the document are relative to its directory.
+// Document is like File, for a text. The name is used in messages; paths in the document are relative to the name's directory.
 func (t *Tree) Document(name string, text []byte) *Problem {
 	g, p := read(text, name, nil, t.Report)
 	if p != nil || g == nil {
@@ -185,18 +185,18 @@ func In(dir, path string) string {
 	return absolute(filepath.Join(dir, path))
 }
 
-// pipePatience is how long readFile waits for a program that has a pipe open for writing.
+// pipePatience is the default time limit for reading a pipe from a program that has the pipe open for writing.
 const pipePatience = 10 * time.Second
 
-// readFile reads a file of limited size. A pipe that a shell has passed with <(…) is empty when it is read again, for example after
-// a SIGHUP: that is an error, not an empty configuration. The file is opened without waiting for a writer.
+// readFile reads a file of limited size. An empty pipe is an error: a pipe that a shell has passed with <(…) is empty when it is read
+// again, for example after a SIGHUP. The file is opened without waiting for a writer.
 func readFile(name string, limit int64, patience time.Duration) ([]byte, error) {
 	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	_ = f.SetReadDeadline(time.Now().Add(patience)) // it fails for regular files, which do not block
+	_ = f.SetReadDeadline(time.Now().Add(patience)) // fails for regular files, which do not need a deadline
 	content, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, err
@@ -210,7 +210,7 @@ func readFile(name string, limit int64, patience time.Duration) ([]byte, error) 
 	return content, nil
 }
 
-// Why returns the reason of a file system error, without the path.
+// Why returns the reason for a file system error without the path.
 func Why(err error) string {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err.Error()

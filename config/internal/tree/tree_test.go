@@ -32,7 +32,7 @@ type job struct {
 	Label string  `yaml:"label"`
 }
 
-// worker is a struct with exactly one key.
+// worker is a struct that requires exactly one of its keys.
 type worker struct {
 	Hand *hand `yaml:"hand" only:"one" example:"anna"`
 	Tool *tool `yaml:"tool" example:"drill"`
@@ -57,8 +57,7 @@ type room struct {
 	Label string `yaml:"label"`
 }
 
-// task has one of several kinds that it does not know itself: adding a kind takes a type and a line in kinds, which may be in a
-// separate file.
+// task is a Choice. To add a kind, define a type and append it to kinds, possibly in a separate file.
 type task struct {
 	Kind     string
 	Settings any
@@ -68,7 +67,7 @@ var kinds []Kind
 
 func (task) Kinds() []Kind { return kinds }
 
-// who is a name, or an inline worker.
+// who is a Union: a name, or an inline worker.
 type who struct {
 	Name   string
 	Worker *worker
@@ -92,7 +91,7 @@ func (s *secret) UnmarshalText(text []byte) error {
 }
 func (s secret) MarshalText() ([]byte, error) { return []byte("***"), nil }
 
-// foo is a kind of task. Everything about it is between here and the end of init.
+// foo is a kind of task. The type and its init function are all that a kind needs.
 type foo struct {
 	Size int    `yaml:"size" default:"3" max:"9"`
 	Name string `yaml:"name" required:"true" example:"f"`
@@ -173,7 +172,7 @@ func sameChanges(a, b []Change) bool {
 	return slices.Equal(a, b)
 }
 
-// "<<" adds keys and removes none: the keys of the mapping itself take precedence, then those that are merged first.
+// "<<" adds keys and removes none: the keys of the mapping itself take precedence, followed by the keys of the first merged mapping.
 func TestMergeKeys(t *testing.T) {
 	const anchors = "a: &a {p: a, q: a, r: a}\nb: &b {q: b, s: b}\n"
 	for document, want := range map[string]string{
@@ -314,7 +313,7 @@ func TestUnion(t *testing.T) {
 	}
 }
 
-// A pipe is read to its end, and the wait for its writer is limited.
+// A pipe is read to the end, and the wait for data is limited.
 func TestReadFile(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {

@@ -9,15 +9,15 @@ import (
 
 // node is a value in a tree.
 type node struct {
-	value reflect.Value // it can be set, unless it is in a map
+	value reflect.Value // can be set unless it is in a map
 	path  string
 	key   string        // the last part of the path: a key, or the name of an entry; "" for the root and for items
 	field *Field        // the field of the value; nil for the root, items and entries
-	in    reflect.Value // the struct that contains the field
+	in    reflect.Value // the struct that contains the field; the zero Value if field is nil
 }
 
 // visit walks over a value and everything in it, in the order of the fields. enter is called before the parts of a value are
-// visited, so it may set the value, and reports whether to visit the parts; leave, which may be nil, is called after that.
+// visited. It may set the value, and it returns whether to visit the parts; if so, leave is called after the parts. leave may be nil.
 func visit(n node, enter func(node) bool, leave func(node)) {
 	if !enter(n) {
 		return
@@ -45,23 +45,22 @@ func visit(n node, enter func(node) bool, leave func(node)) {
 	}
 }
 
-// Each calls f with a pointer to each value in the value that root points to, including the latter, and with its path. The parts of
-// a value follow it, in the order of the fields. Nil values are skipped, and so are values of a map that are not pointers.
+// Each calls f with the path of, and a pointer to, the value that root points to and every value in it. The parts of a value follow the
+// value, in the order of the fields. Nil values, and values of a map that are not pointers, are skipped.
 func Each(root any, f func(path string, p any)) {
 	visit(node{value: reflect.ValueOf(root).Elem()}, func(n node) bool {
 		v := n.value
 		for v.Kind() == reflect.Pointer {
 			v = v.Elem()
 		}
-		if v.CanAddr() { // skips nil pointers, and values of maps
+		if v.CanAddr() { // false for nil pointers and for values in maps
 			f(n.path, v.Addr().Interface())
 		}
 		return true
 	}, nil)
 }
 
-// settled returns the value that a pointer leads to, and the parts of a Union that is not a word; otherwise v itself. It is not
-// valid for a nil pointer.
+// settled follows pointers, and replaces a Union that is not a word by its parts. It returns the zero Value for a nil pointer.
 func settled(v reflect.Value) reflect.Value {
 	for v.IsValid() {
 		u := unionOf(v)
@@ -80,9 +79,9 @@ func settled(v reflect.Value) reflect.Value {
 	return v
 }
 
-// visitTypes is like visit, for everything that a value of a type may contain: a list has one item, with the path "list[]",
-// and a map one entry, "map.*". enter receives a new value of each type. Recursive types are entered as well; enter must
-// decide when to stop. The parts of a Union are not entered.
+// visitTypes is like visit, for all values that a value of a type may contain: a list has one item, with the path "list[]", and a map
+// has one entry, with the path "map.*". enter receives a new value of each type. For a recursive type, enter must return false at some
+// level.
 func visitTypes(t reflect.Type, enter func(node) bool) {
 	root := reflect.New(t).Elem()
 	visit(node{value: root}, func(n node) bool {
@@ -95,7 +94,7 @@ func visitTypes(t reflect.Type, enter func(node) bool) {
 	}, nil)
 }
 
-// fill allocates pointers, and adds an item to lists and maps.
+// fill sets a pointer to a new value, or adds an item to a list or map.
 func fill(v reflect.Value) {
 	switch {
 	case v.Kind() == reflect.Pointer && v.CanSet():

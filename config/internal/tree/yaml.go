@@ -35,12 +35,12 @@ func (k kind) String() string {
 type given struct {
 	kind    kind
 	at      Pos
-	text    string   // of a scalar, without quotes, escapes and folding
-	quoted  bool     // the scalar is a string because it has quotes
-	value   any      // the scalar, if no type determines how to read it
+	text    string   // the text of a scalar, without quotes, escapes and folding
+	quoted  bool     // the scalar is a string, because it has quotes or is a block
+	value   any      // the scalar as the type that YAML infers, for fields without a type of their own
 	chars   *textPos // the position of the text; nil if the lines of the file do not contain it unchanged
-	items   []*given // of a list
-	entries []entry  // of a mapping, with each key once
+	items   []*given // the items of a list
+	entries []entry  // the entries of a mapping, with each key once
 }
 
 // entry is a key of a mapping with its value.
@@ -61,13 +61,13 @@ type reader struct {
 	file    string
 	fixed   *Pos // the position of all values, for a text that is not in a file
 	lines   lines
-	anchors map[string]*given // the anchors that are complete
+	anchors map[string]*given // the values of anchors that have been read completely
 	report  func(*Problem)
 	depth   int
 }
 
-// read returns the value of a document, nil if it is empty. report is called for problems that do not prevent decoding the rest; a
-// problem that does is returned.
+// read returns the value of a document, nil if the document is empty. It returns a problem if nothing can be decoded, and calls report
+// for any other problem.
 func read(text []byte, name string, fixed *Pos, report func(*Problem)) (*given, *Problem) {
 	body, lines, problem := parse(text, name)
 	if problem != nil || body == nil {
@@ -92,7 +92,7 @@ func (r *reader) problem(n ast.Node, path, text, want string) {
 	r.report(&Problem{Pos: r.at(n), Path: path, Text: text, Want: want})
 }
 
-// value converts a node. If it cannot, it reports a problem and returns nil.
+// value converts a node. It reports a problem and returns nil if the node cannot be converted.
 func (r *reader) value(n ast.Node, path string) *given {
 	if r.depth++; r.depth > maxDepth {
 		r.problem(n, "", "the nesting is too deep", "")
@@ -102,7 +102,7 @@ func (r *reader) value(n ast.Node, path string) *given {
 	switch x := n.(type) {
 	case *ast.AnchorNode:
 		g := r.value(x.Value, path)
-		r.anchors[x.Name.GetToken().Value] = g // only now, because an alias inside of its own anchor would be infinite
+		r.anchors[x.Name.GetToken().Value] = g // after reading the value, because an alias inside its own anchor would be infinite
 		return g
 	case *ast.AliasNode:
 		name := x.Value.GetToken().Value
@@ -132,8 +132,8 @@ func (r *reader) value(n ast.Node, path string) *given {
 	return r.scalar(n)
 }
 
-// entries returns the keys of a mapping in order. Merged keys ("<<: *name", "<<: [*a, *b]") follow: a key of the mapping itself
-// takes precedence, and then the first merged one.
+// entries returns the keys of a mapping in order, followed by merged keys ("<<: *name", "<<: [*a, *b]"). Keys of the mapping itself take
+// precedence over merged keys, and earlier merged keys over later ones.
 func (r *reader) entries(values []*ast.MappingValueNode, path string) []entry {
 	var own, merged []entry
 	find := func(in []entry, key string) int {
@@ -230,7 +230,7 @@ func (r *reader) scalar(n ast.Node) *given {
 	return g
 }
 
-// parse returns the body of the only document in a text, nil if it is empty.
+// parse returns the body of the only document in a text, nil if the document is empty.
 func parse(text []byte, name string) (body ast.Node, l lines, problem *Problem) {
 	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
 		return nil, nil, &Problem{Pos: Pos{name, 1, 1}, Text: "the file is UTF-16", Want: "a YAML document in UTF-8"}
@@ -242,7 +242,7 @@ func parse(text []byte, name string) (body ast.Node, l lines, problem *Problem) 
 	text = bytes.TrimPrefix(text, []byte("\ufeff")) // the byte order mark that some editors add
 	l = linesOf(text)
 	defer func() {
-		if r := recover(); r != nil { // a panic of the parser
+		if r := recover(); r != nil { // the parser panics on some invalid documents
 			body, problem = nil, &Problem{Pos: Pos{name, 1, 1}, Text: fmt.Sprint("the YAML cannot be parsed: ", r), Want: "a YAML document"}
 		}
 	}()
@@ -300,7 +300,7 @@ func syntaxProblem(err error, name string, l lines, text []byte) *Problem {
 	return p
 }
 
-// lines has the lengths of a document's lines, in characters.
+// lines contains the lengths of a document's lines, in characters.
 type lines []int
 
 // linesOf returns the lengths of a document's lines.
@@ -314,7 +314,8 @@ func linesOf(document []byte) lines {
 
 var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 
-// place returns a position within the document: the parser's position is sometimes after the end of a malformed one.
+// place returns the position of a token. It moves positions after the end of a malformed document, as the parser sometimes returns
+// them, into the document.
 func (l lines) place(file string, t *token.Token) Pos {
 	if t == nil || t.Position == nil {
 		return Pos{file, 1, 1}
@@ -323,7 +324,7 @@ func (l lines) place(file string, t *token.Token) Pos {
 	return Pos{file, line, min(max(t.Position.Column, 1), l[line-1]+1)}
 }
 
-// offset returns the position of a byte.
+// offset returns the position of the byte with index i.
 func offset(name string, text []byte, i int) Pos {
 	l := linesOf(text[:i])
 	return Pos{name, len(l), l[len(l)-1] + 1}
