@@ -20,17 +20,16 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// atOnce is the number of clients that connect concurrently when a crowd gathers. When clients reconnect, all of them do so
-// concurrently.
+// atOnce is the maximum number of concurrent first handshakes of a crowd. The number of concurrent reconnects is not limited.
 const atOnce = 100
 
 // burst is the number of messages that a client has in flight.
 const burst = 2
 
-// lostFor is the time limit for clients to reconnect after losing their network.
+// lostFor is the longest time that a client waits before it reconnects after losing its network.
 const lostFor = time.Second
 
-// crowd is a number of clients of an echo server that send numbered messages and reconnect when their connections are closed.
+// crowd is a group of clients that send numbered messages to an echo server and reconnect when their connections are closed.
 type crowd struct {
 	url     string
 	t       *testing.T
@@ -41,32 +40,32 @@ type crowd struct {
 	seen  tally
 	stop  context.CancelFunc
 	all   sync.WaitGroup
-	slots chan struct{} // while the first handshakes are in progress
+	slots chan struct{} // limits concurrent first handshakes
 }
 
 // member is one client.
 type member struct {
 	number int
 	next   int          // the number of the next message
-	echoed atomic.Int64 // number of echoed messages
+	echoed atomic.Int64 // the number of echoed messages
 
 	mu   sync.Mutex
-	conn *websocket.Conn // nil if it is disconnected
+	conn *websocket.Conn // nil while the client is disconnected
 }
 
 // tally counts the clients' observations.
 type tally struct {
-	closed  map[string]int // number of connections closed by the server, by the code of the close frame
+	closed  map[string]int // number of connections closed by the server, by close code
 	cut     int            // number of connections that ended without a close frame
 	lost    int            // number of messages lost on connections that stayed open
-	doubled int            // number of messages that were echoed twice or changed
+	doubled int            // number of messages that were echoed twice or with another content
 	refused int            // number of handshakes rejected with 503 and Retry-After
 	failed  int            // number of other failed handshakes
-	why     error          // an example of these
-	away    time.Duration  // the longest time from the end of a connection to the first echo on the next one
+	why     error          // the error of a failed handshake
+	away    time.Duration  // the longest time from the end of a connection to the first echo on the next connection
 }
 
-// total returns the number of connections that have ended with a close frame.
+// total returns the number of connections that the server has closed.
 func (s tally) total() (n int) {
 	for _, k := range s.closed {
 		n += k
@@ -100,7 +99,7 @@ func (c *crowd) live(ctx context.Context, m *member) {
 	c.slots <- struct{}{}
 	first := sync.OnceFunc(func() { <-c.slots })
 	defer first()
-	var ended time.Time // the previous connection
+	var ended time.Time // when the previous connection ended
 	for ctx.Err() == nil {
 		conn, err := websocket.Dial(ctx, c.url, &websocket.DialOptions{HandshakeTimeout: time.Minute})
 		if err != nil {
@@ -123,7 +122,7 @@ func (c *crowd) live(ctx context.Context, m *member) {
 	}
 }
 
-// refusal counts a failed handshake, and returns how long the client waits before the next one.
+// refusal counts a failed handshake, and returns how long the client must wait before its next handshake.
 func (c *crowd) refusal(ctx context.Context, err error) time.Duration {
 	if ctx.Err() != nil {
 		return 0
@@ -141,7 +140,7 @@ func (c *crowd) refusal(ctx context.Context, err error) time.Duration {
 	return 50 * time.Millisecond
 }
 
-// ending counts the end of a connection.
+// ending counts the end of a connection by code, or as cut.
 func (c *crowd) ending(e *websocket.CloseError) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -161,7 +160,7 @@ func (m *member) set(conn *websocket.Conn) {
 	m.conn = conn
 }
 
-// connection returns the member's connection; nil means none.
+// connection returns the member's connection, nil if the member is disconnected.
 func (m *member) connection() *websocket.Conn {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -202,8 +201,8 @@ func (c *crowd) talk(ctx context.Context, conn *websocket.Conn, m *member, ended
 	}
 }
 
-// write sends bursts. Before each burst it waits for the echoes of the previous one, and then for a pause. A write error also
-// causes a read error.
+// write sends bursts. Before each burst, write waits for the echoes of the previous burst, and then for a pause. It returns no
+// error, because a write error also causes a read error.
 func (c *crowd) write(ctx context.Context, conn *websocket.Conn, m *member, next int, answered <-chan struct{}) {
 	for ; ; next += burst {
 		for i := range burst {
@@ -239,7 +238,7 @@ func (c *crowd) wrong(m *member, text string, want int) {
 	c.seen.doubled++
 }
 
-// wait pauses a client; it returns false if the client is to leave.
+// wait pauses a client for d. It returns false if the client must stop.
 func wait(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -251,7 +250,7 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// goesOn waits until every client has sent a new message and received its echo.
+// goesOn waits until every client has sent a new message and received the echo.
 func (c *crowd) goesOn() {
 	c.t.Helper()
 	was := make([]int64, len(c.members))
@@ -260,14 +259,14 @@ func (c *crowd) goesOn() {
 	}
 	i := 0
 	bounded.Until(c.t, func() bool {
-		for i < len(was) && c.members[i].echoed.Load() > was[i]+burst { // the first echo may be that of an earlier message
+		for i < len(was) && c.members[i].echoed.Load() > was[i]+burst { // the first echoes may belong to earlier messages
 			i++
 		}
 		return i == len(was)
 	})
 }
 
-// disconnect cuts all connections at the client's side without a close frame, as a network failure does. All clients reconnect
+// disconnect closes all connections on the clients' side without a close frame, as a network failure does. All clients reconnect
 // within [lostFor].
 func (c *crowd) disconnect() {
 	for _, m := range c.members {
@@ -277,7 +276,7 @@ func (c *crowd) disconnect() {
 	}
 }
 
-// take returns the observations since the last call.
+// take returns the clients' observations since the last call.
 func (c *crowd) take() tally {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -288,7 +287,7 @@ func (c *crowd) take() tally {
 
 // bounds limits what a crowd may observe.
 type bounds struct {
-	code            string // the code of every close frame
+	code            string // the expected code of every close frame
 	atLeast, atMost int    // allowed number of connections closed with this code
 	cut             int    // exact number of connections that end without a close frame
 	refused         bool   // handshakes may be rejected with 503 and Retry-After

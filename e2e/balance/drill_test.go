@@ -23,15 +23,15 @@ type trial struct {
 	want  string // the expected result, in addition to the checks of every trial
 	setup func(f form) farmOptions
 	does  func(s *stage) bounds        // performs the event, and returns what the clients may observe
-	storm bool                         // with as many clients as in a storm
-	who   func(s *stage, n int) people // nil means echoing
+	storm bool                         // the number of clients is form.storm instead of form.clients
+	who   func(s *stage, n int) people // starts the clients; nil means echoing
 }
 
-// people is the interface of a trial's clients.
+// people is implemented by all kinds of clients of a trial.
 type people interface {
-	goesOn()                 // waits until each of them has received a further reply
-	expect(may bounds) tally // returns and checks their observations since the last call
-	leave()                  // stops all of them
+	goesOn()                 // waits until each client has received another reply
+	expect(may bounds) tally // checks and returns the clients' observations since the last call
+	leave()                  // stops all clients
 }
 
 // echoing starts clients of an echo server.
@@ -65,7 +65,7 @@ func three(f form) farmOptions {
 	return farmOptions{kinds: mixed, balance: fmt.Sprintf(", drain: {per_second: %g}", f.pace)}
 }
 
-// joining gives new servers their whole share of clients immediately, so that many clients use them.
+// joining configures no slow start, so that new servers immediately receive their full share of clients.
 func joining(f form) farmOptions {
 	o := three(f)
 	o.balance += ", slow_start: 0s"
@@ -85,16 +85,16 @@ type stage struct {
 	c      people
 	began  time.Time
 	spread []sample
-	notes  []string // notes for the table
-	leave  []func() // stops clients that are not part of the crowd
+	notes  []string // additional text for the table of results
+	leave  []func() // functions that stop additional clients
 }
 
-// TestDrill runs all trials one after another, each with a crowd of its own.
+// TestDrill runs all trials, each with its own clients. The trials of the long form do not run in parallel.
 func TestDrill(t *testing.T) {
 	for _, x := range trials {
 		t.Run(x.name, func(t *testing.T) {
 			if !*drill {
-				t.Parallel() // trials mostly wait
+				t.Parallel() // the short trials mostly wait
 			}
 			x.run(t, size())
 		})
@@ -168,7 +168,7 @@ func (s *stage) note(format string, args ...any) {
 	s.notes = append(s.notes, fmt.Sprintf(format, args...))
 }
 
-// drain drains a server at the configured pace, and returns how many connections it had.
+// drain drains a server, checks the pace, and returns how many connections the server had.
 func (s *stage) drain(id string) int {
 	s.t.Helper()
 	had := s.live(id)
@@ -177,7 +177,7 @@ func (s *stage) drain(id string) int {
 	}
 	began := time.Now()
 	s.empty(id)
-	// Intervals are jittered, but the average over this many intervals hardly differs; load never makes them shorter.
+	// The intervals are jittered, but their average over many connections is close to 1/pace. Load can only make them longer.
 	if least := time.Duration(0.8 * float64(had-1) / s.pace * float64(time.Second)); time.Since(began) < least {
 		s.t.Errorf("got %d closed connections in %v, want at most %g a second", had, time.Since(began), s.pace)
 	}
@@ -208,7 +208,7 @@ func (u *upstream) name() string {
 	return u.kind
 }
 
-// ready waits until a server receives connections.
+// ready waits until the balancer considers a server ready.
 func (s *stage) ready(id string) {
 	s.t.Helper()
 	house.Until(s.t, id+" is ready", func() bool { return s.status()[id].State == "ready" })
@@ -223,7 +223,7 @@ func kill(s *stage) bounds {
 	return bounds{code: "1012", atLeast: had, atMost: had, refused: true}
 }
 
-// join adds a server of another kind, drains one of the others, and waits until its clients have reconnected.
+// join adds a server, drains the first one, and waits until the clients of the drained server have reconnected.
 func (s *stage) join(id string) bounds {
 	s.t.Helper()
 	s.do("add", id)
@@ -240,7 +240,7 @@ func hang(s *stage) bounds {
 	for line := range strings.Lines(s.balancer.Log.String()) {
 		ejected = ejected || strings.Contains(line, id) && strings.Contains(line, "state=ejected")
 	}
-	if n := asked.Load(); n >= 5 && !ejected { // this many consecutive failures
+	if n := asked.Load(); n >= 5 && !ejected { // servers are ejected after five consecutive failures
 		s.t.Errorf("the server is not ejected after %d handshakes, want 5", n)
 	}
 	s.note("%d handshakes reached the new server, ejected: %t", asked.Load(), ejected)
@@ -287,7 +287,7 @@ func reload(s *stage) bounds {
 		{all, ", retries: 0, slow_start: 1s, sticky: hf"}, {all, ", policy: hash, key: address, slow_start: 0s"},
 	} {
 		s.configure(set[0], set[1], "")
-		s.balancer.Signal(syscall.SIGHUP) // it may have noticed the change by itself
+		s.balancer.Signal(syscall.SIGHUP) // does nothing if the balancer has already noticed the change
 		house.Until(s.t, "the reload is in the log", func() bool { return strings.Count(s.balancer.Log.String(), "configuration reloaded") > i })
 		s.c.goesOn()
 	}

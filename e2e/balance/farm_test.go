@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/internal/redistest"
 )
 
-// farm is a number of servers behind a balancer.
+// farm is a group of servers behind a balancer.
 type farm struct {
 	u        *house.User
 	servers  []*upstream
@@ -24,12 +24,12 @@ type farm struct {
 	admin    string
 	config   string // the path of the balancer's configuration
 	balancer *house.Server
-	args     []string // of our own servers
+	args     []string // additional arguments of our own servers
 }
 
 // upstream is a server that can be restarted on the same port.
 type upstream struct {
-	kind string // "" means ours, otherwise a key of programs
+	kind string // a key of programs; "" for our own server
 	port string
 	ours *house.Server
 	its  *other
@@ -37,11 +37,11 @@ type upstream struct {
 
 // farmOptions configure a farm.
 type farmOptions struct {
-	kinds     []string // kinds of the servers
+	kinds     []string // the kind of each server
 	behind    int      // number of servers in the initial configuration; 0 means all
-	engine    bool     // our servers share their channels through one Redis
-	balance   string   // further settings of the target
-	endpoints string   // further endpoints
+	engine    bool     // our own servers share their channels through one Redis
+	balance   string   // additional settings of the target
+	endpoints string   // additional endpoints
 }
 
 // start starts servers and a balancer in front of them.
@@ -65,7 +65,7 @@ func start(t *testing.T, o farmOptions) *farm {
 	return f
 }
 
-// configure writes the balancer's configuration: the servers, further settings of the target, and further endpoints.
+// configure writes the balancer's configuration: the servers, additional settings of the target, and additional endpoints.
 func (f *farm) configure(to, settings, endpoints string) {
 	f.u.T.Helper()
 	f.config = f.u.Write("balance.yaml", fmt.Sprintf(`listen: [{address: "%s", tls: off}]
@@ -85,16 +85,16 @@ func (f *farm) balance() {
 	f.balancer = f.u.Serve("--config", f.config)
 }
 
-// url is the URL for clients.
+// url returns the balancer's URL for clients.
 func (f *farm) url() string { return "ws://" + f.listen + "/echo" }
 
-// id is the name of a server in commands of the operator.
+// id returns the name of a server in the operator's commands.
 func (f *farm) id(i int) string { return "127.0.0.1:" + f.servers[i].port }
 
 // ids returns the URLs of all servers as a list for the configuration.
 func (f *farm) ids() (all []string) {
 	for i := range f.servers {
-		all = append(all, strconv.Quote("ws://"+f.id(i))) // without quotes, YAML would parse it as a key and its value
+		all = append(all, strconv.Quote("ws://"+f.id(i))) // without quotes, YAML would parse the URL as a key and a value
 	}
 	return all
 }
@@ -133,7 +133,7 @@ func (f *farm) kill(s *upstream) {
 	s.ours.Wait()
 }
 
-// do runs a command of the balancer, and returns its output.
+// do runs a command of the operator, and returns the command's output.
 func (f *farm) do(args ...string) string {
 	f.u.T.Helper()
 	r := f.u.Handfast("", append([]string{"balance"}, append(args, "--admin", f.admin)...)...)
@@ -159,7 +159,7 @@ type serverStatus struct {
 	Failures int    `json:"failures"`
 }
 
-// status returns the balancer's status of its servers at the first endpoint, by their IDs without the scheme.
+// status returns the status of the servers of the first endpoint, by the servers' IDs without the scheme.
 func (f *farm) status() map[string]serverStatus {
 	f.u.T.Helper()
 	req, err := http.NewRequestWithContext(bounded.Context(f.u.T), http.MethodGet, "http://"+f.admin+"/balance", nil)

@@ -41,13 +41,13 @@ func mute(t *testing.T) (id string, asked *atomic.Int64) {
 				if n, _ := c.Read(make([]byte, 1)); n > 0 {
 					asked.Add(1)
 				}
-				_, _ = io.Copy(io.Discard, c) // until the balancer gives up
+				_, _ = io.Copy(io.Discard, c) // until the balancer closes the connection
 			})
 		}
 	})
 	t.Cleanup(func() {
 		l.Close()
-		conns.Wait() // the balancer has stopped
+		conns.Wait() // does not block: the balancer has stopped and closed its connections
 	})
 	return l.Addr().String(), asked
 }
@@ -62,7 +62,7 @@ func serve(t *testing.T, h http.Handler) string {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &http.Server{Handler: h, BaseContext: func(net.Listener) context.Context { return ctx }}
 	var all sync.WaitGroup
-	all.Go(func() { _ = s.Serve(l) }) // until it is closed
+	all.Go(func() { _ = s.Serve(l) }) // until s is closed
 	t.Cleanup(func() {
 		stop()
 		s.Close()
@@ -71,7 +71,7 @@ func serve(t *testing.T, h http.Handler) string {
 	return l.Addr().String()
 }
 
-// echo serves a WebSocket until it is closed.
+// echo accepts a WebSocket connection and echoes messages until the connection is closed.
 func echo(w http.ResponseWriter, r *http.Request) {
 	c, err := websocket.Accept(w, r, nil)
 	if err != nil {
@@ -85,7 +85,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// halfServer is an echo server that fails every second handshake, in two alternating ways.
+// halfServer is an echo server that fails every second handshake, alternately with an error status and by closing the connection.
 type halfServer struct{ asked, failed atomic.Int64 }
 
 func (h *halfServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -95,7 +95,7 @@ func (h *halfServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not now", http.StatusServiceUnavailable)
 	case 3:
 		h.failed.Add(1)
-		panic(http.ErrAbortHandler) // this closes the connection
+		panic(http.ErrAbortHandler) // closes the connection without a response
 	default:
 		echo(w, r)
 	}
@@ -169,8 +169,8 @@ func (s *stage) slowClient(ctx context.Context, in *atomic.Int64) error {
 	return nil
 }
 
-// flood makes clients send as much as they can without reading. It returns the number of bytes sent when no more data can be sent.
-// At least one client must block before it has sent all its data; Node's ws accepts more data than it can send back.
+// flood makes clients send data without reading. It returns the number of bytes sent when all clients are blocked or have sent all
+// their data. At least one client must be blocked; Node's ws accepts more data than it can send back.
 func (s *stage) flood(url string) int64 {
 	s.t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -200,7 +200,7 @@ func (s *stage) flood(url string) int64 {
 	}
 	for was := int64(-1); was != written.Load(); {
 		was = written.Load()
-		s.c.goesOn() // the data of other clients was forwarded meanwhile
+		s.c.goesOn() // the balancer has had time to forward more data: it has forwarded that of other clients
 		s.c.goesOn()
 	}
 	if all := int64(s.floods * parts * len(part)); written.Load() == all {
@@ -209,7 +209,7 @@ func (s *stage) flood(url string) int64 {
 	return written.Load()
 }
 
-// memory returns the memory of the balancer's process, in MiB.
+// memory returns the resident memory of the balancer's process, in MiB.
 func (s *stage) memory() int {
 	s.t.Helper()
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.balancer.Pid()))
@@ -224,7 +224,7 @@ func (s *stage) memory() int {
 	return kib >> 10
 }
 
-// needs checks how much the balancer's memory has grown.
+// needs returns the growth of the balancer's memory since before, in MiB, and checks its limit.
 func (s *stage) needs(before int) int {
 	s.t.Helper()
 	more := max(0, s.memory()-before)

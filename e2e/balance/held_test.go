@@ -25,13 +25,13 @@ func heldChannels(f form) farmOptions {
 	return farmOptions{kinds: []string{"", "", ""}, engine: true, balance: fmt.Sprintf(", hold: resume, drain: {per_second: %g}", f.pace)}
 }
 
-// heldRestart is a rolling restart that clients do not notice.
+// heldRestart performs a rolling restart that clients must not notice.
 func heldRestart(s *stage) bounds {
 	rollingRestart(s)
 	return bounds{}
 }
 
-// heldKill is kill -9 of a server, which clients do not notice.
+// heldKill kills a server with kill -9, which clients must not notice.
 func heldKill(s *stage) bounds {
 	kill(s)
 	return bounds{}
@@ -47,7 +47,7 @@ type audience struct {
 	speakers  []*speaker
 	clients   []*client.Client
 	connected atomic.Int64 // number of connections opened
-	expected  int          // number of these that were closed
+	expected  int          // number of clients, each of which opens one connection
 	stop      context.CancelFunc
 	all       sync.WaitGroup
 }
@@ -62,7 +62,7 @@ type listener struct {
 	gaps          int // number of announced gaps
 }
 
-// speaker publishes messages one after another, each when the previous one is acknowledged.
+// speaker publishes messages. It waits for the acknowledgement of each message before it publishes the next.
 type speaker struct {
 	channel string
 	acked   atomic.Int64
@@ -117,7 +117,7 @@ func (p *speaker) speak(ctx context.Context, c *client.Client, pause time.Durati
 		if err != nil {
 			return err
 		}
-		one, cancel := context.WithTimeout(context.WithoutCancel(ctx), house.Patience) // a call in progress is completed
+		one, cancel := context.WithTimeout(context.WithoutCancel(ctx), house.Patience) // ctx does not cancel a call in progress
 		_, err = c.Publish(one, p.channel, data, nil)
 		cancel()
 		if err != nil {
@@ -128,7 +128,7 @@ func (p *speaker) speak(ctx context.Context, c *client.Client, pause time.Durati
 	return nil
 }
 
-// handle processes an event of the channel.
+// handle processes an event of the listener's channel.
 func (l *listener) handle(e client.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -137,7 +137,7 @@ func (l *listener) handle(e client.Event) {
 	}
 	var n int
 	if e.Message == nil || json.Unmarshal(e.Message.Data, &n) != nil {
-		return // then the message is missing
+		return // the next message then reports this one as lost
 	}
 	switch {
 	case n < l.next:
@@ -149,15 +149,14 @@ func (l *listener) handle(e client.Event) {
 	l.next = n + 1
 }
 
-// has reports whether a listener has received all messages below n, or knows that some are missing.
+// has reports whether a listener has received message n-1 or a later one.
 func (l *listener) has(n int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return int64(l.next) >= n
 }
 
-// goesOn waits until each speaker has received a further acknowledgement, and each listener has received all messages acknowledged
-// by then.
+// goesOn waits until each speaker has received another acknowledgement, and each listener has received the acknowledged message.
 func (a *audience) goesOn() {
 	a.t.Helper()
 	want := map[*speaker]int64{}
@@ -172,8 +171,8 @@ func (a *audience) goesOn() {
 	}
 }
 
-// expect checks the observations since the last call. Every connection of a client after its first must replace one that was
-// closed.
+// expect checks and returns the observations since the last call. It counts each connection of a client after the first as the end of
+// another connection, with the unknown close code.
 func (a *audience) expect(may bounds) tally {
 	a.t.Helper()
 	s := tally{closed: map[string]int{}}

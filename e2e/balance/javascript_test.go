@@ -16,7 +16,7 @@ type javascript struct {
 	o *other
 }
 
-// speakingJavaScript starts n listeners, and the publishers.
+// speakingJavaScript starts n listeners, and the publishers, in a Node process.
 func speakingJavaScript(s *stage, n int) people {
 	s.t.Helper()
 	j := &javascript{s.t, startCommand(s.t, "../centrifugo", []string{

@@ -23,11 +23,11 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// program is a server of another kind. Its first line of output is its port.
+// program is a server of another kind. The first line of its output is the port on which it listens.
 type program struct {
 	dir     string
 	command func(port string) []string
-	build   string // the package of the program, if it is ours: it echoes, prints only its port, and ignores subprotocols and paths
+	build   string // the package of a program of ours, which only echoes: it ignores subprotocols and paths, and prints only its port
 }
 
 var programs = map[string]program{
@@ -41,18 +41,18 @@ var programs = map[string]program{
 	"Socket.IO": {"peers", func(port string) []string { return []string{"env", "PORT=" + port, "node", "socketio-server.mjs"} }, ""},
 }
 
-// other is a running program.
+// other is a running server of another kind.
 type other struct {
 	port   string
-	lines  *bufio.Reader // its output: servers print a line of JSON for each connection that has ended
+	lines  *bufio.Reader // the output, which contains a line of JSON for each connection that has ended
 	cmd    *exec.Cmd
 	in     io.WriteCloser
 	log    *house.Output
-	reap   func() // waits for its exit
+	reap   func() // waits until the program has exited
 	unread sync.WaitGroup
 }
 
-// startOther starts a program on a port; "0" means a free one.
+// startOther starts a program on a port; "0" means any free port.
 func startOther(t *testing.T, p program, port string) *other {
 	t.Helper()
 	if p.build != "" {
@@ -69,7 +69,7 @@ func startOther(t *testing.T, p program, port string) *other {
 	return o
 }
 
-// build builds one of our programs into scratch, unless it exists.
+// build builds one of our programs in scratch, unless it has been built before.
 func build(pkg string) error {
 	to := filepath.Join(scratch, path.Base(pkg))
 	if _, err := os.Stat(to); err == nil {
@@ -102,13 +102,13 @@ func startCommand(t *testing.T, dir string, command []string) *other {
 	o := &other{lines: bufio.NewReader(out), cmd: cmd, in: in, log: log}
 	o.reap = sync.OnceFunc(func() {
 		o.unread.Wait()
-		_ = cmd.Wait() // its exit status does not matter here
+		_ = cmd.Wait() // the exit status is not checked
 	})
 	t.Cleanup(o.kill)
 	return o
 }
 
-// end stops the program gracefully, in its own way.
+// end stops the program gracefully.
 func (o *other) end() {
 	o.in.Close()
 	o.reap()
@@ -167,7 +167,7 @@ type serverTest struct {
 	t        *testing.T
 	url      string
 	o        *other
-	echoOnly bool // it has no subprotocols, and does not print how a connection has ended
+	echoOnly bool // the server ignores subprotocols, and does not print how a connection has ended
 }
 
 func (s serverTest) dial(path string, opts *websocket.DialOptions) *websocket.Conn {
@@ -180,7 +180,7 @@ func (s serverTest) dial(path string, opts *websocket.DialOptions) *websocket.Co
 	return c
 }
 
-// saw checks the server's output about the next closed connection.
+// saw checks that the server's output about the next closed connection contains all texts.
 func (s serverTest) saw(all ...string) {
 	s.t.Helper()
 	if s.echoOnly {
@@ -249,8 +249,8 @@ func ending(t *testing.T, c *websocket.Conn) *websocket.CloseError {
 	}
 }
 
-// Clients of Socket.IO begin with HTTP requests that must all reach the same server, on which they then upgrade to a WebSocket. A
-// cookie of the balancer ensures that. When their server drains, they reconnect by themselves to the other one.
+// Clients of Socket.IO begin with HTTP requests, and then open a WebSocket. All requests of a client must reach the same server, which a
+// cookie of the balancer ensures. When the server drains, its clients reconnect to another server by themselves.
 func TestSocketIO(t *testing.T) {
 	const clients = 8
 	f := &farm{u: house.NewUser(t), admin: "127.0.0.1:" + house.FreePort(t)}
@@ -262,7 +262,7 @@ func TestSocketIO(t *testing.T) {
 	b := f.u.Balance("--listen", "127.0.0.1:0", "--admin", f.admin, "--to", f.id(0), "--to", f.id(1), "--sticky", "at", "--pace", "1000")
 	url := strings.Replace(strings.TrimSuffix(b.First("balance"), "/"), "ws://", "http://", 1)
 	o := startCommand(t, "peers", []string{"node", "socketio-client.mjs", url, strconv.Itoa(clients)})
-	on := [clients]int{} // the port of each client's server; 0 means none
+	on := [clients]int{} // the port of each client's server; 0 while the client is not connected
 	upgraded := func(so func() bool) {
 		t.Helper()
 		for !so() {

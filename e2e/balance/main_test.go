@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// The flags select the long form and its size.
+// The flags select the long form and the number of its clients.
 var (
 	drill   = flag.Bool("drill", false, "run the long form, and write the table of its results")
 	clients = flag.Int("clients", 5000, "how many clients the long form has")
@@ -21,7 +21,7 @@ var (
 // scratch is a directory for the programs built by these tests.
 var scratch string
 
-// form is the size of a run.
+// form contains the parameters of a run.
 type form struct {
 	clients int           // number of clients connected during an event
 	storm   int           // number of clients that reconnect at the same time
@@ -30,10 +30,10 @@ type form struct {
 	pause   time.Duration // a client's pause between bursts
 	pace    float64       // number of connections moved per second
 
-	slowStart time.Duration // the slow start of new servers
+	slowStart time.Duration // the duration of the slow start of new servers
 }
 
-// size returns the requested form.
+// size returns the form that the flags select.
 func size() form {
 	if *drill {
 		return form{clients: *clients, storm: *clients * 8 / 5, few: max(1, *clients/50), floods: 20, pause: 2 * time.Second,

@@ -29,7 +29,7 @@ func openPage(t *testing.T, f *farm) *adminPage {
 	return p
 }
 
-// shows waits until the page shows a server with a state and a number of connections.
+// shows waits until the page shows the server in row i with a state and a number of connections.
 func (p *adminPage) shows(what string, i int, state, connections string) {
 	p.t.Helper()
 	cells := fmt.Sprintf(`[...document.querySelectorAll("#servers tbody tr")].filter(r => r.cells[0].scope === "row" && r.cells[0].textContent === "ws://%s").flatMap(r => [...r.cells]).map(c => c.innerText).join("|")`, p.f.id(i))
@@ -39,7 +39,7 @@ func (p *adminPage) shows(what string, i int, state, connections string) {
 	})
 }
 
-// connect opens connections of clients that answer close frames.
+// connect opens n connections of clients that answer close frames.
 func (f *farm) connect(t *testing.T, n int) {
 	t.Helper()
 	for range n {
@@ -108,7 +108,7 @@ func TestPageOfServersInDifferentStates(t *testing.T) {
 	f := start(t, farmOptions{kinds: []string{"", "", "", "", ""}, behind: 4, balance: ", policy: round_robin, slow_start: 0s, ejection: {failures: 0}"})
 	f.connect(t, 4*each)
 	f.operate(t, fmt.Sprintf("/balance/servers?server=%s&capacity=%d", f.id(4), capacity))
-	f.connect(t, 5*capacity+5) // the servers take turns, until the new one is full
+	f.connect(t, 5*capacity+5) // round robin over five servers, until the new server is full
 	live := f.live(f.id(1))
 	f.operate(t, "/balance/drain?pace=0.001&server="+f.id(1))
 	f.kill(f.servers[2])

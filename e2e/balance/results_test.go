@@ -18,7 +18,7 @@ type result struct {
 	name, want string
 	clients    int
 	took       time.Duration
-	back       time.Duration // from the start of the event until each client has received another echo
+	back       time.Duration // from the end of the event until each client has received another echo
 	seen       tally
 	notes      []string
 	spread     []sample
@@ -42,7 +42,7 @@ func record(r result) {
 	results.all = append(results.all, r)
 }
 
-// sample records the servers' numbers of connections.
+// sample records and returns the servers' numbers of connections.
 func (s *stage) sample() []int {
 	s.t.Helper()
 	all := s.status()

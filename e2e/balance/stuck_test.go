@@ -23,13 +23,13 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// The volume is one gibibyte. One side sends it while the other never reads.
+// volume is the number of bytes that one side sends while the other side never reads; part is the size of each message.
 const (
 	volume = 1 << 30
 	part   = 64 << 10
 )
 
-// pour sends until it has sent the volume or the connection ends, and counts the bytes.
+// pour sends until it has sent the volume or the connection ends, and counts the bytes in written.
 func pour(ctx context.Context, c *websocket.Conn, written *atomic.Int64) {
 	m := websocket.Message{Type: websocket.Binary, Data: make([]byte, part)}
 	for range volume / part {
@@ -40,7 +40,7 @@ func pour(ctx context.Context, c *websocket.Conn, written *atomic.Int64) {
 	}
 }
 
-// stuckServer sends the volume at /pour, and at other paths reads nothing.
+// stuckServer sends the volume on paths that end with /pour; on other paths it neither reads nor writes.
 type stuckServer struct {
 	written atomic.Int64
 	ctx     context.Context // the context of the test
@@ -56,18 +56,18 @@ func (s *stuckServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer c.CloseNow()
 	if strings.HasSuffix(r.URL.Path, "/pour") {
-		s.all.Go(func() { _, _ = c.Read(s.ctx) }) // reading answers pings
+		s.all.Go(func() { _, _ = c.Read(s.ctx) }) // answers pings
 		pour(s.ctx, c, &s.written)
 	}
 	<-s.ctx.Done()
 }
 
-// stuckCase is a path through the balancer, and the limit that ends a stuck connection on it.
+// stuckCase is a test case: how the balancer forwards, the limit that ends a stuck connection, and the scheme of the server's URL.
 type stuckCase struct{ mode, limit, scheme string }
 
 func (x stuckCase) name() string { return x.mode + "-" + x.limit + "-" + x.scheme }
 
-// endpoint returns the configuration of the path.
+// endpoint returns the configuration of the case's endpoint.
 func (x stuckCase) endpoint(server, ca string) string {
 	settings := map[string]string{"ping": "timeouts: {ping: 1s}", "idle": "timeouts: {idle: 2s}"}[x.limit]
 	if x.mode == "messages" {
@@ -77,8 +77,8 @@ func (x stuckCase) endpoint(server, ca string) string {
 		x.name(), server, ca, settings)
 }
 
-// If one side never reads while the other one sends a gibibyte, the sender is blocked: the balancer buffers a bounded amount, other
-// clients are not affected, and the configured limit ends the connection, with its reason in the audit log.
+// If one side never reads while the other side sends a gibibyte, the sender is blocked: the balancer buffers a bounded amount of data.
+// Other clients are not affected. The configured limit ends the connection, with the reason in the audit log.
 func TestNeverReads(t *testing.T) {
 	f := size()
 	ctx, stop := context.WithCancel(context.Background())
@@ -121,7 +121,7 @@ func TestNeverReads(t *testing.T) {
 		for _, x := range cases {
 			for _, path := range []string{"/pour", "/deaf"} {
 				c, err := websocket.Dial(bounded.Context(t), x.scheme+"://"+listen[x.scheme]+"/"+x.name()+path, &websocket.DialOptions{
-					TLS:  &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // of a test
+					TLS:  &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // the certificate is that of a test server
 					Conn: websocket.ConnOptions{PingInterval: -1},
 				})
 				if err != nil {
@@ -131,7 +131,7 @@ func TestNeverReads(t *testing.T) {
 				all.Go(func() {
 					defer c.CloseNow()
 					if path == "/deaf" {
-						all.Go(func() { _, _ = c.Read(ctx) }) // reading answers pings
+						all.Go(func() { _, _ = c.Read(ctx) }) // answers pings
 						pour(ctx, c, sent)
 					}
 					<-ctx.Done()
@@ -179,8 +179,8 @@ type disconnect struct {
 	Code                        int
 }
 
-// ends returns how a stuck connection is expected to end. If messages are forwarded, each side has a separate connection with its
-// own pings: an unresponsive client receives no close frame, and the client of an unresponsive server gets 1012.
+// ends returns how a stuck connection is expected to end. If the balancer forwards messages rather than bytes, it pings client and
+// server separately: an unresponsive client receives no close frame, and the client of an unresponsive server receives 1012.
 func (x stuckCase) ends(path string) disconnect {
 	switch {
 	case x.limit == "idle":
@@ -193,7 +193,7 @@ func (x stuckCase) ends(path string) disconnect {
 	return disconnect{Code: 1012, Reason: "the server is gone; retry-after="}
 }
 
-// endings returns, by endpoint, how connections have ended according to the audit log, except for those of the echo endpoint.
+// endings returns the disconnections in the audit log by endpoint, except for those of the echo endpoint.
 func endings(t *testing.T, file string) map[string][]disconnect {
 	t.Helper()
 	f, err := os.Open(file)

@@ -17,8 +17,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// A new process takes over the socket of an old one, as with a systemd socket unit. The old process drains, and no client is
-// rejected or finds the address closed, not even one whose handshake the old process has begun to read.
+// A new process takes over the socket of an old process, as with a systemd socket unit. The old process drains. No client is rejected
+// or finds the address closed, not even a client whose handshake the old process has begun to read.
 func TestTakeOver(t *testing.T) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
