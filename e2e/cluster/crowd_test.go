@@ -16,17 +16,17 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// numbered is the content of a published message: its publisher and its number.
+// numbered is the content of a message: P is the number of the publisher, N the number of the message.
 type numbered struct {
 	P int `json:"p"`
 	N int `json:"n"`
 }
 
-// publisher publishes messages one after another, each when the previous one is acknowledged.
+// publisher publishes messages. It waits for the acknowledgement of each message before it publishes the next.
 type publisher struct {
 	channel string
 	acked   atomic.Int64
-	slowest atomic.Int64 // duration of the slowest acknowledgement, in nanoseconds
+	slowest atomic.Int64 // the longest time until an acknowledgement, in nanoseconds
 }
 
 // subscriber is a member of a channel that checks the received messages.
@@ -35,16 +35,16 @@ type subscriber struct {
 	next    map[int]int // the next expected message of each publisher
 
 	mu       sync.Mutex
-	id       string // name of the connection
+	id       string // name of the connection on the server
 	on       *node
 	received int
 	lost     int          // number of acknowledged messages that are missing without an announced gap
 	again    int          // number of messages that were duplicated or out of order
-	gaps     []string     // reasons of the announced gaps
-	open     map[int]bool // publishers whose next message may have any number, because of a gap
+	gaps     []string     // the reasons for announced gaps
+	open     map[int]bool // the publishers without a message since the last gap
 }
 
-// connected receives the name of each connection.
+// connected records the name and the node of a new connection.
 func (s *subscriber) connected(id string, on *node) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,7 +66,7 @@ func (s *subscriber) handle(e client.Event) {
 	}
 	var m numbered
 	if err := json.Unmarshal(e.Message.Data, &m); err != nil {
-		return // the message will be counted as missing
+		return // the publisher's next message then reports this one as lost
 	}
 	s.received++
 	switch want := s.next[m.P]; {
@@ -83,7 +83,7 @@ func (s *subscriber) handle(e client.Event) {
 // crowd contains the clients of a cluster.
 type crowd struct {
 	form
-	t           *testing.T // stops its clients
+	t           *testing.T // closes the clients at the end
 	c           *cluster
 	clients     []*client.Client
 	subscribers []*subscriber
@@ -153,7 +153,7 @@ func (p *publisher) run(ctx context.Context, c *client.Client, number int, pace 
 		if err != nil {
 			return err
 		}
-		one, cancel := context.WithTimeout(context.WithoutCancel(ctx), house.Patience) // a call in progress is completed
+		one, cancel := context.WithTimeout(context.WithoutCancel(ctx), house.Patience) // ctx does not cancel a call in progress
 		began := time.Now()
 		_, err = c.Publish(one, p.channel, data, nil)
 		cancel()
@@ -170,7 +170,7 @@ func (p *publisher) run(ctx context.Context, c *client.Client, number int, pace 
 	}
 }
 
-// acked returns how many messages of each publisher are acknowledged.
+// acked returns the number of acknowledged messages of each publisher.
 func (w *crowd) acked() []int {
 	var all []int
 	for _, p := range w.publishers {
@@ -179,7 +179,7 @@ func (w *crowd) acked() []int {
 	return all
 }
 
-// goOn waits until each publisher has received a further acknowledgement.
+// goOn waits until each publisher has received another acknowledgement.
 func (w *crowd) goOn(t *testing.T) {
 	t.Helper()
 	before := w.acked()
@@ -193,8 +193,7 @@ func (w *crowd) goOn(t *testing.T) {
 	})
 }
 
-// caughtUp waits until every subscriber has received all messages that are acknowledged now, or knows that it missed them, and has
-// received a message after each gap.
+// caughtUp waits until every subscriber has received the last message that each publisher has had acknowledged, or a later one.
 func (w *crowd) caughtUp(t *testing.T) {
 	t.Helper()
 	acked := w.acked()
@@ -212,7 +211,7 @@ func (w *crowd) caughtUp(t *testing.T) {
 	}
 }
 
-// disperse disconnects all clients, the publishers after their last acknowledgement.
+// disperse stops the publishers, waits until the subscribers have caught up, and disconnects all clients.
 func (w *crowd) disperse(t *testing.T) {
 	t.Helper()
 	w.stop()
@@ -225,13 +224,13 @@ func (w *crowd) disperse(t *testing.T) {
 	closing.Wait()
 }
 
-// sum contains the observations of all subscribers.
+// sum contains the observations of all publishers and subscribers.
 type sum struct {
 	acked, received, lost, again, gaps int
-	slowest                            time.Duration // the slowest acknowledgement
+	slowest                            time.Duration // the longest time until an acknowledgement
 }
 
-// take returns the observations since the last call.
+// take returns the observations since the last call, except that acked is the total since the beginning.
 func (w *crowd) take() (a sum) {
 	for _, p := range w.publishers {
 		a.acked += int(p.acked.Load())

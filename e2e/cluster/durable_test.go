@@ -13,8 +13,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// Acknowledged messages survive kill -9 of all nodes, which run the engine themselves, and a client from before the restart
-// continues at its position.
+// If the engine runs inside the nodes, acknowledged messages survive kill -9 of all nodes, and a client continues at its position
+// after the restart.
 func TestAllNodesKilled(t *testing.T) {
 	c := startCluster(t, startNATS, nil)
 	const before, after = 50, 10

@@ -17,14 +17,14 @@ import (
 
 // backend is the engine that connects the nodes of a cluster.
 type backend struct {
-	args func(node int) []string // the flags for a node
+	args func(node int) []string // returns the flags for a node
 
-	// restart kills the process that all nodes share, and restarts it when away returns. nil means the engine runs inside the
-	// nodes.
+	// restart kills the process that all nodes share, and restarts the process when away returns. nil means that the engine runs inside
+	// the nodes.
 	restart func(t *testing.T, away func())
 }
 
-// engines are the engines that connect nodes.
+// engines lists the engines that are tested.
 var engines = []struct {
 	name  string
 	start func(t *testing.T, l *network) *backend

@@ -13,12 +13,12 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// fault is a failure that happens to a cluster while its clients continue. It returns how long the other nodes listed the members
-// of the lost node; 0 if no member was lost.
+// fault is a failure of a part of a cluster while the clients continue. does returns how long the other nodes listed the members of the
+// lost node; 0 if no node was lost.
 type fault struct {
 	name string
 	does func(t *testing.T, c *cluster, w *crowd) time.Duration
-	fits func(c *cluster) bool // nil means always
+	fits func(c *cluster) bool // whether the fault is possible in c; nil means always
 }
 
 var faults = []fault{
@@ -35,7 +35,7 @@ var faults = []fault{
 	{"a node cut from the other nodes and the engine, and connected again", cutNode, func(c *cluster) bool { return c.net != nil }},
 }
 
-// killNode kills the second node; its clients connect to the others.
+// killNode kills the second node, whose clients reconnect to the other nodes.
 func killNode(t *testing.T, c *cluster, w *crowd) time.Duration {
 	n := c.nodes[1]
 	dead := w.on(n)
@@ -48,7 +48,7 @@ func killNode(t *testing.T, c *cluster, w *crowd) time.Duration {
 	return took
 }
 
-// stopNode suspends the third node for a while. Its clients wait for it.
+// stopNode suspends the third node for w.away.
 func stopNode(t *testing.T, c *cluster, w *crowd) time.Duration {
 	n := c.nodes[2]
 	dead := w.on(n)
@@ -60,7 +60,7 @@ func stopNode(t *testing.T, c *cluster, w *crowd) time.Duration {
 	return took
 }
 
-// cutNode disconnects the third node from the network of the nodes and the engine. Its clients can still reach it.
+// cutNode disconnects the third node from the network of the nodes and the engine. The node's clients can still reach it.
 func cutNode(t *testing.T, c *cluster, w *crowd) time.Duration {
 	n := c.nodes[2]
 	dead := w.on(n)
@@ -74,13 +74,14 @@ func cutNode(t *testing.T, c *cluster, w *crowd) time.Duration {
 
 // After any failure of a node, of the engine or of the network between them, each subscriber receives each acknowledged message
 // once and in order, members of a lost node disappear soon, no leave is announced twice, and the resources used for clients are
-// released.
+// released at the end.
 func TestFaults(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
 			f := size()
 			c := startCluster(t, e.start, lan(t))
-			gather(t, c, form{subscribers: 60, channels: 3, pace: 50 * time.Millisecond}).disperse(t) // leaves idle worker goroutines behind, which must not be counted later
+			// The first clients start worker goroutines that remain, so before must be measured after these clients.
+			gather(t, c, form{subscribers: 60, channels: 3, pace: 50 * time.Millisecond}).disperse(t)
 			before := c.nodes[0].held()
 			w := gather(t, c, f)
 			for _, x := range faults {
@@ -137,7 +138,7 @@ func suffer(t *testing.T, engine string, c *cluster, w *crowd, x fault) {
 		twice: len(twice), failed: t.Failed()})
 }
 
-// settled waits until a node that was never lost holds about as many resources as before its clients connected.
+// settled waits until a node that was never lost uses about as many resources as before its clients connected.
 func settled(t *testing.T, n *node, before held) {
 	t.Helper()
 	defer func() {
@@ -145,7 +146,7 @@ func settled(t *testing.T, n *node, before held) {
 			t.Log(n.ask("/debug/pprof/goroutine?debug=1"))
 		}
 	}()
-	const slack = 16 // for connections to the engine, for example
+	const slack = 16 // for example for connections to the engine
 	var now held
 	house.Until(t, fmt.Sprintf("what clients cost is given back: before %+v", before), func() bool {
 		now = n.held()

@@ -10,10 +10,10 @@ import (
 )
 
 // network gives each node a network namespace with two interfaces: one to the clients, and one to the other nodes and the engine.
-// nil means that everything is on the loopback interface.
+// A nil network means that all processes use the loopback interface.
 type network struct{}
 
-// lan creates the networks of the long form.
+// lan creates the network of the long form. It returns nil for the short form, and if the tests do not run as root.
 func lan(t *testing.T) *network {
 	t.Helper()
 	if !*drill {
@@ -54,7 +54,7 @@ func ip(t *testing.T, args ...string) {
 	}
 }
 
-// remove removes the networks and namespaces that lan creates, as far as they exist.
+// remove removes the networks and namespaces that lan creates, if they exist.
 func (*network) remove() {
 	for n := range 3 {
 		_ = exec.Command("ip", "netns", "del", space(n)).Run()

@@ -21,8 +21,8 @@ import (
 	"github.com/handfast/handfast/websocket/reconnect"
 )
 
-// config is the configuration of a node. Its channels are open to all clients, and their history is larger than the number of
-// messages in a run.
+// config is the configuration of a node. All clients may use all channels. The history of a channel can contain all messages of a
+// run.
 const (
 	config = common + onlyChannels
 	common = `
@@ -41,7 +41,7 @@ endpoints:
 `
 )
 
-// node is one of the servers.
+// node is one of the servers of a cluster.
 type node struct {
 	u       *house.User
 	address string // the address for clients
@@ -56,11 +56,11 @@ func (n *node) start() { n.server = n.u.Serve(n.args...) }
 // kill terminates the node with SIGKILL.
 func (n *node) kill() { n.server.Stop(syscall.SIGKILL) }
 
-// cluster is three nodes that share one engine.
+// cluster contains three nodes that share one engine.
 type cluster struct {
 	*backend
 	nodes []*node
-	net   *network // nil means all are on 127.0.0.1
+	net   *network // nil means that all nodes are on 127.0.0.1
 }
 
 func startCluster(t *testing.T, start func(*testing.T, *network) *backend, lan *network) *cluster {
@@ -88,7 +88,7 @@ func startClusterWith(t *testing.T, start func(*testing.T, *network) *backend, l
 	return c
 }
 
-// ask returns the response of the admin listener, or "" if there is none.
+// ask returns the response of the admin listener, "" if the request fails.
 func (n *node) ask(path string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -110,8 +110,7 @@ func (n *node) ask(path string) string {
 	return string(text)
 }
 
-// held counts the resources of a process. It excludes the goroutines of package websocket that wait for the next handshake, of
-// which there may be 64.
+// held counts the resources of a process. It excludes the up to 64 goroutines of package websocket that wait for a handshake.
 type held struct{ goroutines, descriptors int }
 
 func (n *node) held() (h held) {
@@ -129,8 +128,8 @@ func (n *node) held() (h held) {
 	return h
 }
 
-// newClient starts a client that dials the first node, and the next one each time its connection has ended.
-// connected receives the name of each connection; it may be nil.
+// newClient starts a client that dials the first node, and then the next node for each reconnect. connected, which may be nil, is called
+// with the name and the node of each connection.
 func newClient(t *testing.T, nodes []*node, connected func(id string, on *node)) *client.Client {
 	var dials atomic.Int64
 	opts := &client.Options{

@@ -12,8 +12,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// With each engine, a client of the Pusher protocol recovers on another node from its position before a channel's first event, but
-// not from positions of other channels.
+// With each engine, a client of the Pusher protocol can recover on another node from its position before a channel's first event, but
+// not from a position in another channel.
 func TestPusherPositions(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
@@ -51,7 +51,7 @@ func (p pusherClient) read(want string) string {
 	return string(m.Data)
 }
 
-// subscribe subscribes to a channel, and returns the position in the reply.
+// subscribe subscribes to a channel with ask in the data of the command, and returns the position in the reply.
 func (p pusherClient) subscribe(channel, ask, want string) (at struct {
 	Epoch  string `json:"epoch"`
 	Offset uint64 `json:"offset"`

@@ -28,7 +28,7 @@ type watcher struct {
 	twice  []string
 }
 
-// watch adds a watcher of a node.
+// watch adds a watcher that is connected to a node.
 func (w *crowd) watch(t *testing.T, n *node) {
 	t.Helper()
 	v := &watcher{on: n, last: map[string]string{}, c: newClient(w.t, []*node{n}, nil)}
@@ -66,7 +66,7 @@ func (v *watcher) handle(e client.Event) {
 	v.last[user] = what
 }
 
-// announcements returns the total number of leaves announced by all nodes since the last call, and the duplicate announcements.
+// announcements returns the total number of leaves that all watchers received since the last call, and the duplicate announcements.
 func (w *crowd) announcements() (leaves int, twice []string) {
 	for _, v := range w.watchers {
 		v.mu.Lock()
@@ -78,7 +78,7 @@ func (w *crowd) announcements() (leaves int, twice []string) {
 	return leaves, twice
 }
 
-// present returns the names of the connections in the channel according to the clients.
+// present returns the names of the connections that are subscribed to the channel, according to the clients.
 func (w *crowd) present(channel string) map[string]bool {
 	all := map[string]bool{}
 	for _, s := range w.subscribers {
@@ -104,7 +104,7 @@ func (w *crowd) on(n *node) map[string]bool {
 	return all
 }
 
-// members returns the members of the first channel as listed by a watcher's node; nil if it does not respond.
+// members returns the members of the first channel that the watcher's node lists, nil if the node does not respond.
 func (v *watcher) members(t *testing.T) map[string]bool {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), house.Patience)
@@ -125,7 +125,7 @@ func (v *watcher) members(t *testing.T) map[string]bool {
 	}
 }
 
-// gone waits until no node, except for the excluded ones, lists any of the members, and returns the time.
+// gone waits until no watched node other than leftOut lists any of the dead members, and returns the current time.
 func (w *crowd) gone(t *testing.T, dead map[string]bool, leftOut *node) time.Time {
 	t.Helper()
 	for _, v := range w.watchers {
@@ -145,7 +145,7 @@ func (w *crowd) gone(t *testing.T, dead map[string]bool, leftOut *node) time.Tim
 	return time.Now()
 }
 
-// agreed waits until all nodes list exactly the present members.
+// agreed waits until all nodes list exactly the members that the clients know.
 func (w *crowd) agreed(t *testing.T) {
 	t.Helper()
 	for _, v := range w.watchers {

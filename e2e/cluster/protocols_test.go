@@ -29,7 +29,7 @@ const room = "presence-room"
 type peer struct {
 	user  string
 	nodes []*node
-	speak func(ctx context.Context, p *peer, c *websocket.Conn) error // runs one connection until it ends; calls joined and got
+	speak func(ctx context.Context, p *peer, c *websocket.Conn) error // serves one connection until the end; calls joined and got
 
 	mu      sync.Mutex
 	epoch   string // epoch and offset are the peer's position, for protocols that recover
@@ -40,14 +40,14 @@ type peer struct {
 	left    map[string]int // how often each user was reported to have left
 }
 
-// joined records a subscription.
+// joined records that the peer has subscribed.
 func (p *peer) joined() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.began = append(p.began, len(p.numbers))
 }
 
-// got records a message.
+// got records a message and the position after it. An empty epoch means that the epoch has not changed.
 func (p *peer) got(data []byte, epoch string, offset uint64) error {
 	var m numbered
 	if err := json.Unmarshal(data, &m); err != nil {
@@ -63,7 +63,7 @@ func (p *peer) got(data []byte, epoch string, offset uint64) error {
 	return nil
 }
 
-// run connects until ctx is done. If there is only one node, it does not reconnect.
+// run connects, and reconnects until ctx is done. A peer with only one node does not reconnect.
 func (p *peer) run(ctx context.Context, path string) error {
 	for i := 0; ctx.Err() == nil; i++ {
 		dial, cancel := context.WithTimeout(ctx, 3*time.Second)
@@ -98,7 +98,7 @@ func speakPusher(ctx context.Context, p *peer, c *websocket.Conn) error {
 	return p.pusher(ctx, c, func(map[string]any) {})
 }
 
-// recoverPusher runs a Pusher client that requests the recovery that this server adds to the protocol.
+// recoverPusher runs a Pusher client that recovers. Recovery is an extension of the protocol by this server.
 func recoverPusher(ctx context.Context, p *peer, c *websocket.Conn) error {
 	return p.pusher(ctx, c, func(subscribe map[string]any) {
 		p.mu.Lock()
@@ -110,7 +110,7 @@ func recoverPusher(ctx context.Context, p *peer, c *websocket.Conn) error {
 	})
 }
 
-// pusher runs a client of the Pusher protocol; ask completes the data of a subscription.
+// pusher runs a client of the Pusher protocol. ask may add fields to the data of a subscription.
 func (p *peer) pusher(ctx context.Context, c *websocket.Conn, ask func(map[string]any)) error {
 	for {
 		m, err := c.Read(ctx)
@@ -251,7 +251,7 @@ func (p *peer) centrifugoLine(line string) error {
 	return nil
 }
 
-// speakers contains the protocols, with their paths and their clients.
+// speakers contains the path and the client of each protocol.
 var speakers = map[string]struct {
 	path  string
 	speak func(context.Context, *peer, *websocket.Conn) error
@@ -261,7 +261,7 @@ var speakers = map[string]struct {
 	"centrifugo":            {"/connection/websocket", speakCentrifugo},
 }
 
-// allProtocols serves the same channels with the other protocols.
+// allProtocols configures one endpoint for each protocol. All endpoints serve the same channels.
 const allProtocols = `
 endpoints:
   - {name: channels, path: /channels, target: channels, auth: [anonymous], rules: [{do: allow}]}
@@ -269,10 +269,10 @@ endpoints:
   - {name: centrifugo, path: /connection/websocket, target: centrifugo, auth: [anonymous], rules: [{do: allow}]}
 `
 
-// A node that has clients of each protocol is killed, and its clients reconnect to another node. With handfast.v1.json, with
-// Centrifugo's protocol, and with Pusher's if they request recovery, they receive each acknowledged message once and in order. With
-// plain Pusher, which cannot recover, they receive each message published after their new subscription. Users who reconnect are not
-// reported as having left; the others are, once, within five seconds.
+// A node that has clients of each protocol is killed. Clients that reconnect to another node receive each acknowledged message once and
+// in order, with handfast.v1.json, with Centrifugo's protocol, and with Pusher's if they request recovery. Plain Pusher clients cannot
+// recover: they receive each message published after their new subscription. Users who reconnect are not reported as having left; users
+// who do not are reported once, within five seconds.
 func TestProtocolsOfAKilledNode(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
@@ -376,7 +376,7 @@ func protocolsOfAKilledNode(t *testing.T, engine string, c *cluster) {
 	recordProtocols(protocolsResult{engine, total, own.received, len(recovers.numbers), len(extended.numbers), len(lives.numbers), took, t.Failed()})
 }
 
-// last returns the number of the last message, -1 if there is none.
+// last returns the number of the last received message, -1 if there is none.
 func (p *peer) last() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

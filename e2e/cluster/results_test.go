@@ -18,7 +18,7 @@ type result struct {
 	subscribers         int
 	sum                 sum
 	presence, recovered time.Duration
-	twice               int // number of announcements
+	twice               int // number of duplicate announcements
 	failed              bool
 }
 
@@ -27,7 +27,7 @@ type protocolsResult struct {
 	engine          string
 	acked           int
 	own, centrifugo int // number of received messages
-	extended        int // number received by the Pusher client that recovers
+	extended        int // number of messages received by the Pusher client that recovers
 	pusher          int
 	presence        time.Duration
 	failed          bool

@@ -15,7 +15,7 @@ func TestLogOfTheEngine(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
 			c := startCluster(t, e.start, nil)
-			read := map[*node]int{} // the length of the checked part of its log, in bytes
+			read := map[*node]int{} // the length of the checked part of each node's log, in bytes
 			logged := func(text string) {
 				t.Helper()
 				for _, n := range c.nodes {
@@ -25,7 +25,7 @@ func TestLogOfTheEngine(t *testing.T) {
 			}
 			logged("the engine of channels is ready")
 			if c.restart == nil {
-				return // the engine runs inside the nodes
+				return // the nodes share no process that can be restarted
 			}
 			c.restart(t, func() { logged("trouble with the engine of channels") })
 			logged("the engine of channels is ready")

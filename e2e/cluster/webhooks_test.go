@@ -21,11 +21,11 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// receiver is an application's server. It rejects the first requests, as if it was still starting.
+// receiver is an application's server. It rejects the first away requests, as if the application was still starting.
 type receiver struct {
 	mu     sync.Mutex
 	away   int
-	seen   map[string]int // events by their description
+	seen   map[string]int // number of events by description
 	forged int
 }
 
@@ -88,8 +88,8 @@ func (n *node) join(t *testing.T) (c *websocket.Conn, id string) {
 	return c, got.Client
 }
 
-// Signed webhooks report client events to the application, even if it was unavailable for a moment. When one of three nodes is
-// killed, the others report its client's disconnect once.
+// Signed webhooks report client events to an application, even if the application was unavailable for a moment. When one of three nodes
+// is killed, the disconnect of its client is reported once.
 func TestWebhooksOfAKilledNode(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) { webhooksOfAKilledNode(t, e.start(t, nil)) })
