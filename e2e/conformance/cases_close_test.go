@@ -23,7 +23,7 @@ func closeCases() []testCase {
 	return append(cases, ownCloseCases()...)
 }
 
-// echoedCode is a close frame with a valid code, which is echoed unchanged.
+// echoedCode returns a case in which a close frame with a valid code is echoed unchanged.
 func echoedCode(id string, code int, reason string) testCase {
 	title := fmt.Sprintf("a close frame with code %d gets that code back", code)
 	if reason != "" {
@@ -74,7 +74,7 @@ func basicCloseCases() []testCase {
 	}
 }
 
-// payloadCases returns the cases 7.3 and 7.5, about the payload of a close frame.
+// payloadCases returns the cases 7.3 and 7.5, which test the payload of a close frame.
 func payloadCases() []testCase {
 	answeredClose := func(id, title string, f frame, codes ...int) testCase {
 		return testCase{id: id, title: title, clause: "§5.5.1", script: func(p *peer) {
@@ -97,12 +97,12 @@ func payloadCases() []testCase {
 	}
 }
 
-// afterCloseCases are additional cases, beyond Autobahn's, about codes, payloads, and close frames within other messages.
+// afterCloseCases returns additional cases, beyond Autobahn's, about codes, payloads, and data before and after a close frame.
 func afterCloseCases() []testCase {
 	var cases []testCase
 	n := 0
 	id := func() string { n++; return fmt.Sprintf("7.h.%d", n) }
-	for _, code := range []int{1012, 1013, 1014} { // codes registered since RFC 6455
+	for _, code := range []int{1012, 1013, 1014} { // codes that were registered after RFC 6455
 		cases = append(cases, echoedCode(id(), code, ""))
 	}
 	for _, code := range []int{1001, 3456, 4321} {
@@ -154,9 +154,9 @@ func afterCloseCases() []testCase {
 	)
 }
 
-// hastyEndCases close the TCP connection without a closing handshake, or before all data has been read.
+// hastyEndCases returns cases in which TCP ends without a closing handshake, or before all data has been read.
 func hastyEndCases() []testCase {
-	// gone closes the TCP connection after sending these bytes. The result is the code 1006, which is never sent.
+	// gone returns a case in which the peer closes its direction of TCP after sending data. The tested side must send no close frame.
 	gone := func(id, title string, sent func(p *peer)) testCase {
 		return testCase{id: id, title: title, clause: "§7.1.5", script: func(p *peer) {
 			sent(p)
@@ -186,7 +186,7 @@ func hastyEndCases() []testCase {
 	}
 }
 
-// ownCloseCases make the tested side close when it receives the first message.
+// ownCloseCases returns cases in which the tested side begins the closing handshake when it receives the first message.
 func ownCloseCases() []testCase {
 	closes := func(id, title string, code int, reason string, script func(p *peer)) testCase {
 		return testCase{id: id, title: title, clause: "§7.1.2", app: app{closeCode: code, reason: reason}, script: script}

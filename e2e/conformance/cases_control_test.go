@@ -62,7 +62,7 @@ func pingCases() []testCase {
 
 // reservedCases returns the cases of family 3: reserved bits without a negotiated extension.
 func reservedCases() []testCase {
-	// afterHello sends a valid message, an invalid frame, and a ping that must not be answered.
+	// afterHello returns a case that sends a valid message, an invalid frame, and a ping that must not be answered.
 	afterHello := func(id, title string, chop int, each bool, bad frame) testCase {
 		return testCase{id: id, title: title, clause: "§5.2", script: func(p *peer) {
 			all := frames(text(hello), bad, ping(""))

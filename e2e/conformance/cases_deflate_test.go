@@ -8,17 +8,17 @@ import (
 	"sync"
 )
 
-// plainOffer is the offer of Autobahn's client, to which its cases add the parameters that they request.
+// plainOffer is the offer of Autobahn's client. Autobahn's cases append the parameters that they request.
 const plainOffer = "permessage-deflate; client_no_context_takeover; client_max_window_bits"
 
 var (
 	plainExtension = &extension{offer: plainOffer, answer: "permessage-deflate"}
 
-	// takeoverExtension allows context takeover on both sides: it does not include client_no_context_takeover.
+	// takeoverExtension allows context takeover on both sides: the offer does not include client_no_context_takeover.
 	takeoverExtension = &extension{offer: "permessage-deflate", answer: "permessage-deflate"}
 )
 
-// payload is a kind of data from which messages are cut.
+// payload is a kind of data. Messages are slices of the data.
 type payload struct {
 	name string
 	op   byte
@@ -59,7 +59,7 @@ func phrases(format string, numbers int) []byte {
 	return b.Bytes()[:256*kib]
 }
 
-// bitmap returns an image with soft edges and some noise.
+// bitmap returns a grayscale image with gradients and some noise.
 func bitmap() []byte {
 	rnd := rand.New(rand.NewPCG(5, 12))
 	b := make([]byte, 256*kib)
@@ -70,7 +70,7 @@ func bitmap() []byte {
 	return b
 }
 
-// slice returns message i, of n bytes.
+// slice returns the data of message i, which has n bytes.
 func (d payload) slice(i, n int) []byte {
 	all := d.data()
 	at := i * 7919 % (len(all) - n + 1)
@@ -89,7 +89,7 @@ func deflateGroup(id string, d payload, ext *extension) []testCase {
 	var cases []testCase
 	for i, s := range deflateSizes {
 		n, fragment := s[0], s[1]
-		times := min(max(32*kib/n, 1), 200) // Autobahn sends 1000 of each size, which takes minutes
+		times := min(max(32*kib/n, 1), 200) // Autobahn sends 1000 messages of each size, which takes minutes
 		if fragment == 0 {
 			times = max(times, 2)
 		}
@@ -114,7 +114,7 @@ func deflateGroup(id string, d payload, ext *extension) []testCase {
 	return cases
 }
 
-// exchange sends messages that are cut from d, and waits for each echo.
+// exchange returns a script that sends compressed messages, waits for each echo, and closes.
 func (d payload) exchange(times, n int) func(p *peer) {
 	return func(p *peer) {
 		for i := range times {
@@ -166,13 +166,13 @@ func parameterCases() []testCase {
 	return cases
 }
 
-// compressedFrame returns a text frame with RSV1 and the given compressed bytes.
+// compressedFrame returns a text frame with RSV1 set, whose payload is the compressed bytes s.
 func compressedFrame(s string) frame { return text(s).withRSV(4) }
 
-// The examples of RFC 7692 §7.2.3 all contain "Hello".
+// Compressed forms of "Hello" from RFC 7692 §7.2.3.
 const (
 	exampleOne    = "\xf2\x48\xcd\xc9\xc9\x07\x00"
-	exampleAgain  = "\xf2\x00\x11\x00\x00" // follows exampleOne, with context takeover
+	exampleAgain  = "\xf2\x00\x11\x00\x00" // the same message after exampleOne, with context takeover
 	exampleStored = "\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00"
 	exampleFinal  = "\xf3\x48\xcd\xc9\xc9\x07\x00\x00"
 	exampleBlocks = "\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00"
@@ -254,7 +254,7 @@ func spelledCompressed(s string) []frame {
 	return list
 }
 
-// inflatedCases are about inflated messages: limits apply to the inflated size, not to the size on the wire.
+// inflatedCases returns cases about the size limit, which applies to the inflated size of a message, not to the size on the wire.
 func inflatedCases() []testCase {
 	long := strings.Repeat("0123456789", 100)
 	bomb := func(title string, inflated int, limit int64) testCase {

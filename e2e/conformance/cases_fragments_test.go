@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// The ways in which a case passes its frames to TCP.
+// How a case distributes its frames over writes.
 const (
 	oneWrite = iota
 	eachFrame
@@ -141,7 +141,7 @@ func moreFragmentCases() []testCase {
 			textBack("ab"), binaryBack([]byte("cd")), textBack("e")),
 		{id: "5.h.16", title: "a ping is answered while the frame after it is not all there", clause: "§5.4",
 			script: func(p *peer) {
-				// The ping is sent before the last frame. The first piece of that frame then leaves the tested side in the middle of a frame.
+				// The first piece of the last frame follows the ping, so that the tested side answers in the middle of a frame.
 				pieces := p.pieces(last("bcdefg"), 3)
 				p.send(begin(opText, "a"), ping("now"))
 				p.raw(0, pieces[0])

@@ -6,9 +6,7 @@ import (
 	"strings"
 )
 
-// Most cases have one of these forms.
-
-// answered is a case in which every frame is valid: it sends them, expects these events, and closes.
+// answered returns a case in which every frame is valid: the peer sends the frames, waits for the wanted events, and closes.
 func answered(id, title, clause string, sent []frame, wanted ...expectation) testCase {
 	return testCase{id: id, title: title, clause: clause, script: func(p *peer) {
 		p.send(sent...)
@@ -17,7 +15,7 @@ func answered(id, title, clause string, sent []frame, wanted ...expectation) tes
 	}}
 }
 
-// rejected is a case in which one of the frames, possibly only the last one, fails the connection with code.
+// rejected returns a case in which one of the frames, often the last one, makes the tested side fail the connection with code.
 func rejected(id, title, clause string, code int, sent ...frame) testCase {
 	return testCase{id: id, title: title, clause: clause, script: func(p *peer) {
 		p.send(sent...)
@@ -95,7 +93,7 @@ func lengthCases() []testCase {
 	}
 }
 
-// maskCases are about masking: a client always masks, and a server never does.
+// maskCases returns cases about masking: a client masks every frame, and a server masks no frame.
 func maskCases() []testCase {
 	wrong := []struct {
 		name   string
@@ -133,7 +131,7 @@ func maskCases() []testCase {
 					p.send(text(hello))
 					p.want(textBack(hello))
 				}
-				// Each key is random, so two may be equal; three equal pairs among 64 keys are practically impossible.
+				// The keys are random, so a few may be equal, but three repetitions among 64 keys are practically impossible.
 				if got := len(p.in.keys); got < n-2 {
 					p.fail("%d messages have only %d different masking keys", n, got)
 				}

@@ -37,7 +37,8 @@ func sizeCases() []testCase {
 	return append(cases, limitCases()...)
 }
 
-// large sends one message of n bytes. It is fragmented, or written in pieces, if these sizes are not 0.
+// large returns a case with one message of n bytes. If fragment is not 0, it is the size of the fragments; if chop is not 0, it is the
+// size of the writes.
 func large(id string, op byte, n, fragment, chop int) testCase {
 	name, pattern, calls := "text", patternText, byStream
 	if op == opBinary {
@@ -58,7 +59,7 @@ func large(id string, op byte, n, fragment, chop int) testCase {
 	}}
 }
 
-// patterns contains 16 MiB of each pattern, from which all cases send.
+// patterns returns 16 MiB of each pattern. Cases send the beginning of this data.
 var patterns = sync.OnceValue(func() map[string][]byte {
 	all := map[string][]byte{}
 	for _, pattern := range []string{patternText, patternBinary} {
@@ -98,7 +99,7 @@ func fragmented(op byte, data []byte, n int) []frame {
 	return list
 }
 
-// roundTrips sends a message a thousand times, each time after the echo of the previous one.
+// roundTrips returns a case that sends a message a thousand times, and waits for each echo.
 func roundTrips(id string, f frame) testCase {
 	const n = 1000
 	back := expectation{kinds: []kind{kindMessage}, op: f.op, data: f.payload}
@@ -113,7 +114,8 @@ func roundTrips(id string, f frame) testCase {
 	}}
 }
 
-// limitCases test sizes up to the limit and above it. A length counts as soon as it is announced: the payload is never sent.
+// limitCases returns cases with sizes up to the limit and above it. A header that announces too much must be rejected without the
+// payload.
 func limitCases() []testCase {
 	thousand := strings.Repeat("x", 1000)
 	limited := func(c testCase, n int64) testCase { c.app.limit = n; return c }
@@ -169,7 +171,7 @@ func limitCases() []testCase {
 	return cases
 }
 
-// manyCases returns the cases of family 10: the peer's own fragmentation, and many messages.
+// manyCases returns the cases of family 10: fragmented messages, and many messages.
 func manyCases() []testCase {
 	long := bytes.Repeat([]byte("*"), 65536)
 	return []testCase{
@@ -214,7 +216,7 @@ func manyCases() []testCase {
 	}
 }
 
-// randomMessage sends one message and waits for its echo, and occasionally for a pong.
+// randomMessage sends one message, occasionally with a ping, and waits for the echo and the pong.
 func (p *peer) randomMessage(rnd *rand.Rand) {
 	const sentence = "κόσμε, the world. "
 	op, n := byte(opText), rnd.IntN(1<<rnd.IntN(17)+1)

@@ -6,15 +6,15 @@ import (
 	"unicode/utf8"
 )
 
-// The cases of family 6 split these texts at many places.
+// The texts of the cases of family 6.
 const (
 	mixed    = "Hello-µ@ßöäüàá-UTF-8!!"
-	greek    = "κ\u1f79σμε" // in Kuhn's encoding: the ό is U+1F79, of three bytes
+	greek    = "κ\u1f79σμε" // κόσμε as in Kuhn's test, where ό is the three-byte U+1F79
 	tooLarge = "\xf4\x90\x80\x80"
 	edited   = "edited"
 )
 
-// utf8Cases returns the cases of family 6.
+// utf8Cases returns the cases of family 6: UTF-8 in text messages.
 func utf8Cases() []testCase {
 	middle := "middle frame payload"
 	cases := []testCase{
@@ -57,8 +57,8 @@ func spelled(s string) []frame {
 	return append(list, last(s[len(s)-1:]))
 }
 
-// failFastCases send text up to the first invalid byte, and nothing more: an implementation that validates only complete messages
-// would never fail the connection. A ping and its pong show that it has accepted the valid text before that byte.
+// failFastCases returns cases that end at the first invalid byte, in the middle of a message: an implementation that validates only
+// complete messages would never fail the connection. A pong shows that the valid text before that byte was accepted.
 func failFastCases() []testCase {
 	whole := greek + tooLarge + edited
 	byFrames := func(id, title string, first, second string) testCase {
@@ -86,7 +86,7 @@ func failFastCases() []testCase {
 	}
 }
 
-// utf8Group returns one group of Markus Kuhn's stress test for decoders, with Autobahn's numbers.
+// utf8Group is one group of strings in Markus Kuhn's stress test for decoders, in Autobahn's order.
 type utf8Group struct {
 	name    string
 	strings []string
@@ -134,7 +134,7 @@ func utf8Groups() []utf8Group {
 	}
 }
 
-// between returns the bytes from lo to hi, each followed by sep.
+// between returns a string of the bytes from lo to hi, each followed by sep.
 func between(lo, hi int, sep string) string {
 	s := ""
 	for b := lo; b <= hi; b++ {
@@ -143,7 +143,7 @@ func between(lo, hi int, sep string) string {
 	return s
 }
 
-// noncharacters returns the last two code points of each plane, which are not characters, but are valid in UTF-8.
+// noncharacters returns the last two code points of each plane. They are noncharacters, which are valid in UTF-8.
 func noncharacters() []string {
 	var list []string
 	for plane := range rune(17) {
@@ -191,7 +191,7 @@ func moreUTF8Cases() []testCase {
 		for _, s := range group.strings {
 			bad := firstBad(s)
 			if bad < 0 || seen[s[:bad+1]] {
-				continue // valid, or only incomplete; or identical up to this byte
+				continue // no invalid byte, or the same bytes as in an earlier case
 			}
 			seen[s[:bad+1]] = true
 			n++

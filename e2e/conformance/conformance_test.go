@@ -11,7 +11,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
-// family is one of Autobahn's chapters.
+// family is a group of cases with the same first number, as in Autobahn.
 type family struct {
 	number int
 	name   string
@@ -34,7 +34,7 @@ func families() []family {
 	}
 }
 
-// TestRFC6455_Conformance runs every case with every implementation in the library, and compares the results with results.md.
+// TestRFC6455_Conformance runs every case with every implementation, and compares the results with results.md.
 func TestRFC6455_Conformance(t *testing.T) {
 	table := newTable(families(), subjects(t))
 	heavy := make(chan struct{}, 2) // maximum number of heavy cases that run concurrently
@@ -59,7 +59,7 @@ func TestRFC6455_Conformance(t *testing.T) {
 	table.compare(t)
 }
 
-// playCase runs one case with all of the subject's cuts.
+// playCase runs one case with all cuts of a subject, and records the result.
 func playCase(t *testing.T, table *table, c testCase, s subject) {
 	for _, how := range s.cuts(c) {
 		if err := run(t.Context(), c, s, how); err != nil {
@@ -71,7 +71,7 @@ func playCase(t *testing.T, table *table, c testCase, s subject) {
 	table.record(c.id, s, true)
 }
 
-// TestCaseNumbers checks that no two cases have the same number, and that each is in its family.
+// TestCaseNumbers checks that each case has a unique number in its family, and that all of Autobahn's numbers are used.
 func TestCaseNumbers(t *testing.T) {
 	seen := map[string]bool{}
 	for _, f := range families() {
@@ -121,7 +121,7 @@ func TestRFC6455_10_4_DeclaredLengthCostsNothing(t *testing.T) {
 				}
 			}
 			runtime.ReadMemStats(&after)
-			// The peer's own buffer is 64 KiB per connection. Buffers for the announced messages would take 1 GiB in total.
+			// The peer itself allocates 64 KiB per connection. Buffers for the announced messages would need 1 GiB in total.
 			if got := after.TotalAlloc - before.TotalAlloc; got > conns*length/16 {
 				t.Errorf("%s, %v: %d connections that declared %d bytes each cost %d bytes", s.name, how, conns, length, got)
 			}

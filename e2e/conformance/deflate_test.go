@@ -11,23 +11,23 @@ import (
 	"sync"
 )
 
-// This file implements the peer's permessage-deflate (RFC 7692) with the standard library's codec; the library has its own codec.
+// The peer's permessage-deflate (RFC 7692) uses the standard library's codec, which is independent of the tested library's codec.
 
 // extension is the peer's use of permessage-deflate in the opening handshake.
 type extension struct {
-	offer  string // the offer that the peer sends as a client
-	answer string // the response that the peer sends as a server
-	allow  string // a parameter that the tested client's offer must contain for that response; "" means none
+	offer  string // what the peer offers as a client
+	answer string // what the peer accepts as a server
+	allow  string // a parameter that the tested client's offer must contain to allow answer; "" means none
 }
 
-// agreement is the result of the negotiation.
+// agreement contains the negotiated parameters of permessage-deflate.
 type agreement struct {
 	serverNoTakeover, clientNoTakeover bool
 	serverBits, clientBits             int
 }
 
-// parseAgreement parses a server's Sec-WebSocket-Extensions (RFC 7692 §7.1). requested is the offer to which it responds; if its
-// first alternative is the only one, the server is bound by it.
+// parseAgreement parses a server's Sec-WebSocket-Extensions (RFC 7692 §7.1), and checks it against the client's offer in requested. If
+// the offer has alternatives, the parameters for the server are not checked.
 func parseAgreement(answer, requested string) (agreement, error) {
 	a := agreement{serverBits: 15, clientBits: 15}
 	params := strings.Split(answer, ";")
@@ -79,7 +79,7 @@ func windowBits(s string) (int, error) {
 	return bits, nil
 }
 
-// tail is the end of every compressed message, which is not sent (RFC 7692 §7.2.1).
+// tail is the end of every compressed message. It is not transmitted (RFC 7692 §7.2.1).
 const tail = "\x00\x00\xff\xff"
 
 // squeezer compresses the peer's messages.
@@ -100,7 +100,7 @@ func newSqueezer(bits int, noTakeover bool) *squeezer {
 	return s
 }
 
-// writers is a pool of the squeezers' codecs, of a megabyte each.
+// writers is a pool of the squeezers' codecs, each of which needs a megabyte.
 var writers sync.Pool
 
 // done returns the codec to the pool.
@@ -110,7 +110,8 @@ func (s *squeezer) done() {
 	}
 }
 
-// squeeze compresses one message. The codec supports only the full window: to use a smaller one, it is reset.
+// squeeze compresses one message. The codec supports only the full window: for a smaller window, the codec is reset after each window
+// of data.
 func (s *squeezer) squeeze(data []byte) []byte {
 	s.buf.Reset()
 	if !s.takeover || s.window < 1<<15 {
@@ -141,11 +142,11 @@ func newInflator(bits int, noTakeover bool) *inflator {
 	return &inflator{window: 1 << bits, takeover: !noTakeover, r: flate.NewReader(nil)}
 }
 
-// checkAtMost limits the number of bytes per connection that are checked against its window, because the check is slow and the rest
-// of the data is similar.
+// checkAtMost is the number of bytes per connection that are checked against the window. The check is slow, and the rest of the data is
+// similar.
 const checkAtMost = 48 << 10
 
-// inflate inflates one message.
+// inflate inflates one message, and checks that the message keeps to the negotiated window.
 func (f *inflator) inflate(data []byte) ([]byte, error) {
 	f.messages++
 	whole := append(data[:len(data):len(data)], tail+"\x01\x00\x00\xff\xff"...) // the codec requires a final block
@@ -172,7 +173,7 @@ func (f *inflator) inflate(data []byte) ([]byte, error) {
 	return out, nil
 }
 
-// squeezed returns a compressed message, with fragment bytes per frame; 0 means a single frame.
+// squeezed compresses a message and returns its frames, with fragment bytes per frame; 0 means a single frame.
 func (p *peer) squeezed(op byte, data []byte, fragment int) []frame {
 	list := fragmented(op, p.zip.squeeze(data), fragment)
 	list[0].rsv = 4

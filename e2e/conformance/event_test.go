@@ -14,7 +14,7 @@ const (
 	kindPing
 	kindPong
 	kindClose
-	kindEnd   // the TCP connection was closed in order: the other side sent FIN
+	kindEnd   // the tested side closed the TCP connection in order, with FIN
 	kindReset // the TCP connection was reset
 )
 
@@ -22,10 +22,10 @@ var kindNames = [...]string{"message", "ping", "pong", "close", "end of TCP", "r
 
 func (k kind) String() string { return kindNames[k] }
 
-// noStatus represents a close frame without a code.
+// noStatus is the code of an event for a close frame without a code.
 const noStatus = 1005
 
-// event is one thing that the peer received: a whole message, a control frame, or the end.
+// event is what the peer received: a complete message, a control frame, or the end of the TCP connection.
 type event struct {
 	kind kind
 	op   byte   // type of a message: text or binary
@@ -55,12 +55,12 @@ func (e event) String() string {
 	return e.kind.String()
 }
 
-// expectation describes the allowed next events.
+// expectation describes which next events are allowed.
 type expectation struct {
-	kinds []kind // one of these kinds
+	kinds []kind // the allowed kinds
 	op    byte
 	data  []byte
-	codes []int // one of these codes for a close frame, with any reason
+	codes []int // the allowed codes of a close frame, with any reason
 }
 
 func (x expectation) met(e event) bool {

@@ -21,7 +21,7 @@ func acceptFor(key string) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// openAsClient sends the request and reads the response. A nil ext means that no extension is offered.
+// openAsClient sends a handshake request and reads the response. A nil ext means that no extension is offered.
 func (p *peer) openAsClient(host string, ext *extension) {
 	lines := []string{
 		"GET /echo HTTP/1.1",
@@ -49,7 +49,7 @@ func (p *peer) openAsClient(host string, ext *extension) {
 		}
 		return p.agree(strings.Join(resp.Header.Values("Sec-WebSocket-Extensions"), ","), ext)
 	}
-	if p.cut == joined && ext == nil { // with an extension, the data after the request depends on the response
+	if p.cut == joined && ext == nil { // with an extension, the response determines whether data is compressed
 		p.out = []byte(request)
 		return
 	}
@@ -77,7 +77,7 @@ func (p *peer) agree(answer string, ext *extension) error {
 	return nil
 }
 
-// openAsServer reads a request and sends a 101 response. A nil ext means that no extension is accepted.
+// openAsServer reads a handshake request and sends a 101 response. A nil ext means that no extension is accepted.
 func (p *peer) openAsServer(ext *extension) {
 	p.conn.SetReadDeadline(time.Now().Add(patience))
 	req, err := http.ReadRequest(p.in.br)

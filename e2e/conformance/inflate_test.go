@@ -2,8 +2,8 @@ package conformance
 
 import "errors"
 
-// inflateWithin inflates a stream of deflate blocks (RFC 1951) and rejects references to data further back than window. The
-// standard library has no such option.
+// inflateWithin inflates a stream of deflate blocks (RFC 1951) and rejects references to data further back than window, which
+// the standard library's inflater does not. history is the data before the stream.
 func inflateWithin(data, history []byte, window int) ([]byte, error) {
 	f := &bitReader{data: data}
 	out := append([]byte(nil), history...)
@@ -38,7 +38,7 @@ type bitReader struct {
 	data  []byte
 	acc   uint32
 	n     uint
-	short bool // the input ended too early
+	short bool // the input has ended too early
 }
 
 func (f *bitReader) bits(n uint) int {
@@ -93,7 +93,8 @@ func newHuffman(lengths []byte) *huffman {
 	return h
 }
 
-// symbol reads one symbol, bit by bit: code and first are numbers of n bits, index is the index of the first symbol of n bits.
+// symbol reads one symbol bit by bit. After n bits, code is their value, first is the first code of n bits, and index is the index in
+// h.symbols of the symbol with that code.
 func (f *bitReader) symbol(h *huffman) int {
 	code, first, index := 0, 0, 0
 	for n := 1; n < 16; n++ {
@@ -165,7 +166,7 @@ func (f *bitReader) codes(out []byte, lengths, distances *huffman, window int) (
 	return nil, errors.New("the stream ends in a block")
 }
 
-// dynamic reads the two codes at the beginning of a block.
+// dynamic reads the two Huffman codes at the beginning of a block.
 func (f *bitReader) dynamic() (lengths, distances *huffman, err error) {
 	nLengths, nDistances, nCodes := f.bits(5)+257, f.bits(5)+1, f.bits(4)+4
 	var order [19]byte

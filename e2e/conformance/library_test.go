@@ -9,8 +9,6 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// The implementations under test are the library's server and client, with a loop that echoes.
-
 func connOptions(a app) websocket.ConnOptions {
 	limit := a.limit
 	if limit == 0 {
@@ -20,8 +18,8 @@ func connOptions(a app) websocket.ConnOptions {
 	if a.compress {
 		zip = &websocket.Compression{Threshold: -1}
 	}
-	// No ping disturbs a script. The library's own timeout is longer than the peer's, so that its effect cannot be mistaken for a
-	// response.
+	// Pings are disabled, because scripts do not expect them. The library's timeout is longer than the peer's, so that the peer does not
+	// mistake the effect of the library's timeout for a response.
 	return websocket.ConnOptions{MaxMessage: limit, Compression: zip, PingInterval: -1, CloseTimeout: 3 * patience}
 }
 
@@ -69,7 +67,7 @@ func loop(ctx context.Context, c *websocket.Conn, a app) error {
 	return echo(ctx, c)
 }
 
-// echo uses Read and Write.
+// echo echoes messages with Read and Write.
 func echo(ctx context.Context, c *websocket.Conn) error {
 	for {
 		m, err := c.Read(ctx)
@@ -82,7 +80,7 @@ func echo(ctx context.Context, c *websocket.Conn) error {
 	}
 }
 
-// echoMessages uses Messages and Write.
+// echoMessages echoes messages with Messages and Write.
 func echoMessages(ctx context.Context, c *websocket.Conn) error {
 	for m, err := range c.Messages(ctx) {
 		if err != nil {
@@ -95,7 +93,7 @@ func echoMessages(ctx context.Context, c *websocket.Conn) error {
 	return nil
 }
 
-// echoSend uses Read and Send.
+// echoSend echoes messages with Read and Send.
 func echoSend(ctx context.Context, c *websocket.Conn) error {
 	for {
 		m, err := c.Read(ctx)
@@ -108,7 +106,7 @@ func echoSend(ctx context.Context, c *websocket.Conn) error {
 	}
 }
 
-// echoView uses View and Write.
+// echoView echoes messages with View and Write.
 func echoView(ctx context.Context, c *websocket.Conn) error {
 	for {
 		if err := c.View(ctx, func(m websocket.Message) error { return c.Write(ctx, m) }); err != nil {
@@ -117,8 +115,8 @@ func echoView(ctx context.Context, c *websocket.Conn) error {
 	}
 }
 
-// echoStream uses Reader and Writer. It reads the message to its end first: otherwise the server would send the beginning of a
-// message that turns out to be invalid.
+// echoStream echoes messages with Reader and Writer. It reads the whole message first: otherwise it would send the beginning of a message
+// that turns out to be invalid.
 func echoStream(ctx context.Context, c *websocket.Conn) error {
 	var buf bytes.Buffer
 	for {

@@ -11,18 +11,17 @@ import (
 	"time"
 )
 
-// patience is the time limit for every wait of a peer. No result depends on it: the tested side responds immediately or never, and
-// the limit stops a case that waits for a response that never arrives. The tested side's own timeout is three minutes, so that its
-// effect cannot be mistaken for a response.
+// patience is the time limit for every wait of a peer. It does not affect a correct result, because the tested side responds
+// immediately. The tested side's own timeout is three minutes, so that its effect cannot be mistaken for a response.
 const patience = time.Minute
 
-// cut is the way in which the peer passes its bytes to TCP.
+// cut is the way in which the peer distributes its bytes over writes, and whether it uses TLS.
 type cut int
 
 const (
 	asWritten cut = iota // as the case specifies
 	bytewise             // one byte per write
-	joined               // all bytes between two waits in one write, the first ones joined with the opening handshake
+	joined               // one write between two waits; the first one includes the opening handshake
 	overTLS              // as the case specifies, over TLS
 )
 
@@ -40,18 +39,18 @@ const (
 
 func (r role) String() string { return [...]string{"server", "client"}[r] }
 
-// peer is the other end of a connection to the library. The first error is stored in err and turns all later calls into no-ops, so
-// that a script needs no checks.
+// peer is the suite's end of a connection to the library. The first error is stored in err and turns all later calls into no-ops, so
+// that a script need not check for errors.
 type peer struct {
 	conn   net.Conn
 	in     reader
-	role   role // the role of the tested side: the peer has the other one
+	role   role // the role of the tested side; the peer has the opposite role
 	cut    cut
 	zip    *squeezer    // nil means that permessage-deflate was not negotiated
-	out    []byte       // bytes held back, to be joined in one write
-	answer func() error // reads the response to the opening handshake, if that is still pending
-	ended  bool         // EOF was read
-	broken bool         // a write failed: the library's reaction must be determined by reading
+	out    []byte       // bytes that the next flush writes
+	answer func() error // reads the response to the opening handshake; nil if the response has been read
+	ended  bool         // the end of the TCP connection was read
+	broken bool         // a write failed: nothing more is written, and the next read shows what the library did
 	err    error
 }
 
@@ -106,7 +105,7 @@ func (p *peer) appendFrame(dst []byte, f frame) []byte {
 	return appendFrame(dst, f, masked != f.flip)
 }
 
-// pieces returns the bytes of f, split at these offsets of its payload: the first piece includes the header.
+// pieces returns the bytes of f, split at offsets of the payload. The first piece includes the header.
 func (p *peer) pieces(f frame, at ...int) [][]byte {
 	b := p.appendFrame(nil, f)
 	start := len(b) - len(f.payload)
@@ -165,7 +164,7 @@ func (p *peer) next() (event, bool) {
 	return e, p.err == nil
 }
 
-// flush writes the held back bytes.
+// flush writes the bytes in p.out.
 func (p *peer) flush() {
 	if len(p.out) > 0 {
 		p.write(0, p.out)
@@ -189,14 +188,14 @@ func (p *peer) want(list ...expectation) {
 	}
 }
 
-// close performs the closing handshake: the peer begins, with code 1000.
+// close begins and completes the closing handshake with code 1000.
 func (p *peer) close() {
 	p.send(closing(1000, ""))
 	p.want(closeWith(1000))
 	p.end()
 }
 
-// end waits for the orderly close of the TCP connection after both close frames. The server closes it first (RFC 6455 §7.1.1).
+// end waits for the orderly close of the TCP connection after both close frames. The server closes TCP first (RFC 6455 §7.1.1).
 func (p *peer) end() {
 	p.finish(kindEnd)
 }
@@ -224,9 +223,8 @@ func (p *peer) halfClose() {
 
 // failed waits for the library to fail the connection with one of codes: a close frame, and then the close of the TCP connection.
 //
-// A server has to close the TCP connection without receiving anything else from us (RFC 6455 §7.1.7: it must not go on to process
-// data, "including a responding Close frame"). A client may wait for us to close the TCP connection, which we do after our close
-// frame.
+// A server must close the TCP connection without receiving anything else from the peer: RFC 6455 §7.1.7 forbids it to process more
+// data, "including a responding Close frame". A client may wait until the peer has sent a close frame and closed the TCP connection.
 func (p *peer) failed(codes ...int) {
 	p.want(closeWith(codes...))
 	if p.role == testClient {

@@ -2,5 +2,5 @@
 
 package conformance
 
-// underRace is true if the race detector is enabled, which makes code that handles many bytes ten times as slow.
+// underRace reports whether the race detector is enabled, which slows code that processes many bytes down by a factor of ten.
 const underRace = true

@@ -15,14 +15,14 @@ type reader struct {
 	br       *bufio.Reader
 	masked   bool      // true if the tested side is a client
 	zip      *inflator // nil means that permessage-deflate was not negotiated
-	op       byte      // opcode of the message that is being assembled; 0 means there is no such message
-	squeezed bool      // the message is compressed
+	op       byte      // opcode of the incomplete message; 0 means that there is none
+	squeezed bool      // the incomplete message is compressed
 	message  []byte
 	sawClose bool
 	keys     map[[4]byte]int // number of occurrences of each masking key
 }
 
-// next returns the next event. An error contains the violated rule, or says that nothing was received in time.
+// next returns the next event. An error says which rule was violated, or that nothing was received in time.
 func (r *reader) next() (event, error) {
 	for {
 		h, err := r.header()
@@ -51,7 +51,7 @@ func (r *reader) next() (event, error) {
 // header is the header of a received frame.
 type header struct {
 	fin      bool
-	squeezed bool // RSV1
+	squeezed bool // RSV1 is set: the message is compressed
 	op       byte
 	length   uint64
 	key      [4]byte
@@ -187,8 +187,8 @@ func closeEvent(payload []byte) (event, error) {
 	return e, nil
 }
 
-// sendable reports whether a close frame may contain code: the registered codes, 3000 to 3999 for libraries, 4000 to 4999 for
-// applications.
+// sendable reports whether a close frame may contain code. Allowed are the registered codes, 3000 to 3999 for libraries, and 4000 to 4999
+// for applications.
 func sendable(code int) bool {
 	switch {
 	case code == 1004 || code == 1005 || code == 1006 || code == 1015:

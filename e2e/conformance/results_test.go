@@ -16,7 +16,7 @@ var rewrite = flag.Bool("rewrite", false, "write results.md anew")
 
 const resultsFile = "results.md"
 
-// table is the results of a run.
+// table contains the results of a run.
 type table struct {
 	families []family
 	subjects []subject
@@ -37,7 +37,7 @@ func newTable(families []family, subjects []subject) *table {
 	return &table{families: families, subjects: subjects, ok: map[outcomeKey]bool{}}
 }
 
-// compareNumbers sorts 9.2 before 9.10, and our own cases after those of Autobahn.
+// compareNumbers compares the numbers of cases: 9.2 is before 9.10, and 9.h.1 after both.
 func compareNumbers(a, b string) int {
 	return slices.CompareFunc(strings.Split(a, "."), strings.Split(b, "."), func(x, y string) int {
 		m, errX := strconv.Atoi(x)
@@ -63,7 +63,7 @@ func (t *table) compare(test *testing.T) {
 		for _, c := range f.cases {
 			for _, s := range t.subjects {
 				if s.leavesOut(c) {
-					t.record(c.id, s, true) // the committed table contains all cases
+					t.record(c.id, s, true) // assume success: results.md contains all cases
 				}
 				if _, played := t.ok[outcomeKey{c.id, s.name}]; c.tests(s.role) && !played {
 					test.Logf("not all cases were played: %s is left as it is", resultsFile)
@@ -149,8 +149,8 @@ func rule(b *strings.Builder, columns int) {
 	b.WriteString(strings.Repeat("|---", columns) + "|\n")
 }
 
-// count returns the number of cases, the number of Autobahn's cases, and for each subject the number of successful cases and of all
-// its cases.
+// count contains the number of cases, the number of Autobahn's cases, and for each subject the number of its successful cases and of
+// all its cases.
 type count struct {
 	cases, autobahn int
 	ok, there       []int

@@ -10,18 +10,18 @@ import (
 	"time"
 )
 
-// testCase is one situation and its expected result.
+// testCase is a script for the peer, which checks the expected result, and the conditions under which the script runs.
 type testCase struct {
-	id     string // Autobahn's number, or one with an h
+	id     string // Autobahn's number, or a number with an h
 	title  string
 	clause string // section of RFC 6455, unless another RFC is named
 	script func(p *peer)
-	late   func(p *peer) // the script for a subject that inflates only complete messages; nil means the same script
+	late   func(p *peer) // the script for a subject that inflates only complete messages; nil means script
 	app    app           // the behavior of the library's side; the zero value echoes
-	only   []role        // nil means both
-	ext    *extension    // nil means no permessage-deflate
-	heavy  bool          // megabytes, or thousands of messages: run only as written, with few concurrent cases
-	bulk   bool          // heavy only because of its size; lighter cases are similar
+	only   []role        // the tested roles; nil means both
+	ext    *extension    // the use of permessage-deflate; nil means none
+	heavy  bool          // many bytes or messages: run only as written, with few concurrent cases
+	bulk   bool          // heavy only because of the message size; smaller cases are similar
 }
 
 func (c testCase) tests(r role) bool {
@@ -41,7 +41,7 @@ func (c testCase) everyCut() []cut {
 	return []cut{asWritten, bytewise, joined, overTLS}
 }
 
-// someCuts returns the cuts that differ most.
+// someCuts returns the cuts of everyCut without asWritten, if the case is not heavy.
 func (c testCase) someCuts() []cut {
 	if c.heavy {
 		return []cut{asWritten}
@@ -51,15 +51,15 @@ func (c testCase) someCuts() []cut {
 
 // app is the behavior of the library's side of a connection.
 type app struct {
-	limit     int64 // MaxMessage; 0 means 16 MiB, the largest message in the suite; -1 means no limit
-	closeCode int   // if not 0, close with this code when the first message is received, instead of echoing it
+	limit     int64 // MaxMessage; 0 means 16 MiB, the size of the largest message; -1 means no limit
+	closeCode int   // if not 0, close with this code on the first message instead of echoing
 	reason    string
 	compress  bool // accept permessage-deflate, and compress all messages
 	calls     calls
 }
 
-// calls selects the read and write methods that a loop uses. A light case runs with all of them: with View for subjects that read
-// this way, otherwise with a different method for each cut. A heavy case specifies its own.
+// calls selects the read and write methods that a loop uses. Subjects with view set always use View. Otherwise a
+// case that is not heavy uses different methods for each cut, and a heavy case specifies its methods.
 type calls int
 
 const (
@@ -72,7 +72,7 @@ const (
 
 var callsFor = map[cut]calls{asWritten: byRead, bytewise: bySend, joined: byStream, overTLS: byMessages}
 
-// runTimeout is the time limit for a run. Each step of a run has a shorter limit of its own.
+// runTimeout is the time limit for a run. The steps of a run have shorter limits.
 const runTimeout = 6 * time.Minute
 
 // runAgainstServer starts the library's server on its own port, to which the peer connects.
@@ -92,7 +92,7 @@ func runAgainstServer(ctx context.Context, c testCase, how cut) error {
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		_ = srv.Serve(ln) // returns http.ErrServerClosed, see below
+		_ = srv.Serve(ln) // returns http.ErrServerClosed after srv.Close
 	}()
 	defer func() {
 		srv.Close()
@@ -143,7 +143,7 @@ func runAgainstClient(ctx context.Context, c testCase, how cut) error {
 	return playOut(p, c, done)
 }
 
-// playOut runs the script, and then checks that the library's side has finished too.
+// playOut runs the script, and checks that the library's side has finished, too.
 func playOut(p *peer, c testCase, done <-chan error) error {
 	c.script(p)
 	p.zip.done()

@@ -14,8 +14,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// shared contains servers of one kind, one for each configuration. The cases that need the same server use it concurrently, so that
-// data that one connection leaves in shared memory would appear in another one.
+// shared contains servers of one kind, one for each configuration. Cases with the same configuration share a server concurrently.
+// Data of one connection that a bug leaves in shared memory would thus appear on another connection.
 type shared struct {
 	start func(ln net.Listener, s setup, h *house) (serve func() error, shutdown func(context.Context) error)
 
@@ -23,7 +23,7 @@ type shared struct {
 	houses map[setup]*house
 }
 
-// setup is the configuration of a server, for all its connections.
+// setup is the configuration of a server.
 type setup struct {
 	limit         int64
 	compress, tls bool
@@ -32,19 +32,19 @@ type setup struct {
 // house is a running server.
 type house struct {
 	addr     string
-	guests   sync.Map // of *guest, by remote address
+	guests   sync.Map // the *guest of each remote address
 	shutdown func(context.Context) error
 	over     chan error // the result of Serve
 }
 
-// guest is a connection opened by a case.
+// guest is a connection that a case has opened.
 type guest struct {
 	ctx  context.Context
 	app  app
 	done chan error
 }
 
-// guest returns the guest with the address remote.
+// guest returns the guest with the address remote, nil if there is none.
 func (h *house) guest(remote string) *guest {
 	if g, ok := h.guests.Load(remote); ok {
 		return g.(*guest)
@@ -65,7 +65,7 @@ func (s *shared) run(ctx context.Context, c testCase, how cut) error {
 	}
 	g := &guest{ctx, c.app, make(chan error, 1)}
 	h.guests.Store(conn.LocalAddr().String(), g)
-	defer h.guests.CompareAndDelete(conn.LocalAddr().String(), g) // by then the address may belong to another guest
+	defer h.guests.CompareAndDelete(conn.LocalAddr().String(), g) // the address may already belong to another guest
 	if how == overTLS {
 		_, client := tlsConfigs()
 		conn = tls.Client(conn, client)
@@ -100,7 +100,7 @@ func (s *shared) house(with setup) (*house, error) {
 
 // shutDown stops all servers. It must be called when all connections have ended.
 func (s *shared) shutDown(t testing.TB) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience) // the test's own context is done
+	ctx, cancel := context.WithTimeout(context.Background(), patience) // the context of the test is done
 	defer cancel()
 	for with, h := range s.houses {
 		if err := h.shutdown(ctx); err != nil {
@@ -130,7 +130,7 @@ func startServer(ln net.Listener, with setup, h *house) (func() error, func(cont
 	return func() error { return s.Serve(ln) }, s.Shutdown
 }
 
-// startEvents starts a websocket.Server that serves with events.
+// startEvents starts a websocket.Server that receives messages as events.
 func startEvents(ln net.Listener, with setup, h *house) (func() error, func(context.Context) error) {
 	s := &websocket.Server{HTTP: &http.Server{ReadHeaderTimeout: patience, Handler: &websocket.Endpoint{
 		Accept: websocket.AcceptOptions{Conn: connOptions(app{limit: with.limit, compress: with.compress})},
@@ -156,7 +156,7 @@ type receiver struct {
 	g *guest
 }
 
-// Message echoes the message, half of the time after a delay, so that another driver continues for the loop.
+// Message echoes the message. With half of the methods it waits first, so that another goroutine takes over the event loop.
 func (r *receiver) Message(m websocket.Message) error {
 	if r.g.app.calls == byStream || r.g.app.calls == byMessages {
 		<-time.After(time.Millisecond)

@@ -9,19 +9,19 @@ import (
 
 // subject is one of the library's implementations under test.
 type subject struct {
-	name string // name of its column in results.md
+	name string // name of the column in results.md
 	role role
 	cuts func(testCase) []cut
-	play func(ctx context.Context, c testCase, how cut) error // nil if it is not supported on this system
-	few  bool                                                 // runs with the race detector skip the heaviest cases
+	play func(ctx context.Context, c testCase, how cut) error // runs a case; nil if this system does not support the subject
+	few  bool                                                 // bulk cases are skipped with the race detector
 	late bool                                                 // inflates only complete messages
 	view bool                                                 // reads with View for every cut
 }
 
-// leavesOut reports whether c is skipped in this run. Runs without the race detector skip nothing.
+// leavesOut reports whether this run skips c. Without the race detector, no case is skipped.
 func (s subject) leavesOut(c testCase) bool { return underRace && s.few && c.bulk }
 
-// isLate reports whether s runs the late script of c instead of the strict one.
+// isLate reports whether s runs the late script of c.
 func (s subject) isLate(c testCase) bool { return s.late && c.late != nil }
 
 // subjects returns all subjects. Servers that many cases share are shut down at the end of the test.

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// These tests check the suite itself against RFC 6455: a peer that accepts everything would find no errors.
+// These tests check the suite itself against RFC 6455: a peer that accepted everything would find no bugs.
 
 // TestRFC6455_5_7_Examples compares the peer's output with the examples in the RFC.
 func TestRFC6455_5_7_Examples(t *testing.T) {
@@ -35,7 +35,7 @@ func TestRFC6455_5_7_Examples(t *testing.T) {
 	}
 }
 
-// TestPeerRefuses gives the peer invalid input, all of which it must reject.
+// TestPeerRefuses sends invalid input to the peer, which must reject each input.
 func TestPeerRefuses(t *testing.T) {
 	long := strings.Repeat("00", 126)
 	for _, c := range []struct{ name, bytes, say string }{
@@ -78,7 +78,7 @@ func TestPeerRefuses(t *testing.T) {
 	}
 }
 
-// TestPeerReads gives the peer a valid stream, and compares the resulting events.
+// TestPeerReads sends a valid stream to the peer, and compares the resulting events.
 func TestPeerReads(t *testing.T) {
 	var b []byte
 	for _, f := range frames(begin(opText, "κ\xe1"), ping("p"), more("\xbd"), last("\xb9"), binaryOf([]byte("\xff")),
@@ -122,7 +122,7 @@ func TestExpectationsAreExact(t *testing.T) {
 	}
 }
 
-// TestRFC1951_InflateWithin checks the suite's own inflater, and its window, with the standard library's encoder.
+// TestRFC1951_InflateWithin checks the suite's own inflater, including the limit of its window, with the standard library's encoder.
 func TestRFC1951_InflateWithin(t *testing.T) {
 	for _, d := range payloads {
 		for _, level := range []int{flate.NoCompression, flate.BestSpeed, flate.BestCompression, flate.HuffmanOnly} {

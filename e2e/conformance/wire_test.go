@@ -17,15 +17,15 @@ const (
 	opPong   = 10
 )
 
-// frame is one frame sent by the peer. Every part of it may be wrong on purpose.
+// frame is one frame that the peer sends. Any part of the frame may be wrong on purpose.
 type frame struct {
 	op      byte
 	more    bool     // FIN is not set
 	rsv     byte     // the reserved bits as a number: 4 is RSV1, 2 RSV2, 1 RSV3
 	payload []byte   // the unmasked payload
-	declare uint64   // the length in the header, if it is not that of the payload
+	declare uint64   // the length in the header; 0 means the length of the payload
 	form    int      // bits of the length field: 7, 16 or 64; 0 means the shortest form
-	flip    bool     // masked by a server, or not masked by a client
+	flip    bool     // the frame is masked as by the wrong side: by a server, or not by a client
 	key     *[4]byte // nil means a new key for each frame
 }
 
@@ -56,7 +56,7 @@ func (f frame) withKey(key [4]byte) frame { f.key = &key; return f }
 // declaring returns f with a header that announces n bytes, of which only the payload is sent.
 func (f frame) declaring(n uint64) frame { f.declare = n; return f }
 
-// headerOnly returns f without its payload, although its header still announces it.
+// headerOnly returns f without a payload. The header announces the original length.
 func (f frame) headerOnly() frame {
 	f.declare, f.payload = uint64(len(f.payload)), nil
 	return f
@@ -116,7 +116,7 @@ func shortestForm(n uint64) int {
 	return 64
 }
 
-// toggleMask masks and unmasks: octet i of the payload is XORed with octet i modulo 4 of the key (RFC 6455 §5.3).
+// toggleMask masks or unmasks b: octet i of the payload is XORed with octet i modulo 4 of the key (RFC 6455 §5.3).
 func toggleMask(b []byte, key [4]byte) {
 	var room [1024]byte
 	pattern := room[:min(len(room), len(b))]
