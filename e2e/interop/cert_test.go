@@ -20,11 +20,11 @@ import (
 	"time"
 )
 
-// A certificate is for 127.0.0.1 and signed by a CA created for it.
+// A certificate is a server certificate for 127.0.0.1, signed by a new CA.
 type certificate struct {
 	leaf     tls.Certificate
 	roots    *x509.CertPool
-	ca       string // PEM files for the peers
+	ca       string // PEM file of the CA certificate, for the peers
 	cert     string
 	key      string
 	spkiHash string // hash of the leaf's key, in the format that Chromium expects

@@ -13,12 +13,12 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A variant is a configuration in which every pair runs once.
+// A variant is a configuration. Every pair of client and server runs once with each variant.
 type variant struct {
 	name      string
 	secure    bool
-	conn      websocket.ConnOptions // options of our side
-	extension string                // name that both sides must report; every peer offers or accepts permessage-deflate
+	conn      websocket.ConnOptions // options of our client or server
+	extension string                // the negotiated extension that both sides must report; "" means none
 }
 
 var variants = []variant{
@@ -44,10 +44,10 @@ func (v variant) scheme() string {
 	return "http"
 }
 
-// limit is the time limit for a pair's run. It stops a hanging test; no result depends on it.
+// limit is the time limit for the run of a pair. It only stops a test that hangs.
 const limit = 3 * time.Minute
 
-// The peers have the same values in checks.mjs and checks.py.
+// checks.mjs and checks.py contain the same values for the peers.
 const (
 	unicode    = "ascii é κόσμε 日本語 🤝 \x00 \uffff \U0010ffff"
 	burst      = 100
@@ -63,10 +63,10 @@ var (
 	sizes        = []int{0, 1, 125, 126, 65535, 65536, 1048576}
 	pieces       = []string{"hand", "fast ", "\U0001f91d in pieces"}
 	offered      = []string{"handfast.v0", "handfast.v1", "handfast.v2"}
-	subprotocols = []string{"handfast.v2", "handfast.v1"} // in order of preference, the reverse of the offer
+	subprotocols = []string{"handfast.v2", "handfast.v1"} // in the server's order of preference, which is not that of the offer
 )
 
-// A line is one report of a peer, about a check it made as a client or a connection it served.
+// A line is one report of a peer: about a check that it ran as a client, or about a connection that it served.
 type line struct {
 	Check       string  `json:"check"`
 	Type        string  `json:"type,omitempty"`
@@ -83,7 +83,7 @@ type line struct {
 	Error       string  `json:"error,omitempty"`
 }
 
-// String formats the line as a peer prints it, and truncates a long one.
+// String formats the line as a peer prints it, truncated to 400 bytes.
 func (l line) String() string {
 	j, err := json.Marshal(l)
 	if err != nil {
@@ -92,17 +92,17 @@ func (l line) String() string {
 	return fmt.Sprintf("%.400s", j)
 }
 
-// extensionName removes the parameters of an extension, because only some peers report them.
+// extensionName returns an extension without its parameters, which only some peers report.
 func extensionName(s string) string {
 	name, _, _ := strings.Cut(s, ";")
 	return name
 }
 
-// repeat is the period of a binary pattern, also in the peers. It exceeds a window of 12 bits, so that a compressor that exceeds
-// the negotiated window refers to data before it.
+// repeat is the period of a binary pattern, which the peers use, too. Repetitions are farther apart than a window of 12 bits, so a
+// compressor that ignores the negotiated window refers to data outside the window.
 const repeat = 8209
 
-// pattern returns the payload of an echo.
+// pattern returns the payload of a message for an echo check.
 func pattern(t websocket.Type, size int) []byte {
 	data := make([]byte, size)
 	for i := range data {
@@ -129,7 +129,7 @@ func burstText() string {
 	return strings.Join(all, "\n")
 }
 
-// abilities are the abilities of a peer's API as a client. Browsers have neither of them.
+// abilities describes what the API of a peer's client can do. Browsers can do neither.
 type abilities struct {
 	fragments bool // whether the API can send a message in fragments
 	pings     bool // whether the API can send a ping
@@ -157,7 +157,7 @@ func clientLines(v variant, can abilities) []line {
 	}
 	return append(lines,
 		line{Check: "ping-by-us", Text: "pong"},
-		// The reason is the one in the frame that the peer received: our echo of its close frame.
+		// Code and Reason are those of our echo of the peer's close frame.
 		line{Check: "close-by-peer", Code: peerCode, Reason: peerReason, Clean: true},
 		line{Check: "close-without-code", Code: int(websocket.CodeNoStatus), Clean: true},
 		line{Check: "close-by-us", Code: ourCode, Reason: ourReason, Clean: true},

@@ -15,10 +15,10 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// trusts makes Chromium trust one certificate, by the hash of its key.
+// trusts is the flag that makes Chromium trust a certificate with the given hash of its key.
 const trusts = "--ignore-certificate-errors-spki-list="
 
-// load loads a page, which prints its results on its console.
+// load loads a page that prints its results on its console.
 func load(t *testing.T, b *chromium.Browser, address string) {
 	t.Helper()
 	if fault := b.Load(address); fault != "" {
@@ -26,7 +26,7 @@ func load(t *testing.T, b *chromium.Browser, address string) {
 	}
 }
 
-// pageLines reads a page's report to the end.
+// pageLines reads a page's reports up to the line that ends them.
 func pageLines(t *testing.T, b *chromium.Browser) []line {
 	t.Helper()
 	var all []line
@@ -52,7 +52,7 @@ func TestChromiumAgainstOurServer(t *testing.T) {
 	})
 }
 
-// A page of another origin is rejected, both by the browser and with a response that describes the next step.
+// The server rejects a page of another origin with a response that describes the next step, and the browser reports a failure.
 func TestChromiumFromAnotherOrigin(t *testing.T) {
 	everyVariant(t, func(t *testing.T, v variant, cert certificate) {
 		s, stranger := startServer(t, v, cert), startServer(t, v, cert)

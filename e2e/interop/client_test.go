@@ -20,10 +20,10 @@ import (
 type caller struct {
 	base      string
 	options   websocket.DialOptions
-	extension string // the subprotocol to be negotiated
+	extension string // the extension that must be negotiated; "" means none
 }
 
-// checkServer runs our client with a peer's server, a process that has printed its port in its first line of output.
+// checkServer runs all checks of our client with a peer's server, which prints its port in its first line of output.
 func checkServer(t *testing.T, v variant, cert certificate, p *peer) {
 	first, ok := p.next(t)
 	if !ok || first.Check != "listening" {
@@ -43,7 +43,7 @@ func checkServer(t *testing.T, v variant, cert certificate, p *peer) {
 	for _, check := range []struct {
 		name string
 		run  func(context.Context, *testing.T, *websocket.Conn)
-		end  websocket.CloseError // the result on our side
+		end  websocket.CloseError // the expected error of our client's connection
 	}{
 		{"echo", callEcho, weEnd(websocket.CodeNormal, doneReason)},
 		{"unicode", callUnicode, weEnd(websocket.CodeNormal, doneReason)},
@@ -72,7 +72,7 @@ func peerEnds(code websocket.Code, reason string) websocket.CloseError {
 	return websocket.CloseError{Code: code, Reason: reason, ByPeer: true}
 }
 
-// call opens one connection, runs a check on it, and checks how it ended.
+// call opens a connection, runs a check, and checks how the connection ended.
 func (c caller) call(ctx context.Context, t *testing.T, path string,
 	run func(context.Context, *testing.T, *websocket.Conn), end websocket.CloseError) {
 	options := c.options
@@ -98,7 +98,7 @@ func (c caller) call(ctx context.Context, t *testing.T, path string,
 	sameEnd(t, context.Cause(conn.Context()), end)
 }
 
-// sameEnd checks how a connection ended: with a closing handshake, started by the given side, with this code and reason.
+// sameEnd checks that a connection ended with the closing handshake that want describes.
 func sameEnd(t *testing.T, err error, want websocket.CloseError) {
 	t.Helper()
 	var got *websocket.CloseError
@@ -107,14 +107,14 @@ func sameEnd(t *testing.T, err error, want websocket.CloseError) {
 	}
 }
 
-// compareServed checks the peer's reports about the connections, in any order.
+// compareServed checks the peer's reports about the connections that it served, in any order.
 func compareServed(t *testing.T, v variant, got []line) {
 	t.Helper()
 	done := line{Extensions: v.extension, Code: int(websocket.CodeNormal), Reason: doneReason}
 	want := map[string]line{
 		"echo": done, "unicode": done, "fragments-to-us": done, "fragments-to-peer": done, "subprotocol": done,
 		"burst": done, "ping-by-peer": done, "ping-by-us": done,
-		"close-by-peer":      {Extensions: v.extension, Code: peerCode, Reason: peerReason}, // the echo of its close frame
+		"close-by-peer":      {Extensions: v.extension, Code: peerCode, Reason: peerReason}, // our echo of the peer's close frame
 		"close-without-code": {Extensions: v.extension, Code: int(websocket.CodeNoStatus)},
 		"close-by-us":        {Extensions: v.extension, Code: ourCode, Reason: ourReason},
 	}
@@ -209,7 +209,7 @@ func callBurst(ctx context.Context, t *testing.T, c *websocket.Conn) {
 }
 
 func callPingByPeer(ctx context.Context, t *testing.T, c *websocket.Conn) {
-	expect(ctx, t, c, text(pingData)) // the peer sends this message when it has received our pong
+	expect(ctx, t, c, text(pingData)) // the peer sends pingData after receiving our pong
 }
 
 func callPingByUs(ctx context.Context, t *testing.T, c *websocket.Conn) {
@@ -232,7 +232,7 @@ func callPingByUs(ctx context.Context, t *testing.T, c *websocket.Conn) {
 	}
 }
 
-// callReadToEnd waits for the peer's close frame. The caller checks how the connection ended.
+// callReadToEnd waits for the peer's close frame. caller.call checks how the connection ended.
 func callReadToEnd(ctx context.Context, t *testing.T, c *websocket.Conn) {
 	if m, err := c.Read(ctx); err == nil {
 		t.Errorf("got %q, want the end", m.Data)

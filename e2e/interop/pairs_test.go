@@ -11,10 +11,10 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// python is Debian's interpreter, for which its package python3-websockets is installed; another one may come first in PATH.
+// python is Debian's interpreter, for which Debian's package python3-websockets is installed. Another interpreter may be first in PATH.
 const python = "/usr/bin/python3"
 
-// The client is a process: it gets the base address of our server, runs every check and exits.
+// clients lists the peers' clients. Each is a process that receives the base URL of our server, runs every check, and exits.
 var clients = []struct {
 	name    string
 	can     abilities
@@ -35,7 +35,7 @@ var clients = []struct {
 	}},
 }
 
-// servers are the server processes: without arguments they serve over TCP, with a certificate and its key over TLS.
+// servers lists the peers' servers. Each is a process that serves over TCP, or over TLS if its arguments are a certificate and a key.
 var servers = []struct {
 	name    string
 	command []string

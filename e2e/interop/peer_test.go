@@ -21,7 +21,7 @@ type peer struct {
 	stderr house.Output
 }
 
-// startPeer runs a program in the folder peers. If it is still running at the end of the test, it is stopped.
+// startPeer starts a program in the folder peers, which is stopped at the end of the test if it is still running.
 func startPeer(t *testing.T, env []string, name string, args ...string) *peer {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -44,12 +44,12 @@ func startPeer(t *testing.T, env []string, name string, args ...string) *peer {
 	}
 	t.Cleanup(func() {
 		cancel()
-		_ = p.cmd.Wait() // its error was checked by finish, or the test has already failed
+		_ = p.cmd.Wait() // finish has checked the error, or the test has already failed
 	})
 	return p
 }
 
-// next reads one line; ok is false at the end of the output.
+// next reads one line of the peer's output. ok is false at the end of the output.
 func (p *peer) next(t *testing.T) (l line, ok bool) {
 	t.Helper()
 	b, err := p.stdout.ReadBytes('\n')
@@ -65,7 +65,7 @@ func (p *peer) next(t *testing.T) (l line, ok bool) {
 	return l, true
 }
 
-// finish tells a server to stop, reads its remaining lines, and waits for it.
+// finish makes a server stop, reads its remaining lines, and waits until it has exited.
 func (p *peer) finish(t *testing.T) []line {
 	t.Helper()
 	p.stdin.Close()

@@ -25,23 +25,23 @@ type record struct {
 	check       string
 	subprotocol string
 	extensions  string
-	rtt         time.Duration // result of our ping, if there was one
-	err         error         // the error that ended the connection, or that of Accept
+	rtt         time.Duration // round-trip time of our ping; 0 if none was sent
+	err         error         // the error that ended the connection, or the error of Accept
 	status      int           // status of the response, if the handshake failed
 	reply       string
 }
 
-// A server is our server. The path of a request selects its behavior.
+// A server is our server. The path of a request selects the check.
 type server struct {
 	base    string // the base URL, such as "ws://127.0.0.1:1234" or "wss://127.0.0.1:1234"
-	page    string // the same URL with http or https
+	page    string // the base URL with http or https in place of ws or wss
 	variant variant
 	mu      sync.Mutex
 	wait    sync.WaitGroup
 	records []record
 }
 
-// startServer serves until the test ends.
+// startServer starts our server, which runs until the test ends.
 func startServer(t *testing.T, v variant, cert certificate) *server {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -84,7 +84,7 @@ func page(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, `<!doctype html><title>interop</title><script type="module" src="/peers/page.mjs"></script>`)
 }
 
-// seen waits until all connections have ended, and returns their records.
+// seen waits until all connections have ended, and returns their records by check.
 func (s *server) seen() map[string]record {
 	s.wait.Wait()
 	s.mu.Lock()
@@ -115,7 +115,7 @@ func (s *spy) Write(p []byte) (int, error) {
 
 func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Upgrade") == "" {
-		http.NotFound(w, r) // a browser requests an icon
+		http.NotFound(w, r) // for example a browser's request for an icon
 		return
 	}
 	s.wait.Add(1)
@@ -137,7 +137,7 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 }
 
-// converse plays the server's part in a check, then echoes until the connection ends, and returns the error that ended it.
+// converse runs the server's part of a check, and echoes until the connection ends. It returns the error that ended the connection.
 func converse(ctx context.Context, c *websocket.Conn, check string) (rtt time.Duration, err error) {
 	switch check {
 	case "fragments-to-peer":
@@ -155,7 +155,7 @@ func converse(ctx context.Context, c *websocket.Conn, check string) (rtt time.Du
 	return 0, echo(ctx, c)
 }
 
-// echoAndPing echoes, and sends a ping while another goroutine reads. After the pong it sends "pong".
+// echoAndPing sends a ping while another goroutine reads and echoes. After the pong, it sends the message "pong".
 func echoAndPing(ctx context.Context, c *websocket.Conn) (time.Duration, error) {
 	ended := make(chan error, 1)
 	go func() { ended <- echo(ctx, c) }()
