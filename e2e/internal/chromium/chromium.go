@@ -14,33 +14,33 @@ import (
 	"time"
 )
 
-// lifetime is the time limit for everything that one browser does. A passing test never waits that long.
+// lifetime is the time limit for all operations of one browser. A passing test never takes that long.
 const lifetime = 5 * time.Minute
 
 // Options configure a browser. The zero value is ready to use.
 type Options struct {
 	// Dir is the parent of the browser's profile directory, "profile". "" means a temporary directory of the test.
 	Dir string
-	// Env is its environment. nil means that of the test.
+	// Env is the environment of the browser. nil means the environment of the test.
 	Env []string
-	// Flags are added to the flags that disable prompts and background traffic.
+	// Flags are additional command line flags.
 	Flags []string
 }
 
 // A Browser is a Chromium that runs until its test ends. Any failure of a method fails the test. Methods must be called from the
 // goroutine of the test.
 type Browser struct {
-	// Log contains the browser's own messages about its pages so far.
+	// Log contains the messages that the browser itself has logged about pages so far.
 	Log []string
 
 	t        *testing.T
 	cmd      *exec.Cmd
 	commands *os.File
 	reader   *bufio.Reader
-	stderr   string // path of a file
+	stderr   string // path of the file that contains the browser's standard error
 	calls    int
 	session  string
-	console  []string // messages that pages have printed
+	console  []string // printed lines that Printed has not returned yet
 }
 
 // Start starts Chromium without a page.
@@ -87,7 +87,7 @@ func pipe(t *testing.T) (r, w *os.File) {
 	return r, w
 }
 
-// end closes the browser and waits for it and its children, which are a process group.
+// end closes the browser, waits for it, and kills its remaining child processes.
 func (b *Browser) end() {
 	b.session = ""
 	if err := b.send("Browser.close", nil); err != nil {
@@ -102,14 +102,14 @@ func (b *Browser) end() {
 	b.kill()
 }
 
-// kill kills the remaining processes in the process group.
+// kill kills the browser and its child processes, which are a process group.
 func (b *Browser) kill() {
 	if err := syscall.Kill(-b.cmd.Process.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 		b.t.Errorf("ending chromium: %v", err)
 	}
 }
 
-// Open loads an address in a new page, and waits until it has loaded.
+// Open loads an address in a new page, and waits until the page has loaded.
 func (b *Browser) Open(address string) {
 	b.t.Helper()
 	if fault := b.Load(address); fault != "" {
@@ -124,8 +124,8 @@ func (b *Browser) Open(address string) {
 	}
 }
 
-// Load starts loading an address in a new page, and returns the reason if that is not possible, or "". From then on the browser's
-// other methods apply to this page.
+// Load starts loading an address in a new page. It returns the error text if the page cannot be loaded, otherwise "". The browser's
+// other methods then apply to the new page.
 func (b *Browser) Load(address string) string {
 	b.t.Helper()
 	b.session = ""
@@ -142,7 +142,7 @@ func (b *Browser) Load(address string) string {
 	return navigated.ErrorText
 }
 
-// Eval evaluates an expression in the page and returns its value. If that is a promise, it waits for the result.
+// Eval evaluates an expression in the page and returns its value. If the value is a promise, Eval waits for the result.
 func (b *Browser) Eval(expression string) string {
 	b.t.Helper()
 	var r struct {
@@ -156,7 +156,7 @@ func (b *Browser) Eval(expression string) string {
 	return fmt.Sprint(r.Result.Value)
 }
 
-// Printed waits for the next line that a page prints on its console.
+// Printed returns the next line that a page prints on its console, and waits for it if necessary.
 func (b *Browser) Printed() string {
 	b.t.Helper()
 	for len(b.console) == 0 {

@@ -37,7 +37,7 @@ func (b *Browser) Type(text string) {
 	}
 }
 
-// Press presses Enter, Space or a key that types no text: "Tab", "Shift+Tab", "Enter", "Space", "ArrowDown".
+// Press presses a key. The key is Enter, Space or a key that types no text, such as "Tab", "Shift+Tab" or "ArrowDown".
 func (b *Browser) Press(key string) {
 	b.t.Helper()
 	name, shift := strings.CutPrefix(key, "Shift+")
@@ -61,11 +61,11 @@ func (b *Browser) Press(key string) {
 	}
 }
 
-// Downloads makes the browser save files in a directory without asking the user.
+// Downloads makes the browser save downloads in a directory without asking the user.
 func (b *Browser) Downloads(dir string) {
 	b.t.Helper()
 	session := b.session
-	b.session = "" // the command applies to the browser, not to a page
+	b.session = "" // without a session, the command applies to the browser
 	b.call("Browser.setDownloadBehavior", map[string]any{"behavior": "allow", "downloadPath": dir}, nil)
 	b.session = session
 }

@@ -6,7 +6,7 @@ import (
 	"os"
 )
 
-// message is a response (if it has an ID) or an event (if it has a method).
+// message is a message from the browser: a response if ID is set, or an event if Method is set.
 type message struct {
 	ID     int             `json:"id"`
 	Method string          `json:"method"`
@@ -25,7 +25,7 @@ type exception struct {
 
 func (e *exception) String() string { return e.Text + " " + e.Exception.Description }
 
-// call sends a command and waits for its response.
+// call sends a command, waits for the response, and decodes it to into.
 func (b *Browser) call(method string, params map[string]any, into any) {
 	b.t.Helper()
 	if err := b.send(method, params); err != nil {
@@ -68,7 +68,7 @@ func (b *Browser) receive() (m message) {
 	b.t.Helper()
 	j, err := b.reader.ReadBytes(0)
 	if err != nil {
-		said, _ := os.ReadFile(b.stderr) // an error does not matter: the text is only for the failure message
+		said, _ := os.ReadFile(b.stderr) // without the file, the failure message is only less helpful
 		b.t.Fatalf("chromium sends nothing more: %v; its standard error: %s", err, said)
 	}
 	b.unmarshal(j[:len(j)-1], &m)

@@ -1,6 +1,6 @@
-// Package house contains helpers for tests of the binary. It builds handfast once per test binary, gives a user a home, runs
-// handfast and other programs there, and records their output. Every process that it starts is stopped at the end of the test at
-// the latest.
+// Package house contains helpers for tests of the binary. It builds handfast once per test binary, creates users
+// with home directories, runs handfast and other programs there, and records their output. Every process that it starts is stopped at
+// the end of the test at the latest.
 package house
 
 import (
@@ -17,13 +17,13 @@ import (
 	"github.com/handfast/handfast/internal/freeport"
 )
 
-// Patience is the time limit for operations that usually take a moment.
+// Patience is the time limit for operations that usually take much less than a second.
 const Patience = 3 * time.Minute
 
-// Main is for a TestMain: it builds handfast, runs the tests with it first in PATH, and returns the exit code. A leaked goroutine
-// is a failure; opts exclude goroutines of other packages.
+// Main builds handfast, runs the tests with the binary first in PATH, and returns the exit code for TestMain. A leaked goroutine is a
+// failure; opts can exclude goroutines of other packages.
 //
-// If the tests are built with the race detector, so is the binary: see [User.Serve].
+// If the tests are built with the race detector, the binary is, too. See [User.Serve].
 func Main(m *testing.M, opts ...goleak.Option) int {
 	dir, err := os.MkdirTemp("", "handfast-e2e-*")
 	if err == nil {
@@ -42,10 +42,11 @@ func Main(m *testing.M, opts ...goleak.Option) int {
 	return code
 }
 
-// built is the environment variable with a directory that already contains handfast, as set by a run of several packages.
+// built is the environment variable that names a directory with a binary that was built before. A run of several packages sets it.
 const built = "E2E_HANDFAST"
 
-// build builds the binary in a directory that every user of the machine may enter, and adds the directory to PATH.
+// build builds the binary in dir, which it makes accessible to all users, and adds dir to PATH. If the variable built is set, it adds that
+// directory to PATH instead.
 func build(dir string) error {
 	if made := os.Getenv(built); made != "" {
 		return first(made)
@@ -75,7 +76,8 @@ func FreePort(t *testing.T) string {
 	return freeport.Get(t)
 }
 
-// Until waits until a condition is true, for [Patience] at most; then it fails the test with an error that describes the condition.
+// Until waits until a condition is true. After [Patience], it fails the test with an error that contains what, the description of the
+// condition.
 func Until(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	late := time.NewTimer(Patience)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// NodeWebSocket returns the flags that enable Node's WebSocket in versions before 22, where it is disabled by default.
+// NodeWebSocket returns the flags that enable WebSocket in Node. Versions before 22 do not enable it by default.
 func NodeWebSocket(t *testing.T) []string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "node", "--print", "typeof WebSocket").Output()

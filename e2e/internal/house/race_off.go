@@ -2,5 +2,5 @@
 
 package house
 
-// raceEnabled determines whether the binary is built with the race detector, as the tests are.
+// raceEnabled reports whether the tests, and thus the binary, are built with the race detector.
 const raceEnabled = false

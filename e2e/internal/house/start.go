@@ -18,7 +18,7 @@ import (
 // lifetime is the time limit for programs that run until they are stopped.
 const lifetime = 4 * Patience
 
-// Output stores the data written to it, which any goroutine may read meanwhile. The zero value is ready to use.
+// Output stores the data written to it. It is safe for concurrent use, and the zero value is ready to use.
 type Output struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -38,15 +38,15 @@ func (o *Output) String() string {
 	return o.b.String()
 }
 
-// Await waits until a text was written, for [Patience] at most: a server's log entry may be written after its peer has noticed the
-// event.
+// Await waits until the output contains a text. It fails the test if that takes longer than [Patience]. A server may log an event after
+// its client has noticed the event, so a test must wait for the log.
 func (o *Output) Await(t *testing.T, text string) {
 	t.Helper()
 	Until(t, fmt.Sprintf("the output contains %q; so far it is\n%s", text, o), func() bool { return strings.Contains(o.String(), text) })
 }
 
-// Start starts a program and waits until it listens on a TCP address. At the end of the test it receives SIGTERM, and is killed if
-// it does not exit. Its output is for error messages.
+// Start starts a program and waits until the program listens on a TCP address. At the end of the test, the program receives SIGTERM,
+// and is killed if it does not exit. Start returns the program's output, which tests use in error messages.
 func (u *User) Start(address, name string, args ...string) *Output {
 	u.T.Helper()
 	out := &Output{}
@@ -61,7 +61,7 @@ func (u *User) Start(address, name string, args ...string) *Output {
 		_ = cmd.Wait() // the exit status after a signal varies
 	}()
 	u.T.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // fails if it has already exited
+		_ = cmd.Process.Signal(syscall.SIGTERM) // fails if the program has already exited
 		stuck := time.AfterFunc(Patience/6, func() { _ = cmd.Process.Kill() })
 		<-exited
 		stuck.Stop()
@@ -88,7 +88,7 @@ func (u *User) Start(address, name string, args ...string) *Output {
 
 // Server is a running "handfast serve".
 type Server struct {
-	Banner map[string][]string // the text after the first word of a line: "page", "echo", "CA", "try"
+	Banner map[string][]string // the rest of each banner line, by first word: "page", "echo", "CA", "try"
 	Lines  []string            // the printed banner
 	Stdout Output              // the output after the banner
 	Log    Output              // the server's standard error
@@ -98,14 +98,14 @@ type Server struct {
 	exited chan struct{}
 }
 
-// Serve starts a server and waits until its banner is complete. If the server is still running at the end of the test, it is
-// killed. If the race detector has reported anything by then, the test fails.
+// Serve starts a server and waits until its banner is complete. The server is killed at the end of the test if it is
+// still running. The test fails if the server's log contains a data race.
 func (u *User) Serve(args ...string) *Server {
 	u.T.Helper()
 	return u.serve(append([]string{"serve"}, args...))
 }
 
-// Balance does the same as Serve for "handfast balance".
+// Balance is like Serve, for "handfast balance".
 func (u *User) Balance(args ...string) *Server {
 	u.T.Helper()
 	return u.serve(append([]string{"balance"}, args...))
@@ -130,10 +130,10 @@ func (u *User) serve(args []string) *Server {
 	go func() {
 		defer close(s.exited)
 		_, _ = io.Copy(&s.Stdout, r)
-		_ = s.cmd.Wait() // the error is in the exit code
+		_ = s.cmd.Wait() // Wait returns the exit code
 	}()
 	u.T.Cleanup(func() {
-		_ = s.cmd.Process.Kill() // fails if it has already exited
+		_ = s.cmd.Process.Kill() // fails if the server has already exited
 		s.Wait()
 		if strings.Contains(s.Log.String(), "WARNING: DATA RACE") {
 			u.T.Errorf("the server has a data race:\n%s", &s.Log)
@@ -159,7 +159,7 @@ func (s *Server) readBanner(r *bufio.Reader) bool {
 	}
 }
 
-// First returns the text after a word in the first banner line that begins with it, or "" if there is no such line.
+// First returns the rest of the first banner line that begins with a word, "" if there is no such line.
 func (s *Server) First(word string) string {
 	if all := s.Banner[word]; len(all) > 0 {
 		return all[0]
@@ -178,7 +178,7 @@ func (s *Server) Signal(sig os.Signal) {
 	}
 }
 
-// Wait waits for the server to exit and returns its exit code. By then its output is complete.
+// Wait waits for the server to exit and returns its exit code. The server's output is complete when Wait returns.
 func (s *Server) Wait() int {
 	<-s.exited
 	return s.cmd.ProcessState.ExitCode()

@@ -10,10 +10,10 @@ import (
 	"unicode/utf8"
 )
 
-// Style is the style of characters: the current parameters of the escape sequence SGR.
+// Style is the style of characters, as set by the escape sequence SGR.
 type Style struct {
 	Bold, Dim bool
-	Color     int // 31 to 36; 0 means the terminal's default
+	Color     int // an SGR parameter from 31 to 36; 0 means the terminal's default
 }
 
 // Span is a run of characters with the same style.
@@ -46,8 +46,8 @@ type screen struct {
 	style    Style
 }
 
-// Screen returns the contents of a terminal after output was written to it. It supports the escape sequences that handfast writes;
-// any other is an error.
+// Screen returns the contents of a terminal after output was written to it. It supports the escape sequences that handfast writes, and
+// returns an error for any other sequence.
 func Screen(output string) ([]Line, error) {
 	s := &screen{rows: [][]cell{nil}}
 	for output != "" {
@@ -91,7 +91,7 @@ func (s *screen) write(r rune) error {
 	return nil
 }
 
-// sequence executes an escape sequence.
+// sequence executes the escape sequence with the given parameters and final byte.
 func (s *screen) sequence(final byte, parameters string) error {
 	n := 1
 	if final != 'm' && parameters != "" {
@@ -124,7 +124,7 @@ func (s *screen) sequence(final byte, parameters string) error {
 	return nil
 }
 
-// render changes the style.
+// render changes the style according to one SGR parameter.
 func (s *screen) render(parameter string) error {
 	switch parameter {
 	case "", "0":

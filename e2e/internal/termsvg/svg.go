@@ -17,7 +17,7 @@ const (
 	margin     = 16
 )
 
-// sheet contains the colors of both modes: each has a contrast of at least 4.5 to 1 with its background.
+// sheet contains the colors of both modes. Each color has a contrast of at least 4.5 to 1 with its background.
 const sheet = `
     svg { --bg: #f6f8fa; --fg: #1f2328; --dim: #59636e; --c31: #c5221f; --c32: #116329; --c33: #7d4e00; --c34: #0550ae; --c35: #8250df; --c36: #0b6678; }
     @media (prefers-color-scheme: dark) {
@@ -29,7 +29,7 @@ const sheet = `
     .c31 { fill: var(--c31); } .c32 { fill: var(--c32); } .c33 { fill: var(--c33); } .c34 { fill: var(--c34); } .c35 { fill: var(--c35); } .c36 { fill: var(--c36); }
 `
 
-// SVG returns a picture of lines.
+// SVG returns a picture of lines, with a title and a description.
 func SVG(title, description string, lines []Line) string {
 	width := 0
 	for _, l := range lines {
@@ -70,7 +70,7 @@ func class(s Style) string {
 	return fmt.Sprintf(" class=%q", strings.Join(all, " "))
 }
 
-// Text returns the text of the lines of a picture.
+// Text returns the text of each line of a picture.
 func Text(svg string) ([]string, error) {
 	var lines []string
 	inside := false

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Overwritten text is not visible, styles apply until they are reset, and the picture contains the same text.
+// Overwritten text is not visible, styles apply until they are reset, and the picture contains the text of the screen.
 func TestScreen(t *testing.T) {
 	lines, err := Screen("\x1b[1m> \x1b[0m\r\x1b[2C\r\x1b[K\x1b[32m< a&b\x1b[0m tail  \r\nx\r\n\r\n\x1b[Aback\x1b[2D!\x1b[31;2mred\r\n\x1b[J")
 	if err != nil {
