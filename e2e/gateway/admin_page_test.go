@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// The admin page shows the channels by prefix, and for one channel its location, members and connections. It also works with a
+// The admin page shows the channels by prefix, and the location, members and connections of a channel. The page also works with a
 // token. Names are displayed literally, including markup.
 func TestAdminPage(t *testing.T) {
 	const token = "the-token-of-the-admin-page"

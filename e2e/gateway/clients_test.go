@@ -22,7 +22,7 @@ import (
 // key signs the tokens of these tests.
 var key = secret("the key of all tokens in the tests of the gateway's binary")
 
-// token returns a token for a user.
+// token returns a token for a user that is valid for the given time.
 func token(user string, lasts time.Duration) string {
 	payload, err := json.Marshal(map[string]any{"sub": user, "iat": time.Now().Unix(), "exp": time.Now().Add(lasts).Unix()})
 	if err != nil {

@@ -14,10 +14,10 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// Three processes with embedded NATS act as one server: messages published at one arrive at the others, and the loss of one process
-// affects neither the history nor the service of the others.
+// Three processes with embedded NATS act as one server: messages that are published at one process arrive at the others, and the loss
+// of one process affects neither the history nor the service of the others.
 func TestEmbeddedCluster(t *testing.T) {
-	u := house.NewUser(t) // all nodes run as one user, and find their secret and their directories by themselves
+	u := house.NewUser(t) // all nodes run as one user, and thus share a secret
 	var nodes []*house.Server
 	first := "127.0.0.1:" + house.FreePort(t)
 	for i := range 3 {

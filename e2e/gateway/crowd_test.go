@@ -17,8 +17,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// Of 5,000 clients, half use the TLS listener, and all occasionally send a byte. Meanwhile new clients are admitted, and the server
-// does not exceed its limit of concurrent clients.
+// 5,000 clients send their handshakes one byte at a time, half of them to the TLS listener. The server still accepts other clients, and
+// does not exceed its limit of pending handshakes.
 func TestSlowClients(t *testing.T) {
 	s := serve(t, `
 listen:
@@ -61,7 +61,7 @@ endpoints: [{name: open, path: /open, target: echo, auth: [anonymous]}]
 		starts := []string{"GET /open HTTP/1.1\r\nX-Filler: xxxxxxxxxxxxxxxxxxxxxxxxxx", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("x", 40)}
 		for n := range len(starts[1]) {
 			for i, c := range slow {
-				_, _ = io.WriteString(c, starts[i%2][n:n+1]) // most of them have been disconnected
+				_, _ = io.WriteString(c, starts[i%2][n:n+1]) // fails for most clients: the server has disconnected them
 			}
 			select {
 			case <-tick.C:
@@ -75,7 +75,7 @@ endpoints: [{name: open, path: /open, target: echo, auth: [anonymous]}]
 		echoed(t, c)
 		c.CloseNow()
 	}
-	house.Until(t, "3900 are cut", func() bool { // the kernel has accepted all connections; the server may still have to accept some
+	house.Until(t, "3900 are cut", func() bool { // the server may still have to accept connections from the kernel
 		_, metrics := s.admin(t, "/metrics")
 		cut := 0.0
 		for line := range strings.Lines(metrics) {

@@ -16,8 +16,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Two servers with one Redis share messages, history and members. They start before Redis does, Redis is restarted, and one of them
-// is killed.
+// Two servers with one Redis share messages, history and members. The servers start before Redis does, Redis is restarted, and one
+// server is killed.
 func TestServersOnOneRedis(t *testing.T) {
 	redis := redistest.Start(t, "appendonly yes\nappendfsync always\n")
 	redis.Stop() // Redis is started again when the servers are running
@@ -130,7 +130,7 @@ type heard struct {
 	Messages  []struct{ Data string }
 }
 
-// hear returns the next message of a type. An error, or a report of missed messages, fails the test.
+// hear returns the next message of the type kind. An error message, or a report of missed messages, fails the test.
 func (c *talker) hear(kind string) (m heard) {
 	c.t.Helper()
 	for m.Type != kind {

@@ -27,8 +27,8 @@ func runAndSearch(m *testing.M) int {
 	return code
 }
 
-// told is all output of all servers: logs, audit logs, and responses of admin listeners. secrets are the strings that must not
-// appear in it.
+// told contains the output of all servers: logs, audit logs, and responses of admin listeners. secrets lists the strings that must not
+// appear in told.
 var (
 	told    house.Output
 	secrets []string
@@ -42,11 +42,11 @@ func secret(text string) string {
 // server is a running "handfast serve --config".
 type server struct {
 	*house.Server
-	file string // path of its configuration
+	file string // path of the configuration
 }
 
-// serve starts a server with a configuration, in which tabs represent two spaces. If the server is still running at the end of the
-// test, it is killed.
+// serve starts a server with a configuration, in which tabs represent two spaces. The server is killed at the end of the test if it is
+// still running.
 func serve(t *testing.T, config string) *server {
 	t.Helper()
 	u := house.NewUser(t)
@@ -54,7 +54,7 @@ func serve(t *testing.T, config string) *server {
 	s.configure(t, config)
 	t.Cleanup(func() {
 		if s.Server != nil {
-			fmt.Fprint(&told, s.Log.String(), s.Stdout.String()) // the latter is the audit log
+			fmt.Fprint(&told, s.Log.String(), s.Stdout.String()) // Stdout contains the audit log
 		}
 	})
 	s.Server = u.Serve("--config", s.file)

@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A user who logs out at one node is disconnected from all nodes, and cannot use the same token again at any of them.
+// A user who logs out at one node is disconnected from all nodes, and cannot use the same token again at any node.
 func TestLogoutAcrossNodes(t *testing.T) {
 	shared := fmt.Sprintf(protected, key) + fmt.Sprintf("store: {redis: {url: %q}}\n", redistest.Start(t, "").URL())
 	nodes := []*server{serve(t, shared), serve(t, shared)}
@@ -25,7 +25,7 @@ func TestLogoutAcrossNodes(t *testing.T) {
 		his = append(his, dial(t, n.url("chat"), as(bob)))
 	}
 	page := strings.Replace(strings.TrimSuffix(nodes[0].url("chat"), "/chat"), "ws://", "http://", 1)
-	// The token is not on the command line, where every user of the machine could read it.
+	// curl reads the token from its standard input: every user of the machine could read the command line.
 	cmd := exec.CommandContext(t.Context(), "curl", "-sS", "-X", "POST", "-o", "/dev/null", "-w", "%{http_code}", "-H", "@-", page+"/logout")
 	cmd.Stdin = strings.NewReader("Authorization: Bearer " + alice)
 	began := time.Now()
@@ -79,7 +79,7 @@ endpoints: [{name: open, path: /open, target: echo, auth: [anonymous]}]
 	}
 }
 
-// nginx sends the client's address in X-Forwarded-For, which is ignored from all other peers.
+// nginx sends the client's address in X-Forwarded-For. The server ignores this header from all other peers.
 func TestBehindNginx(t *testing.T) {
 	s := serve(t, `
 listen: [{address: "127.0.0.1:0", tls: off}]

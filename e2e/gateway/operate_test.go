@@ -20,7 +20,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// protected is a configuration with an endpoint that requires a token, and a public one.
+// protected is a configuration with an endpoint that requires a token, and a public endpoint.
 const protected = `
 listen: [{address: "127.0.0.1:0", tls: off}]
 admin: {address: "127.0.0.1:0"}
@@ -34,7 +34,7 @@ endpoints:
 	- {name: open, path: /open, target: echo, auth: [anonymous]}
 `
 
-// An operator uses the admin listener with curl.
+// An operator can use the admin listener with curl.
 func TestAdmin(t *testing.T) {
 	s := serve(t, fmt.Sprintf(protected, key))
 	alice := dial(t, s.url("chat"), as(token("alice", time.Hour)))
@@ -66,11 +66,11 @@ func TestAdmin(t *testing.T) {
 	s.logged(t, `msg="handshake refused"`, "status=401", "endpoint=chat")
 }
 
-// When a credential expires, the connection is closed; the client was notified before.
+// When a credential expires, the connection is closed. The client is notified before that.
 func TestExpiry(t *testing.T) {
 	s := serve(t, fmt.Sprintf(protected, key))
-	// The allowed clock skew also applies to the expiry, so in the first attempt two seconds are left. If the handshake takes
-	// longer, the next attempt uses a later expiry.
+	// The server accepts tokens that expired up to 30 s ago, which leaves two seconds in the first attempt. If the handshake takes longer,
+	// the next attempt uses a later expiry.
 	var c *websocket.Conn
 	for ago := 28 * time.Second; c == nil; ago -= 9 * time.Second {
 		var err error
@@ -117,8 +117,8 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// On SIGTERM, the server first reports that it is not ready, then rejects handshakes, then closes connections spread over a period,
-// and finally exits with 0.
+// After SIGTERM, the server reports that it is not ready, rejects handshakes, closes the connections over a period of time, and exits
+// with 0.
 func TestDrain(t *testing.T) {
 	s := serve(t, fmt.Sprintf(protected, key))
 	var conns []*websocket.Conn
@@ -156,7 +156,7 @@ func TestSecondSignal(t *testing.T) {
 	}
 }
 
-// certificate creates a certificate with openssl and installs it with a rename.
+// certificate creates a certificate with openssl, and installs it with a rename in the file that the server uses.
 func certificate(t *testing.T, dir string) *x509.Certificate {
 	t.Helper()
 	file := filepath.Join(dir, "cert.pem")
@@ -182,7 +182,7 @@ func certificate(t *testing.T, dir string) *x509.Certificate {
 	return cert
 }
 
-// A replaced certificate is served to new clients; existing connections stay open.
+// When the certificate file is replaced, new clients receive the new certificate, and existing connections stay open.
 func TestCertificateReload(t *testing.T) {
 	dir := t.TempDir()
 	first := certificate(t, dir)
