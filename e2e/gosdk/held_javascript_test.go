@@ -13,13 +13,13 @@ import (
 	"github.com/handfast/handfast/internal/redistest"
 )
 
-// Clients of the JavaScript SDK, JSON and Protobuf, stay connected while the servers with the centrifuge library drain one after
-// another. They publish meanwhile, and each message arrives once and in order.
+// Clients of the JavaScript SDK, with JSON and with Protobuf, stay connected while the servers with the centrifuge library drain one
+// after another. The messages that they publish during the drains arrive once and in order.
 func TestHeldByCentrifugeServersJavaScript(t *testing.T) {
 	redis := redistest.Start(t, "")
 	a, b := newOriginal(t, redis), newOriginal(t, redis)
 	f := newFront(t, a, b)
-	const all = 22 // 20 subscribers to two channels, and one publisher for each
+	const all = 22 // 20 subscribers to two channels, and one publisher per channel
 	cmd := exec.CommandContext(bounded.Context(t), "node", "../centrifugo/held.mjs", "ws://"+f.host+"/connection/websocket", "20", "10", "20")
 	var log bytes.Buffer
 	cmd.Stderr = &log
@@ -38,7 +38,7 @@ func TestHeldByCentrifugeServersJavaScript(t *testing.T) {
 	lines := bufio.NewReader(out)
 	says := func(want string) {
 		t.Helper()
-		if line, err := lines.ReadString('\n'); err != nil || line != want+"\n" { // Node is killed at the time limit
+		if line, err := lines.ReadString('\n'); err != nil || line != want+"\n" { // does not block: Node is killed at the time limit
 			in.Close()
 			_ = cmd.Wait()
 			t.Fatalf("Node printed %q, %v, want %q: %s", line, err, want, &log)

@@ -100,7 +100,7 @@ func newOriginal(t *testing.T, redis *redistest.Server) *original {
 	return o
 }
 
-// kill stops the server as kill -9 does: its connections are cut, and it accepts no others.
+// kill has the effect of kill -9: all connections are reset, and the server accepts no new ones.
 func (o *original) kill() {
 	_ = o.http.Close()
 	o.mu.Lock()
@@ -111,7 +111,7 @@ func (o *original) kill() {
 	}
 }
 
-// front is a balancer that holds connections, in front of originals.
+// front is a balancer in front of originals that holds the clients' connections.
 type front struct {
 	*server
 	admin string
@@ -173,10 +173,10 @@ func (f *front) has(o *original, n int) {
 	bounded.Until(f.t, func() bool { return f.ask(http.MethodGet, "/balance", nil)["ws://"+o.addr] == n })
 }
 
-// Clients of servers that use the centrifuge library stay connected behind a balancer while their server drains, and when it is
-// killed. They see no disconnect, receive all publications once and in order, and keep their identity.
+// Clients of servers that use the centrifuge library stay connected to a balancer while a server drains, and when a server is killed.
+// The clients see no disconnect, receive all publications once and in order, and keep their client IDs.
 func TestHeldByCentrifugeServers(t *testing.T) {
-	const each = 3 // number of clients of each format
+	const each = 3 // number of clients with each format
 	redis := redistest.Start(t, "")
 	application := node(t, redis)
 	a, b := newOriginal(t, redis), newOriginal(t, redis)
@@ -211,7 +211,7 @@ func TestHeldByCentrifugeServers(t *testing.T) {
 		return data
 	}
 	seen := 0
-	arrives := func() { // all publications
+	arrives := func() { // waits until each client has received all publications
 		t.Helper()
 		for ; seen < published; seen++ {
 			want := fmt.Sprint(seen + 1)
@@ -248,7 +248,7 @@ func TestHeldByCentrifugeServers(t *testing.T) {
 
 	f.ask(http.MethodPost, "/balance/drain", url.Values{"server": {a.addr}})
 	during("the drain", on(b))
-	for i, sub := range subs { // each can still publish, and is present in the channel under its own name
+	for i, sub := range subs { // each client can still publish, and is a member of the channel with its own name
 		if _, err := sub.Publish(bounded.Context(t), []byte(fmt.Sprint(published+1))); err != nil {
 			t.Fatal(err)
 		}
@@ -257,7 +257,7 @@ func TestHeldByCentrifugeServers(t *testing.T) {
 			t.Fatal(err)
 		}
 		arrives()
-		bounded.Until(t, func() bool { // the entries of abandoned connections disappear later
+		bounded.Until(t, func() bool { // the presence entries of abandoned connections expire later
 			p, err := sub.Presence(bounded.Context(t))
 			if err != nil {
 				t.Fatal(err)

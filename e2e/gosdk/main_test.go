@@ -25,17 +25,17 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(house.Main(m, // even in a closed client, a command waits for its reply until ReadTimeout
+	os.Exit(house.Main(m, // a command waits for its reply until ReadTimeout, even if the client was closed
 		goleak.IgnoreTopFunction("github.com/centrifugal/centrifuge-go.(*Client).sendAsync.func1")))
 }
 
-// secret is the application's secret.
+// secret is the key with which the application signs tokens.
 const secret = "s"
 
 // claims are the claims of a token.
 type claims map[string]any
 
-// token signs claims with a secret.
+// token returns a token with the claims c, signed with the secret by.
 func token(t *testing.T, by string, c claims) string {
 	t.Helper()
 	body, err := json.Marshal(c)
@@ -48,10 +48,10 @@ func token(t *testing.T, by string, c claims) string {
 	return signed + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// inAnHour returns a value for the claim exp.
+// inAnHour returns a value of the claim exp for a token that expires in an hour.
 func inAnHour() int64 { return time.Now().Add(time.Hour).Unix() }
 
-// server is a "handfast serve" whose clients need a token, together with its application.
+// server is a "handfast serve" whose clients need a token, with an application that handles their calls.
 type server struct {
 	t    *testing.T
 	host string
@@ -125,14 +125,14 @@ type client struct {
 	connected    chan centrifuge.ConnectedEvent
 	connecting   chan centrifuge.ConnectingEvent
 	disconnected chan centrifuge.DisconnectedEvent
-	put          chan string                 // channels to which it was subscribed by the server
-	publications chan centrifuge.Publication // publications in these channels
+	put          chan string                 // channels to which the server has subscribed the client
+	publications chan centrifuge.Publication // publications in channels that the server has subscribed to
 
 	mu    sync.Mutex
 	conns []net.Conn
 }
 
-// client creates a client that connects, and reconnects without a delay.
+// client creates and connects a client that reconnects almost without a delay.
 func (s *server) client(of maker, c centrifuge.Config) *client {
 	s.t.Helper()
 	n := &client{
@@ -187,7 +187,7 @@ type subscription struct {
 	subscribed   chan centrifuge.SubscribedEvent
 	unsubscribed chan centrifuge.UnsubscribedEvent
 	publications chan centrifuge.Publication
-	joined, left chan string // names of users
+	joined, left chan string // the names of users who joined and left
 	errors       chan error
 }
 
@@ -215,7 +215,7 @@ func (c *client) subscribe(channel string, config centrifuge.SubscriptionConfig)
 	return n
 }
 
-// want receives publications with the given data, in this order.
+// want receives publications, which must contain data in this order.
 func (s *subscription) want(t *testing.T, data ...string) {
 	t.Helper()
 	for _, want := range data {

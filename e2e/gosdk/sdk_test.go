@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// each runs a test with both kinds of clients.
+// each runs a test with a JSON client and with a Protobuf client.
 func each(t *testing.T, test func(t *testing.T, s *server, of maker)) {
 	for name, of := range formats {
 		t.Run(name, func(t *testing.T) { test(t, newServer(t), of) })
@@ -152,7 +152,7 @@ func TestRPC(t *testing.T) {
 	})
 }
 
-// An expiring token is renewed on the open connection; an expired one is renewed before it is used.
+// A token that is about to expire is renewed on the open connection; an expired token is renewed before use.
 func TestRefresh(t *testing.T) {
 	each(t, func(t *testing.T, s *server, of maker) {
 		asked := make(chan struct{}, 16)
@@ -207,7 +207,7 @@ func TestSubscriptionTokens(t *testing.T) {
 	})
 }
 
-// A client does not reconnect after terminal close codes, and reconnects after the others.
+// A client does not reconnect after terminal close codes, and reconnects after other codes.
 func TestEnds(t *testing.T) {
 	each(t, func(t *testing.T, s *server, of maker) {
 		c := s.user(of, "ann")
@@ -253,8 +253,8 @@ func TestDeltas(t *testing.T) {
 	})
 }
 
-// Deltas, recovery and compression work together: a client that was disconnected receives the publications that it missed, and then
-// deltas.
+// Deltas, recovery and compression work together: a client that was disconnected receives the publications that it missed, and deltas
+// after that.
 func TestDeltasRecoveredAndCompressed(t *testing.T) {
 	each(t, func(t *testing.T, s *server, of maker) {
 		c := s.client(of, centrifuge.Config{Token: token(t, secret, claims{"sub": "ann", "exp": inAnHour()}), EnableCompression: true})
@@ -284,7 +284,7 @@ func TestDeltasRecoveredAndCompressed(t *testing.T) {
 	})
 }
 
-// A subscription with a filter receives the publications with matching tags, and recovers these.
+// A subscription with a filter receives and recovers only publications with matching tags.
 func TestFilter(t *testing.T) {
 	each(t, func(t *testing.T, s *server, of maker) {
 		c := s.user(of, "ann")
@@ -307,7 +307,7 @@ func TestFilter(t *testing.T) {
 	})
 }
 
-// A client that is subscribed by its token, or by the application, receives publications, and recovers them.
+// A client that its token or the application has subscribed to a channel receives and recovers publications.
 func TestServerSide(t *testing.T) {
 	each(t, func(t *testing.T, s *server, of maker) {
 		c := s.client(of, centrifuge.Config{Token: token(t, secret, claims{"sub": "ann", "channels": []string{"personal"}})})
