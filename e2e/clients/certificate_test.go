@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// choose configures the profile so that Chromium sends its client certificate to a page without asking the user.
+// choose configures Chromium to send its client certificate to a page without asking the user.
 func (h *home) choose(page string) {
 	h.T.Helper()
 	j, err := json.Marshal(map[string]any{"profile": map[string]any{"content_settings": map[string]any{"exceptions": map[string]any{
@@ -28,7 +28,7 @@ func (h *home) choose(page string) {
 	h.Write("profile/Default/Preferences", string(j))
 }
 
-// A client certificate is required by a listener, or by one of its endpoints.
+// devices is a configuration with an endpoint that requires a client certificate. AUTH is the listener's policy for certificates.
 const devices = `
 listen:
   - address: localhost:PORT
@@ -48,7 +48,7 @@ func TestChromiumClientCertificate(t *testing.T) {
 	for _, c := range []struct {
 		name, auth string
 		has        bool
-		refused    bool // the page cannot be loaded either
+		refused    bool // the listener rejects the page, too
 		socket     string
 		log        string
 	}{
@@ -69,7 +69,7 @@ pk12util -i device.p12 -d sql:.pki/nssdb -W changeit`)
 			page := "https://localhost:" + port
 			h.choose(page)
 			b := h.browser()
-			// In TLS 1.3 the client has already sent its request when it is rejected: the alert may be lost with the connection.
+			// In TLS 1.3 the client may have sent its request before the server rejects the certificate: the alert may be lost.
 			refusals := []string{"net::ERR_BAD_SSL_CLIENT_AUTH_CERT", "net::ERR_SOCKET_NOT_CONNECTED", "net::ERR_CONNECTION_RESET"}
 			if got := b.Load(page + "/"); got != "" && !c.refused || c.refused && !slices.Contains(refusals, got) {
 				t.Errorf("the page: %q", got)

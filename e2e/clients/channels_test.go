@@ -22,8 +22,7 @@ const say = (w, message) => {
 };
 `
 
-// Without a configuration file, the server's page is a chat: two tabs and a shell exchange messages, across a restart of the
-// server.
+// Without a configuration file, the server's page is a chat. Two tabs and a shell exchange messages, also after a restart of the server.
 func TestChromiumChat(t *testing.T) {
 	u := house.NewUser(t)
 	port := house.FreePort(t)

@@ -26,8 +26,8 @@ const connect = `function connect(url, protocols) {
 }
 `
 
-// pages serves an empty page under every host name; POST /login sets a session cookie, like the login of a real site. It returns
-// the port.
+// pages serves an empty page under every host name, and returns the port. GET /login sets a session cookie, like the login of a real
+// site.
 func (h *home) pages(token string) string {
 	h.T.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -40,7 +40,7 @@ func (h *home) pages(token string) string {
 		_, _ = io.WriteString(w, "<!doctype html><title>a page</title>")
 	})
 	mux.HandleFunc("GET /login", func(w http.ResponseWriter, _ *http.Request) {
-		// The cookie has the weakest protection that a browser applies: requests from any page include it.
+		// SameSite=None is the weakest protection: the browser includes the cookie in requests from any page.
 		http.SetCookie(w, &http.Cookie{Name: "session", Value: token, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteNoneMode})
 	})
 	s := &http.Server{Handler: mux, ErrorLog: log.New(io.Discard, "", 0), TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12}}
@@ -53,7 +53,7 @@ func (h *home) pages(token string) string {
 	return port
 }
 
-// visited returns a home with a store that trusts its CA, a token in the home, and the port of the pages.
+// visited returns a home whose certificate store trusts its CA, a token, and the port of the test pages.
 func visited(t *testing.T) (h *home, token, pages string) {
 	h = newHome(t)
 	h.certificates()
@@ -62,7 +62,7 @@ func visited(t *testing.T) (h *home, token, pages string) {
 	return h, token, h.pages(token)
 }
 
-// The guide's script works on the server's own page.
+// The JavaScript in docs/wss.md works on the server's own page.
 func TestChromiumSubprotocolToken(t *testing.T) {
 	h, token, _ := visited(t)
 	port, log := h.serve(`
@@ -92,7 +92,7 @@ endpoints:
 	}
 }
 
-// The browser sends a session cookie with requests of any page: pages of the site are admitted, and a page of another site is not.
+// The browser sends a session cookie with requests from any page. The server accepts requests from pages of the site only.
 func TestChromiumSessionCookie(t *testing.T) {
 	h, token, pages := visited(t)
 	app := "https://app.example.com:" + pages
@@ -134,11 +134,11 @@ endpoints:
 				t.Errorf("%s, a page of %s: %q\n%s", path, host, got, log)
 			}
 		}
-		log.Await(t, `pages of the origin \"https://`+host) // refused by the endpoint's list
+		log.Await(t, `pages of the origin \"https://`+host) // rejected by the endpoint's list of origins
 	}
-	// An endpoint without its own list of origins uses the cookie's list. This Chromium does not include the cookie in requests
-	// from other sites' pages, but it does for a page of a sibling host, regardless of SameSite. The rejection mentions the cookie,
-	// which shows that it was sent.
+	// At /lax, any origin is allowed, so only the cookie's list of origins rejects requests. Chromium does not include the cookie in
+	// requests from other sites, but in those from a sibling host, regardless of SameSite. The logged message shows that the cookie was
+	// sent.
 	log.Await(t, `a request with the cookie session from the origin [\"https://other.example.com`)
 	if strings.Contains(log.String(), token) {
 		t.Error("the token is in the log")
@@ -187,7 +187,8 @@ const open = ticket => connect("wss://" + server + "/chat?ticket=" + ticket);
 	if got := b.Eval(`open("` + two + `")`); got != "  1006" {
 		t.Errorf("from a page of another origin: %q\n%s", got, log)
 	}
-	if got := b.Eval(`ticket("` + token + `").catch(e => e.name)`); got != "TypeError" { // CORS: the page cannot even read the response
+	// Because of CORS, the page cannot read the response.
+	if got := b.Eval(`ticket("` + token + `").catch(e => e.name)`); got != "TypeError" {
 		t.Errorf("a page of an origin that is not allowed gets %q\n%s", got, log)
 	}
 	for _, secret := range []string{token, one, two} {

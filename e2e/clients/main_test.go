@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
 
-// home is the directory with all files of one test.
+// home is the home directory of one test, which contains all its files.
 type home struct{ *house.User }
 
 func newHome(t *testing.T) *home { return &home{house.NewUser(t)} }
@@ -34,8 +34,8 @@ certutil -N -d sql:.pki/nssdb --empty-password
 certutil -A -d sql:.pki/nssdb -n ca -t C,, -i ca.pem`)
 }
 
-// browser starts Chromium, which trusts the CA in the store and has the client certificate, if there is one. Every mapped host name
-// resolves to this machine.
+// browser starts Chromium, which uses the CA and the client certificate, if any, in the certificate store. The tests' host names
+// resolve to this machine.
 func (h *home) browser() *chromium.Browser {
 	h.T.Helper()
 	return chromium.Start(h.T, chromium.Options{Dir: h.Home, Env: h.Environ(),

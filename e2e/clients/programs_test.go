@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// one configures an endpoint that accepts tokens, and one that accepts certificates.
+// one configures endpoints that accept tokens, and an endpoint that accepts certificates.
 const one = `
 listen:
   - address: localhost:PORT
@@ -38,7 +38,7 @@ endpoints:
     rules: [{when: '"admin" in claims.roles', do: allow}]
 `
 
-// The guide's program works unchanged. See the package comment about Mono.
+// The C# program in the guide works unchanged. The package comment describes the use of Mono.
 func TestCSharp(t *testing.T) {
 	h := newHome(t)
 	h.certificates()
@@ -104,7 +104,7 @@ func TestCurl(t *testing.T) {
 				return h.Bash(fmt.Sprintf("curl -si --http1.1 --max-time %d --cacert ca.pem %shttps://localhost:%s%s", seconds, c.args, port, c.path))
 			}
 			r := house.Result{}
-			if c.status == "101" { // curl keeps an open connection until its time limit
+			if c.status == "101" { // curl keeps the connection open until its time limit
 				for seconds := 2; r.Stdout == "" && seconds < 100; seconds *= 3 {
 					r = run(seconds)
 				}
@@ -170,7 +170,7 @@ openssl s_client -quiet -connect localhost:` + port + ` -servername localhost -v
 	if r := talk("/chat", "", "-tls1_1 -cipher DEFAULT@SECLEVEL=0"); r.Code == 0 || r.Stdout != "" {
 		t.Errorf("TLS 1.1: exit %d, %q", r.Code, r.Stdout)
 	}
-	// This certificate is signed by another CA.
+	// The certificate in other.pem is signed by another CA.
 	h.Must(`openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout other.key -out other.pem -days 2 -subj /CN=other`)
 	if r := talk("/devices", "", "-cert other.pem -key other.key"); strings.Contains(r.Stdout, "101") || !strings.Contains(r.Stderr, "alert") {
 		t.Errorf("with a certificate of another authority: %q, %s", r.Stdout, r.Stderr)
