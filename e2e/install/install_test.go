@@ -26,7 +26,7 @@ type maker struct {
 	env  []string
 }
 
-// newMaker copies the files that git tracks or would add into a repository with one commit.
+// newMaker creates a repository with one commit, which contains the files of the tree that git tracks or does not ignore.
 func newMaker(t *testing.T) *maker {
 	t.Helper()
 	m := &maker{t: t, tree: t.TempDir(), env: append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
@@ -52,7 +52,7 @@ func (m *maker) run(dir, name string, args ...string) string {
 }
 
 func (m *maker) try(dir, name string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*house.Patience) // for compilation on a busy machine
+	ctx, cancel := context.WithTimeout(context.Background(), 3*house.Patience) // compilation is slow on a busy machine
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Env = dir, m.env
@@ -60,8 +60,8 @@ func (m *maker) try(dir, name string, args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// trimmed is GOFLAGS with -trimpath. Thus compiled packages do not depend on where the module cache is, and the build cache has those
-// of third-party modules.
+// trimmed returns GOFLAGS with -trimpath. With this flag, compiled packages do not depend on the location of the module cache, so that
+// those of third-party modules are in the build cache.
 func (m *maker) trimmed() string {
 	m.t.Helper()
 	return "GOFLAGS=" + m.run(".", "go", "env", "GOFLAGS") + " -trimpath"
@@ -94,7 +94,7 @@ func (m *maker) replace(file, from, to string) {
 	}
 }
 
-// release makes the release, after checking each condition under which it must be refused.
+// release makes a release. Before that, it checks that tools/release.sh refuses each state of the tree that must not be released.
 func (m *maker) release(version string) {
 	m.t.Helper()
 	refused := func(want string, args ...string) {
@@ -128,10 +128,10 @@ func (m *maker) release(version string) {
 	if mod := m.git("show", version+":go.mod"); !strings.Contains(mod, product+"/websocket "+version) || strings.Contains(mod, "replace") {
 		m.t.Errorf("go.mod of the release:\n%s", mod)
 	}
-	m.run(m.tree, "go", "list", "./websocket", "./auth", "./bench", "./e2e/acme", "./e2e/gosdk") // go.work still connects them
+	m.run(m.tree, "go", "list", "./websocket", "./auth", "./bench", "./e2e/acme", "./e2e/gosdk") // go.work still resolves the modules
 }
 
-// programs are the programs of two users, by what they import.
+// programs contains programs of users, keyed by what the programs import.
 var programs = map[string]string{
 	"the library": `package main
 
@@ -158,9 +158,9 @@ func main() {
 `,
 }
 
-// A release is made from the tree. With an empty module cache, the binary is installed, and programs that import the packages are
-// built. There is no network: the proxy consists of files. Third-party modules come from the downloads in this machine's module cache,
-// which serve as a second proxy.
+// A release is made from the tree. With an empty module cache, users can install the binary and build programs that import the packages.
+// The test uses no network: the release is in a file proxy, and a second file proxy contains the third-party modules in the module cache
+// of this machine.
 func TestInstall(t *testing.T) {
 	m := newMaker(t)
 	const version = "v0.99.0"
@@ -202,8 +202,8 @@ func TestInstall(t *testing.T) {
 	})
 }
 
-// compareSize compares the size of a stripped binary with the one in docs/size.md, which may differ by 1 %. Cgo, which a release does
-// not use, makes 0.3 %.
+// compareSize checks that the size of a stripped binary differs by at most 1 % from the size in docs/size.md. Cgo, which a release does
+// not use, accounts for 0.3 %.
 func compareSize(t *testing.T, binary string) {
 	t.Helper()
 	if runtime.GOOS+"/"+runtime.GOARCH != "linux/amd64" {

@@ -15,7 +15,7 @@ import (
 // made is the directory where .goreleaser.yaml expects the files that its hook creates.
 const made = ".release"
 
-// releaser is .goreleaser.yaml, with the keys that we use. Goreleaser has more; a key that is not here fails the test.
+// releaser is the content of .goreleaser.yaml. It has only the keys that we use; any other key fails the test.
 type releaser struct {
 	Version int
 	Project string `yaml:"project_name"`
@@ -55,13 +55,13 @@ type releaser struct {
 	}
 }
 
-// packed is a file in an archive: its name, or an object.
+// packed is a file in an archive. In YAML, it is a name or an object.
 type packed struct {
 	Src, Dst string
 	Strip    bool `yaml:"strip_parent"`
 }
 
-// UnmarshalYAML reads both forms, and no unknown keys.
+// UnmarshalYAML reads both forms, and rejects unknown keys.
 func (p *packed) UnmarshalYAML(text []byte) error {
 	if err := yaml.Unmarshal(text, &p.Src); err == nil {
 		return nil
@@ -70,7 +70,7 @@ func (p *packed) UnmarshalYAML(text []byte) error {
 	return yaml.UnmarshalWithOptions(text, (*object)(p), yaml.Strict())
 }
 
-// sources are the files in archives and packages, by their names in the configuration, some with wildcards.
+// sources returns the names, or patterns, of the files that archives and packages contain.
 func (r *releaser) sources() []string {
 	var all []string
 	for _, a := range r.Archives {
@@ -86,7 +86,7 @@ func (r *releaser) sources() []string {
 	return all
 }
 
-// The files that goreleaser's configuration names exist when its hook has run, and the configuration covers every supported system.
+// After goreleaser's hook has run, all files that the configuration names exist. The configuration covers every supported system.
 func TestReleaseFiles(t *testing.T) {
 	root := filepath.Join("..", "..")
 	text, err := os.ReadFile(filepath.Join(root, ".goreleaser.yaml"))
@@ -149,7 +149,7 @@ func TestReleaseFiles(t *testing.T) {
 	}
 }
 
-// service checks the systemd files in the packages, with a binary that is installed elsewhere.
+// service checks the systemd files in the packages, with the path of the given binary in place of the installed one.
 func service(m *maker, binary string) {
 	m.t.Helper()
 	unit, err := os.ReadFile(filepath.Join("..", "..", "packaging", "handfast.service"))
