@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/certs"
 )
 
-// The TLS listener itself responds to the CA's challenge, regardless of what it requires of other clients.
+// The TLS listener itself responds to the CA's challenge, even if it requires client certificates.
 func TestRFC8737_TLSALPN01(t *testing.T) {
 	secure, port := listen(t)
 	a := newAuthority(t, want{tlsPort: port, httpPort: freePort(t)})
@@ -58,7 +58,7 @@ func TestRFC8555_8_3_HTTP01(t *testing.T) {
 	n.served(t, a, "www.example.com")
 }
 
-// The first client of a host that has no certificate yet waits until there is one.
+// The handshake of the first client of a host waits until the host has a certificate.
 func TestHandshakeWaitsForTheFirstCertificate(t *testing.T) {
 	secure, port := listen(t)
 	a := newAuthority(t, want{tlsPort: port, httpPort: freePort(t)})
@@ -109,8 +109,7 @@ func TestCacheIsReusedAndPrivate(t *testing.T) {
 	}
 }
 
-// If two nodes share a cache, the CA may get the challenge response from the node that did not request the certificate. This works
-// for both challenges.
+// Of two nodes that share a cache, either can respond to a challenge of the CA, with both kinds of challenges.
 func TestNodesShareTheCache(t *testing.T) {
 	for _, challenge := range []string{"tls-alpn-01", "http-01"} {
 		asking, _ := listen(t)
@@ -150,7 +149,7 @@ func TestUnknownHostIsRefused(t *testing.T) {
 			t.Errorf("%q: %v", host, err)
 		}
 	}
-	// A challenge for this host is not answered, either.
+	// A challenge for an unknown host is not answered, either.
 	_, err := tls.Dial("tcp", n.tls, &tls.Config{ServerName: "other.example.com", InsecureSkipVerify: true, NextProtos: []string{"acme-tls/1"}})
 	if err == nil {
 		t.Error("a challenge is answered for a host that is not configured")

@@ -29,7 +29,7 @@ import (
 // authority is the CA of a test. It resolves every host name to 127.0.0.1.
 type authority struct {
 	server   *httptest.Server
-	root     string // file with the CA certificate of the directory's HTTPS server
+	root     string // name of the file with the CA certificate of the ACME server
 	issuer   *x509.CertPool
 	dns      *challtestsrv.ChallSrv
 	store    *db.MemoryStore
@@ -38,8 +38,8 @@ type authority struct {
 
 // want configures an authority.
 type want struct {
-	httpPort, tlsPort int           // the ports of the challenges
-	valid             time.Duration // validity of its certificates; 0 means 90 days
+	httpPort, tlsPort int           // the ports to which the CA sends its challenges
+	valid             time.Duration // the validity period of the CA's certificates; 0 means 90 days
 	binding           bool          // the CA requires an external account binding
 }
 
@@ -83,7 +83,7 @@ func newAuthority(t *testing.T, w want) *authority {
 	return a
 }
 
-// options returns options that request certificates from the authority, modified by change.
+// options returns options that request certificates for hosts from the authority.
 func (a *authority) options(cache string, hosts ...string) certs.Options {
 	return certs.Options{ACME: &certs.ACME{Hosts: hosts, Cache: cache, AgreeTerms: true, Email: "admin@example.com",
 		Directory: a.server.URL + wfe.DirectoryPath, RootFile: a.root}}
@@ -121,14 +121,14 @@ func listen(t *testing.T) (net.Listener, int) {
 	return l, l.Addr().(*net.TCPAddr).Port
 }
 
-// node is a typical server: an HTTPS listener, and a plain one.
+// node is a typical server with an HTTPS listener and an HTTP listener.
 type node struct {
 	*certs.Provider
 	events chan certs.Event
 	tls    string // the address of the TLS listener
 }
 
-// newNode opens a provider and serves with it on the listeners. A nil listener is not served.
+// newNode opens a provider and starts servers that use the provider on the listeners, except on a nil listener.
 func newNode(t *testing.T, opts certs.Options, secure, plain net.Listener) *node {
 	t.Helper()
 	n := &node{events: make(chan certs.Event, 100)}

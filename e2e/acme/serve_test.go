@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// "handfast serve" obtains its certificate with either challenge while another listener redirects pages, and continues to redirect.
+// "handfast serve" obtains its certificate with either challenge; its plain listener redirects pages before and after that.
 func TestServe(t *testing.T) {
 	for _, challenge := range []string{"HTTP-01", "TLS-ALPN-01"} {
 		t.Run(challenge, func(t *testing.T) {

@@ -74,7 +74,7 @@ func TestDialOutputCloses(t *testing.T) {
 		ended <- err
 	})
 	cmd := u.Command("handfast", "dial", peer)
-	stdin, err := cmd.StdinPipe() // remains open
+	stdin, err := cmd.StdinPipe() // never closed, so dial does not reach the end of its input
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestDialSignals(t *testing.T) {
 	}
 }
 
-// dial authenticates with a client certificate to a server that requires one.
+// dial can authenticate with a client certificate.
 func TestDialClientCertificate(t *testing.T) {
 	u := house.NewUser(t)
 	if got := u.Handfast("", "cert", "dev"); got.Code != 0 {

@@ -17,7 +17,7 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// The first steps after a build work: running serve, and in another terminal the commands that serve suggests.
+// A new user can run serve, and the commands that serve suggests in another terminal.
 func TestNewcomer(t *testing.T) {
 	u := house.NewUser(t)
 	s := u.Serve("--listen", "localhost:0")

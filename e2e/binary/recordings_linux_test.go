@@ -18,13 +18,13 @@ var rewrite = flag.Bool("rewrite", false, "make the recordings in docs anew, ins
 // varies matches the text that differs between runs: times, dates and keys.
 var varies = regexp.MustCompile(`\d+(?:\.\d+)?(?:µs|ms|s)\b|[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} [0-9:]{8} GMT|\d{4}-\d\d-\d\d|[0-9a-f]{8}\b`)
 
-// compared returns the text of a recording without line breaks, which may differ.
+// compared returns the text of a recording without the parts that differ between runs, including line breaks.
 func compared(lines []string) string {
 	return strings.Join(strings.Fields(varies.ReplaceAllString(strings.Join(lines, "\n"), "")), " ")
 }
 
-// recorded compares the contents of a screen with a picture in docs, or creates the picture, in which the server's address is
-// replaced by another one with the same number of columns.
+// recorded compares the contents of a screen with a picture in docs, or creates the picture if the flag rewrite is set. The picture
+// contains port 8443 in place of the server's port.
 func recorded(t *testing.T, name, title, description, command, from, output, address string) {
 	t.Helper()
 	lines, err := termsvg.Screen(output)
@@ -72,7 +72,7 @@ func recorded(t *testing.T, name, title, description, command, from, output, add
 	}
 }
 
-// The recordings in the documents show the binary's output.
+// The pictures in docs show the output of the current binary.
 func TestRecordings(t *testing.T) {
 	u := house.NewUser(t)
 	u.Write("handfast.yaml", `listen: [{address: "localhost:0"}]

@@ -35,7 +35,7 @@ func TestServePlainOnSeveralAddresses(t *testing.T) {
 }
 
 func TestServeFiles(t *testing.T) {
-	issuer, u := house.NewUser(t), house.NewUser(t) // user without a development CA
+	issuer, u := house.NewUser(t), house.NewUser(t) // u has no development CA
 	if got := issuer.Handfast("", "cert", "dev"); got.Code != 0 {
 		t.Fatal(got)
 	}
@@ -183,7 +183,7 @@ func TestServeFails(t *testing.T) {
 	}
 }
 
-// An invalid CA stops the server, and the suggested command fixes it.
+// With an invalid development CA, the server does not start. The suggested command replaces the CA.
 func TestServeBrokenCA(t *testing.T) {
 	u := house.NewUser(t)
 	if got := u.Handfast("", "cert", "dev"); got.Code != 0 {

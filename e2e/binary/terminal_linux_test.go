@@ -21,10 +21,10 @@ import (
 // screen is a terminal in which the binary runs.
 type screen struct {
 	t        *testing.T
-	master   *os.File // our end
+	master   *os.File // the test's end
 	terminal *os.File // the program's end
 	cmd      *exec.Cmd
-	seen     string // output that no expect has consumed yet
+	seen     string // the output after the last text that expect has found
 	all      string // all output
 }
 
@@ -35,7 +35,7 @@ func onScreen(u *house.User, args ...string) *screen {
 	cmd := u.Command("handfast", args...)
 	cmd.Env = append(cmd.Env, "TERM=xterm")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true} // Ctty: its standard input
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true} // the controlling terminal is the standard input
 	if err := cmd.Start(); err != nil {
 		u.T.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func onScreen(u *house.User, args ...string) *screen {
 	return s
 }
 
-// expect waits until the program has written a text, and discards the output up to it.
+// expect waits until the program has written a text, and discards the output up to the end of the text.
 func (s *screen) expect(text string) {
 	s.t.Helper()
 	if err := s.master.SetReadDeadline(time.Now().Add(house.Patience)); err != nil {
@@ -89,7 +89,7 @@ func (s *screen) modes() unix.Termios {
 
 // end waits for the program and returns its exit code.
 func (s *screen) end() int {
-	_ = s.cmd.Wait() // the error is in the exit code
+	_ = s.cmd.Wait() // the exit code is returned instead of the error
 	return s.cmd.ProcessState.ExitCode()
 }
 
@@ -142,8 +142,8 @@ func TestTerminalPromptSurvives(t *testing.T) {
 	s.press("half")
 	s.expect("half")
 	close(push)
-	s.expect(`< news \x1b[2J`) // without the escaping it would clear the screen
-	s.expect("> half")         // the incomplete line is drawn again below
+	s.expect(`< news \x1b[2J`) // unescaped, the message would clear the screen
+	s.expect("> half")         // the incomplete line is redrawn below the message
 	s.press(" and half" + enter)
 	if line := bounded.Receive(t, got); line != "half and half" {
 		t.Errorf("sent %q", line)
@@ -181,7 +181,7 @@ func TestTerminalServe(t *testing.T) {
 	}
 }
 
-// On SIGHUP a server reloads its files, but a server whose terminal was closed exits.
+// On SIGHUP, a server reloads its files, but it exits if its terminal was closed.
 func TestTerminalServeHangUp(t *testing.T) {
 	u := house.NewUser(t)
 	s := onScreen(u, "serve", "--listen", "localhost:0")

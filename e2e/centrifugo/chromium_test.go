@@ -18,7 +18,7 @@ func site(t *testing.T) string {
 	return s.URL
 }
 
-// Pages of another origin can use the HTTP fallbacks only if the server allows their origin.
+// A page of another origin can use the HTTP fallbacks only if the server allows the origin.
 func TestChromium(t *testing.T) {
 	u, page, other, port := house.NewUser(t), site(t), site(t), house.FreePort(t)
 	u.Serve("--tls", "off", "--listen", "127.0.0.1:"+port, "--app", "1:k:s", "--origin", page)

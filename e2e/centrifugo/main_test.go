@@ -76,8 +76,7 @@ endpoints:
 	}
 }
 
-// A client with delta compression that is disconnected recovers the publications that it missed, and receives deltas again from
-// then on.
+// A client with delta compression that was disconnected recovers the publications that it missed, and then receives deltas again.
 func TestDeltasRecoveredAndCompressed(t *testing.T) {
 	u := house.NewUser(t)
 	port := house.FreePort(t)

@@ -64,7 +64,7 @@ endpoints:
 	}
 }
 
-// If WebSocket is not available, every method of a client fails with an error that contains the next step.
+// If WebSocket is not available, every method of a client fails with an error that says what to do.
 func TestNoWebSocket(t *testing.T) {
 	u := house.NewUser(t)
 	u.Must(`cat > client.mjs <<'E'

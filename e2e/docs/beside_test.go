@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// save writes a block into the file that it names, for later commands.
+// save writes a block to the file name, for later commands.
 func (r *reader) save(b block, name string) {
 	r.t.Helper()
 	if !filepath.IsLocal(name) {
@@ -23,7 +23,7 @@ func (r *reader) save(b block, name string) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		r.t.Fatalf("line %d: %v", b.line, err)
 	}
-	// A program that watches the file sees either the complete file or none.
+	// The rename ensures that a program that watches the file never sees an incomplete file.
 	if err := os.WriteFile(path+".new", []byte(r.typed(b.text)), 0o644); err != nil {
 		r.t.Fatalf("line %d: %v", b.line, err)
 	}
@@ -34,8 +34,8 @@ func (r *reader) save(b block, name string) {
 
 var space = regexp.MustCompile(`\s+`)
 
-// part checks that a block is a part of the last command's output. Line breaks may differ, because ports and names of different
-// lengths move them.
+// part checks that a block is a part of the last command's output. Line breaks may differ, because ports and names may be longer
+// or shorter than in the document.
 func (r *reader) part(b block) {
 	r.t.Helper()
 	pattern := regexp.QuoteMeta(strings.TrimSpace(r.typed(b.text)))
@@ -65,7 +65,7 @@ func (r *reader) listening(b block, addr string) (*exec.Cmd, chan error) {
 	}
 	exited := make(chan error, 1)
 	go func() { exited <- cmd.Wait(); close(exited) }()
-	r.t.Cleanup(func() { <-exited }) // by then the test's context is done, so Cancel has been called
+	r.t.Cleanup(func() { <-exited }) // the context of the test is done, so Cancel has been called
 	tick, late := time.NewTicker(10*time.Millisecond), time.NewTimer(patience)
 	defer tick.Stop()
 	defer late.Stop()

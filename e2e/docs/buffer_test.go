@@ -7,11 +7,11 @@ import (
 	"sync"
 )
 
-// buffer is a bytes.Buffer for two goroutines that notifies a reader when it has grown.
+// buffer is a bytes.Buffer that is safe for concurrent use and notifies a reader of each write.
 type buffer struct {
 	mu      sync.Mutex
 	b       bytes.Buffer
-	changed chan struct{} // nil if there is no reader
+	changed chan struct{} // receives a value for writes; nil if there is no reader
 }
 
 func (b *buffer) Write(p []byte) (int, error) {

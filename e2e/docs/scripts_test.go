@@ -53,7 +53,7 @@ func TestScriptsInDocumentsParse(t *testing.T) {
 
 var clientModule = regexp.MustCompile(`from "[^"]*/channels.js"`)
 
-// The documents' examples of the browser client run in Node: they subscribe, and receive their own publications.
+// The examples of the browser client in the documentation run in Node. They subscribe, and receive their own publications.
 func TestClientScriptsRun(t *testing.T) {
 	r := newReader(t, build(t))
 	r.serve(block{text: "handfast serve"}, "")
@@ -77,7 +77,7 @@ func TestClientScriptsRun(t *testing.T) {
 				continue
 			}
 			text := clientModule.ReplaceAllString(r.typed(b.text), `from "./channels.mjs"`)
-			// The program has the page's address, and exits when the message is received.
+			// Define location as in a page, and exit when the message has been received.
 			text = fmt.Sprintf("globalThis.location = { host: %q };\nconst log = console.log;\nlet hear;\nconst heard = new Promise((done) => hear = done);\n"+
 				"console.log = (...a) => { log(...a); if (a[0]?.text === \"hello\") hear(); };\n", "localhost:"+r.port("8443")) +
 				text + "await heard;\nchannels.close();\n"

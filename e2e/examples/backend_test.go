@@ -13,7 +13,7 @@ import (
 )
 
 // Customers see each other and the changes of their own orders. The application does not sign subscriptions to other customers'
-// orders, and the server rejects unsigned ones.
+// orders, and the server rejects unsigned subscriptions.
 func TestBackend(t *testing.T) {
 	u := house.NewUser(t)
 	dir, err := filepath.Abs("../../examples/backend")
@@ -24,7 +24,7 @@ func TestBackend(t *testing.T) {
 	if err != nil || !strings.Contains(string(text), "\nnode examples/backend\n") {
 		t.Fatalf("the README does not start the example: %v", err)
 	}
-	handfast, err := exec.LookPath("handfast") // the binary built for these tests; otherwise the example would build one
+	handfast, err := exec.LookPath("handfast") // the binary built for these tests, which the example need not build again
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestBackend(t *testing.T) {
 		t.Errorf("the other customer sees %q", got)
 	}
 
-	// A lost connection is reopened, and the client receives the events that it missed.
+	// After reconnecting, the client receives the events that it missed.
 	ann.Eval(`pusher.disconnect(); fetch("/orders", { method: "POST", body: new URLSearchParams({ item: "milk" }) })
 		.then(() => { pusher.connect(); return true; })`)
 	ann.want("what was missed", `$("orders").textContent.includes("2milkordered")`)

@@ -1,2 +1,2 @@
-// Package examples tests the programs in examples/ in browsers, as their users see them.
+// Package examples tests the pages of the programs in examples/ in a browser.
 package examples

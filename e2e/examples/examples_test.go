@@ -45,7 +45,7 @@ func TestLive(t *testing.T) {
 	p.want("a price changes", `document.querySelector("figcaption b").textContent !== before`)
 }
 
-// Both earlier and new lines of the program's standard input appear on the page.
+// The page shows the lines of the program's standard input from before and after the page was loaded.
 func TestFeed(t *testing.T) {
 	u := house.NewUser(t)
 	fifo := filepath.Join(u.Home, "news")
@@ -78,7 +78,7 @@ func TestEmbed(t *testing.T) {
 	p.want("the order was sent", `$("orders").textContent.includes("sent")`)
 }
 
-// Two browsers edit one text. A third one joins when most of the updates have been discarded, and receives the whole text.
+// Two browsers edit one text. A third browser joins when most of the updates have been discarded, and receives the whole text.
 func TestCollab(t *testing.T) {
 	u := house.NewUser(t)
 	url := start(t, u, "collab") + "#minutes"

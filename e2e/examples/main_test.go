@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
 
-// command is the line of an example's README that starts it.
+// command matches the line of an example's README that starts the example.
 var command = regexp.MustCompile(`(?m)^go run (\./examples/[a-z]+)$`)
 
 // start builds and starts an example, and returns its URL.
@@ -48,7 +48,7 @@ func build(t *testing.T, u *house.User, name string) string {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	// The program expects the npm packages relative to the root of a clone.
+	// The program expects npm packages in the directory examples/.
 	if err := os.Symlink(filepath.Join(root, "examples"), filepath.Join(u.Home, "examples")); err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func open(t *testing.T, url string) page {
 	return page{b, t}
 }
 
-// want evaluates an expression until it is true.
+// want evaluates an expression until the result is true.
 func (p page) want(what, expression string) {
 	p.t.Helper()
 	if got := p.Eval(`until(() => ` + expression + `)`); got != "true" {

@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// An answer continues where it stopped after a reload of the page, and after the server was killed and restarted.
+// After a reload of the page, and after the server was killed and restarted, an answer continues where it was interrupted.
 func TestTokens(t *testing.T) {
 	u := house.NewUser(t)
 	build(t, u, "tokens")
@@ -27,10 +27,10 @@ func TestTokens(t *testing.T) {
 	}
 	stop := serve()
 	p := open(t, "http://"+address+"/")
-	// The answer repeats the question, with a token for each word: a longer question leaves more time for an interruption.
+	// The answer repeats the words of the question, so a longer question leaves more time for an interruption.
 	p.Eval(`submit(window, "ask", {question: "What is new?" + " a".repeat(60)})`)
 	p.want("the first tokens", `$("answer").textContent.startsWith("You have asked: What is")`)
-	p.Open("http://" + address + "/" + p.Eval(`location.hash`)) // like a reload, but the test can wait for it
+	p.Open("http://" + address + "/" + p.Eval(`location.hash`)) // like a reload, but Open waits until the page is loaded
 	p.Eval(until + `true`)
 	p.want("what was written before", `$("answer").textContent.startsWith("You have asked: What is new? a a")`)
 

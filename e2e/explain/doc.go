@@ -1,3 +1,3 @@
-// Package explain runs Debian's packages of Python WebSocket servers, each with at most one fault, and tests what "handfast explain"
-// reports about them, and that "handfast dial" prints all that they send.
+// Package explain runs Debian's packages of Python WebSocket servers, each with at most one fault. It tests what "handfast explain"
+// reports about the servers, and that "handfast dial" prints every message that they send.
 package explain

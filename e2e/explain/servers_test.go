@@ -18,16 +18,16 @@ func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
 //go:embed servers.py
 var servers string
 
-// python is Debian's interpreter, for which its Python packages are installed.
+// python is Debian's interpreter, for which Debian's Python packages are installed.
 const python = "/usr/bin/python3"
 
-// A fault is a client's request to a server, with the explanation that is expected from explain.
+// A fault is a request to a server, with the expected result of explain.
 type fault struct {
-	server, packages string // the server's name in servers.py, and the modules that it imports
+	server, packages string // the server's name in servers.py, and the modules that the server imports
 	name, path       string
 	args             []string
 	stripped         bool   // the server is behind an HAProxy that removes Upgrade and Connection
-	id, text         string // both are "" for a successful handshake; only id is "" for any fault
+	id, text         string // the expected diagnosis; both "" means success; only id "" means any fault
 }
 
 const origin = "https://app.example"
@@ -70,7 +70,7 @@ func TestServersOfPython(t *testing.T) {
 	}
 }
 
-// An echo server of Python answers every line that dial sends, and dial prints every answer.
+// dial sends every line of its input to a Python echo server, and prints every reply.
 func TestDialLosesNothing(t *testing.T) {
 	for name, args := range map[string]string{"websockets": "/ --origin " + origin, "uvicorn": "/ws", "hypercorn": "/ws", "aiohttp": "/ws"} {
 		t.Run(name, func(t *testing.T) {

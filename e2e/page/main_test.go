@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
 // secret signs the tokens of these tests.
 const secret = "this key signs the tokens of the tests of the page"
 
-// visit is a server and a browser that has opened its page.
+// visit is a server and a browser that has opened the server's page.
 type visit struct {
 	*chromium.Browser
 	t   *testing.T
@@ -30,7 +30,7 @@ type visit struct {
 	url string
 }
 
-// open serves a configuration without TLS on a free port, and opens its page.
+// open starts a server without TLS on a free port, and opens the server's page in a browser.
 func open(t *testing.T, config string) *visit {
 	t.Helper()
 	u := house.NewUser(t)
@@ -62,7 +62,7 @@ func (v *visit) click(id string) {
 	v.Eval(`document.getElementById("` + id + `").click()`)
 }
 
-// shows waits until an element has the given text.
+// shows waits until an element contains the given text.
 func (v *visit) shows(id, text string) {
 	v.t.Helper()
 	v.Until("#"+id+" shows "+text, `document.getElementById("`+id+`").innerText.includes(`+quote(text)+`)`)
@@ -82,7 +82,7 @@ func (v *visit) disconnect() {
 	v.Until("it is closed", `document.querySelector("#state").dataset.state === "closed"`)
 }
 
-// fails attempts to connect, and waits until the page displays the reason for the failure.
+// fails attempts to connect, and waits until the page displays the expected failure.
 func (v *visit) fails(title, text, next string) {
 	v.t.Helper()
 	v.click("toggle")

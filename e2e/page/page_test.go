@@ -39,8 +39,8 @@ apps: [{id: main, secret: "the secret of the application main"}]
 hub: {namespaces: [{prefix: "", presence: true, history: 10}]}
 `
 
-// With the configuration from README that protects an endpoint, the page names the endpoint, reports the missing token instead of
-// 1006, and connects with the token that README's command prints.
+// The README has a configuration with a protected endpoint. With this configuration, the page names the endpoint, reports the missing
+// token instead of 1006, and connects with the token that the README's command prints.
 func TestPageWithConfigurationOfREADME(t *testing.T) {
 	text, err := os.ReadFile("../../README.md")
 	if err != nil {
@@ -136,7 +136,7 @@ func TestMessages(t *testing.T) {
 	v.quiet()
 }
 
-// If the endpoint does not echo, the label names the quantity that is measured.
+// If the endpoint does not echo, the label of the round trip says what is measured instead.
 func TestRoundTripWithoutEcho(t *testing.T) {
 	v := open(t, protected)
 	v.set("endpoint", "/channels")

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Choosing an endpoint, connecting, sending and closing work with the keyboard alone. The tab order follows the layout, and each
-// focused element has its outline.
+// A user can choose an endpoint, connect, send and close with the keyboard alone. The tab order follows the layout, and each focused
+// element has a visible outline.
 func TestKeyboard(t *testing.T) {
 	v := open(t, protected)
 	var order []string
@@ -41,7 +41,7 @@ func TestKeyboard(t *testing.T) {
 	if got := v.Eval(`document.querySelector("#text").value`); got != "" {
 		t.Errorf("left in the field: %q", got)
 	}
-	for range 3 { // back to the formats, past the focusable elements of the log
+	for range 3 { // back to the formats; the log may contain focusable elements
 		v.Press("Shift+Tab")
 		if v.Eval(`document.activeElement.name`) == "format" {
 			break
@@ -67,7 +67,7 @@ func (v *visit) loadAxe() {
 }
 
 // accessible checks that axe-core finds no serious problem in light and dark colors on a wide and a narrow screen, and that no
-// element is wider than the page.
+// element is wider than the window.
 func (v *visit) accessible(name string) {
 	v.t.Helper()
 	for _, width := range []int{320, 768, 1280} {
@@ -85,8 +85,7 @@ func (v *visit) accessible(name string) {
 	}
 }
 
-// axe-core finds no serious problem, in light and dark colors, on a wide and a narrow screen, with and without a failed
-// connection, and no element is wider than the page. This test creates the pictures in docs/.
+// The page is accessible at the start, after a failed connection, and with messages. This test creates the pictures in docs/.
 func TestViews(t *testing.T) {
 	v := open(t, protected)
 	v.loadAxe()

@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// caddy starts a Caddy with the given site and returns its port.
+// caddy starts a Caddy with the given site configuration and returns its port.
 func (h *home) caddy(site string) string {
 	h.T.Helper()
 	port := house.FreePort(h.T)

@@ -9,8 +9,8 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// haproxy starts an HAProxy that forwards everything to a server, and returns its port. The lines are added to its "listen"
-// section.
+// haproxy starts an HAProxy that forwards all requests to a server, and returns its port. lines are added to the "listen" section of the
+// configuration.
 func (h *home) haproxy(server string, lines ...string) string {
 	h.T.Helper()
 	port := house.FreePort(h.T)
@@ -36,7 +36,7 @@ func TestHAProxyRight(t *testing.T) {
 	h.right("ws://127.0.0.1:" + h.haproxy(h.backend()) + "/echo")
 }
 
-// HAProxy removes the hop-by-hop header Upgrade, as some configurations do for security.
+// HAProxy removes the header Upgrade, as some configurations do for security.
 func TestHAProxyWithoutUpgrade(t *testing.T) {
 	h := newHome(t)
 	h.diagnosed(h.haproxy(h.backend(), "http-request del-header Upgrade"), "upgrade-stripped", "status-426")
@@ -47,14 +47,14 @@ func TestHAProxyBackendDown(t *testing.T) {
 	h.diagnosed(h.haproxy(house.FreePort(t), "retries 0"), "status-503")
 }
 
-// "timeout tunnel" ends a WebSocket that is idle for longer.
+// HAProxy's "timeout tunnel" ends an idle WebSocket.
 func TestHAProxyIdleTimeout(t *testing.T) {
 	h := newHome(t)
 	h.cutsIdle(h.haproxy(h.backend(), "timeout tunnel 5s"))
 }
 
-// In TCP mode, both versions of the PROXY protocol send the client's address to the server. It is an error if only one side uses
-// the protocol.
+// In TCP mode, both versions of the PROXY protocol send the client's address to the server. If only one side uses the protocol,
+// the handshake fails.
 func TestHAProxySendsProxyHeader(t *testing.T) {
 	for _, version := range []string{"send-proxy", "send-proxy-v2"} {
 		t.Run(version, func(t *testing.T) {

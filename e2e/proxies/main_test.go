@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
 
-// home is the directory with all files of one test.
+// home is the home directory of one test, which contains all its files.
 type home struct{ *house.User }
 
 func newHome(t *testing.T) *home { return &home{house.NewUser(t)} }
@@ -31,7 +31,7 @@ func (h *home) serve(args ...string) (port string) {
 	return echo.Port()
 }
 
-// echoes sends a line to a URL with "handfast dial" and expects its echo.
+// echoes sends a line to a URL with "handfast dial" and checks the echo.
 func (h *home) echoes(url string, args ...string) {
 	h.T.Helper()
 	if r := h.Handfast("hello\n", append([]string{"dial", url}, args...)...); r.Code != 0 || r.Stdout != "hello\n" {
@@ -39,7 +39,7 @@ func (h *home) echoes(url string, args ...string) {
 	}
 }
 
-// report contains the fields of an explanation that the tests use.
+// report contains the fields of explain's report that the tests use.
 type report struct {
 	Opened    bool `json:"opened"`
 	Diagnosis *struct {
@@ -59,7 +59,7 @@ type report struct {
 	text string
 }
 
-// explain runs "handfast explain --json" and checks its exit code against its report.
+// explain runs "handfast explain --json", and checks that the exit code agrees with the report.
 func (h *home) explain(url string, args ...string) *report {
 	h.T.Helper()
 	got := h.Handfast("", append([]string{"explain", "--json", "--timeout", "2m", "--step-timeout", "1m", url}, args...)...)
@@ -73,7 +73,7 @@ func (h *home) explain(url string, args ...string) *report {
 	return r
 }
 
-// backend starts a server for use behind a proxy, with the configuration of most tests, and returns its port.
+// backend starts a server without TLS for use behind a proxy, and returns its port.
 func (h *home) backend() string {
 	h.T.Helper()
 	return h.serve("--listen", "127.0.0.1:0", "--tls", "off")
@@ -98,7 +98,7 @@ func (h *home) diagnosed(port string, ids ...string) *report {
 	return r
 }
 
-// cutsIdle checks that explain reports that a proxy cuts idle connections.
+// cutsIdle checks that explain reports a proxy that ends idle connections.
 func (h *home) cutsIdle(port string) {
 	h.T.Helper()
 	r := h.explain("ws://127.0.0.1:"+port+"/echo", "--probe-idle", "20s")

@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// The lines of configuration that WebSockets require.
+// Lines of nginx's configuration that WebSockets require.
 const (
 	http11     = "proxy_http_version 1.1;"
 	upgrade    = "proxy_set_header Upgrade $http_upgrade;"
@@ -17,8 +17,8 @@ const (
 	host       = "proxy_set_header Host $http_host;"
 )
 
-// nginx starts an nginx that forwards everything to a backend, and returns its port. tls contains the directives for TLS, if any;
-// the other lines are added next to "proxy_pass".
+// nginx starts an nginx that forwards all requests to a backend, and returns its port. tls contains the directives for TLS; "" means no
+// TLS. lines are added next to "proxy_pass".
 func (h *home) nginx(tls, backend string, lines ...string) string {
 	h.T.Helper()
 	port := house.FreePort(h.T)
@@ -57,7 +57,7 @@ func TestNginxRight(t *testing.T) {
 	h.right("ws://127.0.0.1:" + h.nginx("", h.backend(), http11, upgrade, connection, host) + "/echo")
 }
 
-// In the most common mistake, nginx uses HTTP/1.0 to the backend, and does not forward the two headers.
+// Without special configuration, the most common mistake, nginx sends HTTP/1.0 to the backend without Upgrade and Connection.
 func TestNginxWithoutUpgrade(t *testing.T) {
 	h := newHome(t)
 	r := h.diagnosed(h.nginx("", h.backend()), "upgrade-stripped")
@@ -68,7 +68,7 @@ func TestNginxWithoutUpgrade(t *testing.T) {
 	}
 }
 
-// After an incomplete fix of that mistake, nginx forwards Upgrade, but Connection still has its default value, "close".
+// In an incomplete configuration, nginx forwards Upgrade, but sends its default value of Connection, "close".
 func TestNginxWithoutConnection(t *testing.T) {
 	h := newHome(t)
 	r := h.diagnosed(h.nginx("", h.backend(), http11, upgrade, host), "upgrade-stripped")
@@ -77,7 +77,7 @@ func TestNginxWithoutConnection(t *testing.T) {
 	}
 }
 
-// nginx sends its own name as the Host, so a page's origin does not match the host in the request.
+// By default, nginx sends the address of the backend as the Host, which then does not match the origin of a page.
 func TestNginxOtherHost(t *testing.T) {
 	h := newHome(t)
 	h.diagnosed(h.nginx("", h.backend(), http11, upgrade, connection), "origin-refused")
@@ -88,15 +88,14 @@ func TestNginxBackendDown(t *testing.T) {
 	h.diagnosed(h.nginx("", house.FreePort(t)), "status-502")
 }
 
-// proxy_read_timeout ends a connection that is idle for longer, 60 s by default. The server's pings would keep it open, but here
-// their interval is longer.
+// nginx's proxy_read_timeout, 60 s by default, ends an idle connection. The interval of the server's pings is longer than the timeout in
+// this test, so the pings do not keep the connection open.
 func TestNginxIdleTimeout(t *testing.T) {
 	h := newHome(t)
 	h.cutsIdle(h.nginx("", h.backend(), http11, upgrade, connection, host, "proxy_read_timeout 5s;"))
 }
 
-// nginx terminates TLS. A page of https://localhost has the server's own origin only if the server trusts the scheme that nginx
-// reports.
+// nginx terminates TLS. The server accepts the origin https://localhost as its own only if it trusts the scheme that nginx reports.
 func TestNginxEndsTLS(t *testing.T) {
 	h := newHome(t)
 	h.Must("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out cert.pem -days 2 " +

@@ -31,7 +31,7 @@ func site(t *testing.T) string {
 		h := hmac.New(sha256.New, []byte("s"))
 		h.Write([]byte(text))
 		answer["auth"] = "k:" + hex.EncodeToString(h.Sum(nil))
-		_ = json.NewEncoder(w).Encode(answer) // the page may have disconnected
+		_ = json.NewEncoder(w).Encode(answer) // fails if the page has disconnected
 	})
 	s := httptest.NewServer(mux)
 	t.Cleanup(s.Close)
@@ -71,7 +71,7 @@ func TestChromium(t *testing.T) {
 			return "";
 		})()`)
 	}
-	// prints waits until the pages have printed these lines, in any order.
+	// prints waits until the pages have printed the wanted lines, in any order.
 	prints := func(want ...string) {
 		t.Helper()
 		missing := map[string]bool{}
@@ -113,10 +113,10 @@ func TestChromium(t *testing.T) {
 		t.Errorf("the server ended with %d", code)
 	}
 	serve()
-	missed := map[string]bool{} // the in-memory engine has lost its history in the restart
+	missed := map[string]bool{} // the in-memory engine has lost its history
 	for both := false; !both || len(missed) < 2; {
 		line := b.Printed()
-		both = both || line == "ann count 2" || line == "ann added bob" // one of the tabs reconnects first
+		both = both || line == "ann count 2" || line == "ann added bob" // either tab may be the second to reconnect
 		if strings.HasSuffix(line, " missed") {
 			missed[line] = true
 		}

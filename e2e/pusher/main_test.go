@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
 
-// recovering returns the module in docs/pusher.md that adds recovery to pusher-js.
+// recovering returns the JavaScript module in docs/pusher.md that adds recovery to pusher-js.
 func recovering(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/pusher.md")

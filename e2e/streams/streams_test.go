@@ -20,7 +20,7 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "write results.txt anew")
 
-// suiteTime is the time limit for a run, which takes most of a minute on an otherwise idle machine.
+// suiteTime is the time limit for a run, which takes almost a minute on an otherwise idle machine.
 const suiteTime = 5 * time.Minute
 
 // report is vitest's report about a run.
@@ -34,8 +34,8 @@ type report struct {
 	} `json:"testResults"`
 }
 
-// The suite runs without its subscription tests. Several of its tests wait for a fixed time, for example until a stream expires, so
-// a test that fails on a busy machine is repeated, at most three times. The log names the repeated tests.
+// The suite runs without its subscription tests. Several tests wait for a fixed time, for example until a stream expires, and may fail on
+// a busy machine. A failed test is therefore repeated, at most three times. The log names the repeated tests.
 func TestSuite(t *testing.T) {
 	u := house.NewUser(t)
 	s := u.Serve("--tls", "off", "--listen", "127.0.0.1:0")
@@ -66,7 +66,7 @@ func TestSuite(t *testing.T) {
 		for _, one := range file.Tests {
 			lines = append(lines, one.Status+" "+one.Name)
 			counts[one.Status]++
-			if len(one.Why) > 0 { // also for a test that has passed in a later attempt
+			if len(one.Why) > 0 { // set even if the test has passed in a later attempt
 				t.Logf("%s: %s: %q", one.Status, one.Name, one.Why)
 			}
 		}

@@ -1,3 +1,3 @@
-// Package trust tests "handfast cert trust" and "cert untrust" with the system's trust store and those of Chromium and Firefox, and
-// with the programs that use them: curl, openssl and both browsers.
+// Package trust tests "handfast cert trust" and "cert untrust" with the trust stores of the system, of Chromium and of Firefox, and with
+// programs that use these stores: curl, openssl and both browsers.
 package trust

@@ -14,5 +14,5 @@ func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
 // user is a user with a home directory.
 type user struct {
 	*house.User
-	visits chan bool // what happened to the TLS connections of Firefox to the server of newUser: whether it sent a request
+	visits chan bool // true for a request of Firefox to the server of newUser, false for a TLS handshake that it refused
 }

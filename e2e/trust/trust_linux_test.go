@@ -19,8 +19,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// newUser returns a user with a development CA and a browser's trust store, and the URL of a server with a certificate from that
-// CA.
+// newUser returns a user with a development CA and a browser's trust store, and the URL of a server with a certificate from the CA.
 func newUser(t *testing.T) (u user, url string) {
 	t.Helper()
 	u = user{house.NewUser(t), make(chan bool, 100)}
@@ -56,14 +55,14 @@ func newUser(t *testing.T) (u user, url string) {
 	return u, "https://localhost:" + port + "/"
 }
 
-// refusals receives a server's log, and sends false for each TLS handshake that the client has ended because of the certificate.
+// refusals receives a server's log, and sends false for each TLS handshake that a client has ended with an alert.
 type refusals chan bool
 
 func (r refusals) Write(line []byte) (int, error) {
 	if strings.Contains(string(line), "remote error: tls: ") {
 		select {
 		case r <- false:
-		default: // nothing waits for them in the tests of other programs
+		default: // the test does not read the channel
 		}
 	}
 	return len(line), nil
@@ -84,13 +83,13 @@ func (u user) caFile() string {
 	return strings.TrimSpace(u.Must("handfast cert show --path"))
 }
 
-// believers returns which of the programs that use a trust store trust the server.
+// believers returns the names of those programs among curl, openssl and chromium that trust the server.
 func (u user) believers(url string) string {
 	u.T.Helper()
 	var all []string
 	if r := u.Run(u.Command("curl", "--silent", "--show-error", url)); r.Code == 0 && r.Stdout == "believed" {
 		all = append(all, "curl")
-	} else if r.Code != 60 { // curl's exit code if the certificate cannot be verified
+	} else if r.Code != 60 { // 60 is curl's exit code if the certificate cannot be verified
 		u.T.Errorf("curl: exit %d, %s", r.Code, r.Stderr)
 	}
 	host := strings.Trim(strings.TrimPrefix(url, "https:"), "/")
@@ -107,7 +106,7 @@ func (u user) believers(url string) string {
 	return strings.Join(all, " ")
 }
 
-// traces returns the remains of a CA in the system's directories.
+// traces returns the files of a CA in the system's directories.
 func traces(t *testing.T, name string) []string {
 	t.Helper()
 	var found []string
@@ -268,7 +267,7 @@ func refused(t *testing.T, u user, as *syscall.SysProcAttr) {
 	}
 }
 
-// In a home where no browser has run yet, Chromium finds the CA in the store that it will use.
+// If the home directory has no browser's trust store yet, "cert trust" creates the store that Chromium will use.
 func TestTrustReachesChromium(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Log("this user may not change the system's store: this test runs as root")
@@ -285,8 +284,7 @@ func TestTrustReachesChromium(t *testing.T) {
 	}
 }
 
-// openFirefox opens the server's page in Firefox, until Firefox has sent a request or, if it should not trust the server, refused the
-// certificate.
+// openFirefox runs Firefox with the server's page until Firefox has sent a request or, if trusts is false, refused the certificate.
 func (u user) openFirefox(url string, trusts bool) {
 	u.T.Helper()
 	cmd := u.Command("firefox-esr", "--headless", url)
@@ -295,7 +293,7 @@ func (u user) openFirefox(url string, trusts bool) {
 		u.T.Fatal(err)
 	}
 	defer func() {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // with its child processes; an orderly end takes seconds
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // kills child processes, too; an orderly end takes seconds
 		_ = cmd.Wait()
 	}()
 	for {
@@ -303,13 +301,13 @@ func (u user) openFirefox(url string, trusts bool) {
 		if trusted && !trusts {
 			u.T.Error("Firefox trusts the server")
 		}
-		if trusted || !trusts { // a refusal may be from an earlier start
+		if trusted || !trusts { // ignore a refusal by an earlier run of Firefox
 			return
 		}
 	}
 }
 
-// Firefox creates its profile, in the present and in the former location, and does not trust the server. After "cert trust" it does.
+// Firefox, with its profile in the current or in the former location, trusts the server only after "cert trust".
 func TestTrustReachesFirefox(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Log("this user may not change the system's store: this test runs as root")
@@ -317,7 +315,7 @@ func TestTrustReachesFirefox(t *testing.T) {
 	}
 	for name, tt := range map[string]struct{ before, profiles string }{
 		"a new home":  {".", ".config/mozilla/firefox"},
-		"an old home": {".mozilla/firefox", ".mozilla/firefox"}, // Firefox uses this directory if it exists
+		"an old home": {".mozilla/firefox", ".mozilla/firefox"}, // Firefox uses the former location if it exists
 	} {
 		t.Run(name, func(t *testing.T) {
 			u, url := newUser(t)
