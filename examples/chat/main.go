@@ -30,14 +30,14 @@ func example() site.Site {
 	return site.Site{Name: "chat", Listen: "127.0.0.1:9202", Page: files, Register: register}
 }
 
-// namespaces returns the namespaces of the chat. Each room has members and a history, and a collection with one key per reader,
-// whose value is the offset of the last message that the reader has seen.
+// namespaces contains the namespaces of the chat. The channel room-NAME has the members and messages of a room. The channel read-NAME is
+// a collection with one key per reader, whose value is the offset of the last message that the reader has seen.
 var namespaces = []hub.Namespace{
 	{Prefix: "room-", History: 500, HistoryAge: 24 * time.Hour, Presence: true, MaxData: 4 << 10, Rate: 20, Burst: 40},
 	{Prefix: "read-", History: 100, HistoryAge: time.Hour, KeyTTL: 24 * time.Hour, MaxData: 64, Rate: 20, Burst: 40},
 }
 
-// allowed lists the channels that clients may use: the rooms' channels.
+// allowed matches the channels that clients may use: the channels of rooms.
 var allowed = regexp.MustCompile(`^(room|read)-[\p{L}\p{N} _-]{1,60}$`)
 
 func register(mux *http.ServeMux) func(context.Context) error {
@@ -46,7 +46,7 @@ func register(mux *http.ServeMux) func(context.Context) error {
 	endpoint := &websocket.Endpoint{
 		Accept: websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}, Conn: channels.ConnOptions()},
 		Admit: func(r *http.Request) (*websocket.Admission, error) {
-			// A real application takes the user from its session. Two windows with the same name are one member.
+			// A real application uses the user of a session instead of a parameter. Two windows with the same name are one member.
 			name := r.URL.Query().Get("name")
 			if name == "" || len(name) > 40 {
 				return nil, &websocket.Reject{Status: http.StatusBadRequest, Reason: "a name of up to 40 bytes is required in the URL: /channels?name=alice"}

@@ -1,5 +1,5 @@
-// Command collab is a text editor for several users in their browsers. Yjs merges their edits; the channels deliver and store its
-// updates, and provide the whole text to users who join later.
+// Command collab is a text editor for several users in their browsers. Yjs merges their edits. Channels deliver and store the updates of
+// Yjs, and provide the whole text to users who join later.
 package main
 
 import (
@@ -38,7 +38,7 @@ func main() {
 	site.Main(example(modules))
 }
 
-// install runs npm to download Yjs if it is missing, and returns the directory.
+// install runs npm in dir if Yjs is missing there, and returns the directory of the modules.
 func install(dir string) (modules string, err error) {
 	modules = filepath.Join(dir, "node_modules")
 	if _, err := os.Stat(filepath.Join(modules, "yjs")); err == nil {
@@ -64,7 +64,7 @@ func example(modules string) site.Site {
 	}}
 }
 
-// scripts serves the modules that the page's import map names. Imports of lib0's files omit the file extension.
+// scripts serves the modules that the page's import map names. It adds the file extension, which imports of lib0's files omit.
 func scripts(modules fs.FS) http.Handler {
 	files := http.FileServerFS(modules)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -76,14 +76,14 @@ func scripts(modules fs.FS) http.Handler {
 	})
 }
 
-// namespaces returns the namespaces of the documents: doc-NAME contains a document's updates, and state-NAME one key with the whole
-// document, for users who join after the first updates have been discarded.
+// namespaces contains the namespaces of the documents. The channel doc-NAME contains a document's updates. The channel state-NAME
+// contains one key with the whole document, for users who join after the first updates have been discarded.
 var namespaces = []hub.Namespace{
 	{Prefix: "doc-", History: 500, HistoryAge: 24 * time.Hour, Presence: true, MaxData: 256 << 10},
 	{Prefix: "state-", History: 10, HistoryAge: time.Hour, MaxData: 768 << 10},
 }
 
-// allowed lists the channels that clients may use: the documents' channels.
+// allowed matches the channels that clients may use: the channels of documents.
 var allowed = regexp.MustCompile(`^(doc|state)-[\p{L}\p{N}_-]{1,60}$`)
 
 func register(mux *http.ServeMux) func(context.Context) error {

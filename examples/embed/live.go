@@ -18,7 +18,7 @@ import (
 // app is the application's name in the hub. A hub can contain several applications.
 const app = "shop"
 
-// live is the addition to the shop: a channel for each customer, with the customer's orders.
+// live publishes each customer's orders in a channel of the customer.
 type live struct {
 	hub      *hub.Hub
 	endpoint *websocket.Endpoint
@@ -29,7 +29,7 @@ func newLive() *live {
 	speaks := &channels.Server{Hub: l.hub, App: app}
 	l.endpoint = &websocket.Endpoint{
 		Accept: websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}, Conn: channels.ConnOptions()},
-		// Admit runs before the 101 response: the shop's own session identifies the client.
+		// Admit runs before the 101 response, and identifies the client by the shop's own session.
 		Admit: func(r *http.Request) (*websocket.Admission, error) {
 			who := customer(r)
 			if who == "" {
@@ -46,7 +46,7 @@ func newLive() *live {
 	return l
 }
 
-// changed publishes an order. The key makes the channel a collection: its snapshot contains the latest state of each order.
+// changed publishes an order. Its key is the order's number, so that a snapshot of the channel contains the latest state of each order.
 func (l *live) changed(ctx context.Context, o order) {
 	data, err := json.Marshal(o)
 	if err == nil {
@@ -58,7 +58,7 @@ func (l *live) changed(ctx context.Context, o order) {
 	}
 }
 
-// shutdown closes the connections and then the hub. The clients reconnect to the next process.
+// shutdown closes the connections and then the hub. Clients reconnect when another process serves the shop.
 func (l *live) shutdown(ctx context.Context) error {
 	return errors.Join(l.endpoint.Shutdown(ctx), l.hub.Close())
 }

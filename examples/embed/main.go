@@ -51,8 +51,8 @@ type order struct {
 	State    string `json:"state"`
 }
 
-// login represents the shop's real login and accepts every name. The cookie is for demonstration only: it is neither signed nor
-// random, so any client can forge one for any customer. An existing application uses its own session here.
+// login stands in for the shop's real login and accepts every name. The cookie is for demonstration only: it is neither signed nor
+// random, so any client can forge the cookie of any customer. An existing application uses its own sessions.
 func (s *shop) login(w http.ResponseWriter, r *http.Request) {
 	name := r.FormValue("name")
 	if name == "" {
@@ -90,7 +90,7 @@ func (s *shop) order(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// sent marks an order as sent.
+// sent handles a request that marks an order as sent.
 func (s *shop) sent(w http.ResponseWriter, r *http.Request) {
 	var number int
 	if _, err := fmt.Sscan(r.PathValue("number"), &number); err != nil {

@@ -1,5 +1,5 @@
-// Command feed sends each line of its standard input to every browser that has its page open. It is the smallest server that pushes
-// messages; clients that reconnect receive the messages they missed.
+// Command feed sends each line of its standard input to every browser that has its page open. It is the smallest example of a server
+// that pushes messages. Clients that reconnect receive the messages that they missed.
 package main
 
 import (

@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
-// A client receives earlier and new lines in order, and cannot publish.
+// A client receives the lines from before and after its subscription in order, and cannot publish.
 func TestNews(t *testing.T) {
 	ctx := bounded.Context(t)
 	news, write := io.Pipe()
@@ -23,8 +23,8 @@ func TestNews(t *testing.T) {
 	t.Cleanup(func() { write.Close() })
 	c := client.New(url, nil)
 	defer c.Close()
-	io.WriteString(write, "one\n") // the server has read the line when this returns
-	io.WriteString(write, "two\n") // when this returns, "one" is published
+	io.WriteString(write, "one\n") // returns when the server has read the line
+	io.WriteString(write, "two\n") // returns when the server has published "one" and read "two"
 	page, err := c.History(ctx, "news", client.HistoryOptions{Limit: 20})
 	if err != nil || len(page.Messages) == 0 {
 		t.Fatal(page, err)

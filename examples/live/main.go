@@ -1,5 +1,5 @@
-// Command live publishes 1,000 prices a second for 20 stocks. Each browser receives the latest price of each stock as fast as it
-// can read: a slow browser receives fewer prices, not older ones.
+// Command live publishes 1,000 prices a second for 20 stocks. A browser that cannot receive all of them receives fewer prices, but always
+// the latest price of each stock.
 package main
 
 import (
@@ -78,7 +78,7 @@ type Price struct {
 	Price float64 `json:"price"`
 }
 
-// trade publishes prices until ctx is done, in bursts every 10 ms, because timers are not more precise than that.
+// trade publishes prices until ctx is done, in bursts every 10 ms, because shorter timers are not precise.
 func trade(ctx context.Context, h *hub.Hub) {
 	prices := make([]float64, stocks)
 	for i := range prices {
@@ -103,7 +103,7 @@ func trade(ctx context.Context, h *hub.Hub) {
 	}
 }
 
-// publish publishes a price. Its key is the stock: for a slow subscriber, a later price replaces it.
+// publish publishes a price with the stock as the key, so that a later price replaces one that a slow subscriber has not received.
 func publish(ctx context.Context, h *hub.Hub, p Price) error {
 	data, err := json.Marshal(p)
 	if err != nil {

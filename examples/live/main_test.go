@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
-// Prices of every stock arrive, and clients cannot publish any.
+// Clients receive prices of every stock, and cannot publish.
 func TestPrices(t *testing.T) {
 	ctx := bounded.Context(t)
 	c := client.New(strings.Replace(sitetest.Start(t, example()), "http", "ws", 1)+"channels", nil)

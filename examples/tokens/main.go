@@ -1,5 +1,5 @@
-// Command tokens streams the answer of a simulated language model to browsers, token by token. The answer is a durable stream: it
-// survives a reload of the page and a restart of the server, after which the model continues where it stopped.
+// Command tokens streams the answers of a simulated language model to browsers, token by token. An answer is a durable stream, which
+// survives a reload of the page and a restart of the server. After a restart, the model continues the answer where it was interrupted.
 package main
 
 import (
@@ -26,7 +26,7 @@ var page embed.FS
 
 const (
 	app  = "tokens"
-	pace = 100 * time.Millisecond // between two tokens
+	pace = 100 * time.Millisecond // the time between two tokens
 )
 
 func main() {
@@ -46,7 +46,7 @@ func main() {
 	server.Shutdown()
 }
 
-// example returns the site with an engine. If engine is nil, an in-memory engine is used.
+// example returns the site. If engine is nil, an in-memory engine is used.
 func example(engine hub.Engine) site.Site {
 	files, err := fs.Sub(page, "page")
 	if err != nil {
@@ -79,7 +79,7 @@ type model struct {
 	running sync.WaitGroup
 
 	mu   sync.Mutex
-	busy map[string]bool // the answers in progress
+	busy map[string]bool // the names of the answers in progress
 }
 
 // read serves the stream of an answer.
@@ -87,7 +87,7 @@ func (m *model) read(w http.ResponseWriter, r *http.Request) {
 	m.streams.Serve(w, r, r.PathValue("name"), streams.Client{})
 }
 
-// maxBusy is the maximum number of answers in progress; further questions wait.
+// maxBusy is the maximum number of answers in progress. More questions are rejected with 503.
 const maxBusy = 100
 
 // ask starts an answer, or continues one that a restart interrupted. Repeating a question has no effect.
@@ -107,7 +107,7 @@ func (m *model) ask(w http.ResponseWriter, r *http.Request) {
 	default:
 		err := m.streams.Create(r.Context(), name, "text/plain")
 		if errors.Is(err, streams.ErrConflict) {
-			break // a closed stream: the answer is complete
+			break // the stream is closed: the answer is complete
 		}
 		if err != nil {
 			log.Print(err)
@@ -120,7 +120,7 @@ func (m *model) ask(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// work appends the tokens that are missing from the stream.
+// work appends the tokens of the answer that the stream does not contain yet.
 func (m *model) work(name, question string) {
 	defer func() {
 		m.mu.Lock()

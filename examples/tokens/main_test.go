@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
-// An answer that is requested twice is written once, and a reader receives all of it.
+// A question that is asked twice is answered once, and a reader receives the whole answer.
 func TestAnswer(t *testing.T) {
 	at := sitetest.Start(t, example(nil))
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}

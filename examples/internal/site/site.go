@@ -30,7 +30,7 @@ type Site struct {
 	// Page contains the served files, including index.html.
 	Page fs.FS
 
-	// Register adds handlers to mux, starts background work, and returns a function that stops it.
+	// Register adds handlers to mux, starts background work, and returns a function that closes connections and stops that work.
 	Register func(mux *http.ServeMux) (shutdown func(context.Context) error)
 
 	// Patience is how long pages may take to disconnect at shutdown before their connections are cut. 0 means five seconds.
@@ -48,7 +48,7 @@ func Main(s Site) {
 	}
 }
 
-// Run serves s until ctx is done. It calls ready once it is listening. Connections that remain open are cut, which is not an error.
+// Run serves s until ctx is done. It calls ready when it listens. Connections that remain open are cut, which is not an error.
 func Run(ctx context.Context, s Site, ready func(url string)) error {
 	l, err := net.Listen("tcp", s.Listen)
 	if err != nil {
@@ -58,7 +58,7 @@ func Run(ctx context.Context, s Site, ready func(url string)) error {
 	mux.Handle("GET /", http.FileServerFS(s.Page))
 	mux.HandleFunc("GET /channels.js", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
-		w.Write(js.Module) //nolint:errcheck // this fails only if the browser has disconnected
+		w.Write(js.Module) //nolint:errcheck // fails only if the browser has disconnected
 	})
 	end := s.Register(mux)
 	server := &http.Server{Handler: http.NewCrossOriginProtection().Handler(mux), ReadHeaderTimeout: 10 * time.Second}
@@ -72,7 +72,7 @@ func Run(ctx context.Context, s Site, ready func(url string)) error {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(s.Patience, 5*time.Second))
 	defer cancel()
 	ended := end(last)
-	if shut := server.Shutdown(last); shut != nil { // a browser may have a connection that it has not used yet
+	if shut := server.Shutdown(last); shut != nil { // fails if a browser keeps a connection that it has not used yet
 		ended = errors.Join(ended, shut, server.Close())
 	}
 	if errors.Is(ended, context.DeadlineExceeded) {

@@ -33,7 +33,7 @@ func TestOpenPages(t *testing.T) {
 			<-r.Context().Done()
 			left <- true
 		})
-		return func(ctx context.Context) error { // returned by Endpoint.Shutdown in a real site
+		return func(ctx context.Context) error { // in a real site, Endpoint.Shutdown returns this error
 			<-ctx.Done()
 			return ctx.Err()
 		}
@@ -56,7 +56,7 @@ func TestOpenPages(t *testing.T) {
 	bounded.Receive(t, left)
 }
 
-// Any other failure during shutdown is an error.
+// A failure during shutdown other than the end of Patience is an error.
 func TestShutdownError(t *testing.T) {
 	broken := errors.New("broken")
 	_, stop, ended := run(t, Site{Register: func(*http.ServeMux) func(context.Context) error {

@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// Start runs s on a free port until the test ends, and returns its URL.
+// Start starts s on a free port and returns its URL. s runs until the test ends.
 func Start(t testing.TB, s site.Site) string {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
