@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// newKeyReport computes the accept value that a server must send for key (RFC 6455 §4.2.2).
+// newKeyReport returns the computation of the accept value that a server must send for key (RFC 6455 §4.2.2).
 func newKeyReport(key string) *Key {
 	joined := key + handshake.GUID
 	sum := sha1.Sum([]byte(joined))
@@ -21,7 +21,7 @@ func newKeyReport(key string) *Key {
 	}
 }
 
-// guessAccept explains a wrong accept value: it tries the common mistakes one by one.
+// guessAccept explains a wrong accept value by comparing it with the results of common mistakes.
 func (t *tracer) guessAccept(got string) string {
 	key := t.r.Key.Key
 	raw, err := base64.StdEncoding.DecodeString(key)

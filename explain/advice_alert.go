@@ -34,13 +34,14 @@ func explainAlert(r *Report, f Finding, d *Diagnosis) {
 	}
 }
 
-// explainAlert80 is for the alert that crypto/tls sends if a callback finds no certificate, as in Caddy and autocert.
+// explainAlert80 explains the alert internal_error (80), which crypto/tls sends if a callback finds no certificate, as in Caddy and
+// autocert.
 func explainAlert80(r *Report, d *Diagnosis) {
 	name := "the name in the URL"
 	if r.Target != nil {
 		name = r.Target.Host
 	}
-	if r.TLS.ServerName == "" { // an address: no server name is sent
+	if r.TLS.ServerName == "" { // clients send no server name for an IP address
 		name += ", for which a client sends no name"
 	}
 	d.Cause = "The server failed in the TLS handshake. Servers written in Go, Caddy among them, also do so if they have no certificate for " +
@@ -51,7 +52,7 @@ func explainAlert80(r *Report, d *Diagnosis) {
 	d.forClient("Try the name under which the server is published: if that works, the certificate was the cause.")
 }
 
-// explainNoCipher is for the alert "handshake failure", which servers also send for other reasons.
+// explainNoCipher qualifies the cause if the alert does not prove that there are no common parameters.
 func explainNoCipher(r *Report, _ Finding, d *Diagnosis) {
 	if !unspecific(r) {
 		return
@@ -61,7 +62,7 @@ func explainNoCipher(r *Report, _ Finding, d *Diagnosis) {
 	d.forOwner("The proof is in the server's log. Servers also send this alert if they have no certificate for the name, or if they require one of the client.")
 }
 
-// explainClientCert is for alerts that servers also send for other reasons than a missing client certificate.
+// explainClientCert qualifies the cause if the alert does not prove that a client certificate is missing.
 func explainClientCert(r *Report, _ Finding, d *Diagnosis) {
 	if r.TLS == nil || r.TLS.Alert == "" || strings.Contains(r.TLS.Alert, "certificate required") {
 		return
@@ -71,7 +72,8 @@ func explainClientCert(r *Report, _ Finding, d *Diagnosis) {
 	d.forClient("The proof: with a certificate that the server accepts, the handshake succeeds. If it does not, the server's log names the reason.")
 }
 
-// explainClientCertRefused is for alerts that servers also send for other reasons than the client's certificate.
+// explainClientCertRefused adds the meaning of the alert, and qualifies the cause if the alert does not prove that the client's certificate
+// is the reason.
 func explainClientCertRefused(r *Report, f Finding, d *Diagnosis) {
 	explainAlert(r, f, d)
 	if !unspecific(r) {
@@ -82,7 +84,7 @@ func explainClientCertRefused(r *Report, f Finding, d *Diagnosis) {
 	d.forClient("The proof is in the server's log; or the handshake succeeds with another certificate.")
 }
 
-// unspecific reports whether the server sent an alert that does not name what is wrong (RFC 8446 §6.2).
+// unspecific reports whether the server sent an alert that can have many reasons (RFC 8446 §6.2).
 func unspecific(r *Report) bool {
 	return r.TLS != nil && (strings.Contains(r.TLS.Alert, "handshake failure") || strings.Contains(r.TLS.Alert, "decrypt"))
 }

@@ -6,9 +6,7 @@ import (
 	"strings"
 )
 
-// These functions add the details of one report to the texts about responses that a proxy may have caused.
-
-// explainBadRequest adds the known details of a 400 without a reason.
+// explainBadRequest adds what is known about a 400: the reason in the status line, and whether the upgrade reached the server.
 func explainBadRequest(r *Report, f Finding, d *Diagnosis) {
 	switch {
 	case r.Response == nil:
@@ -33,7 +31,8 @@ func explainBadRequest(r *Report, f Finding, d *Diagnosis) {
 	suspectProxy(r, f, d)
 }
 
-// explainProxyToTLS is for a complaint about plain HTTP that is not about the client's own connection.
+// explainProxyToTLS explains a response about plain HTTP on a port for TLS, if the port of the URL does not expect TLS: the response is
+// then about the connection of a proxy.
 func explainProxyToTLS(a *Response, d *Diagnosis) {
 	steps := []string{"Configure the proxy to speak TLS to the server, or to use a port for plain HTTP. nginx, HAProxy:", "    proxy_pass https://backend;",
 		"    server one backend:8443 ssl verify required ca-file ca.pem"}
@@ -46,7 +45,7 @@ func explainProxyToTLS(a *Response, d *Diagnosis) {
 	d.ForOwner = append([]string{"The proof is in the log of the server behind the proxy: a request without TLS on its port for TLS, at that time. In that case:"}, steps...)
 }
 
-// explainLostHeader names the header that did not arrive.
+// explainLostHeader names the header that did not reach the server.
 func explainLostHeader(r *Report, _ Finding, d *Diagnosis) {
 	if r.Response == nil {
 		return
@@ -64,7 +63,7 @@ func explainLostHeader(r *Report, _ Finding, d *Diagnosis) {
 	}
 }
 
-// explainEnvoy is for a 403 without a body, which Envoy itself sends for an upgrade that it does not allow.
+// explainEnvoy explains a 403 without a body, which Envoy itself sends for an upgrade that it does not allow.
 func explainEnvoy(r *Report, d *Diagnosis) {
 	if !upgradeArrived(r) {
 		d.forOwner("Envoy sends a 403 without a body for an upgrade that its configuration does not allow, and for a client that its authorization " +
@@ -78,16 +77,16 @@ func explainEnvoy(r *Report, d *Diagnosis) {
 	d.ForClient = []string{"Only the server's owner can fix this."}
 }
 
-// statusMeaning is the meaning of a status that has no fault of its own.
+// statusMeaning is the meaning of a status that shares its fault with other statuses.
 type statusMeaning struct {
-	by     string // the only product that sends it; "" means that several products do
+	by     string // the only product that sends the status; "" if several products do
 	cause  string
 	clause string
 	owner  []string
 	client []string
 }
 
-// statusMeanings are the meanings by status.
+// statusMeanings contains the meaning of each status.
 var statusMeanings = map[int]statusMeaning{
 	408: {cause: "The server did not receive the whole request within its time limit.", clause: "RFC 9110 §15.5.9",
 		owner: []string{"Check the timeout of the server or the proxy for request headers, and whether it is overloaded.",
@@ -153,11 +152,11 @@ var statusMeanings = map[int]statusMeaning{
 
 const cloudflare = "Cloudflare"
 
-// clauseStatus is the clause that defines how a client treats an unknown status: like the first one of its class.
+// clauseStatus is the clause that makes clients treat an unknown status like x00 of the same class, such as 500 for 599.
 const clauseStatus = "RFC 9110 §15"
 
-// explainKnownStatus adds the meaning of a status that has no fault of its own, and reports whether the meaning is known. An
-// unregistered status belongs to one product, and has that meaning only if the response is from that product.
+// explainKnownStatus adds the meaning of a status from statusMeanings, and reports whether the meaning is known. The meaning of an
+// unregistered status is certain only if the response is from the product that defines the status.
 func explainKnownStatus(r *Report, d *Diagnosis) bool {
 	if r.Response == nil {
 		return false
@@ -190,14 +189,14 @@ func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 // uncapitalized returns s with its first letter in lower case.
 func uncapitalized(s string) string { return strings.ToLower(s[:1]) + s[1:] }
 
-// explainOtherStatus is for statuses that have no fault of their own.
+// explainOtherStatus explains a status that has no separate fault.
 func explainOtherStatus(r *Report, f Finding, d *Diagnosis) {
 	if !explainKnownStatus(r, d) {
 		nameProxy(r, f, d)
 	}
 }
 
-// explainServerError distinguishes the other 5xx statuses from 500.
+// explainServerError explains 500 and the 5xx statuses that have no separate fault.
 func explainServerError(r *Report, f Finding, d *Diagnosis) {
 	switch {
 	case explainKnownStatus(r, d):

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// challenge is a request for credentials of one scheme (RFC 9110 §11.3).
+// challenge is a challenge in a 401 or 407, which requests credentials of one scheme (RFC 9110 §11.3).
 type challenge struct {
 	scheme string
-	params []Field // in order; a token68 has no name
+	params []Field // in the order of the header; a token68 has no name
 }
 
 // param returns the value of a parameter, "" if there is none.
@@ -84,7 +84,7 @@ func unquote(s string) string {
 	return b.String()
 }
 
-// explainChallenge explains each challenge of a 401.
+// explainChallenge explains a 401 and each of its challenges.
 func explainChallenge(r *Report, f Finding, d *Diagnosis) {
 	credentialSteps(r, d)
 	all := parseChallenges(r.Response.Values("WWW-Authenticate"))
@@ -116,7 +116,7 @@ func credentialSteps(r *Report, d *Diagnosis) {
 	}
 }
 
-// explainProxyChallenge explains the challenges of a 407.
+// explainProxyChallenge explains a 407 and each of its challenges.
 func explainProxyChallenge(r *Report, f Finding, d *Diagnosis) {
 	all := parseChallenges(r.Response.Values("Proxy-Authenticate"))
 	if strings.HasPrefix(f.Detail, credentialsRefused) {
@@ -132,7 +132,7 @@ func explainProxyChallenge(r *Report, f Finding, d *Diagnosis) {
 	}
 }
 
-// explainProxyCredentials is for a proxy that did not accept credentials: a URL can only contain credentials for Basic.
+// explainProxyCredentials explains that a proxy did not accept the credentials in its URL, which are always sent as Basic.
 func explainProxyCredentials(all []challenge, d *Diagnosis) {
 	const refused = "The proxy between the client and the server did not accept the credentials in its URL"
 	var offered []string
@@ -153,7 +153,7 @@ func explainProxyCredentials(all []challenge, d *Diagnosis) {
 	d.ForClient = []string{"Check both. In a URL, characters such as @ : / % are percent-encoded: @ is %40. Or name this host in NO_PROXY."}
 }
 
-// realm returns the words that name the realm (RFC 9110 §11.5).
+// realm returns " for the realm" and the realm of a challenge (RFC 9110 §11.5), "" if the challenge has none.
 func realm(c challenge) string {
 	if v := c.param("realm"); v != "" {
 		return fmt.Sprintf(" for the realm %q", v)
@@ -161,7 +161,7 @@ func realm(c challenge) string {
 	return ""
 }
 
-// requestedCredential describes the credential that one challenge requests; given means that the request contained one.
+// requestedCredential describes the credential that a challenge requests. given means that the request contained a credential.
 func requestedCredential(c challenge, given bool) string {
 	switch strings.ToLower(c.scheme) {
 	case "bearer":
@@ -181,7 +181,7 @@ func requestedCredential(c challenge, given bool) string {
 	return fmt.Sprintf("%s%s: a scheme that this program does not know; see the server's documentation.", c.scheme, realm(c))
 }
 
-// bearerError explains the error codes of RFC 6750 §3.1.
+// bearerError describes the token that a Bearer challenge requests, and explains the challenge's error code (RFC 6750 §3.1).
 func bearerError(c challenge, given bool) string {
 	s := "Bearer" + realm(c) + ": a token: Authorization: Bearer TOKEN, here --bearer TOKEN."
 	switch e := c.param("error"); {

@@ -10,8 +10,6 @@ import (
 	"time"
 )
 
-// These functions add the details of one report to the texts about responses. If the report lacks the details, nothing is added.
-
 // explainLocation describes the target of a redirect and its meaning for a WebSocket.
 func explainLocation(r *Report, _ Finding, d *Diagnosis) {
 	otherClause(r, d)
@@ -40,7 +38,7 @@ func explainLocation(r *Report, _ Finding, d *Diagnosis) {
 	}
 }
 
-// otherClause sets the clause of the status itself if one fault covers several statuses.
+// otherClause sets the clause of a status that shares its fault with the status that the general text is about.
 func otherClause(r *Report, d *Diagnosis) {
 	if r.Response == nil {
 		return
@@ -53,7 +51,7 @@ func otherClause(r *Report, d *Diagnosis) {
 	}
 }
 
-// explainRetryAfter adds when to try again.
+// explainRetryAfter adds when to try again, or that the response has no valid Retry-After.
 func explainRetryAfter(r *Report, f Finding, d *Diagnosis) {
 	n := len(d.ForClient)
 	if retryStep(r, d); len(d.ForClient) == n {
@@ -62,7 +60,7 @@ func explainRetryAfter(r *Report, f Finding, d *Diagnosis) {
 	nameProxy(r, f, d)
 }
 
-// retryStep adds when to try again (RFC 9110 §10.2.3), if the response contains that.
+// retryStep adds when to try again, if the response has a valid Retry-After (RFC 9110 §10.2.3).
 func retryStep(r *Report, d *Diagnosis) {
 	after := r.Response.Value("Retry-After")
 	if seconds, err := strconv.Atoi(after); err == nil && seconds >= 0 {
@@ -72,7 +70,7 @@ func retryStep(r *Report, d *Diagnosis) {
 	}
 }
 
-// explainAllow names the methods that the path allows.
+// explainAllow adds which methods the path allows.
 func explainAllow(r *Report, f Finding, d *Diagnosis) {
 	if allow := r.Response.Value("Allow"); allow != "" {
 		d.forClient(fmt.Sprintf("The path allows %s.", allow))
@@ -125,7 +123,7 @@ func explainSubprotocol(r *Report, _ Finding, d *Diagnosis) {
 	}
 }
 
-// explainOrigins adds which origins the server accepts.
+// explainOrigins explains a refused origin, and adds which other origins the server accepts.
 func explainOrigins(r *Report, _ Finding, d *Diagnosis) {
 	accepted := slices.ContainsFunc(r.Origins, func(o OriginTry) bool { return o.Opened })
 	page := "the page that the request comes from"
@@ -162,14 +160,14 @@ func explainOrigins(r *Report, _ Finding, d *Diagnosis) {
 	}
 }
 
-// remarkOrigin adds the syntax error in the sent origin (RFC 6454 §7).
+// remarkOrigin adds how the sent origin differs from the form that browsers send (RFC 6454 §7).
 func remarkOrigin(r *Report, d *Diagnosis) {
 	if wrong := wrongOrigin(r.Target.Origin); wrong != "" {
 		d.forClient(fmt.Sprintf("The origin %q %s.", r.Target.Origin, wrong))
 	}
 }
 
-// wrongOrigin describes the difference between a value and an origin as browsers write it, "" if there is none.
+// wrongOrigin describes how an origin differs from the form that browsers send. It returns "" if there is no difference.
 func wrongOrigin(s string) string {
 	scheme, rest, ok := strings.Cut(s, "://")
 	switch {
@@ -193,7 +191,7 @@ func withOrigin(origin string) string {
 	return "with the origin " + origin
 }
 
-// explainForbidden adds whether the origin can be the reason.
+// explainForbidden adds whether the origin or a credential can be the reason for a 403.
 func explainForbidden(r *Report, f Finding, d *Diagnosis) {
 	if len(r.Origins) == 0 {
 		d.forClient("Other origins were not tried: omit --no-probes, or try --origin with that of the server itself.")
@@ -223,7 +221,7 @@ func explainForbidden(r *Report, f Finding, d *Diagnosis) {
 	nameProxy(r, f, d)
 }
 
-// explainCrossSite adds which credentials a page of another site could use.
+// explainCrossSite adds which of the request's credentials browsers would also send for a page of another site.
 func explainCrossSite(r *Report, _ Finding, d *Diagnosis) {
 	if r.Target == nil {
 		return

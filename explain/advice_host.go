@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// remarkHost adds that the caller has set a Host that differs from the URL, if the server does not accept the request.
+// remarkHost adds to the cause of a rejection that the caller has set a Host that differs from the URL.
 func remarkHost(r *Report, f Finding, d *Diagnosis) {
 	if f.Stage != StageResponse || f.Warning || r.Target == nil || r.Target.HostHeader == "" || r.Response != nil && r.Response.FromProxy {
 		return
@@ -27,10 +27,10 @@ func hostOrigin(g *Target) string {
 	return map[bool]string{false: "http://", true: "https://"}[g.Secure] + g.HostHeader
 }
 
-// urlHost returns the host of the URL, with its port unless it is the default one.
+// urlHost returns the host of the URL, with the port unless it is the default port.
 func urlHost(g *Target) string {
 	return strings.TrimSuffix(net.JoinHostPort(g.Host, g.Port), ":"+defaultPort(g.Secure))
 }
 
-// defaultPort returns the port of ws, or of wss.
+// defaultPort returns the default port of wss if secure is true, otherwise of ws.
 func defaultPort(secure bool) string { return map[bool]string{false: "80", true: "443"}[secure] }

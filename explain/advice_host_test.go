@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 )
 
-// A Host that the caller has set is named if it differs from the URL and the server does not accept the request.
+// If the server rejects the request, the diagnosis mentions a Host that the caller has set and that differs from the URL.
 func TestHostThatDiffersFromTheURL(t *testing.T) {
 	for _, tt := range []struct {
 		name, url, host, origin string
@@ -41,7 +41,7 @@ func TestHostThatDiffersFromTheURL(t *testing.T) {
 	}
 }
 
-// A server that compares the Origin with the Host accepts the origin of the Host that the caller has set.
+// The origin of the Host that the caller has set is one of the origins that are tried: a server may compare Origin and Host.
 func TestOriginOfTheHostIsTried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := inMemory(t, func(v *exchange) {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// networkAdvice is about the path to the server: the URL, the name, the address, the proxy.
+// networkAdvice explains faults on the way to the server: of the URL, the name, the address and the proxy.
 var networkAdvice = []explanation{
 	{
 		fault: FaultURL, clause: "RFC 6455 §3",
@@ -130,7 +130,7 @@ var networkAdvice = []explanation{
 	},
 }
 
-// explainNoName distinguishes a name that does not exist from one without addresses (RFC 2308 §2).
+// explainNoName distinguishes a name that does not exist from a name without addresses (RFC 2308 §2).
 func explainNoName(_ *Report, f Finding, d *Diagnosis) {
 	switch {
 	case strings.HasSuffix(f.Detail, noAddress):
@@ -141,7 +141,7 @@ func explainNoName(_ *Report, f Finding, d *Diagnosis) {
 	}
 }
 
-// explainRefused adds where else on this machine a server listens.
+// explainRefused adds the other loopback address, if a server listens on it.
 func explainRefused(_ *Report, f Finding, d *Diagnosis) {
 	if _, addr, ok := strings.Cut(f.Detail, listensOn); ok {
 		d.forOwner("If the server on " + addr + " is this one, make it listen on both loopback addresses, or on localhost with a library that does so.")
@@ -149,7 +149,7 @@ func explainRefused(_ *Report, f Finding, d *Diagnosis) {
 	}
 }
 
-// explainUnreachable is for errors other than a missing route.
+// explainUnreachable names the error, unless it is a missing route.
 func explainUnreachable(_ *Report, f Finding, d *Diagnosis) {
 	if _, why, ok := strings.Cut(f.Detail, ": "); ok && why != noRoute {
 		d.Cause = "This machine could not open a connection to the host: " + why + "."
@@ -157,7 +157,7 @@ func explainUnreachable(_ *Report, f Finding, d *Diagnosis) {
 	}
 }
 
-// explainProxyFailure is for a proxy that was reached, and whose response was cut off or is not valid.
+// explainProxyFailure explains a failure after the proxy was reached: its response was cut off or is not valid.
 func explainProxyFailure(_ *Report, f Finding, d *Diagnosis) {
 	what, reached := strings.CutPrefix(f.Detail, "the proxy ")
 	switch f.Detail {
@@ -174,7 +174,7 @@ func explainProxyFailure(_ *Report, f Finding, d *Diagnosis) {
 	d.ForClient = append([]string{"Try again. If it happens again, ask the proxy's operator to look for this connection in its log."}, d.ForClient...)
 }
 
-// explainTunnel is for bytes from the tunnel of a proxy that are not the expected protocol: the server may have sent first.
+// explainTunnel adds that unexpected bytes from a tunnel may have been sent by the server or by the proxy.
 func explainTunnel(r *Report, f Finding, d *Diagnosis) {
 	if r.Target == nil || r.Target.Proxy == "" {
 		return

@@ -1,6 +1,6 @@
 package explain
 
-// openAdvice is about faults after the handshake.
+// openAdvice explains faults after the handshake.
 var openAdvice = []explanation{
 	{
 		fault: FaultGarbage, clause: "RFC 6455 §5.2",

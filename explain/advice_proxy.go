@@ -10,15 +10,15 @@ import (
 // A product is a proxy or a server that is often in front of other servers.
 type product struct {
 	name string
-	// It is recognized by the beginning of its Server field, or by a part of its Via field; both are in lower case, "" means there is
-	// none. It is also recognized by a body that is an error page of its own; nil means that there is none.
+	// A response is from the product, or was forwarded by it, if the Server field begins with server, the Via field contains via, or
+	// the body matches page, which is an error page of the product. server and via are in lower case. "" and nil match nothing.
 	server, via string
 	page        *regexp.Regexp
-	// upgrade contains the settings with which the product passes on WebSockets.
+	// upgrade contains the settings with which the product forwards WebSockets.
 	upgrade []string
 }
 
-// products are the known ones. A product that hides its name is not detected here.
+// products lists the known products. A product that hides its name is not recognized.
 var products = []product{
 	{name: "nginx", server: "nginx", page: nginxPage("nginx"), upgrade: nginxLines},
 	{name: "OpenResty (nginx)", server: "openresty", page: nginxPage("openresty"), upgrade: nginxLines},
@@ -87,7 +87,7 @@ var envoyLines = []string{
 	"    upgrade_configs: [{ upgrade_type: websocket }]",
 }
 
-// productOf returns the product that sent a response or passed it on, nil if it is not known.
+// productOf returns the product that sent or forwarded a response, nil if the product is not known.
 func productOf(a *Response) *product {
 	if a == nil {
 		return nil
@@ -106,12 +106,12 @@ func productOf(a *Response) *product {
 	return nil
 }
 
-// generated reports whether the response is from p itself, rather than from a server behind it.
+// generated reports whether the response is from p itself rather than from a server behind p.
 func (p *product) generated(a *Response) bool {
 	return p != nil && p.page != nil && p.page.MatchString(strings.TrimSpace(a.Body))
 }
 
-// The whole error pages of products. That of Squid may be longer than the part of the body that is kept.
+// Each expression matches a complete error page of a product. A page of Squid may be longer than the part of the body that is kept.
 var (
 	haproxyPage = regexp.MustCompile(`^<html><body><h1>\d{3} [A-Za-z -]+</h1>\s+(?:No server is available to handle this request|` +
 		`The server returned an invalid or incomplete response|The server didn't respond in time|Request forbidden by administrative rules|` +
@@ -128,17 +128,18 @@ var (
 		`<!-- ERR_\w+ -->\s*</div>\s*</body></html>$`)
 )
 
-// nginxPage matches an error page of nginx, or of a server derived from it, whose name must match the pattern in its last line.
+// nginxPage returns an expression that matches an error page of nginx or of a server derived from nginx. The name in the page's last line
+// must match the pattern name.
 func nginxPage(name string) *regexp.Regexp { return nginxPageOf(`[^<]*`, name) }
 
-// nginxPageOf matches such a page with a given text.
+// nginxPageOf is like nginxPage, for a page with the given text.
 func nginxPageOf(text, name string) *regexp.Regexp {
 	return regexp.MustCompile(`^<html>\s*<head><title>\d{3} ` + text + `</title></head>\s*<body[^>]*>\s*<center><h1>\d{3} [^<]*</h1></center>\s*` +
 		`(?:<center>` + text + `</center>\s*)?<hr(?:/>Powered by Tengine<hr)?><center>` + name + `(?:/[\w.]+)?(?: \([^<)]*\))?</center>\s*</body>\s*</html>` +
 		`(?:\s*<!--[^>]*-->)*$`)
 }
 
-// nameProxy names the product that responded.
+// nameProxy adds the product that sent or forwarded the response.
 func nameProxy(r *Report, _ Finding, d *Diagnosis) {
 	p := productOf(r.Response)
 	switch {
@@ -150,8 +151,7 @@ func nameProxy(r *Report, _ Finding, d *Diagnosis) {
 	}
 }
 
-// suspectProxy adds the settings that pass on an upgrade, if a product that needs them is in front and the response is not from its
-// own files and rules.
+// suspectProxy adds the settings that forward an upgrade, if a known product forwarded the response and the upgrade may not have arrived.
 func suspectProxy(r *Report, f Finding, d *Diagnosis) {
 	otherClause(r, d)
 	p := productOf(r.Response)
@@ -176,10 +176,11 @@ func suspectProxy(r *Report, f Finding, d *Diagnosis) {
 	d.Cause = strings.TrimSuffix(d.Cause, ".") + "; or " + notForwarded + "."
 }
 
-// lostUpgrade is the part of a cause that suspects a proxy on the way.
+// lostUpgrade is the part of a cause that suspectProxy replaces by the name of the proxy, or removes.
 const lostUpgrade = "the Upgrade header was lost on the way"
 
-// explainStripped names the proxy in front and the settings that it lacks, or those of the usual proxies if it is not known.
+// explainStripped names the proxy and the settings with which it forwards the upgrade. If the proxy is not known, it adds the settings of
+// common proxies.
 func explainStripped(r *Report, _ Finding, d *Diagnosis) {
 	if p := productOf(r.Response); p != nil {
 		d.Cause = fmt.Sprintf("The server did not receive an upgrade request. Most likely %s in front of it did not forward the Upgrade and "+
@@ -208,7 +209,7 @@ func explainStripped(r *Report, _ Finding, d *Diagnosis) {
 	}
 }
 
-// explainStrippedAnswer adds the settings of the product in front to a response that lacks a header of the upgrade.
+// explainStrippedAnswer adds the settings of the proxy, if it is known, for a 101 that lacks Upgrade or Connection.
 func explainStrippedAnswer(r *Report, _ Finding, d *Diagnosis) {
 	if p := productOf(r.Response); p != nil {
 		d.forOwner(p.upgrade...)

@@ -2,7 +2,7 @@ package explain
 
 import "strings"
 
-// silenceAdvice is about servers that receive the request and do not respond with HTTP/1.
+// silenceAdvice explains faults of servers that receive the request and do not respond with HTTP/1.
 var silenceAdvice = []explanation{
 	{
 		fault: FaultReset, clause: "RFC 9112 §9.6",
@@ -80,14 +80,14 @@ var silenceAdvice = []explanation{
 	},
 }
 
-// explainHungUp is for servers that close the connection if they support none of the subprotocols.
+// explainHungUp adds that some servers close the connection if they support none of the offered subprotocols.
 func explainHungUp(r *Report, _ Finding, d *Diagnosis) {
 	if r.Target != nil && len(r.Target.Subprotocols) > 0 {
 		d.forClient("Check the subprotocol: libwebsockets closes the connection if it knows none of those offered (" + strings.Join(r.Target.Subprotocols, ", ") + ").")
 	}
 }
 
-// explainOnlyInterim is for interim responses without a final response.
+// explainOnlyInterim explains interim responses without a final response.
 func explainOnlyInterim(_ *Report, f Finding, d *Diagnosis) {
 	if !strings.HasPrefix(f.Detail, onlyInterim) {
 		return
@@ -100,7 +100,7 @@ func explainOnlyInterim(_ *Report, f Finding, d *Diagnosis) {
 	}
 }
 
-// explainReset is for a connection that was reset before anything was sent.
+// explainReset explains a connection that was reset before the client had sent anything.
 func explainReset(r *Report, f Finding, d *Diagnosis) {
 	explainOnlyInterim(r, f, d)
 	if f.Stage == StageTCP {
@@ -109,7 +109,7 @@ func explainReset(r *Report, f Finding, d *Diagnosis) {
 	}
 }
 
-// explainLineEnd describes the one violation that some clients tolerate.
+// explainLineEnd explains a bare LF, which some clients tolerate.
 func explainLineEnd(_ *Report, f Finding, d *Diagnosis) {
 	if strings.Contains(f.Detail, bareLF) {
 		d.Cause = "Lines of the response head end in a bare LF instead of CR LF: browsers accept this, as RFC 9112 allows, but strict clients " +
@@ -118,7 +118,7 @@ func explainLineEnd(_ *Report, f Finding, d *Diagnosis) {
 	}
 }
 
-// The services that send first, identified by the beginning of what they send.
+// banners contains the beginnings of the greetings that services send first.
 var banners = []struct{ prefix, service string }{
 	{"SSH-", "an SSH server"}, {"220", "an SMTP or FTP server"}, {"+OK", "a POP3 server"}, {"* OK", "an IMAP server"},
 	{"-ERR", "a Redis or POP3 server"}, {"RFB ", "a VNC server"}, {"INFO {", "a NATS server"},

@@ -1,6 +1,6 @@
 package explain
 
-// statusAdvice is about HTTP responses that are not from a WebSocket server, except for those that refuse this client.
+// statusAdvice explains HTTP responses other than 101, except for those in refusalAdvice.
 var statusAdvice = []explanation{
 	{
 		fault: FaultStatus200, clause: "RFC 6455 §4.1",
@@ -153,7 +153,7 @@ var statusAdvice = []explanation{
 	},
 }
 
-// refusalAdvice is about responses that refuse this client: because of its identity, its address, or its request rate.
+// refusalAdvice explains responses that refuse this client because of its identity, its origin, its address or its request rate.
 var refusalAdvice = []explanation{
 	{
 		fault: FaultStatus401, clause: "RFC 9110 §15.5.2",

@@ -2,7 +2,7 @@ package explain
 
 const useLibrary = "Use a WebSocket library instead of writing the response by hand, and make sure that nothing changes its fields afterwards."
 
-// If one of the two fields of a 101 is missing, the advice is the same for both.
+// The advice for a 101 without Upgrade is also the advice for a 101 without Connection.
 var (
 	bothFields = []string{"The response needs both lines, and each proxy on the way must forward them:",
 		"    Upgrade: websocket",
@@ -11,7 +11,7 @@ var (
 	fieldLost = []string{"Only the server's owner can fix this; a proxy on the way may also have removed the header: try wss://."}
 )
 
-// switchingAdvice is about a 101 that violates a rule: clients must fail the connection, and browsers do.
+// switchingAdvice explains a 101 that violates a rule. Clients must then fail the connection, and browsers do.
 var switchingAdvice = []explanation{
 	{
 		fault: FaultHTTP10, clause: "RFC 9110 §15.2",

@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// Every code of an early close has an explanation, and every code to which a client can react has a step for the client.
+// Every close code has an explanation, and every code to which a client can react has a step for the client.
 func TestExplainCloseCode(t *testing.T) {
 	const none, credential, later = "", "a valid credential", "Reconnect later"
 	for _, tt := range []struct {
@@ -46,7 +46,7 @@ func TestExplainCloseCode(t *testing.T) {
 	}
 }
 
-// A product is recognized by what only it sends: its name, its Via value, or an error page of its own.
+// A product is recognized by its name in Server or Via, or by its error page.
 func TestProductOf(t *testing.T) {
 	page := func(name string) string {
 		return strings.Replace(nginxBody("400 Bad Request", "Bad Request"), "nginx", name, 1)
@@ -106,7 +106,7 @@ func TestProductOf(t *testing.T) {
 	}
 }
 
-// These are short texts that depend on the observations.
+// Short texts depend on the observations in a report.
 func TestObservationTexts(t *testing.T) {
 	for got, want := range map[string]string{
 		originText(""): "a handshake without an Origin", originText("https://a"): "Origin: https://a",
@@ -122,7 +122,7 @@ func TestObservationTexts(t *testing.T) {
 	}
 }
 
-// One fault can cover several statuses: the clause is that of the status.
+// If one fault covers several statuses, the clause is that of the received status.
 func TestClauseOfStatus(t *testing.T) {
 	for status, want := range map[int]string{303: "15.4.4", 410: "15.5.11", 502: ""} {
 		d := &Diagnosis{}
@@ -134,7 +134,7 @@ func TestClauseOfStatus(t *testing.T) {
 	otherClause(&Report{}, &Diagnosis{})
 }
 
-// The cause names at most a few of the names in a certificate.
+// The cause lists at most five of the names in a certificate.
 func TestCertificateNames(t *testing.T) {
 	for n, want := range map[int]string{0: "names no host at all", 1: "but for n0.", 5: "n3, n4.", 6: "n3, n4 and others."} {
 		var names []string

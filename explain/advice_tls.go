@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// tlsAdvice is about TLS, except for the server's certificate.
+// tlsAdvice explains faults of TLS, except for those in certAdvice.
 var tlsAdvice = []explanation{
 	{
 		fault: FaultTLSToPlain, clause: "RFC 6455 §4.1",
@@ -132,7 +132,7 @@ var tlsAdvice = []explanation{
 	},
 }
 
-// certAdvice is about the server's certificate.
+// certAdvice explains faults of the server's certificate.
 var certAdvice = []explanation{
 	{
 		fault: FaultCertExpired, clause: "RFC 5280 §4.1.2.5",
@@ -208,7 +208,7 @@ var certAdvice = []explanation{
 	},
 }
 
-// explainPlainToTLS is for a response that was not verified with a TLS handshake: it may come from a server behind a proxy.
+// explainPlainToTLS qualifies the cause if no TLS handshake was tried: the response may be from a server behind a proxy.
 func explainPlainToTLS(r *Report, _ Finding, d *Diagnosis) {
 	checked := slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Title == asksTLS })
 	if r.Response == nil || checked {
@@ -217,8 +217,8 @@ func explainPlainToTLS(r *Report, _ Finding, d *Diagnosis) {
 	d.Cause = "The response says that plain HTTP was sent to a port that expects TLS: this one, or that of a server behind a proxy on this port."
 }
 
-// explainHTTP2Only is for a port that closed the connection on two requests over HTTP/1.1, and speaks HTTP/2. That is not a proof: a rule may
-// reject both requests.
+// explainHTTP2Only names Node's http2 if the response is from it, and qualifies the cause if a port closed the connection on HTTP/1.1 and
+// speaks HTTP/2: a rule of a proxy may have rejected the request.
 func explainHTTP2Only(r *Report, f Finding, d *Diagnosis) {
 	if r.Response != nil && nodeWithoutHTTP1.MatchString(strings.TrimSpace(r.Response.Body)) {
 		d.Cause = "A server in Node.js (http2) answers that it expects HTTP/2: the one on this port, or one behind a proxy here that uses HTTP/1.1 for it."

@@ -9,9 +9,7 @@ import (
 	"github.com/handfast/handfast/internal/chain"
 )
 
-// These functions add the details of one report to the texts about certificates and the open connection.
-
-// explainValidity names the certificate that is not valid now.
+// explainValidity names the certificate that has expired or is not valid yet.
 func explainValidity(r *Report, _ Finding, d *Diagnosis) {
 	if r.TLS == nil {
 		return
@@ -50,7 +48,8 @@ func explainNames(r *Report, _ Finding, d *Diagnosis) {
 	d.Cause = fmt.Sprintf("The server's certificate is not for %s but for %s%s.", r.Target.Host, strings.Join(names, ", "), more)
 }
 
-// explainIssuer names the CA that is not trusted here. That an intermediate certificate is missing is proven only if it was fetched.
+// explainIssuer names the issuer that is not trusted or whose certificate is missing. A missing intermediate certificate is presented as a
+// fact only if the certificate was fetched.
 func explainIssuer(r *Report, f Finding, d *Diagnosis) {
 	if r.TLS == nil || len(r.TLS.Chain) == 0 {
 		return
@@ -73,7 +72,7 @@ func explainIssuer(r *Report, f Finding, d *Diagnosis) {
 	}
 }
 
-// lastLink returns the last certificate that can be reached from the first one of a chain, from issuer to issuer.
+// lastLink follows the issuers from the first certificate of a chain, and returns the last certificate that the chain contains.
 func lastLink(all []Certificate) Certificate {
 	last := all[0]
 	for range all {
@@ -86,14 +85,14 @@ func lastLink(all []Certificate) Certificate {
 	return last
 }
 
-// explainUnfit adds the reason why a certificate is unfit.
+// explainUnfit makes the reason why a certificate is not valid for a server the cause.
 func explainUnfit(_ *Report, f Finding, d *Diagnosis) {
 	if f.Detail != "" && f.Stage == StageTLS {
 		d.Cause = "The server's certificate is not valid for a server: " + strings.TrimSuffix(f.Detail, ".") + "."
 	}
 }
 
-// explainBanner names the service that responded.
+// explainBanner names the service whose greeting was received.
 func explainBanner(r *Report, f Finding, d *Diagnosis) {
 	defer explainTunnel(r, f, d)
 	for _, s := range r.Steps {
@@ -109,7 +108,7 @@ func explainBanner(r *Report, f Finding, d *Diagnosis) {
 	}
 }
 
-// closeCodes are the meanings of close codes (RFC 6455 §7.4.1 and IANA's registry), and what a client should do.
+// closeCodes contains the meanings of close codes (RFC 6455 §7.4.1 and IANA's registry), with advice to the client.
 var closeCodes = map[int]string{
 	1000: "normal closure: the server expects nothing more from this client",
 	1001: "the server is going away or restarting: reconnect after a short random delay",
@@ -166,7 +165,7 @@ func explainCloseCode(r *Report, f Finding, d *Diagnosis) {
 	explainCloseSteps(r, d)
 }
 
-// requiresSubprotocol reports whether the reason of a refusal or a close names the subprotocol.
+// requiresSubprotocol reports whether the reason for a refusal or a close mentions the subprotocol.
 func requiresSubprotocol(reason string) bool {
 	return containsAny(strings.ToLower(reason), []string{"subprotocol", "sub-protocol"})
 }
@@ -202,7 +201,8 @@ func explainCloseSteps(r *Report, d *Diagnosis) {
 	}
 }
 
-// receivedMessages returns the number of messages that the server has completed in a report, and the last one if it is text.
+// receivedMessages returns the number of complete messages from the server in a report, and the last message if it is an unfragmented
+// text.
 func receivedMessages(r *Report) (n int, last string) {
 	for _, s := range r.Steps {
 		for _, f := range s.Frames {
@@ -218,7 +218,7 @@ func receivedMessages(r *Report) (n int, last string) {
 	return n, last
 }
 
-// explainFrame adds the error in a frame.
+// explainFrame makes the error in a frame the cause.
 func explainFrame(_ *Report, f Finding, d *Diagnosis) {
 	if f.Detail == "" || f.Clause == "" {
 		return
@@ -229,14 +229,14 @@ func explainFrame(_ *Report, f Finding, d *Diagnosis) {
 	}
 }
 
-// explainNoPong adds that a different pong was received.
+// explainNoPong changes the cause if a pong with another payload was received.
 func explainNoPong(_ *Report, f Finding, d *Diagnosis) {
 	if strings.Contains(f.Detail, "but one with the payload") {
 		d.Cause = "The server sent a pong, but not with the payload of the ping, which is required."
 	}
 }
 
-// explainNoEcho adds that other messages were received.
+// explainNoEcho changes the cause if other messages were received.
 func explainNoEcho(_ *Report, f Finding, d *Diagnosis) {
 	if strings.Contains(f.Detail, "but not the one") {
 		d.Cause = "The server replied with something other than the message that it received: this path is not an echo endpoint."
@@ -244,7 +244,7 @@ func explainNoEcho(_ *Report, f Finding, d *Diagnosis) {
 	}
 }
 
-// explainNoCloseFrame adds how the stream ended.
+// explainNoCloseFrame changes the cause if the stream ended after our close frame, or with a reset.
 func explainNoCloseFrame(r *Report, f Finding, d *Diagnosis) {
 	switch {
 	case f.Warning:
@@ -255,7 +255,7 @@ func explainNoCloseFrame(r *Report, f Finding, d *Diagnosis) {
 	}
 }
 
-// wellKnown are the default idle timeouts of products.
+// wellKnown contains the default idle timeouts of products.
 var wellKnown = []struct {
 	after time.Duration
 	what  string

@@ -12,7 +12,7 @@ import (
 // offer is the compression that every browser offers.
 var offer = handshake.OfferDeflate(handshake.DeflatePolicy{MinBits: handshake.MinWindowBits})
 
-// agreedStep shows the verdicts on the subprotocol and the extensions that the server chose.
+// agreedStep checks the subprotocol and the extensions that the server chose, as a step. It returns false if a rule is violated.
 func (t *tracer) agreedStep(v *verdicts, sent *handshake.Request) bool {
 	s := t.begin(StageAgreed, "subprotocol and extensions")
 	v.step(s, StageAgreed)
@@ -37,8 +37,8 @@ func (t *tracer) shownSubprotocol(h *head) string {
 	return visible.Cut(oneLine(t.hide.value("Sec-WebSocket-Protocol", strings.Join(h.values("Sec-WebSocket-Protocol"), ", "))), shortQuote)
 }
 
-// subprotocol records the verdict on the subprotocol. Browsers also fail if they offered some and the server chose none (WHATWG
-// WebSockets §2.2).
+// subprotocol records the verdict on the subprotocol. Browsers also fail the connection if they offered subprotocols and the server chose
+// none (WHATWG WebSockets §2.2).
 func (v *verdicts) subprotocol(sent *handshake.Request) {
 	lines := v.h.values("Sec-WebSocket-Protocol")
 	shown := quote(v.t.shownSubprotocol(v.h))
@@ -83,7 +83,7 @@ func (v *verdicts) extensions() {
 	}
 	const clause, params = "RFC 7692 §7.1", "the parameters are those that RFC 7692 §7.1 defines, each once, with values from 8 to 15"
 	list, err := handshake.ParseExtensions(lines)
-	if err != nil { // it was found to be valid
+	if err != nil { // does not happen: the rule above includes the syntax
 		return
 	}
 	d, err := handshake.VerifyDeflate(list[0], offer, handshake.MinWindowBits)
@@ -95,7 +95,7 @@ func (v *verdicts) extensions() {
 	v.s.Rules = append(v.s.Rules, Check{clause, params, true, deflateText(d)})
 }
 
-// deflateText describes the server's compression.
+// deflateText describes the negotiated compression of the server's messages.
 func deflateText(d handshake.Deflate) string {
 	takeover := "the server keeps its compression context between messages (context takeover)"
 	if d.ServerNoTakeover {

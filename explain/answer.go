@@ -12,7 +12,8 @@ import (
 // clauseClient is the clause that lists what a client must check in a response.
 const clauseClient = "RFC 6455 §4.1"
 
-// readAnswer reads and checks the response to the request.
+// readAnswer reads and checks the response to the request. rest contains the bytes after the response's header; ok means that the
+// response is a valid 101.
 func (t *tracer) readAnswer(l *link, sent *handshake.Request) (rest []byte, ok bool) {
 	s := t.begin(StageResponse, "read the response")
 	h := readHead(l, t.step())
@@ -39,7 +40,7 @@ func (t *tracer) readAnswer(l *link, sent *handshake.Request) (rest []byte, ok b
 	return h.rest, t.judgeSwitch(s, h, sent)
 }
 
-// judgeHead interprets the end of the connection within the header, if it was caused by TLS.
+// judgeHead returns the reason why the header could not be read. If the server sent a TLS alert, the alert is the reason.
 func (t *tracer) judgeHead(p *headProblem) headProblem {
 	out := *p
 	alert, ok := remoteAlert(p.err)
@@ -49,15 +50,15 @@ func (t *tracer) judgeHead(p *headProblem) headProblem {
 		}
 		return out
 	}
-	// TLS 1.3: the client's handshake is complete before the server has checked its certificate, so that a failure arrives only
-	// now.
+	// In TLS 1.3, the client completes its handshake before the server checks the client's certificate, so the alert arrives in place of
+	// the response.
 	t.r.TLS.Alert = alert
 	out.fault, out.clause = judgeAlert(alert, t.r.TLS)
 	out.detail = "the server sent the TLS alert \"" + alert + "\""
 	return out
 }
 
-// answersHTTP2 is part of the detail about a port that closes the connection on HTTP/1.1 and speaks HTTP/2.
+// answersHTTP2 is the end of the detail about a port that closes the connection on HTTP/1.1 and responds to HTTP/2.
 const answersHTTP2 = "it responds to HTTP/2"
 
 // probeSilence determines whether a server that closed the connection, or did not respond, expects TLS or HTTP/2.
@@ -73,13 +74,13 @@ func (t *tracer) probeSilence(l *link, p headProblem) headProblem {
 	case !closed:
 	case !t.target.Secure && t.speaksPlainHTTP2() && !t.speaksPlainHTTP():
 		return headProblem{fault: FaultHTTP2Only, clause: "RFC 9113 §3.3", detail: p.detail + "; " + answersHTTP2}
-	case t.target.Secure && t.r.TLS.ALPN == "" && t.speaksHTTP2(): // net/http admits a client that only offers http/1.1
+	case t.target.Secure && t.r.TLS.ALPN == "" && t.speaksHTTP2(): // net/http accepts clients that offer only http/1.1
 		return headProblem{fault: FaultHTTP2Only, clause: "RFC 9113 §3.2", detail: p.detail + "; it chooses h2 when that is offered"}
 	}
 	return p
 }
 
-// verdicts collects the verdicts of package handshake on one response, and the first fault of each kind.
+// verdicts contains the verdicts of package handshake on one response, and adds them to the current step and to the findings.
 type verdicts struct {
 	t      *tracer
 	h      *head
@@ -89,11 +90,11 @@ type verdicts struct {
 	failed bool
 }
 
-// step assigns the following verdicts to a step.
+// step makes s the step to which the following verdicts are added.
 func (v *verdicts) step(s *Step, stage Stage) { v.s, v.stage, v.failed = s, stage, false }
 
-// rule records a rule and its verdict: text is the rule, good the detail if the response follows it. A violated rule becomes a
-// fault with the given detail, or that of the violation if it is "".
+// rule records the verdict on a rule, and reports whether the response follows the rule. text describes the rule, and good is the detail
+// if the response follows it. A violated rule becomes the fault f with the given detail; "" means the detail of the violation.
 func (v *verdicts) rule(r handshake.Rule, text, good string, f Fault, detail string) bool {
 	d := v.all[slices.IndexFunc(v.all, func(d handshake.Verdict) bool { return d.Rule == r })]
 	if d.Violation == nil {
@@ -101,7 +102,7 @@ func (v *verdicts) rule(r handshake.Rule, text, good string, f Fault, detail str
 		return true
 	}
 	clause := d.Section
-	if !strings.HasPrefix(clause, d.Violation.Section) { // the violated clause differs from that of the rule
+	if !strings.HasPrefix(clause, d.Violation.Section) { // the violation is of another clause than the rule
 		clause = d.Violation.Section
 	}
 	if detail == "" {
@@ -111,14 +112,14 @@ func (v *verdicts) rule(r handshake.Rule, text, good string, f Fault, detail str
 	return false
 }
 
-// broken records a violated rule.
+// broken records a violated rule and its fault.
 func (v *verdicts) broken(f Fault, clause, text, detail string) {
 	v.s.Rules = append(v.s.Rules, Check{clause, text, false, detail})
 	v.failed = true
 	v.t.fail(v.stage, f, clause, detail)
 }
 
-// violation returns the violation of a rule, nil if there is none.
+// violation returns the violation of a rule, nil if the response follows the rule.
 func (v *verdicts) violation(r handshake.Rule) *handshake.Violation {
 	return v.all[slices.IndexFunc(v.all, func(d handshake.Verdict) bool { return d.Rule == r })].Violation
 }
@@ -140,7 +141,7 @@ func (t *tracer) judgeSwitch(s *Step, h *head, sent *handshake.Request) bool {
 	return switched
 }
 
-// field records the verdict on one of the two fields that name the new protocol.
+// field records the verdict on Upgrade or Connection.
 func (v *verdicts) field(name string, r handshake.Rule, text string, missing, wrong Fault) {
 	lines := v.h.values(name)
 	if len(elements(lines)) == 0 {
@@ -150,8 +151,8 @@ func (v *verdicts) field(name string, r handshake.Rule, text string, missing, wr
 	v.rule(r, text, v.t.quoted(lines), wrong, name+" is "+v.t.quoted(lines))
 }
 
-// body: RFC 9110 §8.6 and RFC 9112 §6.1, a server MUST NOT announce a body on a 1xx. Clients ignore the header; if a body follows,
-// they take it for frames. So the header alone is a warning.
+// body records a 101 that declares a body, which RFC 9110 §8.6 and RFC 9112 §6.1 forbid. Clients ignore the header, and parse a body as
+// frames. A header without a body is therefore only a warning, which is added at the end of the session.
 func (v *verdicts) body(h *head) {
 	detail, clause := "", "RFC 9110 §8.6"
 	if n := h.values("Content-Length"); len(n) > 0 {
@@ -167,7 +168,7 @@ func (v *verdicts) body(h *head) {
 	v.s.Rules = append(v.s.Rules, Check{clause, "a 101 declares no body", false, detail})
 }
 
-// acceptStep shows the computation of the accept value.
+// acceptStep checks the accept value, as a step that shows the computation.
 func (t *tracer) acceptStep(v *verdicts) bool {
 	s := t.begin(StageAccept, "check the accept value")
 	v.step(s, StageAccept)
@@ -201,7 +202,7 @@ func (t *tracer) acceptStep(v *verdicts) bool {
 	return k.Held
 }
 
-// quoted formats values of the peer in quotes.
+// quoted formats values from the peer in quotes, without secrets.
 func (t *run) quoted(values []string) string {
 	return quote(t.hide.text(strings.Join(values, ", ")))
 }

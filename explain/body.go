@@ -15,7 +15,7 @@ import (
 )
 
 // decodeBody decodes the beginning of a body to text: it removes known content codings (RFC 9110 §8.4.1), and converts UTF-16 to
-// UTF-8. Servers encode bodies even if the request accepts no coding. The result has the same size limit as the input.
+// UTF-8. Some servers encode bodies although the request accepts no coding. The result has the same size limit as the input.
 func (h *head) decodeBody() {
 	codings := elements(h.values("Content-Encoding"))
 	for i := len(codings) - 1; i >= 0; i-- {
@@ -30,7 +30,7 @@ func (h *head) decodeBody() {
 	h.body = fromUTF16(h.body, strings.Trim(charset, `"; `))
 }
 
-// decoded decodes as much of one coding as was received, and reports whether the coding is known.
+// decoded decodes the received part of a body with one coding, and reports whether the coding is known.
 func decoded(coding string, b []byte) ([]byte, bool) {
 	var r io.Reader
 	var err error
@@ -39,17 +39,17 @@ func decoded(coding string, b []byte) ([]byte, bool) {
 		return b, true
 	case "gzip", "x-gzip":
 		r, err = gzip.NewReader(bytes.NewReader(b))
-	case "deflate": // zlib, but some servers send raw DEFLATE
+	case "deflate": // the zlib format; some servers send raw DEFLATE
 		if r, err = zlib.NewReader(bytes.NewReader(b)); err != nil {
 			r, err = flate.NewReader(bytes.NewReader(b)), nil
 		}
-	case "br": // RFC 7932
+	case "br": // Brotli (RFC 7932)
 		r = brotli.NewReader(bytes.NewReader(b))
 	default:
 		return nil, false
 	}
 	if err != nil {
-		return b, true // the content is not in the named coding
+		return b, true // the body is not in the named coding: display the bytes as they are
 	}
 	plain, err := io.ReadAll(io.LimitReader(r, 2*maxBody))
 	if err != nil && len(plain) == 0 {
@@ -58,7 +58,7 @@ func decoded(coding string, b []byte) ([]byte, bool) {
 	return plain, true
 }
 
-// fromUTF16 converts b to UTF-8 if it is UTF-16, according to its byte order mark or the name of its charset.
+// fromUTF16 converts b to UTF-8 if its byte order mark or the charset says that it is UTF-16. Otherwise it returns b.
 func fromUTF16(b []byte, charset string) []byte {
 	var order binary.ByteOrder
 	switch {

@@ -10,11 +10,11 @@ import (
 	"github.com/andybalholm/brotli"
 )
 
-// The decoded size of a body is limited, and a truncated or wrongly declared body is displayed as far as possible.
+// The decoded size of a body is limited. The readable part of a truncated body, or of a body with a wrong coding, is displayed.
 func TestDecodedIsBounded(t *testing.T) {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
-	w.Write(make([]byte, 10<<20)) //nolint:errcheck // into memory
+	w.Write(make([]byte, 10<<20)) //nolint:errcheck // writing to memory does not fail
 	w.Close()
 	if plain, ok := decoded("gzip", b.Bytes()); !ok || len(plain) != 2*maxBody {
 		t.Errorf("%d bytes, %t", len(plain), ok)
@@ -27,7 +27,7 @@ func TestDecodedIsBounded(t *testing.T) {
 	}
 	b.Reset()
 	br := brotli.NewWriter(&b)
-	br.Write(make([]byte, 10<<20)) //nolint:errcheck // into memory
+	br.Write(make([]byte, 10<<20)) //nolint:errcheck // writing to memory does not fail
 	br.Close()
 	if plain, ok := decoded("br", b.Bytes()); !ok || len(plain) != 2*maxBody {
 		t.Errorf("br: %d bytes, %t", len(plain), ok)
@@ -45,7 +45,7 @@ func TestDecodedIsBounded(t *testing.T) {
 	}
 }
 
-// A secret is redacted in hexadecimal, in any case, and if only its first 8 characters or more are present.
+// A secret is redacted in hexadecimal, in upper and lower case, and also if only the first 8 or more characters are present.
 func TestFormsOfASecret(t *testing.T) {
 	const s = "Token-Ab12-Cd34-Ef56"
 	r := &redactor{}
@@ -67,7 +67,7 @@ func TestFormsOfASecret(t *testing.T) {
 	}
 }
 
-// Remarks are made about origins that no browser would send.
+// wrongOrigin has a remark about each origin that no browser would send.
 func TestWrongOrigin(t *testing.T) {
 	for origin, want := range map[string]string{
 		"": "", "null": "", "https://app.example": "", "http://app.example:8080": "", "app.example": "no scheme", "https://app.example/": "a path",

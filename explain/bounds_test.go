@@ -15,13 +15,13 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// ended is a connection without any more data.
+// ended is a connection whose stream has ended.
 type ended struct{ net.Conn }
 
 func (ended) Read([]byte) (int, error)        { return 0, io.EOF }
 func (ended) SetReadDeadline(time.Time) error { return nil }
 
-// If only the beginning of a message is kept, the rest of it is not reported as a fault.
+// If only the beginning of a message is kept, the report has no fault because of the missing rest.
 func TestLargeMessagesWithoutFault(t *testing.T) {
 	random := make([]byte, 3*keepPayload)
 	rand.NewChaCha8([32]byte{}).Read(random)
@@ -41,7 +41,7 @@ func TestLargeMessagesWithoutFault(t *testing.T) {
 			in := newInbound(ended{}, []byte(c.in), &inflater{noTakeover: c.fresh})
 			for {
 				f, err := in.next(time.Time{})
-				if err == io.EOF { //nolint:errorlint // it is ours
+				if err == io.EOF { //nolint:errorlint // the error is from ended
 					return
 				}
 				if err != nil {
@@ -52,8 +52,8 @@ func TestLargeMessagesWithoutFault(t *testing.T) {
 	}
 }
 
-// Data that a server continues to send after the closing handshake is not awaited, and is not mistaken for the end of the
-// connection.
+// If a server continues to send data after the closing handshake, Explain does not wait for the end of the data, and does not report that
+// the connection was closed.
 func TestDataAfterTheClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := inMemory(t, func(v *exchange) {
@@ -83,7 +83,7 @@ func TestDataAfterTheClose(t *testing.T) {
 	})
 }
 
-// A frame's row is cut at the width of the terminal, and its colours end with it.
+// The row of a frame is truncated to the width of the terminal, and the colours are reset at the end of the row.
 func TestFrameRowKeepsItsColours(t *testing.T) {
 	var out bytes.Buffer
 	x := NewText(&out, &TextOptions{Width: 60, Color: true})
@@ -109,7 +109,7 @@ func TestProbesAreBounded(t *testing.T) {
 			if dials++; dials == 1 {
 				return first(ctx, network, address)
 			}
-			client, _ := wstest.NetPipe(64 << 10) // there is no response
+			client, _ := wstest.NetPipe(64 << 10) // the server does not respond
 			return client, nil
 		}
 		opts.StepTimeout = 10 * time.Second
@@ -120,7 +120,7 @@ func TestProbesAreBounded(t *testing.T) {
 	})
 }
 
-// A body that does not end is awaited only for a limited time, and the received part is kept.
+// The wait for the end of a body is limited, and the received part is kept.
 func TestEndlessBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := inMemory(t, func(v *exchange) {
@@ -134,7 +134,7 @@ func TestEndlessBody(t *testing.T) {
 	})
 }
 
-// If the caller interrupts, the report does not say that the server did not respond.
+// If the caller cancels the context, the report does not say that the server did not respond.
 func TestInterruptedIsNotNoResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

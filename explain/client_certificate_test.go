@@ -23,7 +23,7 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// signed creates a certificate for name, signed by a CA; if the CA is nil, the certificate is a self-signed CA.
+// signed creates a certificate for name that is signed by the CA by. If by is nil, the certificate is a self-signed CA.
 func signed(t *testing.T, name string, by *tls.Certificate) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -51,8 +51,8 @@ func signed(t *testing.T, name string, by *tls.Certificate) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
-// A requested client certificate is sent if there is one, preferably one that the server accepts, and the report says whether it
-// was requested and sent.
+// If the server requests a client certificate and the options contain some, one is sent, preferably one that the server accepts. The
+// report says whether a certificate was requested and sent.
 func TestClientCertificateOnRequest(t *testing.T) {
 	ca, other := signed(t, "ca", nil), signed(t, "other", nil)
 	server, mine, foreign := signed(t, "server.test", &ca), signed(t, "mine", &ca), signed(t, "foreign", &other)
@@ -63,7 +63,7 @@ func TestClientCertificateOnRequest(t *testing.T) {
 		name   string
 		auth   tls.ClientAuthType
 		client *tls.Config
-		got    string // the common name of the certificate that the server received; "" for none
+		got    string // the common name of the certificate that the server received; "" if it received none
 		sent   bool
 		fact   string
 	}{
@@ -133,7 +133,7 @@ func TestClientCertificateOnRequest(t *testing.T) {
 	}
 }
 
-// If the callback fails, no certificate was sent.
+// If the callback fails, the report says that no certificate was sent.
 func TestClientCertificateError(t *testing.T) {
 	tr := newTracer(t.Context(), &Options{TLS: &tls.Config{GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		return nil, errors.New("the card is not there")

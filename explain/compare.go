@@ -12,11 +12,11 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// Comparison contains the differences between two reports, for example of a server with and without a proxy in front of it. Times,
-// and the addresses of a run, are not compared. Of most header fields only the names are compared, because many values, such as that
-// of Date, differ between any two responses.
+// Comparison contains the differences between two reports, for example of a server with and without a proxy in front of it. Times and
+// addresses are not compared. Only the names of most header fields are compared, because many values, such as that of Date, always
+// differ.
 type Comparison struct {
-	// A and B are the reports.
+	// A and B are the compared reports.
 	A           *Report      `json:"a"`
 	B           *Report      `json:"b"`
 	Differences []Difference `json:"differences"`
@@ -49,7 +49,7 @@ func Compare(a, b *Report) *Comparison {
 	return c
 }
 
-// OK reports whether both handshakes succeeded.
+// OK reports whether both reports are OK.
 func (c *Comparison) OK() bool { return c.A.OK() && c.B.OK() }
 
 // WriteText writes one line for each side of each difference, and then the names of the equal values.
@@ -73,7 +73,7 @@ var compared = []string{
 // body is the name of the body among the compared values.
 const body = "body"
 
-// comparedValues returns the values for the names in compared, in order. They come from a report, where secrets are already redacted.
+// comparedValues returns the values for the names in compared, in the same order. They contain no secrets, because r contains none.
 func comparedValues(r *Report) []string {
 	outcome := "did not open"
 	if r.OK() {
@@ -108,7 +108,7 @@ func comparedValues(r *Report) []string {
 	return append(v, r.Subprotocol, r.Extensions, text, end)
 }
 
-// answerValues returns the values of a response, from "answer" to "headers".
+// answerValues returns the values for the names in compared from "answer" to "headers".
 func answerValues(a *Response) []string {
 	status, reason := "", ""
 	var headers []string
@@ -127,8 +127,8 @@ func answerValues(a *Response) []string {
 }
 
 const (
-	quotedBody = 160 // maximum number of bytes of each of two bodies that differ
-	quotedLead = 24  // number of equal bytes before the difference
+	quotedBody = 160 // maximum number of bytes of each body that are quoted
+	quotedLead = 24  // number of quoted bytes before the first difference
 )
 
 // fromDifference returns parts of a and b that begin shortly before the first difference.

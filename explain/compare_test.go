@@ -15,17 +15,17 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// explainURL explains the WebSocket at a path of an http server, without a proxy of the environment.
+// explainURL explains the WebSocket at a path of an HTTP server, and ignores the environment's proxy settings.
 func explainURL(t *testing.T, server, path string) *explain.Report {
 	t.Helper()
 	return explain.Explain(t.Context(), "ws"+strings.TrimPrefix(server, "http")+path, &explain.Options{
-		Proxy:       func(*http.Request) (*url.URL, error) { return nil, nil }, //nolint:nilnil // no proxy
+		Proxy:       func(*http.Request) (*url.URL, error) { return nil, nil }, //nolint:nilnil // nil means no proxy
 		NoProbes:    true,
 		Credentials: explain.Credentials{Bearer: "secret-of-this-run"},
 	})
 }
 
-// One server is compared with itself behind a proxy that changes what it forwards.
+// A report about a server is compared with a report about the same server behind a proxy that changes the response.
 func TestCompareWithAndWithoutAProxy(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -49,7 +49,7 @@ func TestCompareWithAndWithoutAProxy(t *testing.T) {
 		case "/version":
 			w.Header().Set("Sec-WebSocket-Version", "8")
 			w.WriteHeader(http.StatusBadRequest)
-		default: // it repeats what it received
+		default: // the body repeats a part of the request
 			w.WriteHeader(http.StatusForbidden)
 			fmt.Fprintf(w, "%sthe user of %s is not a member", strings.Repeat("ä", 300), r.Header.Get("Authorization"))
 		}
@@ -82,7 +82,7 @@ func TestCompareWithAndWithoutAProxy(t *testing.T) {
 	t.Cleanup(proxy.Close)
 	for _, c := range []struct {
 		path        string
-		differences []explain.Difference // some of them; nil means that there are none
+		differences []explain.Difference // differences that must be reported; nil means that there must be none
 		same        []string
 	}{
 		{"/open", nil, []string{"outcome", "answer", "reason", "headers", "body"}},
@@ -111,8 +111,8 @@ func TestCompareWithAndWithoutAProxy(t *testing.T) {
 	}
 }
 
-// Two responses that differ only in the reason phrase, or in the body, differ. The body is shown from the difference, redacted and
-// with a limited length.
+// Compare finds a difference only in the reason phrase, and a difference only in the body. The quotes of the bodies begin shortly before
+// the difference, and are redacted and truncated.
 func TestCompareReasonAndBody(t *testing.T) {
 	report := func(reason, body string) *explain.Report {
 		return &explain.Report{Response: &explain.Response{Status: 403, Reason: reason, Body: body}}

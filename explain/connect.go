@@ -15,32 +15,32 @@ import (
 	"time"
 )
 
-// addressTimeout limits the wait for an address that is not the last one.
+// addressTimeout limits the time for connecting to an address if another address can be tried.
 const addressTimeout = 2 * time.Second
 
-// route is the way to the server, for further connections.
+// route is the way to the server, which additional connections also use.
 type route struct {
-	proxy *url.URL // nil means none
-	addr  string   // the address to connect to: of the server, or the proxy
+	proxy *url.URL // nil if there is no proxy
+	addr  string   // the address of the proxy, or of the server if there is no proxy
 }
 
-// link is a connection that the tracer owns. Waits on it end with the context. Only end closes it, so that an open WebSocket can
-// still be closed with a closing handshake.
+// link is a connection to the server or a proxy. The end of the context ends all waits, but does not close the connection, so that a
+// closing handshake is still possible.
 type link struct {
-	net.Conn             // the stream for the handshake: the socket, or TLS on it
+	net.Conn             // the stream for the handshake: raw, or TLS over raw
 	raw         net.Conn // the socket
 	seen        []byte   // the first bytes received in the TLS handshake
 	stop        func() bool
 	interrupted atomic.Bool
 }
 
-// past is a deadline that ends every wait.
+// past is a deadline that has expired and ends every wait.
 var past = time.Unix(1, 0)
 
 // seenBytes is the number of bytes kept from the beginning of a TLS handshake.
 const seenBytes = 64
 
-// newLink makes a link from a connection, and owns the connection from then on.
+// newLink returns a link that owns c.
 func (t *dialer) newLink(c net.Conn) *link {
 	l := &link{Conn: c, raw: c}
 	l.stop = context.AfterFunc(t.ctx, func() {
@@ -50,7 +50,7 @@ func (t *dialer) newLink(c net.Conn) *link {
 	return l
 }
 
-// SetDeadline limits the following waits, and ends them if the context is done.
+// SetDeadline limits the following reads and writes. They fail immediately if the context is done.
 func (l *link) SetDeadline(d time.Time) error {
 	err := l.Conn.SetDeadline(d)
 	if l.interrupted.Load() {
@@ -59,7 +59,7 @@ func (l *link) SetDeadline(d time.Time) error {
 	return err
 }
 
-// SetReadDeadline is SetDeadline for reads.
+// SetReadDeadline is like SetDeadline, for reads only.
 func (l *link) SetReadDeadline(d time.Time) error {
 	err := l.Conn.SetReadDeadline(d)
 	if l.interrupted.Load() {
@@ -68,13 +68,13 @@ func (l *link) SetReadDeadline(d time.Time) error {
 	return err
 }
 
-// detachContext allows waits to continue after the end of the context: those of the closing handshake.
+// detachContext allows reads and writes after the end of the context, for the closing handshake.
 func (l *link) detachContext() {
 	l.stop()
 	l.interrupted.Store(false)
 }
 
-// recordedConn keeps the first bytes that are read.
+// recordedConn keeps the first bytes that are read in l.seen.
 type recordedConn struct {
 	net.Conn
 	l *link
@@ -88,22 +88,22 @@ func (c *recordedConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// awaitFirst waits a moment for the first bytes to keep, so that the display does not depend on how they arrive.
+// awaitFirst waits a moment until seenBytes have arrived, so that the report does not depend on how the network splits them.
 func (l *link) awaitFirst() {
 	l.bound(time.Now().Add(arrivalTimeout))
-	io.CopyN(io.Discard, l.Conn, int64(seenBytes-len(l.seen))) //nolint:errcheck // what has arrived is what there is to show
+	io.CopyN(io.Discard, l.Conn, int64(seenBytes-len(l.seen))) //nolint:errcheck // the received bytes are displayed in any case
 }
 
-// bound is SetDeadline; its error is returned by the next read or write.
+// bound is SetDeadline without an error: the next read or write returns the error.
 func (l *link) bound(d time.Time) { _ = l.SetDeadline(d) }
 
-// end closes the connection. It does not wait, not even to send an alert, and may be called several times.
+// end closes the connection immediately, without a TLS alert. It may be called several times.
 func (l *link) end() {
 	l.stop()
 	l.raw.Close()
 }
 
-// connect opens the stream for the handshake. It returns nil after a failure, which it has recorded.
+// connect opens the stream for the handshake. It records a failure, and then returns nil.
 func (t *dialer) connect() *link {
 	proxy, ok := t.findProxy()
 	if !ok {
@@ -129,10 +129,10 @@ func (t *dialer) connect() *link {
 	return l
 }
 
-// connectTo is the beginning of the title of a step that connects; the address follows.
+// connectTo is the beginning of the title of a step that connects to an address.
 const connectTo = "connect to "
 
-// dialFirst connects to the first address that accepts.
+// dialFirst connects to the first address that accepts a connection. It records a failure, and then returns nil.
 func (t *dialer) dialFirst(addrs []netip.Addr, port string, stage Stage) *link {
 	errs := make([]error, 0, len(addrs))
 	for i, a := range addrs {
@@ -164,7 +164,7 @@ func (t *dialer) dialFirst(addrs []netip.Addr, port string, stage Stage) *link {
 	return nil
 }
 
-// dial opens a TCP connection to addr, within d.
+// dial opens a TCP connection to addr within the time d.
 func (t *dialer) dial(addr string, d time.Duration) (*link, error) {
 	ctx, cancel := t.bounded(d)
 	defer cancel()
@@ -178,8 +178,8 @@ func (t *dialer) dial(addr string, d time.Duration) (*link, error) {
 	return t.newLink(c), nil
 }
 
-// warnOfIPv6 warns of IPv6 addresses that failed while IPv4 works. A machine without IPv6 is not at fault, and neither is a name of
-// this machine.
+// warnOfIPv6 warns of IPv6 addresses that failed if an IPv4 address works. It does not warn if this machine has no IPv6, or of loopback
+// addresses.
 func (t *dialer) warnOfIPv6(failed []netip.Addr, worked netip.Addr, errs []error) {
 	if !worked.Is4() {
 		return
@@ -193,7 +193,7 @@ func (t *dialer) warnOfIPv6(failed []netip.Addr, worked netip.Addr, errs []error
 	}
 }
 
-// judgeDial records why no address could be connected to: the most certain reason first.
+// judgeDial records why no connection could be opened. If the addresses failed for different reasons, the most certain reason is used.
 func (t *dialer) judgeDial(stage Stage, addrs []netip.Addr, errs []error, port string) {
 	if t.ctx.Err() != nil && t.stopped(stage) {
 		return
@@ -225,7 +225,8 @@ func (t *dialer) judgeDial(stage Stage, addrs []netip.Addr, errs []error, port s
 	t.fail(stage, fault, "", detail)
 }
 
-// otherLoopback checks whether a server of this machine listens on the loopback address of the other family.
+// otherLoopback checks whether a server listens on the loopback address of the other IP version. It returns the end of the detail, ""
+// if there is no server.
 func (t *dialer) otherLoopback(refused netip.Addr, port string) string {
 	other := netip.IPv6Loopback()
 	if refused.Is6() {
@@ -277,7 +278,7 @@ func isReset(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe)
 }
 
-// isEOF reports whether err means that the peer has ended the connection normally, or in the middle of a TLS record.
+// isEOF reports whether err means that the peer has closed the connection, possibly in the middle of a TLS record.
 func isEOF(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
 
 // shortError returns the part of an error of package net that describes the failure, without addresses.

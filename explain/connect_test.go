@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// For addresses that cannot be connected to, the most certain reason is reported.
+// If no address accepts a connection, the most certain reason is reported.
 func TestJudgeDial(t *testing.T) {
 	one, two := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
 	for _, tt := range []struct {

@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// exchange sends a request on another connection and reads the header of the response. The caller must end the link.
+// exchange sends a request on a new connection and reads the header of the response. The caller must end the link.
 func (t *tracer) exchange(fields []field) (*link, *head, error) {
 	l, err := t.reopen()
 	if err != nil {
@@ -26,8 +26,8 @@ func (t *tracer) exchange(fields []field) (*link, *head, error) {
 	return l, readHead(l, t.until(probeTimeout)), nil
 }
 
-// probeRefusal finds out more about a response that refused the handshake: whether the upgrade reached the responding server, and
-// whether the origin was the reason.
+// probeRefusal investigates a response that refused the handshake: whether the upgrade reached the responding server, and whether the
+// origin was the reason.
 func (t *tracer) probeRefusal() {
 	if t.r.Response == nil || t.r.Response.FromProxy || t.o.NoProbes || len(t.r.Findings) == 0 || t.ctx.Err() != nil {
 		return
@@ -45,7 +45,7 @@ func (t *tracer) probeRefusal() {
 }
 
 // probeUpgrade sends the same request without the upgrade. A response with another status shows that the first request arrived as
-// an upgrade. probeUpgrade reports whether the result is conclusive.
+// an upgrade. probeUpgrade reports whether there was a response.
 func (t *tracer) probeUpgrade() bool {
 	if !upgradeInDoubt(t.r) {
 		return false
@@ -78,7 +78,7 @@ func (t *tracer) probeUpgrade() bool {
 	return true
 }
 
-// upgradeInDoubt reports whether a response may be one to a request without Upgrade, and does not say so itself.
+// upgradeInDoubt reports whether the server may have received the request without Upgrade, although the response does not say so.
 func upgradeInDoubt(r *Report) bool {
 	a, p := r.Response, productOf(r.Response)
 	switch r.Findings[0].Fault {
@@ -94,8 +94,8 @@ func upgradeInDoubt(r *Report) bool {
 	return false
 }
 
-// upgradeArrived reports whether the response without Upgrade shows that the request with it arrived unchanged. The response of a
-// server that is overloaded or limits requests shows nothing.
+// upgradeArrived reports whether the response to the request without Upgrade shows that the first request arrived with Upgrade. The
+// response of a server that is overloaded or limits requests shows nothing.
 func upgradeArrived(r *Report) bool {
 	s := r.WithoutUpgrade
 	return s != 0 && s != r.Response.Status && s != http.StatusTooManyRequests && (s < 500 || s == http.StatusNotImplemented)
@@ -106,20 +106,20 @@ func upgradeUnseen(r *Report) bool {
 	return r.WithoutUpgrade != 0 && r.WithoutUpgrade == r.Response.Status
 }
 
-// fromEnvoy reports whether a response is one that Envoy sends without a server behind it.
+// fromEnvoy reports whether Envoy itself sent a response, rather than a server behind it.
 func fromEnvoy(a *Response) bool {
 	p := productOf(a)
 	return p != nil && strings.HasPrefix(p.name, "Envoy") && plain(a.Body) == ""
 }
 
-// acceptWithout101 reports whether a response has the correct accept value, but the status of a page. Other statuses have their own
-// meaning: Mojolicious computes the value for every handshake, and HAProxy for every response that names the protocol.
+// acceptWithout101 reports whether a response has the correct accept value, but a 2xx status. Other statuses with an accept value need no
+// separate explanation: Mojolicious computes the value for every handshake, and HAProxy for every response that names the protocol.
 func acceptWithout101(r *Report) bool {
 	a := r.Response
 	return a != nil && r.Key != nil && a.Status/100 == 2 && a.Value("Sec-WebSocket-Accept") == r.Key.Want
 }
 
-// explainAcceptWithout101 is for a server that computed the accept value but responded with another status.
+// explainAcceptWithout101 explains a response with the correct accept value and a status other than 101.
 func explainAcceptWithout101(r *Report, d *Diagnosis) {
 	status := strconv.Itoa(r.Response.Status)
 	d.Cause = "The server performed the handshake, since its Sec-WebSocket-Accept is correct, but answered with " + status + " instead of 101, so " +

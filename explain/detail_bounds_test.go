@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/internal/chain"
 )
 
-// Every suggested interval is the largest one in the list that leaves a quarter of the time unused.
+// Every suggested interval is the largest in the list that is at most three quarters of the idle timeout.
 func TestPingIntervals(t *testing.T) {
 	list := []int{300, 240, 180, 120, 90, 60, 50, 45, 40, 30, 25, 20, 15, 10, 5, 4, 3, 2, 1}
 	for i, seconds := range list {
@@ -39,7 +39,7 @@ func TestPingIntervals(t *testing.T) {
 	}
 }
 
-// It is recognized that bytes are not HTTP/1 as soon as they are sufficient for that, and not earlier.
+// recognizable returns true as soon as the bytes suffice to recognize another protocol than HTTP/1, and not earlier.
 func TestRecognizable(t *testing.T) {
 	for b, want := range map[string]bool{
 		"": false, "SSH-2.0": false, "SSH\n": true, "\n": true, "SSH-2.0-x": true, "SSH-2.0-": false,
@@ -52,7 +52,7 @@ func TestRecognizable(t *testing.T) {
 	}
 }
 
-// The parts of a received text that a report quotes, and those that it omits.
+// A report quotes some parts of a received text, and omits others.
 func TestDetailQuotes(t *testing.T) {
 	offering := func(names ...string) *Report {
 		r := answered(101, "", "Sec-WebSocket-Protocol: b")
@@ -100,7 +100,7 @@ func TestDetailQuotes(t *testing.T) {
 	}
 }
 
-// Of the rules about a certificate chain, only the violated ones are reported as failed.
+// Only the violated rules about a certificate chain are reported as failed.
 func TestTrustRules(t *testing.T) {
 	for fault, want := range map[Fault]string{"": "", FaultCertExpired: chain.ClauseValidity, FaultCertNotYet: chain.ClauseValidity,
 		FaultCertName: chain.ClauseName, FaultCertUnknown: chain.ClausePath, FaultCertSelfSigned: chain.ClausePath,
@@ -117,7 +117,7 @@ func TestTrustRules(t *testing.T) {
 	}
 }
 
-// The name server recorded for a caller's resolver is the one that it connected to.
+// If the caller's resolver connects to another name server, that server is recorded.
 func TestAskedServers(t *testing.T) {
 	var asked askedServers
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -141,7 +141,7 @@ func TestAskedServers(t *testing.T) {
 	}
 }
 
-// An unusable proxy setting stops the explanation, with the reason in its step.
+// An unusable proxy setting ends the explanation with a step that contains the reason.
 func TestProxyThatCannotBeUsed(t *testing.T) {
 	for setting, want := range map[string]string{"ftp://127.0.0.1:1": "does not begin with http", "http://:1": "no host", "": "not a URL"} {
 		r := Explain(bounded.Context(t), "ws://a.example/", &Options{Proxy: func(*http.Request) (*url.URL, error) {

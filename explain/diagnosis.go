@@ -4,21 +4,21 @@ import "slices"
 
 //go:generate go run ./internal/faults/gen
 
-// explanation describes a fault in general. Its detail adds what is specific to one report.
+// explanation describes a fault in general. detail adds what is specific to a report.
 type explanation struct {
 	fault  Fault
-	cause  string // one sentence
-	clause string // the violated rule, or the one that defines the meaning of this response; "" if there is none
+	cause  string // the general cause
+	clause string // the violated rule, or the definition of the response's meaning; "" if there is none
 	owner  []string
 	client []string
 
-	// general means that the fault covers several rules: the clause of the finding replaces the one here.
+	// general means that the fault covers several rules: the clause of the finding replaces clause.
 	general bool
-	// detail adds the details of a report. It may be nil.
+	// detail adds the details of a report to the diagnosis. It may be nil.
 	detail func(r *Report, f Finding, d *Diagnosis)
 }
 
-// explanations has one entry for each fault.
+// explanations contains the explanation of each fault.
 var explanations = func() map[Fault]explanation {
 	all := map[Fault]explanation{}
 	for _, table := range [][]explanation{
@@ -31,8 +31,8 @@ var explanations = func() map[Fault]explanation {
 	return all
 }()
 
-// Diagnoses returns the general diagnosis of every fault, without evidence or details of a report. They are in the order of
-// [Faults], and the caller owns the slice. In ForOwner and ForClient, lines of configuration begin with four spaces.
+// Diagnoses returns the general diagnosis of every fault, without evidence or details of a report. The diagnoses are in the
+// order of [Faults], and the caller owns the slice. In ForOwner and ForClient, lines of configuration begin with four spaces.
 func Diagnoses() []Diagnosis {
 	var all []Diagnosis
 	for _, f := range Faults() {
@@ -46,8 +46,7 @@ func (e explanation) diagnosis() Diagnosis {
 		ForClient: slices.Clone(e.client)}
 }
 
-// diagnose explains a finding, based on the whole report. It is called when the report is complete except for its diagnoses, and
-// does not change it.
+// diagnose explains a finding, based on the whole report, which must be complete except for its diagnoses. It does not change the report.
 func diagnose(r *Report, f Finding) Diagnosis {
 	e, ok := explanations[verdict(r, f)]
 	if !ok {

@@ -34,7 +34,7 @@ func TestRFC9110_11_6_1_Challenges(t *testing.T) {
 	}
 }
 
-// The details that can be added to a report, each with its text.
+// Each detail that a report can contain adds a text to the diagnosis.
 func TestDetailOfAReport(t *testing.T) {
 	location := func(to string) *Report { return answered(301, "", "Location: "+to) }
 	with := func(r *Report, change func(*Report)) *Report { change(r); return r }
@@ -83,7 +83,7 @@ func TestDetailOfAReport(t *testing.T) {
 		{"origins tried", FaultStatus403, with(answered(403, ""), func(r *Report) {
 			r.Origins = []OriginTry{{Origin: "https://chat.example", Status: 403}, {Status: 403}}
 		}), "with the origin https://chat.example and without an Origin header too"},
-		{"an origin behind nginx", FaultOrigin, answered(403, ""), "proxy_set_header Host $http_host;"}, // $host drops the port
+		{"an origin behind nginx", FaultOrigin, answered(403, ""), "proxy_set_header Host $http_host;"}, // the variable $host has no port
 		{"an origin taken", FaultOrigin, with(answered(403, ""), func(r *Report) {
 			r.Origins = []OriginTry{{Status: 101, Opened: true}}
 		}), "accepts the request without an Origin header"},
@@ -119,7 +119,7 @@ func TestDetailOfAReport(t *testing.T) {
 	}
 }
 
-// If both address families fail in the same way and time, both are quoted; details that a finding already contains are not.
+// If the lookups of both address families fail in the same way, both are quoted. Details that the finding already contains are not.
 func TestEvidenceOfBothFamilies(t *testing.T) {
 	const none = "none in 1ms: server misbehaving"
 	r := &Report{Steps: []Step{{Stage: StageDNS, Facts: []Fact{{"AAAA", none}, {"A", none}, {"A", none}}}}}

@@ -21,7 +21,7 @@ func TestDocumentOfDiagnosesIsCurrent(t *testing.T) {
 	}
 }
 
-// A clause names its document: a bare number could be from RFC 6455 or RFC 9110.
+// Every clause names its document, because a bare number could be from RFC 6455 or RFC 9110.
 func TestClausesNameTheirDocument(t *testing.T) {
 	clause := regexp.MustCompile(`(?:RFC [0-9]+|WHATWG [A-Za-z]+) §[0-9.]+`)
 	for _, d := range explain.Diagnoses() {

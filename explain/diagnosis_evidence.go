@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/internal/chain"
 )
 
-// maxEvidenceLine limits the length of a line of evidence, maxEvidence the number of lines.
+// maxEvidenceLine is the maximum length of a line of evidence in bytes, and maxEvidence the maximum number of lines.
 const (
 	maxEvidenceLine = 240
 	maxEvidence     = 14
@@ -131,7 +131,7 @@ func quoteEnd(r *Report, add func(string, ...any)) {
 	}
 }
 
-// quoteSteps quotes the data received in the failed steps of a stage, if it is not quoted yet.
+// quoteSteps quotes the data received in the failed steps of a stage.
 func quoteSteps(r *Report, stage Stage, add func(string, ...any)) {
 	for _, s := range r.Steps {
 		if s.Stage != stage || s.OK {

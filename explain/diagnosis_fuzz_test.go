@@ -23,8 +23,7 @@ func feedAll(b []byte, n int) *head {
 	return h
 }
 
-// Whatever is received in place of a response, reading it stays within its limits, and the result does not depend on how the
-// network splits the bytes.
+// For any received bytes, the head stays within its limits, and the result does not depend on how the network splits the bytes.
 func FuzzHead(f *testing.F) {
 	for _, s := range []string{
 		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n\x81\x02hi",
@@ -40,7 +39,7 @@ func FuzzHead(f *testing.F) {
 		f.Add([]byte(s), 97)
 	}
 	f.Fuzz(func(t *testing.T, b []byte, n int) {
-		if n < 1 || n > len(b)+1 || len(b)/n > 2048 { // that many pieces take too long
+		if n < 1 || n > len(b)+1 || len(b)/n > 2048 { // more pieces would take too long
 			return
 		}
 		whole, cut := feedAll(b, len(b)+1), feedAll(b, n)
@@ -91,7 +90,7 @@ func checkHead(t *testing.T, h *head) {
 	_ = diagnose(&Report{Response: tr.response(h)}, Finding{Fault: FaultStatus400, Stage: StageResponse})
 }
 
-// Challenges of any form are parsed without a panic, and the text for a value stays on one line.
+// Challenges of any form are parsed without a panic, and the text about a challenge is a single line.
 func FuzzChallenges(f *testing.F) {
 	f.Add(`Bearer realm="chat", error="invalid_token"`)
 	f.Add(`Newauth realm="apps", type=1, title="Login to \"apps\"", Basic realm="simple"`)

@@ -18,10 +18,10 @@ import (
 	"github.com/handfast/handfast/explain/internal/faults"
 )
 
-// reports collects the texts about each server.
+// reports collects the text of the report about each server.
 type reports struct {
 	mu    sync.Mutex
-	texts map[string]string // by the server's name
+	texts map[string]string // keyed by the server's name
 }
 
 func (all *reports) add(t *testing.T, f faults.Fault, r *explain.Report) {
@@ -41,11 +41,12 @@ func (all *reports) add(t *testing.T, f faults.Fault, r *explain.Report) {
 	all.texts[f.Name] = text.String()
 }
 
-// compare compares each family with its file in testdata/faults. Some texts are from the kernel, so the files are for Linux.
+// compare compares the reports about each family of faults with a file in testdata/faults. The files contain error texts of Linux, so
+// other systems are skipped.
 func (all *reports) compare(t *testing.T) {
 	t.Helper()
 	if len(all.texts) != len(faults.All()) || runtime.GOOS != "linux" {
-		return // with -run, or after a failure
+		return // some reports are missing, with -run or after a failure
 	}
 	var order []string
 	files := map[string]string{}
@@ -62,8 +63,7 @@ func (all *reports) compare(t *testing.T) {
 
 var block = regexp.MustCompile(`(?m)^(?:[✓✗!=]|json:)`)
 
-// abbreviate shortens each block or line of JSON that repeats an earlier one to its beginning: most servers do most things correctly, so
-// most blocks are the same.
+// abbreviate shortens each block or line of JSON that was written before to its beginning. Most blocks are the same for most servers.
 func abbreviate(text string) string {
 	var out strings.Builder
 	seen := map[string]bool{}
@@ -93,7 +93,7 @@ func abbreviate(text string) string {
 	return out.String()
 }
 
-// rest returns the fields of r's JSON form that the text does not contain, one per line. For the steps these are the frames.
+// rest returns the fields of r's JSON form that are not part of the text, one per line. From the steps, it returns only the frames.
 func rest(t *testing.T, r *explain.Report) string {
 	t.Helper()
 	lines := []string{"json:"}
@@ -122,10 +122,10 @@ func rest(t *testing.T, r *explain.Report) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// someTime is the stand-in for times that depend on when the test runs.
+// someTime replaces times that depend on when the test runs.
 var someTime = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// Text that depends on the run. A number in the range of ephemeral ports is a port.
+// unsteady matches text that differs between runs, with the text that replaces it.
 var unsteady = []struct {
 	re   *regexp.Regexp
 	with string
@@ -138,7 +138,7 @@ var unsteady = []struct {
 	{regexp.MustCompile(`\bTLS_(AES|CHACHA)\w+`), "TLS_AES_128_GCM_SHA256"},
 }
 
-// steady returns r, which it modifies, with stand-ins for values that differ between runs: times, ports, certificates.
+// steady returns a copy of r in which constants replace the values that differ between runs, such as times and ports. It modifies r.
 func steady(t *testing.T, r *explain.Report) *explain.Report {
 	t.Helper()
 	fixTimes(reflect.ValueOf(r))
@@ -166,7 +166,7 @@ func steady(t *testing.T, r *explain.Report) *explain.Report {
 
 var ephemeral = regexp.MustCompile(`\b(3[2-9]|[45]\d|6[0-5])\d{3}\b`)
 
-// fixTimes replaces the times and durations in v with stand-ins.
+// fixTimes replaces the times and durations in v by constants.
 func fixTimes(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -186,7 +186,7 @@ func fixTimes(v reflect.Value) {
 			fixTimes(v.Field(i))
 		}
 	case reflect.Int64:
-		// Requested durations are whole seconds, and measured ones are not.
+		// Durations of whole seconds were requested, and other durations were measured.
 		if v.Type() == reflect.TypeFor[explain.Duration]() && v.Int()%int64(time.Second) != 0 {
 			v.SetInt(int64(time.Millisecond))
 		}

@@ -7,7 +7,7 @@ import (
 	"github.com/handfast/handfast/explain/internal/faults"
 )
 
-// A reset is distinguished from an ordinary end, in a read and in a write.
+// Errors of reads and writes that mean a reset are distinguished from an ordinary end of the connection.
 func TestResetIsDistinguished(t *testing.T) {
 	for name, want := range map[string]string{"a close of the connection after the 101": "FIN", "a reset after the 101": "RST"} {
 		all := faults.All()

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/explain/internal/faults"
 )
 
-// run explains a server in the table.
+// run starts the server f of package faults and explains it.
 func run(t *testing.T, f faults.Fault) *explain.Report {
 	t.Helper()
 	site, err := f.Start()
@@ -26,7 +26,7 @@ func run(t *testing.T, f faults.Fault) *explain.Report {
 	return explain.Explain(ctx, site.URL, &site.Options)
 }
 
-// Each server has one fault, and only that fault is reported. The expected texts are in testdata/faults.
+// Each server has one fault, and only this fault is reported. The expected reports are in testdata/faults.
 func TestEveryFaultIsNamed(t *testing.T) {
 	t.Parallel()
 	var all reports
@@ -59,7 +59,7 @@ func TestEveryFaultIsNamed(t *testing.T) {
 	}
 }
 
-// checkSteps checks that every step has ended, and that an alert is quoted wherever it was received.
+// checkSteps checks that every step has a result, and that the report contains an alert that the diagnosis mentions.
 func checkSteps(t *testing.T, r *explain.Report) {
 	t.Helper()
 	for _, s := range r.Steps {
@@ -72,7 +72,7 @@ func checkSteps(t *testing.T, r *explain.Report) {
 	}
 }
 
-// afterHandshake reports whether a fault shows only once the handshake has succeeded.
+// afterHandshake reports whether a fault can only be found after the handshake has succeeded.
 func afterHandshake(f explain.Fault) bool {
 	return slices.Contains([]explain.Fault{
 		explain.FaultBody101, explain.FaultGarbage, explain.FaultMasked, explain.FaultFrame, explain.FaultClosedAtOnce, explain.FaultNoCloseFrame,
@@ -101,7 +101,7 @@ func TestHealthyServersHaveNoDiagnosis(t *testing.T) {
 	}
 }
 
-// noRule are the faults that violate no rule.
+// noRule lists the faults that violate no rule.
 var noRule = []explain.Fault{explain.FaultInterrupted, explain.FaultTimeout, explain.FaultNoEcho}
 
 // checkDiagnosis checks what every diagnosis must contain.
@@ -128,7 +128,7 @@ func checkDiagnosis(t *testing.T, d explain.Diagnosis) {
 	}
 }
 
-// Every fault has a text and a server, and every text and server is for a known fault.
+// Every fault has an explanation and a server, and every explanation and server has a known fault.
 func TestEveryFaultHasTextAndServer(t *testing.T) {
 	all := explain.Faults()
 	texts := explain.Diagnoses()
@@ -159,7 +159,8 @@ func TestEveryFaultHasTextAndServer(t *testing.T) {
 	}
 }
 
-// A client tries both addresses of localhost, so that a server on ::1 alone opens, and the report shows the address that refused.
+// Explain tries both addresses of localhost. A connection to a server that listens only on ::1 succeeds, and the report shows the address
+// that refused the connection.
 func TestServerOnIPv6LoopbackAlone(t *testing.T) {
 	t.Parallel()
 	for _, f := range faults.Healthy() {

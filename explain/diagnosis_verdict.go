@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// verdict returns the fault that caused a finding. The status of a response is often only a symptom of another fault: then the rest
-// of the response decides.
+// verdict returns the fault that caused a finding. The status of a response is often only a symptom of another fault, which the other
+// parts of the response show.
 func verdict(r *Report, f Finding) Fault {
 	a := r.Response
 	if a == nil || a.FromProxy {
@@ -31,7 +31,7 @@ func verdict(r *Report, f Finding) Fault {
 		if r.TLS == nil && !deniesTLS(r) {
 			return FaultPlainToTLS
 		}
-		return FaultStatus400 // the response comes from a server behind a proxy, and the proxy uses plain HTTP on a TLS port
+		return FaultStatus400 // a proxy sends plain HTTP to the TLS port of the server
 	case lacksVersion13(a):
 		return FaultVersion
 	case a.Status >= 400 && lostHeader(lowerText(a.Body)) != "":
@@ -46,14 +46,14 @@ func verdict(r *Report, f Finding) Fault {
 	return f.Fault
 }
 
-// namesOrigin reports whether a text says that an origin is not allowed. Words between the two do not count: "the origin is
-// unreachable, access denied" is about something else, as is a country of origin or an origin server.
+// namesOrigin reports whether a text says that an origin is not allowed. It returns false for texts that mention an origin and a refusal
+// in another sense, such as "the origin is unreachable, access denied", "origin server" and "country of origin".
 func namesOrigin(text string) bool {
 	return originRefused.MatchString(text) && !strings.Contains(text, "origin server") && !strings.Contains(text, "of origin")
 }
 
-// originRefused matches the texts of servers about an origin that they do not allow: Python's websockets, Tornado, coder, gorilla, Jetty,
-// Socket.IO, Rails.
+// originRefused matches the texts of servers about an origin that is not allowed: of Python's websockets, Tornado, coder, gorilla, Jetty,
+// Socket.IO and Rails.
 var originRefused = func() *regexp.Regexp {
 	const value = `(?:[ :=]{0,3}(?:["'(\[]?(?:https?://|null\b)[^ "')\]]*["')\]]?|"[^"]{0,200}"|'[^']{0,200}'))?`
 	const refused = `(?:not (?:be |an? )?(?:allowed|permitted|authori[sz]ed|accepted|valid|trusted|in |on )|does(?: not|n't) match|invalid|illegal|forbidden|` +
@@ -63,13 +63,13 @@ var originRefused = func() *regexp.Regexp {
 		`(?:request |http |websocket )?origins?\b|\bpages of the origin "[^"]*" may not connect here`)
 }()
 
-// The headers of the handshake that a server may report as missing, and their names in such reports.
+// lostHeaders lists the headers of the handshake that a server may report as missing, and their names in lower-case bodies.
 var lostHeaders = []struct{ name, header string }{
 	{"Sec-WebSocket-Version", "sec-websocket-version"}, {"Sec-WebSocket-Key", "sec-websocket-key"},
 }
 
-// lostHeader returns the header of the handshake that a body reports as missing or wrong, "" if there is none. The request
-// contained all of them.
+// lostHeader returns the header of the handshake that a body reports as missing or wrong, "" if there is none. The request contained
+// all headers.
 func lostHeader(body string) string {
 	for _, h := range lostHeaders {
 		if strings.Contains(body, h.header) && containsAny(body, []string{"missing", "not found", "invalid", "without", "lacks", "has no", "unsupported",
@@ -89,14 +89,14 @@ func requiresOtherProtocol(a *Response) bool {
 	return len(wanted) > 0 && !slices.ContainsFunc(wanted, func(p string) bool { return equalFold(p, "websocket") })
 }
 
-// The responses of servers to plain HTTP on a port for TLS: nginx and others, net/http, Apache, Spring, handfast.
+// tlsRequiredTexts lists parts of the responses to plain HTTP on a port for TLS: of nginx, net/http, Apache, Spring and handfast.
 var tlsRequiredTexts = []string{
 	"plain http request was sent to https port", "http request to an https server", "speaking plain http to an ssl-enabled",
 	"combination of host and port requires tls", "this port speaks tls",
 }
 
-// tlsRequiredPage matches the whole text of such a response: of nginx and servers derived from it, net/http, Apache, Spring and
-// handfast.
+// tlsRequiredPage matches the complete text of a response to plain HTTP on a port for TLS: of nginx and servers derived from nginx,
+// net/http, Apache, Spring and handfast.
 var tlsRequiredPage = regexp.MustCompile(`^(?:` +
 	`400 The plain HTTP request was sent to HTTPS port 400 Bad Request The plain HTTP request was sent to HTTPS port [\w.-]+(?:/[\w.-]+)?(?: \([\w ]+\))?|` +
 	`Client sent an HTTP request to an HTTPS server\.|` +
@@ -109,7 +109,7 @@ func requiresTLS(a *Response) bool {
 	return a.Status == http.StatusBadRequest && containsAny(lowerText(a.Body), tlsRequiredTexts)
 }
 
-// lacksVersion13 reports whether the server lists its supported versions, without the one in the request (RFC 6455 §4.4).
+// lacksVersion13 reports whether the server lists supported versions other than 13, the version in the request (RFC 6455 §4.4).
 func lacksVersion13(a *Response) bool {
 	all := versions(a)
 	return len(all) > 0 && !slices.Contains(all, "13")
@@ -129,19 +129,18 @@ func reportsMissingUpgrade(a *Response) bool {
 func missedUpgrade(a *Response) bool {
 	switch a.Status {
 	case http.StatusUpgradeRequired:
-		// The response requests the upgrade that the request contained. If its Upgrade names another protocol, it requests that
-		// one.
+		// The response requires an upgrade to WebSocket, which the request contained, unless its Upgrade field names another protocol.
 		return !requiresOtherProtocol(a)
 	case http.StatusBadRequest:
-		// The response lists version 13, which the request contained; or it says only that the handshake is wrong (gws); or it says
-		// nothing at all, and passed through a proxy.
+		// The response lists version 13, which the request contained; or it is the general error of gws; or it has no text and was
+		// forwarded by a proxy.
 		return len(versions(a)) > 0 || lowerText(a.Body) == "gws: handshake error" || statusOnly(a) && productOf(a) != nil
 	}
 	return false
 }
 
-// The texts of servers about a request without Upgrade, or about HTTP/1.0, in which nginx passes it on: the libraries of Go,
-// Python, Node, Java, Erlang and Ruby, and this one.
+// missingUpgradeTexts lists parts of the responses to a request without Upgrade, or over HTTP/1.0, which nginx uses by default. They are
+// from libraries of Go, Python, Node, Java, Erlang and Ruby, and from handfast.
 var missingUpgradeTexts = []string{
 	"can \"upgrade\" only to \"websocket\"", "no websocket upgrade", "not a websocket handshake", "not a websocket request",
 	"not using the websocket protocol", "websocket upgrade required", "websocket upgrade expected", "expected websocket",
@@ -155,8 +154,8 @@ var missingUpgradeTexts = []string{
 	"invalid websocket upgrade",
 }
 
-// suggestsMissingUpgrade reports whether a body seems to say in other words that the upgrade is missing. It may mean something else, such
-// as an upgrade that an account does not include.
+// suggestsMissingUpgrade reports whether a body seems to say that the upgrade is missing. The body may mean something else, such as an
+// upgrade of an account.
 func suggestsMissingUpgrade(body string) bool {
 	return containsAny(body, []string{"upgrade", "connection header"}) &&
 		containsAny(body, []string{"websocket", "header", "connection", "token", "handshake"}) &&
@@ -164,13 +163,13 @@ func suggestsMissingUpgrade(body string) bool {
 			"only to", "expected", "required", "without", "has no", "must be", "invalid"})
 }
 
-// statusOnly reports whether the body of a response contains no more than its status.
+// statusOnly reports whether a response has no reason phrase of the server and no body except for the name of the status.
 func statusOnly(a *Response) bool {
 	body := strings.Trim(lowerText(a.Body), ". ")
 	return customReason(a) == "" && (body == "" || body == "bad request" || body == "400 bad request" || body == "400" || body == "400: bad request")
 }
 
-// customReason returns the reason phrase of a status line if the server chose it, "" if it is the registered one.
+// customReason returns the reason phrase of a response, "" if it is the registered phrase of the status.
 func customReason(a *Response) string {
 	if a.Reason == "" || equalFold(a.Reason, http.StatusText(a.Status)) {
 		return ""

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// answered returns a report about a response.
+// answered returns a report about a response with the given status, body and header fields.
 func answered(status int, body string, header ...string) *Report {
 	a := &Response{Proto: "HTTP/1.1", Status: status, Body: body}
 	for _, h := range header {
@@ -16,7 +16,7 @@ func answered(status int, body string, header ...string) *Report {
 	return &Report{Response: a, Target: &Target{Host: "chat.example", Port: "80", Path: "/ws?x=1", Origin: "http://chat.example"}}
 }
 
-// The responses of servers and frameworks to requests whose Upgrade header was removed, and their responses for other reasons.
+// A missing Upgrade header is recognized in the responses of servers and frameworks, and is not assumed in other responses.
 func TestVerdictOnAnAnswer(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -79,7 +79,7 @@ func TestVerdictOnAnAnswer(t *testing.T) {
 	}
 }
 
-// The report names the proxy in front of the server, and the settings that it lacks.
+// The diagnosis names the proxy in front of the server, and the settings that the proxy lacks.
 func TestProxyInFrontIsNamed(t *testing.T) {
 	for _, c := range []struct {
 		header, want, line string
@@ -113,8 +113,8 @@ func TestProxyInFrontIsNamed(t *testing.T) {
 	}
 }
 
-// A page or a 404 of the application behind nginx may result from a missing Upgrade header: nginx is mentioned in addition to the
-// path. This does not apply to nginx's own 404.
+// A page or a 404 from an application behind nginx may result from a missing Upgrade header: the diagnosis mentions nginx in addition to
+// the path, except for nginx's own 404.
 func TestProxyIsSuspected(t *testing.T) {
 	d := diagnose(answered(404, "Cannot GET /ws", "Server: nginx"), Finding{Fault: FaultStatus404, Stage: StageResponse})
 	if d.ID != FaultStatus404 || !strings.Contains(d.Cause, "nginx") ||
@@ -133,7 +133,7 @@ func TestProxyIsSuspected(t *testing.T) {
 	}
 }
 
-// A finding without further information uses the text of the table, and no detail requires a field that a report may lack.
+// A finding in an empty report gets the general explanation: no detail function requires a field that a report may lack.
 func TestDiagnoseWithoutAReport(t *testing.T) {
 	for i, want := range Diagnoses() {
 		f := Faults()[i]

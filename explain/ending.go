@@ -14,7 +14,7 @@ func (s *session) close() {
 		return
 	}
 	const clause, text = "RFC 6455 §5.5.1", "a close frame is answered with a close frame"
-	if s.t.ctx.Err() != nil { // the caller has stopped the watch; there is a moment left for the closing handshake
+	if s.t.ctx.Err() != nil { // the caller has stopped the watch: allow a moment for the closing handshake
 		s.l.detachContext()
 		s.t.deadline = time.Now().Add(streamEndTimeout)
 	}
@@ -68,7 +68,7 @@ func (s *session) unanswered(err error, clause, text string) {
 	s.t.end(s.step, detail)
 }
 
-// idle sends nothing and measures how long the connection lasts.
+// idle measures how long the connection stays open while nothing is sent.
 func (s *session) idle() {
 	limit := s.t.o.ProbeIdle
 	s.step = s.t.begin(StageIdle, "keep the connection idle, for up to "+limit.String())
@@ -84,7 +84,7 @@ func (s *session) idle() {
 			i.Held = Duration(time.Since(start))
 			s.pingAfterIdle(i)
 			return
-		case f != nil && f.Opcode != frame.Close: // the server sent a frame: the silence starts over
+		case f != nil && f.Opcode != frame.Close: // a frame from the server restarts the silence
 			if f.Opcode == frame.Ping {
 				i.Pings++
 			}
@@ -92,7 +92,7 @@ func (s *session) idle() {
 		}
 	}
 	end := time.Now()
-	if s.why == nil { // a close frame, and then the end of the TCP stream
+	if s.why == nil { // ended with a close frame: do not count the wait for the end of TCP
 		end = s.lastFrame
 	}
 	i.Held = Duration(end.Sub(start))
@@ -103,9 +103,9 @@ func (s *session) idle() {
 	s.recordIdleEnd(i)
 }
 
-// pingAfterIdle sends a ping after the silence: if a firewall or NAT has forgotten the connection, there is no other sign.
+// pingAfterIdle sends a ping after the silence. Without a ping, nothing shows that a firewall or NAT has dropped the connection.
 func (s *session) pingAfterIdle(i *Idle) {
-	if s.t.ctx.Err() != nil || s.t.r.Ping == 0 || i.Pings > 0 { // stopped; or pings are not answered at all; or the server sent pings
+	if s.t.ctx.Err() != nil || s.t.r.Ping == 0 || i.Pings > 0 { // no ping would be conclusive
 		result := s.idleResult(i)
 		if s.t.ctx.Err() == nil && s.t.r.Ping == 0 {
 			result = "no close was observed; the server does not answer pings, so whether the path still works is unknown"
@@ -113,7 +113,7 @@ func (s *session) pingAfterIdle(i *Idle) {
 		s.t.end(s.step, result)
 		return
 	}
-	s.t.deadline = time.Now().Add(2 * s.t.o.StepTimeout) // idle restores it
+	s.t.deadline = time.Now().Add(2 * s.t.o.StepTimeout) // idle restores the deadline
 	s.send(frame.Ping, []byte(pingPayload))
 	for deadline := s.t.step(); !s.over; {
 		f, err := s.next(deadline)
@@ -144,7 +144,7 @@ func (s *session) pingAfterIdle(i *Idle) {
 	s.recordIdleEnd(i)
 }
 
-// idleResult describes the meaning of a connection that survived.
+// idleResult returns the result of the idle probe if the connection is still open.
 func (s *session) idleResult(i *Idle) string {
 	switch {
 	case s.t.ctx.Err() != nil:
@@ -155,7 +155,7 @@ func (s *session) idleResult(i *Idle) string {
 	return "it stayed open"
 }
 
-// recordIdleEnd describes which side ended a silent connection, and after how long.
+// recordIdleEnd records how, and after how long, the silent connection was ended.
 func (s *session) recordIdleEnd(i *Idle) {
 	i.Cut = true
 	detail := "after " + i.Held.String() + " of silence the connection was closed"
@@ -173,7 +173,7 @@ func (s *session) recordIdleEnd(i *Idle) {
 	s.t.end(s.step, detail)
 }
 
-// pingInterval returns a round number that is well below an idle timeout, so that one ping may be late.
+// pingInterval returns a ping interval for an idle timeout: a round number of at most three quarters, so that a ping may be late.
 func pingInterval(held time.Duration) time.Duration {
 	limit := held * 3 / 4
 	for _, seconds := range [...]int{300, 240, 180, 120, 90, 60, 50, 45, 40, 30, 25, 20, 15, 10, 5, 4, 3, 2, 1} {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// The time of the opening is that of the step with the negotiated parameters, or else the total time.
+// openedAfter returns the end of the step with the negotiated parameters, and the total time if there is no such step.
 func TestOpenedAfter(t *testing.T) {
 	r := &Report{Duration: Duration(time.Minute), Steps: []Step{{Stage: StageTCP, Start: 1, Duration: 2}}}
 	if got := openedAfter(r); got != r.Duration {
@@ -69,7 +69,7 @@ func TestStreamEnd(t *testing.T) {
 	}
 }
 
-// The option has priority over the caller's header.
+// The option Origin has priority over an Origin in the option Header.
 func TestOriginOptionGoesFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := inMemory(t, func(v *exchange) { v.open(""); v.respond() })

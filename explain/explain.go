@@ -20,9 +20,9 @@ const (
 	defaultStepTimeout = 5 * time.Second
 )
 
-// Explain opens a WebSocket at rawURL, which begins with ws, wss, http or https, and reports the result. nil options mean the
-// defaults. It always returns a report, no later than the limits of the options or the end of ctx, and leaves no goroutine or
-// connection behind. It is safe for concurrent use.
+// Explain opens a WebSocket at rawURL, whose scheme is ws, wss, http or https, and reports the result. nil options mean the defaults.
+// Explain always returns a report, within the time limits of the options and soon after the end of ctx. It leaves no goroutine or
+// connection behind, and is safe for concurrent use.
 func Explain(ctx context.Context, rawURL string, opts *Options) *Report {
 	t := newTracer(ctx, opts)
 	t.trace(rawURL)
@@ -34,18 +34,18 @@ type run struct {
 	ctx      context.Context
 	o        Options
 	start    time.Time
-	deadline time.Time // of all operations that have no limit of their own
+	deadline time.Time // the end of the overall time limit
 	r        *Report
 	hide     *redactor
 	target   *target
 }
 
-// dialer reaches the server: it looks up names, connects, opens tunnels and performs TLS handshakes, and finds out why one of them
-// failed.
+// dialer opens the stream to the server: it looks up names, connects, opens tunnels and performs TLS handshakes. It also investigates
+// failures of these steps.
 type dialer struct {
 	*run
 	plan   route   // the way to the server
-	secure *secure // the TLS configuration, nil for ws
+	secure *secure // the TLS handshake; nil for ws
 }
 
 // requester makes the request from the URL and the options.
@@ -56,8 +56,8 @@ type tracer struct {
 	*run
 	dialer
 	requester
-	body101 bool               // the 101 response announced a body
-	deflate *handshake.Deflate // nil means no compression was negotiated
+	body101 bool               // the 101 response declares a body
+	deflate *handshake.Deflate // the negotiated compression; nil means none
 }
 
 func newTracer(ctx context.Context, opts *Options) *tracer {
@@ -83,7 +83,7 @@ func newTracer(ctx context.Context, opts *Options) *tracer {
 	return t
 }
 
-// trace continues until a step fails.
+// trace performs the steps until one fails.
 func (t *tracer) trace(rawURL string) {
 	if !t.readURL(rawURL) || !t.checkRequest() {
 		return
@@ -133,16 +133,16 @@ func (t *tracer) finish() *Report {
 	return r
 }
 
-// since returns the time since the start.
+// since returns the time since the start of the run.
 func (t *run) since() Duration { return Duration(time.Since(t.start)) }
 
-// until returns the end of a wait of at most d.
+// until returns the deadline of a wait of at most d.
 func (t *run) until(d time.Duration) time.Time { return earlier(t.deadline, time.Now().Add(d)) }
 
-// step returns the end of a wait for the peer.
+// step returns the deadline of a wait for the peer.
 func (t *run) step() time.Time { return t.until(t.o.StepTimeout) }
 
-// bounded returns a context for one wait.
+// bounded returns a context for a wait of at most d.
 func (t *run) bounded(d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithDeadline(t.ctx, t.until(d))
 }
@@ -169,12 +169,12 @@ func (t *run) end(s *Step, result string) {
 	}
 }
 
-// fail records a fault that prevents the connection from opening, or ends it.
+// fail records a fault that prevents the connection from opening or ends the connection.
 func (t *run) fail(stage Stage, f Fault, clause, detail string) {
 	t.r.Findings = append(t.r.Findings, Finding{Fault: f, Stage: stage, Clause: clause, Detail: detail})
 }
 
-// warn records a fault that does not prevent that.
+// warn records a fault that neither prevents the connection from opening nor ends the connection.
 func (t *run) warn(stage Stage, f Fault, clause, detail string) {
 	t.r.Findings = append(t.r.Findings, Finding{Fault: f, Stage: stage, Clause: clause, Detail: detail, Warning: true})
 }
@@ -184,7 +184,7 @@ func (t *run) failed(f Fault) bool {
 	return slices.ContainsFunc(t.r.Findings, func(x Finding) bool { return x.Fault == f })
 }
 
-// stopped records that a wait ended because of the caller or the overall time limit, and reports whether it did.
+// stopped reports whether the caller or the overall time limit has ended the run, and records the fault if so.
 func (t *run) stopped(stage Stage) bool {
 	switch {
 	case t.ctx.Err() != nil && !errors.Is(t.ctx.Err(), context.DeadlineExceeded):
@@ -197,6 +197,6 @@ func (t *run) stopped(stage Stage) bool {
 	return true
 }
 
-// equalFold compares names of fields and tokens, which are ASCII: the two non-ASCII letters that fold to ASCII letters are longer
-// in UTF-8.
+// equalFold compares field names and tokens without case. They are ASCII: comparing the lengths excludes the two non-ASCII letters that
+// fold to ASCII letters, which are longer in UTF-8.
 func equalFold(a, b string) bool { return len(a) == len(b) && strings.EqualFold(a, b) }

@@ -22,7 +22,7 @@ func raw(h frame.Header, payload string) string {
 	return string(append(frame.Append(nil, h), payload...))
 }
 
-// readAll feeds b to an inbound, in pieces of n bytes, until the stream ends or a rule is violated.
+// readAll passes b to an inbound, in pieces of n bytes, until the stream ends or a rule is violated.
 func readAll(t *testing.T, b string, n int, compressed bool) (all []*incoming, err error) {
 	t.Helper()
 	client, server := wstest.NetPipe(0)
@@ -47,7 +47,7 @@ func readAll(t *testing.T, b string, n int, compressed bool) (all []*incoming, e
 	}
 }
 
-// There is one case for each rule about a server's frames. A pong comes first, so that no bytes are taken for garbage.
+// Each case violates one rule about a server's frames. The first frame is a valid pong: otherwise the bytes could be taken for garbage.
 func TestRFC6455_5_ServerFrames(t *testing.T) {
 	pong := raw(frame.Header{Fin: true, Opcode: frame.Pong}, "")
 	text := frame.Header{Fin: true, Opcode: frame.Text}
@@ -99,7 +99,7 @@ func TestRFC6455_5_ServerFrames(t *testing.T) {
 	}
 }
 
-// Bytes that are not frames are distinguished from invalid frames if they come first.
+// Immediately after the 101, bytes that are not frames are distinguished from invalid frames.
 func TestGarbageOrFrame(t *testing.T) {
 	for in, want := range map[string]Fault{
 		"<html>": FaultGarbage, "HTTP/1.1 200 OK\r\n\r\n": FaultGarbage, "Hello, world": FaultGarbage, "But what is it": FaultGarbage,
@@ -113,7 +113,7 @@ func TestGarbageOrFrame(t *testing.T) {
 	}
 }
 
-// However the network splits frames, the messages are the same; a wait that is interrupted loses nothing.
+// The messages do not depend on how the network splits frames, and a wait that a deadline ends loses no data.
 func TestFragmentedMessages(t *testing.T) {
 	long := strings.Repeat("äöü€😀", 5000)
 	in := raw(frame.Header{Opcode: frame.Text}, long[:1001]) + raw(frame.Header{Fin: true, Opcode: frame.Ping}, "p") +
@@ -155,7 +155,7 @@ func TestFragmentedMessages(t *testing.T) {
 	})
 }
 
-// compress compresses like a server with context takeover: one stream, split after each message.
+// compress compresses messages like a server with context takeover.
 func compress(t *testing.T, messages []string) []string {
 	t.Helper()
 	var out bytes.Buffer
@@ -191,7 +191,7 @@ func TestRFC7692_7_2_2_Inflate(t *testing.T) {
 	}
 }
 
-// The decompression of a huge message is stopped in time, and the contents of messages that depend on it are not guessed.
+// The decompression of a huge message stops at a limit, and later messages that depend on its content have no content in the report.
 func TestInflateIsBounded(t *testing.T) {
 	bomb := compress(t, []string{strings.Repeat("\x00", maxInflated+1<<20), "next"})
 	f := &inflater{}
@@ -208,7 +208,7 @@ func TestInflateIsBounded(t *testing.T) {
 	}
 }
 
-// A close frame is displayed and answered unchanged: the code, and the reason however short.
+// The report shows the code and the reason of a close frame, and the reply has the same code and reason.
 func TestRFC6455_5_5_1_CloseIsShownAndEchoed(t *testing.T) {
 	for payload, want := range map[string]Close{
 		"": {Code: 1005}, "\x03\xe9": {Code: 1001}, "\x0f\xa0x": {Code: 4000, Reason: "x"}, "\x03\xf4restart": {Code: 1012, Reason: "restart"},

@@ -15,37 +15,36 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// The limits for what is kept of an answer and displayed. Those for its header are in package handshake.
+// The limits for the kept and the displayed parts of a response. Package handshake limits the header.
 const (
-	maxBody     = 4 << 10 // bytes kept of a body
-	maxShown    = 80      // lines of one header that are displayed
-	maxLine     = 1 << 10 // bytes of a line that are displayed
+	maxBody     = 4 << 10 // kept bytes of a body
+	maxShown    = 80      // displayed lines of a header
+	maxLine     = 1 << 10 // displayed bytes of a line
 	bodyTimeout = time.Second
 	// arrivalTimeout is the wait for more bytes after an error, so that the report does not depend on how the network splits them.
 	arrivalTimeout = 250 * time.Millisecond
 )
 
-// head is the received part of a response's header, with the faults in it. Package handshake defines the rules; this type keeps the
-// lines.
+// head is the received part of a response's header. Package handshake checks the rules; head keeps the lines for the report.
 type head struct {
 	in       handshake.Head
-	response *handshake.Response // nil means the header is not complete
+	response *handshake.Response // nil until the header is complete
 	proto    string
 	status   int
 	reason   string
-	fields   []Field    // in order
-	lines    []headLine // as received, including interim responses
+	fields   []Field    // the fields of the current response, in order
+	lines    []headLine // the received lines, including those of interim responses
 	cur      []byte     // the incomplete line
-	rest     []byte     // the bytes read together with the end of the header
+	rest     []byte     // the bytes that were received after the header
 	body     []byte
-	problem  *headProblem // nil means the header is complete
+	problem  *headProblem // why the header could not be read; nil if there is no problem
 }
 
 // headLine is one line of a head without its end.
 type headLine struct {
 	text  string
-	field bool   // it has the form of a field: name, colon, value
-	note  string // the fault in it
+	field bool   // the line is a name, a colon and a value
+	note  string // what is wrong with the line; "" if nothing is
 }
 
 // headProblem is the reason why a header could not be read.
@@ -53,11 +52,11 @@ type headProblem struct {
 	fault  Fault
 	clause string
 	detail string
-	note   string // about the invalid line
-	err    error  // of the connection, if that ended the header
+	note   string // the note on the invalid line
+	err    error  // the error of the connection, if it ended the header
 }
 
-// readHead reads a response's header: up to the limits, and no further than the read that contains its end.
+// readHead reads a response's header, within the limits. The rest of the result contains bytes that were read after the header.
 func readHead(c net.Conn, deadline time.Time) *head {
 	h := &head{}
 	c.SetReadDeadline(deadline)
@@ -79,7 +78,7 @@ func readHead(c net.Conn, deadline time.Time) *head {
 	}
 }
 
-// earlier returns the earlier of two times.
+// earlier returns the earlier one of a and b.
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {
 		return b
@@ -87,8 +86,8 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// feed consumes bytes of b until the header ends, and returns their number, and whether reading is complete. It processes them one
-// by one, so that the lines do not depend on how the bytes arrive.
+// feed consumes bytes of b until the header ends. It returns their number, and whether reading is complete. It processes the bytes one by
+// one, so that the result does not depend on how the network splits them.
 func (h *head) feed(b []byte) (used int, done bool) {
 	for used < len(b) && !done {
 		used++
@@ -100,11 +99,12 @@ func (h *head) feed(b []byte) (used int, done bool) {
 // foreign reports whether the received bytes are not the beginning of an HTTP/1 response.
 func (h *head) foreign() bool { return len(h.lines) == 0 && !mayBeHTTP(h.cur) }
 
-// take consumes a byte, and reports whether it ended the final header, or the displayed part of an invalid one.
+// take consumes a byte, and reports whether reading is complete: at the end of the final header, or of the displayed part of an invalid
+// line.
 func (h *head) take(c []byte) bool {
 	h.cur = append(h.cur, c...)
 	switch {
-	case h.problem != nil: // the invalid line is read to its end, to be displayed
+	case h.problem != nil: // read the rest of the invalid line for the report
 		return h.shown()
 	case h.foreign():
 		if len(h.cur) < bannerSize(h.cur) {
@@ -127,7 +127,7 @@ func (h *head) take(c []byte) bool {
 	case h.status == 0:
 		h.lines = append(h.lines, headLine{text: line})
 		h.proto, h.reason = line[:len("HTTP/1.1")], strings.TrimSpace(line[len("HTTP/1.1 101"):])
-		h.status, _ = strconv.Atoi(line[len("HTTP/1.1 "):len("HTTP/1.1 101")]) // three digits, otherwise the line would have been refused
+		h.status, _ = strconv.Atoi(line[len("HTTP/1.1 "):len("HTTP/1.1 101")]) // three digits, as the rules require
 	case line != "":
 		h.lines = append(h.lines, h.field(line))
 	case r != nil:
@@ -140,7 +140,7 @@ func (h *head) take(c []byte) bool {
 	return r != nil
 }
 
-// shown reports whether the displayed part of the invalid line is complete, and keeps it then.
+// shown reports whether the displayed part of the invalid line has been received. If so, it keeps the line.
 func (h *head) shown() bool {
 	if h.problem.fault != FaultHeadTooLarge && !bytes.HasSuffix(h.cur, []byte("\n")) && len(h.cur) < 2*maxLine {
 		return false
@@ -155,7 +155,7 @@ func (h *head) keepInvalidLine() {
 	h.cur = nil
 }
 
-// field keeps a valid line of the header: a field, or the continuation of the previous one.
+// field keeps a valid line of the header: a field, or the continuation of the previous field.
 func (h *head) field(line string) headLine {
 	if n := len(h.fields); n > 0 && (line[0] == ' ' || line[0] == '\t') {
 		last := &h.fields[n-1]
@@ -167,8 +167,8 @@ func (h *head) field(line string) headLine {
 	return headLine{text: line, field: true}
 }
 
-// clauseInterim is the clause that defines interim responses, and onlyInterim begins the detail about a response that consists only
-// of them.
+// clauseInterim is the clause that defines interim responses, and onlyInterim is the beginning of the detail if only interim responses
+// were received.
 const (
 	clauseInterim = "RFC 9110 §15.2"
 	onlyInterim   = "only interim responses (1xx) were received"
@@ -245,14 +245,14 @@ func mayBeHTTP(b []byte) bool {
 	return string(b[:n]) == httpPrefix[:n]
 }
 
-// recognizable reports whether b, which does not begin like HTTP, is enough to recognize it: a line, the header of an HTTP/2 frame, in
-// which a line end has no meaning, or that of a TLS record.
+// recognizable reports whether b, which does not begin like HTTP, suffices to recognize the protocol: b is a line, or the header of a TLS
+// record or of an HTTP/2 frame. The header of a frame may contain the byte of a line end.
 func recognizable(b []byte) bool {
 	return len(b) >= 9 || len(b) >= 2 && (b[0] == 0x15 || b[0] == 0x16) || len(b) > 0 && b[0] != 0 && bytes.IndexByte(b, '\n') >= 0
 }
 
-// bannerSize returns the number of bytes to read of a response that does not begin like HTTP/1: the header of a binary protocol,
-// and otherwise twice the displayed part, so that no secret is cut off at its end.
+// bannerSize returns the number of bytes to read of a response that does not begin like HTTP/1: a header of a binary protocol, or twice
+// the displayed part of a text, so that a secret at the end of the displayed part is complete and can be redacted.
 func bannerSize(b []byte) int {
 	switch b[0] {
 	case 0:
@@ -276,7 +276,7 @@ func notHTTP(b []byte) *headProblem {
 	switch {
 	case len(b) >= 2 && (b[0] == 0x15 || b[0] == 0x16) && b[1] == 3:
 		p.fault, p.detail = FaultPlainToTLS, "the response is a TLS record"
-	case len(b) >= 9 && b[3] == 4 && b[0] == 0 && (int(b[1])<<8|int(b[2]))%6 == 0: // RFC 9113 §3.4: SETTINGS come first
+	case len(b) >= 9 && b[3] == 4 && b[0] == 0 && (int(b[1])<<8|int(b[2]))%6 == 0: // RFC 9113 §3.4: the first frame is SETTINGS
 		p.fault, p.clause, p.detail = FaultHTTP2Only, "RFC 9113 §3.4", "the response is an HTTP/2 SETTINGS frame"
 	case strings.HasPrefix(s, "GET "):
 		p.detail = "the server echoes the request"
@@ -300,15 +300,15 @@ func notHTTP(b []byte) *headProblem {
 	return p
 }
 
-// values returns the values of a field.
+// values returns the values of all fields with a name.
 func (h *head) values(name string) []string {
 	return (&Response{Header: h.fields}).Values(name)
 }
 
-// value returns the first value of a field.
+// value returns the first value of a field, "" if there is none.
 func (h *head) value(name string) string { return (&Response{Header: h.fields}).Value(name) }
 
-// statusText returns the status and its registered name; the server's own reason phrase is not repeated.
+// statusText returns the status and its registered name instead of the server's reason phrase.
 func (h *head) statusText() string {
 	return strings.TrimSpace(strconv.Itoa(h.status) + " " + http.StatusText(h.status))
 }
@@ -320,13 +320,13 @@ func (h *head) readBody(c net.Conn, deadline time.Time) {
 	}
 	c.SetReadDeadline(deadline)
 	var body io.Reader = io.MultiReader(bytes.NewReader(h.rest), c)
-	limit := int64(2 * maxBody) // twice as much, so that no secret is cut off at the end of the displayed part
+	limit := int64(2 * maxBody) // more than is displayed, so that a secret at the end is complete and can be redacted
 	if len(h.values("Transfer-Encoding")) > 0 {
 		body = httputil.NewChunkedReader(body)
 	} else if n, err := strconv.ParseUint(h.value("Content-Length"), 10, 63); err == nil {
 		limit = min(limit, int64(n))
 	}
-	h.body, _ = io.ReadAll(io.LimitReader(body, limit)) //nolint:errcheck // the received part is what is displayed
+	h.body, _ = io.ReadAll(io.LimitReader(body, limit)) //nolint:errcheck // the received part is displayed in any case
 	h.decodeBody()
 }
 
@@ -349,7 +349,7 @@ func (t *run) showHead(h *head) []Line {
 	return lines
 }
 
-// response returns a header for the report.
+// response converts the head and the body to a Response for the report, without secrets.
 func (t *run) response(h *head) *Response {
 	r := &Response{Proto: visible.Text(h.proto), Status: h.status, Reason: visible.Text(t.hide.text(h.reason))}
 	for _, f := range h.fields {

@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// A folded line belongs to the previous field, even if that is the first one, and an interim response is displayed but does not
-// count.
+// A folded line is added to the value of the previous field, and an interim response is displayed but is not the result.
 func TestHeadLines(t *testing.T) {
 	h := &head{}
 	for _, line := range []string{"A: b", " c", "\t d", "E:f"} {
@@ -34,10 +33,10 @@ func TestHeadLines(t *testing.T) {
 	}
 }
 
-// The minimum TLS version is the caller's, and 1.2 if there is none.
+// The minimum TLS version is that of the caller, and 1.2 if the caller has set none.
 func TestOldestTLS(t *testing.T) {
 	for given, want := range map[uint16]uint16{0: tls.VersionTLS12, tls.VersionTLS10: tls.VersionTLS10, tls.VersionTLS13: tls.VersionTLS13} {
-		tr := newTracer(t.Context(), &Options{TLS: &tls.Config{MinVersion: given}}) //nolint:gosec // old versions are what is tested
+		tr := newTracer(t.Context(), &Options{TLS: &tls.Config{MinVersion: given}}) //nolint:gosec // the test requires old versions
 		if !tr.readURL("wss://192.0.2.1/") {
 			t.Fatal("the URL")
 		}
@@ -47,12 +46,12 @@ func TestOldestTLS(t *testing.T) {
 	}
 }
 
-// The reason is the first problem of a chain, whether verification was enabled or not.
+// The reason in the report is the first problem of a chain, even if verification was disabled.
 func TestReasonOfChain(t *testing.T) {
 	s := httptest.NewTLSServer(nil)
 	defer s.Close()
 	for insecure, before := range map[bool]string{false: "", true: "not verified, as requested; verification would fail: "} {
-		sec := &secure{cfg: &tls.Config{ServerName: "example.com", RootCAs: x509.NewCertPool()}, insecure: insecure, info: &TLS{}} //nolint:gosec // no connection
+		sec := &secure{cfg: &tls.Config{ServerName: "example.com", RootCAs: x509.NewCertPool()}, insecure: insecure, info: &TLS{}} //nolint:gosec // never used to connect
 		sec.state.PeerCertificates = []*x509.Certificate{s.Certificate()}
 		sec.judgeChain()
 		if len(sec.problems) == 0 || sec.info.Reason != before+sec.problems[0].detail || sec.info.Trusted {
@@ -61,7 +60,7 @@ func TestReasonOfChain(t *testing.T) {
 	}
 }
 
-// A status line with a wrong status code or reason phrase is still one of HTTP/1: the detail names the wrong part.
+// A status line with an invalid status code or reason phrase is still recognized as HTTP/1, and the detail names the invalid part.
 func TestRFC9112_4_StatusLine(t *testing.T) {
 	for line, want := range map[string]string{
 		"HTTP/1.1 404 \xff\x00":       "line 1 of the response: the reason phrase in the status line contains a control character",
@@ -70,7 +69,7 @@ func TestRFC9112_4_StatusLine(t *testing.T) {
 		"HTTP/1.1 1010 OK":            "line 1 of the response: the status code is not a number from 100 to 999",
 		"HTTP/1.1 099 OK":             "line 1 of the response: the status code is not a number from 100 to 999",
 		"HTTP/1.10 200 OK":            "line 1 of the response: the response's status line is not HTTP/1",
-		"HTTP/1.1 404 \xff not found": "", // obs-text
+		"HTTP/1.1 404 \xff not found": "", // obs-text is allowed
 	} {
 		h := &head{}
 		h.feed([]byte(line + "\r\n\r\n"))

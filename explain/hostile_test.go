@@ -89,7 +89,7 @@ func TestReportWithoutControlCharacters(t *testing.T) {
 	}
 }
 
-// A secret that equals one of our identifiers does not redact names that programs compare.
+// A secret that is part of an identifier, such as that of a fault, is not redacted there, because programs compare identifiers.
 func TestRedactionKeepsIdentifiers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := inMemory(t, func(v *exchange) { v.writeText("HTTP/1.1 404 No\n\n") })
@@ -125,7 +125,7 @@ func TestSecretEncodings(t *testing.T) {
 	for _, form := range []string{
 		secret, plain(secret), string(marshalled), html.EscapeString(secret), strings.ReplaceAll(html.EscapeString(secret), "&#34;", "&quot;"),
 		strings.ReplaceAll(url.QueryEscape(secret), "%3C", "%3c"), strings.ToLower(url.PathEscape(secret)),
-		`p\"w'd<&>/\u00e9+x%`, // json in Python
+		`p\"w'd<&>/\u00e9+x%`, // as escaped by Python's json
 		`p&quot;w'd&lt;&amp;&gt;/é+x%`, `p&quot;w&#x27;d&lt;&amp;&gt;/é+x%`,
 	} {
 		if got := r.text("<" + form + ">"); !strings.Contains(got, redact.Mark) || strings.Contains(got, "w") {
@@ -166,7 +166,7 @@ func TestSecretWithNeedlessEscapes(t *testing.T) {
 	}
 }
 
-// The search for a secret that consists of the beginnings of escape sequences ends soon.
+// The search for a secret takes a bounded time, even if the secret consists of characters that begin escape sequences.
 func TestSecretSearchIsBounded(t *testing.T) {
 	var r redactor
 	r.add(strings.Repeat(`\`, 4000) + "x")
@@ -178,7 +178,7 @@ func TestSecretSearchIsBounded(t *testing.T) {
 	}
 }
 
-// The server's own secrets in URLs are redacted wherever a URL may be: in every field, in the body and in every output.
+// The server's secrets in URLs are redacted in all header fields, in the body and in every output.
 func TestSecretsOfTheServerInURLs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := inMemory(t, func(v *exchange) {
@@ -208,7 +208,7 @@ func TestSecretsOfTheServerInURLs(t *testing.T) {
 	})
 }
 
-// Browsers accept a bare LF (RFC 9112 §2.2 allows it) and strict clients do not: the handshake fails, and the cause says both.
+// Browsers accept a bare LF, as RFC 9112 §2.2 allows, and strict clients reject it. The handshake fails, and the cause mentions both.
 func TestRFC9112_2_2_BareLF(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := inMemory(t, func(v *exchange) {

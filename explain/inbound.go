@@ -12,39 +12,39 @@ import (
 )
 
 const (
-	keepPayload = 1 << 20 // bytes kept of a payload, and of a message
+	keepPayload = 1 << 20 // kept bytes of a payload, and of a message
 	readChunk   = 16 << 10
 )
 
-// broken is a rule that the server's frames violate, for the report.
+// broken is the error for a rule that the server's frames violate.
 type broken struct {
 	fault  Fault
 	clause string
 	detail string
-	code   int // of the close frame that reports it
+	code   int // the code of the client's close frame
 }
 
 func (b *broken) Error() string { return b.detail + " (" + b.clause + ")" }
 
-// inbound reads the server's frames. The Machine enforces the rules; this type keeps each frame, to display it. A wait that a
-// deadline ends loses no data: the next call continues at the same place.
+// inbound reads the server's frames. The Machine enforces the rules, and inbound keeps the frames for the report. If a deadline ends a
+// wait, no data is lost: the next call continues in the same place.
 type inbound struct {
 	conn     net.Conn
 	m        *protocol.Machine
-	buf      []byte    // received, but not processed yet
-	inflater *inflater // nil means no compression was negotiated
-	deadline time.Time // of the current call of next
-	failed   error     // of a read whose bytes have to be processed first
+	buf      []byte    // received bytes that are not processed yet
+	inflater *inflater // nil if no compression was negotiated
+	deadline time.Time // the deadline of the current call of next
+	failed   error     // a read error that fill returns after the received bytes are processed
 	lastRead time.Time // when the last bytes were received
 	frames   int       // number of complete frames
-	data     int       // number of these that end a message
-	last     *incoming // the last one of these
+	data     int       // number of complete frames that end a message
+	last     *incoming // the last complete frame
 
-	frame      *incoming // the current frame; nil between two frames
-	left       int64     // bytes of its payload that have not been received
+	frame      *incoming // the incomplete frame; nil if there is none
+	left       int64     // the number of missing bytes of frame's payload
 	compressed bool      // the current message is compressed
-	message    []byte    // the part of it that is kept
-	size       int64     // its size so far
+	message    []byte    // the kept part of the current message
+	size       int64     // the received size of the current message
 }
 
 func newInbound(conn net.Conn, buf []byte, inf *inflater) *inbound {
@@ -55,18 +55,19 @@ func newInbound(conn net.Conn, buf []byte, inf *inflater) *inbound {
 // incoming is a received frame.
 type incoming struct {
 	frame.Header
-	payload []byte // unmasked; at most keepPayload bytes
-	text    bool   // of a data frame: the message is text
-	code    int    // of a close frame: its code, 1005 when there is none
-	// done means that the frame ends a message. message is then its beginning, inflated, and size its total length.
+	payload []byte // the unmasked payload, or its first keepPayload bytes
+	text    bool   // in a data frame: the message is text
+	code    int    // in a close frame: the code; 1005 if there is none
+	// done means that the frame is the last one of a message. message is then the inflated beginning of the message, and size the total
+	// length.
 	done       bool
 	compressed bool
 	message    []byte
 	size       int64
 }
 
-// next returns the next frame. The error is a *broken, or that of the connection. If a frame violates a rule, it is returned too,
-// as far as it is known.
+// next returns the next frame. The error is a *broken or an error of the connection. With a *broken, next also returns what is known about
+// the frame.
 func (in *inbound) next(deadline time.Time) (*incoming, error) {
 	in.deadline = deadline
 	in.conn.SetReadDeadline(deadline)
@@ -81,7 +82,7 @@ func (in *inbound) next(deadline time.Time) (*incoming, error) {
 	}
 }
 
-// fill reads once.
+// fill reads once from the connection into buf.
 func (in *inbound) fill() error {
 	if err := in.failed; err != nil {
 		in.failed = nil
@@ -92,12 +93,12 @@ func (in *inbound) fill() error {
 	in.buf = append(in.buf, chunk[:n]...)
 	if n > 0 {
 		in.lastRead = time.Now()
-		return nil // the error will occur again
+		return nil // the next read returns the error again
 	}
 	return err
 }
 
-// await waits a moment for n bytes, so that the verdict on an error does not depend on how the bytes arrive.
+// await waits a moment for n bytes, so that the report about a violation does not depend on how the network splits the bytes.
 func (in *inbound) await(n int) {
 	if len(in.buf) >= n || in.failed != nil {
 		return
@@ -114,7 +115,7 @@ func (in *inbound) await(n int) {
 	in.conn.SetReadDeadline(in.deadline)
 }
 
-// take processes the received bytes. It returns neither a frame nor an error if that is not enough.
+// take processes the received bytes. It returns a nil frame and a nil error if the frame is incomplete.
 func (in *inbound) take() (*incoming, error) {
 	if in.frame == nil {
 		if in.frames == 0 && in.isGarbage() {
@@ -127,7 +128,7 @@ func (in *inbound) take() (*incoming, error) {
 		}
 		f := &incoming{Header: h}
 		in.frame, in.left = f, h.Length
-		if n == 0 { // an invalid encoding of the length: the Machine reports it
+		if n == 0 { // the encoding of the length is invalid, which the Machine reports
 			if n = 10; in.buf[1]&0x7f == 126 {
 				n = 4
 			}
@@ -160,7 +161,7 @@ func (in *inbound) take() (*incoming, error) {
 				err = in.recount(f, nil, err)
 			}
 			in.keepViolation(f)
-			if f.Opcode == frame.Close && len(f.payload) > 1 { // displayed, whatever is wrong with it
+			if f.Opcode == frame.Close && len(f.payload) > 1 { // the report also shows the code of an invalid close frame
 				f.code = int(binary.BigEndian.Uint16(f.payload))
 			}
 			return f, err
@@ -176,7 +177,7 @@ func (in *inbound) take() (*incoming, error) {
 	return f, in.whole(f)
 }
 
-// step passes the next n bytes, which are part of one frame, to the Machine.
+// step passes the next n bytes, which belong to one frame, to the Machine.
 func (in *inbound) step(n int) error {
 	b := in.buf[:n]
 	in.buf = in.buf[n:]
@@ -192,7 +193,7 @@ func (in *inbound) step(n int) error {
 	}
 }
 
-// event keeps the Machine's result for the current frame.
+// event stores a result of the Machine in the current frame.
 func (in *inbound) event(ev protocol.Event) {
 	f := in.frame
 	switch ev.Kind {
@@ -210,7 +211,7 @@ func (in *inbound) event(ev protocol.Event) {
 	}
 }
 
-// whole completes a frame that was received completely.
+// whole sets the message of a completely received frame.
 func (in *inbound) whole(f *incoming) error {
 	if f.Opcode.Control() {
 		f.message, f.size = f.payload, f.Length
@@ -229,7 +230,7 @@ func (in *inbound) whole(f *incoming) error {
 
 // inflate inflates the message that f ends.
 func (in *inbound) inflate(f *incoming) error {
-	if f.size > int64(len(f.message)) { // its end was not kept
+	if f.size > int64(len(f.message)) { // the end of the message was not kept
 		in.inflater.windowLost = true
 		f.message, f.size = nil, 0
 		return nil
@@ -242,7 +243,7 @@ func (in *inbound) inflate(f *incoming) error {
 		return nil
 	case err != nil:
 		return in.violation(in.m.CannotInflate("RFC 7692 §7.2.2", "its payload is not valid compressed data"))
-	case size > int64(len(plain)): // not all of it was kept, so it cannot be checked
+	case size > int64(len(plain)): // the message was not kept completely, so it cannot be checked
 		return nil
 	}
 	if err := in.m.Inflated(plain, true); err != nil {
@@ -251,7 +252,7 @@ func (in *inbound) inflate(f *incoming) error {
 	return nil
 }
 
-// violation converts the Machine's error for a violated rule for the report.
+// violation converts an error of the Machine for a violated rule to a *broken.
 func (in *inbound) violation(err error) error {
 	v, ok := errors.AsType[*protocol.Violation](err)
 	if !ok {
@@ -264,7 +265,7 @@ func (in *inbound) violation(err error) error {
 	return &broken{fault, v.Section, v.Detail, int(v.Code)}
 }
 
-// isGarbage reports whether the bytes after the handshake are not frames at all.
+// isGarbage reports whether the bytes after the handshake are not frames, rather than frames with an error.
 func (in *inbound) isGarbage() bool {
 	if len(in.buf) == 0 {
 		return false
@@ -279,7 +280,7 @@ func (in *inbound) isGarbage() bool {
 	if n == 0 && err == nil || h.RSV&(frame.RSV2|frame.RSV3) == 0 && !h.Opcode.Reserved() {
 		return false
 	}
-	const after = 14 // the header of the next frame
+	const after = 14 // the maximum size of the header of the next frame
 	if err != nil || h.Length > violationBytes-after-int64(n) {
 		return true
 	}
@@ -288,7 +289,8 @@ func (in *inbound) isGarbage() bool {
 	return !isWhole(h, n, in.buf[:min(whole, len(in.buf))])
 }
 
-// violationBytes is the number of bytes read of a violation: more than is displayed, so that no secret is cut off at the end.
+// violationBytes is the number of bytes that are read of a violation. More bytes are read than displayed, so that a secret at the end of
+// the displayed part is complete and can be redacted.
 const violationBytes = 4 << 10
 
 // keepViolation keeps the beginning of the payload of a frame that violates a rule.
@@ -305,13 +307,13 @@ func (in *inbound) keepViolation(f *incoming) {
 	f.payload = f.payload[:min(want, len(f.payload))]
 }
 
-// recount returns the reason for err if f is a text whose length was counted wrongly: then the following bytes, beginning with
-// header, are its rest.
+// recount returns the reason for err if the length of the text frame f was counted wrongly. The bytes after f, which begin with header,
+// are then the rest of the text. Otherwise recount returns err.
 func (in *inbound) recount(f *incoming, header []byte, err error) error {
 	if f.Opcode != frame.Text || !f.Fin || f.compressed || !slices.ContainsFunc(f.payload, func(c byte) bool { return c >= 0x80 }) {
 		return err
 	}
-	const enough = maxMiscounted + 14 // and a header after it
+	const enough = maxMiscounted + 14 // the rest of the text, and the header of the next frame
 	in.await(enough)
 	rest := slices.Concat(header, in.buf)
 	if better := miscounted(f.payload, rest[:min(len(rest), enough)]); better != nil {
@@ -320,11 +322,10 @@ func (in *inbound) recount(f *incoming, header []byte, err error) error {
 	return err
 }
 
-// textSample is the number of bytes that have to look like text.
+// textSample is the number of bytes that looksLikeText checks.
 const textSample = 8
 
-// looksLikeText reports whether the bytes after the handshake look like text. A frame's header and the beginning of its payload
-// hardly ever do.
+// looksLikeText reports whether the bytes after the handshake look like ASCII text, which the beginning of a frame hardly ever does.
 func looksLikeText(b []byte) bool {
 	if len(b) < textSample/2 {
 		return false
@@ -332,7 +333,7 @@ func looksLikeText(b []byte) bool {
 	return !slices.ContainsFunc(b[:min(len(b), textSample)], func(c byte) bool { return !isText(c) })
 }
 
-// isText reports whether c is a character of ASCII text.
+// isText reports whether c is a printable ASCII character, a tab or a part of a line end.
 func isText(c byte) bool {
 	return ' ' <= c && c < 0x7f || c == '\r' || c == '\n' || c == '\t'
 }

@@ -8,12 +8,12 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// maxMiscounted limits the number of bytes after a text that may be the rest of it.
+// maxMiscounted is the maximum number of bytes by which the declared length of a text may be too small.
 const maxMiscounted = 512
 
-// miscounted explains a violation by the previous frame: a text whose length was counted in characters, or in UTF-16 code units,
-// has more bytes than it announces, and the rest of them is read as a frame. text is the payload of the announced length, rest the
-// bytes after it. It returns nil if the bytes do not fit this explanation.
+// miscounted explains a violation by the text frame before it. If a server declares the length of a text in characters or in UTF-16 code
+// units, the text has more bytes than declared, and the client reads the rest as a frame. text is the payload of the declared length, and
+// rest contains the bytes after it. miscounted returns nil if this does not explain the bytes.
 func miscounted(text, rest []byte) error {
 	n := len(text)
 	for k := 1; k <= min(len(rest), maxMiscounted); k++ {
@@ -34,7 +34,7 @@ func miscounted(text, rest []byte) error {
 	return nil
 }
 
-// plausible reports whether b is empty, or begins like a frame of a server.
+// plausible reports whether b is empty or begins like a server's frame.
 func plausible(b []byte) bool {
 	if len(b) < 2 {
 		return len(b) == 0
@@ -43,13 +43,13 @@ func plausible(b []byte) bool {
 	return err == nil && (n == 0 || h.RSV&(frame.RSV2|frame.RSV3) == 0 && !h.Opcode.Reserved() && !h.Masked)
 }
 
-// isWhole reports whether b contains a complete frame, with a header of n bytes, and anything after it may be a frame.
+// isWhole reports whether b begins with the complete frame whose header h has n bytes, and any bytes after the frame may be a frame.
 func isWhole(h frame.Header, n int, b []byte) bool {
 	left := int64(len(b) - n)
 	return n > 0 && !h.Masked && left >= h.Length && plausible(b[int64(n)+h.Length:])
 }
 
-// incompleteFrame describes an incompletely received frame, "" if there is none.
+// incompleteFrame describes the frame that was received incompletely. It returns "" if there is none.
 func (in *inbound) incompleteFrame() string {
 	switch {
 	case in.frame != nil:

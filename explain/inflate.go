@@ -9,28 +9,27 @@ import (
 
 const (
 	windowSize  = 32 << 10 // RFC 1951 §2
-	maxInflated = 16 << 20 // bytes of one message that are inflated
+	maxInflated = 16 << 20 // the number of bytes after which the inflation of a message stops
 )
 
-// errLost reports that an earlier message was not inflated, so that this one cannot be either.
+// errLost means that a message cannot be inflated, because an earlier message was not inflated completely.
 var errLost = errors.New("an earlier message was too large to inflate")
 
-// inflater inflates the server's messages (RFC 7692 §7.2.2). It keeps the beginning of each, and the window that the next may refer
-// to.
+// inflater inflates the server's messages (RFC 7692 §7.2.2). It keeps the window that the next message may refer to.
 type inflater struct {
-	noTakeover bool // no context takeover
+	noTakeover bool // the server does not use context takeover
 	window     []byte
 	r          io.ReadCloser
-	windowLost bool // the window differs from the server's
+	windowLost bool // window is not the server's, because a message was not inflated completely
 }
 
-// message inflates one message. It returns its first keepPayload bytes and its total size.
+// message inflates one message. It returns the first keepPayload bytes, and the total size up to about maxInflated.
 func (f *inflater) message(b []byte) (plain []byte, size int64, err error) {
 	if f.windowLost && !f.noTakeover {
 		return nil, 0, errLost
 	}
 	f.windowLost = false
-	// RFC 7692 §7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload"; a final, empty block after them
+	// RFC 7692 §7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload". A final, empty block after these octets
 	// completes the stream.
 	in := io.MultiReader(bytes.NewReader(b), bytes.NewReader([]byte{0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff}))
 	if f.r == nil {

@@ -19,12 +19,12 @@ import (
 
 const maxIssuer = 64 << 10 // maximum size of a certificate in bytes
 
-// completesChain is the end of the detail about an intermediate certificate that was fetched.
+// completesChain is the end of the detail if a fetched intermediate certificate completes the chain.
 const completesChain = "; with it the chain is complete"
 
-// fetchIssuer fetches the certificate of the issuer from the URL in the last certificate of the chain, as some browsers do, and
-// returns the problem that it proves: that the server does not send it, or that it is a CA that is not trusted. It returns nil if it
-// proves neither.
+// fetchIssuer fetches the issuer's certificate from the URL in the last certificate of the chain, as some browsers do. It returns the
+// problem that the certificate proves: the server does not send an intermediate certificate, or the issuer is a CA that is not trusted.
+// It returns nil if the certificate proves neither.
 func (t *dialer) fetchIssuer() *trustProblem {
 	sent := t.secure.state.PeerCertificates
 	last := sent[len(sent)-1]
@@ -54,17 +54,16 @@ func (t *dialer) fetchIssuer() *trustProblem {
 	return &trustProblem{FaultCertIntermediate, chain.ClausePath, "the server does not send the certificate of " + name + completesChain}
 }
 
-// The reasons not to fetch from the URL of an issuer.
+// The reasons not to fetch an issuer's certificate.
 var (
 	errInnerAddress = errors.New("its address is in a private network, unlike the server's")
 	errBehindProxy  = errors.New("not fetched: the connection uses a proxy")
 )
 
-// fetchCertificate fetches a certificate from a URL that the server has named. The server chooses where we connect to, so this is
-// limited: one GET without credentials, no redirect, 64 KiB, two seconds, and no address that only we can reach on the server's
-// behalf (mayFetchFrom).
+// fetchCertificate fetches a certificate from a URL. Because the server chooses the URL, the request is limited: one GET without
+// credentials, no redirects, 64 KiB, two seconds, and only addresses that mayFetchFrom allows.
 func (t *dialer) fetchCertificate(where string) (*x509.Certificate, error) {
-	if t.plan.proxy != nil { // connections around the proxy may be blocked, and the proxy's network is not ours to explore
+	if t.plan.proxy != nil { // a direct connection may be blocked; through the proxy, mayFetchFrom could not protect the proxy's network
 		return nil, errBehindProxy
 	}
 	ctx, cancel := t.bounded(probeTimeout)
@@ -122,21 +121,21 @@ func (t *dialer) dialIssuer(ctx context.Context, network, address string) (net.C
 	return nil, errInnerAddress
 }
 
-// The kinds of addresses, by where they can be reached from.
+// The kinds of addresses, by the places from which they can be reached.
 const (
 	reachAll      = iota // from everywhere
 	reachInner           // from a private network
-	reachLink            // from the same link; it includes the metadata services of clouds
+	reachLink            // from the same link, such as the metadata services of clouds
 	reachLoopback        // from this machine
-	reachNone            // not an address of a host
+	reachNone            // from nowhere: not an address of a host
 )
 
-// notPublic are private networks that package netip does not recognize.
+// notPublic lists the kinds of networks that package netip does not classify.
 var notPublic = map[netip.Prefix]int{
 	netip.MustParsePrefix("100.64.0.0/10"): reachInner, // RFC 6598 §7
 	netip.MustParsePrefix("192.0.0.0/24"):  reachInner, // RFC 6890 §2.2.2
 	netip.MustParsePrefix("198.18.0.0/15"): reachInner, // RFC 2544 C.2.2
-	netip.MustParsePrefix("64:ff9b::/32"):  reachInner, // RFC 6052 §2.1, RFC 8215: they represent any IPv4 address
+	netip.MustParsePrefix("64:ff9b::/32"):  reachInner, // RFC 6052 §2.1, RFC 8215: may represent private IPv4 addresses
 	netip.MustParsePrefix("0.0.0.0/8"):     reachNone,  // RFC 6890 §2.2.2
 	netip.MustParsePrefix("240.0.0.0/4"):   reachNone,  // RFC 1112 §4
 }
@@ -161,8 +160,9 @@ func reach(a netip.Addr) int {
 	return reachAll
 }
 
-// mayFetchFrom reports whether a server may send us to an address: a public one, or one of its own kind. A server on the Internet must
-// not send us to addresses that only we can reach.
+// mayFetchFrom reports whether a certificate may be fetched from an address that the server chose: a public address, or an address of
+// the same kind as the server's. A server on the Internet must not make the client send requests to addresses that only the client can
+// reach.
 func mayFetchFrom(server, asked netip.Addr) bool {
 	kind := reach(asked)
 	return kind == reachAll || kind != reachNone && kind == reach(server)

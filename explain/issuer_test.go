@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// A server names the URL of its issuer's certificate, so it could make a client send requests to addresses that the server itself
-// cannot reach.
+// A server that names the URL of its issuer's certificate cannot make the client send requests to addresses that only the client can
+// reach.
 func TestIssuerAddresses(t *testing.T) {
 	for _, c := range []struct {
 		server, asked string
@@ -48,8 +48,8 @@ func TestIssuerAddresses(t *testing.T) {
 	}
 }
 
-// Addresses that are not allowed are not even connected to, by name or by IP address; redirects are not followed, and the proxy is
-// not bypassed.
+// No connection is opened to an address that is not allowed, whether the URL contains a name or an IP address. Redirects are not followed,
+// and a proxy is not bypassed.
 func TestIssuerFetchIsBounded(t *testing.T) {
 	asked := func(where, server, answer string, proxy *url.URL) (dialed []string, err error) {
 		opts := inMemory(t, func(v *exchange) { v.writeText(answer); io.Copy(io.Discard, v.in) })

@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/explain/internal/faults"
 )
 
-// The document states the numbers of servers and responses that the tests use.
+// docs/explain.md states the numbers of servers and responses that the tests use.
 func TestDocumentCountsServersAndResponses(t *testing.T) {
 	text, err := os.ReadFile("../docs/explain.md")
 	if err != nil {
@@ -32,8 +32,8 @@ func TestDocumentCountsServersAndResponses(t *testing.T) {
 	}
 }
 
-// pythonServers returns the number of handshakes with Python servers in e2e/explain, the number of these servers, and the number of
-// handshakes through a proxy that removes Upgrade.
+// pythonServers returns the number of handshakes with Python servers in e2e/explain, the number of different servers, and the
+// number of handshakes through a proxy that removes Upgrade.
 func pythonServers(t *testing.T) (handshakes, servers, stripped int) {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "../e2e/explain/servers_test.go", nil, parser.SkipObjectResolution)

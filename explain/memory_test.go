@@ -16,30 +16,30 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// exchange is an in-memory server's connection from which the request header has been read.
+// exchange is a connection of an in-memory server that has read the request.
 type exchange struct {
 	net.Conn
 	in  *bufio.Reader
 	req *http.Request
 }
 
-// writeText writes text; line ends are converted to CR LF.
+// writeText writes text with line ends converted to CR LF.
 func (v *exchange) writeText(text string) {
 	io.WriteString(v.Conn, strings.ReplaceAll(text, "\n", "\r\n"))
 }
 
-// open responds with a 101 with additional fields, whose lines end in "\n".
+// open sends a 101. fields contains additional header lines, each with "\n" at the end.
 func (v *exchange) open(fields string) {
 	v.writeText("HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Accept: " +
 		newKeyReport(v.req.Header.Get("Sec-WebSocket-Key")).Want + "\n" + fields + "\n")
 }
 
-// send sends a whole frame.
+// send sends an unfragmented frame.
 func (v *exchange) send(op frame.Opcode, payload string) {
 	v.Write(append(frame.Append(nil, frame.Header{Fin: true, Opcode: op, Length: int64(len(payload))}), payload...))
 }
 
-// next reads a frame of the client, unmasked.
+// next reads a frame of the client, and returns the unmasked payload.
 func (v *exchange) next() (op frame.Opcode, payload string, err error) {
 	head, err := v.in.Peek(2)
 	if err == nil {
@@ -64,7 +64,7 @@ func (v *exchange) next() (op frame.Opcode, payload string, err error) {
 	return h.Opcode, string(b), nil
 }
 
-// respond answers pings, messages and the close frame until the client has disconnected.
+// respond answers pings, echoes messages, and returns after answering a close frame or at the end of the connection.
 func (v *exchange) respond() {
 	for {
 		op, payload, err := v.next()
@@ -84,8 +84,8 @@ func (v *exchange) respond() {
 	}
 }
 
-// inMemory returns options for a server in memory: serve is called for each connection, in its own goroutine, and then the
-// connection is closed. The end of the test waits for all of them.
+// inMemory returns options that connect to a server in memory. It calls serve for each connection in a new goroutine, and closes the
+// connection when serve returns. The test waits for all goroutines at its end.
 func inMemory(t testing.TB, serve func(v *exchange)) *Options {
 	var wg sync.WaitGroup
 	t.Cleanup(wg.Wait)
@@ -107,7 +107,7 @@ func inMemory(t testing.TB, serve func(v *exchange)) *Options {
 	}
 }
 
-// counter is a deterministic source of bytes that replaces a random one.
+// counter is a deterministic source of bytes in place of a random source.
 type counter struct{ n byte }
 
 func (c *counter) Read(b []byte) (int, error) {

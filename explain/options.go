@@ -10,33 +10,32 @@ import (
 	"time"
 )
 
-// Options configure the connection and the tests. nil and the zero value are the behaviour of a browser: the Origin of the URL
-// itself, an offer of compression, the proxy of the environment, no credentials. Explain does not modify it.
+// Options configure the connection and the additional tests. By default, Explain behaves like a browser that opens a WebSocket to the
+// page's own host: with the URL's origin, an offer of compression, the environment's proxy and no credentials. Explain does not modify
+// Options.
 type Options struct {
-	// Origin is the origin of the page in the browser, scheme and host. "" means one with the URL's own host; with NoOrigin no
-	// Origin is sent, like by a program that is not a browser.
+	// Origin is the origin of the page in the browser: scheme, host and port. "" means the origin of the URL. NoOrigin means that no
+	// Origin is sent, as by programs other than browsers.
 	Origin   string
 	NoOrigin bool
-	// Header are additional fields of the request. They replace fields that the request has anyway, such as User-Agent; the fields
-	// of the handshake itself cannot be replaced. A value is redacted if its name looks like that of a secret.
+	// Header contains additional fields of the request. They replace default fields such as User-Agent, but must not contain the fields
+	// of the handshake. The value of a field whose name looks like that of a secret is redacted.
 	Header http.Header
-	// Subprotocols are offered in this order of preference.
+	// Subprotocols are the offered subprotocols in order of preference.
 	Subprotocols []string
 	// NoCompression omits the offer of permessage-deflate that every browser makes.
 	NoCompression bool
 	// Credentials are sent, but never reported.
 	Credentials Credentials
 
-	// TLS is for wss. nil means the system's CAs and at least TLS 1.2. Explain verifies chains itself, so that it can report every
-	// problem of an untrusted one: it uses RootCAs, ServerName, Certificates, MinVersion, MaxVersion and InsecureSkipVerify, but no
-	// callbacks.
+	// TLS is the configuration for wss. nil means the system's CAs and at least TLS 1.2. Explain verifies certificate chains itself to
+	// report every problem, so it ignores the callbacks VerifyPeerCertificate and VerifyConnection.
 	TLS *tls.Config
-	// Proxy returns the proxy for a request. nil means http.ProxyFromEnvironment; a function that returns nil means none. A proxy
-	// uses HTTP or SOCKS5.
+	// Proxy returns the URL of the HTTP or SOCKS5 proxy for a request, nil for no proxy. A nil Proxy means http.ProxyFromEnvironment.
 	Proxy func(*http.Request) (*url.URL, error)
-	// Resolver looks up names. nil means net.DefaultResolver.
+	// Resolver looks up names. Only its fields PreferGo, StrictErrors and Dial are used. nil means net.DefaultResolver.
 	Resolver *net.Resolver
-	// Dial opens TCP connections. nil means that of net.Dialer.
+	// Dial opens TCP connections. nil means the DialContext of a zero net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	// Timeout limits everything except Watch and ProbeIdle, which have their own limits. 0 means 15 seconds.
@@ -44,42 +43,41 @@ type Options struct {
 	// StepTimeout limits each wait for the peer. 0 means 5 seconds.
 	StepTimeout time.Duration
 
-	// Echo is a text message to send; after it, Explain waits for the server's next message. "" means none.
+	// Echo is a text message to send. Explain then waits until the server has sent the same message. "" means none.
 	Echo string
-	// NoOriginProbes disables the additional handshakes with other origins: one from a foreign site after a successful handshake,
-	// and some without or with the own origin after a 403.
+	// NoOriginProbes disables the additional handshakes with other origins: with that of another site after a successful handshake, and
+	// with that of the server, or none, after a rejection.
 	NoOriginProbes bool
-	// NoProbes disables these, and every other connection that is only opened to find out the reason for a failure.
+	// NoProbes disables all additional connections: those that NoOriginProbes disables, and those that investigate a failure.
 	NoProbes bool
-	// ProbeIdle keeps the connection silent for at most this long, to find out whether something on the path ends it. 0 means not
-	// at all.
+	// ProbeIdle is how long the connection is kept idle, to find out whether something on the path ends it. 0 disables the probe.
 	ProbeIdle time.Duration
-	// Watch continues to read frames for this long, before the closing handshake. Negative means until the server closes or the
-	// context ends; 0 means not at all.
+	// Watch is how long Explain continues to read frames before the closing handshake. A negative value means until the server closes
+	// the connection or the context ends. 0 means not at all.
 	Watch time.Duration
 
-	// OnBegin is called when a step begins, OnStep when it has ended, and OnFrame for each frame sent or received during Watch. All
-	// arguments are redacted. The calls are sequential, from the goroutine that called Explain.
+	// OnBegin is called when a step begins, OnStep when a step has ended, and OnFrame for each frame sent or received during Watch. All
+	// arguments are redacted. The calls are sequential, from the goroutine that called Explain. Each may be nil.
 	OnBegin func(stage Stage, title string)
 	OnStep  func(Step)
 	OnFrame func(Frame)
 
-	rand io.Reader // for keys; nil means crypto/rand
+	rand io.Reader // the source of random bytes; nil means crypto/rand
 }
 
-// Credentials are the client's credentials for the handshake. Several of them may be combined.
+// Credentials are the client's credentials for the handshake. Several may be combined.
 type Credentials struct {
 	// Bearer is a token for "Authorization: Bearer".
 	Bearer string
-	// Username and Password are for "Authorization: Basic". Both "" means none. User information in the URL has the same effect.
+	// Username and Password are sent as "Authorization: Basic", unless both are "". User information in the URL has the same effect.
 	Username, Password string
-	// Cookie is the Cookie header: "name=value; name=value".
+	// Cookie is the value of the Cookie header: "name=value; name=value".
 	Cookie string
-	// APIKey is the value of the field named by APIKeyHeader, X-API-Key if that is "".
+	// APIKey is the value of the header APIKeyHeader. If APIKeyHeader is "", the header is X-API-Key.
 	APIKey       string
 	APIKeyHeader string
-	// SubprotocolToken is offered as the subprotocol base64url.bearer.authorization.k8s.io.TOKEN.
+	// SubprotocolToken is a token. The subprotocol base64url.bearer.authorization.k8s.io.TOKEN, with the token in base64url, is offered.
 	SubprotocolToken string
-	// Query are secret parameters for the URL: a token, a ticket.
+	// Query contains secret parameters, such as a token or a ticket, that are added to the URL.
 	Query url.Values
 }

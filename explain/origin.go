@@ -12,13 +12,13 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// foreignOrigin is a site that no server allows deliberately: the name is reserved (RFC 2606 §2).
+// foreignOrigin is an origin that no server allows deliberately, because its name is reserved (RFC 2606 §2).
 const foreignOrigin = "https://attacker.example"
 
-// clauseOrigin describes the purpose of the origin.
+// clauseOrigin is the clause that describes the purpose of the Origin header.
 const clauseOrigin = "RFC 6455 §10.2"
 
-// try opens the same WebSocket again with another origin, "" for none, and closes it immediately.
+// try opens the same WebSocket with another origin, and closes it immediately. If origin is "", no Origin is sent.
 func (t *tracer) try(title, origin string, foreign bool) OriginTry {
 	s := t.begin(StageOrigin, title)
 	o := OriginTry{Origin: origin, Foreign: foreign}
@@ -52,14 +52,14 @@ func (t *tracer) try(title, origin string, foreign bool) OriginTry {
 	if o.Opened {
 		m := protocol.Machine{Client: true}
 		if b, err := m.AppendClose(nil, 1000, "", t.maskKey); err == nil {
-			l.Write(b) //nolint:errcheck // a courtesy
+			l.Write(b) //nolint:errcheck // the result does not depend on the close frame
 		}
 	}
 	t.end(s, map[bool]string{true: "accepted", false: "refused"}[o.Opened]+": "+h.statusText())
 	return o
 }
 
-// acceptMatches reports whether an answer shows that the server speaks WebSocket. Other negotiated parameters do not matter here.
+// acceptMatches reports whether a response has the correct accept value, and thus is from a WebSocket server.
 func acceptMatches(h *head, sent *handshake.Request) bool {
 	for _, d := range handshake.VerifyAll(h.response, sent) {
 		if d.Rule == handshake.RuleAccept {
@@ -69,7 +69,7 @@ func acceptMatches(h *head, sent *handshake.Request) bool {
 	return false
 }
 
-// originOfHeader moves the Origin from the caller's header to the options, because it differs between attempts.
+// originOfHeader moves the Origin from the option Header to the option Origin, because probes replace the origin.
 func (t *requester) originOfHeader() {
 	t.o.Header = maps.Clone(t.o.Header)
 	maps.DeleteFunc(t.o.Header, func(name string, values []string) bool {
@@ -83,7 +83,7 @@ func (t *requester) originOfHeader() {
 	})
 }
 
-// probeForeignOrigin checks whether a page of any other site may open this WebSocket with the cookies of its visitor.
+// probeForeignOrigin checks whether a page of another site may open this WebSocket with the credentials of the page's visitor.
 func (t *tracer) probeForeignOrigin() {
 	broken := slices.ContainsFunc(t.r.Findings, func(f Finding) bool { return !f.Warning })
 	if t.o.NoOriginProbes || t.o.NoProbes || broken || !time.Now().Before(t.deadline) {
@@ -94,7 +94,7 @@ func (t *tracer) probeForeignOrigin() {
 	if !o.Opened {
 		return
 	}
-	// An attacker's page can use what a browser sends automatically for any page. It does not have other credentials.
+	// A page of an attacker can use only the credentials that a browser sends automatically for any page.
 	given := t.r.Target.Credentials
 	ambient := slices.DeleteFunc(slices.Clone(given), func(c string) bool {
 		return c != "cookie" && c != "basic" && c != "client certificate"
@@ -109,8 +109,8 @@ func (t *tracer) probeForeignOrigin() {
 	}
 }
 
-// probeRefusedOrigin finds out whether the origin was the reason for an answer: servers use 403, 401 (Node's ws), 404 (Rails) and
-// 400.
+// probeRefusedOrigin tries other origins, to find out whether the origin was the reason for a rejection. For a refused origin, servers send
+// 403, 401 (Node's ws), 404 (Rails) or 400.
 func (t *tracer) probeRefusedOrigin() {
 	if t.o.NoOriginProbes {
 		return

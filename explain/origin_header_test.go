@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// An Origin in the caller's header is used as the page's origin, also in the report, and the probe for another site replaces it.
+// An Origin in the option Header is the origin of the page, also in the report. The probe with the origin of another site replaces it.
 func TestOriginInHeader(t *testing.T) {
 	var mu sync.Mutex
 	var seen []string
@@ -24,7 +24,7 @@ func TestOriginInHeader(t *testing.T) {
 			return
 		}
 		defer c.CloseNow()
-		c.Read(r.Context()) //nolint:errcheck // until the client closes
+		c.Read(r.Context()) //nolint:errcheck // returns when the client has disconnected
 	}))
 	defer server.Close()
 	const page = "https://page.example"
@@ -43,7 +43,7 @@ func TestOriginInHeader(t *testing.T) {
 	}
 }
 
-// Non-ASCII letters that fold to ASCII letters do not make a valid token.
+// Non-ASCII letters that fold to ASCII letters do not equal these letters in a token.
 func TestEqualFoldIsOfASCII(t *testing.T) {
 	for _, tt := range []struct {
 		a, b string

@@ -11,10 +11,10 @@ import (
 	"github.com/handfast/handfast/internal/socks"
 )
 
-// probeTimeout limits the wait for details of an explanation.
+// probeTimeout limits each wait of a probe.
 const probeTimeout = 2 * time.Second
 
-// reopen connects again to where the first connection went, through the same proxy, without TLS.
+// reopen opens another connection to the same address, through the same proxy, without TLS to the server.
 func (t *dialer) reopen() (*link, error) {
 	l, err := t.dial(t.plan.addr, probeTimeout)
 	if err != nil || t.plan.proxy == nil {
@@ -32,14 +32,15 @@ func (t *dialer) reopen() (*link, error) {
 	return l, nil
 }
 
-// probeTLS finds out more about a failed TLS handshake, with additional connections that carry no request.
+// probeTLS investigates a failed TLS handshake with additional connections. It returns the fault, the clause and the detail, which it
+// replaces if it has found the reason.
 func (t *dialer) probeTLS(f Fault, clause, detail string) (Fault, string, string) {
 	if t.o.NoProbes {
 		return f, clause, detail
 	}
 	switch f {
 	case FaultTLSTimeout, FaultTLS, FaultReset:
-		if t.secure.info.Alert == "" && t.speaksPlainHTTP() { // an alert is a sign of TLS
+		if t.secure.info.Alert == "" && t.speaksPlainHTTP() { // an alert shows that the server speaks TLS
 			return FaultTLSToPlain, "RFC 8446 §5.1", detail + "; it responds to plain HTTP"
 		}
 	case FaultALPN:
@@ -66,7 +67,7 @@ func (t *dialer) probeTLS(f Fault, clause, detail string) (Fault, string, string
 	return f, clause, detail
 }
 
-// probeStep runs a probe as a step; f returns its result.
+// probeStep runs a probe as a step. f returns what it has found, "" if nothing, and probeStep returns the same.
 func (t *dialer) probeStep(title string, f func(l *link) string) string {
 	s := t.begin(StageProbe, title)
 	l, err := t.reopen()
@@ -85,7 +86,7 @@ func (t *dialer) probeStep(title string, f func(l *link) string) string {
 	return found
 }
 
-// speaksHTTP2 offers h2 via ALPN.
+// speaksHTTP2 reports whether the server chooses h2 if it is offered in ALPN.
 func (t *dialer) speaksHTTP2() bool {
 	return t.probeStep("does it speak HTTP/2?", func(l *link) string {
 		cfg := t.probeConfig()
@@ -97,7 +98,7 @@ func (t *dialer) speaksHTTP2() bool {
 	}) != ""
 }
 
-// speaksPlainHTTP2 connects like an HTTP/2 client with prior knowledge (RFC 9113 §3.4).
+// speaksPlainHTTP2 reports whether the server responds to an HTTP/2 client with prior knowledge (RFC 9113 §3.4).
 func (t *dialer) speaksPlainHTTP2() bool {
 	return t.probeStep("does it expect HTTP/2?", func(l *link) string {
 		l.bound(t.until(probeTimeout))
@@ -113,7 +114,7 @@ func (t *dialer) speaksPlainHTTP2() bool {
 	}) != ""
 }
 
-// oldVersion finds out which version a server supports that supports no current version of TLS.
+// oldVersion returns the version that a server negotiates with a client of TLS 1.0 and 1.1, "" if the handshake fails.
 func (t *dialer) oldVersion() string {
 	version := ""
 	t.probeStep("which version of TLS does it speak?", func(l *link) string {
@@ -132,7 +133,7 @@ func (t *dialer) oldVersion() string {
 	return version
 }
 
-// probeConfig is for handshakes after which nothing is sent, and so trusts every certificate.
+// probeConfig returns a TLS configuration that trusts every certificate. It must be used only for connections without secrets.
 func (t *dialer) probeConfig() *tls.Config {
 	name, _, _ := strings.Cut(t.target.Name, "%")
 	if t.o.TLS != nil && t.o.TLS.ServerName != "" {
@@ -141,7 +142,7 @@ func (t *dialer) probeConfig() *tls.Config {
 	return &tls.Config{ServerName: name, InsecureSkipVerify: true}
 }
 
-// speaksPlainHTTP requests / without TLS and without anything that could be a secret.
+// speaksPlainHTTP reports whether the server responds to a request for / without TLS. The request contains no secrets.
 func (t *dialer) speaksPlainHTTP() bool {
 	return t.probeStep("does it speak plain HTTP?", func(l *link) string {
 		l.bound(t.until(probeTimeout))
@@ -155,7 +156,7 @@ func (t *dialer) speaksPlainHTTP() bool {
 	}) != ""
 }
 
-// asksTLS is the title of the step of speaksTLS.
+// asksTLS is the title of the step in which speaksTLS runs.
 const asksTLS = "does it expect TLS?"
 
 // deniesTLS reports whether speaksTLS found that the port does not speak TLS.
@@ -163,7 +164,7 @@ func deniesTLS(r *Report) bool {
 	return slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Title == asksTLS && s.OK && s.Result == "no" })
 }
 
-// speaksTLS tries a TLS handshake with a server that did not answer plain HTTP as a WebSocket does.
+// speaksTLS reports whether the server responds to a TLS handshake.
 func (t *dialer) speaksTLS() bool {
 	return t.probeStep(asksTLS, func(l *link) string {
 		c, err := t.wrap(l, t.until(probeTimeout), t.probeConfig())

@@ -15,9 +15,9 @@ import (
 // clauseConnect is the clause that defines the tunnel through a proxy.
 const clauseConnect = "RFC 9110 §9.3.6"
 
-// findProxy returns the proxy for the request, nil if there is none.
+// findProxy returns the proxy for the request, nil if there is none. ok is false if the proxy setting is not usable.
 func (t *dialer) findProxy() (proxy *url.URL, ok bool) {
-	u := &url.URL{Scheme: "http", Host: t.target.Host(), Path: "/"} // proxy settings do not know ws
+	u := &url.URL{Scheme: "http", Host: t.target.Host(), Path: "/"} // proxy settings are for http and https
 	if t.target.Secure {
 		u.Scheme = "https"
 	}
@@ -30,7 +30,7 @@ func (t *dialer) findProxy() (proxy *url.URL, ok bool) {
 	}
 	proxy, err := t.o.Proxy(&http.Request{Method: http.MethodGet, URL: u, Host: u.Host, Header: http.Header{}})
 	switch {
-	case err != nil: // its text may quote the setting, which may contain a password
+	case err != nil: // the text of err may quote a setting that contains a password
 		return refuse("the proxy setting is not a URL")
 	case proxy == nil:
 		return nil, true
@@ -58,7 +58,7 @@ func proxyPort(proxy *url.URL) string {
 	return map[string]string{"http": "80", "https": "443"}[proxy.Scheme]
 }
 
-// connectFields returns the CONNECT request for the target.
+// connectFields returns the request line and the fields of the CONNECT request for the target.
 func (t *dialer) connectFields() (line string, fields []field) {
 	addr := net.JoinHostPort(t.target.Name, t.target.Port)
 	fields = []field{
@@ -72,7 +72,7 @@ func (t *dialer) connectFields() (line string, fields []field) {
 	return "CONNECT " + addr + " HTTP/1.1", fields
 }
 
-// tunnel requests a tunnel to the target from the proxy, and returns its response.
+// tunnel requests a tunnel to the target from the proxy, and returns the proxy's response.
 func (t *dialer) tunnel(l *link) (*head, error) {
 	l.bound(t.step())
 	if t.plan.proxy.Scheme == "https" {
@@ -91,7 +91,7 @@ func (t *dialer) tunnel(l *link) (*head, error) {
 		return nil, err
 	}
 	h := readHead(l, t.step())
-	if h.problem == nil && h.status/100 == 2 { // the bytes after the header are from the tunnel: the server may have sent first
+	if h.problem == nil && h.status/100 == 2 { // bytes after the header are from a server that sends first
 		l.Conn = &prefixedConn{l.Conn, h.rest}
 		return h, nil
 	}
@@ -101,7 +101,7 @@ func (t *dialer) tunnel(l *link) (*head, error) {
 	return h, nil
 }
 
-// prefixedConn is a connection with bytes that are read before its own.
+// prefixedConn is a connection whose stream begins with the given bytes.
 type prefixedConn struct {
 	net.Conn
 	bytes []byte
@@ -116,7 +116,7 @@ func (c *prefixedConn) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// proxyTLS is the TLS configuration for the proxy itself: with its name, and the same trust.
+// proxyTLS returns the TLS configuration for the proxy itself, with the proxy's name and the caller's trusted CAs.
 func (t *dialer) proxyTLS() *tls.Config {
 	cfg := &tls.Config{ServerName: t.plan.proxy.Hostname(), NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}
 	if t.o.TLS != nil {
@@ -135,11 +135,11 @@ func (t *dialer) socks(l *link) error {
 		return err
 	}
 	l.bound(t.step())
-	_, err = client.DialWithConn(context.Background(), l, "tcp", net.JoinHostPort(t.target.Name, t.target.Port)) // l has the time limits
+	_, err = client.DialWithConn(context.Background(), l, "tcp", net.JoinHostPort(t.target.Name, t.target.Port)) // l limits the time
 	return err
 }
 
-// socksStep runs socks as a step.
+// socksStep runs socks as a step. It returns false after a failure, which it has recorded.
 func (t *dialer) socksStep(l *link) bool {
 	s := t.begin(StageProxy, "ask the SOCKS5 proxy for a connection to "+net.JoinHostPort(t.target.Name, t.target.Port))
 	err := t.socks(l)
@@ -159,7 +159,7 @@ func (t *dialer) socksStep(l *link) bool {
 	return false
 }
 
-// tunnelStep runs tunnel, or socks, as a step.
+// tunnelStep opens the connection through the proxy, as a step. It returns false after a failure, which it has recorded.
 func (t *dialer) tunnelStep(l *link) bool {
 	if socks.Is(t.plan.proxy) {
 		return t.socksStep(l)
@@ -204,17 +204,17 @@ func (t *dialer) tunnelStep(l *link) bool {
 	return true
 }
 
-// credentialsRefused begins the detail of a 407 to a request with credentials.
+// credentialsRefused is the beginning of the detail of a 407 to a request with credentials.
 const credentialsRefused = "the proxy did not accept the credentials in its URL"
 
-// The errors that end the connection to a proxy before its response is complete.
+// Details of a connection that ended before the proxy's response was complete.
 const (
 	proxyClosed = "the proxy closed the connection before its response was complete"
 	proxyReset  = "the proxy reset the connection before its response was complete"
 	proxySilent = "the proxy did not respond completely in time"
 )
 
-// proxyFailure describes an error of the connection to a proxy.
+// proxyFailure returns the detail for an error of the connection to a proxy.
 func proxyFailure(err error) string {
 	switch {
 	case isReset(err):
@@ -227,7 +227,7 @@ func proxyFailure(err error) string {
 	return shortError(err)
 }
 
-// fromProxy describes the reason why the header of a proxy's response could not be read.
+// fromProxy returns the detail for a proxy's response whose header could not be read.
 func (p *headProblem) fromProxy() string {
 	switch {
 	case p.err != nil:
@@ -238,10 +238,10 @@ func (p *headProblem) fromProxy() string {
 	return "it is not a proxy: " + p.detail
 }
 
-// proxyInvalid begins the detail about a response that is HTTP/1 and violates a rule.
+// proxyInvalid is the beginning of the detail about a proxy's response that is HTTP/1 but violates a rule.
 const proxyInvalid = "the proxy's response is not valid: "
 
-// challenges names the schemes in challenges, and their realms: " (Basic, realm "staff")".
+// challenges returns the challenges of a 407 in parentheses, "" if there are none.
 func challenges(values []string) string {
 	if len(values) == 0 {
 		return ""

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// throughProxy explains a server behind a proxy at the URL via. serve acts as the proxy, for each connection.
+// throughProxy explains a server through the proxy with the URL via. serve acts as the proxy on each connection.
 func throughProxy(t *testing.T, via, server string, serve func(*exchange)) *Report {
 	t.Helper()
 	proxy, err := url.Parse(via)
@@ -33,11 +33,11 @@ func throughProxy(t *testing.T, via, server string, serve func(*exchange)) *Repo
 	return r
 }
 
-// If a proxy's response is cut off, the proxy still counts as reached, and the diagnosis says how the response ended. A response that
-// violates a rule of HTTP/1 is not diagnosed as another protocol.
+// If a proxy's response is cut off, the diagnosis says that the proxy was reached, and how the response ended. A response that violates a
+// rule of HTTP/1 is not diagnosed as another protocol.
 func TestProxyResponseIsIncomplete(t *testing.T) {
 	const part = "HTTP/1.1 407 Proxy Authentication Required\nProxy-Auth"
-	hang := func(v *exchange) { io.Copy(io.Discard, v.in) } //nolint:errcheck // until the client has gone
+	hang := func(v *exchange) { io.Copy(io.Discard, v.in) } //nolint:errcheck // returns when the client has disconnected
 	for name, c := range map[string]struct {
 		serve         func(*exchange)
 		detail, cause string
@@ -84,7 +84,7 @@ func (*endsWith) SetReadDeadline(time.Time) error { return nil }
 func (*endsWith) Close() error                    { return nil }
 func (*endsWith) LocalAddr() net.Addr             { return nil }
 
-// The end of the connection is described in the same way for each kind of proxy, wherever it is in the response.
+// An early end of the connection has the same description for each kind of proxy, and in each part of the response.
 func TestProxyConnectionEnds(t *testing.T) {
 	for via, part := range map[string]string{"http": "HTTP/1.1 407 Proxy Auth", "https": "\x16\x03\x03\x00\x40\x02", "socks5": "\x05"} {
 		for end, want := range map[error]string{io.EOF: proxyClosed, syscall.ECONNRESET: proxyReset, os.ErrDeadlineExceeded: proxySilent} {
@@ -102,7 +102,8 @@ func TestProxyConnectionEnds(t *testing.T) {
 	}
 }
 
-// A 407 to a request with credentials means that they were not accepted; the diagnosis names the schemes that the proxy accepts.
+// A 407 to a request with credentials means that the proxy did not accept the credentials. The diagnosis names the schemes that the proxy
+// accepts.
 func TestProxyRefusesCredentials(t *testing.T) {
 	for name, c := range map[string]struct {
 		via, challenge, detail, cause, client, not string
@@ -131,7 +132,7 @@ func TestProxyRefusesCredentials(t *testing.T) {
 	}
 }
 
-// Bytes in the same segment as the proxy's response are diagnosed like later ones: a server that sends first may have sent them.
+// Bytes of the server in the same segment as the proxy's response are diagnosed like bytes that arrive later.
 func TestTunnelWithBytesAhead(t *testing.T) {
 	const established = "HTTP/1.1 200 Connection established\n\n"
 	for name, c := range map[string]struct {
@@ -152,7 +153,7 @@ func TestTunnelWithBytesAhead(t *testing.T) {
 					} else {
 						v.writeText(established + c.sent)
 					}
-					io.Copy(io.Discard, v.in) //nolint:errcheck // until the client has gone
+					io.Copy(io.Discard, v.in) //nolint:errcheck // returns when the client has disconnected
 				})
 				if len(r.Findings) != 1 || r.Findings[0].Fault != c.fault || !strings.Contains(r.Findings[0].Detail, c.detail) {
 					t.Errorf("late %t: %+v, want %s: %s", late, r.Findings, c.fault, c.detail)
@@ -166,7 +167,7 @@ func TestTunnelWithBytesAhead(t *testing.T) {
 	}
 }
 
-// The default port of a proxy is that of its scheme, and TLS to the proxy uses its name and the caller's trusted CAs.
+// A proxy URL without a port means the default port of the scheme. TLS to the proxy uses the proxy's name and the caller's trusted CAs.
 func TestProxyParts(t *testing.T) {
 	for raw, want := range map[string]string{"http://p": "80", "https://p": "443", "http://p:3128": "3128"} {
 		u, err := url.Parse(raw)

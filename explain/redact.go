@@ -14,24 +14,23 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// shortest is the minimum length of a secret that is searched for everywhere. A shorter one is redacted in its known places, but
-// would also be found in unrelated words.
+// shortest is the minimum length of a secret that is searched for everywhere. A shorter secret would also be found in unrelated words, and
+// is redacted only in known places.
 const shortest = 4
 
-// redactor knows the secrets of one run. Secrets in known places are redacted when lines are formatted; the redactor finds them
-// everywhere else, such as in the body of a server that repeats what it received.
+// redactor redacts the secrets of one run. Secrets in known places are redacted when lines are formatted. The redactor finds secrets in
+// all other places, such as the body of a server that repeats the request.
 type redactor struct {
 	secrets []secret // longest first
 }
 
 // secret is one form of a secret.
 type secret struct {
-	text string // with ASCII letters in lower case
-	from int    // minimum length of a beginning that is redacted
+	text string // the secret with ASCII letters in lower case
+	from int    // minimum length of a truncated secret that is redacted
 }
 
-// beginning is the minimum length of the beginning of a secret that is redacted if the rest is missing: servers truncate what they
-// log.
+// beginning is the minimum length of a truncated secret that is redacted. Servers truncate texts that they log or repeat.
 const beginning = 8
 
 // add adds s to the secrets, in all forms in which it may be repeated.
@@ -55,7 +54,7 @@ func (r *redactor) add(s string) {
 	slices.SortStableFunc(r.secrets, func(a, b secret) int { return cmp.Compare(len(b.text), len(a.text)) })
 }
 
-// text redacts the secrets in s, which the server has sent: those that are known, and those in URLs, which are the server's own.
+// text redacts the known secrets in s, which is from the server, and possible secrets of the server in URLs.
 func (r *redactor) text(s string) string { return r.known(redact.Text(s)) }
 
 // known redacts the known secrets in s.
@@ -66,7 +65,7 @@ func (r *redactor) known(s string) string {
 	return s
 }
 
-// hide redacts the secret in s, and beginnings of it, ignoring the case of ASCII letters.
+// hide redacts the secret, and its beginnings of at least x.from bytes, in s. It ignores the case of ASCII letters.
 func (x secret) hide(s string) string {
 	low := lowerASCII(s)
 	var out strings.Builder
@@ -84,10 +83,10 @@ func (x secret) hide(s string) string {
 	return out.String() + s[from:]
 }
 
-// match returns the length of the longest part at the beginning of s that is the secret or a beginning of it, 0 if there is none.
-// Each of its characters may be written as an escape sequence. low is s with ASCII letters in lower case.
+// match returns the length of the longest prefix of s that is the secret or a sufficient beginning of the secret, 0 if there is none. Each
+// character may be written as an escape sequence. low is s with ASCII letters in lower case.
 func (x secret) match(s, low string) int {
-	n := 0 // without escape sequences
+	n := 0 // the length of the match without escape sequences
 	for n < min(len(low), len(x.text)) && low[n] == x.text[n] {
 		n++
 	}
@@ -101,9 +100,9 @@ func (x secret) match(s, low string) int {
 	if !strings.ContainsAny(s[:min(n+1, len(s))], escapes) {
 		return end
 	}
-	// A character of the secret, such as a backslash, may also begin an escape sequence: then there are two ways to continue. The
-	// number of steps is limited, because a secret that consists of such characters has too many ways.
-	type position struct{ in, of int } // in s, and in the secret
+	// A character in s, such as a backslash, may be a character of the secret or begin an escape sequence, so there can be two ways to
+	// continue. The number of steps is limited, because a secret of many such characters could be matched in too many ways.
+	type position struct{ in, of int } // the position in s, and the position in the secret
 	ways := []position{{}}
 	for steps := maxSteps * len(x.text); len(ways) > 0 && steps > 0; steps-- {
 		at := ways[len(ways)-1]
@@ -127,13 +126,13 @@ func (x secret) match(s, low string) int {
 	return end
 }
 
-// escapes are the characters with which an escape sequence begins.
+// escapes contains the characters that begin escape sequences.
 const escapes = `%+\&`
 
-// maxSteps limits the number of steps of a comparison, for each character of the secret.
+// maxSteps is the maximum number of steps of a comparison per byte of the secret.
 const maxSteps = 8
 
-// lowerASCII returns s with ASCII letters in lower case: it has the same length.
+// lowerASCII returns s with ASCII letters in lower case. The result has the length of s.
 func lowerASCII(s string) string {
 	b := []byte(s)
 	for i, c := range b {
@@ -144,9 +143,9 @@ func lowerASCII(s string) string {
 	return string(b)
 }
 
-// all redacts the secrets in every string that v, a pointer, leads to, and makes it safe for a terminal. It is applied to a whole
-// report, so that no field can be forgotten. Fixed identifiers that programs compare are not changed, because a password may be a
-// part of one.
+// all redacts the secrets in every string that the pointer v leads to, and makes the strings safe for a terminal. It is applied to whole
+// reports, so that no field can be forgotten. It does not change the identifiers that programs compare, which may contain a password by
+// chance.
 func (r *redactor) all(v any) { r.walk(reflect.ValueOf(v)) }
 
 func (r *redactor) walk(v reflect.Value) {
@@ -177,7 +176,7 @@ func (r *redactor) walk(v reflect.Value) {
 	}
 }
 
-// ourName reports whether a field of a struct only holds values of a fixed list.
+// ourName reports whether a field of a struct contains only identifiers of a fixed list.
 func ourName(t reflect.Type, i int) bool {
 	switch f := t.Field(i); f.Type {
 	case reflect.TypeFor[Fault](), reflect.TypeFor[Stage]():
@@ -188,7 +187,7 @@ func ourName(t reflect.Type, i int) bool {
 	return false
 }
 
-// addField adds the value of a header to the secrets if its name indicates one.
+// addField adds the secrets in the value of a header if the header's name indicates a secret.
 func (r *redactor) addField(name, value string) {
 	if !redact.Name(name) {
 		return
@@ -219,7 +218,7 @@ func (r *redactor) addField(name, value string) {
 	}
 }
 
-// value returns the value of a header for display.
+// value returns the value of a header for display, without secrets.
 func (r *redactor) value(name, value string) string {
 	switch {
 	case equalFold(name, "Location"), equalFold(name, "Content-Location"), equalFold(name, "Referer"):

@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// These are secrets for every kind of credential, one for each.
+// One secret for each kind of credential.
 const (
 	secretBearer   = "bearer-Zq81x"
 	secretPassword = "pass word/9&<>"
@@ -32,7 +32,7 @@ const (
 	secretPlainSub = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
 )
 
-// forms returns all the forms in which the secrets might occur.
+// forms returns all forms in which the secrets might occur in the output.
 func forms() []string {
 	var all []string
 	for _, s := range []string{
@@ -57,8 +57,8 @@ func withSecrets(opts *Options) {
 	opts.Subprotocols = []string{"chat", secretPlainSub}
 }
 
-// No output contains a secret, whatever the server does with it: neither the report, nor its JSON and text, nor the arguments of
-// the callbacks.
+// No output contains a secret, whatever the server does with the secret: neither the report, nor its JSON and text forms, nor the arguments
+// of the callbacks.
 func TestSecretsAreRedacted(t *testing.T) {
 	const target = "ws://192.0.2.1/chat?access_token=" + secretQuery + "&x=1"
 	repeats := func(v *exchange) string {
@@ -194,7 +194,7 @@ func TestRedactedInPlace(t *testing.T) {
 	}
 }
 
-// The secrets in a header are the parts of its values that are credentials.
+// Only the parts of a header's value that are credentials are secrets.
 func TestSecretsOfHeaders(t *testing.T) {
 	basic := base64.StdEncoding.EncodeToString([]byte("ann:a-long-password"))
 	for _, tt := range []struct{ name, value, hidden, shown string }{

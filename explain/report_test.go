@@ -27,7 +27,7 @@ func TestDurationText(t *testing.T) {
 	}
 }
 
-// The faults precede the warnings, each in the order in which they were found.
+// Faults precede warnings. Faults, and also warnings, are in the order in which they were found.
 func TestOrderOfFindings(t *testing.T) {
 	findings := []Finding{{Fault: "a", Warning: true}, {Fault: "b"}, {Fault: "c", Warning: true}, {Fault: "d"}}
 	tr := newTracer(t.Context(), nil)

@@ -13,14 +13,14 @@ import (
 
 const userAgent = "handfast-explain"
 
-// field is one line of the request's header, including secrets, and its purpose.
+// field is one line of the request's header, including secrets, with a note about its purpose.
 type field struct{ name, value, note string }
 
-// checkRequest checks that everything the options add is allowed in a request.
+// checkRequest checks that all fields that the options add are allowed in a request.
 func (t *requester) checkRequest() bool {
 	detail, clause := "", "RFC 9110 §5.5"
 	c := &t.o.Credentials
-	// The fields that the options add, under the names that they may have.
+	// added contains the fields for which there are separate options.
 	added := http.Header{"Authorization": {c.Bearer}, "Cookie": {c.Cookie}, "X-Api-Key": {c.APIKey}, "Origin": {t.o.Origin}}
 	if c.APIKeyHeader != "" {
 		added[c.APIKeyHeader] = nil
@@ -51,7 +51,7 @@ func (t *requester) checkRequest() bool {
 	return false
 }
 
-// trimmed returns h without surrounding white space in its values, because it is not sent.
+// trimmed returns h with trimmed values. Surrounding white space is not sent.
 func trimmed(h http.Header) http.Header {
 	out := make(http.Header, len(h))
 	for name, values := range h {
@@ -65,7 +65,7 @@ func trimmed(h http.Header) http.Header {
 	return out
 }
 
-// newKey returns a new Sec-WebSocket-Key: RFC 6455 §4.1 (7), 16 random bytes in base64.
+// newKey returns a new Sec-WebSocket-Key: 16 random bytes in base64 (RFC 6455 §4.1 (7)).
 func (t *requester) newKey() (string, error) {
 	var nonce [16]byte
 	if _, err := io.ReadFull(t.o.rand, nonce[:]); err != nil {
@@ -74,7 +74,7 @@ func (t *requester) newKey() (string, error) {
 	return handshake.EncodeKey(nonce), nil
 }
 
-// fields returns the fields of the header in the order of Chromium. origin is "" for none.
+// fields returns the fields of the request in the order of Chromium. If origin is "", there is no Origin field.
 func (t *requester) fields(key, origin string) []field {
 	const clause = "RFC 6455 §4.1"
 	all := []field{
@@ -124,7 +124,7 @@ func (t *requester) credentialFields() []field {
 	return all
 }
 
-// merge adds the caller's headers: each replaces an existing one, or follows User-Agent and Origin.
+// merge adds the caller's headers. Each replaces the existing header with the same name, or is added before Sec-WebSocket-Key.
 func (t *requester) merge(all []field) []field {
 	for _, name := range slices.Sorted(maps.Keys(t.o.Header)) {
 		values := t.o.Header[name]
@@ -155,7 +155,7 @@ func (t *requester) appendRequest(dst []byte, fields []field) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// showRequest returns the request's lines for display.
+// showRequest returns the lines of the request for display, without secrets.
 func (t *requester) showRequest(fields []field) []Line {
 	lines := []Line{{"GET " + t.target.shown + " HTTP/1.1", "RFC 6455 §4.1 (2): a GET, HTTP/1.1 at least"}}
 	for _, f := range fields {
@@ -178,7 +178,7 @@ func (t *tracer) handshake(l *link) (rest []byte, ok bool) {
 	s.Sent = t.showRequest(fields)
 	l.bound(t.step())
 	n, err := l.Write(t.appendRequest(nil, fields))
-	if err != nil { // the response may still have arrived: a server may refuse without reading the request
+	if err != nil { // a server may have responded without reading the whole request
 		t.end(s, "the connection ended while the request was sent: "+shortError(err))
 	} else {
 		t.end(s, fmt.Sprintf("%d bytes", n))
@@ -187,7 +187,7 @@ func (t *tracer) handshake(l *link) (rest []byte, ok bool) {
 	return t.readAnswer(l, t.sent(key))
 }
 
-// sent returns the parts of the request with this key against which a response is checked.
+// sent returns the parts of the request that are needed to check a response.
 func (t *requester) sent(key string) *handshake.Request {
 	r := &handshake.Request{Key: key, Subprotocols: t.subprotocols()}
 	if !t.o.NoCompression {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A header of the caller counts as a secret if its name indicates one and there is no option for it.
+// A header of the caller is reported as the credential "header" if its name indicates a secret that is not of another kind.
 func TestSecretHeader(t *testing.T) {
 	for _, tt := range []struct {
 		name, value string
@@ -26,11 +26,11 @@ func TestSecretHeader(t *testing.T) {
 	}
 }
 
-// Everything that the options add to a request must be allowed there.
+// The options must not add anything to the request that is not allowed there.
 func TestCheckRequest(t *testing.T) {
 	for _, tt := range []struct {
 		o      Options
-		want   string // part of the detail; "" means it is allowed
+		want   string // part of the detail; "" means that the options are allowed
 		clause string
 	}{
 		{Options{}, "", ""},

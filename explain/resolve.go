@@ -11,7 +11,7 @@ import (
 	"sync"
 )
 
-// maxAddresses is the maximum number of addresses of a name that are tried.
+// maxAddresses is the maximum number of a name's addresses that are tried.
 const maxAddresses = 8
 
 // lookup is the result for one address family of a name.
@@ -22,8 +22,8 @@ type lookup struct {
 	err   error
 }
 
-// resolve looks up the addresses of a host, in the order in which they are to be tried: the families alternate, IPv6 first, as RFC
-// 8305 §4 recommends. It returns nil after a failure, which it has recorded.
+// resolve returns the addresses of a host in the order in which they are tried: IPv6 and IPv4 alternate, with IPv6 first, as RFC 8305 §4
+// recommends. It records a failure, and then returns nil.
 func (t *dialer) resolve(host string, stage Stage) []netip.Addr {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{a}
@@ -102,7 +102,7 @@ func (t *dialer) judgeLookup(stage Stage, host string, answers [2]lookup, respon
 	t.fail(stage, FaultNameNotFound, "", detail)
 }
 
-// noAddress describes the response of a name server for a name that exists but has no address.
+// noAddress is the end of the detail about a name that exists but has no address.
 const noAddress = "has no address: neither an A nor an AAAA record"
 
 // isLocalhost reports whether a name always means this machine (RFC 6761 §6.3).
@@ -117,7 +117,7 @@ func dnsReason(err error) string {
 	switch {
 	case err == nil:
 		return "no address of this kind"
-	case errors.As(err, new(*net.AddrError)): // this machine knows the name, with addresses of the other family
+	case errors.As(err, new(*net.AddrError)): // a local source has only addresses of the other family
 		return "no address of this kind"
 	case !ok:
 		return shortError(err)
@@ -129,7 +129,7 @@ func dnsReason(err error) string {
 	return e.Err
 }
 
-// interleave returns the addresses of both lists, alternating.
+// interleave returns addresses of both lists alternately, without duplicates, and at most maxAddresses.
 func interleave(a, b []netip.Addr) []netip.Addr {
 	var all []netip.Addr
 	for i := range max(len(a), len(b)) {
@@ -144,7 +144,7 @@ func interleave(a, b []netip.Addr) []netip.Addr {
 
 // askedServers records which name servers were queried.
 type askedServers struct {
-	answers *dnsAnswers // nil means they are not examined
+	answers *dnsAnswers // nil means that responses are not examined
 
 	mu      sync.Mutex
 	servers []string
@@ -163,7 +163,7 @@ func (a *askedServers) wrap(r *net.Resolver) *net.Resolver {
 	w.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := dial(ctx, network, address)
 		if err == nil && c.RemoteAddr() != nil {
-			address = c.RemoteAddr().String() // a resolver of the caller may query another one
+			address = c.RemoteAddr().String() // the Dial of the caller's resolver may have connected elsewhere
 		}
 		a.mu.Lock()
 		defer a.mu.Unlock()
@@ -187,7 +187,7 @@ func (a *askedServers) String() string {
 	return "the name server " + strings.Join(a.servers, ", ")
 }
 
-// count formats a number with its noun.
+// count formats a number with a noun in the singular or in the plural.
 func count(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one

@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// The codes of a DNS response (RFC 1035 §4.1.1).
+// Response codes of DNS (RFC 1035 §4.1.1).
 const (
 	rcodeNone     = 0
 	rcodeServFail = 2
@@ -15,17 +15,17 @@ const (
 	rcodeRefused  = 5
 )
 
-// dnsAnswers records the codes of the responses of name servers for one name: package net does not distinguish a name that does not
-// exist from one without addresses, and may report the last name of the search list instead of the requested one.
+// dnsAnswers records the response codes of name servers for one name. The errors of package net do not suffice: they do not distinguish a
+// name that does not exist from a name without addresses, and may be about the last name of the search list.
 type dnsAnswers struct {
-	name string // without the trailing dot, in lower case
+	name string // the name in lower case, without the trailing dot
 
 	mu    sync.Mutex
 	codes map[int]bool
 }
 
-// dnsConn is a connection to a name server. It has to remain a *net.UDPConn, by which package net distinguishes datagrams from a
-// stream.
+// dnsConn is a connection to a name server. It embeds *net.UDPConn, because package net treats connections that are not a net.PacketConn
+// as streams.
 type dnsConn struct {
 	*net.UDPConn
 	answers *dnsAnswers
@@ -37,7 +37,7 @@ func (c *dnsConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// observe returns c. If it carries datagrams, the codes of its responses are recorded.
+// observe returns a connection like c. If c is a UDP connection, the codes of responses are recorded.
 func (a *dnsAnswers) observe(c net.Conn) net.Conn {
 	if udp, ok := c.(*net.UDPConn); ok && a != nil {
 		return &dnsConn{udp, a}
@@ -45,7 +45,7 @@ func (a *dnsAnswers) observe(c net.Conn) net.Conn {
 	return c
 }
 
-// addCode records the code of a message that answers the question for the name.
+// addCode records the code of a DNS message if it is a response to a question about the name.
 func (a *dnsAnswers) addCode(b []byte) {
 	const header = 12
 	if len(b) <= header || b[2]&0x80 == 0 || binary.BigEndian.Uint16(b[4:]) != 1 || questionName(b[header:]) != a.name {
@@ -66,7 +66,7 @@ func (a *dnsAnswers) hasCode(code int) bool {
 	return a.codes[code]
 }
 
-// questionName returns the name at the beginning of b in dotted form, in lower case; "" if it is incomplete.
+// questionName returns the name at the beginning of b in dotted form and lower case, "" if the name is incomplete.
 func questionName(b []byte) string {
 	var parts []string
 	for len(b) > 0 && b[0] != 0 {

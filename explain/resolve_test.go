@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// The reasons why a name has no address, and the name server that was queried.
+// Each error of a lookup has its own reason, and the name server that was queried is recorded.
 func TestDNSReason(t *testing.T) {
 	for want, err := range map[string]error{
 		"no address of this kind": nil, "the name server did not answer in time": &net.DNSError{IsTimeout: true},

@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	maxFrames        = 1000        // frames kept for one step
-	shownPayload     = 160         // bytes of a payload that are displayed
-	streamEndTimeout = time.Second // the wait for the end of the TCP stream after the closing handshake
+	maxFrames        = 1000        // kept frames of one step
+	shownPayload     = 160         // displayed bytes of a payload
+	streamEndTimeout = time.Second // limits the wait for the end of TCP after the closing handshake
 	pingPayload      = "handfast"
 )
 
@@ -24,11 +24,11 @@ type session struct {
 	t    *tracer
 	l    *link
 	in   *inbound
-	step *Step // the current one
+	step *Step // the current step
 
-	over  bool  // no more frames are read: a close frame was received, a rule was violated, the stream ended, or the tracer gave up
-	why   error // the error that ended it: nil for a close frame
-	reset bool  // a write has failed with a reset
+	over  bool  // no more frames are read, because the session has ended
+	why   error // the error that ended the session; nil for a close frame
+	reset bool  // a write has failed because the server has reset the connection
 
 	lastFrame time.Time // when the last frame was received
 }
@@ -59,7 +59,7 @@ func (s *session) run() {
 	}
 }
 
-// ping measures a round trip. Frames that the server sends meanwhile are displayed and checked.
+// ping sends a ping and measures the time until the pong. Frames that the server sends before the pong are recorded and checked.
 func (s *session) ping() {
 	const clause, text = "RFC 6455 §5.5.2", "a ping is answered with a pong that has the same payload"
 	s.step = s.t.begin(StagePing, "ping")
@@ -97,8 +97,8 @@ func (s *session) ping() {
 	s.ended(StagePing)
 }
 
-// frameStalled reports whether the server has begun a frame and does not continue it: for as long as a step may take, nothing was
-// received. That ends the connection, because all later bytes would be part of this frame.
+// frameStalled reports whether the server has sent only a part of a frame, and then nothing for almost StepTimeout. If so, it ends the
+// session, because all later bytes would be part of this frame.
 func (s *session) frameStalled() bool {
 	short := s.in.incompleteFrame()
 	if short == "" || s.t.ctx.Err() != nil || time.Since(s.in.lastRead) < s.t.o.StepTimeout*9/10 || !time.Now().Before(s.t.deadline) {
@@ -144,7 +144,7 @@ func (s *session) echo() {
 	s.ended(StageEcho)
 }
 
-// watch reads frames until the time is over, or the server or the caller ends it.
+// watch reads frames until the time limit, or until the server or the caller ends the connection.
 func (s *session) watch() {
 	s.step = s.t.begin(StageWatch, "watch frames")
 	deadline, restore := s.extend(s.t.o.Watch)
@@ -163,10 +163,11 @@ func (s *session) watch() {
 	s.ended(StageWatch)
 }
 
-// noLimit is the duration of a watch without an end.
+// noLimit is the time limit of a watch without a limit.
 const noLimit = 10 * 365 * 24 * time.Hour
 
-// extend gives a step its own time limit, which does not count towards the overall limit. restore ends that.
+// extend replaces the overall time limit by the limit d for one step. restore restores the overall limit, extended by the duration of the
+// step.
 func (s *session) extend(d time.Duration) (deadline time.Time, restore func()) {
 	if d < 0 {
 		d = noLimit
@@ -178,7 +179,7 @@ func (s *session) extend(d time.Duration) (deadline time.Time, restore func()) {
 }
 
 // next reads a frame and reacts as an endpoint must: it replies to pings and close frames, and fails the connection if a rule is
-// violated. A deadline changes nothing.
+// violated. If the deadline expires, the session continues.
 func (s *session) next(deadline time.Time) (*incoming, error) {
 	f, err := s.in.next(deadline)
 	rule, isBroken := errors.AsType[*broken](err)
@@ -207,7 +208,7 @@ func (s *session) next(deadline time.Time) (*incoming, error) {
 	return f, nil
 }
 
-// drain waits for the end of the TCP stream, which the server should send (RFC 6455 §7.1.1), and returns how it ended.
+// drain waits a moment until the server closes the TCP connection, as it should (RFC 6455 §7.1.1), and returns what happened.
 func (s *session) drain() string {
 	s.l.bound(s.t.until(streamEndTimeout))
 	start := s.t.since()
@@ -224,19 +225,19 @@ func (s *session) drain() string {
 	return "closed by the server within " + took.String()
 }
 
-// ended ends the step in which the connection ended, and records the reason.
+// ended ends the step in which the session ended, and records the reason.
 func (s *session) ended(stage Stage) {
 	s.step.OK = false
 	switch {
 	case s.t.r.Close != nil && s.why == nil:
 		s.closed(stage)
-	case s.why == nil: // already recorded
+	case s.why == nil: // frameStalled or the step itself has recorded the end
 	default:
 		s.endedAbnormally(stage)
 	}
 }
 
-// closed records a close frame that the server sent on its own.
+// closed records a close frame that the server sent before the client did.
 func (s *session) closed(stage Stage) {
 	c := s.t.r.Close
 	detail := fmt.Sprintf("the server closed with %d", c.Code)
@@ -255,7 +256,7 @@ func (s *session) closed(stage Stage) {
 	s.t.end(s.step, detail)
 }
 
-// endedAbnormally records an end without a close frame: a violated rule, or the end of the stream.
+// endedAbnormally records an end of the session without a close frame from the server.
 func (s *session) endedAbnormally(stage Stage) {
 	c := &Close{By: "server", Code: 1006, How: streamEnd(s.why)}
 	s.t.r.Close = c
@@ -264,7 +265,7 @@ func (s *session) endedAbnormally(stage Stage) {
 		fault, clause, detail := rule.fault, rule.clause, rule.detail
 		if s.t.body101 {
 			fault, clause, detail = FaultBody101, "RFC 9110 §8.6", "the 101 declares a body; the bytes after it were read as frames: "+detail
-			s.t.r.Opened = false // it is not a WebSocket
+			s.t.r.Opened = false // the bytes after the 101 are probably the declared body
 		}
 		s.step.Rules = append(s.step.Rules, Check{rule.clause, "the server's frames follow the rules", false, rule.detail})
 		s.t.fail(stage, fault, clause, detail)
@@ -287,7 +288,7 @@ func (s *session) endedAbnormally(stage Stage) {
 	s.t.end(s.step, detail)
 }
 
-// cause returns the error that ended the stream, given the error of a read.
+// cause returns the error that ended the stream. err is the error of a read, which may follow a failed write.
 func (s *session) cause(err error) error {
 	if s.reset && isEOF(err) {
 		return syscall.ECONNRESET
@@ -295,7 +296,7 @@ func (s *session) cause(err error) error {
 	return err
 }
 
-// streamEnd returns how a stream ended.
+// streamEnd returns how a stream ended, in the form of Close.How.
 func streamEnd(err error) string {
 	switch {
 	case isReset(err):
@@ -306,7 +307,7 @@ func streamEnd(err error) string {
 	return "FIN"
 }
 
-// describe returns a received frame for the report.
+// describe returns a received frame for the report. rule is the rule that the frame violates, nil if there is none.
 func (s *session) describe(f *incoming, rule *broken) Frame {
 	out := Frame{
 		At: s.t.since(), Opcode: f.Opcode.String(), Fin: f.Fin, RSV: int(f.RSV), Masked: f.Masked, Length: f.Length,
@@ -332,7 +333,7 @@ func (s *session) describe(f *incoming, rule *broken) Frame {
 	return out
 }
 
-// preview formats the beginning of a payload.
+// preview formats the beginning of a payload for display.
 func (s *session) preview(b []byte, text bool) string {
 	if len(b) == 0 {
 		return ""
@@ -355,7 +356,7 @@ func (s *session) reason(b []byte) string {
 	return oneLine(s.t.hide.text(string(b[2:])))
 }
 
-// record adds a frame to the step, and reports it to the caller.
+// record adds a frame to the step and, during a watch, passes it to OnFrame.
 func (s *session) record(f Frame) {
 	if s.t.hide.all(&f); len(s.step.Frames) < maxFrames {
 		s.step.Frames = append(s.step.Frames, f)
@@ -365,7 +366,7 @@ func (s *session) record(f Frame) {
 	}
 }
 
-// send sends a frame, which the Machine makes, and records it.
+// send sends and records a frame that the Machine creates.
 func (s *session) send(op frame.Opcode, payload []byte) {
 	var b []byte
 	var err error
@@ -385,7 +386,7 @@ func (s *session) send(op frame.Opcode, payload []byte) {
 	}
 }
 
-// sendClose sends our close frame, unless it was sent already. Code 1005 means without a code.
+// sendClose sends the client's close frame, unless it was sent before. Code 1005 means a frame without a code.
 func (s *session) sendClose(code int, reason string) {
 	b, err := s.in.m.AppendClose(nil, uint16(code), reason, s.t.maskKey)
 	if err != nil {
@@ -398,14 +399,14 @@ func (s *session) sendClose(code int, reason string) {
 	s.write(b, f)
 }
 
-// write writes a frame's bytes. An error is reported when the reply is read.
+// write writes and records a frame. The next read determines how the connection ended if writing fails.
 func (s *session) write(b []byte, shown Frame) {
 	shown.At, shown.Sent, shown.Fin, shown.Masked = s.t.since(), true, true, true
 	s.record(shown)
 	s.l.bound(s.t.step())
 	switch _, err := s.l.Write(b); {
 	case isReset(err):
-		s.reset = true // the kernel reports a reset only once, and the next read gets a normal end
+		s.reset = true // the kernel reports a reset only once: the next read may return io.EOF
 	case err != nil && s.why == nil:
 		s.step.Facts = append(s.step.Facts, Fact{"sending", "failed: " + shortError(err)})
 	}
@@ -413,6 +414,6 @@ func (s *session) write(b []byte, shown Frame) {
 
 // maskKey returns a new masking key.
 func (t *requester) maskKey() (key [4]byte) {
-	io.ReadFull(t.o.rand, key[:]) //nolint:errcheck // RFC 6455 §5.3 wants it random; a failure has ended newKey already
+	io.ReadFull(t.o.rand, key[:]) //nolint:errcheck // the same source has already worked in newKey
 	return key
 }

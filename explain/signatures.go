@@ -10,33 +10,35 @@ import (
 	"strings"
 )
 
-// signature describes the response of a known product to a handshake that lacks a requirement of the product.
+// signature identifies a product's response to a handshake that does not meet the product's requirements, and explains the response.
 type signature struct {
 	name string
-	// status is the status of the response, 0 for any error. The body must match body, if it is not nil, and contain all texts of
-	// contains, in lower case. A cause that names the product as a fact requires body or server: other programs may send a body that only
-	// contains these texts.
+	// status is the status of the response, 0 for any error. The body must match body, unless body is nil, and contain all texts of
+	// contains, in lower case. A cause that presents the product as a fact requires body or server, because other programs may send
+	// bodies that contain the texts.
 	status   int
 	body     *regexp.Regexp
 	contains []string
-	// server is the product that the Server field must name. If it is empty, the field may name only one of platforms, in which the
-	// product runs, or a proxy. Both are in lower case.
+	// server is the product that the Server field must name. If server is "", the field must be missing, or name a proxy or one of
+	// platforms, in which the product runs. server and platforms are in lower case.
 	server    string
 	platforms []string
-	// when is a further condition, nil for none.
+	// when is an additional condition. It may be nil.
 	when func(r *Report, a *Response) bool
-	// cause replaces the general one; "" keeps it. owner is added before the general steps, client replaces them.
+	// cause replaces the general cause, unless it is "". owner is added before the general steps for the owner. client replaces the general
+	// steps for the client, unless it is empty.
 	cause  string
 	owner  []string
 	client []string
-	// detail adds the steps for one report to a response of handfast itself. It may be nil.
+	// detail adds steps that depend on the report. It is used only in handfastSignatures, and may be nil.
 	detail func(r *Report, d *Diagnosis)
-	// certain means that no program but handfast sends this body: it is a proof even if the response passed through a proxy.
+	// certain means that only handfast sends this body, so that the body is a proof even if a proxy forwarded the response. It is used
+	// only in handfastSignatures.
 	certain bool
 }
 
-// signatures are recognized by the whole response of a product, or by its name in the Server field. The cause of a signature that
-// is recognized only by a part of the body is phrased as a suspicion.
+// signatures contains the signatures of products other than handfast. If a signature has neither body nor server, its cause is phrased as
+// a suspicion.
 var signatures = []signature{
 	{
 		name: "Socket.IO that allows polling only", body: engineIOError(0, "Transport unknown"), when: asksWebSocket,
@@ -221,7 +223,7 @@ var signatures = []signature{
 	},
 }
 
-// Steps of several signatures.
+// Steps that several signatures use.
 var (
 	socketIOClient = []string{"Connect with the Socket.IO client of the server's version; it is not a plain WebSocket. By hand, with EIO=3 before version 3:",
 		"    /socket.io/?EIO=4&transport=websocket"}
@@ -240,32 +242,33 @@ var (
 const refusedByASGI = "Most likely the ASGI application closed the WebSocket before accepting it, so the server answers with 403: there is no route for this " +
 	"path, a parameter is missing, or the application refuses the client."
 
-// The responses of several signatures.
+// Bodies that several signatures use.
 var (
 	unsupportedUpgrade = exactly("Unsupported upgrade request.")
 	djangoDebug        = regexp.MustCompile(`(?s)^(?:<!DOCTYPE html>.*)?<title>Page not found at [^<]*</title>.*You.{1,5}re seeing this error because you have ` +
 		`<code>DEBUG = True</code> in\s+your\s+Django\s+settings\s+file`)
 )
 
-// pythonServers are the servers of Python that run applications of others.
+// pythonServers lists Python's web servers, in which applications run.
 var pythonServers = []string{"daphne", "gunicorn", "hypercorn", "python", "uvicorn", "waitress", "werkzeug", "wsgiserver"}
 
-// exactly matches one complete text.
+// exactly returns an expression that matches only text.
 func exactly(text string) *regexp.Regexp {
 	return regexp.MustCompile(`^` + regexp.QuoteMeta(text) + `$`)
 }
 
-// engineIOError matches an error of Engine.IO for Node: as JSON, or, in response to an upgrade, its message alone.
+// engineIOError returns an expression that matches an error of Engine.IO for Node: a JSON object, or only the message in a response to an
+// upgrade.
 func engineIOError(code int, message string) *regexp.Regexp {
 	return regexp.MustCompile(fmt.Sprintf(`^(?:\{"code":%d,"message":"%s"\}|%s)$`, code, message, message))
 }
 
-// kubernetesStatus matches a Status object of the Kubernetes API whose message begins with a text.
+// kubernetesStatus returns an expression that matches a Status object of the Kubernetes API whose message begins with message.
 func kubernetesStatus(message string) *regexp.Regexp {
 	return regexp.MustCompile(`(?s)^\{\s*"kind":\s*"Status",\s*"apiVersion":\s*"v1",.*"message":\s*` + message)
 }
 
-// asksWebSocket reports whether the query names the transport websocket of Engine.IO.
+// asksWebSocket reports whether the query requests the transport websocket of Engine.IO.
 func asksWebSocket(r *Report, _ *Response) bool {
 	return r.Target != nil && strings.Contains(r.Target.Path, "transport=websocket")
 }
@@ -273,7 +276,7 @@ func asksWebSocket(r *Report, _ *Response) bool {
 // emptyBody reports whether a response has no body.
 func emptyBody(_ *Report, a *Response) bool { return plain(a.Body) == "" }
 
-// pageOrError reports whether a response is a page or an error, and not a redirect.
+// pageOrError reports whether a response is a page or an error rather than a redirect.
 func pageOrError(_ *Report, a *Response) bool { return a.Status/100 == 2 || a.Status >= 400 }
 
 // applySignature adds what is known about the product that sent a response.
@@ -297,7 +300,7 @@ func applySignature(r *Report, f Finding, d *Diagnosis) {
 		return
 	}
 	d.Cause = cmp.Or(s.cause, d.Cause)
-	if d.ID == FaultGarbage { // an HTTP response follows the 101: the frames are not the problem
+	if d.ID == FaultGarbage { // the general steps are about frames, but an HTTP response follows the 101
 		d.ForOwner = nil
 	}
 	d.ForOwner = slices.Concat(s.owner, d.ForOwner)
@@ -316,7 +319,7 @@ func matchSignature(known []signature, r *Report, a *Response) *signature {
 	return nil
 }
 
-// matches reports whether s describes a response like a.
+// matches reports whether a matches the signature, except for the condition when.
 func (s *signature) matches(a *Response) bool {
 	if s.status != a.Status && (s.status != 0 || a.Status < 400 && s.when == nil) {
 		return false
@@ -328,7 +331,7 @@ func (s *signature) matches(a *Response) bool {
 	return s.matchesServer(a) && !slices.ContainsFunc(s.contains, func(text string) bool { return !strings.Contains(body, text) })
 }
 
-// matchesServer reports whether the Server field of a response is one that s may have.
+// matchesServer reports whether the Server field of a response matches the signature.
 func (s *signature) matchesServer(a *Response) bool {
 	server := a.Value("Server")
 	if s.server != "" {
@@ -339,8 +342,8 @@ func (s *signature) matchesServer(a *Response) bool {
 		slices.ContainsFunc(s.platforms, func(platform string) bool { return names(server, platform) })
 }
 
-// names reports whether one of the products of a Server field (RFC 9110 §10.2.4) is a program, in lower case, or begins with its name
-// and a hyphen, as hypercorn-h11 does.
+// names reports whether a Server field (RFC 9110 §10.2.4) names a program, which is in lower case. The field may also contain the
+// program's name with a suffix after a hyphen, such as hypercorn-h11.
 func names(server, program string) bool {
 	return slices.ContainsFunc(strings.Fields(strings.ToLower(server)), func(product string) bool {
 		rest, ok := strings.CutPrefix(product, program)
@@ -348,7 +351,7 @@ func names(server, program string) bool {
 	})
 }
 
-// unframed returns the HTTP response in the received bytes that are not a frame, or nil.
+// unframed returns the HTTP response in bytes that are not a frame, nil if there is none.
 func unframed(r *Report) *Response {
 	for _, s := range r.Steps {
 		for _, f := range s.Frames {

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// handfastSignatures are the responses of handfast itself, with the keys of its configuration. Their steps replace all others.
-// TestExplainOfServe in package cli compares the responses that one server gives without a second client address, a second user or
-// a stop. The texts that are not certain are short and general, so that only the whole body together with the fields of handfast's
-// refusals is a proof, and not behind a proxy, which may hide another server: see fromHandfast.
+// handfastSignatures contains the signatures of handfast's own responses. Their steps name the keys of handfast's configuration, and
+// replace the general steps. TestExplainOfServe in package cli tests the signatures with responses of a server, except for those that
+// need a second client address, a second user or a stop of the server. Bodies that are not certain are short and general: they prove that
+// the response is from handfast only if the whole body and the header fields match (see fromHandfast) and no proxy hides the server.
 var handfastSignatures = []signature{
 	{
 		name: "handfast, another host", status: 421, certain: true,
@@ -147,7 +147,7 @@ var handfastSignatures = []signature{
 
 var tryLater = []string{"Try again with exponential backoff and jitter."}
 
-// handfastOriginRefused matches the response of handfast, or of its library, that names a refused origin.
+// handfastOriginRefused matches the response of handfast, or of its library, to a refused origin.
 var handfastOriginRefused = refusedAs("403 Forbidden", `pages of the origin .* may not connect here \(RFC 6455 §10\.2\)\.(?:\nNext step: .*)?`)
 
 // permissionSteps adds whether the request contained a credential.
@@ -162,18 +162,18 @@ func permissionSteps(r *Report, d *Diagnosis) {
 	d.forClient("Ask the operator whether this client may connect: a rule can depend on the address, the user and the request.")
 }
 
-// refusedAs matches a refusal of handfast that has its status on the first line.
+// refusedAs returns an expression that matches a refusal of handfast whose first line is the status.
 func refusedAs(status, text string) *regexp.Regexp {
 	return regexp.MustCompile(`^` + status + `\n\n` + text + `$`)
 }
 
-// fromHandfast reports whether a response has the fields of handfast's refusals, and none that names another framework.
+// fromHandfast reports whether a response has the header fields of handfast's refusals, and no field that names another framework.
 func fromHandfast(a *Response) bool {
 	return a.Value("X-Powered-By") == "" && a.Value("X-Content-Type-Options") == "nosniff" && a.Value("Content-Type") == "text/plain; charset=utf-8"
 }
 
-// applyHandfast replaces the cause and the steps, which are about other programs. Behind a proxy a response that is not certain may
-// come from another server: then the general steps for its owner remain.
+// applyHandfast replaces the general cause and the general steps. If the response is not certain and was forwarded by a proxy, it may be
+// from another server: the general steps for the owner are then added at the end.
 func (s *signature) applyHandfast(r *Report, d *Diagnosis) {
 	general := d.ForOwner
 	d.Cause, d.ForOwner, d.ForClient = cmp.Or(s.cause, d.Cause), slices.Clone(s.owner), slices.Clone(s.client)

@@ -6,15 +6,15 @@ import (
 	"testing"
 )
 
-// knownResponse is a case: the response of a real program, byte for byte except for its length, and the texts that the diagnosis
-// must and must not contain.
+// knownResponse is the response of a real program, which may be shortened, with a text that the diagnosis must contain and a text that it
+// must not contain.
 type knownResponse struct {
 	program string
 	r       *Report
 	found   Finding
 	id      Fault
-	want    string // part of the cause, or of a step
-	not     string // no part of either
+	want    string // text that the cause or a step must contain
+	not     string // text that neither the cause nor a step may contain; "" means none
 }
 
 // queried returns r with another path and query.
@@ -29,7 +29,7 @@ func withSteps(r *Report, steps ...Step) *Report {
 	return r
 }
 
-// closedBy returns a report of an open connection that the server closed after the messages.
+// closedBy returns a report about a connection that the server closed after sending messages.
 func closedBy(code int, reason string, messages ...string) *Report {
 	r := answered(101, "")
 	r.Opened, r.Close = true, &Close{By: "server", How: "close frame", Code: code, Reason: reason}
@@ -210,7 +210,7 @@ var knownResponses = []knownResponse{
 	}(), Finding{Fault: FaultOrigin, Stage: StageResponse}, FaultOrigin, "without an Origin header", "with another origin it accepts"},
 }
 
-// The responses of real programs are recognized, and the diagnosis contains nothing that is false for one of them.
+// The responses of real programs are recognized, and no diagnosis contains a statement that is false for the program.
 func TestRealPrograms(t *testing.T) {
 	for _, c := range knownResponses {
 		t.Run(c.program, func(t *testing.T) {
@@ -233,8 +233,8 @@ func TestRealPrograms(t *testing.T) {
 	}
 }
 
-// Other programs may send the text of a known one, or a longer one that contains it: then the diagnosis does not present the known
-// program as a fact.
+// If another program may send the same text as a known program, or a longer text that contains it, the diagnosis does not present the
+// known program as a fact.
 func TestSimilarResponses(t *testing.T) {
 	own := []string{"Content-Type: text/plain; charset=utf-8", "X-Content-Type-Options: nosniff"}
 	on := func(server string) []string { return append([]string{"Server: " + server}, own...) }
@@ -305,7 +305,7 @@ func TestSimilarResponses(t *testing.T) {
 	}
 }
 
-// Behind a proxy, a response that only handfast sends is still a proof. A short one is a suspicion.
+// Behind a proxy, a response that only handfast sends is presented as a fact, and a short, general response as a suspicion.
 func TestHandfastBehindAProxy(t *testing.T) {
 	own := []string{"Content-Type: text/plain; charset=utf-8", "X-Content-Type-Options: nosniff"}
 	for _, c := range []struct {
@@ -340,7 +340,7 @@ func advice(d Diagnosis) string {
 	return strings.Join(append(append([]string{d.Cause}, d.ForOwner...), d.ForClient...), "\n")
 }
 
-// A 400 that only quotes the complaint of a TLS server does not prove that a proxy sent plain HTTP to one.
+// A 400 that only quotes the message of a TLS server does not prove that a proxy sent plain HTTP to a TLS server.
 func TestPlainHTTPToTLSPort(t *testing.T) {
 	const flat = "A proxy on the path speaks plain HTTP"
 	nginx := "<html>\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head>\n<body>\n<center><h1>400 Bad Request</h1></center>\n" +

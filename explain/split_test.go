@@ -16,12 +16,12 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// The report on a fault, and the data it shows, do not depend on how the network splits the server's bytes.
+// The report about a fault, including the quoted data, does not depend on how the network splits the server's bytes.
 func TestReportDoesNotDependOnTheSplit(t *testing.T) {
 	const head, fields = "HTTP/1.1 101 Switching Protocols\r\n", "Upgrade: websocket\r\nConnection: Upgrade\r\n"
 	filler := "X-Filler: " + strings.Repeat("a", 1000) + "\r\n"
 	text := frame.Header{Fin: true, Opcode: frame.Text}
-	const open = "" // stands for the complete header of a 101
+	const open = "" // represents the complete header of a 101
 	for name, c := range map[string]struct {
 		url, head, after string
 	}{
@@ -71,8 +71,8 @@ func TestReportDoesNotDependOnTheSplit(t *testing.T) {
 
 var anyTime = regexp.MustCompile(` *\d+(\.\d+)?(µs|ms|s)\b`)
 
-// splitReport explains a server that sends head (if it is empty, that of a 101) and then after, in pieces of n bytes, and keeps the
-// connection open.
+// splitReport explains a server that sends head and after in pieces of n bytes, and keeps the connection open. If head is "", the server
+// sends the header of a valid 101 instead.
 func splitReport(t *testing.T, url, head, after string, n int) string {
 	t.Helper()
 	var out bytes.Buffer
@@ -86,7 +86,7 @@ func splitReport(t *testing.T, url, head, after string, n int) string {
 				if _, err := io.WriteString(w, piece); err != nil {
 					return
 				}
-				<-time.After(time.Nanosecond) // by the clock of a bubble: until the reader waits for more
+				<-time.After(time.Nanosecond) // in a synctest bubble, this returns when the reader waits for more
 			}
 		}
 		opts := inMemory(t, func(v *exchange) {
@@ -94,7 +94,7 @@ func splitReport(t *testing.T, url, head, after string, n int) string {
 				v.open("")
 			}
 			send(v.Conn, head+after)
-			io.Copy(io.Discard, v.in) //nolint:errcheck // until the client has gone
+			io.Copy(io.Discard, v.in) //nolint:errcheck // returns when the client has disconnected
 		})
 		opts.NoProbes, opts.NoOriginProbes = true, true
 		if url == "" {
@@ -103,9 +103,9 @@ func splitReport(t *testing.T, url, head, after string, n int) string {
 			opts.Dial = func(context.Context, string, string) (net.Conn, error) {
 				client, server := wstest.NetPipe(0)
 				served.Go(func() {
-					server.Read(make([]byte, 1)) //nolint:errcheck // the ClientHello
+					server.Read(make([]byte, 1)) //nolint:errcheck // reads the ClientHello
 					send(server, head)
-					io.Copy(io.Discard, server) //nolint:errcheck // until the client has gone
+					io.Copy(io.Discard, server) //nolint:errcheck // returns when the client has disconnected
 				})
 				return client, nil
 			}

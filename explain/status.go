@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// statusFaults are the statuses with a fault of their own.
+// statusFaults contains the fault of each status that does not share a general fault.
 var statusFaults = map[int]Fault{
 	301: FaultStatus301, 302: FaultStatus302, 303: FaultStatus302, 307: FaultStatus307, 308: FaultStatus308,
 	400: FaultStatus400, 401: FaultStatus401, 403: FaultStatus403, 404: FaultStatus404, 405: FaultStatus405,
@@ -16,7 +16,7 @@ var statusFaults = map[int]Fault{
 	503: FaultStatus503, 504: FaultStatus504,
 }
 
-// judgeStatus records the reason why a response is not a 101.
+// judgeStatus records the fault of a response other than 101.
 func (t *tracer) judgeStatus(s *Step, h *head) {
 	s.Rules = append(s.Rules, Check{clauseClient + " (1)", "the status is 101", false, h.statusText()})
 	for _, line := range strings.Split(strings.TrimSpace(t.r.Response.Body), "\n") {
@@ -29,7 +29,7 @@ func (t *tracer) judgeStatus(s *Step, h *head) {
 	t.end(s, h.statusText())
 }
 
-// bodyLines is the number of lines of a body that are displayed with its header.
+// bodyLines is the number of lines of a body that are displayed in addition to maxShown lines of a header.
 const bodyLines = 12
 
 // statusFault returns the fault for a response other than 101.
@@ -47,7 +47,7 @@ func (t *tracer) statusFault(h *head) (f Fault, clause, detail string) {
 		f = faultOfStatus(h.status)
 	}
 	switch better := verdict(t.r, Finding{Fault: f}); {
-	case better != f: // the status is only a symptom of this fault
+	case better != f: // the status is only a symptom of better
 		f = better
 	case h.status == http.StatusUnauthorized:
 		detail += challenges(t.shown(h.values("WWW-Authenticate")))
@@ -61,7 +61,7 @@ func (t *tracer) statusFault(h *head) (f Fault, clause, detail string) {
 	return f, clause, detail
 }
 
-// The responses of nginx about a client certificate, and of Node's http2 to a client that does not offer h2.
+// The responses of nginx to a missing or invalid client certificate, and of Node's http2 to a client that does not offer h2.
 var (
 	nginxNoCertificate    = nginxPageOf("No required SSL certificate was sent", "[^<]*")
 	nginxCertificateError = nginxPageOf("The SSL certificate error", "[^<]*")
@@ -82,7 +82,7 @@ func faultOfStatus(status int) Fault {
 	return FaultStatusOther
 }
 
-// shown returns values of the peer for display.
+// shown returns values from the peer for display, without secrets.
 func (t *run) shown(values []string) []string {
 	out := make([]string, len(values))
 	for i, v := range values {

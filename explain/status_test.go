@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A body that contradicts the status has priority.
+// If body and status indicate different faults, the body has priority.
 func TestStatusFault(t *testing.T) {
 	for _, tt := range []struct {
 		status int

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// WriteSummary writes the outcome in at most ten lines: the destination, the last stage that the connection reached, the reason for
-// a failure, and the first step for each side. Lines are not wrapped.
+// WriteSummary writes the outcome in at most ten lines: the URL, whether the connection opened, the address, the reason for a failure, and
+// the first step for each side. Lines are not wrapped.
 func (r *Report) WriteSummary(w io.Writer) error {
 	var b bytes.Buffer
 	writeFacts(&b, r.summary())
@@ -72,7 +72,7 @@ func writeFacts(b *bytes.Buffer, facts []Fact) {
 	}
 }
 
-// outcome describes the last stage that a connection reached.
+// outcome says whether the connection opened and whether it failed afterwards.
 func outcome(r *Report) string {
 	switch {
 	case r.OK():
@@ -83,7 +83,7 @@ func outcome(r *Report) string {
 	return "It did not open"
 }
 
-// firstStep returns the first step with its lines of configuration, as one line.
+// firstStep returns the first step and its lines of configuration as one line, "" if there is no step.
 func firstStep(steps []string) string {
 	if len(steps) == 0 {
 		return ""

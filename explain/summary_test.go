@@ -18,7 +18,7 @@ func TestSummaryAndMarkdown(t *testing.T) {
 	t.Parallel()
 	for _, f := range faults.All() {
 		if f.Family != "status" && f.Family != "switching" {
-			continue // the same as for the others, and some of these take long
+			continue // tests nothing else, and takes long for some servers
 		}
 		t.Run(f.Name, func(t *testing.T) {
 			t.Parallel()

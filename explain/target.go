@@ -15,14 +15,15 @@ import (
 // target is the destination of a handshake, including secrets.
 type target struct {
 	*handshake.Target
-	shown  string // URI without secrets
-	origin string // of a page on the same host
+	shown  string // the request URI without secrets
+	origin string // the origin of a page on the same host
 }
 
-// noSlashes matches a URL such as wss:/host and ws:host. According to WHATWG URL §4.4, browsers treat them as wss://host.
+// noSlashes matches a URL such as wss:/host or ws:host. According to WHATWG URL §4.4, browsers add the missing slashes.
 var noSlashes = regexp.MustCompile(`(?i)^(?:wss?|https?):/?[^/\\s]`)
 
-// readURL parses the URL (RFC 6455 §3) and adds the secrets in it and in the options to the redactor.
+// readURL parses the URL (RFC 6455 §3), and adds the secrets in the URL and in the options to the redactor. It returns false if the URL is
+// not valid.
 func (t *requester) readURL(raw string) bool {
 	t.addOptionSecrets()
 	s := t.begin(StageURL, "read the URL")
@@ -34,7 +35,7 @@ func (t *requester) readURL(raw string) bool {
 		t.end(s, detail)
 		return false
 	}
-	// Package handshake enforces the rules; url.Parse is used to find the secrets, even in a URL that violates the rules.
+	// url.Parse also finds the secrets in a URL that violates the rules, which package handshake enforces below.
 	if u, err := url.Parse(raw); err == nil {
 		t.addURLSecrets(u)
 	}
@@ -74,7 +75,7 @@ func (t *requester) readURL(raw string) bool {
 	return true
 }
 
-// addURLSecrets adds the secrets in the URL, and uses its user information as credentials.
+// addURLSecrets adds the secrets in the URL to the redactor, and uses the user information as credentials.
 func (t *requester) addURLSecrets(u *url.URL) {
 	t.hide.addQuery(u.RawQuery)
 	if u.User == nil {
@@ -88,7 +89,7 @@ func (t *requester) addURLSecrets(u *url.URL) {
 	}
 }
 
-// addOptionSecrets adds the secrets in the options.
+// addOptionSecrets adds the secrets in the options to the redactor.
 func (t *requester) addOptionSecrets() {
 	c := &t.o.Credentials
 	for _, s := range [...]string{c.Bearer, c.Password, c.APIKey, c.SubprotocolToken} {
@@ -115,7 +116,7 @@ func (t *requester) addOptionSecrets() {
 	}
 }
 
-// basic returns the part after "Basic " (RFC 7617 §2).
+// basic returns the credentials after "Basic " in a header (RFC 7617 §2).
 func basic(user, password string) string {
 	return base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
 }
@@ -179,7 +180,7 @@ func (t *requester) credentials() []string {
 	return patterns
 }
 
-// secretHeader reports whether one of the additional headers contains a secret of no other kind.
+// secretHeader reports whether an additional header contains a secret that is not of another kind of credential.
 func (t *requester) secretHeader() bool {
 	for name, values := range t.o.Header {
 		switch {
@@ -196,7 +197,7 @@ func (t *requester) secretHeader() bool {
 	return false
 }
 
-// subprotocols returns the offered subprotocols, including a token in the form of one.
+// subprotocols returns the offered subprotocols, including the subprotocol that contains the token.
 func (t *requester) subprotocols() []string {
 	list := slices.Clone(t.o.Subprotocols)
 	if token := t.o.Credentials.SubprotocolToken; token != "" {

@@ -8,21 +8,22 @@ import (
 	"unicode/utf8"
 )
 
-// TextOptions configure the text of a report. The zero value means no colour and 100 columns.
+// TextOptions configure the text of a report. The zero value means no colours and 100 columns.
 type TextOptions struct {
 	// Color enables the colours of a terminal.
 	Color bool
-	// Width is the number of columns at which lines are wrapped. 0 means 100; the minimum is 60.
+	// Width is the maximum number of columns of a line. 0 means 100. The minimum is 60.
 	Width int
 }
 
-// Text writes a report as text while it is created: Begin, Step and Frame can be used as Options.OnBegin, OnStep and OnFrame, and
-// End writes the outcome. It is not safe for concurrent use. After an error of the writer, which is kept, nothing more is written.
+// Text writes a report as text while Explain creates the report: Begin, Step and Frame can be used as Options.OnBegin, OnStep and OnFrame,
+// and End writes the outcome. Text is not safe for concurrent use. After an error of the writer, nothing more is written, and End returns
+// the error.
 type Text struct {
 	w     io.Writer
 	color bool
 	width int
-	live  int // number of frames of the watch written so far
+	live  int // number of frames that Frame has written in the current watch
 	err   error
 }
 
@@ -47,14 +48,14 @@ func (r *Report) WriteText(w io.Writer, opts *TextOptions) error {
 	return x.End(r)
 }
 
-// The columns of the text.
+// The layout of the text.
 const (
-	stageColumn = 11 // after the mark and the stage
-	noteColumn  = 46 // of the notes on lines
+	stageColumn = 11 // the width of the stage
+	noteColumn  = 46 // the column of the notes on lines
 	inset       = "    "
 )
 
-// Begin announces frames if the stage waits for frames.
+// Begin writes the title of a step in which frames are written immediately.
 func (x *Text) Begin(stage Stage, title string) {
 	if stage == StageWatch {
 		x.printf("%s %s%s\n", x.paint(dim, "…"), x.paint(bold, pad(string(stage), stageColumn)), title)
@@ -62,7 +63,7 @@ func (x *Text) Begin(stage Stage, title string) {
 	}
 }
 
-// Step writes a completed step.
+// Step writes a completed step, without the frames that Frame has written.
 func (x *Text) Step(s Step) {
 	mark := x.paint(green, "✓")
 	if !s.OK {
@@ -92,7 +93,7 @@ func (x *Text) Step(s Step) {
 	}
 }
 
-// stepTitle returns the title of a step, with its result.
+// stepTitle returns the title of a step and its result.
 func stepTitle(s Step) string {
 	if s.Result == "" {
 		return s.Title
@@ -100,13 +101,13 @@ func stepTitle(s Step) string {
 	return s.Title + ": " + s.Result
 }
 
-// Frame writes a frame immediately.
+// Frame writes a frame of the current step.
 func (x *Text) Frame(f Frame) {
 	x.live++
 	x.frame(f)
 }
 
-// lines writes lines and their notes.
+// lines writes lines and their notes, after an arrow.
 func (x *Text) lines(arrow string, lines []Line) {
 	for _, l := range lines {
 		text := wrapHard(l.Text, x.width-len(inset)-2)
@@ -132,7 +133,7 @@ func (x *Text) lines(arrow string, lines []Line) {
 	}
 }
 
-// tooNarrow reports whether there is no room for notes next to lines.
+// tooNarrow reports whether there is no room for notes in a separate column.
 func tooNarrow(columns int) bool { return columns < 90 }
 
 // facts writes names and values in two columns.
@@ -152,7 +153,7 @@ func (x *Text) facts(facts []Fact) {
 	}
 }
 
-// check writes a rule and whether it was followed.
+// check writes a rule, and whether the rule was followed.
 func (x *Text) check(c Check) {
 	mark := x.paint(green, "✓")
 	if !c.Held {
@@ -170,7 +171,7 @@ func (x *Text) check(c Check) {
 	}
 }
 
-// ruleText returns whether a rule was violated, its text, and the observation.
+// ruleText returns the text of a rule with the observation, and with "not met" if the rule was violated.
 func ruleText(c Check) string {
 	text := c.Text
 	if !c.Held {
@@ -182,7 +183,7 @@ func ruleText(c Check) string {
 	return text
 }
 
-// frame writes one frame as a row: time, direction, opcode, length, content.
+// frame writes one frame as a row with direction, time, opcode, length and content.
 func (x *Text) frame(f Frame) {
 	arrow := x.paint(cyan, "←")
 	if f.Sent {
@@ -200,7 +201,7 @@ func (x *Text) frame(f Frame) {
 	x.printf("%s%s %s %s %8s  %s\n", inset, arrow, x.paint(dim, fmt.Sprintf("%8s", c.At)), pad(c.Opcode, 13), c.Length, text)
 }
 
-// frameCells is a frame in the form in which it is displayed in columns.
+// frameCells contains the columns in which a frame is displayed.
 type frameCells struct{ At, Opcode, Length, Text string }
 
 func cellsOf(f Frame) frameCells {
@@ -220,7 +221,7 @@ func cellsOf(f Frame) frameCells {
 	return c
 }
 
-// shorten truncates s to n columns, with a mark if there is room.
+// shorten truncates s to n columns, with an ellipsis at the end. It returns "" if n is less than 2.
 func shorten(s string, n int) string {
 	switch {
 	case width(s) <= n:
@@ -259,7 +260,7 @@ func (x *Text) printf(format string, args ...any) {
 	}
 }
 
-// trimEnd removes spaces from the end of a line.
+// trimEnd removes spaces from the end of a complete line. It returns an incomplete line unchanged.
 func trimEnd(line string) string {
 	if text, ok := strings.CutSuffix(line, "\n"); ok {
 		return strings.TrimRight(text, " ") + "\n"
@@ -271,7 +272,7 @@ func width(s string) int { return utf8.RuneCountInString(s) }
 
 func pad(s string, n int) string { return s + strings.Repeat(" ", max(n-width(s), 0)) }
 
-// wrap splits s into lines of at most n characters, between words if possible. There is at least one line.
+// wrap splits s into lines of at most n characters, between words if possible. It returns at least one line.
 func wrap(s string, n int) []string {
 	var lines []string
 	line := ""
@@ -294,7 +295,7 @@ func wrap(s string, n int) []string {
 	return append(lines, line)
 }
 
-// wrapHard splits s into lines of at most n characters, anywhere.
+// wrapHard splits s into lines of n characters, without regard to words. The minimum of n is 10.
 func wrapHard(s string, n int) []string {
 	n = max(n, 10)
 	var lines []string

@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// End writes the outcome: that the connection opened, or the reason for the failure, whose fault it is and what to do. It returns
-// the first error of the writer.
+// End writes the outcome: that the connection opened, or the diagnosis of the failure. It returns the first error of the writer.
 func (x *Text) End(r *Report) error {
 	x.printf("\n")
 	switch {
@@ -27,7 +26,7 @@ func (x *Text) End(r *Report) error {
 	return x.err
 }
 
-// more writes the other findings in addition to the decisive fault.
+// more writes the faults other than the decisive fault.
 func (x *Text) more(r *Report) {
 	for _, f := range r.also() {
 		x.printf("\n%s %s%s\n", x.paint(red, "✗"), x.paint(bold, pad("also", stageColumn)), x.paint(bold, string(f.Fault)))
@@ -36,7 +35,7 @@ func (x *Text) more(r *Report) {
 	}
 }
 
-// also returns the findings that are neither the fault that decided nor warnings.
+// also returns the findings except for the decisive fault and the warnings.
 func (r *Report) also() []Finding {
 	var also []Finding
 	for i, f := range r.Findings {
@@ -66,7 +65,7 @@ func (x *Text) opened(r *Report) string {
 	return joined(parts...) + "."
 }
 
-// openedAfter returns how long it took until the response had arrived.
+// openedAfter returns the time from the start until the handshake was complete.
 func openedAfter(r *Report) Duration {
 	for _, s := range r.Steps {
 		if s.Stage == StageAgreed {
@@ -76,7 +75,7 @@ func openedAfter(r *Report) Duration {
 	return r.Duration
 }
 
-// diagnosis writes a block: the meaning, the clause, the evidence, and what each side can do.
+// diagnosis writes a diagnosis: the cause, the clause, the evidence, and the steps for each side.
 func (x *Text) diagnosis(mark, title string, d *Diagnosis) {
 	x.printf("\n%s %s%s\n", mark, x.paint(bold, pad(title, stageColumn)), x.paint(bold, string(d.ID)))
 	x.paragraph("cause", d.Cause)
@@ -90,7 +89,7 @@ func (x *Text) diagnosis(mark, title string, d *Diagnosis) {
 	x.todo("What the client can do", d.ForClient)
 }
 
-// paragraph writes a name and a wrapped text.
+// paragraph writes a name and a wrapped text, unless the text is empty.
 func (x *Text) paragraph(name, text string) {
 	for i, line := range wrap(text, x.width-2-stageColumn) {
 		if i > 0 {

@@ -19,7 +19,7 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "write the texts in testdata anew, instead of comparing")
 
-// golden compares got with a file.
+// golden compares got with a file in testdata.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -38,7 +38,7 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// difference returns the first lines that differ.
+// difference returns the first line that differs in got and want.
 func difference(got, want string) string {
 	a, b := strings.Split(got, "\n"), strings.Split(want, "\n")
 	n := 0
@@ -49,8 +49,8 @@ func difference(got, want string) string {
 	return fmt.Sprintf("from line %d on:\n\t%s\nwant:\n\t%s", n+1, some(a), some(b))
 }
 
-// The texts are those of whole runs against servers in memory, in a bubble, where the clock advances only while all goroutines
-// wait.
+// The texts of complete runs are compared with files. The servers are in memory, and the runs are in a synctest bubble, where time is
+// deterministic.
 func TestText(t *testing.T) {
 	for _, c := range []struct {
 		file  string
@@ -113,7 +113,7 @@ func TestText(t *testing.T) {
 	}
 }
 
-// fixDiagnoses replaces each diagnosis in r: their texts are tested elsewhere.
+// fixDiagnoses replaces each diagnosis in r by a constant. Other tests check the texts of diagnoses.
 func fixDiagnoses(r *Report) {
 	same := func(d *Diagnosis) {
 		*d = Diagnosis{ID: d.ID, Cause: "The cause in one sentence, which is as long as such sentences are, so that it has to be broken.",
@@ -131,7 +131,7 @@ func fixDiagnoses(r *Report) {
 
 func sortedLines(s string) []string { return slices.Sorted(strings.Lines(s)) }
 
-// plainText removes the colours.
+// plainText removes the escape sequences for colours.
 func plainText(s string) string {
 	for _, code := range []string{"0", bold, dim, red, green, yellow, cyan} {
 		s = strings.ReplaceAll(s, "\x1b["+code+"m", "")
@@ -139,7 +139,7 @@ func plainText(s string) string {
 	return s
 }
 
-// chat is a server without a fault.
+// chat is an in-memory server without a fault.
 func chat(v *exchange) {
 	if v.req.Header.Get("Origin") == foreignOrigin {
 		v.writeText("HTTP/1.1 403 Forbidden\nContent-Length: 0\n\n")
@@ -150,14 +150,14 @@ func chat(v *exchange) {
 	v.respond()
 }
 
-// sendMany sends long text, and text that would affect a terminal.
+// sendMany sends a long text, and text that would affect a terminal.
 func (v *exchange) sendMany() {
 	v.open("X-Long: " + strings.Repeat("long words ", 12) + "\n")
 	v.send(frame.Text, "\x1b[2J\u202e"+strings.Repeat("x", 300))
 	v.respond()
 }
 
-// feed sends messages in fragments and over time, then closes.
+// feed is an in-memory server that sends messages in fragments and over time, and then closes the connection.
 func feed(v *exchange) {
 	v.open("")
 	op, payload, err := v.next()
@@ -212,7 +212,7 @@ func TestWrap(t *testing.T) {
 	}
 }
 
-// The last frame of a compressed message is displayed with both lengths; without steps nothing is written.
+// The last frame of a compressed message is displayed with the compressed and the inflated length.
 func TestTextOfFrames(t *testing.T) {
 	for want, f := range map[string]Frame{
 		"7z": {Opcode: "text", Length: 7, Compressed: true}, "7→90": {Opcode: "text", Fin: true, Length: 7, Compressed: true, Inflated: 90},

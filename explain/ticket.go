@@ -2,17 +2,17 @@ package explain
 
 import (
 	"bytes"
-	_ "embed" // the page's template
+	_ "embed" // for ticket.html
 	"fmt"
 	"html/template"
 	"io"
 	"strings"
 )
 
-// ticket is the content of a report, or of a comparison of two, as a file for a ticket, in Markdown or HTML.
+// ticket is the content of a Markdown or HTML file for a ticket, about one report or a comparison of two reports.
 type ticket struct {
 	Title    string
-	Compared *Comparison // nil for one report
+	Compared *Comparison // nil if there is only one report
 	Reports  []ticketReport
 }
 
@@ -26,7 +26,7 @@ type ticketReport struct {
 	Steps    []Step
 }
 
-// ticketSection is a diagnosis and its purpose: the reason of a failure, a further fault, or a warning.
+// ticketSection is a diagnosis with a title that says whether it is the reason for a failure, another fault or a warning.
 type ticketSection struct {
 	Title string
 	Diagnosis
@@ -48,19 +48,19 @@ func (r *Report) ticket() *ticket {
 	return &ticket{Title: t.Title, Reports: []ticketReport{t}}
 }
 
-// ticket returns the content of a ticket about c: the differences, and both reports.
+// ticket returns the content of a ticket about c: the differences and both reports.
 func (c *Comparison) ticket() *ticket {
 	return &ticket{Title: "Two WebSocket handshakes, compared", Compared: c, Reports: append(c.A.ticket().Reports, c.B.ticket().Reports...)}
 }
 
-// WriteMarkdown writes the whole report as Markdown, for a ticket: the summary, each diagnosis, and the steps as a code block.
-// Secrets are redacted as in every form of a report, and data of the peer is only in code blocks.
+// WriteMarkdown writes the report as Markdown for a ticket: the summary, each diagnosis, and the steps. Secrets are redacted as in every
+// form of a report, and data from the peer is only in code blocks.
 func (r *Report) WriteMarkdown(w io.Writer) error { return r.ticket().writeMarkdown(w) }
 
 // WriteHTML writes the content of WriteMarkdown as one HTML page without scripts or external resources.
 func (r *Report) WriteHTML(w io.Writer) error { return r.ticket().writeHTML(w) }
 
-// WriteMarkdown writes the differences and both reports, for a ticket.
+// WriteMarkdown writes the differences and both reports as Markdown for a ticket.
 func (c *Comparison) WriteMarkdown(w io.Writer) error { return c.ticket().writeMarkdown(w) }
 
 // WriteHTML writes the content of WriteMarkdown as one HTML page without scripts or external resources.
@@ -107,7 +107,7 @@ func (r *ticketReport) writeMarkdown(b *bytes.Buffer) error {
 	return x.err
 }
 
-// lines formats a diagnosis as lines, each with the name of its part.
+// lines formats a diagnosis as lines. Each line begins with the name of a part of the diagnosis.
 func (d *Diagnosis) lines() []string {
 	var lines []string
 	add := func(name string, texts ...string) {
@@ -125,7 +125,7 @@ func (d *Diagnosis) lines() []string {
 	return lines
 }
 
-// fenced writes text as a code block whose fence is longer than any in the text (CommonMark §4.5).
+// fenced writes text as a code block, with a fence that does not occur in the text (CommonMark §4.5).
 func fenced(b *bytes.Buffer, text string) {
 	fence := "```"
 	for strings.Contains(text, fence) {
@@ -137,7 +137,7 @@ func fenced(b *bytes.Buffer, text string) {
 //go:embed ticket.html
 var ticketPage string
 
-// ticketHTML escapes every value for its place in the page.
+// ticketHTML is the template of the page. html/template escapes every value.
 var ticketHTML = template.Must(template.New("ticket").Funcs(template.FuncMap{
 	"cells": cellsOf, "none": orNone, "rule": ruleText, "title": stepTitle, "todo": todoSteps,
 }).Parse(ticketPage))
@@ -151,7 +151,7 @@ func (t *ticket) writeHTML(w io.Writer) error {
 	return err
 }
 
-// todoStep is a step of a diagnosis with its lines of configuration.
+// todoStep is a step of a diagnosis with the lines of configuration that belong to it.
 type todoStep struct{ Text, Config string }
 
 // todoSteps joins each step with the lines of configuration after it, which begin with four spaces.

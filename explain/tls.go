@@ -13,20 +13,20 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// secure is one TLS handshake: its configuration and its results.
+// secure contains the configuration and the results of one TLS handshake.
 type secure struct {
 	cfg      *tls.Config
 	info     *TLS
 	insecure bool
-	state    tls.ConnectionState // when the server's certificate was received
+	state    tls.ConnectionState // the state when the server's certificates were received
 	problems []trustProblem      // why the chain is not trusted
 }
 
-// errUntrusted ends a handshake with an untrusted chain; the reasons are in secure.problems.
+// errUntrusted is the error of a handshake with an untrusted chain. The reasons are in secure.problems.
 var errUntrusted = errors.New("the server's certificate is not trusted")
 
-// newSecure makes a configuration from the caller's that only offers HTTP/1.1, as browsers do for WebSockets, and verifies the
-// chain itself, so that every problem can be reported rather than only the first.
+// newSecure returns a TLS handshake with the caller's configuration, except that only HTTP/1.1 is offered, as by browsers for WebSockets.
+// The chain is verified by sec.verify, which finds every problem rather than only the first.
 func (t *dialer) newSecure() *secure {
 	cfg := t.o.TLS.Clone()
 	if cfg == nil {
@@ -61,7 +61,7 @@ func (t *dialer) newSecure() *secure {
 				return &certificates[i], nil
 			}
 		}
-		if len(certificates) > 0 { // the server may accept it although it does not name its issuer
+		if len(certificates) > 0 { // the server may accept the certificate although the server does not list the issuer
 			sec.info.ClientSent = true
 			return &certificates[0], nil
 		}
@@ -70,7 +70,7 @@ func (t *dialer) newSecure() *secure {
 	return sec
 }
 
-// describe records the results of the handshake.
+// describe records the negotiated parameters.
 func (sec *secure) describe(s *tls.ConnectionState) {
 	sec.state = *s
 	sec.info.Version = tls.VersionName(s.Version)
@@ -81,7 +81,7 @@ func (sec *secure) describe(s *tls.ConnectionState) {
 	}
 }
 
-// verify is tls.Config's VerifyConnection.
+// verify is the VerifyConnection of the tls.Config.
 func (sec *secure) verify(s tls.ConnectionState) error {
 	sec.describe(&s)
 	sec.judgeChain()
@@ -188,7 +188,7 @@ func (sec *secure) rules() []Check {
 	return append(rules, sec.trustRules()...)
 }
 
-// judgeTLS returns the most probable cause of a failed handshake.
+// judgeTLS returns the most probable fault of a failed handshake.
 func (t *dialer) judgeTLS(sec *secure, l *link, err error) (f Fault, clause, detail string) {
 	if len(sec.problems) > 0 && errors.Is(err, errUntrusted) {
 		p := sec.problems[0]
@@ -222,7 +222,7 @@ func (t *dialer) judgeTLS(sec *secure, l *link, err error) (f Fault, clause, det
 	return FaultTLS, "", text
 }
 
-// judgeRecord returns the meaning of bytes that are not a valid header of a TLS record. seen is the beginning of the stream.
+// judgeRecord returns the fault for bytes that are not a valid header of a TLS record. seen contains the first bytes of the stream.
 func (t *dialer) judgeRecord(seen []byte, wrong tls.RecordHeaderError) (f Fault, clause, detail string) {
 	h := wrong.RecordHeader[:]
 	n, limit, clause := int(h[3])<<8|int(h[4]), 1<<14, "RFC 8446 §5.1"
@@ -241,14 +241,14 @@ func (t *dialer) judgeRecord(seen []byte, wrong tls.RecordHeaderError) (f Fault,
 	return FaultTLS, clause, fmt.Sprintf("the server sent a TLS record (%s) that is not allowed at this point: %s", kind, wrong.Msg)
 }
 
-// recordTypes are the types of TLS records (RFC 8446 §5.1).
+// recordTypes contains the types of TLS records (RFC 8446 §5.1).
 var recordTypes = map[byte]string{20: "change_cipher_spec", 21: "alert", 22: "handshake", 23: "application_data"}
 
 // isRecord reports whether b begins with the type and the version of a TLS record.
 func isRecord(b []byte) bool { return len(b) > 1 && recordTypes[b[0]] != "" && b[1] == 3 }
 
-// remoteAlert returns the alert with which the server ended a TLS connection. crypto/tls does not export the type, so its text has
-// to be parsed.
+// remoteAlert returns the alert with which the server ended a TLS connection. crypto/tls does not export the type of the error, so
+// remoteAlert returns a part of the error's text.
 func remoteAlert(err error) (string, bool) {
 	op, ok := errors.AsType[*net.OpError](err)
 	if !ok || op.Op != "remote error" || op.Err == nil {
@@ -257,7 +257,7 @@ func remoteAlert(err error) (string, bool) {
 	return strings.TrimPrefix(op.Err.Error(), "tls: "), true
 }
 
-// judgeAlert returns the meaning of an alert (RFC 8446 §6.2).
+// judgeAlert returns the fault that an alert indicates (RFC 8446 §6.2).
 func judgeAlert(alert string, i *TLS) (f Fault, clause string) {
 	has := func(words ...string) bool {
 		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(alert, w) })
@@ -285,8 +285,8 @@ func joined(parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ", ")
 }
 
-// quote formats bytes of the peer in quotes.
+// quote formats data from the peer in quotes, on one line and truncated.
 func quote(s string) string { return `"` + visible.Cut(oneLine(s), shortQuote) + `"` }
 
-// shortQuote is the maximum number of bytes of the peer in a sentence.
+// shortQuote is the maximum number of bytes of the peer's data in a sentence.
 const shortQuote = 120

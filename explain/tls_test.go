@@ -38,7 +38,7 @@ func TestJudgeTLS(t *testing.T) {
 		{tls.RecordHeaderError{Msg: "x", RecordHeader: [5]byte{23, 3, 3, 0x41, 0x01}}, "\x16\x03\x03\x00\x40", FaultTLS, "length 16641, which is not allowed: the limit is 16640"},
 		{tls.RecordHeaderError{Msg: "x", RecordHeader: [5]byte{'H', 'T', 'T', 'P', '/'}}, "\x16\x03\x03\x00\x40", FaultTLS, "not a TLS record: 48 54 54 50 2f"},
 		{tls.RecordHeaderError{Msg: "x", RecordHeader: [5]byte{20, 3, 3, 0, 1}}, "\x14\x03\x03\x00\x01", FaultTLS, "(change_cipher_spec) that is not allowed at this point: x"},
-		{errUntrusted, "", FaultTLS, "not trusted"}, // without a reason
+		{errUntrusted, "", FaultTLS, "not trusted"}, // no problem is recorded
 	} {
 		tr := newTracer(t.Context(), nil)
 		f, _, detail := tr.judgeTLS(&secure{info: &TLS{}}, &link{seen: []byte(tt.seen)}, tt.err)
@@ -53,7 +53,7 @@ func TestJudgeTLS(t *testing.T) {
 	}
 }
 
-// A record header with an invalid length is still TLS: the port speaks TLS, even if incorrectly.
+// A port that sends a TLS record with an invalid length speaks TLS, and is not reported as a port without TLS.
 func TestRFC8446_5_1_RecordLength(t *testing.T) {
 	opts := &Options{NoProbes: true, Proxy: func(*http.Request) (*url.URL, error) { return nil, nil },
 		Dial: func(context.Context, string, string) (net.Conn, error) {

@@ -18,7 +18,7 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// However a caller ends it, Explain returns immediately, with a report.
+// When the caller cancels the context, Explain returns a report within a second.
 func TestExplainEndsWithItsContext(t *testing.T) {
 	for name, serve := range map[string]func(*exchange){
 		"before the answer": func(v *exchange) { io.Copy(io.Discard, v.in) },
@@ -42,7 +42,7 @@ func TestExplainEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// A watch that its caller ends is closed normally, and is a success.
+// If the caller ends a watch, the connection is closed with a closing handshake, and the report is OK.
 func TestWatchIsClosedInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -59,7 +59,7 @@ func TestWatchIsClosedInOrder(t *testing.T) {
 	})
 }
 
-// If the server does not answer the close frame of a watch that its caller ends, its close frame is awaited only for a moment.
+// If the caller ends a watch, Explain waits only a second for the server's close frame.
 func TestWatchWithoutCloseAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -73,8 +73,7 @@ func TestWatchWithoutCloseAnswer(t *testing.T) {
 	})
 }
 
-// If the response to the probe is a 101 with a wrong Sec-WebSocket-Accept, it does not show that other sites are allowed, whatever
-// else it contains.
+// If the response to the probe is a 101 with a wrong Sec-WebSocket-Accept, it does not show that other sites are allowed.
 func TestForeignOriginNeedsTheAcceptValue(t *testing.T) {
 	for _, fits := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -99,7 +98,7 @@ func TestForeignOriginNeedsTheAcceptValue(t *testing.T) {
 	}
 }
 
-// The overall time limit covers everything, whatever the limits of the steps are, except for steps with a limit of their own.
+// The overall time limit applies even if StepTimeout is longer. It does not apply to Watch and ProbeIdle, which have their own limits.
 func TestTimeoutBoundsAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := inMemory(t, func(v *exchange) { io.Copy(io.Discard, v.in) })
@@ -119,7 +118,7 @@ func TestTimeoutBoundsAll(t *testing.T) {
 	})
 }
 
-// A server that sends pings keeps the connection from being idle: the report says so, and does not suggest a timeout.
+// If the server sends pings, the report says that the connection was not idle, and does not suggest a ping interval.
 func TestProbeIdleSeesPings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := inMemory(t, func(v *exchange) {
@@ -156,7 +155,7 @@ func TestPingInterval(t *testing.T) {
 	}
 }
 
-// The request has the fields that a browser sends, in the same order, and the caller's additions.
+// The request has the fields that a browser sends, in the same order, and the fields that the caller adds.
 func TestRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got []string
@@ -184,7 +183,7 @@ func TestRequest(t *testing.T) {
 	})
 }
 
-// writeObserver records what is written.
+// writeObserver is a connection that records what is written.
 type writeObserver struct {
 	net.Conn
 	onWrite func([]byte)
@@ -227,7 +226,7 @@ func TestDurationJSON(t *testing.T) {
 
 var fieldName = regexp.MustCompile(`^[a-z0-9]+(_[a-z0-9]+)*$`)
 
-// The guide lists every field of the JSON form under its name.
+// The guide lists every field of the JSON form.
 func TestJSONFieldsAreDocumented(t *testing.T) {
 	guide, err := os.ReadFile("../docs/explain.md")
 	if err != nil {
@@ -258,7 +257,7 @@ func TestJSONFieldsAreDocumented(t *testing.T) {
 	walk(reflect.TypeFor[Report](), "")
 }
 
-// Whatever a server sends, there is a report in time, and it can be formatted.
+// Whatever a server sends, Explain returns a report within the time limit, and the report can be formatted.
 func FuzzExplain(f *testing.F) {
 	for _, s := range []string{
 		"", "HTTP/1.1 101 Switching Protocols\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello",

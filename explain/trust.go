@@ -18,8 +18,8 @@ type trustProblem struct {
 	detail string
 }
 
-// judgeChain describes the chain that the server sent, and finds every problem with it: the validity, the name and the issuer are
-// checked independently.
+// judgeChain records the chain that the server sent, and every problem with the chain: validity, name and issuer are checked
+// independently.
 func (sec *secure) judgeChain() {
 	sent := sec.state.PeerCertificates
 	sec.info.Chain = nil
@@ -48,7 +48,7 @@ func (sec *secure) judgeChain() {
 	}
 }
 
-// trustFaults are the faults for the problems of a chain.
+// trustFaults contains the fault for each kind of problem with a chain.
 var trustFaults = map[chain.Kind]Fault{
 	chain.Expired: FaultCertExpired, chain.NotYet: FaultCertNotYet, chain.Name: FaultCertName,
 	chain.SelfSigned: FaultCertSelfSigned, chain.Unknown: FaultCertUnknown, chain.Incomplete: FaultCertIntermediate,
@@ -56,7 +56,7 @@ var trustFaults = map[chain.Kind]Fault{
 	chain.Signature: FaultCertOther, chain.NoAuthority: FaultCertOther,
 }
 
-// trustRules returns the rules about the chain, and whether each was followed.
+// trustRules returns the rules about the chain, and whether the chain follows each rule.
 func (sec *secure) trustRules() []Check {
 	check := func(clause, text, good string, faults ...Fault) Check {
 		for _, p := range sec.problems {
@@ -76,7 +76,7 @@ func (sec *secure) trustRules() []Check {
 	}
 }
 
-// newCertificate describes c.
+// newCertificate returns the description of c for the report.
 func newCertificate(c *x509.Certificate) Certificate {
 	sum := sha256.Sum256(c.Raw)
 	out := Certificate{
