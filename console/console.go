@@ -1,4 +1,4 @@
-// Package console is the web page of the server: static files, embedded, that load nothing from elsewhere.
+// Package console serves the web pages of the server. They consist of embedded static files that load nothing from other servers.
 package console
 
 import (
@@ -20,9 +20,9 @@ var page embed.FS
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// Register adds the page to mux at "/", and the files that it loads below "/console/". The page makes two requests that the
-// server must handle: GET /console/endpoints, for the endpoints that it may connect to, and GET /console/attempts/{key}, for
-// the outcome of the handshake with that key in the query parameter handfast-attempt.
+// Register adds the page to mux at "/", and the files that it loads below "/console/". The server must
+// handle two requests of the page: GET /console/endpoints, for the endpoints that the page may connect to, and GET
+// /console/attempts/{key}, for the outcome of the handshake with this key in the query parameter handfast-attempt.
 func Register(mux *http.ServeMux) {
 	mux.Handle("GET /{$}", file("index.html", "text/html; charset=utf-8"))
 	for _, name := range []string{"console.js", "endpoints.js", "attempt.js", "words.js", "formats.js", "log.js", "chat.js"} {
@@ -61,7 +61,7 @@ func static(name, contentType string, content []byte) http.Handler {
 		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cache-Control", "no-cache") // browsers must ask each time whether the ETag still matches
+		h.Set("Cache-Control", "no-cache") // browsers must revalidate the ETag for each use
 		h.Set("ETag", tag)
 		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))
 	})

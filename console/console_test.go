@@ -22,7 +22,7 @@ func get(mux *http.ServeMux, method, path string, header http.Header) *http.Resp
 	return w.Result()
 }
 
-// The page of the admin listener has the same policy, and writes no markup of what it gets.
+// The page of the admin listener has the same policy, and its scripts do not insert markup.
 func TestAdminPage(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", RegisterAdmin(mux))
