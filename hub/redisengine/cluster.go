@@ -20,8 +20,9 @@ var (
 		"which puts all keys on one of its nodes")
 )
 
-// foundCluster records that the server is a node of a cluster, and makes the engine connect again to the right node. All keys of a
-// prefix are in one slot, because a script changes several of them atomically; services with other prefixes use other slots.
+// foundCluster records that the server is a node of a cluster, and makes the engine reconnect to the node with the slot of the
+// keys. All keys with a prefix are in one slot, because a script changes several of them atomically. Services with other prefixes
+// use other slots.
 func (f *finder) foundCluster() error {
 	if !hashTag.MatchString(f.prefix) {
 		return fatalError{errNoBrace}

@@ -28,7 +28,7 @@ func redisCluster(t testing.TB, prefix string) (primaries []*redistest.Server, r
 	slot := 0
 	fmt.Sscan(command(all[0], "", "CLUSTER", "KEYSLOT", prefix), &slot)
 	ranges := [][2]int{{0, 5460}, {5461, 10922}, {10923, 16383}}
-	slices.SortFunc(ranges, func(a, b [2]int) int { // so that the server with the slot is the first
+	slices.SortFunc(ranges, func(a, b [2]int) int { // puts the server with the slot first
 		switch {
 		case a[0] <= slot && slot <= a[1]:
 			return -1
@@ -60,7 +60,7 @@ func redisCluster(t testing.TB, prefix string) (primaries []*redistest.Server, r
 	return all[:3], all[3]
 }
 
-// Nodes find the server of a cluster that has their keys, whichever server they ask, and follow a failover.
+// Any server of a cluster directs a node to the server with its keys, and nodes follow a failover.
 func TestRedisCluster(t *testing.T) {
 	const prefix = "{handfast}"
 	primaries, replica := redisCluster(t, prefix)
@@ -76,7 +76,7 @@ func TestRedisCluster(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	asked(t, replica, redistest.Password, "{handfast}:{app/room}:log", "KEYS", "*")
-	asked(t, primaries[0], redistest.Password, "{handfast}:{app/room}", "PUBSUB", "SHARDCHANNELS") // so the other servers do not receive the publications
+	asked(t, primaries[0], redistest.Password, "{handfast}:{app/room}", "PUBSUB", "SHARDCHANNELS") // only this server has the channel
 
 	primaries[0].Stop()
 	broken(t, told)

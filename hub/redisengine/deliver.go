@@ -63,7 +63,7 @@ func (q *queue) push(i item) {
 	}
 }
 
-// run delivers the queue until ctx ends.
+// run delivers the queued items until ctx is done.
 func (q *queue) run(ctx context.Context, s hub.Sink) {
 	for {
 		select {
@@ -194,7 +194,7 @@ func (e *Engine) gap(channels []string) {
 	}
 }
 
-// event queues an event unless it was seen before: it may be received by pub/sub and from the stream.
+// event queues an event unless it was seen before. The same event may be received by pub/sub and from the stream.
 func (e *Engine) event(id, body string) {
 	e.mu.Lock()
 	seen := e.lastSeen == "" || !later(id, e.lastSeen)

@@ -2,9 +2,9 @@
 // the history, the keys, the members and the positions in Redis. It implements every optional interface of package hub.
 //
 // A single script appends a publication to the history, assigns its offset, and publishes it. Offsets are contiguous. The epoch is
-// stored with the channel, so a Redis that has lost its data begins new epochs, of which subscribers are notified. If a Redis with
-// persistence loses the writes of its last second in a crash of the machine, that cannot be detected; "appendfsync always" prevents
-// it. With sentinels, a failover to another primary begins new epochs.
+// stored with the channel, so a Redis that has lost its data begins new epochs, of which subscribers are notified. A Redis with
+// persistence may lose the writes of its last second in a crash of the machine. Such a loss cannot be detected, but "appendfsync
+// always" prevents it. With sentinels, a failover to another primary begins new epochs.
 package redisengine
 
 import (
@@ -29,7 +29,7 @@ import (
 type Options struct {
 	// URL is redis://USER:PASSWORD@HOST:PORT/DATABASE, rediss:// for TLS, or unix://PATH. The server must have version 7.0 or
 	// later. If it is a node of a cluster, the engine connects to the node that has the keys. With ?master_set=NAME the host is a
-	// sentinel, and each &addr=HOST:PORT is another one: the sentinels provide the address of the primary.
+	// sentinel, and each &addr=HOST:PORT adds a sentinel. The sentinels provide the address of the primary.
 	URL string
 
 	// TLS replaces the default TLS settings of rediss://, unless it is nil.
@@ -39,7 +39,7 @@ type Options struct {
 	// must be in braces, such as "{handfast}", so that all keys are on one node.
 	Prefix string
 
-	// Warn is called if the configuration of the server may cause loss of data. nil discards the warnings.
+	// Warn is called if the configuration of the server may cause loss of data. If nil, warnings are discarded.
 	Warn func(text string)
 }
 
@@ -47,14 +47,14 @@ type Options struct {
 type Engine struct {
 	o    Options
 	find finder
-	id   string // identifies this node, for its probes
+	id   string // identifies the probes of this node
 
 	subs  table
 	shard [deliverers]queue
 
 	mu       sync.Mutex
 	conn     rueidis.Client // nil while not connected
-	why      error          // the reason why conn is nil; nil if none is known
+	why      error          // the error that prevents a connection; nil if no attempt has failed
 	ready    chan struct{}  // closed when conn is set
 	running  bool
 	lastSeen string // the ID of the last event that was received; "" before the first connection
@@ -78,9 +78,9 @@ var (
 
 const (
 	dialTimeout = 2 * time.Second
-	maxCalls    = 4096 // concurrently
+	maxCalls    = 4096 // the maximum number of concurrent calls
 	sweepEvery  = 250 * time.Millisecond
-	minPause    = 50 * time.Millisecond // before reconnecting
+	minPause    = 50 * time.Millisecond // the first pause before reconnecting
 	maxPause    = 2 * time.Second
 	keep        = 30 * 24 * time.Hour // how long an epoch is kept after the history of its channel has expired
 	bufferSize  = 64 << 10            // the buffer size in bytes, for each connection and direction
@@ -101,7 +101,7 @@ func New(o Options) (*Engine, error) {
 	if o.Warn == nil {
 		o.Warn = func(string) {}
 	}
-	c.Dialer = net.Dialer{Timeout: dialTimeout, KeepAlive: time.Second} // so that a dead connection is noticed after about three seconds
+	c.Dialer = net.Dialer{Timeout: dialTimeout, KeepAlive: time.Second} // keep-alive detects a dead connection after about three seconds
 	c.ConnWriteTimeout = dialTimeout
 	c.ClientName = "handfast"
 	c.ForceSingleClient, c.DisableCache, c.DisableRetry, c.AlwaysPipelining = true, true, true, true
@@ -114,8 +114,8 @@ func New(o Options) (*Engine, error) {
 	return e, nil
 }
 
-// Run implements [hub.Engine]. It returns an error if the server is too old, if it is a cluster and the prefix is not suitable for
-// that, or if the server refuses the password.
+// Run implements [hub.Engine]. It returns an error if the server is too old, if the server is in a cluster and the prefix is not
+// suitable for a cluster, or if the server refuses the password.
 func (e *Engine) Run(ctx context.Context, s hub.Sink) error {
 	e.mu.Lock()
 	if e.running {
@@ -255,7 +255,7 @@ func (e *Engine) resume(ctx context.Context, c rueidis.Client, ended, lost <-cha
 	return before, e.catchUp(ctx, c)
 }
 
-// setConn sets the connection for calls; with nil, calls wait for the next one.
+// setConn sets the connection for calls. If c is nil, calls wait for the next connection.
 func (e *Engine) setConn(c rueidis.Client) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -267,7 +267,7 @@ func (e *Engine) setConn(c rueidis.Client) {
 	}
 }
 
-// do makes a call when there is a connection. It returns when ctx is done, even if the server does not reply.
+// do waits for a connection and makes a call. It returns when ctx is done, even if the server does not reply.
 func (e *Engine) do(ctx context.Context, what string, f func(context.Context, rueidis.Client) rueidis.RedisResult) (rueidis.RedisResult, error) {
 	var c rueidis.Client
 	for c == nil {
@@ -283,7 +283,7 @@ func (e *Engine) do(ctx context.Context, what string, f func(context.Context, ru
 			case <-ctx.Done():
 				err := ctx.Err()
 				e.mu.Lock()
-				why := e.why // read now, because the first attempt may have failed during this call
+				why := e.why // the first attempt to connect may have failed during this call
 				e.mu.Unlock()
 				if why != nil {
 					err = fmt.Errorf("%w: %v", err, why) //nolint:errorlint // why is the error of the connection, not of this call
@@ -299,7 +299,7 @@ func (e *Engine) do(ctx context.Context, what string, f func(context.Context, ru
 		return rueidis.RedisResult{}, fmt.Errorf("redisengine: %s: %w", what, ctx.Err())
 	}
 	answer := make(chan rueidis.RedisResult, 1)
-	go func() { // the goroutine ends no later than the connection
+	go func() { // this goroutine ends when the server replies or the connection is closed
 		defer e.calls.Done()
 		defer func() { <-e.slots }()
 		answer <- f(ctx, c)

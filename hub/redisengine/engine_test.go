@@ -28,7 +28,7 @@ func newEngine(t testing.TB, url string) *Engine {
 	return e
 }
 
-// cluster returns a cluster with a server, and a line between it and each node.
+// cluster returns a cluster and its server. Each node is connected to the server by a line.
 func cluster(t testing.TB, more string) (enginetest.Cluster, *redisServer) {
 	s := startRedis(t, more)
 	var mu sync.Mutex
@@ -83,7 +83,7 @@ func TestEngine(t *testing.T) {
 	})
 }
 
-// A server that restarts without its data has new epochs.
+// A server that restarts without its data begins new epochs.
 func TestEngineThatLosesData(t *testing.T) {
 	enginetest.Run(t, enginetest.Options{Flow: 300, FaultsOnly: true}, func(t testing.TB) enginetest.Cluster {
 		c, s := cluster(t, "")

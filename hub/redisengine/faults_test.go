@@ -80,7 +80,7 @@ func TestSilentServer(t *testing.T) {
 	c.Want(t, "one", "two")
 }
 
-// A node executes a missed command when it has reconnected.
+// A node executes a missed command after it reconnects.
 func TestMissedCommand(t *testing.T) {
 	s := startRedis(t, "")
 	l := newLine(t, s.Addr())
@@ -145,7 +145,7 @@ func TestRefusedServers(t *testing.T) {
 			t.Errorf("%q: %v", info, err)
 		}
 		_, told := node(t, Options{URL: url})
-		for !strings.Contains(broken(t, told).Error(), want) { // the first probe may fail before that
+		for !strings.Contains(broken(t, told).Error(), want) { // a probe may fail before the server is rejected
 		}
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/handfast/handfast/hub/internal/record"
 )
 
-// Lease implements [hub.Presence]. If the server no longer knows a lease that this node has acquired, the entries of
-// the lease are lost, so it has ended.
+// Lease implements [hub.Presence]. If the server no longer knows a lease that this node has acquired, the entries of the lease are
+// lost, and the error is ErrLeaseEnded.
 func (e *Engine) Lease(ctx context.Context, lease string, ttl time.Duration) error {
 	e.mu.Lock()
 	renew := ""
@@ -79,7 +79,7 @@ func (e *Engine) Put(ctx context.Context, channel string, es ...hub.Entry) error
 const entriesTogether = 64
 
 // Entries implements [hub.Presence]. A cursor consists of a lease and the cursor of HSCAN in its entries. A page may slightly
-// exceed its limits, because it includes all entries of the last call.
+// exceed its limits, because it includes all entries that the last HSCAN returned.
 func (e *Engine) Entries(ctx context.Context, channel, cursor string, limit int) (es []hub.Entry, next string, err error) {
 	r, err := e.run(ctx, "reading members", livingScript, channel)
 	if err != nil {

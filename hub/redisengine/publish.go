@@ -145,8 +145,8 @@ func (e *Engine) History(ctx context.Context, channel string, q hub.HistoryQuery
 	}
 }
 
-// historyPart makes one call. more reports whether there may be further publications: the part is as large as requested, or
-// contains hub.PageBytes.
+// historyPart makes one call. more reports whether there may be further publications, because page has limit publications or has
+// reached hub.PageBytes.
 func (e *Engine) historyPart(ctx context.Context, channel string, since *hub.Position, limit int, reverse bool) (page hub.HistoryPage, more bool, err error) {
 	offset, epoch, back := "", "", ""
 	if since != nil {

@@ -113,7 +113,7 @@ local function alive(lease, t)
 end
 `
 
-// lua is a script.
+// lua is a script in two variants: single uses PUBLISH, and sharded uses SPUBLISH.
 type lua struct{ single, sharded *rueidis.Lua }
 
 func script(body string) *lua {
@@ -121,7 +121,7 @@ func script(body string) *lua {
 	return &lua{rueidis.NewLuaScript(text), rueidis.NewLuaScript(strings.ReplaceAll(text, "'PUBLISH'", "'SPUBLISH'"))}
 }
 
-// exec runs the script. On a node of a cluster, its messages are published to sharded channels, and not to all nodes.
+// exec runs the script. In a cluster, the script publishes to sharded channels, so that other nodes do not receive the messages.
 func (l *lua) exec(ctx context.Context, c rueidis.Client, clustered bool, args ...string) rueidis.RedisResult {
 	if clustered {
 		return l.sharded.Exec(ctx, c, nil, args)
@@ -326,7 +326,8 @@ for i = 3, #ARGV, 2 do
 end
 return 1`)
 
-// occupiedScript returns the name to continue after, or "" at the end, and channels with their subscribers.
+// occupiedScript returns a page: the name after which the next page begins, "" for the last page, and then channels with their
+// numbers of subscribers.
 var occupiedScript = script(`
 local prefix, after, limit = ARGV[2], ARGV[3], tonumber(ARGV[4])
 local from = '[' .. prefix
@@ -352,7 +353,8 @@ var broadcastScript = script(`
 event(ARGV[2])
 return 1`)
 
-// saveScript saves a position. Its offset has leading zeros.
+// saveScript saves a position unless a later one is saved already. Offsets have leading zeros, so that Lua can compare them as
+// strings.
 var saveScript = script(`
 local c, device, epoch, offset, keep = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local old = redis.call('HGET', key(c, 'read'), device)

@@ -55,8 +55,8 @@ func textOf(r any) string {
 	return ""
 }
 
-// When the primary is lost, nodes follow the sentinels to the next one. It may lack the last acknowledged writes, so subscribers
-// are notified of a gap; then everything continues.
+// When the primary is lost, nodes connect to the new primary that the sentinels name. The new primary may lack the last
+// acknowledged writes, so subscribers are notified of a gap. Later publications are delivered.
 func TestSentinel(t *testing.T) {
 	primary := redistest.Start(t, "")
 	replica := redistest.StartReplica(t, primary)

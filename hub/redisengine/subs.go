@@ -30,8 +30,8 @@ type sub struct {
 	wanted  bool
 	sent    bool // the last command on this connection was to subscribe
 	is      bool // subscribed, according to the server
-	pending int  // the number of commands that were not answered yet
-	before  bool // it was subscribed to on an earlier connection
+	pending int  // the number of commands without a reply
+	before  bool // subscribed on an earlier connection
 	waiters []*waiter
 }
 
