@@ -6,7 +6,7 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// maxText is the maximum length of a text in a line of a log: some are chosen by a peer, such as those in an error about a malformed
+// maxText is the maximum length of a text in a log line. A peer chooses some texts, such as those in an error about a malformed
 // response.
 const maxText = 2 << 10
 

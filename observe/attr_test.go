@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A line of a log has no empty strings, and is short, whatever a peer has chosen as a text or as a part of an error.
+// A log line has no empty strings and is short, even if a peer has chosen a text or a part of an error.
 func TestReplaceAttr(t *testing.T) {
 	long := strings.Repeat("€", 30_000)
 	for _, tt := range []struct {

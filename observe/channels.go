@@ -23,7 +23,7 @@ type Webhook struct {
 	App     string // the label of its application
 	Number  string // its index in the configuration, a label
 	Sent    uint64 // events that the receiver has accepted
-	Failed  uint64 // events that it has rejected, or that were discarded after repeated failures
+	Failed  uint64 // events that the receiver has rejected, or that were discarded after repeated failures
 	Dropped uint64 // events that did not fit into the queue
 	Waiting int    // events in the queue
 }
@@ -35,7 +35,7 @@ type Namespace struct {
 	Deliveries   uint64 // publications times subscribers
 	Rejected     uint64 // publications that exceeded a limit on size or rate
 	Recovered    uint64 // subscriptions that received what they had missed
-	Unrecovered  uint64 // subscriptions that did not receive it
+	Unrecovered  uint64 // subscriptions that did not receive what they had missed
 	Slow         uint64 // how often the queue of a subscriber was full
 	Dropped      uint64 // publications that were permanently lost
 	Refilled     uint64 // publications read from the history

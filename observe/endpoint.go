@@ -7,13 +7,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Endpoint has the metrics of one endpoint. They are exported as long as [Live.Endpoints] returns it: after the endpoint was
-// removed from the configuration, they are no longer visible, and leave no series. It may be used from any goroutine.
+// Endpoint has the metrics of one endpoint. The metrics are exported as long as [Live.Endpoints] returns the Endpoint, so a removed
+// endpoint leaves no series. An Endpoint may be used from any goroutine.
 type Endpoint struct {
-	Open   prometheus.Gauge     // connections
-	Opened prometheus.Counter   // connections
+	Open   prometheus.Gauge     // open connections
+	Opened prometheus.Counter   // connections since the start
 	Lasted prometheus.Histogram // seconds that a connection was open
-	Panics prometheus.Counter   // panics in the target, each of which costs one client
+	Panics prometheus.Counter   // panics in the target, each of which ends one client's connection
 
 	name    string
 	codes   []int                  // close codes with a label of their own
@@ -64,7 +64,7 @@ func (e *Endpoint) Closed(code int) { e.closed.WithLabelValues(Code(code, e.code
 // Limited counts a connection that was closed because its client has exceeded a limit.
 func (e *Endpoint) Limited(limit string) { e.limited.WithLabelValues(limit).Inc() }
 
-// Refused counts a handshake that was rejected at a stage, with a status; 0 if there was no answer.
+// Refused counts a handshake that was rejected at a stage, with the status of the response, or 0 if no response was sent.
 func (e *Endpoint) Refused(stage string, status int) {
 	e.refused.WithLabelValues(stage, strconv.Itoa(status)).Inc()
 }

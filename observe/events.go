@@ -56,7 +56,7 @@ const (
 	AuditLost         = "lines lost"    // lines before this one could not be written: lost
 	AuditRevoked      = "revoked"       // an operator revoked credentials: user, credential
 	AuditPage         = "page"          // a target answered a request other than a handshake: addr, origin, endpoint, path, status
-	AuditServer       = "server"        // an operator changed what a server gets: endpoint, server, decision
+	AuditServer       = "server"        // an operator changed the balancing of a server: endpoint, server, decision
 )
 
 // The attributes of both.

@@ -104,7 +104,7 @@ func everything() *Metrics {
 	return m
 }
 
-// metricsTable returns a table of our metrics.
+// metricsTable returns a table of the metrics that everything returns.
 func metricsTable(t *testing.T) string {
 	t.Helper()
 	families, err := everything().registry.Gather()

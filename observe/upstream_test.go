@@ -9,7 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// Each server has its connections, its load and one state that is 1. Without balancers these series do not exist.
+// Each server has series for its connections and its load, and exactly one of its states is 1. Without balancers these series do
+// not exist.
 func TestUpstreams(t *testing.T) {
 	list := []Upstream{
 		{Endpoint: "chat", Server: "ws://a:1", State: "ready", Live: 3, Load: 5, MessagesIn: 7, MessagesOut: 8, BytesIn: 90, BytesOut: 91, Resumed: 2, Closed: map[int]uint64{1000: 1, 4001: 2, 4002: 3}},
