@@ -1,5 +1,5 @@
-// Package bounded provides waits with a time limit for the tests outside the library. Each of them fails the test if the expected
-// event does not happen. The context of a test is not sufficient for that: it is canceled only after the test function has
+// Package bounded provides waits with a time limit for the tests outside the library. Each wait fails the test if the expected
+// event does not happen. The context of a test cannot limit a wait, because it is canceled only after the test function has
 // returned.
 package bounded
 
@@ -13,7 +13,7 @@ import (
 const soon = 2 * time.Minute
 
 // patience returns the time limit for a wait. In a bubble of testing/synctest, where minutes and hours of fake time pass while a
-// test waits, the limit is long, and takes no real time.
+// test waits, the limit is 100 hours of fake time, which take no real time.
 func patience() time.Duration {
 	if time.Now().Year() == 2000 { // the start of the fake clock in a bubble
 		return 100 * time.Hour

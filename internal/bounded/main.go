@@ -8,12 +8,12 @@ import (
 	"go.uber.org/goleak"
 )
 
-// looks is the maximum number of checks for goroutines in Leaks. A check that finds any takes half a second, because they may be
-// about to exit.
+// looks is the maximum number of checks for goroutines in Leaks. A check that finds goroutines takes half a second, because it
+// gives them time to exit.
 const looks = 60
 
-// Main is for a TestMain: it runs the tests and returns the exit code. A leaked goroutine is a failure; opts exclude goroutines of
-// other packages.
+// Main runs the tests for a TestMain and returns the exit code. A leaked goroutine is a failure. opts exclude goroutines of other
+// packages.
 func Main(m *testing.M, opts ...goleak.Option) int {
 	code := m.Run()
 	if code != 0 {
@@ -26,8 +26,8 @@ func Main(m *testing.M, opts ...goleak.Option) int {
 	return 0
 }
 
-// Leaks waits until only the caller's goroutine and those excluded by opts are left. Otherwise the error contains the stacks of the
-// other goroutines.
+// Leaks waits until only the caller's goroutine and those excluded by opts are left. If other goroutines remain, the error contains
+// their stacks.
 func Leaks(opts ...goleak.Option) (err error) {
 	for range looks {
 		if err = goleak.Find(opts...); err == nil {

@@ -1,5 +1,5 @@
-// Package chain verifies and describes the certificates that a server presents: whether a client that trusts some CAs would accept
-// them, and every problem rather than only the first.
+// Package chain verifies and describes the certificates that a server presents. It reports every problem that a client with given
+// trusted CAs would find, rather than only the first.
 package chain
 
 import (
@@ -21,18 +21,18 @@ import (
 // Kind is a kind of problem with a chain.
 type Kind string
 
-// The kinds of problems. The first two are about one certificate of the chain, most often the server's.
+// The kinds of problems.
 const (
 	Expired    Kind = "expired"
 	NotYet     Kind = "not yet valid"
 	Name       Kind = "name"        // the certificate is for other names
 	SelfSigned Kind = "self-signed" // the certificate is self-signed and not trusted
 	Unknown    Kind = "unknown"     // the CA is not trusted
-	Incomplete Kind = "incomplete"  // a certificate between it and a trusted CA is missing
-	Usage      Kind = "usage"       // it is not for servers
+	Incomplete Kind = "incomplete"  // a certificate between the chain and a trusted CA is missing
+	Usage      Kind = "usage"       // the certificate is not for servers
 	Order      Kind = "order"       // the certificates are in the wrong order
 
-	Signature   Kind = "signature"    // it has an insecure signature algorithm, such as one with SHA-1
+	Signature   Kind = "signature"    // a signature algorithm is insecure, such as one with SHA-1
 	NoAuthority Kind = "no authority" // an issuer may not sign certificates
 	Other       Kind = "other"
 )
@@ -41,7 +41,7 @@ const (
 type Problem struct {
 	Kind   Kind
 	Clause string // the violated rule
-	Detail string // a clause without a full stop
+	Detail string // the problem in words, without a full stop
 }
 
 // The clauses about a chain of certificates.
@@ -57,11 +57,11 @@ type Options struct {
 	Name   string         // the host that the first certificate must be for; "" means any
 	Roots  *x509.CertPool // the trusted CAs; nil means the system's
 	Now    time.Time
-	AnyUse bool // it need not be for servers
+	AnyUse bool // the first certificate need not be for servers
 }
 
 // Judge returns all problems of a chain, which must not be empty. It checks the validity period, the name and the path to a CA
-// independently. It also returns that path, if there is one.
+// independently. path is nil if there is no path.
 func Judge(chain []*x509.Certificate, o Options) (path []*x509.Certificate, problems []Problem) {
 	leaf := chain[0]
 	if p := untimely(leaf, o.Now); p != nil {
@@ -129,11 +129,10 @@ func pathProblem(chain []*x509.Certificate, o Options, err error) *Problem {
 	leaf := chain[0]
 	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
 		switch {
-		case e.Reason == x509.Expired && e.Cert == leaf: // which is reported already
+		case e.Reason == x509.Expired && e.Cert == leaf: // reported by untimely
 			return nil
 		case e.Reason == x509.Expired && e.Cert != nil && untimely(leaf, o.Now) != nil && untimely(e.Cert, o.Now) == nil:
-			// The CA's certificate is newer or older than the server's: they were never valid at the same time. The CA's is valid
-			// now.
+			// The CA's certificate is valid now, but was never valid at the same time as the server's.
 			return above(chain, o)
 		case e.Reason == x509.Expired && e.Cert != nil:
 			return &Problem{Expired, ClauseValidity, fmt.Sprintf("the certificate of the CA %s is outside its validity period: %s to %s",
@@ -168,7 +167,7 @@ func pathProblem(chain []*x509.Certificate, o Options, err error) *Problem {
 	return &Problem{Unknown, ClausePath, "the issuer " + NameOf(last.Issuer) + " is not trusted here"}
 }
 
-// above checks the part of a chain above the first certificate, as of now.
+// above returns the problem with the path from the issuer of the first certificate to a CA, or nil if there is none.
 func above(chain []*x509.Certificate, o Options) *Problem {
 	for i, c := range chain[1:] {
 		if c.CheckSignature(chain[0].SignatureAlgorithm, chain[0].RawTBSCertificate, chain[0].Signature) != nil {
@@ -208,8 +207,8 @@ var outdated = []x509.SignatureAlgorithm{
 
 var notAuthority = regexp.MustCompile(`parent certificate cannot sign this kind of certificate.* candidate authority certificate (".*")`)
 
-// signatureProblem returns the problem with the signatures in a chain: their algorithm, or an issuer that may not sign. The reason
-// is only in the text of an error about an unknown CA.
+// signatureProblem returns the problem with the signatures in a chain: their algorithm, or an issuer that may not sign. crypto/x509
+// names such an issuer only in the text of an error about an unknown CA.
 func signatureProblem(chain []*x509.Certificate, err error) *Problem {
 	for _, c := range chain {
 		if slices.Contains(outdated, c.SignatureAlgorithm) && string(c.RawSubject) != string(c.RawIssuer) {
@@ -248,7 +247,7 @@ func kin(c *x509.Certificate, roots *x509.CertPool) bool {
 }
 
 // Disorder returns the problem with the order of a chain, in which each certificate must be followed by that of its issuer, or nil
-// if there is none. Most clients tolerate it.
+// if there is none. Most clients accept a chain in any order.
 func Disorder(chain []*x509.Certificate) *Problem {
 	for i := 1; i < len(chain); i++ {
 		if chain[i-1].CheckSignatureFrom(chain[i]) != nil {

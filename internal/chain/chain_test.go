@@ -22,7 +22,7 @@ type issued struct {
 
 var now = time.Date(2030, 5, 1, 12, 0, 0, 0, time.UTC)
 
-// issue creates a certificate, signed by another one or, if that is nil, self-signed.
+// issue creates a certificate, signed with the key of by, or self-signed if by is nil.
 func issue(t *testing.T, by *issued, name string, change ...func(*x509.Certificate)) *issued {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -141,7 +141,7 @@ func TestJudge(t *testing.T) {
 	if _, err := Path(chain(good), chain(middle), Options{Roots: roots, Now: now}); err != nil {
 		t.Errorf("with the certificate that was not sent: %v", err)
 	}
-	for _, at := range []time.Time{good.NotBefore.Add(-time.Hour), good.NotAfter.Add(time.Hour)} { // reported by untimely
+	for _, at := range []time.Time{good.NotBefore.Add(-time.Hour), good.NotAfter.Add(time.Hour)} { // not checked by Path
 		if _, err := Path(chain(good, middle), nil, Options{Roots: roots, Now: at}); err != nil {
 			t.Errorf("at %v: %v", at, err)
 		}

@@ -1,5 +1,5 @@
 // Package cors responds to CORS preflights, in which a browser asks whether a page of another origin may send a request (WHATWG
-// Fetch, §3.2.2). The caller decides whether the origin may send any.
+// Fetch, §3.2.2). The caller decides whether the origin is allowed.
 package cors
 
 import "net/http"

@@ -117,12 +117,12 @@ func checkOne(fset *token.FileSet, p *listed, known map[string]*types.Package, s
 	c := types.Config{
 		Importer: importer{known, p.ImportMap}, Sizes: sizes, IgnoreFuncBodies: p.Standard,
 		Error: func(err error) {
-			if !p.Standard { // without function bodies, imports look unused
+			if !p.Standard { // the bodies of the standard library's functions are skipped, so its imports look unused
 				wrong = append(wrong, err)
 			}
 		},
 	}
-	pkg, _ := c.Check(p.ImportPath, fset, files, nil) // Error has collected its errors
+	pkg, _ := c.Check(p.ImportPath, fset, files, nil) // the Error function has collected the errors
 	if !p.Standard && len(p.SFiles) == 0 {
 		wrong = append(wrong, bodiless(fset, files)...)
 	}

@@ -23,7 +23,7 @@ func Of(path string) string {
 	return name
 }
 
-// taken reports whether a path is in use, or may be.
+// taken reports whether a path is in use. An unknown state counts as in use.
 func taken(path string) bool {
 	_, err := os.Lstat(path)
 	return !errors.Is(err, fs.ErrNotExist)

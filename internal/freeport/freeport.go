@@ -17,7 +17,7 @@ var marks struct {
 }
 
 // Get returns a TCP port on which no program listens now, and which Get returns to no other test on this machine while this test
-// binary runs. A server that was stopped may use it again.
+// binary runs. A stopped server may use its port again.
 func Get(t testing.TB) string {
 	t.Helper()
 	marks.Lock()

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A program may use the port on all addresses, for TCP and UDP, like Caddy for HTTP/3.
+// The port is free on all addresses for TCP and UDP, as required by a server of HTTP/3.
 func TestGet(t *testing.T) {
 	port := Get(t)
 	l, err := net.Listen("tcp", ":"+port)

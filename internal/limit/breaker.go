@@ -22,8 +22,8 @@ func NewBreaker(failures int, pause time.Duration) *Breaker {
 	return &Breaker{limit: failures, pause: pause}
 }
 
-// Begin returns either how long no call may be made, or 0 and a function. After the call, that function must be called once, with
-// whether the service is alive.
+// Begin returns either the time to wait before the next call, or 0 and the function done. The caller must call done once after the
+// call, and report whether the service is alive.
 func (b *Breaker) Begin() (done func(alive bool), wait time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

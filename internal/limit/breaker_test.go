@@ -73,7 +73,7 @@ func TestBreakerPauses(t *testing.T) {
 	})
 }
 
-// Calls from before the pause neither prolong nor end it.
+// Calls from before the pause neither prolong nor end the pause.
 func TestBreakerLateCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBreaker(1, time.Minute)

@@ -19,8 +19,8 @@ type Calls struct {
 	waiting atomic.Int64
 }
 
-// NewCalls limits concurrent calls to most. Up to queue further calls, or any number if queue is negative, may wait for at most
-// wait.
+// NewCalls returns a Calls that limits concurrent calls to most. Up to queue further calls, or any number if queue is negative, may
+// wait for at most wait.
 func NewCalls(most, queue int, wait time.Duration) *Calls {
 	return &Calls{slots: make(chan struct{}, most), queue: int64(queue), wait: wait}
 }

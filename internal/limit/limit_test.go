@@ -91,7 +91,7 @@ func TestRateIsBounded(t *testing.T) {
 	if len(l.full) > maxKeys {
 		t.Errorf("%d keys", len(l.full))
 	}
-	// By then all buckets are full again, and can be removed; a bucket that is not full is not removed to make room for others.
+	// After an hour all buckets are full again and can be removed.
 	hour := now.Add(time.Hour)
 	l.Allow(key(maxKeys*2), hour, 1, 1)
 	if len(l.full) != maxKeys-looks+1 {

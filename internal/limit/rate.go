@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Key returns the key of an address for a limit: the address itself, or its /64 in IPv6, because a host there can use all of it
-// (RFC 4291 §2.5.4, RFC 6177 §2).
+// Key returns the key of an address for a limit: the address itself, or the /64 of an IPv6 address, because one host can use a
+// whole /64 (RFC 4291 §2.5.4, RFC 6177 §2).
 func Key(addr netip.Addr) netip.Prefix {
 	addr = addr.Unmap().WithZone("")
 	bits := 32
@@ -61,7 +61,7 @@ func (l *Rate) Allow(key netip.Prefix, now time.Time, perSecond float64, burst i
 
 // Bucket is one token bucket: it stores the time when it will be full. The zero value is full. It is not safe for concurrent use.
 type Bucket struct {
-	full int64 // when it will be full, in nanoseconds after start; 0 if it always has been
+	full int64 // when the bucket will be full, in nanoseconds after start; 0 if no token was ever taken
 }
 
 // start is a reference point on the monotonic clock.

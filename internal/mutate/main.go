@@ -1,6 +1,6 @@
 // Command mutate finds changes to the code that its tests do not detect. It makes one change in a package (negates a condition,
-// modifies an operator or a constant, or removes a statement), runs the package's own tests, and prints the changes with which they
-// pass. It is run from the root of the repository:
+// modifies an operator or a constant, or removes a statement), runs the package's own tests, and prints the changes with which the
+// tests still pass. It is run from the root of the repository:
 //
 //	go run ./internal/mutate [-n 40] [-seed 1] [-tags e2e] ./websocket/loop ...
 //
@@ -96,7 +96,7 @@ func run(ctx context.Context, args []string, out io.Writer) (bool, error) {
 			return false, err
 		}
 		if len(p.TestGoFiles)+len(p.XTestGoFiles) == 0 {
-			continue // helpers for other packages' tests
+			continue // such a package is tested by other packages' tests
 		}
 		t, err := p.mutate(ctx)
 		if err != nil {
@@ -229,8 +229,8 @@ func (p *pkg) count(t *total, m *mutant) {
 	t.Mutants++
 }
 
-// test runs the package's tests with a mutant, nil for none. It returns the result, the output of the tests, and their duration
-// without the build.
+// test runs the package's tests with a mutant, or with the unchanged code if m is nil. It returns the result, the output of the
+// tests, and their duration without the build.
 func (p *pkg) test(ctx context.Context, m *mutant) (result string, said []byte, took time.Duration) {
 	dir, err := os.MkdirTemp("", "mutate")
 	if err != nil {

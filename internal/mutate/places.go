@@ -17,13 +17,13 @@ type mutant struct {
 	Func   string
 	Kind   string // negate, operator, constant or remove
 	Old    string // the line before the change
-	New    string // the same line after it
+	New    string // the line after the change
 	Result string // caught, timed out, survived, equivalent or invalid
 
 	source []byte // the whole file, changed
 }
 
-// key identifies a mutant in equivalent.txt: it has no line number, because these change too often.
+// key identifies a mutant in equivalent.txt: it contains no line number, because line numbers change too often.
 func (m *mutant) key() string { return strings.Join([]string{m.File, m.Func, m.Old, m.New}, "\n") }
 
 // swaps maps an operator to its replacement.

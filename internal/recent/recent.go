@@ -52,12 +52,12 @@ func (c *Cache[T]) Append(all []*T, ps []*hub.Publication, encode func(*hub.Publ
 			}
 			form = c.add(p, made, bytes)
 		}
-		all = append(all, form) // this overwrites only elements of found that have been read
+		all = append(all, form) // found shares this memory, but only elements already read are overwritten
 	}
 	return all, nil
 }
 
-// find appends the encodings of publications, nil for those that are not cached, and returns the number of the latter.
+// find appends the cached encodings of publications, with nil for each uncached publication. missing is the number of those.
 func (c *Cache[T]) find(all []*T, ps []*hub.Publication) (forms []*T, missing int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -71,7 +71,7 @@ func (c *Cache[T]) find(all []*T, ps []*hub.Publication) (forms []*T, missing in
 	return all, missing
 }
 
-// add caches an encoding and returns it, or returns the one that another call has added meanwhile.
+// add caches an encoding and returns it, or returns the encoding that a concurrent call has added.
 func (c *Cache[T]) add(p *hub.Publication, form *T, bytes int) *T {
 	c.mu.Lock()
 	defer c.mu.Unlock()

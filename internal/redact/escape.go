@@ -63,7 +63,7 @@ func unescapeJSON(s string) (text string, n int) {
 	return "", 0
 }
 
-// hexUnit returns the UTF-16 code unit of the sequence \uXXXX at the beginning of s, -1 if there is none.
+// hexUnit returns the UTF-16 code unit of the sequence \uXXXX at the beginning of s, or -1 if there is none.
 func hexUnit(s string) rune {
 	if len(s) < 6 || s[:2] != `\u` {
 		return -1

@@ -95,7 +95,7 @@ func Text(s string) string {
 		return s
 	}
 	plain, at := decode(s)
-	var secrets [][2]int // in plain
+	var secrets [][2]int // begin and end of each secret in plain
 	for _, m := range userinfo.FindAllStringSubmatchIndex(plain, -1) {
 		secrets = append(secrets, [2]int{m[2], m[3]})
 	}
@@ -111,7 +111,7 @@ func Text(s string) string {
 	}
 	slices.SortFunc(secrets, func(a, b [2]int) int { return cmp.Compare(a[0], b[0]) })
 	var out strings.Builder
-	from := 0 // in s
+	from := 0 // the end of the last secret in s
 	for _, secret := range secrets {
 		if begin, end := at[secret[0]], at[secret[1]]; begin >= from && begin < end {
 			out.WriteString(s[from:begin] + Mark)

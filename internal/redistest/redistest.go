@@ -25,7 +25,7 @@ type Server struct {
 	dir  string
 	more string // additional configuration
 	args []string
-	text string // printed when it is ready
+	text string // printed when the server is ready
 	cmd  *exec.Cmd
 }
 
@@ -58,8 +58,8 @@ func StartClusterNode(t testing.TB) *Server {
 		"\nrepl-diskless-sync-delay 0\ncluster-announce-ip 127.0.0.1\n")
 }
 
-// StartSentinel starts a sentinel without a password. It alone decides about the failover of a server, called name, and its
-// replicas, half a second after the server has stopped responding.
+// StartSentinel starts a sentinel without a password. This sentinel alone starts the failover of a server, called name, to one of
+// its replicas, half a second after the server has stopped responding.
 func StartSentinel(t testing.TB, of *Server, name string) *Server {
 	t.Helper()
 	s := &Server{t: t, host: "127.0.0.1", port: freeport.Get(t), dir: t.TempDir(), args: []string{"--sentinel"}, text: "+monitor master"}

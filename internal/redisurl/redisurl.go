@@ -1,4 +1,4 @@
-// Package redisurl parses the URL of a Redis.
+// Package redisurl parses the URL of a Redis server.
 package redisurl
 
 import (

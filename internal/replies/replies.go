@@ -26,7 +26,7 @@ func (q *Queue) Send(text []byte) {
 	if len(q.waiting) == 0 {
 		err := q.Out.Send(websocket.Message{Type: websocket.Text, Data: text})
 		if !errors.Is(err, websocket.ErrQueueFull) {
-			return // it has been sent, or the connection has ended
+			return // the reply was sent, or the connection has ended
 		}
 	}
 	if q.size > 0 && q.size+len(text) > most {
@@ -46,7 +46,7 @@ func (q *Queue) Drained() {
 	}
 }
 
-// Waiting reports whether replies are waiting: then later messages must wait, too.
+// Waiting reports whether replies are waiting. If so, later messages must wait, too.
 func (q *Queue) Waiting() bool { return len(q.waiting) > 0 }
 
 // Slow reports whether more replies had to wait than the limit allows. Some replies are lost, so the connection must be closed.

@@ -78,7 +78,7 @@ func TestEveryMustIsFulfilled(t *testing.T) {
 // core lists the packages that contain the rules of the opening handshake and of frames, without I/O.
 var core = []string{"websocket/handshake", "websocket/protocol", "websocket/frame"}
 
-// needIO lists the requirements of §4 and §5 that need I/O, with the reason: package websocket fulfills those.
+// needIO lists the requirements of §4 and §5 that need I/O, with the reason. Package websocket fulfills these requirements.
 var needIO = map[string]string{
 	"4.1-1":   "a connection is opened",
 	"4.1-9":   "a connection that cannot be opened",
@@ -98,7 +98,7 @@ var needIO = map[string]string{
 	"5.5.1-6": "a socket is closed, without a wait",
 }
 
-// The rules of §4 and §5 are only in the core: no other package has its own, except for those that need I/O or randomness.
+// Only the core implements the rules of §4 and §5, except for rules that need I/O or randomness.
 func TestHandshakeAndFrameRulesAreInTheCore(t *testing.T) {
 	used := map[string]bool{}
 	for _, r := range rows(t) {

@@ -20,13 +20,13 @@ type Row struct {
 	Word  string   // MUST, MUST NOT, REQUIRED, SHALL, SHALL NOT; "step" for a step of an algorithm
 	Who   string   // client, server, both; or another party
 	Quote string   // the sentence, or the part of it with the requirement
-	Why   string   // why it does not apply to this code; empty if it does
-	Not   string   // why it is not fulfilled although it applies; empty if it is
-	As    string   // the section that the code quotes instead, if the RFC repeats a requirement; empty for its own
-	Note  string   // how it is fulfilled, if code and test do not show it
-	Code  []Symbol // the code that fulfills it
-	Tests []Symbol // the tests and fuzz targets that verify it
-	Cases []Symbol // cases of transcripts that verify it: Dir is the transcript's file in [Transcripts]
+	Why   string   // why the requirement does not apply to this code; empty if it does
+	Not   string   // why an applicable requirement is not fulfilled; empty if it is
+	As    string   // the section that the code quotes for a repeated requirement; empty for the section in ID
+	Note  string   // how the requirement is fulfilled, if code and test do not show it
+	Code  []Symbol // the code that fulfills the requirement
+	Tests []Symbol // the tests and fuzz targets that verify the requirement
+	Cases []Symbol // cases of transcripts that verify the requirement: Dir is the transcript's file in [Transcripts]
 	Line  int      // where the row begins in the source
 }
 

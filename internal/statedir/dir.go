@@ -8,8 +8,9 @@ import (
 	"runtime"
 )
 
-// Dir returns that directory: $XDG_STATE_HOME/handfast if the variable is an absolute path, otherwise ~/.local/state/handfast, on
-// macOS ~/Library/Application Support/handfast, on Windows %LocalAppData%\handfast. It does not create it.
+// Dir returns the directory for persistent files of this user: $XDG_STATE_HOME/handfast if the variable is an absolute path,
+// otherwise ~/.local/state/handfast, on macOS ~/Library/Application Support/handfast, on Windows %LocalAppData%\handfast. It does
+// not create the directory.
 func Dir() (string, error) { return dir(runtime.GOOS, os.Getenv, os.UserHomeDir) }
 
 func dir(goos string, getenv func(string) string, home func() (string, error)) (string, error) {

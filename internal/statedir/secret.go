@@ -63,7 +63,7 @@ func makeSecret(dir, path string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, ".secret-*") // its mode is 0600
+	f, err := os.CreateTemp(dir, ".secret-*") // CreateTemp sets the mode 0600
 	if err != nil {
 		return err
 	}

@@ -76,7 +76,8 @@ func (c *late) ended() error {
 	return nil
 }
 
-// Value implements [context.Context]. A child context finds the full context here, and is canceled with it without a goroutine.
+// Value implements [context.Context]. Package context looks up a parent by a private key: it finds the full context here, so a
+// child needs no goroutine.
 func (c *late) Value(key any) any {
 	c.mu.Lock()
 	from := c.parent
@@ -92,7 +93,7 @@ func (c *late) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.full == nil && !c.over && c.ended() == context.DeadlineExceeded && c.parent.Err() == nil { //nolint:errorlint // ended returns the error unwrapped
-		c.make(context.WithoutCancel(c.parent)) // so that Err continues to return it
+		c.make(context.WithoutCancel(c.parent)) // so that Err returns DeadlineExceeded after a later cancellation of parent, too
 	}
 	c.over = true
 	if c.cancel != nil {

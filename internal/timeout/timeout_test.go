@@ -111,7 +111,7 @@ func TestContextIsCheap(t *testing.T) {
 	}
 }
 
-// A child context is canceled with it, without a goroutine.
+// A child context is canceled with its parent, without a goroutine.
 func TestContextBelow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, cancel := Context(t.Context(), time.Second)
@@ -125,7 +125,7 @@ func TestContextBelow(t *testing.T) {
 }
 
 // The error and the cause of an ended context are the same as with context.WithTimeout, whether or not a goroutine has waited for
-// it, and do not change any more.
+// it, and do not change later.
 func TestContextHasACause(t *testing.T) {
 	gone := errors.New("gone")
 	for name, end := range map[string]func(cancel context.CancelFunc, parent context.CancelCauseFunc){

@@ -89,8 +89,8 @@ func nestedModules(files []string) []string {
 	return all
 }
 
-// writeModule writes a proxy's files for one version of a module: folder is its location in the tree, with a trailing slash, and
-// files are its files.
+// writeModule writes a proxy's files for one version of a module: folder is the module's location in the tree, with a trailing
+// slash, and files are the module's files.
 func writeModule(dir, path, version, folder string, files []string) error {
 	at := filepath.Join(dir, filepath.FromSlash(path), "@v")
 	if err := os.MkdirAll(at, 0o755); err != nil {

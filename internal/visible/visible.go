@@ -9,7 +9,7 @@ import (
 )
 
 // unseen reports whether r has no width and no effect on the characters around it: two texts that differ only in such characters
-// look the same. The joiners, which scripts and emoji need, are not among these.
+// look the same. The joiners are excluded, because scripts and emoji need them.
 func unseen(r rune) bool {
 	return r == '\u00ad' || r == '\u180e' || r == '\u200b' || r >= '\u2060' && r <= '\u2064' || r == '\ufeff'
 }

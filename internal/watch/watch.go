@@ -1,5 +1,5 @@
-// Package watch reports when files may have changed, however they are replaced: written, renamed over, or through a symbolic link,
-// as Kubernetes does with mounted secrets.
+// Package watch reports when files may have changed, whether a file is written in place, replaced by a rename, or replaced by a
+// change of a symbolic link, as in secrets mounted by Kubernetes.
 package watch
 
 import (
@@ -128,7 +128,7 @@ func (f *Files) Run(ctx context.Context, poll time.Duration, look func()) {
 	defer polls.Stop()
 	quiet := time.NewTimer(quietMost)
 	defer quiet.Stop()
-	quiet.Stop() // nothing has happened yet
+	quiet.Stop() // no change has been reported yet
 	var first time.Time
 	for {
 		due := false
