@@ -13,10 +13,10 @@ const (
 	CodeBadProtocol   websocket.Code = 4007 // this version of the protocol is not supported
 	CodeNoProtocol    websocket.Code = 4008 // the version of the protocol is missing
 	CodeUnauthorized  websocket.Code = 4009 // a sign-in has failed, or the application has ended the connection
-	CodeOverCapacity  websocket.Code = 4100 // reconnect after a pause
-	CodeReconnect     websocket.Code = 4200 // reconnect immediately
+	CodeOverCapacity  websocket.Code = 4100 // the client reconnects after a pause
+	CodeReconnect     websocket.Code = 4200 // the client reconnects immediately
 	CodeNoPong        websocket.Code = 4201 // the client did not answer a ping
 	CodeIdle          websocket.Code = 4202 // the client was silent, and could not be pinged
-	CodeTooManyEvents websocket.Code = 4301 // too many client events; never closes
-	CodeLongWatchlist websocket.Code = 4302 // too many users in a watchlist; never closes
+	CodeTooManyEvents websocket.Code = 4301 // too many client events; the connection continues
+	CodeLongWatchlist websocket.Code = 4302 // too many users in a watchlist; the connection continues
 )

@@ -235,14 +235,14 @@ func (s *Server) cached(ctx context.Context, app, name string) (*hub.Publication
 	return p, page.Top, nil
 }
 
-// cacheMessage returns the message with the last event of a cache channel, or the message that there is none.
+// cacheMessage returns the message with the last event of a cache channel, or pusher:cache_miss if cached is nil.
 func cacheMessage(name string, cached *hub.Publication) *websocket.Prepared {
 	if cached != nil {
 		if m, err := (codec{}).Publication(name, cached, nil); err == nil {
 			return m
 		}
 	}
-	m, _ := prepare(&event{Event: "pusher:cache_miss", Channel: wireName(name)}) // encoding this does not fail
+	m, _ := prepare(&event{Event: "pusher:cache_miss", Channel: wireName(name)}) // encoding strings does not fail
 	return m
 }
 

@@ -2,8 +2,9 @@
 // private, presence, cache and encrypted channels, client events, user authentication, and the HTTP API with which an application
 // publishes. It is compatible with the Pusher protocol, but it is not a product of Pusher.
 //
-// A [Server] needs a hub.Hub and applications. Its Open is for the Open of a websocket.Endpoint, whose connections must use
-// [ConnOptions]; API returns the handler of paths that begin with /apps/. The hub's namespaces must come from [Namespaces].
+// A [Server] needs a hub.Hub and applications. [Server.Open] returns the Open function of a websocket.Endpoint, whose connections
+// must use [ConnOptions]. [Server.API] returns the handler of paths that begin with /apps/. The hub's namespaces must come from
+// [Namespaces].
 //
 // Channels of the protocol are channels of the hub with the same names, so clients of other protocols can use them, too. The
 // channel #server-to-user-ID is the hub's channel of that user.

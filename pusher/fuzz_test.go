@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// lines returns one text for each transcript: the rest of each of its lines that contain mark.
+// lines returns one text for each transcript: of each line that contains mark, the part after mark.
 func lines(f *testing.F, mark string) (all []string) {
 	f.Helper()
 	files, err := os.ReadDir("testdata")

@@ -85,7 +85,7 @@ func parseMember(text string) (id string, info []byte, err error) {
 	return id, infoOf(m.UserInfo), nil
 }
 
-// infoOf returns the data of a member. It is null instead of nil, because nil would mean the data of the session.
+// infoOf returns the data of a member. Missing data is null instead of nil, because nil would mean the data of the session.
 func infoOf(info json.RawMessage) []byte {
 	if len(info) == 0 {
 		return []byte("null")

@@ -99,8 +99,8 @@ func Namespaces(all []hub.Namespace) []hub.Namespace {
 	return out
 }
 
-// rulesOf returns the namespace of an application's channels with a prefix; the zero value, if app is "" and there is none. It
-// reports false if the application has no namespace of its own for them.
+// rulesOf returns the namespace of an application's channels with a prefix. ok is false if the application has no namespace of its
+// own for such channels. For app "", ok is always true, and best is the zero value if no namespace matches.
 func rulesOf(all []hub.Namespace, app, prefix string) (best hub.Namespace, ok bool) {
 	ok = app == ""
 	for _, n := range all {

@@ -76,7 +76,7 @@ func TestPresenceOnTwoNodes(t *testing.T) {
 			})
 		}
 	}
-	// ann stays as long as one of her connections is open on any node.
+	// ann remains a member as long as one of her connections is open on any node.
 	ann.CloseNow()
 	bounded.Until(t, func() bool {
 		_, got := api(t, urls[1], "GET", "/channels/presence-x?info=subscription_count", "")

@@ -14,7 +14,7 @@ type pulse struct {
 	session *session
 	timer   *time.Timer
 	heard   atomic.Int64 // the time of the last activity, in nanoseconds since 1970
-	asked   int64        // the value of heard when the client was pinged; 0 if it was not
+	asked   int64        // the value of heard at the last ping; 0 before the first
 	ended   atomic.Bool
 }
 

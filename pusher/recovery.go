@@ -68,8 +68,8 @@ var (
 	errBusy          = closing{CodeReconnect, "You have missed more than can be sent at one time: reconnect for the rest."}
 )
 
-// recover subscribes after the client's position. If that is not possible, it returns errUnrecoverable for a cache channel, which
-// the caller must then subscribe to without a position; for other channels, it subscribes without recovery itself.
+// recover subscribes after the client's position. If recovery is not possible, recover subscribes without it, except for a cache
+// channel: it returns errUnrecoverable, and the caller must subscribe without a position.
 func (s *session) recover(ctx context.Context, o hub.SubscribeOptions, a *reply) error {
 	err := s.hub.Subscribe(ctx, a.name, o, func(r *hub.Recovered) error {
 		var err error
@@ -100,7 +100,7 @@ func (s *session) recover(ctx context.Context, o hub.SubscribeOptions, a *reply)
 	return err
 }
 
-// missed encodes the missed events, if they do not exceed the limit, and the event that marks their end.
+// missed encodes the missed events and the event that marks their end, unless the missed events exceed the limit.
 func (s *session) missed(a *reply, r *hub.Recovered) error {
 	ps := make([]*hub.Publication, 0, len(r.Publications))
 	for _, p := range r.Publications {

@@ -200,8 +200,8 @@ func (e *lossy) History(ctx context.Context, channel string, q hub.HistoryQuery)
 	return page, err
 }
 
-// When the engine loses events, clients that have requested positions are notified, with their new position. Others are not,
-// because the protocol has no message for that.
+// When the engine loses events, clients that have requested positions are notified, with their new position. Other clients are not
+// notified, because the protocol has no message for a loss.
 func TestLostEvents(t *testing.T) {
 	node := hub.NewMemory().Node()
 	e := &lossy{Engine: node, historian: node.(hub.History), sink: make(chan hub.Sink, 1)}

@@ -55,8 +55,7 @@ type Server struct {
 	// not block. If nil, these events are not reported.
 	Events func(hub.Event)
 
-	// ActivityTimeout is how long a client may be silent before it is pinged. It is sent to clients in whole seconds. 0 means 120
-	// s.
+	// ActivityTimeout is how long a client may be silent before a ping. Clients receive the value in whole seconds. 0 means 120 s.
 	ActivityTimeout time.Duration
 
 	// PongTimeout is how long a client may remain silent after a ping. 0 means 30 s.

@@ -27,7 +27,7 @@ const (
 )
 
 // session is one connection. It is the Receiver of the client's messages. The calls of a Receiver do not overlap, so only one
-// goroutine at a time uses it, except for pulse.
+// goroutine at a time uses the session, in addition to the timer of pulse.
 type session struct {
 	server *Server
 	app    App
@@ -35,12 +35,12 @@ type session struct {
 	out    websocket.Sender
 	hub    *hub.Session
 	id     string // the socket_id
-	user   string // the user who has signed in, or was authenticated before; "" if there is none
+	user   string // the user who has signed in, or whom the handshake has authenticated; "" if there is none
 	pulse  pulse
 
-	pace   limit.Bucket // of messages
-	events limit.Bucket // of client events
-	faults limit.Bucket // of errors
+	pace   limit.Bucket // limits messages
+	events limit.Bucket // limits client events
+	faults limit.Bucket // limits errors
 
 	replies   replies.Queue
 	watchlist watchlist
@@ -51,7 +51,7 @@ type denied struct{ error }
 
 func (d denied) Unwrap() error { return d.error }
 
-// allow marks a denial, to distinguish it from a failure.
+// allow calls Allow, and marks its error as denied to distinguish a denial from a failure.
 func (s *session) allow(action, channel string) error {
 	if s.client.Allow == nil {
 		return nil
@@ -118,7 +118,7 @@ func (s *session) Closed(*websocket.CloseError) {
 // reply sends a reply. If the queue has no room, the reply waits.
 func (s *session) reply(e *event) { s.replies.Send(encode(e)) }
 
-// fault is an error that is sent to the client, while the connection continues. With kind it is a pusher:subscription_error,
+// fault is an error that is sent to the client, while the connection continues. It is a pusher:subscription_error if kind is set,
 // otherwise a pusher:error.
 type fault struct {
 	kind    string

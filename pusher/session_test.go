@@ -618,7 +618,7 @@ func TestNamespaces(t *testing.T) {
 			t.Errorf("got %+v, want %+v", tt.got, tt.want)
 		}
 	}
-	if len(all) != 4+5+5+1 { // 4 are given, 5 each are added for "" and for a, and the last is that of watchlists
+	if len(all) != 4+5+5+1 { // 4 given namespaces, 5 added for each of "" and a, and 1 for watchlists
 		t.Errorf("%d rules: %+v", len(all), all)
 	}
 }

@@ -17,8 +17,8 @@ const (
 	// maxWatchlist is the maximum number of users on a watchlist.
 	maxWatchlist = 100
 
-	// onlineApp is an application of the hub with a presence channel for each user who has signed in. Its members are the
-	// connections of that user. It has no clients.
+	// onlineApp is an application of the hub with a presence channel for each user who has signed in. The members of a channel are
+	// the connections of its user. The application has no clients.
 	onlineApp = "_online"
 )
 
@@ -26,7 +26,7 @@ const (
 func onlineChannel(app App, user string) string { return app.ID + "/" + user }
 
 // watchlist notifies a signed-in client which users on its list are signed in on any node. If the queue of the connection is full,
-// it waits until there is room, and then sends the current state.
+// the watchlist waits until there is room, and then sends the current state.
 type watchlist struct {
 	out   websocket.Sender
 	leave func()   // ends the presence of the client's own user; nil before it has signed in
@@ -87,7 +87,7 @@ func (w *watchlist) begin() {
 	w.quiet, w.online, w.told = true, map[string]bool{}, map[string]bool{}
 }
 
-// continues resumes sending changes, unless replies must be sent first; free is whether there are no such replies.
+// continues resumes sending changes, unless replies must be sent first. free reports that no reply is waiting.
 func (w *watchlist) continues(free bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

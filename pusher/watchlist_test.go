@@ -48,7 +48,8 @@ func TestWatchlistOnTwoNodes(t *testing.T) {
 	wantRead(t, bob, events("offline", "ann")) // only now, because another connection of ann was still open before
 }
 
-// A watchlist that is too long is an error that does not close the connection; if watchlists are disabled, it is ignored.
+// A watchlist that is too long is an error that does not close the connection; if watchlists are disabled, any watchlist is
+// ignored.
 func TestWatchlistLimit(t *testing.T) {
 	s := newServer(t)
 	long := make([]string, maxWatchlist+1)
