@@ -31,7 +31,7 @@ type outcome struct {
 	header http.Header
 }
 
-// add appends to the stream. The caller has locked and refreshed it.
+// add appends to the stream. The caller has locked and refreshed the stream.
 func (s *stream) add(ctx context.Context, a *addition) (*outcome, error) {
 	for range conflicts {
 		if !s.exists {
@@ -185,7 +185,7 @@ func (s *stream) messages(a *addition) ([]*hub.Publication, error) {
 	return ps, nil
 }
 
-// messageID returns the ID of message i in a producer's request, for the stream with an ID.
+// messageID returns the ID of message i in a producer's request to the stream with the given ID.
 func (a *addition) messageID(stream string, i int) string {
 	return fmt.Sprintf("%s/%s/%d/%d/%d", stream, a.by.ID, a.by.Epoch, a.by.Seq, i)
 }
@@ -194,13 +194,13 @@ func (a *addition) messageID(stream string, i int) string {
 func (s *stream) room(a *addition) int {
 	p := hub.Publication{Tags: a.tags()}
 	if a.by != nil {
-		p.ID = a.messageID(newRecordID(), maxMessages) // if the stream is about to be created, its ID is not known yet, but has this length
+		p.ID = a.messageID(newRecordID(), maxMessages) // the ID of a stream that does not exist yet is unknown, but has this length
 	}
 	return s.server.Hub.Namespace(s.server.App, s.name).MaxData - p.Size()
 }
 
-// publish publishes messages consecutively. If another node has published first, it refreshes the stream, and returns ErrConflict
-// if none of the messages was published yet.
+// publish publishes messages consecutively. If another node has published first, it refreshes the stream. Then it returns
+// ErrConflict if no message was published yet, and otherwise continues.
 func (s *stream) publish(ctx context.Context, ps []*hub.Publication) error {
 	for i, p := range ps {
 		for tries := 0; ; tries++ {
@@ -240,7 +240,7 @@ func (s *stream) publish(ctx context.Context, ps []*hub.Publication) error {
 	return nil
 }
 
-// create creates the stream, unless it already exists with the same configuration. The caller has locked and refreshed it.
+// create creates the stream, unless it already exists with the same configuration. The caller has locked and refreshed the stream.
 func (s *stream) create(ctx context.Context, a *addition, l lifetime) (*outcome, error) {
 	for range conflicts {
 		if s.rec.mourned() {
@@ -307,7 +307,7 @@ func (s *stream) created(ctx context.Context, status int) (*outcome, error) {
 	return o, s.touch(ctx)
 }
 
-// remove deletes the stream. The caller has locked and refreshed it.
+// remove deletes the stream. The caller has locked and refreshed the stream.
 func (s *stream) remove(ctx context.Context) error {
 	if !s.exists {
 		return s.rec.absent()

@@ -15,9 +15,9 @@ import (
 )
 
 // A fork is an independent stream: it begins with copies of the messages of its source up to an offset. After that it does not
-// depend on its source, and is read, closed and deleted like any other stream. Both records describe the relation. The source's
-// record contains the names of its forks: a deleted stream that has forks no longer exists for clients, but its name cannot be
-// reused. The fork's record contains the data for translating offsets of its source.
+// depend on its source, and is read, closed and deleted like any other stream. The records of both streams describe the relation.
+// The source's record contains the names of its forks: a deleted stream that has forks no longer exists for clients, but its name
+// cannot be reused. The fork's record contains the data for translating offsets of its source.
 
 const (
 	maxForks  = 32 << 10 // the maximum size of the names of a stream's forks, which are in its record
@@ -220,7 +220,7 @@ func size(names []string) (n int) {
 	return n
 }
 
-// mourn checks whether a deleted stream still has forks, and updates its record if it has none.
+// mourn checks whether a deleted stream still has forks, and updates the stream's record if all forks are gone.
 func (s *Server) mourn(ctx context.Context, name string, rec stored) (stored, error) {
 	if slices.ContainsFunc(rec.Forks, func(fork string) bool { return s.forkLives(ctx, fork, rec.ID, 0) }) {
 		return rec, nil
@@ -237,8 +237,8 @@ func (s *Server) mourn(ctx context.Context, name string, rec stored) (stored, er
 // mourned reports whether the stream is deleted but still has forks.
 func (r *record) mourned() bool { return r.Deleted && len(r.Forks) > 0 }
 
-// living returns the names in forks that still reserve the name of their source, whose ID is of: existing forks of that source, and
-// deleted ones that have living forks themselves. If a record cannot be read, its stream is included.
+// living returns the names in forks that still reserve the name of their source, whose ID is of. These are existing forks of the
+// source, and deleted forks that have living forks themselves. If a record cannot be read, its stream is included.
 func (s *Server) living(ctx context.Context, of string, forks []string) []string {
 	return slices.DeleteFunc(slices.Clone(forks), func(name string) bool { return !s.forkLives(ctx, name, of, 0) })
 }
@@ -250,7 +250,7 @@ func (s *Server) forkLives(ctx context.Context, name, of string, depth int) bool
 	case err != nil || depth == maxChain:
 		return true
 	case !rec.exists || rec.Filling:
-		return false // while a fork is being created, its source is not deleted yet, or has already been copied
+		return false // a fork that is still being created does not reserve its source's name
 	case rec.Fork == nil || rec.Fork.ID != of:
 		return false
 	case !rec.Deleted:
@@ -283,7 +283,7 @@ func (f *origin) locate(tag string, offset, floor uint64) (uint64, bool) {
 		return floor + f.Copied, true
 	case offset <= f.Start:
 		return floor, true
-	case offset < f.Offset && f.Copied == f.Offset-f.Start: // if some messages had expired, it is unknown which
+	case offset < f.Offset && f.Copied == f.Offset-f.Start: // all messages were copied; otherwise it is unknown which ones had expired
 		return floor + offset - f.Start, true
 	}
 	return 0, false
@@ -406,7 +406,7 @@ func (s *Server) putFork(ctx context.Context, name string, a *addition, f *forki
 		return o, err
 	}
 	var h *heritage
-	err = s.with(ctx, f.Source, func(ctx context.Context, x *stream) error { // the fork is not locked meanwhile, to avoid a deadlock
+	err = s.with(ctx, f.Source, func(ctx context.Context, x *stream) error { // only the source is locked here, to avoid a deadlock
 		h, err = inherit(ctx, x, f, name, a.kind)
 		return err
 	})

@@ -264,7 +264,7 @@ func TestForkRegisteredDespiteConflict(t *testing.T) {
 	}
 }
 
-// overtaken is an engine in which another node publishes in a channel directly before this one, for a number of times.
+// overtaken is an engine in which another node publishes in a channel directly before each of this node's next times publications.
 type overtaken struct {
 	hub.Engine
 	of      hub.History

@@ -24,8 +24,8 @@ type chunk struct {
 	tag    string
 	from   uint64
 	to     uint64 // the offset to continue from
-	tail   bool   // no data follows it yet
-	closed bool   // no data will ever follow it
+	tail   bool   // no data follows the chunk yet
+	closed bool   // no data will ever follow the chunk
 
 	changed chan struct{} // closed when there may be more to read
 }
@@ -255,7 +255,7 @@ type live struct {
 	typ    string
 }
 
-// begin follows the stream and determines the first offset. If it returns nil, the stream must be unfollowed.
+// begin follows the stream and determines the first offset. If begin returns nil, the caller must unfollow the stream.
 func (l *live) begin(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, engineTime)
 	defer cancel()
@@ -274,7 +274,7 @@ func (l *live) begin(ctx context.Context) error {
 	if err := x.follow(ctx); err != nil {
 		return err
 	}
-	if err := x.refresh(ctx); err != nil { // there may be changes from before the feed was subscribed
+	if err := x.refresh(ctx); err != nil { // the feed did not report changes from before its subscription
 		x.drop()
 		return err
 	}
@@ -304,7 +304,8 @@ func (l *live) next(ctx context.Context) (*chunk, error) {
 	return x.chunk(ctx, l.from, l.start)
 }
 
-// wait waits until there may be more to read after c. It reports false at the timeout, or if the request or the server ends.
+// wait waits until there may be more to read after c. It reports false at the timeout, or if the request is canceled or the server
+// is closed.
 func (l *live) wait(ctx context.Context, c *chunk, over <-chan time.Time) bool {
 	select {
 	case <-c.changed:

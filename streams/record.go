@@ -11,10 +11,11 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// recordApp returns the application whose channels contain the records of the streams of app. It has no clients.
+// recordApp returns the application whose channels contain the records of the streams of app. The application for records has no
+// clients.
 func recordApp(app string) string { return app + "#streams" }
 
-// tombstoneAge is how long the record of a deleted stream is kept. By then the engine has no more messages of it.
+// tombstoneAge is how long the record of a deleted stream is kept. By then the engine has no messages of the deleted stream left.
 const tombstoneAge = time.Hour
 
 // record is the stored data about a stream in addition to its messages.
@@ -28,8 +29,8 @@ type record struct {
 	Start   uint64      `json:"start"`   // the stream begins after this offset of that epoch
 	Closed  *closing    `json:"closed,omitempty"`
 	Deleted bool        `json:"deleted,omitempty"`
-	Forks   []string    `json:"forks,omitempty"`   // the names of its forks, some of which may be deleted
-	Fork    *origin     `json:"fork,omitempty"`    // nil if it is not a fork
+	Forks   []string    `json:"forks,omitempty"`   // the names of the stream's forks, some of which may be deleted
+	Fork    *origin     `json:"fork,omitempty"`    // nil if the stream is not a fork
 	Filling bool        `json:"filling,omitempty"` // the stream is a fork whose messages are not all copied yet
 	State   *checkpoint `json:"state,omitempty"`
 }
@@ -46,7 +47,7 @@ type checkpoint struct {
 	Epoch     string     `json:"epoch"`
 	Offset    uint64     `json:"offset"`
 	Seq       string     `json:"seq,omitempty"`       // the last Stream-Seq
-	Producers []producer `json:"producers,omitempty"` // the last number of each, ordered by last use
+	Producers []producer `json:"producers,omitempty"` // the last number of each producer, ordered by last use
 }
 
 // newRecordID returns an ID for a new stream.

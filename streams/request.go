@@ -36,7 +36,7 @@ const (
 
 const (
 	maxSafe       = 1<<53 - 1 // the largest number of a producer (PROTOCOL.md 5.2.1)
-	maxProducerID = 128       // in bytes
+	maxProducerID = 128       // the maximum length of a producer's ID in bytes
 	maxSeq        = 256       // the maximum length of a Stream-Seq in bytes
 	maxType       = 255       // the maximum length of a content type in bytes
 	maxTTL        = 10 * 365 * 24 * 3600

@@ -147,7 +147,7 @@ func (s *Server) with(ctx context.Context, name string, f func(context.Context, 
 	return s.within(ctx, engineTime, name, f)
 }
 
-// within is with, with the time limit most for f.
+// within does the same as with, and limits the time of f to most.
 func (s *Server) within(ctx context.Context, most time.Duration, name string, f func(context.Context, *stream) error) error {
 	x, err := s.acquire(name)
 	if err != nil {
@@ -450,7 +450,7 @@ func (s *Server) clean() {
 			return
 		}
 		s.mu.Unlock()
-		for _, name := range over { // if another node has extended the lifetime, refreshing the stream watches it again
+		for _, name := range over { // refreshing a stream records the expiry time again if another node has extended the lifetime
 			ctx, cancel := context.WithTimeout(context.Background(), engineTime)
 			s.with(ctx, name, func(context.Context, *stream) error { return nil }) //nolint:errcheck // if this fails, the next request for the stream deletes it
 			cancel()

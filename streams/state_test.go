@@ -45,7 +45,7 @@ func TestParseLifetime(t *testing.T) {
 	}
 }
 
-// Every request releases the stream that it has used, and its live read, even if it fails.
+// Every request releases its stream and its live read, even if the request fails.
 func TestRequestsReleaseStreams(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.LongPoll = time.Millisecond
@@ -104,7 +104,7 @@ func TestRecentMessagesAreLimited(t *testing.T) {
 		}
 		want := recentCount
 		if size > 1 {
-			want = recentBytes/(size+2) + 1 // the last one is small
+			want = recentBytes/(size+2) + 1 // the last message is small
 		}
 		if len(x.recent) != want || bytes != x.bytes || x.recent[0].Offset != x.reach+1 {
 			t.Errorf("%s: %d messages of %d bytes, counted as %d, after offset %d", name, len(x.recent), bytes, x.bytes, x.reach)

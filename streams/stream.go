@@ -32,7 +32,7 @@ const (
 type stream struct {
 	server *Server
 	name   string
-	refs   int           // the number of requests that use it; guarded by the server's lock
+	refs   int           // the number of requests that use the stream; guarded by the server's lock
 	lock   chan struct{} // holds a value while the stream is locked
 
 	rec      stored
@@ -100,7 +100,7 @@ func (s *stream) notify() {
 	s.changed = make(chan struct{})
 }
 
-// refresh updates the state of the stream. The caller has locked it.
+// refresh updates the state of the stream. The caller has locked the stream.
 func (s *stream) refresh(ctx context.Context) error {
 	rec, err := s.server.readRecord(ctx, s.name, s.rec)
 	if err != nil {
@@ -115,8 +115,8 @@ func (s *stream) refresh(ctx context.Context) error {
 	if err := s.adopt(ctx, rec); err != nil || was || !s.implicit {
 		return err
 	}
-	// The stream seems to be only a channel. But if a fork was created after the record was read, the publications may be its first
-	// copies.
+	// The stream seems to be only a channel. But if a fork was created after the record was read, the publications may be the first
+	// messages of that fork.
 	again, err := s.server.readRecord(ctx, s.name, s.rec)
 	if err != nil || again.at == rec.at {
 		return err
@@ -306,8 +306,8 @@ func (s *stream) check(ctx context.Context) error {
 	return s.save(ctx, func(*record) {})
 }
 
-// save writes the record again, modified by change. If another node has written it in the meantime, that record is kept: it
-// contains the same state, and the next request will check again.
+// save writes the record again, modified by change. If another node has written the record in the meantime, the other node's record
+// is kept: it contains the same state, and the next request checks again.
 func (s *stream) save(ctx context.Context, change func(*record)) error {
 	next := s.rec.record
 	next.State = &checkpoint{Epoch: s.epoch, Offset: s.top, Seq: s.seq, Producers: s.writers}
@@ -343,7 +343,7 @@ func (s *stream) finish(ctx context.Context, rec stored) (stored, error) {
 	return s.server.bury(ctx, s.name, rec, page.Top)
 }
 
-// bury is finish for a stream whose last message is at the position top or before.
+// bury does the same as finish for a stream whose last message is at the position top or before.
 func (s *Server) bury(ctx context.Context, name string, rec stored, top hub.Position) (stored, error) {
 	buried, err := s.writeRecord(ctx, name, rec, s.tombstone(ctx, rec, top))
 	if errors.Is(err, errChanged) {

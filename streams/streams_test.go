@@ -60,7 +60,7 @@ func (n *node) do(method, target, body string, headers ...string) *http.Response
 	return w.Result()
 }
 
-// must is do with an expected status. It returns the body and the header.
+// must does the same as do, but fails the test on any other status. It returns the body and the header.
 func (n *node) must(status int, method, target, body string, headers ...string) (string, http.Header) {
 	n.t.Helper()
 	res := n.do(method, target, body, headers...)
