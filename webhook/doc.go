@@ -4,5 +4,5 @@
 //
 // An event is sent at least once, if the receiver answers within five minutes and the queue has room. A receiver must ignore an
 // event with an ID that it has already received. After five minutes the event is dropped and counted. The queue is in memory. If
-// the process is killed, its content is lost, except for disconnects, which the hub of another node reports again.
+// the process is killed, the queued events are lost, except for disconnects, which the hub of another node reports again.
 package webhook

@@ -122,7 +122,7 @@ func TestDefaults(t *testing.T) {
 		}
 		s.Event(connected("a"))
 		for after, want := range []int{0, 1} {
-			<-time.After(time.Duration(99-98*after)*time.Millisecond + time.Microsecond) // 99 ms, and then another one
+			<-time.After(time.Duration(99-98*after)*time.Millisecond + time.Microsecond) // 99 ms, then one more
 			synctest.Wait()
 			if r.attempts() != want {
 				t.Errorf("%d requests, want %d", r.attempts(), want)
