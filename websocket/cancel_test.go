@@ -45,7 +45,7 @@ func TestCanceledReadLosesNothing(t *testing.T) {
 						}
 						continue
 					}
-					if errors.Is(err, context.Canceled) { // it was canceled when all bytes were available
+					if errors.Is(err, context.Canceled) { // the read was canceled after all bytes had arrived
 						m, err = c.Read(bounded.Context(t))
 					}
 					if err != nil || string(m.Data) != fragmentsText || m.Type != Text {

@@ -121,7 +121,7 @@ func (in *inbox) closed(ctx context.Context, ev protocol.Event) error {
 }
 
 // closedHalf records the peer's close frame. If our close frame was sent earlier, the closing handshake is complete, and closedHalf
-// returns the CloseError with which it began. Otherwise, it returns nil.
+// returns the CloseError with which the handshake began. Otherwise, it returns nil.
 func (in *inbox) closedHalf(e *CloseError) (began *CloseError) {
 	c := in.c
 	c.mu.Lock()
@@ -251,8 +251,8 @@ func (in *inbox) linger(ctx context.Context, deadline time.Time, e *CloseError) 
 	}
 }
 
-// broke returns the CloseError of a connection after a failed read; the caller then calls end. broke does not call it, so that its
-// frame is not on the stack when the stream is closed. The caller holds the read turn.
+// broke returns the CloseError of a connection after a failed read; the caller then calls end. broke does not call end itself, so
+// that the stack frame of broke is gone when the stream is closed. The caller holds the read turn.
 func (in *inbox) broke(err error) *CloseError {
 	in.c.mu.Lock()
 	begun, werr, ended := in.c.closing, in.c.werr, in.c.closeErr
@@ -298,8 +298,8 @@ func (o *outbox) writeBroke(werr error, left []*joined) (err error) {
 	return werr
 }
 
-// cutShort returns the CloseError of a connection whose write was interrupted: the one it was about to end with, if a close frame
-// was made or has arrived.
+// cutShort returns the CloseError of a connection whose write was interrupted. If a close frame was made or has arrived, the
+// CloseError is that of the closing handshake, with the cause werr.
 func (o *outbox) cutShort(werr error) *CloseError {
 	o.c.mu.Lock()
 	defer o.c.mu.Unlock()

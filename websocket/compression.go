@@ -217,7 +217,7 @@ func (z *compression) appendRest(ctx context.Context, dst []byte) ([]byte, error
 	}
 }
 
-// skip inflates and discards the rest of the current message: with takeover, the next message may refer to it.
+// skip inflates and discards the rest of the current message: with takeover, the next message may refer to that data.
 func (z *compression) skip(ctx context.Context) error {
 	buf := transport.Borrow()
 	defer transport.Return(buf)

@@ -12,8 +12,8 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// Conn is a WebSocket connection. One goroutine at a time may read (Read, View, Messages, Reader and the io.Reader
-// that it returned); every other method may be called concurrently by any number of goroutines.
+// Conn is a WebSocket connection. One goroutine at a time may read (Read, View, Messages, Reader and the io.Reader that it
+// returned); every other method may be called concurrently by any number of goroutines.
 //
 // A context passed to a method interrupts only that call, except for a write that has started: once half a frame has been sent, the
 // connection can no longer be used, so it is closed.
@@ -21,8 +21,8 @@ import (
 // A connection must be ended with Close or CloseNow, unless a call on it has returned a [CloseError].
 //
 // The inbox reads and the outbox writes. Conn adds the state that both need: the negotiated parameters, the end of the connection,
-// and the liveness of the peer. mu guards that state, and the inbox and outbox except for the fields that a turn guards. It is never
-// held while waiting, nor during I/O, except for writes that do not wait.
+// and the liveness of the peer. mu guards that state, and the inbox and outbox except for the fields that a turn guards. mu is
+// never held while waiting, nor during I/O, except for writes that do not wait.
 type Conn struct {
 	hs     *Handshake
 	stream transport.Stream

@@ -71,7 +71,7 @@ func (x *exchange) run(follow bool) (conn func() *Conn, next *handshake.Target, 
 	if addr := x.nc.RemoteAddr(); addr != nil { // a connection from DialOptions.DialContext may have no address
 		hs.RemoteAddr = addr.String()
 	}
-	if c, ok := x.nc.(*tls.Conn); ok && x.t.Secure { // for a ws URL, it is the TLS connection to the proxy
+	if c, ok := x.nc.(*tls.Conn); ok && x.t.Secure { // for a ws URL, only the connection to the proxy uses TLS
 		state := c.ConnectionState()
 		hs.TLS = &state
 	}

@@ -47,8 +47,8 @@ func tlsHint(err error) string {
 	return ""
 }
 
-// remoteAlert returns the alert with which the server ended the TLS connection. crypto/tls does not export its type, so it is
-// recognized by its text.
+// remoteAlert returns the alert with which the server ended the TLS connection. crypto/tls does not export the type of an alert, so
+// the alert is recognized by its text.
 func remoteAlert(err error) (string, bool) {
 	op, ok := errors.AsType[*net.OpError](err)
 	if !ok || op.Op != "remote error" || op.Err == nil {

@@ -68,8 +68,8 @@ func askForTunnel(nc net.Conn, user *url.Userinfo, addr string) *HandshakeError 
 		}
 	}
 	if len(rest) > 0 {
-		// In a tunnel to a WebSocket server, with or without TLS, the client sends first. The bytes may be from the proxy, or from a
-		// server of another protocol in which the server sends first, such as SSH.
+		// In a tunnel to a WebSocket server, with or without TLS, the client sends first. Data that arrives earlier may be from the
+		// proxy, or from a server of a protocol in which the server sends first, such as SSH.
 		return &HandshakeError{
 			Stage: handshake.StageProxy, Section: clauseConnect, Status: r.Status,
 			Err: errors.New("data was received through the proxy before the client sent any: it is from the proxy, or the server is not a WebSocket server"),

@@ -24,7 +24,7 @@ func (z *lazyLoops) get(n int) *eventLoops {
 	return z.ls
 }
 
-// use calls f with the loops, which do not stop during the call. It returns false if there are none.
+// use calls f with the loops, which do not stop during the call. It returns false if there are no loops.
 func (z *lazyLoops) use(n int, f func(*eventLoops) bool) bool {
 	if z.get(n) == nil {
 		return false

@@ -453,7 +453,7 @@ func TestServer_ShutdownOfAccept(t *testing.T) {
 // RFC 9110 §7.8: the server sends the 100 before the 101.
 func TestRFC9110_7_8_ExpectContinue(t *testing.T) {
 	e, events := &Endpoint{Serve: echoing}, &Endpoint{Open: openEcho}
-	t.Cleanup(func() { events.Shutdown(bounded.Context(t)) }) // behind an http.Server, it runs its own loops
+	t.Cleanup(func() { events.Shutdown(bounded.Context(t)) }) // behind an http.Server, an Endpoint runs its own loops
 	for _, addr := range []string{serve(t, e), serveOwn(t, ownServer(e)), serve(t, events), serveOwn(t, ownServer(events))} {
 		nc := dialRaw(t, addr)
 		io.WriteString(nc, sampleRequest+"Expect: 100-continue\r\n\r\n")

@@ -19,9 +19,9 @@ func violation(v *protocol.Violation) *CloseError {
 	return &CloseError{Code: Code(v.Code), ByPeer: true, Err: v}
 }
 
-// brokenOff returns the CloseError of a connection after a read failed with err. begun is the CloseError that it was about to end
-// with, nil if it was open; werr is the error of an earlier write; where is the position in the peer's frames at which the stream
-// ended.
+// brokenOff returns the CloseError of a connection after a read failed with err. begun is the CloseError that the connection was
+// about to end with, or nil if it was open. werr is the error of an earlier write, or nil. where is the position in the peer's
+// frames at which the stream ended.
 func brokenOff(begun *CloseError, werr error, where string, err error) *CloseError {
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
@@ -37,7 +37,7 @@ func brokenOff(begun *CloseError, werr error, where string, err error) *CloseErr
 	return &CloseError{Code: CodeAbnormal, ByPeer: true, Err: err}
 }
 
-// because returns e with the cause err, unless err adds nothing.
+// because returns a copy of e with the cause err, or e itself if err is nil or e has a cause.
 func (e *CloseError) because(err error) *CloseError {
 	if err == nil || e.Err != nil {
 		return e

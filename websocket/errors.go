@@ -18,7 +18,7 @@ var errStaleReader = errors.New("websocket: this reader's message is over: a lat
 //
 // errors.Is(err, net.ErrClosed) holds when this end closed the connection.
 type CloseError struct {
-	Code   Code   // the code of the first close frame; CodeNoStatus if it had none; CodeAbnormal without a close frame
+	Code   Code   // the code of the first close frame; CodeNoStatus if that frame had none; CodeAbnormal without a close frame
 	Reason string // the reason in that frame: UTF-8, at most 123 bytes
 	ByPeer bool   // the peer sent its close frame first, violated the protocol, or disappeared
 	Err    error  // the cause: a *protocol.Violation or an I/O error; nil if the closing handshake is complete

@@ -139,7 +139,7 @@ func (c *eventConn) verdict() (over *CloseError, tell bool) {
 	case e.now != nil:
 		over = e.now
 	case ending && e.werr != nil:
-		if over = e.begun; !e.half { // otherwise the write failed after our close frame had been sent
+		if over = e.begun; !e.half { // if e.half is set, the write failed after our close frame had been sent
 			over = over.because(e.werr)
 		}
 	case ending && c.queued() == 0 && !e.half:

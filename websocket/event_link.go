@@ -23,7 +23,7 @@ type eventLink struct {
 	end  *ending    // nil until the connection begins to end
 
 	stop        atomic.Uint32 // reasons not to deliver messages; set under the lock
-	subprotocol uint16        // its index in the kind's list plus one; 0 means none. Set before the connection opens
+	subprotocol uint16        // the index in the kind's list plus one; 0 means none. Set before the connection opens
 	peer        peerWatch     // whether the peer is alive; only the holder uses it
 }
 
@@ -46,10 +46,10 @@ const (
 
 // ending is the additional state of a connection that is ending.
 type ending struct {
-	begun *CloseError // the CloseError that it is about to end with; nil if that is not decided
-	now   *CloseError // the CloseError with which it ends at its holder's next visit
+	begun *CloseError // the CloseError that the connection is about to end with; nil if undecided
+	now   *CloseError // the CloseError with which the connection ends at its holder's next visit; nil for no such end
 	over  *CloseError // the final CloseError
-	cause error       // why this end began to close it
+	cause error       // why this end began to close the connection
 	werr  error       // why nothing can be written
 	half  bool        // our direction is shut down
 

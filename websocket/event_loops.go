@@ -12,7 +12,8 @@ import (
 // eventLoops holds the event loops of a Server or an Endpoint, with their connections.
 type eventLoops struct{ *loop.Loops }
 
-// newEventLoops starts n loops, 0 for GOMAXPROCS. If this system has no event loop, the error is an errors.ErrUnsupported.
+// newEventLoops starts n loops, or GOMAXPROCS loops if n is 0. If this system has no event loop, the error is an
+// errors.ErrUnsupported.
 func newEventLoops(n int) (*eventLoops, error) {
 	ls, err := loop.New(loop.Options{Loops: n})
 	if err != nil {
@@ -43,7 +44,7 @@ func (ls *eventLoops) adopt(k *eventKind, nc net.Conn, a agreed) (*eventConn, er
 		c.extra().rest = rest
 	}
 	if len(a.answer) > 0 {
-		c.out = borrow(2 * len(a.answer)) // messages that Open sends are sent with it
+		c.out = borrow(2 * len(a.answer)) // has room for messages that Open sends, which are sent in the same write
 		c.out.b = append(c.out.b, a.answer...)
 		c.out.cut = c.out.size() // drop must keep all of answer
 	}

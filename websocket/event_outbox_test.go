@@ -37,7 +37,7 @@ func (k *evMeter) Writev(fd int, p [2][]byte) (int, error) {
 	return k.Write(fd, []byte(string(p[0])+string(p[1])))
 }
 
-// play makes the kernel accept as many more bytes as takes says, and runs the loop.
+// play makes the kernel accept takes more bytes, and runs the loop.
 func (k *evMeter) play(takes int) {
 	k.takes = takes
 	k.client.Full = false
@@ -133,7 +133,7 @@ func TestEventQueueBehindAPartOfAFrame(t *testing.T) {
 // A large message is passed to the kernel without a copy. Its remainder is treated as a partly sent frame.
 func TestEventQueueBehindAPartOfALargeFrame(t *testing.T) {
 	const size = together + 100
-	for _, before := range []int{0, 2} { // frames of 100 bytes
+	for _, before := range []int{0, 2} { // the number of frames of 100 bytes before the large one
 		for _, prepared := range []bool{false, true} {
 			for _, takes := range []int{1, 50, 100, 150, 199, 201, 204, 205, 1000, size} {
 				k := evMetered(t, 1000, false)
@@ -356,8 +356,8 @@ func TestEventCloseOfAPausedConnection(t *testing.T) {
 	}
 }
 
-// TestEventPauseInABatch checks that a connection is not read if another connection's Receiver has filled its queue, even if it was
-// readable when the batch began.
+// TestEventPauseInABatch checks that a connection is not read if another connection's Receiver has filled the queue of the first
+// one, even if the first one was readable when the batch began.
 func TestEventPauseInABatch(t *testing.T) {
 	k := looptest.New(t, nil)
 	var conns []*eventConn

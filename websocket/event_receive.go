@@ -7,12 +7,12 @@ import (
 
 // eventInbox assembles messages from the received bytes, and passes them to the Receiver.
 //
-// The holder owns all of it.
+// The holder owns all fields except those of eventOutbox.
 type eventInbox struct {
 	eventOutbox
 
 	r        Receiver
-	msg      *buffer // the received part of a message or of the request; nil if there is no incomplete one
+	msg      *buffer // the received part of an incomplete message or request; nil if there is none
 	second   uint32  // when the first control frame of the current second was counted, see tooMany
 	controls uint16  // the number of control frames in that second
 	stage    stage

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// single is the maximum payload that is always copied. A longer one is written without a copy if alone is set, and one that is
-	// longer than together in any case.
+	// single is the maximum payload that is always copied. A longer payload is written without a copy if alone is set, and a
+	// payload longer than together is never copied.
 	single = 4 << 10
 
 	corkSize = 64 << 10 // the size of the buffer that collects the replies of a connection
@@ -24,7 +24,7 @@ type eventOutbox struct {
 	eventLink
 
 	out    *buffer     // the bytes to send; nil if there are none
-	alone  atomic.Bool // the large message that is being delivered is the last received one; the holder sets it without the lock
+	alone  atomic.Bool // the large message that is being delivered is the last received one; the holder sets alone without the lock
 	phase  phase
 	corked bool // the holder flushes at the end of its visit
 	stuck  bool // the kernel accepts nothing until it reports free space
@@ -216,7 +216,7 @@ func (c *eventOutbox) room(n int) *buffer {
 		return c.out
 	}
 	if cap(c.out.b)-len(c.out.b) < n && c.out.size() >= corkSize/2 {
-		c.flush() // enough for one write
+		c.flush() // the queue is large enough for one write
 		if c.out == nil {
 			c.out = borrow(n)
 		}

@@ -46,7 +46,7 @@ func TestEventSendIsOneWriteForEach(t *testing.T) {
 		for range 10 {
 			p := evUpgraded(t, addr)
 			c := evAwait(t, conns)
-			p.send(evMasked(frame.Ping, true, "")) // the data of the opening handshake has been written
+			p.send(evMasked(frame.Ping, true, "")) // the pong shows that the opening handshake has been written
 			p.expect(frame.Pong, "")
 			k.writes.Store(0)
 			if err := c.SendPrepared(ps...); err != nil {

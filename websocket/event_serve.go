@@ -150,7 +150,7 @@ func (opener) Message(Message) error { return nil }
 // Closed is not called.
 func (opener) Closed(*CloseError) {}
 
-// finish ends a visit: it sends everything in one write, and ends the connection if it is over.
+// finish ends a visit: it sends all queued data in one write, and ends the connection if its end is due.
 func (c *eventConn) finish(d *loop.Driver) {
 	c.fd.Lock()
 	c.corked = false

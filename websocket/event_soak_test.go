@@ -120,7 +120,7 @@ func evSoakServer(t *testing.T, seed uint64, compress *Compression, pushing *syn
 			if err := evPut(c, m.Data, g.r.IntN(3)); err != nil {
 				t.Errorf("echo: %v", err)
 			}
-			for i := range m.Data { // the handler may modify it
+			for i := range m.Data { // the handler may modify the data
 				m.Data[i] = 0xee
 			}
 			_ = append(m.Data, "behind it"...)

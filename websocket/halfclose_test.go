@@ -176,7 +176,7 @@ func TestHalfCloseIsBounded(t *testing.T) {
 	}
 }
 
-// With Run there is no caller that could send the close frame.
+// With Run there is no caller that could send the close frame, so HalfClose is an error.
 func TestHalfCloseAndRun(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{HalfClose: true})
 	ended := async(func() error { return c.Run(bounded.Context(t), openEcho) })

@@ -217,7 +217,7 @@ func (in *inbox) hearUnread() (more bool) {
 	in.read.give()
 	in.nudge()
 	if k.guarded = k.guarded && more; more {
-		in.unguarded() // a call that was refused the turn relies on this one
+		in.unguarded() // a concurrent call that was refused the turn relies on this call
 	}
 	return more
 }
@@ -227,7 +227,7 @@ func (in *inbox) hearUnread() (more bool) {
 func (in *inbox) hearBehind(deadline time.Time) (more bool) {
 	spare := in.room()
 	if len(spare) == 0 {
-		in.heard.Store(true) // its pong may be among the bytes for which there is no room
+		in.heard.Store(true) // the peer's pong may be among the bytes for which there is no room
 		return false
 	}
 	if in.readyToRead(context.Background(), deadline) != nil {

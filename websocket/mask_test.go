@@ -5,7 +5,8 @@ import (
 	"testing/cryptotest"
 )
 
-// The keys of frames come from crypto/rand (§5.3, §10.3): from the same source they are the same, and from another one different.
+// The masking keys come from crypto/rand (§5.3, §10.3): the same random source yields the same keys, and another source yields
+// other keys.
 func TestRFC6455_10_3_KeysAreFromCryptoRand(t *testing.T) {
 	var keys [3][4]byte
 	for i, seed := range []uint64{1, 1, 2} {

@@ -13,7 +13,7 @@ type ConnOptions struct {
 	Compression *Compression
 
 	// PingInterval is how long the peer may be silent: it gets a ping within that time, and the connection is closed after twice
-	// that time in silence, whether the application reads or not. A peer that still accepts data is not silent; a slow one gets
+	// that time in silence, whether the application reads or not. A peer that still accepts data is not silent; a slow peer gets
 	// twice as much time, because its pong waits behind that data. 0 means 25 seconds; a negative value turns keepalive off, so
 	// that a peer whose network fails is not detected.
 	PingInterval time.Duration

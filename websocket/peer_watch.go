@@ -8,11 +8,12 @@ import (
 
 // peerWatch decides whether a peer is gone. Twice per PingInterval it gets the result of a check of the peer. If nothing was
 // received since the previous check, it requests a ping: the peer has been silent for between half an interval and a whole one.
-// After the third such check in a row it gives up: between one and two intervals have passed, one of them since the ping. A peer
-// that accepts data from before the ping is not silent. How much data precedes the ping in the peer's own kernel is unknown, so
-// such a peer gets twice as long. On a system that does not report unsent data, so does a peer to which much data was sent.
+// After the third such check in a row it gives up: the peer has been silent for between one and two intervals, and one interval has
+// passed since the ping. A peer that accepts data from before the ping is not silent. How much data precedes the ping in the peer's
+// own kernel is unknown, so such a peer gets twice as long. On a system that does not report unsent data, a peer to which much data
+// was sent also gets twice as long.
 type peerWatch struct {
-	quiet uint8 // the number of consecutive checks before which nothing was received
+	quiet uint8 // the number of consecutive checks that found nothing received
 	slow  bool  // the ping may be queued behind other data
 }
 

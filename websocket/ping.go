@@ -42,7 +42,7 @@ type pinged struct {
 }
 
 // Ping sends a ping and returns the time until its pong. If no other goroutine is reading, Ping reads, and keeps messages for the
-// next Read; it does not see a pong behind an unread message.
+// next Read. Ping does not see a pong behind an unread message.
 func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 	c.mu.Lock()
 	if ctx.Err() != nil {

@@ -38,13 +38,13 @@ type inbox struct {
 	halfRead bool              // partial contains a part, perhaps of no bytes
 	midway   bool              // a Reader's message was not read to its end
 	viewing  bool              // a View reads a message that is not entirely in the read buffer
-	yields   bool              // this reader gives up the turn for another one that waits
+	yields   bool              // this reader gives up the turn for a waiting reader
 	readSeq  uint64            // the number of the current read, by which a Reader knows that it is out of date
 	controls controlRate
 
 	batch atomic.Bool   // the application is busy with a message, and win contains bytes that follow it
 	heard atomic.Bool   // bytes have arrived since keepalive last looked
-	lent  atomic.Uint32 // which of two users returns buf to the pool
+	lent  atomic.Uint32 // lentNot, lentBoth or lentAlone: determines whether the inbox or a View returns buf to the pool
 
 	read     turn  // the right to read from the stream
 	readCtx  watch // the context that interrupts reads
@@ -130,8 +130,8 @@ func (in *inbox) beginRead(ctx context.Context, resume uint64) error {
 	return nil
 }
 
-// waitEnd waits until a connection that is being closed has ended. If it returned earlier, a caller that reads until it gets an error
-// and then calls CloseNow would cut the closing handshake short. The caller holds mu.
+// waitEnd waits until a connection that is being closed has ended. If waitEnd returned earlier, a caller that reads until the first
+// error and then calls CloseNow would cut the closing handshake short. The caller holds mu.
 func (in *inbox) waitEnd(ctx context.Context) error {
 	done := in.c.endedChan()
 	in.c.mu.Unlock()

@@ -26,7 +26,7 @@ import (
 
 // The tests in this file check the requirements of RFC 6455 for a connection from the other end of its socket.
 
-// wire is the other end. It reads and writes frames without enforcing any rules.
+// wire is the other end of a Conn's socket. It reads and writes frames without enforcing any rules.
 type wire struct {
 	t    *testing.T
 	conn net.Conn

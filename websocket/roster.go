@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// roster is the set of an Endpoint's connections, or of those that arrived through a Server. It closes them in a Shutdown. The zero
+// roster is the set of connections that a Shutdown closes: those of an Endpoint, or those that arrived through a Server. The zero
 // value is empty.
 type roster struct {
 	mu      sync.Mutex

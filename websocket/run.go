@@ -164,7 +164,7 @@ func (e *events) fail(err error) {
 	}
 }
 
-// how returns the connection's CloseError, with the cause for which this end closed it.
+// how returns the connection's CloseError, with the cause for which this end closed the connection.
 func (e *events) how() *CloseError {
 	how, _ := errors.AsType[*CloseError](e.c.ended())
 	return how.because(e.cause)

@@ -48,7 +48,7 @@ type sendQueue struct {
 	entries *[64]entry        // the pooled array in which queue began; nil if queue is empty
 	queued  int               // the cost of the entries of Send and SendPrepared, in bytes
 	own     *transport.Buffer // the memory of small frames of Send; nil if there are none
-	drained chan struct{}     // closed when an entry has left the queue; nil if no goroutine waits for that
+	drained chan struct{}     // closed when an entry has left the queue; nil if no goroutine waits
 	sends   int32             // the number of entries of Send and SendPrepared
 	ownUsed uint16            // the number of used bytes of own
 }
@@ -90,7 +90,7 @@ func (c *Conn) SendPrepared(ps ...*Prepared) error {
 			if err := c.makeRoom(e.cost()); err != nil {
 				return err
 			}
-			e = c.entryFor(p) // a fragmented message may have begun, which changes whether this one can be compressed
+			e = c.entryFor(p) // while a fragmented message is open, p must be sent uncompressed, so choose its frame again
 		}
 		c.enqueue(e)
 	}
@@ -254,7 +254,7 @@ func (o *outbox) makeRoom(n int) error {
 				return err
 			}
 		default:
-			// RFC 6455 §7.4.1 has no code for this; the registry of §11.7 has 1013, "try again later". Queued messages are
+			// RFC 6455 §7.4.1 has no code for a slow peer; the registry of §11.7 has 1013, "try again later". Queued messages are
 			// discarded, so that the close frame does not wait for them.
 			o.dropQueue(ErrQueueFull)
 			deadline := time.Now().Add(o.c.opts.closeTimeout)

@@ -174,7 +174,7 @@ func TestSendQueuePolicies(t *testing.T) {
 				t.Errorf("the next SendPrepared returned %v", err)
 			}
 			synctest.Wait()
-			peer.expect(frame.Text, "under way") // part of it may have been sent, but queued messages are dropped
+			peer.expect(frame.Text, "under way") // this message may have been sent in part; the queued messages are dropped
 			peer.expectClose(CodeTryAgainLater)
 			peer.send(peer.frame(frame.Close, true, closeBody(CodeTryAgainLater, "")))
 			<-c.Context().Done()

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// source holds the state of one listener. It is itself a listener, from which HTTP accepts the connections that it serves.
+// source holds the state of one listener. It is also the listener from which HTTP accepts its connections.
 type source struct {
 	server   *Server
 	listener net.Listener

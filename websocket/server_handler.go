@@ -135,7 +135,7 @@ func (c *requestContext) Err() error {
 	return c.parent.Err()
 }
 
-// Value implements [context.Context]. A context derived from this one finds full here, and is canceled with it.
+// Value implements [context.Context]. A context derived from this one finds full here, and is canceled with full.
 func (c *requestContext) Value(key any) any {
 	if key == http.LocalAddrContextKey {
 		return c.w.nc.LocalAddr()

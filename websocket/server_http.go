@@ -31,7 +31,7 @@ type handed struct {
 type handedKey struct{}
 
 // handed registers a connection that is passed to HTTP. Its first head must be complete within left: HTTP's own time limits begin
-// only now, and it has none for the HTTP/2 preface. early are the bytes that were already read.
+// only now, and HTTP has none for the HTTP/2 preface. early are the bytes that were already read.
 func (s *Server) handed(ctx context.Context, yielded net.Conn, remote net.Addr, left time.Duration, early []byte) *handed {
 	h := &handed{server: s, yielded: yielded, remote: remote}
 	h.ctx = context.WithValue(ctx, handedKey{}, h)
@@ -196,7 +196,7 @@ func (h *handed) state(nc net.Conn, state http.ConnState) {
 		}
 		s.waiting.remove(&h.waiter)
 		if s.CountPages {
-			s.wait(h.ctx, &h.waiter, h.yielded, h.remote) // adds it again, as the newest connection of its address
+			s.wait(h.ctx, &h.waiter, h.yielded, h.remote) // adds the connection again, as the newest one of its address
 		}
 	case http.StateIdle:
 		h.began.Store(false)
@@ -260,7 +260,7 @@ type replayedTLS struct {
 
 func (r *replayedTLS) ConnectionState() tls.ConnectionState { return r.state() }
 
-// unwrapped returns the underlying connection of one that was handed over, once no bytes are left to replay: a Conn can use a bare
+// unwrapped returns the connection below a replayed one, if no bytes are left to replay, and otherwise nc. A Conn can use a bare
 // socket more efficiently.
 func unwrapped(nc net.Conn) net.Conn {
 	r, ok := nc.(*replayed)

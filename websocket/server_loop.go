@@ -9,8 +9,9 @@ import (
 )
 
 // listen makes an event loop accept connections from the listener's socket and perform their handshakes: for an Endpoint with Open
-// that needs no request, when no hook needs the net.Conn. It returns nil when that is not possible. A connection in its handshake
-// then costs as little as an idle one, so only the time limit bounds the number of these connections.
+// that needs no request, when no hook needs the net.Conn. It returns nil if these conditions are not met or the loop cannot use the
+// listener. A connection in its handshake then costs as little as an idle one, so only the time limit bounds the number of these
+// connections.
 func (src *source) listen() (stop func()) {
 	s := src.server
 	e, ok := s.handler.(*Endpoint)

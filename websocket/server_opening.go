@@ -108,7 +108,7 @@ func (a *arrival) only() {
 	}
 }
 
-// guarded is handshake with protection from a panic in a hook, which ends only this connection. It returns a to the pool.
+// guarded performs the handshake. A panic in a hook ends only this connection. It returns a to the pool.
 func (a *arrival) guarded() (w *responder) {
 	s, returned := a.server, false
 	defer func() {
@@ -329,7 +329,7 @@ func (a *arrival) upgrade() *responder {
 	a.text = string(a.buf[:a.head.Len()])
 	in := a.head.Opening(a.text)
 	in.TLS = a.tls
-	if in.Content { // HTTP determines where it ends
+	if in.Content { // HTTP determines the end of the content
 		a.handOver()
 		return nil
 	}
@@ -351,8 +351,8 @@ func (a *arrival) upgrade() *responder {
 	return a.handled()
 }
 
-// settle ends the phase in which a Shutdown cuts the connection. It returns false if a Shutdown has begun. Otherwise, from then on
-// Close cuts next, unless that is nil.
+// settle ends the phase in which a Shutdown cuts the connection. It returns false if a Shutdown has begun. Otherwise, Close cuts
+// next from then on, unless next is nil.
 func (a *arrival) settle(next pending) bool {
 	s := a.server
 	s.mu.Lock()

@@ -50,8 +50,8 @@ func refusing(loop bool) (*Server, chan *HandshakeError) {
 	return s, reports
 }
 
-// If net/http responds to a request by itself, the body of the response contains the reason, which is also reported. That holds for
-// the first request of a connection, even if the event loop has read it, and for later ones.
+// If net/http responds to a request by itself, the body of the response contains the reason, which is also reported. This applies
+// to the first request of a connection, even if the event loop has read that request, and to later requests.
 func TestServer_AnswersOfHTTPHaveTheirReason(t *testing.T) {
 	for name, c := range map[string]struct{ loop, later bool }{"first": {}, "first, on the event loop": {loop: true}, "later": {later: true}} {
 		s, reports := refusing(c.loop)

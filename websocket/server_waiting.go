@@ -34,7 +34,7 @@ type group struct {
 
 // waiter is a connection's element of the set.
 type waiter struct {
-	group      *group // nil if it is not in the set
+	group      *group // nil if the waiter is not in the set
 	prev, next *waiter
 	ctx        context.Context // the context of the connection
 	nc         net.Conn
@@ -59,7 +59,8 @@ func groupOf(a net.Addr) netip.Addr {
 	return addr
 }
 
-// add adds m to the set. If there are now more than most members, it returns a copy of the one to cut, and otherwise an empty one.
+// add adds m to the set. If there are now more than most members, add returns a copy of the waiter to cut, and otherwise the zero
+// waiter.
 func (w *waiting) add(m *waiter, most int) (cut waiter) {
 	key := groupOf(m.remote)
 	w.mu.Lock()

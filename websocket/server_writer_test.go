@@ -205,8 +205,9 @@ var pages = map[string]page{
 	},
 }
 
-// otherwise maps a page to the page that it must equal where net/http responds differently: with chunks for a length that is not a
-// number, without framing for a transfer coding of the handler, and with a field in the header that was announced for the trailer.
+// otherwise maps a page to a page with the response that a Server must send where net/http responds differently: with chunks for a
+// length that is not a number, without framing for a transfer coding of the handler, and with a field in the header that was
+// announced for the trailer.
 var otherwise = map[string]string{
 	"an invalid length": "a short text", "a negative length": "a short text", "a transfer coding": "a short text",
 	"trailers set early": "trailers",

@@ -24,7 +24,7 @@ import (
 // of sending, and the other end uses every way of reading, which is interrupted occasionally. A message contains its sender, its
 // number, and content that depends on both, so that lost, duplicated, truncated, mixed-up or modified messages are detected.
 
-// soakText returns message number i of a sender. Its content only depends on these two and the size.
+// soakText returns message number i of a sender. Its content depends only on sender, i and size.
 func soakText(sender, i, size int) []byte {
 	b := binary.BigEndian.AppendUint32(nil, uint32(sender)<<24|uint32(i))
 	b = binary.BigEndian.AppendUint32(b, uint32(size))
@@ -63,7 +63,7 @@ func (l *soakLedger) enter(how string, data []byte) {
 	l.next[sender] = i + 1
 }
 
-// leave records a message of which only the beginning was read.
+// leave records a message whose beginning was read and whose rest was skipped.
 func (l *soakLedger) leave(head []byte) {
 	l.next[int(head[0])] = int(binary.BigEndian.Uint32(head)&0xffffff) + 1
 }
@@ -116,7 +116,7 @@ func soakSend(ctx context.Context, c *Conn, sender, count int, r *rand.Rand) err
 		if !bytes.Equal(m.Data, was) {
 			return fmt.Errorf("sender %d, message %d: the caller's bytes were changed", sender, i)
 		}
-		clear(m.Data) // the caller may modify it again
+		clear(m.Data) // the caller may modify the message again
 	}
 	return nil
 }

@@ -48,9 +48,9 @@ func (c *Conn) Reader(ctx context.Context) (Type, io.Reader, error) {
 type messageReader struct {
 	c    *Conn
 	ctx  context.Context
-	seq  uint64 // the number of the read that returned it
+	seq  uint64 // the number of the read that returned this reader
 	head []byte // the part of the message that an interrupted Read had received
-	err  error  // io.EOF at the end of the message, or the error that ended it early
+	err  error  // io.EOF at the end of the message, or the error that ended reading
 }
 
 func (r *messageReader) Read(p []byte) (int, error) {

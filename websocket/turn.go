@@ -10,10 +10,11 @@ import (
 // errCtx is returned by a wait that ended because its context is done; interrupted converts it to the caller's error.
 var errCtx = errors.New("websocket: the context has ended")
 
-// turn is a lock for which a caller can wait with a context. Waiters get it in the order of their calls. The Conn's mu guards it.
+// turn is a lock for which a caller can wait with a context. Waiters get the turn in the order of their calls. The Conn's mu guards
+// it.
 type turn struct {
 	held  bool
-	queue []chan struct{} // the waiters; closing a channel gives the turn to it
+	queue []chan struct{} // the waiters; closing a channel gives the turn to its waiter
 }
 
 // take takes t if it is free. The caller holds mu.
@@ -79,7 +80,7 @@ type watch struct {
 	stop func() bool     // ends the registration; nil if the other watch owns it
 }
 
-// watch makes w, which is c.readCtx or c.writeCtx, watch ctx. other is the other one of the two. The caller holds mu.
+// watch makes w, which is c.readCtx or c.writeCtx, watch ctx. other is the other watch of c. The caller holds mu.
 func (c *Conn) watch(ctx context.Context, w, other *watch) {
 	done := ctx.Done()
 	if done == w.done {
@@ -95,7 +96,7 @@ func (c *Conn) watch(ctx context.Context, w, other *watch) {
 	}
 }
 
-// drop stops watching the context, and passes the registration to other if that watches the same context.
+// drop stops watching the context, and passes the registration to other if other watches the same context.
 func (w *watch) drop(other *watch) {
 	if w.stop != nil {
 		if other.done == w.done {
@@ -123,7 +124,7 @@ func (o *outbox) cutWrite(why error) {
 	o.c.stream.SetWriteDeadline(longAgo)
 }
 
-// uncut clears the interruption after a write that completed before it. The caller holds mu.
+// uncut clears an interruption that came too late to affect a completed write. The caller holds mu.
 func (o *outbox) uncut() {
 	if o.cut != nil {
 		o.cut = nil

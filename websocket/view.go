@@ -41,7 +41,7 @@ type view struct {
 const (
 	lentNot   uint32 = iota // no View holds the read buffer
 	lentBoth                // a View's message is in the read buffer, which is still being read from
-	lentAlone               // the read buffer is no longer being read from: the View gives it back
+	lentAlone               // the read buffer is no longer being read from: the View returns it to the pool
 )
 
 // take reads the message that has begun. The caller holds the read turn.
@@ -76,7 +76,7 @@ func (in *inbox) viewed(v *view) {
 	switch {
 	case v.in:
 		if in.lent.CompareAndSwap(lentBoth, lentNot) {
-			break // the reader returns it to the pool
+			break // the reader returns the buffer to the pool
 		}
 		in.lent.Store(lentNot)
 		transport.Return(v.buf)

@@ -24,7 +24,7 @@ const joinable = 4 << 10
 //
 // There are two ways to send. If nothing is being written and nothing is queued, a message is passed to the stream immediately: by
 // the caller of Write, which waits until all of it is written, or by the caller of Send, as far as the socket accepts it. Otherwise
-// it is queued, and the holder of the out turn writes the queue before it gives up the turn.
+// the message is queued, and the holder of the out turn writes the queue before giving up the turn.
 //
 // The Conn's mu guards all fields except moved. Only the holder of the out turn writes to the stream, without mu if the write may
 // wait. Only the holder of the message turn begins a message, and it keeps the turn until the message's last frame.
@@ -51,7 +51,7 @@ type outbox struct {
 // Write sends m as one frame, compressed if compression was negotiated, and returns when the kernel has accepted all of it. It does
 // not modify or keep m.Data. Messages that are written during another write are sent together in the next one.
 //
-// If ctx is done while Write waits for its turn, nothing is sent and the connection stays open. If it is done while the frame is
+// If ctx is done while Write waits for its turn, nothing is sent and the connection stays open. If ctx is done while the frame is
 // being sent, the connection is closed, since a part of a frame was sent.
 func (c *Conn) Write(ctx context.Context, m Message) error {
 	if c.zip == nil && len(m.Data) <= together && c.writesAtOnce() {
@@ -253,8 +253,8 @@ func (o *outbox) put(buf *transport.Buffer, h frame.Header, p []byte) (int, erro
 // stride is the number of bytes of a large frame that are written together with its header.
 const stride = 256 << 10
 
-// joined is a Write that waits until its frame is written with others. Each has a new channel: a reused channel could not be used
-// both in a testing/synctest bubble and outside of it.
+// joined is a Write that waits until its frame is written with others. Each joined has a new channel: a reused channel could not be
+// used both in a testing/synctest bubble and outside of it.
 type joined struct {
 	buf  [joinable + frame.MaxHeader]byte
 	done chan error // buffered for one value

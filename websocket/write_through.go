@@ -22,8 +22,8 @@ func (o *outbox) takeIdleOut() bool {
 		o.c.closeErr == nil && o.c.closing == nil && o.werr == nil && o.out.take()
 }
 
-// writeThrough writes m, and reports whether it has; if not, no part of it was sent. If waits is set, it waits until the socket has
-// accepted all bytes; otherwise a goroutine writes the remainder.
+// writeThrough writes m, and reports whether it has done so; if not, no part of m was sent. If waits is set, writeThrough returns
+// when the socket has accepted all bytes; otherwise a goroutine writes the remainder.
 func (o *outbox) writeThrough(ctx context.Context, m Message, waits bool) (done bool, err error) {
 	o.c.mu.Lock()
 	if ctx.Err() != nil || !waits && o.c.batch.Load() || !o.takeIdleOut() {
@@ -74,7 +74,7 @@ func (o *outbox) giveOutAfter(b []byte, n int, shared bool) {
 //
 //go:noinline
 func frameNow(machine *protocol.Machine, buf *transport.Buffer, m Message) []byte {
-	b, _ := machine.AppendMessage(buf[:0], m.Type == Text, m.Data, nil) // it cannot fail: no close frame is made
+	b, _ := machine.AppendMessage(buf[:0], m.Type == Text, m.Data, nil) // cannot fail, because no close frame has been made
 	return b
 }
 
