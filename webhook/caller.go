@@ -112,8 +112,8 @@ type callAnswer struct {
 	Error *CallError `json:"error"`
 }
 
-// Call makes a call and returns its result. A *CallError is the error in the application's answer; any other error means that there
-// is no valid answer. No error contains the URL or the request.
+// Call makes a call and returns its result. A *CallError is the error in the application's answer; any other error means that no
+// valid answer was received. No error contains the URL or the request.
 func (c *Caller) Call(ctx context.Context, call Call) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
 	defer cancel()
