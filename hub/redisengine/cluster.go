@@ -70,8 +70,8 @@ func (f *finder) byCluster(ctx context.Context, c rueidis.Client, host string) (
 	return found, nil
 }
 
-// addressOf returns the address of a node in a reply. A node that does not know its own host leaves it empty, which means the host
-// to which the request was sent.
+// addressOf returns the address of a node in a reply. A node that does not know its own host leaves the host in the reply empty,
+// which means the host to which the request was sent.
 func addressOf(node rueidis.RedisMessage, host string) (string, error) {
 	parts, err := node.ToArray()
 	if err != nil || len(parts) < 2 {

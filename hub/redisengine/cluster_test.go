@@ -60,7 +60,7 @@ func redisCluster(t testing.TB, prefix string) (primaries []*redistest.Server, r
 	return all[:3], all[3]
 }
 
-// Any server of a cluster directs a node to the server with its keys, and nodes follow a failover.
+// Any server of a cluster directs a node to the server with the node's keys, and nodes follow a failover.
 func TestRedisCluster(t *testing.T) {
 	const prefix = "{handfast}"
 	primaries, replica := redisCluster(t, prefix)

@@ -28,8 +28,8 @@ import (
 // Options configures an engine. URL is required.
 type Options struct {
 	// URL is redis://USER:PASSWORD@HOST:PORT/DATABASE, rediss:// for TLS, or unix://PATH. The server must have version 7.0 or
-	// later. If it is a node of a cluster, the engine connects to the node that has the keys. With ?master_set=NAME the host is a
-	// sentinel, and each &addr=HOST:PORT adds a sentinel. The sentinels provide the address of the primary.
+	// later. If the server is a node of a cluster, the engine connects to the node that has the keys. With ?master_set=NAME the
+	// host is a sentinel, and each &addr=HOST:PORT adds a sentinel. The sentinels provide the address of the primary.
 	URL string
 
 	// TLS replaces the default TLS settings of rediss://, unless it is nil.

@@ -13,7 +13,7 @@ import (
 
 // finder finds the address of the server. Only the goroutine that connects uses it, but any goroutine may read clustered.
 type finder struct {
-	client    rueidis.ClientOption // from the URL
+	client    rueidis.ClientOption // the options in the URL
 	prefix    string               // the prefix of all keys
 	clustered atomic.Bool          // the server is a node of a cluster
 	others    []string             // addresses of nodes of that cluster

@@ -14,7 +14,7 @@ import (
 //
 //	meta    hash: epoch, last offset, size and age of the history, as set by the last publication
 //	log     stream: the history; the ID is OFFSET-0
-//	id:ID   the position of a publication with an ID, for as long as that is remembered
+//	id:ID   the position of a publication with an ID, as long as the ID is remembered
 //	keys    hash: key, message of its latest publication
 //	index   sorted set: the keys in their order
 //	due     sorted set: key, the time when it expires
@@ -137,7 +137,8 @@ func publishing(c rueidis.Client, clustered bool, topic, text string) rueidis.Co
 	return c.B().Publish().Channel(topic).Message(text).Build()
 }
 
-// publishScript publishes a record. It returns the result, and the position as "OFFSET EPOCH".
+// publishScript publishes a record. It returns 0, or 1 for an ID that was published before, or 2 for a conflict, and the position
+// as "OFFSET EPOCH".
 var publishScript = script(`
 local c, topic, record, fresh, keep = ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
 local size, age, id, idTTL, expect = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11]

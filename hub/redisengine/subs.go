@@ -57,7 +57,7 @@ func (t *table) channelOf(topic string) (channel string, ok bool) {
 	return strings.CutSuffix(rest, "}")
 }
 
-// add adds topics to the wanted ones, and returns a waiter whose done is closed when they are subscribed to.
+// add makes topics wanted, and returns a waiter whose done is closed when all of them are subscribed to.
 func (t *table) add(topics []string) *waiter {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -90,7 +90,7 @@ func (t *table) stir() {
 	}
 }
 
-// drop removes topics from the wanted ones.
+// drop makes topics unwanted.
 func (t *table) drop(topics []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
