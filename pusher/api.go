@@ -27,8 +27,8 @@ func badRequest(format string, args ...any) error {
 }
 
 // API returns the handler of the HTTP API, with which an application publishes and queries its channels. Each call is signed with
-// the application's secret. It serves the paths that begin with prefix and /apps/; prefix is "" or begins with a slash. Responses
-// are JSON, errors are text.
+// the application's secret. The handler serves the paths that begin with prefix and /apps/; prefix is "" or begins with a slash.
+// Responses are JSON, errors are text.
 func (s *Server) API(prefix string) http.Handler {
 	mux := http.NewServeMux()
 	for _, e := range []struct {

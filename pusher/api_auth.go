@@ -17,7 +17,7 @@ import (
 
 const (
 	maxSkew  = 600 * time.Second // the maximum difference between the clocks of the caller and of this server
-	maxQuery = 4096              // in bytes
+	maxQuery = 4096              // the maximum length of a query in bytes
 )
 
 // authenticate parses a call and checks its signature.

@@ -12,7 +12,7 @@ const (
 	maxListed = 4 << 20 // the maximum size of one response in bytes; the protocol does not divide lists into pages
 )
 
-// state returns the requested attributes of a channel. A negative number of subscribers means that it is not known yet.
+// state returns the requested attributes of a channel. A negative value of subscribers means that their number is not known yet.
 func (c *call) state(name string, a attributes, subscribers int) (state, error) {
 	var st state
 	ctx, cancel := context.WithTimeout(c.Context(), commandTime)

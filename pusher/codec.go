@@ -47,8 +47,8 @@ type memberRemoved struct {
 	UserID string `json:"user_id"`
 }
 
-// Members implements [hub.Codec]. No message is sent when a member's data changes, because the protocol has none: clients that receive
-// member_added for a member that they already know use the new data, but count the member twice.
+// Members implements [hub.Codec]. No message is sent when a member's data changes, because the protocol has no such message:
+// clients that receive member_added for a member that they already know use the new data, but count the member twice.
 func (codec) Members(channel string, cs []hub.Change) ([]*websocket.Prepared, error) {
 	all := make([]*websocket.Prepared, 0, len(cs))
 	for _, c := range cs {

@@ -21,7 +21,7 @@ func lines(f *testing.F, mark string) (all []string) {
 	for _, file := range files {
 		text, err := os.ReadFile("testdata/" + file.Name())
 		if err != nil {
-			continue // a directory
+			continue // the entry is a directory
 		}
 		var sent strings.Builder
 		for line := range strings.Lines(string(text)) {

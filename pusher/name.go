@@ -65,9 +65,9 @@ func wireName(name string) string {
 	return name
 }
 
-// Namespaces returns the namespaces of a hub with additional ones that this protocol requires: presence for channels whose names
-// begin with presence- and for those of watchlists, and a history of the last publication for 30 minutes for cache channels. All
-// other settings of a namespace are unchanged, and so is its name, so that its channels are counted together. all is not modified.
+// Namespaces returns the namespaces of a hub, and adds those that this protocol requires: presence for channels whose names begin
+// with presence- and for those of watchlists, and a history of the last publication for 30 minutes for cache channels. The name and
+// all other settings of a namespace are unchanged, so that its channels are still counted together. all is not modified.
 func Namespaces(all []hub.Namespace) []hub.Namespace {
 	out := append([]hub.Namespace(nil), all...)
 	apps := map[string]bool{"": true}

@@ -46,8 +46,8 @@ type Server struct {
 	// most once a second.
 	SubscriptionCounts bool
 
-	// Watchlists enables the watchlists of users that sign in: a client is notified which of up to 100 users are online on any
-	// node. A user is online while signed in.
+	// Watchlists enables the watchlists of users that sign in: a client is notified about which of up to 100 users are online on
+	// any node. A user is online while signed in.
 	Watchlists bool
 
 	// Events is called when a cache channel has no event for a subscriber, and, with SubscriptionCounts, when the number of
@@ -67,18 +67,18 @@ type Server struct {
 	// MaxMembers is the maximum number of members of a presence channel. 0 means 100.
 	MaxMembers int
 
-	// MaxConnections is the maximum number of connections of an application on this node; further ones are closed with 4004. 0
-	// means no limit.
+	// MaxConnections is the maximum number of connections of an application on this node; further connections are closed with 4004.
+	// 0 means no limit.
 	MaxConnections int
 
-	// MessagesPerSecond is the number of messages that a connection may send per second on average; the reply to further ones is an
-	// error. 0 means 1000; a negative value means no limit.
+	// MessagesPerSecond is the number of messages that a connection may send per second on average; the reply to further messages
+	// is an error. 0 means 1000; a negative value means no limit.
 	MessagesPerSecond int
 
 	mu     sync.Mutex
 	open   limit.Count[string] // connections by application
-	counts throttle            // for SubscriptionCounts, by the engine's channel
-	misses throttle            // for Events, by the engine's channel
+	counts throttle            // limits the messages of SubscriptionCounts; keyed by the engine's channel
+	misses throttle            // limits the cache misses for Events; keyed by the engine's channel
 
 	recent recent.Cache[websocket.Prepared] // encoded missed events
 }

@@ -46,7 +46,7 @@ type session struct {
 	watchlist watchlist
 }
 
-// denied is an error of Allow.
+// denied is an error that Allow has returned.
 type denied struct{ error }
 
 func (d denied) Unwrap() error { return d.error }
@@ -137,7 +137,7 @@ func (f fault) event() *event {
 	return &event{Event: "pusher:subscription_error", Channel: f.channel, Data: subscriptionError{f.kind, f.why, f.code}}
 }
 
-// do executes a command and replies to it, unless it fails.
+// do executes a command, and replies unless the command fails.
 func (s *session) do(now time.Time, m websocket.Message) error {
 	if per := s.server.messages(); per > 0 {
 		if ok, _ := s.pace.Allow(now, float64(per), 2*per); !ok {

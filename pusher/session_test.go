@@ -123,8 +123,8 @@ func command1(s *session, text string) error {
 	return s.Message(websocket.Message{Type: websocket.Text, Data: []byte(text)})
 }
 
-// A client that signs in is identified as that user, and can sign in only once. If the user is rejected, the connection is closed
-// with a specific code.
+// A client that signs in is identified as the user in the request, and can sign in only once. If the user is rejected, the
+// connection is closed with a specific code.
 func TestIdentified(t *testing.T) {
 	var asked []string
 	try := func(user string, answer error, again bool) (*outbox, error) {
@@ -225,7 +225,7 @@ func TestActivity(t *testing.T) {
 	})
 }
 
-// A connection may send ten client events per second. Further ones get an error with a specific code, and do not close the
+// A connection may send ten client events per second. Further events get an error with a specific code, and do not close the
 // connection.
 func TestClientEventRate(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
@@ -302,7 +302,7 @@ func TestRepliesWaitForRoom(t *testing.T) {
 	}
 }
 
-// A closed hub accepts no clients and closes the existing ones, which reconnect after a pause.
+// A closed hub accepts no clients and closes existing connections, whose clients reconnect after a pause.
 func TestHubEnded(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		s := newServer(t)
@@ -623,7 +623,7 @@ func TestNamespaces(t *testing.T) {
 	}
 }
 
-// An error of the engine is reported to the client as 503, without its text.
+// An error of the engine is reported to the client as 503, without the text of the error.
 func TestEngineErrorTextIsNotSent(t *testing.T) {
 	s := newServer(t)
 	n := open(s, &outbox{})

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Signatures agree with the test vectors of the protocol's documentation, and altered ones are not valid.
+// Signatures agree with the test vectors of the protocol's documentation, and altered signatures are not valid.
 func TestSignatures(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{channelText("1234.1234", "private-foobar", ""), "58df8b0c36d6982b82c3ecf6b4662e34fe8c25bba48f5369f135bf843651c3a4"},

@@ -14,7 +14,7 @@ import (
 // A transcript lists the messages that clients send and receive, one per line.
 //
 //	a= query           a connects; "" is the usual query
-//	a> {…}             a sends this; "a~ …" as a binary message
+//	a> {…}             a sends this message; "a~ …" sends a binary message
 //	a+ channel [data [& {…}]]  a subscribes with a valid signature, this channel_data and these additional fields
 //	a@ data            a signs in with this user_data
 //	a< {…}             a's next message; "*" is any value; data is compared in decoded form, "data!" as it is

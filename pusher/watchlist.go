@@ -25,12 +25,12 @@ const (
 // onlineChannel returns the channel of onlineApp for a user of an application.
 func onlineChannel(app App, user string) string { return app.ID + "/" + user }
 
-// watchlist notifies a signed-in client which users on its list are signed in on any node. If the queue of the connection is full,
-// the watchlist waits until there is room, and then sends the current state.
+// watchlist notifies a signed-in client about which users on its list are signed in on any node. If the queue of the connection is
+// full, the watchlist waits until there is room, and then sends the current state.
 type watchlist struct {
 	out   websocket.Sender
-	leave func()   // ends the presence of the client's own user; nil before it has signed in
-	stops []func() // end the watches
+	leave func()   // ends the presence of the client's own user; nil before the sign-in
+	stops []func() // each ends one watch
 
 	mu     sync.Mutex
 	quiet  bool // no changes are sent for now

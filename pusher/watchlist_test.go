@@ -45,7 +45,7 @@ func TestWatchlistOnTwoNodes(t *testing.T) {
 	signIn(t, here, id, watchlistOf("ann"))
 	hubs[1].Close()
 	here.CloseNow()
-	wantRead(t, bob, events("offline", "ann")) // only now, because another connection of ann was still open before
+	wantRead(t, bob, events("offline", "ann")) // ann's last connection has ended
 }
 
 // A watchlist that is too long is an error that does not close the connection; if watchlists are disabled, any watchlist is
