@@ -121,7 +121,7 @@ func (s *stream) judgeClosed(a *addition) (*outcome, error) {
 	return o, nil
 }
 
-// last returns the last state of a producer, with the epoch -1 if it is unknown.
+// last returns the last state of a producer, with the epoch -1 if the producer is unknown.
 func (s *stream) last(id string) producer {
 	for _, w := range s.writers {
 		if w.ID == id {
@@ -209,7 +209,7 @@ func (s *stream) publish(ctx context.Context, ps []*hub.Publication) error {
 			done, err := s.server.Hub.Publish(ctx, s.server.App, s.name, &fresh, &o)
 			if err == nil {
 				if !done.Duplicate {
-					taken := fresh // Publish has set the expiry of the namespace
+					taken := fresh // Publish has set the expiry that the namespace specifies
 					taken.Position = done.Position
 					s.take(&taken)
 					s.notify()
@@ -259,7 +259,7 @@ func (s *stream) create(ctx context.Context, a *addition, l lifetime) (*outcome,
 		if !s.implicit {
 			next.ID, next.Start = newRecordID(), s.top
 		}
-		if len(a.body) > 0 { // checked before anything is stored
+		if len(a.body) > 0 { // checks the content before anything is stored
 			if _, err := kindOf(a.kind).split(a.body, s.room(a), true); err != nil {
 				return nil, err
 			}

@@ -122,7 +122,8 @@ func quote(text []byte) []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// content returns the content of a publication in a stream, nil if it has none. The caller must not modify it.
+// content returns the content of a publication in a stream, or nil if the publication has no content. The caller must not modify
+// the result.
 func (k kind) content(p *hub.Publication) []byte {
 	switch {
 	case k == kindJSON && p.Binary || k == kindJSON && !utf8.Valid(p.Data):

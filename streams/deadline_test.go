@@ -38,7 +38,7 @@ func (only) Addr() net.Addr { return &net.UnixAddr{} }
 func TestLiveReadOutlastsServerTimeouts(t *testing.T) {
 	for _, tt := range []struct {
 		query string
-		after time.Duration // when a message is appended
+		after time.Duration // the delay before a message is appended
 		want  int
 	}{{"live=long-poll&offset=now", 3 * time.Second, 200}, {"live=long-poll&offset=now", 5 * time.Second, 204}, {"live=sse&offset=now", 50 * time.Second, 200}} {
 		synctest.Test(t, func(t *testing.T) {

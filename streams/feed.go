@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// feedTick is the interval at which a stream with live reads is checked even if no message was published, because it may have
-	// been deleted.
+	// feedTick is the interval at which a stream with live reads is checked even if no message was published, because the stream
+	// may have been deleted.
 	feedTick = 2 * time.Second
 
 	// feedTime is the timeout of such a check.

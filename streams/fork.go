@@ -135,7 +135,7 @@ func (h *heritage) copyFrom(ctx context.Context, s *stream) error {
 		for _, p := range c.ps {
 			content := h.kindOf().content(p)
 			switch {
-			case content == nil, len(content) == 0 && p.Tags[tagClosed] != "": // only closes the source
+			case content == nil, len(content) == 0 && p.Tags[tagClosed] != "": // the message only closes the source
 				continue
 			case p.Offset > h.Offset && left == 0:
 				continue
@@ -348,7 +348,7 @@ func (h *heritage) pour(ctx context.Context, s *stream, rec *stored, ps []*hub.P
 	return at, nil
 }
 
-// pourSome publishes a batch of messages after the position at, which it sets to that of the last message.
+// pourSome publishes a batch of messages after the position at, and sets at to the position of the last message.
 func (*heritage) pourSome(ctx context.Context, s *stream, rec *stored, ps []*hub.Publication, at *hub.Position) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, engineTime)
 	defer cancel()

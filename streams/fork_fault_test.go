@@ -97,8 +97,8 @@ func TestChannelOfDeletedWithForks(t *testing.T) {
 	}
 }
 
-// If the channel of a deleted stream has new publications, it can be read as a stream. Creating the stream then does not invalidate
-// the offsets of its readers.
+// If the channel of a deleted stream has new publications, the channel can be read as a stream. Creating the stream then does not
+// invalidate the offsets of its readers.
 func TestChannelAfterDeletion(t *testing.T) {
 	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{History: 100}}})[0]
 	n.must(201, "PUT", "s", "[1]", typ, jsonType)
@@ -162,7 +162,7 @@ func TestForksDuringAppends(t *testing.T) {
 	}
 }
 
-// If a client disconnects while its fork is being created, the copies are deleted, but not what others have published in the
+// If a client disconnects while its fork is being created, the copies are deleted, but not the publications of others in the
 // channel in the meantime.
 func TestForkCanceled(t *testing.T) {
 	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{History: 100}}})[0]
@@ -264,7 +264,8 @@ func TestForkRegisteredDespiteConflict(t *testing.T) {
 	}
 }
 
-// overtaken is an engine in which another node publishes in a channel directly before each of this node's next times publications.
+// overtaken is an engine in which another node publishes directly before this node's next publications in channel. times is the
+// number of publications that are overtaken.
 type overtaken struct {
 	hub.Engine
 	of      hub.History

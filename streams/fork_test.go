@@ -12,8 +12,8 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// A fork on one node of a stream that was written on another has the source's messages. It has its own offsets, accepts those of
-// the source up to the fork, and has no state of the source's producers.
+// A fork contains its source's messages, even if the source was written on another node. The fork has its own offsets, accepts the
+// source's offsets up to the fork, and has no state of the source's producers.
 func TestFork(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{Namespaces: []hub.Namespace{{History: 100}}})
 	a, b := ns[0], ns[1]
@@ -113,7 +113,7 @@ func TestForkRefused(t *testing.T) {
 	n.must(404, "GET", "s", "") // none of these requests has created a fork
 }
 
-// A fork of text can begin with a part of a message that ends within a character, and the content of the request completes it.
+// A fork of text may inherit a part of a message that ends within a character. The content of the request completes the character.
 func TestForkWithinMessage(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.must(201, "PUT", "text", "aé", typ, textType)

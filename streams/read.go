@@ -74,7 +74,7 @@ func (s *stream) chunk(ctx context.Context, from uint64, start bool) (*chunk, er
 			if !start {
 				return nil, errGone
 			}
-			q.Since = nil // from the oldest message
+			q.Since = nil // reads from the oldest message
 			page, err = s.server.Hub.History(ctx, s.server.App, s.name, q)
 		}
 		if err != nil {
@@ -166,7 +166,7 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request, name string, c Clie
 		part.answer(w)
 		return nil
 	}
-	cache := "private, no-cache" // more may follow, so the client must send another request
+	cache := "private, no-cache" // more data may follow, so a cached response must be revalidated
 	if !part.tail {
 		cache = "private, max-age=60, stale-while-revalidate=300"
 	}

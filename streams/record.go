@@ -20,13 +20,13 @@ const tombstoneAge = time.Hour
 
 // record is the stored data about a stream in addition to its messages.
 type record struct {
-	ID   string `json:"id"` // the ID of this incarnation of the stream; "" if it was not created
+	ID   string `json:"id"` // the ID of this incarnation of the stream; "" if the stream was not created
 	Type string `json:"type"`
 	lifetime
 
 	Touched time.Time   `json:"touched"` // the time of the last recorded read or write
 	Epoch   string      `json:"epoch"`   // the epoch of the channel when the stream was created
-	Start   uint64      `json:"start"`   // the stream begins after this offset of that epoch
+	Start   uint64      `json:"start"`   // the stream begins after this offset of Epoch
 	Closed  *closing    `json:"closed,omitempty"`
 	Deleted bool        `json:"deleted,omitempty"`
 	Forks   []string    `json:"forks,omitempty"`   // the names of the stream's forks, some of which may be deleted
@@ -39,7 +39,7 @@ type record struct {
 type closing struct {
 	Epoch    string    `json:"epoch"`
 	Offset   uint64    `json:"offset"`             // the final offset
-	Producer *producer `json:"producer,omitempty"` // the producer that has closed it
+	Producer *producer `json:"producer,omitempty"` // the producer that has closed the stream
 }
 
 // checkpoint is the state after the publications up to an offset, so that they need not be read again.

@@ -191,8 +191,8 @@ const (
 type reading struct {
 	mode   string
 	start  bool   // read from the beginning
-	tail   bool   // read from the end on: offset=now
-	offset uint64 // otherwise, read from this offset on
+	tail   bool   // read from the end: offset=now
+	offset uint64 // the offset to read from, unless start or tail is set
 	tag    string // identifies the incarnation of the stream to which the offset belongs
 	cursor string
 }

@@ -54,7 +54,7 @@ type Server struct {
 	// SSE is how long a response of server-sent events lasts; then the client reconnects. 0 means 60 seconds.
 	SSE time.Duration
 
-	// MaxLive is the maximum number of live reads; the response to further ones is 503. 0 means 10,000.
+	// MaxLive is the maximum number of live reads; the response to further live reads is 503. 0 means 10,000.
 	MaxLive int
 
 	mu      sync.Mutex
@@ -142,7 +142,7 @@ func (s *Server) release(x *stream) {
 	s.mu.Unlock()
 }
 
-// with locks and refreshes a stream, and calls f with it.
+// with locks and refreshes a stream, and calls f with the stream.
 func (s *Server) with(ctx context.Context, name string, f func(context.Context, *stream) error) error {
 	return s.within(ctx, engineTime, name, f)
 }
@@ -220,7 +220,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, name string, c Cl
 // validName reports whether the name of a stream is valid.
 func validName(name string) bool { return name != "" && len(name) <= hub.MaxChannel && name[0] != '#' }
 
-// denied is an error of Client.Allow.
+// denied is an error that Client.Allow has returned.
 type denied struct{ error }
 
 func (d denied) Unwrap() error { return d.error }

@@ -78,7 +78,7 @@ func (l *live) serveSSE(w http.ResponseWriter, r *http.Request) error {
 	}
 }
 
-// events returns a chunk as events.
+// events returns a chunk in the format of server-sent events.
 func (l *live) events(c *chunk, cursor string) []byte {
 	var b bytes.Buffer
 	if len(c.ps) > 0 {

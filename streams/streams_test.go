@@ -297,7 +297,7 @@ func TestLargeBodies(t *testing.T) {
 	}
 }
 
-// A large stream is read in responses of limited size, each of which contains the offset of the next one.
+// A large stream is read in responses of limited size, each of which contains the offset for the next response.
 func TestLargeStreams(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{})
 	n, late := ns[0], ns[1]
@@ -305,7 +305,7 @@ func TestLargeStreams(t *testing.T) {
 	if testing.Short() {
 		parts = 100
 	}
-	size := 64 << 10 // the size of each message; the last one also has tags
+	size := 64 << 10 // the size of each message; the last message also has tags
 	n.MaxBody = int64(parts * size)
 	body := strings.Repeat("0123456789abcdef", parts*size/16)
 	n.must(201, "PUT", "s", "")
@@ -378,7 +378,7 @@ func TestNodeMissesExpiredMessages(t *testing.T) {
 	producer := []string{typ, jsonType, "Producer-Id", "p", "Producer-Epoch", "0", "Producer-Seq", "0"}
 	n.must(200, "POST", "s", "6", producer...)
 	n.must(204, "POST", "s", "7", typ, jsonType)
-	late.must(204, "POST", "s", "6", producer...) // a duplicate
+	late.must(204, "POST", "s", "6", producer...) // this append is a duplicate
 	if text, _ := late.must(200, "GET", "s?offset=-1", ""); text != "[5,6,7]" {
 		t.Errorf("%q", text)
 	}
@@ -575,8 +575,8 @@ func get(t *testing.T, url string) *http.Response {
 	return res
 }
 
-// Deleting a stream ends its live reads on all nodes, and Close ends those of its server. The number of live reads is limited to
-// MaxLive.
+// Deleting a stream ends its live reads on all nodes, and Close ends the live reads of its server. The number of live reads is
+// limited to MaxLive.
 func TestLiveEnds(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{})
 	ns[1].MaxLive, ns[1].SSE, ns[1].LongPoll = 1, time.Hour, time.Hour
