@@ -23,10 +23,10 @@ type CallerOptions struct {
 	// App is the ID of the application, which is sent in the requests.
 	App string
 
-	// Secret signs the requests in the same way as those of [JSON]. If it is empty, they are not signed.
+	// Secret signs the requests like those of [JSON]. If Secret is empty, the requests are not signed.
 	Secret []byte
 
-	// Timeout is the timeout of a call, including the time that it waits for other calls. 0 means one second.
+	// Timeout is the timeout of a call, including the wait for other calls. 0 means one second.
 	Timeout time.Duration
 
 	// InFlight is the maximum number of concurrent requests; further calls wait. 0 means 64.

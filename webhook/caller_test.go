@@ -167,7 +167,7 @@ func TestCallerLimit(t *testing.T) {
 		asked, stalls = 0, true
 		var all sync.WaitGroup
 		for range 65 {
-			all.Go(func() { _ = call() }) // fails after a second
+			all.Go(func() { _ = call() }) // each call fails after a second
 		}
 		synctest.Wait()
 		mu.Lock()

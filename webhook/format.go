@@ -29,7 +29,7 @@ const (
 
 // JSON is the format of this project: an object with the array "events". docs/webhooks.md describes it.
 type JSON struct {
-	// Secret signs the requests. If it is empty, they are not signed.
+	// Secret signs the requests. If Secret is empty, the requests are not signed.
 	Secret []byte
 }
 

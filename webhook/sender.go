@@ -23,7 +23,7 @@ type Options struct {
 	// Format encodes the requests. It is required.
 	Format Format
 
-	// Kinds are the kinds of events that are sent. nil means all of them.
+	// Kinds are the kinds of events that are sent. nil means all kinds.
 	Kinds []hub.EventKind
 
 	// App is the application whose events are sent. "" means all.
@@ -36,7 +36,7 @@ type Options struct {
 	// means 10,000.
 	Queue int
 
-	// Batch is the maximum number of events in one request, and Delay is how long the first of them waits for others. 0 means 100
+	// Batch is the maximum number of events in one request, and Delay is how long the first event waits for others. 0 means 100
 	// events and 100 ms.
 	Batch int
 	Delay time.Duration

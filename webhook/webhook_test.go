@@ -132,7 +132,7 @@ func TestFailedRequestIsRetried(t *testing.T) {
 	})
 }
 
-// After five minutes a request is not retried, and the Done of its events is called.
+// After five minutes a request is not retried, and Done is called for its events.
 func TestRetriesEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := receiver{status: func(int) int { return 500 }}
@@ -233,7 +233,7 @@ func TestKindsAndApp(t *testing.T) {
 	})
 }
 
-// A signature is valid for six minutes before and after its time, in case a clock is fast or slow.
+// A signature is valid for six minutes before and after its timestamp, in case a clock is fast or slow.
 func TestVerifyAge(t *testing.T) {
 	signedAt := time.Unix(1_000_000, 0)
 	text := []byte("{}")
