@@ -197,7 +197,7 @@ func passedOn(h http.Header) http.Header {
 type hijacked struct {
 	nc     net.Conn
 	answer []byte
-	early  []byte // a copy of what the client has sent after its request
+	early  []byte // a copy of the bytes that the client has sent after its request
 }
 
 // takeOver takes the connection over from the server. The 101 response contains the fields of both headers. On failure, takeOver

@@ -1,6 +1,7 @@
 //go:build !race
 
-// The race detector makes sync.Pool drop items, which causes allocations, so this file is excluded from builds with it.
+// The race detector makes sync.Pool drop items, which causes allocations, so this file is excluded from builds with the race
+// detector.
 
 package websocket
 

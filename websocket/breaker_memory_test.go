@@ -52,7 +52,7 @@ func TestIdleMemory(t *testing.T) {
 		}
 		wg.Go(func() { echo(client) }) // no message arrives
 	}
-	for _, c := range conns { // until all connections are idle
+	for _, c := range conns { // waits until all connections are idle
 		bounded.Until(t, func() bool {
 			c.mu.Lock()
 			defer c.mu.Unlock()

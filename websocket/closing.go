@@ -43,7 +43,7 @@ func (c *Conn) beginClose(code Code, reason string, deadline time.Time) (*CloseE
 		return nil, errCloseCode(code, err)
 	}
 	c.ctl = ctl
-	if c.closing = c.asked; c.closing == nil { // otherwise this is the reply to the peer's close frame
+	if c.closing = c.asked; c.closing == nil { // if asked is set, our close frame is the reply to the peer's
 		c.closing = &CloseError{Code: code, Reason: reason}
 	}
 	c.boundWrites(deadline)
@@ -112,7 +112,7 @@ func (in *inbox) closed(ctx context.Context, ev protocol.Event) error {
 	if in.halves {
 		in.win = nil // data after a close frame is ignored, and the connection may stay open for a while
 		if began := in.closedHalf(e); began != nil {
-			_ = in.finish(ctx, began, afterClose) // its error is not returned, because e contains the peer's code and reason
+			_ = in.finish(ctx, began, afterClose) // the error of finish is not returned, because e contains the peer's code and reason
 		}
 		return e
 	}

@@ -129,7 +129,7 @@ func speaksOfTLS(body []byte) bool {
 	return strings.Contains(s, "HTTPS") || strings.Contains(s, "SSL-ENABLED")
 }
 
-// readHead reads the head of a response, and returns it with the bytes after it that have arrived in the same read.
+// readHead reads the head of a response. It returns the response, and the bytes after the head that have arrived in the same read.
 func readHead(nc net.Conn) (*handshake.Response, []byte, *HandshakeError) {
 	var head handshake.Head
 	buf := make([]byte, 4096)

@@ -57,7 +57,7 @@ type Admission struct {
 	// Header is added to the 101 response, after the Endpoint's Accept.Header.
 	Header http.Header
 
-	// Serve, Open and Tunnel, of which at most one is set, replace the Endpoint's.
+	// Serve, Open or Tunnel replaces the Endpoint's Serve and Open. At most one of the three may be set.
 	Serve func(*Conn)
 	Open  func(Sender) Receiver
 

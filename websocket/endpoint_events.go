@@ -77,7 +77,7 @@ func (t *trail) events(nc net.Conn, x *service, early, answer []byte) bool {
 			k.count(-1)
 			return false
 		}
-		if k.closes() { // the connection arrived too late for a Shutdown to see it
+		if k.closes() { // a Shutdown that has begun does not see this connection
 			c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is valid
 		}
 		return true

@@ -10,9 +10,9 @@ import (
 // eventConn is a server connection on the event loop: it calls a Receiver, and is its Sender. A visit of the loop handles the
 // opening handshake, the received bytes, keepalive, and the end. One goroutine at a time, chosen by the loop, holds the connection.
 //
-// It embeds eventInbox, which embeds eventOutbox, which embeds eventLink; none depends on the struct that embeds it. The holder owns
-// eventInbox, and the descriptor's lock guards the other two. Because they need no pointers to each other, a waiting connection takes
-// 288 bytes, without padding.
+// eventConn embeds eventInbox, which embeds eventOutbox, which embeds eventLink; none depends on the struct that embeds it. The
+// holder owns eventInbox, and the descriptor's lock guards the other two. Because they need no pointers to each other, a waiting
+// connection takes 288 bytes, without padding.
 type eventConn struct{ eventInbox }
 
 var _ Sender = (*eventConn)(nil)
@@ -37,7 +37,7 @@ type eventFront struct {
 	headTimeout time.Duration
 	refused     func(remote net.Addr, f *opening.Refusal, body string) // nil means that refusals are not reported
 
-	// roster is the Endpoint's roster. A connection joins it with its request; nil means none.
+	// roster is the Endpoint's roster. A connection joins the roster when its request has arrived. nil means no roster.
 	roster *roster
 
 	// other takes over a connection whose request is not a WebSocket upgrade, with the bytes that it has sent and the time left for

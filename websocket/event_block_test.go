@@ -10,7 +10,8 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// evBlocking returns a handler that, on receiving "wait", sends to the first channel and blocks until it receives from the second.
+// evBlocking returns a handler that, on receiving "wait", sends to the first channel and blocks until it receives from the second
+// channel.
 func evBlocking(declared bool) (evHandler, chan string, chan struct{}) {
 	waits, release := make(chan string, 1000), make(chan struct{})
 	return evHandler{Message: func(c *eventConn, m Message) {

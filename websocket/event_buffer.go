@@ -36,7 +36,7 @@ func borrow(n int) *buffer {
 
 func classOf(n int) int { return max(0, bits.Len(uint(max(n, 1)-1))-bufferBitsMin) }
 
-// pooled is borrow for callers that do not want a new buffer: it returns nil if the pool is empty.
+// pooled does the same as borrow, but returns nil if the pool is empty.
 func pooled(n int) *buffer {
 	class := classOf(n)
 	if class >= len(pools) {
@@ -95,7 +95,7 @@ func (f *buffer) grown(n int) *buffer {
 // set makes b the content of f. b is the result of appending to f's bytes.
 func (f *buffer) set(b []byte) {
 	if cap(b) != cap(f.b) {
-		f.class = -1 // the pool holds only its own sizes
+		f.class = -1 // the pool holds only buffers of its own sizes
 	}
 	f.b = b
 }

@@ -72,7 +72,7 @@ func TestEventChaos(t *testing.T) {
 		c := evDial(t, addr, nil)
 		ctx := evBounded(t)
 		clients.Go(func() {
-			for range c.Messages(ctx) { // until the connection ends
+			for range c.Messages(ctx) { // reads until the connection ends
 			}
 		})
 		clients.Go(func() {

@@ -144,7 +144,7 @@ func (c *eventConn) verdict() (over *CloseError, tell bool) {
 		}
 	case ending && c.queued() == 0 && !e.half:
 		// Closing a socket with unread bytes resets the connection, which could destroy the sent data. So the server waits until
-		// the peer has closed its direction, or its time limit has passed.
+		// the peer has closed its direction, or until a time limit has passed.
 		e.half = true
 		if sec := c.sec(); sec != nil {
 			c.closeTLS(sec)

@@ -43,7 +43,7 @@ func TestEventIdleConnectionIsAFewHundredBytes(t *testing.T) {
 	}
 }
 
-// An echo allocates nothing, whether it fits into the shared buffer or not.
+// An echo allocates nothing, whether or not the message fits into the shared buffer.
 func TestEventEchoAllocatesNothing(t *testing.T) {
 	addr := evServe(t, &evServer{Handler: evEcho})
 	for _, size := range []int{16, 16 << 10, 200 << 10} {
@@ -77,7 +77,7 @@ func TestEventUpgradeAllocatesTheConnAndNoMore(t *testing.T) {
 	for _, fd := range fds {
 		syscall.Close(fd)
 	}
-	if got > 4 && !raceEnabled { // includes the client's allocations
+	if got > 4 && !raceEnabled { // got includes the client's allocations
 		t.Errorf("%v allocations for an upgrade", got)
 	}
 }

@@ -14,7 +14,7 @@ func (c *eventInbox) tooMany() bool {
 	if c.controls++; c.controls <= protocol.MaxControls {
 		return false
 	}
-	now := uint32(c.fd.Now()/controlTick) + 1 // 0 means never
+	now := uint32(c.fd.Now()/controlTick) + 1 // not 0, which means never
 	if c.second != 0 && now-c.second < uint32(time.Second/controlTick) {
 		return true
 	}

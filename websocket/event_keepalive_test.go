@@ -18,7 +18,7 @@ func TestEventPeerThatTakes(t *testing.T) {
 	c := p.only()
 	slow := false
 	for i, tt := range []struct {
-		unsent int // -1 means the kernel does not report it
+		unsent int // -1 means that the kernel does not report the number
 		want   bool
 	}{
 		{0, false}, {-1, false}, // all data was sent

@@ -176,8 +176,8 @@ func TestEventKeepaliveKeepsAPeerThatIsReceiving(t *testing.T) {
 	}
 }
 
-// FuzzEventKernel compares the results of a kernel that follows the script, with partial operations and failures, with those of a
-// simple one for the same bytes.
+// FuzzEventKernel passes the same bytes to a simple kernel and to a kernel that follows the script, with partial operations and
+// failures, and compares the results.
 func FuzzEventKernel(f *testing.F) {
 	f.Add([]byte(evText("a")+evMasked(frame.Ping, true, "p")+evText("close")), []byte("\x01\x02\x0f\x06\x07\x03"), false)
 	f.Add([]byte(evMasked(frame.Close, true, "\x03\xe8")), []byte("\xff"), true)

@@ -30,7 +30,7 @@ type eventLink struct {
 // eventMore is the state that only a few connections need.
 type eventMore struct {
 	sec         *loop.TLS // nil without TLS
-	zip         *zipper   // permessage-deflate; nil without it
+	zip         *zipper   // nil without permessage-deflate
 	rest        *buffer   // owned by the holder: unparsed bytes, which are kept because the peer does not read; nil otherwise
 	remote      net.Addr  // the client's address if a proxy has sent it; nil means the socket's peer address
 	subprotocol string    // a subprotocol that is not in the kind's list
@@ -47,7 +47,7 @@ const (
 // ending is the additional state of a connection that is ending.
 type ending struct {
 	begun *CloseError // the CloseError that the connection is about to end with; nil if undecided
-	now   *CloseError // the CloseError with which the connection ends at its holder's next visit; nil for no such end
+	now   *CloseError // the CloseError with which the connection ends at its holder's next visit; nil if no end is due
 	over  *CloseError // the final CloseError
 	cause error       // why this end began to close the connection
 	werr  error       // why nothing can be written

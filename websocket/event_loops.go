@@ -110,7 +110,7 @@ func (ls *eventLoops) arrived(p loop.Place, k *eventKind, came func() bool) *loo
 	c.m.Limits = &k.opts.limits
 	p.Add(&c.fd, c)
 	c.fd.After(k.front.headTimeout)
-	if k.closes() { // the connection arrived too late for a Shutdown to see it
+	if k.closes() { // a Shutdown that has begun does not see this connection
 		c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is valid
 	}
 	return &c.fd

@@ -37,7 +37,7 @@ func (k *evMeter) Writev(fd int, p [2][]byte) (int, error) {
 	return k.Write(fd, []byte(string(p[0])+string(p[1])))
 }
 
-// play makes the kernel accept takes more bytes, and runs the loop.
+// play makes the kernel accept further bytes, takes in number, and runs the loop.
 func (k *evMeter) play(takes int) {
 	k.takes = takes
 	k.client.Full = false
@@ -51,7 +51,8 @@ func (k *evMeter) play(takes int) {
 	k.Play(k.s.ls.Loops)
 }
 
-// evMetered returns an open connection whose peer reads nothing. Its queue limit is most bytes. It echoes messages if echo is set.
+// evMetered returns an open connection whose peer reads nothing. most is the limit of the send queue in bytes. The server echoes
+// messages if echo is set.
 func evMetered(t *testing.T, most int, echo bool) *evMeter {
 	t.Helper()
 	k := &evMeter{Fake: looptest.New(t, nil), takes: 1 << 20}
@@ -205,7 +206,7 @@ func TestEventPauseAndResume(t *testing.T) {
 		if n := k.conn.Buffered(); n != i*size {
 			t.Fatalf("%d bytes wait for %d messages", n, i)
 		}
-		reads("as it fills", i < 5) // 400 bytes are half
+		reads("as it fills", i < 5) // half of the limit is 400 bytes
 	}
 	k.client.In = append(k.client.In, one...)
 	k.Play(k.s.ls.Loops)

@@ -13,9 +13,9 @@ func (c *eventOutbox) SendPrepared(ps ...*Prepared) error {
 	if err := unprepared(ps); err != nil {
 		return err
 	}
-	if c.m.Compressed { // more.zip is then set
+	if c.m.Compressed { // implies that more.zip is set
 		z := c.more.zip
-		for _, p := range ps { // compressed outside of a lock that other goroutines wait for
+		for _, p := range ps { // compresses outside of the lock, for which other goroutines wait
 			if f := p.frames(); len(f.Payload()) >= z.threshold {
 				f.Compressed(z.out.Window.Bits)
 			}

@@ -103,7 +103,7 @@ func evBroadcastWrites(t *testing.T, message string, send func(*eventConn, Messa
 	return int(k.writes.Load())
 }
 
-// A peer that sends but does not read only blocks itself, and loses no data when it continues.
+// A peer that sends but does not read blocks only itself, and gets all data when it reads again.
 func TestEventPeerThatDoesNotReadIsNotReadFrom(t *testing.T) {
 	var queue atomic.Int64
 	s := &evServer{Options: evQueueOf(64 << 10)}

@@ -31,7 +31,7 @@ func (c *eventConn) receive(d *loop.Driver) {
 			return
 		}
 		if c.rest() != nil {
-			return // rest precedes the bytes on the socket; the next visit, which has been requested, begins with it
+			return // rest precedes the bytes on the socket; the next visit, which has been requested, begins with rest
 		}
 		into := d.Buffer()
 		long := false

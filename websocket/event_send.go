@@ -24,7 +24,7 @@ type eventOutbox struct {
 	eventLink
 
 	out    *buffer     // the bytes to send; nil if there are none
-	alone  atomic.Bool // the large message that is being delivered is the last received one; the holder sets alone without the lock
+	alone  atomic.Bool // the large message being delivered is the last received message; set by the holder without the lock
 	phase  phase
 	corked bool // the holder flushes at the end of its visit
 	stuck  bool // the kernel accepts nothing until it reports free space
@@ -109,7 +109,7 @@ func (c *eventOutbox) drop(enough int) {
 	for at < len(b) && gone < enough {
 		h, head, err := frame.Parse(b[at:])
 		if err != nil {
-			return // the queue contains only frames made by this package
+			return // not reached: the queue contains only frames made by this package
 		}
 		size := head + int(h.Length)
 		if h.Opcode.Control() {
@@ -139,7 +139,7 @@ func cutAt(b []byte, cut, n int) int {
 	for cut < n {
 		h, head, err := frame.Parse(b[cut:])
 		if err != nil {
-			return len(b) - n // the queue contains only frames made by this package
+			return len(b) - n // not reached: the queue contains only frames made by this package
 		}
 		cut += head + int(h.Length)
 	}

@@ -121,7 +121,7 @@ func (c *eventInbox) drainDue() bool {
 // opened opens the Receiver of a connection whose handshake is complete.
 func (c *eventConn) opened() {
 	c.stage = stageTold
-	if c.kind.ended != nil { // the hook needs the address after the end, when the kernel may have forgotten it
+	if c.kind.ended != nil { // the hook needs the address after the end, when the kernel may no longer know it
 		c.fd.Lock()
 		c.named(c.remoteLocked())
 		c.fd.Unlock()
@@ -247,8 +247,9 @@ func (c *eventOutbox) failed(err error) {
 	c.end.cause = cause
 }
 
-// defers postpones sending to the end of the batch: the Receivers of other connections may still send to this one until then. The
-// data is moved to a smaller buffer, so that the large buffer of a visit is not kept for that long. The caller holds the lock.
+// defers postpones sending to the end of the batch: the Receivers of other connections may still send to this connection until
+// then. The data is moved to a smaller buffer, so that the large buffer of a visit is not kept for that long. The caller holds the
+// lock.
 func (c *eventOutbox) defers() {
 	if cap(c.out.b) == corkSize {
 		f := borrow(c.out.size())

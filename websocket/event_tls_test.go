@@ -152,7 +152,7 @@ func TestEventTLSShutdownDoesNotWaitForHandshakes(t *testing.T) {
 	addr, _ := evServeTLS(t, s)
 	p := evConnect(t, addr)
 	p.SetDeadline(time.Now().Add(evPatience))
-	bounded.Until(t, func() bool { // until the server has accepted the connection
+	bounded.Until(t, func() bool { // waits until the server has accepted the connection
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return len(s.stops) == 2

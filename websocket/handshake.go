@@ -31,7 +31,7 @@ type HandshakeError struct {
 	Status  int         // on the client the status of the server or the proxy; on the server the status of the reply; 0 means none
 	Header  http.Header // of that response; on the server the fields that this failure added to the reply; nil means none
 	Body    []byte      // the body of that response or reply, at most the first 1024 bytes
-	Hint    string      // the next step, as a text for the user; "" means none known
+	Hint    string      // the next step, as a text for the user; "" means that none is known
 	Err     error       // the cause; may be a net, tls, x509 or context error, or the error of Check or Admit
 
 	// Redirected is the URL that failed, without its query, after redirects; "" without redirects.

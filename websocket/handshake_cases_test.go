@@ -261,7 +261,7 @@ func (c serverCase) judgeDeflate(lines []string) string {
 	return ""
 }
 
-// cut splits b into the pieces in which the case wants it to be sent.
+// cut splits b into the pieces in which the case sends b.
 func cut(b []byte, send string) [][]byte {
 	switch send {
 	case "bytewise":

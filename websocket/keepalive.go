@@ -106,7 +106,7 @@ func (in *inbox) watchUnread() time.Duration {
 	defer in.c.mu.Unlock()
 	k := &in.c.alive
 	switch {
-	case k.watched: // armed by another call
+	case k.watched: // another call has armed the watch
 		return 0
 	case in.read.held || in.c.closeErr != nil:
 		k.guarded = false // until the current reader gives up the turn
@@ -182,7 +182,7 @@ func (c *Conn) takes() bool {
 	takes := c.moved.Swap(false) && c.out.held && len(c.ctl) > 0
 	sent := c.stream.Sent()
 	if unsent, ok := c.stream.Unsent(); ok {
-		taken := sent - int64(unsent) // under TLS, the number is too small by an amount that never shrinks
+		taken := sent - int64(unsent) // under TLS, taken is too small by an amount that never shrinks
 		takes = takes || unsent > 0 && taken > k.taken
 		k.peer.slow = k.peer.slow || takes
 		k.taken = taken
@@ -194,9 +194,10 @@ func (c *Conn) takes() bool {
 }
 
 // hearUnread reads and handles the bytes that have arrived while no goroutine reads: a pong, or a message, which is kept for the
-// next Read. Once the unread bytes fill a read buffer, it reads no more, and the peer cannot be judged. hearUnread reports whether
-// more can be read. If not, the connection is unguarded until the next reader gives up the turn. The decision is made while
-// hearUnread holds the turn or has been refused it, so that a Read that ends at the same time comes before or after the decision.
+// next Read. Once the unread bytes fill a read buffer, hearUnread stops reading, and keepalive cannot judge the peer. hearUnread
+// reports whether more can be read. If not, the connection is unguarded until the next reader gives up the turn. The decision is
+// made while hearUnread holds the turn or has been refused it, so that a Read that ends at the same time comes before or after the
+// decision.
 func (in *inbox) hearUnread() (more bool) {
 	k := &in.c.alive
 	in.c.mu.Lock()
@@ -217,7 +218,7 @@ func (in *inbox) hearUnread() (more bool) {
 	in.read.give()
 	in.nudge()
 	if k.guarded = k.guarded && more; more {
-		in.unguarded() // a concurrent call that was refused the turn relies on this call
+		in.unguarded() // a concurrent hearUnread that was refused the turn has cleared guarded
 	}
 	return more
 }

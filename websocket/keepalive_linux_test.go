@@ -26,7 +26,7 @@ func TestPeerThatTakes(t *testing.T) {
 		t.Errorf("with all acknowledged: slow: %v, %d bytes", c.alive.peer.slow, c.alive.taken)
 	}
 	for n := 1; n > 0; {
-		n, _ = c.stream.TryWrite(make([]byte, 1<<20)) // until the socket's send buffer is full
+		n, _ = c.stream.TryWrite(make([]byte, 1<<20)) // fills the socket's send buffer
 	}
 	if !takes() || !c.alive.peer.slow {
 		t.Error("a part was acknowledged, but takes or slow is false")

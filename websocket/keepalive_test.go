@@ -44,7 +44,7 @@ func TestKeepaliveClosesASilentPeer(t *testing.T) {
 			if reading {
 				go c.Read(context.Background())
 			}
-			about(t, silence(t, c), 3*defaultPingInterval/2) // one interval after the ping
+			about(t, silence(t, c), 3*defaultPingInterval/2) // the ping after half an interval, and the end one interval later
 		})
 	}
 }
@@ -246,7 +246,7 @@ func TestKeepaliveSparesAPeerThatTakesALargeMessage(t *testing.T) {
 			took := make(chan struct{})
 			go func() {
 				defer close(took)
-				b := make([]byte, 32<<10) // bytes per second, at a steady rate
+				b := make([]byte, 32<<10) // the peer reads this many bytes per second
 				for {
 					if _, err := peer.Read(b); err != nil {
 						return

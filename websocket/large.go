@@ -46,8 +46,8 @@ func recycled(n int) []byte {
 	return nil
 }
 
-// returnLarge returns b, which must begin at the start of its array, to its pool. Arrays of other sizes than the pools' are left to
-// the garbage collector.
+// returnLarge returns b, which must begin at the start of its array, to its pool. An array of any other size than those of the
+// pools is left to the garbage collector.
 func returnLarge(b []byte) {
 	class := largeClass(cap(b))
 	if class < len(larges) && cap(b) == 1<<(class+largeBits) {

@@ -86,7 +86,7 @@ func TestControlFramesAreBounded(t *testing.T) {
 	for _, flood := range []struct {
 		op      frame.Opcode
 		payload string
-	}{{frame.Ping, "flood"}, {frame.Pong, "flood"}, {frame.Pong, strings.Repeat("\x00", 8)}} { // the last payload looks like that of a ping of ours
+	}{{frame.Ping, "flood"}, {frame.Pong, "flood"}, {frame.Pong, strings.Repeat("\x00", 8)}} { // the last payload could be that of our ping
 		t.Run(fmt.Sprintf("%v %q", flood.op, flood.payload), func(t *testing.T) {
 			c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{CloseTimeout: 50 * time.Millisecond}) // the flood continues
 			go io.Copy(io.Discard, peer.Conn)

@@ -8,7 +8,7 @@ import (
 )
 
 // Prepared is a message to be sent on many connections: it is framed once, and compressed once for each negotiated window size. It
-// may be sent any number of times, by any number of goroutines. Prepare returns one; sending the zero value is an error.
+// may be sent any number of times, by any number of goroutines. Use [Prepare] to create one; sending the zero value is an error.
 type Prepared struct{ message prepared.Frames }
 
 // Prepare prepares m for SendPrepared. It copies m.Data.

@@ -39,10 +39,10 @@ type inbox struct {
 	midway   bool              // a Reader's message was not read to its end
 	viewing  bool              // a View reads a message that is not entirely in the read buffer
 	yields   bool              // this reader gives up the turn for a waiting reader
-	readSeq  uint64            // the number of the current read, by which a Reader knows that it is out of date
+	readSeq  uint64            // the number of the current read, by which a Reader detects a later read
 	controls controlRate
 
-	batch atomic.Bool   // the application is busy with a message, and win contains bytes that follow it
+	batch atomic.Bool   // the application is busy with a message, and win contains bytes that follow that message
 	heard atomic.Bool   // bytes have arrived since keepalive last looked
 	lent  atomic.Uint32 // lentNot, lentBoth or lentAlone: determines whether the inbox or a View returns buf to the pool
 
@@ -76,9 +76,9 @@ func (c *Conn) Read(ctx context.Context) (Message, error) {
 	return c.readMessage(ctx, nil, true)
 }
 
-// Messages returns a sequence that reads messages, as Read does, until the connection ends. If either end closed it normally, with
-// CodeNormal or CodeGoingAway, the sequence just ends; any other error is its last element. When ctx is done, Messages closes the
-// connection with CodeGoingAway before it yields ctx's error.
+// Messages returns a sequence that reads messages, as Read does, until the connection ends. If either end closed the connection
+// normally, with CodeNormal or CodeGoingAway, the sequence just ends; any other error is its last element. When ctx is done,
+// Messages closes the connection with CodeGoingAway before it yields ctx's error.
 func (c *Conn) Messages(ctx context.Context) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		for {
@@ -351,7 +351,7 @@ func (in *inbox) parse(ctx context.Context) error {
 }
 
 // fill waits for bytes. If ctx is done or the deadline, if any, has passed, it returns an error that does not end the connection.
-// Any other error has ended it.
+// Any other error has ended the connection.
 func (in *inbox) fill(ctx context.Context, deadline time.Time) error {
 	in.release()
 	_, err := in.receive(ctx, deadline, nil)

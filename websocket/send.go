@@ -38,7 +38,7 @@ const defaultQueueBytes = 1 << 20
 type entry struct {
 	frame []byte  // of Send and SendPrepared: unmasked, and perhaps shared by connections; of a Write: masked if this end is a client
 	head  int     // the length of frame's header
-	early bool    // the frame was accepted before the ping whose pong is queued was handled
+	early bool    // the frame precedes the queued pong: it was accepted before the ping was handled
 	join  *joined // the Write that joined the queue; nil for Send and SendPrepared
 }
 
@@ -333,7 +333,7 @@ func (o *outbox) moreToWrite() bool {
 // gather leaves it to the caller; the remainder of a frame that is partly sent is returned in place of dst. The caller holds mu and
 // the out turn.
 func (o *outbox) gather(dst []byte) []byte {
-	if len(o.rest) > cap(dst) { // returned without a copy
+	if len(o.rest) > cap(dst) { // rest is returned without a copy
 		dst, o.rest = o.rest, nil
 		return dst
 	}
@@ -367,7 +367,7 @@ func (o *outbox) gather(dst []byte) []byte {
 	return dst
 }
 
-// appendEntry appends e's frame as this end sends it: a client's is masked (RFC 6455 §5.3).
+// appendEntry appends e's frame as this end sends it: masked if this end is a client (RFC 6455 §5.3).
 func (o *outbox) appendEntry(dst []byte, e entry) []byte {
 	if e.join != nil {
 		o.taken = append(o.taken, e.join)

@@ -27,8 +27,8 @@ import (
 type Server struct {
 	// HTTP is required. Its Handler, TLSConfig, ErrorLog, BaseContext, ConnContext and ConnState also apply to upgrades, with the
 	// net.Conn of the listener. ReadHeaderTimeout, or else ReadTimeout, bounds the time from the start of the connection to the end
-	// of the first request's head, including Preface and the TLS handshake unless TLSTimeout is set; when both are 0, it is 10
-	// seconds. MaxHeaderBytes bounds the head. The Server wraps Handler, BaseContext, ConnContext and ConnState, and calls the
+	// of the first request's head, including Preface and the TLS handshake unless TLSTimeout is set; when both are 0, the limit is
+	// 10 seconds. MaxHeaderBytes bounds the head. The Server wraps Handler, BaseContext, ConnContext and ConnState, and calls the
 	// http.Server's Serve, Shutdown and Close.
 	HTTP *http.Server
 
@@ -36,9 +36,9 @@ type Server struct {
 	Loops int
 
 	// Preface runs on each new connection before anything else is read from it. It reads exactly the bytes that a proxy sends
-	// before the client's, such as the header of the PROXY protocol, and returns the client's address; nil means the address of
-	// the connection. A non-nil error closes the connection, and is reported unless it is io.EOF or net.ErrClosed. ctx is the
-	// connection's context, as ConnContext returned it. TLSTimeout bounds Preface; without it, the time limit for the head does.
+	// before the client's, such as the header of the PROXY protocol, and returns the client's address; nil means the address of the
+	// connection. A non-nil error closes the connection, and is reported unless it is io.EOF or net.ErrClosed. ctx is the
+	// connection's context, as ConnContext returned it. TLSTimeout, or else the time limit for the head, bounds Preface.
 	Preface func(ctx context.Context, nc net.Conn) (remote net.Addr, err error)
 
 	// TLS returns the TLS configuration for a new connection; nil means no TLS. The Server uses the configuration unchanged,
@@ -47,7 +47,7 @@ type Server struct {
 	TLS func(ctx context.Context, nc net.Conn) *tls.Config
 
 	// TLSTimeout bounds Preface and the TLS handshake together; the time limit for the head then begins after them. 0 means that
-	// the time limit for the head covers all three.
+	// the time limit for the head covers Preface and the TLS handshake, too.
 	TLSTimeout time.Duration
 
 	// MaxHandshakes returns the maximum number of connections that are in a handshake or between two requests for pages. It is
@@ -79,7 +79,7 @@ type Server struct {
 	closing bool
 	sources map[*source]struct{}
 	bare    map[*tls.Conn]*handed // TLS connections that were passed to HTTP without a wrapper, for HTTP/2
-	pending map[pending]bool      // connections whose request is not complete or not answered; the value is whether Shutdown cuts them
+	pending map[pending]bool      // connections without a complete, answered request; true if Shutdown cuts the connection
 }
 
 const (

@@ -1,7 +1,7 @@
 //go:build !race
 
 // The race detector makes sync.Pool drop items, which causes allocations, and increases the size of stack frames. So this file is
-// excluded from builds with it.
+// excluded from builds with the race detector.
 
 package websocket
 

@@ -22,7 +22,7 @@ type handed struct {
 	ctx     context.Context // the context of the connection
 	waiter  waiter
 	began   atomic.Bool // a request has begun to arrive
-	taken   atomic.Bool // that request has reached the Handler, or was answered without it
+	taken   atomic.Bool // the request that began has reached the Handler, or was answered by HTTP
 	failed  atomic.Pointer[readError]
 	late    *time.Timer // ends the connection if its first head is not complete in time
 	preface bool        // the next request that HTTP reports as begun is only the HTTP/2 preface
@@ -183,8 +183,8 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 func (h *handed) state(nc net.Conn, state http.ConnState) {
 	s := h.server
 	switch state {
-	case http.StateNew: // the connection has already been reported
-		if s.stopped() { // it arrived too late for HTTP's Shutdown or Close to see it
+	case http.StateNew: // the Server has already reported the connection
+		if s.stopped() { // a Shutdown or Close of HTTP that has begun does not see this connection
 			lower(h.yielded).Close()
 		}
 		return

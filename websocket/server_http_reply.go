@@ -17,7 +17,7 @@ import (
 // readError is the reason why no more could be read from a connection that HTTP serves.
 type readError struct{ err error }
 
-// pending reports whether a request has begun to arrive that has not been answered and that the Handler has not received.
+// pending reports whether a request has begun to arrive, but was neither passed to the Handler nor answered.
 func (h *handed) pending() bool { return h.began.Load() && !h.taken.Load() }
 
 // timedOut reports whether the time limit for reading has passed.

@@ -9,9 +9,9 @@ import (
 )
 
 // listen makes an event loop accept connections from the listener's socket and perform their handshakes: for an Endpoint with Open
-// that needs no request, when no hook needs the net.Conn. It returns nil if these conditions are not met or the loop cannot use the
-// listener. A connection in its handshake then costs as little as an idle one, so only the time limit bounds the number of these
-// connections.
+// that needs no request, when no hook needs the net.Conn. A connection in its handshake then costs as little as an idle one, so
+// only the time limit bounds the number of these connections. listen returns nil if these conditions are not met, or if no loop can
+// use the listener.
 func (src *source) listen() (stop func()) {
 	s := src.server
 	e, ok := s.handler.(*Endpoint)

@@ -108,7 +108,7 @@ func (a *arrival) only() {
 	}
 }
 
-// guarded performs the handshake. A panic in a hook ends only this connection. It returns a to the pool.
+// guarded performs the handshake. A panic in a hook ends only this connection. guarded returns a to the pool.
 func (a *arrival) guarded() (w *responder) {
 	s, returned := a.server, false
 	defer func() {

@@ -59,8 +59,8 @@ func groupOf(a net.Addr) netip.Addr {
 	return addr
 }
 
-// add adds m to the set. If there are now more than most members, add returns a copy of the waiter to cut, and otherwise the zero
-// waiter.
+// add adds m to the set. If the set now has more members than most allows, add returns a copy of the waiter to cut, and otherwise
+// the zero waiter.
 func (w *waiting) add(m *waiter, most int) (cut waiter) {
 	key := groupOf(m.remote)
 	w.mu.Lock()

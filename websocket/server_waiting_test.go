@@ -142,7 +142,7 @@ func TestServer_SlowClients(t *testing.T) {
 		defer tick.Stop()
 		for i := range len(request) {
 			for _, c := range slow {
-				io.WriteString(c, request[i:i+1]) // most have been closed
+				io.WriteString(c, request[i:i+1]) // most connections have been closed
 			}
 			select {
 			case <-tick.C:

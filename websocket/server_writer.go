@@ -25,7 +25,7 @@ type responder struct {
 	nc      net.Conn // the connection that carried the request: yielded, or a wrapper around it
 	ctx     requestContext
 	header  http.Header
-	early   []byte // the bytes that the client has sent after its request; owned by the watcher while it runs
+	early   []byte // the bytes that the client has sent after its request; owned by the watcher while the watcher runs
 	watcher watcher
 
 	writeBy time.Time // the deadline of the response; zero if there is none

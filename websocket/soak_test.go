@@ -140,7 +140,7 @@ func soakRead(c *Conn, l *soakLedger, count int, r *rand.Rand) error {
 	for got := 0; got < count; {
 		ctx, cancel := context.WithCancel(l.Context())
 		if r.IntN(4) == 0 {
-			go cancel() // at any moment
+			go cancel() // cancels at a random moment
 		}
 		err := soakReadOne(ctx, c, l, &dst, r)
 		cancel()
@@ -175,7 +175,7 @@ func soakReadOne(ctx context.Context, c *Conn, l *soakLedger, dst *[]byte, r *ra
 	return c.View(ctx, func(m Message) error {
 		if r.IntN(8) == 0 {
 			soon, cancel := context.WithTimeout(ctx, time.Millisecond)
-			c.Ping(soon) // reads past the message, up to the next one, which may arrive before the pong
+			c.Ping(soon) // reads up to the next message, which may arrive before the pong
 			cancel()
 		}
 		l.enter("View", m.Data)
@@ -263,7 +263,7 @@ func TestSoak(t *testing.T) {
 							}
 						})
 					}
-					looks.Go(func() { // as keepalive does, but more often; no peer is closed here for being slow
+					looks.Go(func() { // does what keepalive does, but more often, and closes no slow peer
 						tick := time.NewTicker(50 * time.Microsecond)
 						defer tick.Stop()
 						for c.ended() == nil {

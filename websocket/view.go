@@ -18,7 +18,7 @@ func (c *Conn) View(ctx context.Context, f func(Message) error) error {
 		return err
 	}
 	var v view
-	err := c.await(ctx) // called here and not in a nested function, see await
+	err := c.await(ctx) // not in a nested function, which would need a larger stack: see await
 	if err == nil {
 		err = c.take(ctx, &v)
 	}

@@ -83,7 +83,7 @@ func TestViewKeepsItsMessage(t *testing.T) {
 				peer.send(peer.frame(frame.Pong, true, ping), peer.frame(frame.Text, true, "2"))
 			}()
 			err := c.View(bounded.Context(t), func(m Message) error {
-				for i := range m.Data { // f may modify it
+				for i := range m.Data { // f may modify the data
 					m.Data[i]++
 				}
 				if _, err := c.Read(bounded.Context(t)); !errors.Is(err, ErrConcurrentRead) {

@@ -17,7 +17,7 @@ import (
 // copy, with writev.
 const together = 16 << 10
 
-// joinable is the maximum payload of a Write that is copied into the write after the current one.
+// joinable is the maximum payload of a Write that joins the write after the current one.
 const joinable = 4 << 10
 
 // outbox is the writing half of a Conn: the data to be sent, and the state of its senders.
@@ -77,7 +77,7 @@ func (o *outbox) write(ctx context.Context, m Message, plain bool) error {
 	if ctx.Err() == nil && !o.message.held && len(m.Data) <= joinable && o.out.held && len(o.out.queue) == 0 {
 		return o.joinLocked(ctx, f)
 	}
-	if o.message.held || o.out.held { // this Write waits for others: no message may begin before this one is queued
+	if o.message.held || o.out.held { // this Write must wait: no other message may begin before it is queued
 		if err := o.c.wait(ctx, &o.message); err != nil {
 			o.c.mu.Unlock()
 			return interrupted("write", ctx, err)
@@ -159,7 +159,7 @@ func (o *outbox) writeLocked(ctx context.Context, f outgoing) error {
 	buf := transport.Borrow()
 	var n int
 	if b := inOne(buf, h, f.p); b != nil {
-		n, err = o.c.stream.Write(b, &o.moved) // called here and not in a nested function, see await
+		n, err = o.c.stream.Write(b, &o.moved) // not in a nested function, which would need a larger stack: see await
 	} else {
 		n, err = o.put(buf, h, f.p)
 	}
@@ -286,7 +286,7 @@ func (o *outbox) joinLocked(ctx context.Context, f outgoing) error {
 		return err
 	case <-ctx.Done():
 	case <-done:
-		return o.c.ended() // j may still be in the current write: it is not reused
+		return o.c.ended() // j is not reused, because it may still be in the current write
 	}
 	return o.leave(ctx, j, done)
 }
@@ -367,7 +367,7 @@ func (o *outbox) writeAll() (left []*joined, err error) {
 	for o.moreToWrite() && o.werr == nil && o.c.closeErr == nil {
 		b := o.gather(buf[:0])
 		var large entry
-		if len(b) == 0 { // the next frame alone fills a buffer
+		if len(b) == 0 { // the next frame does not fit into a buffer
 			large = o.queue[0]
 			o.dequeue(1)
 		}
