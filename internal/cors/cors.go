@@ -9,7 +9,7 @@ func IsPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
-// Preflight responds to a preflight: methods and headers are comma-separated lists of the allowed ones. A browser may cache the
+// Preflight responds to a preflight with the allowed methods and headers, which are comma-separated lists. A browser may cache the
 // response for ten minutes.
 func Preflight(w http.ResponseWriter, methods, headers string) {
 	h := w.Header()

@@ -23,7 +23,7 @@ func Get(t testing.TB) string {
 	marks.Lock()
 	defer marks.Unlock()
 	for range 1000 {
-		// The port is below the range for outgoing connections, which could occupy it while no program listens on it.
+		// The port is below the range for outgoing connections, which could occupy the port while no program listens on it.
 		port := strconv.Itoa(20_000 + rand.IntN(12_000)) //nolint:gosec // not a secret
 		mark, err := net.Listen("unix", name(port))      //nolint:noctx // a helper of tests needs no context
 		if err != nil {

@@ -45,7 +45,7 @@ func (b *Breaker) end(alive bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case b.failures >= b.limit: // the pause has already begun: late results do not prolong it
+	case b.failures >= b.limit: // the pause has already begun: late results do not prolong the pause
 	case alive:
 		b.failures = 0
 	default:

@@ -47,7 +47,7 @@ func TestBreakerPauses(t *testing.T) {
 		for range 3 {
 			call(false)
 		}
-		for range 2 { // the second time because the probe fails
+		for range 2 { // the second pause begins because the probe fails
 			if _, wait := b.Begin(); wait != time.Minute {
 				t.Errorf("a pause of %v", wait)
 			}

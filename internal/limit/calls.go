@@ -19,8 +19,8 @@ type Calls struct {
 	waiting atomic.Int64
 }
 
-// NewCalls returns a Calls that limits concurrent calls to most. Up to queue further calls, or any number if queue is negative, may
-// wait for at most wait.
+// NewCalls returns a Calls. most is the maximum number of concurrent calls, queue the maximum number of waiting calls, and wait the
+// maximum time of a wait. A negative queue means no limit.
 func NewCalls(most, queue int, wait time.Duration) *Calls {
 	return &Calls{slots: make(chan struct{}, most), queue: int64(queue), wait: wait}
 }

@@ -6,7 +6,7 @@ type Count[K comparable] struct {
 	taken map[K]int
 }
 
-// Take takes one unit for key, and returns false if most units are already taken. A most of zero or less means no limit.
+// Take takes one unit for key. It returns false if the limit most is reached. A most of zero or less means no limit.
 func (c *Count[K]) Take(key K, most int) bool {
 	if most > 0 && c.taken[key] >= most {
 		return false

@@ -52,11 +52,11 @@ type total struct {
 	Package    string
 	Seed       uint64
 	Places     int // number of mutants in the package
-	Mutants    int // number tested, without equivalent ones
+	Mutants    int // number of tested mutants, without equivalent mutants
 	Caught     int
-	TimedOut   int // number caught only by the time limit
+	TimedOut   int // number of mutants caught only by the time limit
 	Equivalent int
-	Invalid    int // number that did not compile
+	Invalid    int // number of mutants that did not compile
 	Percent    float64
 	Survivors  []*mutant
 }

@@ -17,7 +17,7 @@ func mutate(t *testing.T, args ...string) (string, bool) {
 	t.Helper()
 	t.Chdir("../..")
 	var out strings.Builder
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // it builds and runs a program for every mutant
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // the command builds and runs a program for every mutant
 	defer cancel()
 	ok, err := run(ctx, append(append([]string{"-equivalent=internal/mutate/testdata/equivalent.txt"}, args...), tiny), &out)
 	if err != nil {

@@ -75,7 +75,8 @@ func hexUnit(s string) rune {
 	return rune(unit)
 }
 
-// decode decodes the escape sequences of JSON, scripts and HTML in s once. at has the offset in s of each byte of plain, and of its end.
+// decode decodes the escape sequences of JSON, scripts and HTML in s once. at contains the offset in s for each byte of plain and
+// for its end.
 func decode(s string) (plain string, at []int) {
 	var out strings.Builder
 	at = make([]int, 0, len(s)+1)

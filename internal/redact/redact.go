@@ -48,7 +48,7 @@ func Setting(raw string) string {
 
 func hide(raw string, secret func(string) bool) string {
 	u, err := url.Parse(raw)
-	if err != nil || u.Opaque != "" { // it cannot be parsed, so nothing is shown if it may contain a secret
+	if err != nil || u.Opaque != "" { // a URL that cannot be parsed is hidden if it may contain a secret
 		if strings.ContainsAny(raw, "?@") {
 			return Mark
 		}

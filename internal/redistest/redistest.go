@@ -1,4 +1,4 @@
-// Package redistest runs a real redis-server for tests. Debian has it in the package redis-server.
+// Package redistest runs a real redis-server for tests. On Debian, the package redis-server provides it.
 package redistest
 
 import (
@@ -115,7 +115,7 @@ func (s *Server) Restart() {
 
 // Stop kills the server immediately, as in a crash.
 func (s *Server) Stop() {
-	_ = s.cmd.Process.Kill() // it may have exited
+	_ = s.cmd.Process.Kill() // the server may have exited
 	_ = s.cmd.Wait()
 }
 

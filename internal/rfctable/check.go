@@ -20,17 +20,17 @@ type tree struct {
 // pkg contains the declarations in one folder, including tests.
 type pkg struct {
 	decls map[string]decl
-	text  map[string]string // file by base name
+	text  map[string]string // the content of each file, by base name
 }
 
 // decl is the location of a declaration.
 type decl struct {
 	file string // base name
-	text string // its source, including the comment above it
+	text string // the declaration's source, including its comment
 }
 
 // Check returns the problems of rows, one sentence each: a requirement without code, test or reason, a name that is not declared
-// below root, or code in files none of which quotes the section.
+// below root, or a section that no file with the code quotes.
 func Check(root string, rows []Row) []string {
 	t := &tree{root: root, pkgs: map[string]*pkg{}}
 	var wrong []string

@@ -19,8 +19,8 @@ func NewSecret() string {
 	return hex.EncodeToString(b[:])
 }
 
-// Secret returns the secret in a file of [Dir], which the first caller creates, readable only by its owner. Several processes may
-// call it concurrently: all of them get the same secret. An error names the file and the next step.
+// Secret returns the secret in the file name in [Dir]. The first caller creates the file, which only its owner can read. Several
+// processes may call it concurrently: all of them get the same secret. An error names the file and the next step.
 func Secret(name string) (string, error) {
 	dir, err := Dir()
 	if err != nil {
@@ -37,7 +37,7 @@ func Secret(name string) (string, error) {
 	return readSecret(path)
 }
 
-// readSecret reads a secret, unless others can read the file.
+// readSecret reads a secret. A file that others can read is an error.
 func readSecret(path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -21,8 +21,8 @@ const (
 	quietMost = 2 * time.Second        // maximum delay if changes continue
 )
 
-// Files is a watch on files. It watches the directories on the paths to them: that of each file, of every symbolic link on the path
-// to it, and the parent of its directory. It is not safe for concurrent use.
+// Files is a watch on files. For each file it watches the directory of the file, the parent of that directory, and the directory of
+// every symbolic link on the path. It is not safe for concurrent use.
 type Files struct {
 	paths  []string
 	notify *fsnotify.Watcher // nil if there is none, and the files are only polled
@@ -65,11 +65,11 @@ func (f *Files) follow() {
 	}
 	for _, dir := range f.dirs {
 		if !slices.Contains(dirs, dir) {
-			_ = f.notify.Remove(dir) // it may have been removed, and the watch with it
+			_ = f.notify.Remove(dir) // the directory may have been removed, which has ended its watch
 		}
 	}
 	for _, dir := range dirs {
-		_ = f.notify.Add(dir) // even if it is already watched, because it may be a new directory; paths that cannot be watched are polled
+		_ = f.notify.Add(dir) // a watched path may be a new directory; paths that cannot be watched are polled
 	}
 	f.dirs, f.names = dirs, names
 }
@@ -100,7 +100,7 @@ func steps(path string) (dirs, names []string) {
 		}
 		target, err := os.Readlink(at)
 		if err != nil {
-			continue // not a link, or it does not exist yet
+			continue // the path is not a link, or does not exist yet
 		}
 		links++
 		step(at)
