@@ -367,7 +367,7 @@ func TestTheRestOfALargeMessageIsShared(t *testing.T) {
 		c, peer := rawTCP(t, protocol.RoleServer, nil)
 		p := prepare(t, large)
 		var before, after runtime.MemStats
-		if behind { // another message, behind which the large one is queued
+		if behind { // queues the large message behind another message
 			w, err := c.Writer(bounded.Context(t), Text)
 			if err != nil {
 				t.Fatal(err)

@@ -64,7 +64,7 @@ var (
 	errHead    = errors.New("the connection ended before the head of the request was complete")
 )
 
-// wait adds a connection to those that have not sent a request yet, and cuts another one if there are too many.
+// wait adds a connection to the set of connections that have not sent a request yet. If there are too many, it cuts one of them.
 func (s *Server) wait(ctx context.Context, m *waiter, nc net.Conn, remote net.Addr) {
 	most := defaultMaxHandshakes
 	if s.MaxHandshakes != nil {

@@ -14,10 +14,9 @@ const (
 	entry = 512 // the size of an entry in addition to its bytes
 )
 
-// Cache caches publications in the encoding of a protocol. When many clients reconnect at the same time, each publication
-// that they have missed is encoded once rather than for each client. It holds up to 16 MiB, and evicts the oldest entries
-// first. The zero value is empty and ready for use. It is safe for concurrent use, and must not be copied after its first
-// use.
+// Cache caches publications in the encoding of a protocol. When many clients reconnect at the same time, each publication that they
+// have missed is encoded once rather than for each client. A Cache holds up to 16 MiB, and evicts the oldest entries first. The
+// zero value is empty and ready for use. It is safe for concurrent use, and must not be copied after its first use.
 type Cache[T any] struct {
 	mu    sync.Mutex
 	known map[*hub.Publication]known[T]
