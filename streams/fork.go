@@ -348,7 +348,7 @@ func (h *heritage) pour(ctx context.Context, s *stream, rec *stored, ps []*hub.P
 	return at, nil
 }
 
-// pourSome publishes a batch of messages after the position at, and sets at to the position of the last message.
+// pourSome publishes a batch of messages after the position *at, and sets *at to the position of the last message.
 func (*heritage) pourSome(ctx context.Context, s *stream, rec *stored, ps []*hub.Publication, at *hub.Position) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, engineTime)
 	defer cancel()
