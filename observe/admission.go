@@ -20,7 +20,7 @@ type Admission struct {
 
 // admissions is a collector of Admissions.
 type admissions struct {
-	get                                         func() []Admission // nil if there are none
+	get                                         func() []Admission // nil if there are no balancers
 	limited, rate, underway, waiting, handshake *prometheus.Desc
 }
 

@@ -10,9 +10,9 @@ import (
 // Channels is the current state of the channels of this node, with counters since the start.
 type Channels struct {
 	Namespaces    []Namespace   // without duplicates
-	Clients       int           // sessions
-	Channels      int           // open on this node
-	Subscriptions int           // of all clients
+	Clients       int           // clients with a session
+	Channels      int           // channels that are open on this node
+	Subscriptions int           // subscriptions of all clients
 	Ready         bool          // the last probe of the engine succeeded
 	Lag           time.Duration // how long the last probe took
 	Webhooks      []Webhook     // in the order of the configuration
@@ -20,8 +20,8 @@ type Channels struct {
 
 // Webhook has the counters of a webhook.
 type Webhook struct {
-	App     string // the label of its application
-	Number  string // its index in the configuration, a label
+	App     string // the label of the webhook's application
+	Number  string // the index of the webhook in the configuration, a label
 	Sent    uint64 // events that the receiver has accepted
 	Failed  uint64 // events that the receiver has rejected, or that were discarded after repeated failures
 	Dropped uint64 // events that did not fit into the queue

@@ -7,7 +7,7 @@ const (
 	EventStopped     = "stopped"                                               // the last line before the exit
 	EventOpened      = "opened"                                                // a WebSocket was opened
 	EventClosed      = "closed"                                                // a WebSocket ended
-	EventRefused     = "handshake refused"                                     // an opening handshake was refused; hint, if present, says what to do about it
+	EventRefused     = "handshake refused"                                     // an opening handshake was refused; hint, if present, is the next step
 	EventRefusedMore = "more handshakes refused"                               // how many further handshakes like the one before were refused and not logged individually
 	EventDenied      = "action denied"                                         // a rule denied a connected client an action
 	EventDeniedMore  = "more actions denied"                                   // how many further actions like the one before were denied and not logged individually
@@ -17,21 +17,21 @@ const (
 	EventUnchanged   = "configuration unchanged"                               // the configuration was read again, and is the same
 	EventNotLoaded   = "configuration not loaded"                              // what is wrong with the new configuration
 	EventKept        = "the old configuration stays in force"                  // follows the problems of a configuration that could not be loaded
-	EventChanged     = "configuration changed"                                 // one setting that changed; it takes effect now or after the next start
+	EventChanged     = "configuration changed"                                 // one changed setting; it takes effect now or at the next start
 	EventListening   = "listening"                                             // an address accepts connections
 	EventUnlistened  = "no longer listening"                                   // an address no longer accepts connections
 	EventCert        = "certificate"                                           // a certificate was loaded, was loaded again, or could not be loaded
 	EventRevoked     = "revoked"                                               // connections whose credential was revoked are closed
 	EventRemoved     = "endpoint removed"                                      // a reload removed an endpoint, whose connections are closed
 	EventAdmin       = "admin closed connections"                              // connections were closed on request of the admin listener, or by a revocation that the store did not accept
-	EventPanic       = "a target panicked"                                     // the connection of one client ended because of it
+	EventPanic       = "a target panicked"                                     // the panic ended the connection of one client
 	EventCluster     = "cluster listens"                                       // the node accepts connections from other nodes at this address
-	EventTarget      = "a target did not close properly"                       // its Close method returned an error
+	EventTarget      = "a target did not close properly"                       // the target's Close method returned an error
 	EventEngine      = "trouble with the engine of channels"                   // the message of the engine, and whether channels work
 	EventEngineReady = "the engine of channels is ready"                       // channels work again
 	EventEngineGone  = "the engine of channels did not answer during shutdown" // the data that the engine stores for this node ends with its lease
 	EventSecret      = "the secret of the application dev cannot be stored"    // the next start generates another secret
-	EventWebhook     = "a webhook failed"                                      // its receiver does not answer, or refuses events
+	EventWebhook     = "a webhook failed"                                      // the receiver does not answer, or refuses events
 	EventCallFailed  = "a client's call of the application failed"             // a request for a ticket or a logout, or a call by a client, was rejected
 	EventServer      = "a server has another state"                            // the state of a server behind the balancer changed: ready, draining, down and so on
 	EventServerEmpty = "a server has no connection left"                       // a draining server can now be stopped
@@ -59,7 +59,7 @@ const (
 	AuditServer       = "server"        // an operator changed the balancing of a server: endpoint, server, decision
 )
 
-// The attributes of both.
+// The attributes of the log and of the audit log.
 const (
 	KeyID          = "id"           // the ID of the connection
 	KeyUser        = "user"         // the user that authentication found

@@ -38,8 +38,8 @@ type Live struct {
 	Certificates func() map[string]float64 // the Unix time at which each certificate expires, by name
 	Endpoints    func() []Traffic          // the current endpoints, without duplicates
 	Channels     func() *Channels          // nil, or returning nil, if there are no channels
-	Upstreams    func() []Upstream         // the servers of each endpoint, without duplicates; nil if there are none
-	Admissions   func() []Admission        // each endpoint with a balancer, without duplicates; nil if there are none
+	Upstreams    func() []Upstream         // the servers of each endpoint, without duplicates; nil if there are no balancers
+	Admissions   func() []Admission        // each endpoint with a balancer, without duplicates; nil if there are no balancers
 }
 
 // NewMetrics returns metrics that are all zero.
@@ -93,8 +93,8 @@ func histograms(m *Metrics, name, help string, buckets []float64, labels ...stri
 	return v
 }
 
-// Code returns the label for a close code. A peer can send any code from 3000 on: these are grouped in one label for each thousand,
-// except for the server's own codes.
+// Code returns the label for a close code. A peer can send any code from 3000 on: such codes are grouped in one label for each
+// thousand, except for the server's own codes.
 func Code(code int, own ...int) string {
 	switch {
 	case slices.Contains(own, code), code >= 1000 && code <= 1015:
@@ -145,7 +145,7 @@ func (c *live) Collect(ch chan<- prometheus.Metric) {
 	gauge(c.build, 1, Version(), runtime.Version())
 }
 
-// Version returns the version of this program from its build information, "unknown" if it has none.
+// Version returns the version of this program from its build information, or "unknown" without build information.
 func Version() string { return version(debug.ReadBuildInfo()) }
 
 func version(info *debug.BuildInfo, ok bool) string {

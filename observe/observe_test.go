@@ -150,7 +150,7 @@ func TestNamesAndBuckets(t *testing.T) {
 	}
 }
 
-// A server without channels has no series for them, and a server whose engine does not answer has a series with that state.
+// A server without channels has no series for them. A server whose engine does not answer exports the state of the engine.
 func TestMetricsWithoutChannels(t *testing.T) {
 	zero := func() float64 { return 0 }
 	for _, tt := range []struct {

@@ -27,7 +27,7 @@ var upstreamStates = []string{"ready", "full", "ejected", "draining", "down", "r
 
 // upstreams is a collector of Upstreams.
 type upstreams struct {
-	get               func() []Upstream // nil if there are none
+	get               func() []Upstream // nil if there are no balancers
 	open, load, state *prometheus.Desc
 	messages, bytes   *prometheus.Desc
 	resumed, closed   *prometheus.Desc
