@@ -24,7 +24,7 @@ func unhex(t testing.TB, s string) []byte {
 	return b
 }
 
-// The headers of the examples in RFC 6455 §5.7, and one for each field of a header.
+// Parse and Append agree on the headers of the examples in RFC 6455 §5.7, and on headers with unusual values of each field.
 func TestRFC6455_5_2_Headers(t *testing.T) {
 	key := [4]byte{0x37, 0xfa, 0x21, 0x3d}
 	for _, tt := range []struct {

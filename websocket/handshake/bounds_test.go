@@ -198,7 +198,7 @@ func TestRFC3492_7_1_Samples(t *testing.T) {
 		"\u043f\u043e\u0447\u0435\u043c\u0443\u0436\u0435\u043e\u043d\u0438\u043d\u0435\u0433\u043e\u0432\u043e\u0440\u044f\u0442\u043f\u043e\u0440\u0443\u0441\u0441\u043a\u0438": "xn--b1abfaaepdrnnbgefbadotcwatmq2g4l", // (I)
 		"a\u00fc":                        "xn--a-eha", // one basic code point
 		"\u00fc":                         "xn--tda",
-		"\u00fc\u4e2d":                   "xn--tda6360b", // far apart, so that the bias must be divided
+		"\u00fc\u4e2d":                   "xn--tda6360b", // code points far apart, so that the bias must be divided
 		"a\u00fc\u4e2db":                 "xn--ab-xka8510f",
 		"\u55e0\u5298":                   "xn--qfr39e",            // affected by each constant of the algorithm
 		"\u8c0b\u7f46":                   "xn--jr0am5x",           // a digit that equals its own threshold

@@ -39,7 +39,7 @@ type Deflate struct {
 // DeflatePolicy describes the abilities of a codec and the preferences of its user.
 type DeflatePolicy struct {
 	ServerNoTakeover bool // the server's compressor uses no context: a client requests this, a server does so without a request
-	ClientNoTakeover bool // the same for the client's compressor
+	ClientNoTakeover bool // like ServerNoTakeover, for the client's compressor
 
 	// MaxServerBits and MaxClientBits are the largest windows allowed, 9 to 15. 0 means 15, except that a zero MaxClientBits of a
 	// server means 12 if the client uses context takeover, because the server has to retain that much memory for each connection
@@ -83,8 +83,8 @@ func WindowBits(b uint8) uint8 {
 	return b
 }
 
-// NegotiateDeflate accepts the first of a client's offers that RFC 7692 §7 permits a server to accept, and that the policy allows.
-// If there is none, ok is false: then the extension is declined, and the connection opens without it.
+// NegotiateDeflate accepts the first of a client's offers that RFC 7692 §7 permits a server to accept, and that the policy allows. If there
+// is no such offer, ok is false: the extension is declined, and the connection opens without it.
 func NegotiateDeflate(offers []Extension, p DeflatePolicy) (agreed Deflate, ok bool) {
 	for _, e := range offers {
 		if e.Name != DeflateName {

@@ -211,7 +211,7 @@ func TestSharedCases_ServerDeflate(t *testing.T) {
 		}
 		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(string(b))))
 		if err != nil {
-			continue // net/http rejects it, as the case expects
+			continue // net/http rejects the request, as the case expects
 		}
 		o := OpeningOf(r)
 		v := o.Check()

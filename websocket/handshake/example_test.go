@@ -40,7 +40,7 @@ func ExampleOpening_Check() {
 // A client lists each rule for a response with its verdict.
 func ExampleVerifyAll() {
 	request := &handshake.Request{Target: "/chat", Host: "server.example.com", Key: "dGhlIHNhbXBsZSBub25jZQ=="}
-	var head handshake.Head // parses the bytes as they arrive
+	var head handshake.Head // parses the response as its bytes arrive
 	response, rest, v := head.Feed([]byte("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\x81\x05Hello"))
 	if v != nil {

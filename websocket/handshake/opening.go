@@ -44,7 +44,7 @@ func OpeningOf(r *http.Request) Opening {
 		Content: r.ContentLength != 0,
 		TLS:     r.TLS != nil, RemoteAddr: r.RemoteAddr,
 
-		TransferEncoding: r.TransferEncoding, // net/http removes it from the map, too
+		TransferEncoding: r.TransferEncoding, // net/http removes this field from the map, too
 
 		Upgrade: h["Upgrade"], Connection: h["Connection"], Expect: h["Expect"],
 		Key: h[fieldKey], Version: h[fieldVersion], Protocol: h[fieldProtocol], Extensions: h[fieldExtensions],

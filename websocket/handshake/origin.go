@@ -18,7 +18,7 @@ type Origin struct {
 	Port   string // "" if the scheme has no default port and the origin contains none
 }
 
-// opaque is the origin, written "null", of pages that have none (RFC 6454 §7.1). All such pages share it.
+// opaque is the origin that browsers send as "null" (RFC 6454 §7.1). All pages with an opaque origin share this value.
 var opaque = Origin{Host: "null"}
 
 // ParseOrigin parses an origin in its ASCII form, scheme://host or scheme://host:port, or "null". A path, even "/", and user
@@ -76,7 +76,7 @@ func validScheme(s string) bool {
 // OriginPolicy determines which web pages may connect.
 type OriginPolicy struct {
 	Any     bool           // all pages
-	Allowed []string       // these pages, in addition to those of the same origin
+	Allowed []string       // the origins whose pages may connect, in addition to pages of the same origin
 	Proxies []netip.Prefix // proxies that are trusted to report the scheme and host that the browser used
 }
 

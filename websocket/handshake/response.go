@@ -79,8 +79,8 @@ func (h *Head) grow(part []byte) *Violation {
 	if h.r == nil && !mayStartStatus(h.line) {
 		return notHTTP(h.line)
 	}
-	// RFC 9112 §2.2 permits a recipient to accept a bare LF as the end of a line. This parser does not, and it does not treat a
-	// bare CR as the end of a line either.
+	// RFC 9112 §2.2 permits a recipient to accept a bare LF as the end of a line. This parser accepts neither a bare LF nor a bare CR as
+	// the end of a line.
 	for i := max(was-1, 0); i < len(h.line); i++ {
 		c := h.line[i]
 		if c == '\n' && (i == 0 || h.line[i-1] != '\r') || c == '\r' && i+1 < len(h.line) && h.line[i+1] != '\n' {

@@ -45,7 +45,7 @@ func (t *Target) Resolve(location string) (*Target, *Violation) {
 
 func newTarget(u *url.URL) (*Target, *Violation) {
 	t := &Target{}
-	switch u.Scheme { // url.Parse has converted it to lower case
+	switch u.Scheme { // url.Parse has converted the scheme to lower case
 	case "ws", "http":
 		t.Port = "80"
 	case "wss", "https":
@@ -82,7 +82,7 @@ func newTarget(u *url.URL) (*Target, *Violation) {
 
 // hostName checks the result of url.URL.Hostname, and converts it to ASCII.
 func hostName(host string) (string, bool) {
-	if strings.Contains(host, ":") { // it was enclosed in brackets
+	if strings.Contains(host, ":") { // an IPv6 address, which was enclosed in brackets
 		addr, zone, zoned := strings.Cut(host, "%")
 		if _, err := netip.ParseAddr(addr); err != nil || zoned && !validName(zone) {
 			return host, false

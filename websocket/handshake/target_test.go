@@ -79,8 +79,8 @@ func TestRFC6455_11_1_1_Host(t *testing.T) {
 		"m\u00fcnchen\u3002de":     "xn--mnchen-3ya.de",
 		"\u4e2d\u56fd.icom.museum": "xn--fiqs8s.icom.museum",
 		"\u4ed6\u4eec\u4e3a\u4ec0\u4e48\u4e0d\u8bf4\u4e2d\u6587.x": "xn--ihqwcrb4cv8a8dqg056pqjye.x", // RFC 3492 §7.1 (B)
-		"\u30d1\u30d5\u30a3\u30fcde\u30eb\u30f3\u30d0.x":           "xn--de-jg4avhby1noc0d.x",        // (Q)
-		"\u305d\u306e\u30b9\u30d4\u30fc\u30c9\u3067.x":             "xn--d9juau41awczczp.x",          // (R)
+		"\u30d1\u30d5\u30a3\u30fcde\u30eb\u30f3\u30d0.x":           "xn--de-jg4avhby1noc0d.x",        // RFC 3492 §7.1 (Q)
+		"\u305d\u306e\u30b9\u30d4\u30fc\u30c9\u3067.x":             "xn--d9juau41awczczp.x",          // RFC 3492 §7.1 (R)
 		"fa\u00df.de": "xn--fa-hia.de",
 	} {
 		if g, v := ParseTarget("ws://" + host + "/"); v != nil || g.Name != want {

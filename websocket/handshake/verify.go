@@ -152,7 +152,7 @@ func verifyAccept(a *Response, r *Request) *Violation {
 	return v
 }
 
-// verifySubprotocol enforces rule (6): only one of the requested subprotocols. A server may also choose none.
+// verifySubprotocol enforces rule (6): the response may only contain one of the requested subprotocols, or none.
 func verifySubprotocol(a *Response, r *Request) *Violation {
 	lines, ok := a.Header[fieldProtocol]
 	if !ok {
@@ -182,7 +182,7 @@ func answeredSubprotocol(a *Response) string {
 	return ""
 }
 
-// verifyExtensions enforces rule (5): only requested extensions.
+// verifyExtensions enforces rule (5): the response may only contain requested extensions.
 func verifyExtensions(a *Response, r *Request) *Violation {
 	lines, ok := a.Header[fieldExtensions]
 	if !ok {

@@ -61,7 +61,7 @@ func (f *FD) Arm(want Events) error {
 	if f.closed {
 		return nil
 	}
-	if f.held { // a hangup is reported even if it is not armed, and would be repeated
+	if f.held { // a descriptor that is armed for no event would still report a hangup, repeatedly
 		want = want&Writable | Once
 	}
 	if want|known == f.armed && !f.held {
@@ -237,7 +237,7 @@ func (d *Driver) exits(f *FD, panicked any) {
 	}
 	defer func() {
 		if d.served(f) {
-			go d.l.drive() // replaces this goroutine
+			go d.l.drive() // the new goroutine drives the loop in place of this one
 		}
 	}()
 	if !f.closed {

@@ -268,7 +268,7 @@ func TestAcceptedSocketsDoNotDelay(t *testing.T) {
 	}
 }
 
-// The deadline of a wait is only set if the previous deadline has passed or is too late. An earlier one is kept.
+// The deadline of a wait is only set if the previous deadline has passed or is too late. An earlier deadline is kept.
 func TestDeadlineOfAWait(t *testing.T) {
 	const now = 10
 	for _, tt := range []struct {

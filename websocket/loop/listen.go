@@ -74,7 +74,7 @@ func (l *loop) accept(d *Driver, n int) bool {
 			l.k.Close(fd)
 		case to != l:
 			f.mu.Lock()
-			f.Wake() // that loop's driver handles it
+			f.Wake() // the driver of the chosen loop visits f
 			f.mu.Unlock()
 		case !d.visit(work{f: f, what: Readable}):
 			return false

@@ -330,7 +330,7 @@ func TestServeThatExitsItsGoroutine(t *testing.T) {
 		exits.serve = func(_ *loop.Driver, why loop.Events) {
 			select {
 			case reasons <- why:
-			default: // only the first two are checked
+			default: // the test checks only the first two calls
 			}
 			if why&loop.Readable != 0 && !exits.blocked {
 				exits.blocked = true

@@ -70,7 +70,8 @@ func Manual(k Kernel) *Loops {
 	return ls
 }
 
-// Turn runs one round of the loop of Manual: all scheduled work, and one wait. It returns false if the loop has ended or was lost.
+// Turn runs one round of the loop of Manual: all scheduled work, and one wait. It returns false if the loop has ended or another driver has
+// taken it over.
 func (ls *Loops) Turn() bool { return ls.loops[0].driver.Load().turn() }
 
 // Place is a slot for a descriptor in a loop.

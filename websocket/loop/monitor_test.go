@@ -16,7 +16,7 @@ func (h *idle) Lost()                    { h.lost++ }
 func (still) Arm(int, uint64, Events, bool) error { return nil }
 func (still) Release()                            {}
 
-// The monitor takes a loop over at the second look that observes the same visit. Each look reports its observation.
+// The monitor takes a loop over at the second look that observes the same visit. The results of look report what it has observed.
 func TestMonitorTakesTheLoopAtTheSecondLook(t *testing.T) {
 	ls := Manual(new(sleeper))
 	ls.monitor.seen = make([]sight, 1)

@@ -340,7 +340,7 @@ type records struct {
 	sent int
 }
 
-// The sizes of pooled buffers. The larger ones hold as much as a Handler writes between two calls of Flush.
+// The sizes of pooled buffers. A large buffer holds as much as a Handler writes between two calls of Flush.
 const (
 	minRecords = 2 << 10
 	maxRecords = 160 << 10

@@ -246,7 +246,7 @@ func TestEndsOfStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := wstest.Pipe(t, &wstest.Options{Buffer: 1 << 20})
 		a, b := netconn.New(client, websocket.Binary), netconn.New(server, websocket.Binary)
-		n, err := a.Write(make([]byte, 100<<10)) // more than is read ahead, so that b does not notice the end before it reads
+		n, err := a.Write(make([]byte, 100<<10)) // more than b reads ahead, so that b does not notice the end before it reads
 		if err != nil {
 			t.Fatal(err)
 		}

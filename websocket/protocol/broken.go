@@ -3,7 +3,7 @@ package protocol
 // Broken is the error of a stream that ended without a closing handshake: the peer sent no close frame, or did not reply to ours.
 // Its message is formatted on demand, since such errors are frequent and most of them are discarded.
 type Broken struct {
-	Where   string // the position in the stream, see Within
+	Where   string // the position in the stream: the result of Machine.Within
 	Closing bool   // our close frame had been sent
 	Err     error  // the error of the stream
 }

@@ -91,7 +91,7 @@ func (m *Machine) AppendOutput(dst []byte, room int, key func() [4]byte) []byte 
 		}
 		if r.opcode == frame.Close {
 			if m.closing {
-				continue // §5.5.1: an endpoint that has sent a close frame does not reply to the peer's
+				continue // §5.5.1: an endpoint that has sent a close frame does not reply to the peer's close frame
 			}
 			m.closing = true
 		}

@@ -35,7 +35,7 @@ type ownClose struct {
 type outcome struct {
 	events    []string   // messages, pings, pongs and the close frame, in order
 	violation *Violation // nil means none
-	partial   []byte     // the data of an incomplete message; after a violation, the reported part of it
+	partial   []byte     // the data of an incomplete message; after a violation, only the reported part
 	begun     string     // the type of that message; "" if there is none
 	out       []byte     // the output of the Machine, including our close frames
 	within    string     // Machine.Within at the end

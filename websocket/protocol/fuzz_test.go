@@ -55,7 +55,7 @@ func program(p []byte, client bool) []byte {
 	return stream
 }
 
-// options is the inverse of fuzzSession, for the seeds.
+// options returns the arguments of fuzzSession, without the stream, that result in s. The seeds of the fuzz targets use it.
 func (s session) options() (options byte, message uint16, fragments byte, closeAt uint16) {
 	if s.client {
 		options |= fuzzClient
@@ -77,7 +77,8 @@ func (s session) options() (options byte, message uint16, fragments byte, closeA
 	return options, message, fragments, closeAt
 }
 
-// cutsOf converts bytes to offsets at which to split. Small values make short pieces, others longer ones. The sequence is repeated.
+// cutsOf converts bytes to offsets at which to split. Small values result in short pieces, larger values in longer pieces. The sequence is
+// repeated.
 func cutsOf(sizes []byte, length int) []int {
 	var cuts []int
 	for at, i := 0, 0; len(sizes) > 0; i++ {

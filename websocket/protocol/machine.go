@@ -90,7 +90,7 @@ type Machine struct {
 	replies   []reply
 
 	// The fields of the writing half.
-	fragmented bool // one of our messages has begun and not ended
+	fragmented bool // one of our messages has begun but not ended
 	closing    bool // our close frame has been made, after which no frame may be sent
 }
 

@@ -62,7 +62,7 @@ type wireFrame struct {
 	masked   bool
 	key      [4]byte
 	lenBytes int   // 2 or 8 to force a longer length field; 0 means the shortest
-	declares int64 // the announced length; -1 means that of the payload
+	declares int64 // the announced length; -1 means the length of the payload
 	payload  []byte
 }
 

@@ -35,7 +35,7 @@ type reader struct {
 	bytes   uint64 // number of bytes announced for the message
 	frames  int
 	replies []timed
-	over    int // offset after the byte that ended the stream; -1 before that
+	over    int // offset after the byte that ended the stream; -1 if the stream has not ended
 }
 
 // timed is a frame that we send after at bytes of the stream have been received.

@@ -210,7 +210,7 @@ func (c *transcript) cutPoints() []int {
 	return points
 }
 
-// rewriteAnswers replaces the outcome of each case in the file with the Machine's.
+// rewriteAnswers replaces the outcome of each case in the file with the outcome of the Machine.
 func rewriteAnswers(t *testing.T, path string, all []*transcript, lines []string) {
 	t.Helper()
 	var buf bytes.Buffer

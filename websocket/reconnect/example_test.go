@@ -39,7 +39,7 @@ func number(n int) websocket.Message {
 	return websocket.Message{Type: websocket.Text, Data: strconv.AppendInt(nil, int64(n), 10)}
 }
 
-// Each time it reconnects, a client requests the items after its position, so that no item is lost or received twice.
+// When the client reconnects, it requests the items after its position, so that no item is lost or received twice.
 func ExampleRun() {
 	s := httptest.NewServer(http.HandlerFunc(news))
 	defer s.Close()

@@ -79,7 +79,7 @@ func (o *Options) withDefaults() Options {
 
 // Session describes the connection that is passed to OnConnect.
 type Session struct {
-	Number  int           // 1 for the first connection of this Run, 2 for the first that replaces another, and so on
+	Number  int           // 1 for the first connection of this Run, 2 for the second, and so on
 	Attempt int           // number of consecutive failures before this connection; 0 for the first dial
 	After   error         // the last failure; nil for the first dial
 	Away    time.Duration // time since the end of the previous connection; 0 for the first one
@@ -154,7 +154,7 @@ type loop struct {
 	failures int       // number of consecutive failures
 	last     error     // the last failure
 	lost     time.Time // when the last connection ended
-	good     time.Time // when the last good connection ended; before the first one, when Run started
+	good     time.Time // when the last good connection ended; if there was none, when Run started
 }
 
 // attempt dials and serves the connection. A Failure without an error ends Run.

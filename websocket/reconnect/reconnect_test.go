@@ -239,7 +239,7 @@ func TestRunGivesTheServerTime(t *testing.T) {
 	}
 }
 
-// A connection that lasted for MaxDelay was good, and restarts the count. A shorter one counts as a failure.
+// A connection that lasted for MaxDelay was good, and restarts the count. A shorter connection counts as a failure.
 func TestRunRestartsTheCountAfterAGoodConnection(t *testing.T) {
 	lives := func(d time.Duration) func(*wstest.Peer) {
 		return func(p *wstest.Peer) { time.AfterFunc(d, p.Close) }

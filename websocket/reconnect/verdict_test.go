@@ -38,7 +38,7 @@ func TestJudgeCloseCodes(t *testing.T) {
 		for want, codes := range table {
 			for _, code := range codes {
 				err := fmt.Errorf("reading the news: %w", &websocket.CloseError{Code: code, ByPeer: by})
-				for _, dialing := range []bool{false, true} { // a dial that logs in may fail in the same way
+				for _, dialing := range []bool{false, true} { // Dialing may be true, because dial may log in on the new connection
 					if got := reconnect.Judge(reconnect.Failure{Err: err, Dialing: dialing}); got != want {
 						t.Errorf("by the peer: %v, code %v: %v, want %v", by, code, got, want)
 					}

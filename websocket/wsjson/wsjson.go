@@ -1,8 +1,7 @@
 // Package wsjson reads and writes JSON values over a WebSocket: one value is one text message.
 //
-// Encoding and decoding are those of encoding/json, with its struct tags and its interfaces. The size of a message is limited by
-// the connection's MaxMessage before it is decoded. As with [websocket.Conn], one goroutine at a time may read, and any number may
-// write.
+// Values are encoded and decoded with encoding/json, including its struct tags and interfaces. The size of a message is limited by the
+// connection's MaxMessage before it is decoded. As with [websocket.Conn], one goroutine at a time may read, and any number may write.
 package wsjson
 
 import (
@@ -29,11 +28,11 @@ const keep = 64 << 10
 // If v is nil, Read returns an error without reading. v does not refer to the memory of the message: encoding/json copies values, and
 // requires the same of every UnmarshalJSON.
 //
-// If the message is not JSON, does not fit T, or has data after the value, the error wraps that of encoding/json, and v may be
-// partly filled; for a binary message it is [ErrBinary]. After these errors the connection stays open: continue to read, or
-// close it with CodeInvalidData or CodeUnsupportedData. Errors of the connection are those of [websocket.Conn.Read].
+// If the message is not JSON, does not fit T, or has data after the value, the error wraps the error of encoding/json, and v may be partly
+// filled; for a binary message it is [ErrBinary]. After these errors the connection stays open: continue to read, or close it with
+// CodeInvalidData or CodeUnsupportedData. Errors of the connection are those of [websocket.Conn.Read].
 func Read[T any](ctx context.Context, c *websocket.Conn, v *T) error {
-	if v == nil { // returns before a message is read
+	if v == nil { // checked before a message is read
 		return fmt.Errorf("wsjson: decoding: %w", &json.InvalidUnmarshalError{Type: reflect.TypeFor[*T]()})
 	}
 	return c.View(ctx, func(m websocket.Message) error {
@@ -112,8 +111,8 @@ var encoders = sync.Pool{New: func() any {
 	return e
 }}
 
-// Write encodes v, as json.Marshal does, and sends it as a text message. If v cannot be encoded, the error wraps that of
-// encoding/json and nothing is sent. v may be modified after Write has returned.
+// Write encodes v, as json.Marshal does, and sends it as a text message. If v cannot be encoded, the error wraps the error of encoding/json
+// and nothing is sent. v may be modified after Write has returned.
 func Write(ctx context.Context, c *websocket.Conn, v any) error {
 	e := encoders.Get().(*encoder)
 	defer func() {

@@ -47,8 +47,8 @@ func ExamplePipe() {
 	// websocket: closed by the peer with 1000 normal closure ("done")
 }
 
-// A Peer does exactly what the test specifies, valid or not. This one sends a ping whose payload is longer than a control frame
-// permits.
+// A Peer does exactly what the test specifies, valid or not. The Peer of this example sends a ping whose payload is longer than a control
+// frame permits.
 func ExamplePeer() {
 	p, c := wstest.PipePeer(nil, protocol.RoleClient, nil)
 	defer p.Close()

@@ -74,8 +74,8 @@ func (p *Peer) Append(dst []byte, frames ...Frame) []byte {
 // Write sends bytes unchanged.
 func (p *Peer) Write(b []byte) (int, error) { return p.stream.Write(b) }
 
-// Drip sends the bytes one at a time, with a pause after each. In memory each byte is read before the next is sent, so that even
-// without a pause the other end receives them one at a time.
+// Drip sends the bytes one at a time, with a pause after each. In memory each byte is read before the next is sent, so that the other end
+// receives single bytes even without a pause.
 func (p *Peer) Drip(b []byte, pause time.Duration) error {
 	for i := range b {
 		if _, err := p.stream.Write(b[i : i+1]); err != nil {

@@ -45,7 +45,7 @@ func TestPipeClosingHandshake(t *testing.T) {
 	}
 }
 
-// Both ends send more than the buffers can hold while both read. Neither may block indefinitely.
+// Both ends send more than the buffers can hold while both read, and neither end blocks indefinitely.
 func TestPipeLargeMessagesBothWays(t *testing.T) {
 	opts := &wstest.Options{Buffer: 100}
 	client, server := wstest.Pipe(t, opts)

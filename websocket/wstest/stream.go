@@ -200,7 +200,7 @@ func (s *stream) Write(p []byte) (int, error) {
 	return n, s.failed("write", err)
 }
 
-// drain waits until the other end has read everything that was written here.
+// drain waits until the other end has read everything that was written to s.
 func (s *stream) drain() error { return s.failed("write", s.out.drain()) }
 
 // Close closes both directions. The other end reads the data written before, and then io.EOF.

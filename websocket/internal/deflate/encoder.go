@@ -3,9 +3,9 @@ package deflate
 import "math"
 
 const (
-	blockSize = 32 << 10 // maximum number of input bytes in a block, except the last one of a message
+	blockSize = 32 << 10 // maximum number of input bytes in a block, except in the last block of a message
 	maxWindow = 1 << MaxBits
-	pad       = 8 // so that eight bytes can be loaded at every position
+	pad       = 8 // unused bytes after the input, so that eight bytes can be loaded at every position
 )
 
 // encoder implements Encoder. It occupies 150 KiB, and encoders are pooled.

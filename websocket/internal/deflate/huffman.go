@@ -114,7 +114,7 @@ func (b *builder) depths(n int, count *[32]int) {
 				leaf++
 			} else {
 				sum += nodes[inner]
-				nodes[inner] = uint32(made) // from here on it contains the parent
+				nodes[inner] = uint32(made) // from here on this element contains the parent of inner
 				inner++
 			}
 		}

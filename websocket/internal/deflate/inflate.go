@@ -44,7 +44,7 @@ type inflater struct {
 	hlit, hclen int // the counts at the beginning of a dynamic block
 	at          int // index of the next length
 	preLengths  [numPre]uint8
-	lengths     [numLitLen + numDist]uint8 // of the literal/length code, then of the distance code
+	lengths     [numLitLen + numDist]uint8 // code lengths of the literal/length code, then of the distance code
 	tables      *tables                    // fixedTables or &dynamic
 	dynamic     tables
 }

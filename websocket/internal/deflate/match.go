@@ -11,7 +11,7 @@ const (
 	tableBits = 13      // a table of 32 KiB, which fits into a first-level cache
 	dictStep  = 2       // only every second position of a dictionary is added, which takes half the time for 2 % more output
 	skipShift = 6       // after 64 bytes without a match only every second position is tried, and later even fewer
-	goodMatch = 16      // after a shorter match, a longer one at the next byte is tried: 2 to 5 % less output for 5 % more time
+	goodMatch = 16      // after a match of fewer bytes, a longer match at the next byte is tried: 2 to 5 % less output for 5 % more time
 	farMatch  = 1 << 12 // a match of minMatch bytes at a greater distance costs more than it saves
 )
 

@@ -12,7 +12,7 @@ func TestFind_GoodMatch(t *testing.T) {
 		e := newEncoder()
 		history := text[:n] + "~~" + text[1:] + "~~"
 		e.Reset(maxWindow, nil, []byte(history))
-		for i := range len(history) - minMatch + 1 { // every position, while enter only adds every second one
+		for i := range len(history) - minMatch + 1 { // every position, because enter only adds every second one
 			e.table[hash4(load32(e.buf[:], i))] = e.base + uint32(i)
 		}
 		e.end += copy(e.buf[e.end:], text)

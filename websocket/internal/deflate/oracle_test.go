@@ -114,7 +114,7 @@ func TestZlibInflates(t *testing.T) {
 	}
 }
 
-// TestZlibIsStrict checks that the oracle rejects matches beyond the window. Otherwise the test above would prove nothing.
+// TestZlibIsStrict checks that the oracle rejects matches beyond the window. Otherwise TestZlibInflates would prove nothing.
 func TestZlibIsStrict(t *testing.T) {
 	var requests []zlibRequest
 	for bits := MinBits; bits < MaxBits; bits++ {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestRatio compares our sizes with those of compress/flate, at level 6, which is slow, and level 1, which is fast. Context must
-// save at least a quarter of a small message.
+// TestRatio compares the sizes of our payloads with those of compress/flate, at level 6, which is slow, and level 1, which is fast. Context
+// must save at least a quarter of a small message.
 func TestRatio(t *testing.T) {
 	for _, size := range []int{256, 1024, 4096, 16384} {
 		all := messages(max(20, 60000/size), size)

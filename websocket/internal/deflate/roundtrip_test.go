@@ -33,7 +33,7 @@ func TestRoundTrip(t *testing.T) {
 func roundTrip(t *testing.T, codec *Codec, w Window, s sample, sizes []int) {
 	r := source(uint64(w.Bits))
 	c := Compressor{Window: w, Codec: codec}
-	d := Decompressor{Window: w} // our inflater is strict
+	d := Decompressor{Window: w} // our inflater rejects matches beyond the window
 	var payloads [][]byte
 	var all []byte
 	for _, i := range r.Perm(len(sizes)) {

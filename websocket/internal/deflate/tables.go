@@ -90,8 +90,9 @@ var (
 	}()
 )
 
-// fill makes the table for a prefix code with the given codeword lengths. It returns false if they do not form a prefix code, or
-// leave bits without a meaning. RFC 1951 §3.2.7 allows the latter for a single codeword of one bit, and for no codeword.
+// fill makes the table for a prefix code with the given codeword lengths. It returns false if the lengths do not form a prefix code, or
+// leave bit sequences without a meaning. RFC 1951 §3.2.7 allows an incomplete code only if it has a single codeword of one bit, or no
+// codeword.
 func fill(table []entry, root int, lengths []uint8, meaning *[288]entry) bool {
 	var count [maxCodeBits + 1]int
 	for _, n := range lengths {

@@ -26,7 +26,7 @@ func Main(m *testing.M) int {
 	return 0
 }
 
-// wait polls until only the test's own goroutine is running. If that does not happen, it returns the stacks of the others.
+// wait polls until only the test's own goroutine is running. If other goroutines are still running after patience, it returns their stacks.
 func wait() string {
 	deadline := time.Now().Add(patience)
 	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {

@@ -20,8 +20,8 @@ type Fake struct {
 	Queue     []*Conn       // connections that have not been accepted yet
 	Poor      int           // number of accepts that fail because descriptors have run out
 	Listening loop.Events   // the events for which the listener is armed
-	Quiet     bool          // Wait found no event, so that only a deadline can end it
-	Ticks     bool          // if Wait finds no event, it advances the clock to the deadline
+	Quiet     bool          // Wait found no event, so only a deadline can end the wait
+	Ticks     bool          // Wait advances the clock to the deadline if it finds no event
 
 	t     testing.TB
 	conns map[int]*Conn
@@ -69,7 +69,7 @@ func (k *Fake) Open(in string) (c *Conn, fd int) {
 	return c, fd
 }
 
-// Play runs the loop until no more events happen without the clock advancing.
+// Play runs the loop until no more events happen unless the clock advances.
 func (k *Fake) Play(ls *loop.Loops) {
 	k.t.Helper()
 	for range 100_000 {

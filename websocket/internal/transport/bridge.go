@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// bridge adds deadlines to a stream. It is one end of a pipe. Data is copied between the other end and the stream.
+// bridge adds deadlines to a stream. A bridge is one end of a pipe; goroutines copy data between the other end and the stream.
 type bridge struct {
 	net.Conn
 	rwc  io.ReadWriteCloser

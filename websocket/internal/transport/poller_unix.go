@@ -98,8 +98,8 @@ func (p *poller) try(fd uintptr) bool {
 	}
 }
 
-// write writes all of b, and sets moved whenever the socket has accepted some of it. If moved is nil, it writes once and does not
-// wait for room. It does the same as the Write of net.Conn, with less stack.
+// write writes all of b, and sets moved whenever the socket has accepted some of it. If moved is nil, it writes once and does not wait for
+// room. It does the same as the Write of net.Conn, but needs less stack.
 func (p *poller) write(b []byte, moved *atomic.Bool) (int, error) {
 	if p.put == nil {
 		p.put = p.putOnce

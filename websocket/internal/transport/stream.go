@@ -34,8 +34,8 @@ type deadliner interface {
 	SetWriteDeadline(time.Time) error
 }
 
-// Stream is a byte stream with deadlines. It must be initialized with Init, and must not be copied after that. One goroutine may
-// read and one may write at the same time. The other methods may be called concurrently.
+// Stream is a byte stream with deadlines. It must be initialized with Init, and must not be copied afterwards. One goroutine may read and
+// one may write at the same time. The other methods may be called concurrently.
 type Stream struct {
 	rwc   io.ReadWriteCloser
 	dl    deadliner
@@ -69,9 +69,9 @@ func (s *Stream) Init(rwc io.ReadWriteCloser) {
 // Below returns the underlying stream of s.
 func (s *Stream) Below() io.ReadWriteCloser { return s.rwc }
 
-// ReadSome waits for bytes and returns them in a borrowed Buffer, or, with a nil Buffer, in the Stream's own memory until the next
-// call. While it waits it holds no Buffer, unless hold is set and the system cannot report the arrival of bytes. In that case it
-// waits with a Buffer, so that it receives more bytes in one read.
+// ReadSome waits for bytes and returns them in a borrowed Buffer, or, with a nil Buffer, in the Stream's own memory until the next call.
+// While it waits it holds no Buffer, unless hold is set and the system cannot report the arrival of bytes. If both are true, ReadSome waits
+// with a Buffer, so that it receives more bytes in one read.
 func (s *Stream) ReadSome(hold bool) (*Buffer, []byte, error) {
 	if s.ready != nil {
 		return s.ready.read()

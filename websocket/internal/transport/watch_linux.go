@@ -29,8 +29,8 @@ type Watch struct {
 	notify func()
 }
 
-// Watch returns a Watch that calls notify, on a separate goroutine, when bytes have arrived after Arm. It returns nil if the system
-// cannot report that.
+// Watch returns a Watch that calls notify, on a separate goroutine, when bytes have arrived after Arm. It returns nil if the system cannot
+// report the arrival of bytes.
 func (s *Stream) Watch(notify func()) *Watch {
 	p := s.socket()
 	if p == nil {
@@ -101,7 +101,7 @@ func (ws *watcher) add(w *Watch) bool {
 		if err != nil {
 			return false
 		}
-		if err := syscall.SetNonblock(fd, true); err != nil { // so that the runtime can poll it like a socket
+		if err := syscall.SetNonblock(fd, true); err != nil { // so that the runtime can poll the epoll instance like a socket
 			syscall.Close(fd) //nolint:errcheck // the descriptor has not been used
 			return false
 		}
