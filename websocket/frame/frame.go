@@ -23,7 +23,7 @@ const (
 // Control reports whether o is a control opcode: the top bit is set (RFC 6455 §5.5).
 func (o Opcode) Control() bool { return o&0x8 != 0 }
 
-// Reserved reports whether o is one of the opcodes to which no RFC has given a meaning.
+// Reserved reports whether o is an opcode that no RFC defines.
 func (o Opcode) Reserved() bool { return o&0x7 > 2 }
 
 // String returns the name of o in the RFC.

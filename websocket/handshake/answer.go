@@ -58,8 +58,8 @@ func appendFields(dst []byte, h http.Header) []byte {
 	return dst
 }
 
-// CheckFields reports the first field of h that must not be added to a handshake's header, on either side: a field that the
-// handshake itself sends, one that announces content, or an invalid one, which could terminate the line or the header early.
+// CheckFields reports the first field of h that must not be added to a handshake's header, on either side: a field that the handshake
+// itself sends, a field that announces content, or an invalid field, which could terminate the line or the header early.
 func CheckFields(h http.Header) error {
 	for name, values := range h {
 		if !header.IsToken(name) {

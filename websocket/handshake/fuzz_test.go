@@ -101,7 +101,7 @@ func FuzzCheck(f *testing.F) {
 			return // beyond the limits, which the oracle does not implement
 		}
 		if host != "" && (strings.HasPrefix(host, "[") || len(host[strings.LastIndex(host, ":")+1:]) > 4) {
-			return // the oracle does not implement IPv6 addresses and the maximum port either
+			return // the oracle implements neither IPv6 addresses nor the maximum port
 		}
 		v := Check(r)
 		if (v == nil) != oracle(r) {

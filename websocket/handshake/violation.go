@@ -7,8 +7,8 @@ type Stage string
 
 // The stages of a handshake, in order.
 const (
-	// StageRequest: the request itself. On the client, the URL or an option is invalid, or the request could not be sent. On the
-	// server, its method, HTTP version, Host or body is invalid.
+	// StageRequest: the request itself. On the client, the URL or an option is invalid, or the request could not be sent. On the server,
+	// the method, HTTP version, Host or body is invalid.
 	StageRequest Stage = "request"
 
 	StageDNS   Stage = "dns"   // the host name could not be resolved
@@ -19,8 +19,8 @@ const (
 	// StageEvicted: on the server, the connection was closed because too many connections were in their handshake.
 	StageEvicted Stage = "evicted"
 
-	// StageStatus: the status line. On the client, it did not arrive, was not HTTP, or was not 101. On the server, the 101 could
-	// not be sent.
+	// StageStatus: the status line. On the client, the status line did not arrive, was not HTTP, or was not 101. On the server, the 101
+	// could not be sent.
 	StageStatus Stage = "status"
 
 	StageHeader      Stage = "header"      // Upgrade, Connection, the version, or the syntax of the header

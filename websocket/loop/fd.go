@@ -87,7 +87,7 @@ func (f *FD) Wake() {
 // data, to write it together with the data of the next visit. The caller holds the lock.
 func (f *FD) Busy() bool { return f.woken || f.loop.asks.Load() }
 
-// Calm reports whether the loop, as far as it knows, is doing the last piece of work that has arrived. See [Driver.Last].
+// Calm reports whether the loop is doing the last piece of work that has arrived, as far as the loop knows. See [Driver.Last].
 func (f *FD) Calm() bool {
 	d := f.loop.driver.Load()
 	return d != nil && d.calm.Load()

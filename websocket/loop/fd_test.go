@@ -273,7 +273,7 @@ func TestNextDueIsTheEarliest(t *testing.T) {
 			l.add(f)
 			due := l.wheel.now + r.Uint32N(buckets+1)
 			l.schedule(f, due)
-			due = max(due, l.wheel.now+1) // the current tick is over
+			due = max(due, l.wheel.now+1) // a deadline at the current tick is due at the next one
 			if want == 0 || due < want {
 				want = due
 			}

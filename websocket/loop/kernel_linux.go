@@ -159,7 +159,7 @@ func parked(until, now, timeout time.Duration) (time.Duration, bool) {
 	return now + timeout, true
 }
 
-// come translates the events that epoll reports.
+// come converts the events that epoll reports to Events.
 func come(bits uint32) (r Events) {
 	if bits&syscall.EPOLLIN != 0 {
 		r |= Readable

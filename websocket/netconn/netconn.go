@@ -1,5 +1,5 @@
-// Package netconn turns a WebSocket into a [net.Conn], for protocols that use a stream of bytes: SSH, a database protocol, TLS
-// or yamux through a WebSocket.
+// Package netconn turns a WebSocket into a [net.Conn], for protocols that use a stream of bytes, such as SSH, TLS, yamux or the protocol of
+// a database.
 package netconn
 
 import (

@@ -26,7 +26,7 @@ func TestStream(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			client, server := wstest.Pipe(t, nil)
 			a, b := netconn.New(client, typ), netconn.New(server, typ)
-			text := strings.Repeat("é€𝄞x", 20_000) // any fixed length splits within a character
+			text := strings.Repeat("é€𝄞x", 20_000) // splitting at any fixed length would split a character
 			sent := make(chan error, 1)
 			go func() {
 				n, err := io.WriteString(a, text)

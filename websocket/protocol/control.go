@@ -141,8 +141,8 @@ func (m *Machine) AppendPing(dst, payload []byte, key func() [4]byte) ([]byte, e
 	return m.appendControl(dst, frame.Ping, payload[:min(len(payload), frame.MaxControlPayload)], key), nil
 }
 
-// AppendPong appends a pong with at most 125 bytes of payload: the reply to a ping if Relay is set, or an unsolicited pong
-// (§5.5.3). It may also be sent after our close frame: §5.5.1 forbids only data.
+// AppendPong appends a pong with at most 125 bytes of payload: the reply to a ping if Relay is set, or an unsolicited pong (§5.5.3). A pong
+// may also be sent after our close frame: §5.5.1 forbids only data.
 func (m *Machine) AppendPong(dst, payload []byte, key func() [4]byte) []byte {
 	return m.appendControl(dst, frame.Pong, payload[:min(len(payload), frame.MaxControlPayload)], key)
 }

@@ -67,7 +67,7 @@ func TestStepAllocatesNothingForData(t *testing.T) {
 	}
 }
 
-// A control frame that is complete in the received bytes is used in place. Only an incomplete one is copied.
+// A control frame that is complete in the received bytes is used in place. Only an incomplete frame is copied.
 func TestStepAllocatesNothingForAWholePong(t *testing.T) {
 	var m Machine
 	b := framed(true, frame.Pong, "Hello")
@@ -81,7 +81,7 @@ func TestStepAllocatesNothingForAWholePong(t *testing.T) {
 	}
 }
 
-// TestWritingAllocatesNothing checks that frames are written to the caller's buffer.
+// TestWritingAllocatesNothing checks that appending frames to a buffer with enough capacity allocates nothing.
 func TestWritingAllocatesNothing(t *testing.T) {
 	m := Machine{Client: true}
 	buf := make([]byte, 0, 256)

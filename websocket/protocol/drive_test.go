@@ -156,7 +156,7 @@ func (d *driver) send(c ownClose) {
 	d.out = out
 }
 
-// fail records a violation. All later calls of Step must return the same one.
+// fail records a violation. All later calls of Step must return the same violation.
 func (d *driver) fail(ev Event, err error) {
 	d.t.Helper()
 	var v *Violation

@@ -18,7 +18,7 @@ type Kind uint8
 
 // The kinds of events.
 const (
-	None  Kind = iota // all bytes were used, and there is no event yet
+	None  Kind = iota // all bytes were consumed without completing an event
 	Data              // a part of a message
 	Ping              // a ping; its pong is in the output, unless Relay is set
 	Pong              // a pong

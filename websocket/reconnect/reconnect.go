@@ -9,10 +9,10 @@
 //
 // # The delay
 //
-// Before the n-th dial after a lost connection the delay is random between 0 and MinDelay doubled n-1 times, at most MaxDelay
-// ("full jitter"): a server that restarts has to accept all its clients again, and equal delays would keep them synchronized.
-// The count restarts when a connection has lasted for MaxDelay, so that a server that accepts and drops each connection is not
-// dialed more often than one that is down.
+// Before the n-th dial after a lost connection the delay is random between 0 and MinDelay doubled n-1 times, at most MaxDelay ("full
+// jitter"): a server that restarts has to accept all its clients again, and equal delays would keep them synchronized. The count restarts
+// when a connection has lasted for MaxDelay, so that a server that accepts and drops each connection is not dialed more often than a server
+// that is down.
 //
 // After close codes 1012 and 1013 and status 429, which ask clients to wait, the delay is random from 5 to 30 seconds, as the
 // registration of 1012 requires. A Retry-After header, or a close reason that contains retry-after=SECONDS, is honored, up to an

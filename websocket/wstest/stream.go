@@ -34,7 +34,7 @@ const (
 	reset          // by Reset
 )
 
-// deadline is the time when a wait ends.
+// deadline limits the waits of one end.
 type deadline struct {
 	timer  *time.Timer
 	passed bool

@@ -48,7 +48,7 @@ func (b *builder) build(codes []code, lengths []uint8, freq []uint16, limit int)
 	fit(&count, limit)
 	clear(lengths)
 	total, i := 0, 0
-	for depth := limit; depth > 0; depth-- { // the rarest symbols first
+	for depth := limit; depth > 0; depth-- { // the longest codewords first, for the rarest symbols
 		for _, v := range b.leaves[i : i+count[depth]] {
 			lengths[v&511] = uint8(depth)
 			total += int(v>>9) * depth

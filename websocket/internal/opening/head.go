@@ -16,7 +16,7 @@ type Verdict uint8
 const (
 	More    Verdict = iota // the beginning of a header
 	Upgrade                // a complete header of a WebSocket request
-	Other                  // another request, perhaps only the beginning of its header
+	Other                  // another HTTP request; the header may be incomplete
 	Bad                    // not a valid request; the only possible response is an error
 )
 

@@ -61,7 +61,7 @@ func TestRFC9112_Head(t *testing.T) {
 		{"whole URI", line("GET http://server.example.com/ HTTP/1.1"), up},
 		{"HTTP/1.2", line("GET / HTTP/1.2"), up},
 		{"lists and case", strings.NewReplacer("Upgrade: websocket", "uPGRADE:h2c, WebSocket\t").Replace(sample) + "\r\n", up},
-		{"Content-Length", with("Content-Length: 5"), up}, // Parse accepts the content, which Check rejects
+		{"Content-Length", with("Content-Length: 5"), up}, // accepted by Parse; Check rejects the content
 		{"obs-text", with("X: \xe4\tb"), up},
 
 		{"no Upgrade", strings.Replace(sample, "Upgrade: websocket\r\n", "", 1) + "\r\n", other},

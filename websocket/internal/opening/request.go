@@ -114,7 +114,7 @@ func simple(r *http.Request, text string) bool {
 			continue
 		case "Connection":
 			if !strings.EqualFold(value, "Upgrade") && !strings.EqualFold(value, "keep-alive, Upgrade") {
-				return false // the value may contain "close"
+				return false // the Connection field may contain "close"
 			}
 		case "Content-Length", "Transfer-Encoding", "Trailer": // fields with a special meaning in net/http
 			return false

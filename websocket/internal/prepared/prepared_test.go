@@ -19,7 +19,7 @@ func TestFrames(t *testing.T) {
 		t.Error("not made by Init")
 	}
 	want := bytes.Clone(payload)
-	payload[0] = 'X' // the caller may modify it again
+	payload[0] = 'X' // the caller may modify payload after Init
 	if h, n, err := frame.Parse(f.Plain()); err != nil || n != f.Head() || h.Opcode != frame.Text || !h.Fin || h.RSV != 0 ||
 		h.Masked || !bytes.Equal(f.Plain()[n:], want) || !bytes.Equal(f.Payload(), want) {
 		t.Errorf("the frame has %+v, %d, %v", h, n, err)
