@@ -83,8 +83,8 @@ func WindowBits(b uint8) uint8 {
 	return b
 }
 
-// NegotiateDeflate accepts the first of a client's offers that RFC 7692 §7 permits a server to accept, and that the policy allows. If there
-// is no such offer, ok is false: the extension is declined, and the connection opens without it.
+// NegotiateDeflate accepts the first of a client's offers that RFC 7692 §7 permits a server to accept, and that the policy allows. If no
+// offer is acceptable, ok is false: the extension is declined, and the connection opens without it.
 func NegotiateDeflate(offers []Extension, p DeflatePolicy) (agreed Deflate, ok bool) {
 	for _, e := range offers {
 		if e.Name != DeflateName {
