@@ -36,7 +36,7 @@ func dialers() []racer {
 	return slices.DeleteFunc(slices.Clone(racers), func(r racer) bool { return r.dialer == nil })
 }
 
-// acceptOn performs the server's handshake on conn, a loop, whose peer is never read.
+// acceptOn performs the server's handshake on a loop, which discards the response.
 func acceptOn(b testing.TB, lib racer, conn net.Conn) runner {
 	b.Helper()
 	r, err := lib.acceptor()(newHijacker(conn), parsedRequest(b))
@@ -185,8 +185,8 @@ func rawEcho(c net.Conn) error {
 	}
 }
 
-// BenchmarkUpgrade measures the server's opening handshake. In memory, the request is already parsed and the response is discarded,
-// so that only the library is measured. Over TCP, each operation includes a new connection and the work of net/http.
+// BenchmarkUpgrade measures the server's opening handshake. In memory, the request is already parsed and the response is discarded, so only
+// the library is measured. Over TCP, each operation includes a new connection and the work of net/http.
 func BenchmarkUpgrade(b *testing.B) {
 	for _, lib := range racers {
 		b.Run("stream=memory/lib="+lib.name, func(b *testing.B) {

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/bench/internal/peers"
 )
 
-// Every server either passes the checks of the load in a mode, or declares that it does not support it.
+// Every server either passes the checks of the load in a mode, or declares that it does not support the mode.
 func TestCompareRunsEveryServerInEveryMode(t *testing.T) {
 	b, err := compare.Build(t.Context(), t.TempDir())
 	if err != nil {

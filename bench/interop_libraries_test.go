@@ -20,7 +20,7 @@ type end interface {
 	read(ctx context.Context) (websocket.Message, error)
 	write(ctx context.Context, m websocket.Message) error
 	writePieces(ctx context.Context, pieces []string) error // one text message in fragments
-	ping(ctx context.Context) (time.Duration, error)        // while another goroutine reads
+	ping(ctx context.Context) (time.Duration, error)        // called while another goroutine reads
 	close(ctx context.Context, code int, reason string) error
 	closeNow()
 	subprotocol() string
@@ -123,7 +123,7 @@ func (e ourEnd) close(_ context.Context, code int, reason string) error {
 	return e.c.Close(websocket.Code(code), reason)
 }
 
-// gorillaEnd is gorilla/websocket. It uses deadlines instead of contexts; for these tests, the deadline limit is sufficient.
+// gorillaEnd is gorilla/websocket. It uses a deadline after limit instead of contexts.
 type gorillaEnd struct {
 	c     *gorilla.Conn
 	pongs chan time.Time

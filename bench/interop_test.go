@@ -21,7 +21,7 @@ type variant struct {
 	name      string
 	secure    bool
 	conn      websocket.ConnOptions // options of our side
-	deflate   bool                  // on the other side: permessage-deflate is offered and accepted
+	deflate   bool                  // whether the other side offers and accepts permessage-deflate
 	extension string                // the name that our side must report
 }
 
@@ -51,7 +51,7 @@ var (
 	sizes     = []int{0, 1, 125, 126, 65535, 65536, 1048576}
 )
 
-// pieces are long enough for gorilla's buffer to split them, and the splits are within a character.
+// pieces are fragments that are longer than gorilla's buffer, and end within a character.
 var pieces = func() []string {
 	s := strings.Repeat("🤝 in pieces ", 1000)
 	return []string{s[:4001], s[4001:9002], s[9002:]}
@@ -64,7 +64,8 @@ type talk struct {
 	server func(ctx context.Context, e end) error
 }
 
-// Every talk except those about closing ends with these functions: the client closes, and the server checks the close.
+// clientCloses closes with the code and the reason. It is the client's last step in every talk that is not about closing; the server's last
+// step is echoUntil.
 func clientCloses(code int, reason string) func(context.Context, end) error {
 	return func(ctx context.Context, e end) error { return e.close(ctx, code, reason) }
 }

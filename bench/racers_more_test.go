@@ -13,7 +13,7 @@ import (
 	"github.com/lxzan/gws"
 )
 
-// gwsRunner counts in the callback, the only way in which gws delivers messages.
+// gwsRunner counts messages in a callback, because gws delivers messages only to a callback.
 type gwsRunner struct {
 	gws.BuiltinEventHandler
 	c    *gws.Conn

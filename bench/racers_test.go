@@ -12,7 +12,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A racer is a library in the benchmarks. Each of its functions is called once with the data that connections may share.
+// A racer is a library in the benchmarks. acceptor and dialer create the data that connections may share, and return functions that open
+// one connection each.
 type racer struct {
 	name     string
 	acceptor func() func(w http.ResponseWriter, r *http.Request) (runner, error)
@@ -38,7 +39,7 @@ var racers = []racer{
 	{"handfast", ourAcceptor, ourDialer},
 	{"gorilla", gorillaAcceptor, gorillaDialer},
 	{"coder", coderAcceptor, coderDialer},
-	{"gws", gwsAcceptor, nil}, // its client delivers messages only to a callback
+	{"gws", gwsAcceptor, nil}, // gws's client delivers messages only to a callback
 	{"gobwas", gobwasAcceptor, gobwasDialer},
 }
 

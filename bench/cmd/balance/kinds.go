@@ -20,8 +20,8 @@ type kind struct {
 	name    string
 	program string   // "" means handfast itself
 	version []string // arguments to print its version
-	config  string   // a template with the placeholders LISTEN, TO, DIR, and HTTP or WS; see lines; may be ""
-	args    []string // with the same placeholders, and CONFIG
+	config  string   // a template with the placeholders LISTEN, TO, DIR, HTTP and WS, and marks for lines; "" means no file
+	args    []string // arguments with the placeholders of config, and CONFIG for its path
 	clients []string // additional arguments with -tls
 	server  []string // additional arguments with -server-tls
 }
@@ -109,7 +109,7 @@ https://LISTEN { CLIENTS-TLS
 type balancer struct {
 	*process
 	name    string
-	version string // including its name
+	version string // the name of the program and its version number
 	addr    string
 }
 
@@ -149,7 +149,7 @@ func (b *bench) balancer(ctx context.Context, k kind) (*balancer, error) {
 	for _, a := range k.args {
 		args = append(args, fill.Replace(a))
 	}
-	told, _ := exec.CommandContext(ctx, program, k.version...).CombinedOutput() // whether the command succeeds or not
+	told, _ := exec.CommandContext(ctx, program, k.version...).CombinedOutput() // some programs print their version and fail
 	x.version = strings.TrimSpace(k.name + " " + number(string(told)))
 	if x.process, err = b.start(ctx, 0, program, args...); err != nil {
 		return nil, err

@@ -41,7 +41,7 @@ func main() {
 // bench is one run of the command.
 type bench struct {
 	dir      string
-	handfast string // the paths of the programs
+	handfast string // handfast, peer and load are the paths of programs
 	peer     string
 	load     string
 	to       string // the server's address
@@ -49,7 +49,7 @@ type bench struct {
 	long     time.Duration
 	idle     int
 	settle   time.Duration
-	tls      bool // between clients and the balancer
+	tls      bool // whether clients connect to the balancer with TLS
 	progress io.Writer
 
 	serverTLS bool
@@ -183,9 +183,9 @@ func (b *bench) program(ctx context.Context, pkg string) (string, error) {
 	return file, nil
 }
 
-// table measures everything, and prints one row per balancer.
+// table performs all measurements, and prints one row per balancer.
 func (b *bench) table(ctx context.Context, all []*balancer, out io.Writer) error {
-	best := map[[2]string]float64{} // in microseconds, by balancer and column
+	best := map[[2]string]float64{} // microseconds per operation, by balancer and column
 	for range b.rounds {
 		for _, c := range columns { // one column at a time, so that other load on the machine affects all balancers equally
 			for _, x := range all {
@@ -236,10 +236,10 @@ func (b *bench) measure(ctx context.Context, x *balancer, c column) (r load.Resu
 }
 
 // waiting returns the memory per idle connection, in KiB, for each balancer. It measures the growth from b.idle/2 to b.idle*3/2
-// connections, so that memory that is already free for the first connections does not hide the cost of the others. The connections
-// of all balancers are opened in the same period, with the same time before each measurement, because handfast returns memory to
-// the system after a quiet period. Twice that time must be less than the 50 seconds after which the server closes connections whose
-// clients do not answer pings, because these clients do not.
+// connections, so that memory that is already free for the first connections does not hide the cost of the others. The connections of all
+// balancers are opened in the same period, with the same time before each measurement, because handfast returns memory to the system after
+// a quiet period. Because the clients do not answer pings, the server closes their connections after 50 seconds; therefore twice the time
+// before a measurement must be less than 50 seconds.
 func (b *bench) waiting(ctx context.Context, all []*balancer) ([]float64, error) {
 	each := make([]float64, len(all))
 	if b.idle == 0 {
@@ -305,5 +305,5 @@ func (p *process) end() {
 	late := time.AfterFunc(10*time.Second, func() { _ = p.cmd.Process.Kill() })
 	defer late.Stop()
 	_, _ = io.Copy(io.Discard, p.out)
-	_ = p.cmd.Wait() // it was terminated by a signal
+	_ = p.cmd.Wait() // returns an error, because a signal has terminated the program
 }

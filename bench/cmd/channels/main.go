@@ -1,9 +1,9 @@
 //go:build linux
 
-// Command channels compares servers with channels: the cost of a delivery, the memory of an idle client, and how fast clients
-// reconnect after their connections were cut. It builds handfast, the server with the centrifuge library and a NATS server, which
-// it starts next to handfast, like an installed redis-server; another build of handfast, Centrifugo and socket.io are compared if
-// flags name them.
+// Command channels compares servers with channels: the cost of a delivery, the memory of an idle client, and how fast clients reconnect
+// after their connections were cut. It builds handfast and a server with the centrifuge library. For handfast's engines it builds and
+// starts a NATS server, and starts an installed redis-server. Flags add another build of handfast, Centrifugo and socket.io to the
+// comparison.
 package main
 
 import (
@@ -136,7 +136,7 @@ func (b *bench) table(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// with calls do while a server runs. Errors are logged, and leave the cell empty.
+// with starts a server, calls do, and stops the server. Errors are only logged, so the cell of the table remains empty.
 func (b *bench) with(ctx context.Context, k fanout.Kind, do func(*fanout.Server) error) error {
 	s, err := fanout.Start(ctx, k, 0)
 	if err == nil {
@@ -179,7 +179,7 @@ func (b *bench) deliveries(ctx context.Context, n int, rate float64, rows [][]st
 	return nil
 }
 
-// others adds the columns for memory and for the storm, with the minimum of all rounds.
+// others adds the columns for memory and for reconnecting all clients, with the minimum of all rounds.
 func (b *bench) others(ctx context.Context, rows [][]string) error {
 	idle, storms := make([]int64, len(b.kinds)), make([]fanout.Storm, len(b.kinds))
 	for range b.rounds {

@@ -84,7 +84,7 @@ func choose(o *compare.Options, modes, servers string) error {
 		for name := range strings.SplitSeq(servers, ",") {
 			name, program, other := strings.Cut(name, "@")
 			p, ok := peers.Find(name)
-			if other { // an earlier build may have servers that this one does not have
+			if other { // another build may have servers that this build does not have
 				p.Name, p.Program, ok = name, program, program != ""
 			}
 			if !ok {

@@ -1,6 +1,6 @@
-// Command upstream is a server for tests of load balancers. It echoes messages, and can be configured to send invalid handshake
-// responses. On SIGTERM it closes its connections with 1001 (going away) and exits. It responds to other requests with 200, after
-// SIGUSR1 with 503.
+// Command upstream is a server for tests of load balancers. It echoes messages, and can be configured to send invalid handshake responses.
+// On SIGTERM it closes its connections with 1001 (going away) and exits. It responds to all other requests with 200 or, after SIGUSR1, with
+// 503.
 package main
 
 import (

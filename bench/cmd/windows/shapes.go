@@ -47,7 +47,7 @@ func event(r *rand.Rand) any {
 	}
 }
 
-// chat is a message with text written by people. Successive texts differ, and only repeat at a distance beyond the largest window.
+// chat is a message with text written by people. A text is repeated only after more data than the largest window contains.
 func chat(seed uint64, size int, words []string) []byte {
 	r := source(seed)
 	n := max(size/8, 1)
@@ -61,7 +61,7 @@ func chat(seed uint64, size int, words []string) []byte {
 	return b
 }
 
-// record is an object with many fields, several levels, and random keys, as an API returns it.
+// record is a typical API response: an object with many fields, nested objects, and random IDs.
 func record(r *rand.Rand) any {
 	hexes := func(n int) string { return fmt.Sprintf("%0*x", n, r.Uint64())[:n] }
 	name := func() string {

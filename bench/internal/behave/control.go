@@ -151,7 +151,7 @@ func startHandfast(ctx context.Context, b *balancer) error {
 
 func replaceHandfast(ctx context.Context, b *balancer) (err error) {
 	old := b.current()
-	b.files++ // the old one watches its file
+	b.files++ // the old process continues to watch the old file
 	if b.now.Admin, err = freeAddress(); err != nil {
 		return err
 	}
@@ -310,7 +310,7 @@ func delays(ctx context.Context, path, dir string) bool {
 	return exec.CommandContext(ctx, path, "adapt", "--adapter", "caddyfile", "--config", file).Run() == nil
 }
 
-// versionOf returns the version that a program prints, or the one that the Go command has built into it.
+// versionOf returns the version that a program prints, or else the version in its Go build information.
 func versionOf(ctx context.Context, path string, args []string) string {
 	said, _ := exec.CommandContext(ctx, path, args...).CombinedOutput() // some programs print their version and fail
 	for _, word := range strings.FieldsFunc(string(said), func(r rune) bool { return r == ' ' || r == '/' || r == '\n' }) {

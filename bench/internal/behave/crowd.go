@@ -33,7 +33,7 @@ type crowd struct {
 	ends       []event // the ends of the crowd's connections
 	handshakes []event // the handshakes of returning and new clients
 	generation string  // the generation that the last new client has seen
-	pings      int     // on connections that have ended
+	pings      int     // pings received on connections that have ended
 }
 
 // gather returns a crowd of n connected clients.
@@ -128,7 +128,7 @@ func (c *crowd) talk(n *conn) string {
 		c.running.Go(func() {
 			wait(over, time.Duration(rand.Int64N(int64(c.every))))
 			for message := make([]byte, 64); over.Err() == nil; wait(over, c.every) {
-				_ = n.send(textFrame, message) // the reader notices the end
+				_ = n.send(textFrame, message) // read returns when the connection has ended
 			}
 		})
 	}

@@ -11,8 +11,8 @@ const (
 	AnswerUnavailable = "503"
 )
 
-// The header fields of such a server's response.
+// The header fields of an upstream server's response.
 const (
 	ServerField     = "X-Server"     // the server's address
-	GenerationField = "X-Generation" // the same field of the request, which the balancer's configuration sets
+	GenerationField = "X-Generation" // copied from the request, in which the balancer's configuration sets this field
 )

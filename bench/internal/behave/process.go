@@ -49,7 +49,7 @@ func (l *log) String() string {
 func start(cmd *exec.Cmd) (*process, error) {
 	p := &process{cmd: cmd, log: &log{}, ended: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = p.log, p.log
-	cmd.WaitDelay = time.Second // its child processes may hold the pipe open
+	cmd.WaitDelay = time.Second // child processes may keep the pipe open
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func (p *process) signal(s syscall.Signal) { _ = syscall.Kill(p.group, s) } // t
 
 // kill kills the whole group, and waits for the program.
 func (p *process) kill() {
-	if p.group > 1 { // kill(2) treats 0 and 1 as something other than one group
+	if p.group > 1 { // 0 and -1 have other meanings in kill(2)
 		_ = syscall.Kill(-p.group, syscall.SIGKILL) // all processes may have exited
 	}
 	<-p.ended

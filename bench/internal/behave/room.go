@@ -31,7 +31,7 @@ type room struct {
 	seats     []*seat
 }
 
-// seat is a subscriber with its successive connections. It is guarded by the room's mu.
+// seat is a subscriber with its successive connections. The fields are guarded by room.mu.
 type seat struct {
 	room   *room
 	epoch  string
@@ -143,7 +143,7 @@ func (s *seat) on(c *conn) {
 		since = fmt.Sprintf(`,"since":{"epoch":%q,"offset":%d}`, s.epoch, s.offset)
 	}
 	s.room.mu.Unlock()
-	_ = c.send(textFrame, fmt.Appendf(nil, `{"type":"subscribe","channel":"room"%s}`, since)) // the reader notices the closed connection
+	_ = c.send(textFrame, fmt.Appendf(nil, `{"type":"subscribe","channel":"room"%s}`, since)) // if the connection has ended, read returns
 }
 
 // hear records a message of the server.
@@ -233,7 +233,7 @@ type cutter struct {
 	running sync.WaitGroup
 
 	mu  sync.Mutex
-	all map[net.Conn]struct{} // nil if it is closed
+	all map[net.Conn]struct{} // nil after close
 }
 
 // impatient starts a cutter in front of an address.

@@ -16,11 +16,11 @@ type row struct {
 	servers []string // each server's initial handshake response; "" for a server that is not running
 	spare   int      // additional servers, which are not in the configuration at first
 	forever bool     // old connections may stay without a limit
-	packed  bool     // run with the time limits of the program's packages
+	packed  bool     // run with the timeouts that the distribution packages of the program configure
 	level   bool     // run with rebalancing, if supported
 	alone   bool     // run without a crowd
-	pings   bool     // run with pings each second, or the closest alternative
-	held    bool     // servers and clients use channels, and connections are held, if supported
+	pings   bool     // run with a ping each second, or with TCP keep-alive
+	held    bool     // run with servers for channels, and with the balancer's hold mode, if supported
 	do      func(ctx context.Context, s *scene) (string, error)
 }
 
@@ -110,7 +110,7 @@ func (o *Options) play(ctx context.Context, t tool, path string, r row) (string,
 	}
 	every := 500 * time.Millisecond
 	if r.held {
-		every = 0 // the servers would reject the crowd's messages, which are not commands
+		every = 0 // no messages, because servers for channels accept only commands
 	}
 	if s.crowd, err = gather(ctx, s.b.now.Listen, o.Clients, every, s.room); err != nil {
 		return "", fmt.Errorf("the crowd: %w: %s", err, s.b.logs())
@@ -253,7 +253,7 @@ func restart(ctx context.Context, s *scene) (string, error) {
 		old := s.servers[0].process
 		old.signal(syscall.SIGTERM)
 		<-old.ended
-		wait(ctx, time.Second) // a restart takes a while
+		wait(ctx, time.Second) // simulates the duration of a restart
 		return s.servers[0].start(ctx)
 	})
 	if s.room != nil {

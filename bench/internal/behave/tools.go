@@ -33,12 +33,12 @@ type situation struct {
 	Dir        string
 	Servers    []member
 	Generation int  // the value of GenerationField
-	Bound      int  // how long old connections may stay, in seconds; 0 means it is not set
-	Rebalance  bool // if supported
-	Hold       bool // if supported; then the servers' responses do not have GenerationField
-	Pings      bool // sent each second; TCP keep-alive probes if pings are not supported
-	Packaged   bool // the time limits of the program's packages, rather than those for WebSockets
-	Delay      bool // Caddy supports stream_close_delay
+	Bound      int  // how long old connections may stay, in seconds; 0 means no setting
+	Rebalance  bool // enables rebalancing, if supported
+	Hold       bool // enables the hold mode, if supported; then responses do not contain GenerationField
+	Pings      bool // enables a ping each second, or TCP keep-alive probes if pings are not supported
+	Packaged   bool // uses the timeouts of the distribution packages instead of those for WebSockets
+	Delay      bool // whether Caddy supports stream_close_delay
 }
 
 // member is a server in a configuration.

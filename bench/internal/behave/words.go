@@ -63,7 +63,7 @@ func met(handshakes []event, start time.Time) string {
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
 
-// share formats the number of clients on each server, as 100/100/0/0.
+// share formats the number of clients on each server: 100/100/0/0.
 func share(each []int) string {
 	return strings.Trim(strings.ReplaceAll(fmt.Sprint(each), " ", "/"), "[]")
 }

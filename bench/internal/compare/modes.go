@@ -14,9 +14,9 @@ import (
 // Mode is one row of the table.
 type Mode struct {
 	Name  string
-	Quick bool // also in the short run
+	Quick bool // whether the mode is part of the short run
 
-	load load.Config // without the address, the process and the times
+	load load.Config // the load, except for the address, the process and the durations
 	peer peers.Config
 	tls  bool
 	late bool // the row is the 99th percentile of the response time, not a cost
@@ -109,8 +109,8 @@ var compressions = map[string]string{
 	peers.CompressTakeover: "compressed with takeover",
 }
 
-// idleModes returns the memory rows. "After traffic" is after 48 echoes of 1 KiB, which fill the buffers that a server keeps;
-// otherwise it is after one echo.
+// idleModes returns the memory rows. In the rows "after traffic", each connection echoes 48 messages of 1 KiB, which fill the buffers that
+// a server keeps; in the other rows, one message.
 func idleModes() []Mode {
 	all := []Mode{{Name: "idle", Quick: true, load: load.Config{Mode: load.ModeIdle, Conns: 5000, Size: 128}}}
 	all = append(all, Mode{Name: "idle after traffic", load: load.Config{Mode: load.ModeIdle, Conns: 2000, Size: 1 << 10, Messages: traffic}})

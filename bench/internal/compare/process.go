@@ -53,7 +53,7 @@ type process struct {
 	err bytes.Buffer
 }
 
-// startOn starts a program on one processor, which it inherits from the starting thread.
+// startOn starts a program on one processor: a process inherits the affinity of the thread that starts it.
 func startOn(ctx context.Context, cpu int, program string, args ...string) (*process, error) {
 	p := &process{cmd: exec.CommandContext(ctx, program, args...)}
 	p.cmd.Stderr = &p.err

@@ -28,7 +28,7 @@ type Options struct {
 	Tell    func(string)  // called with the progress
 }
 
-// Cell is the result of one server in one mode: medians of the rounds, except for a Cost with Options.Least.
+// Cell is the result of one server in one mode: the medians of the rounds. With Options.Least, Cost is the minimum.
 type Cell struct {
 	Does   bool  // the server supports this mode
 	Err    error // the error, if the measurement failed
@@ -117,7 +117,7 @@ func (b *Bench) timed(ctx context.Context, o Options, m Mode, cells []Cell) (err
 	return ctx.Err()
 }
 
-// memoryRounds is the number of time rounds for each memory round, because memory varies little.
+// memoryRounds is the number of rounds of CPU time for each round of memory, which varies less.
 const memoryRounds = 3
 
 func (b *Bench) memory(ctx context.Context, o Options, m Mode, cells []Cell) error {

@@ -43,7 +43,7 @@ type client struct {
 	p        *Protocol
 	conn     *websocket.Conn
 	position string
-	follow   bool // take records positions
+	follow   bool // whether take records positions
 	after    int  // only publications with a larger number are counted
 	seen     map[int]int
 	accepted atomic.Int64 // number of publications that the server has acknowledged
@@ -103,7 +103,7 @@ func (c *client) subscribe(ctx context.Context, channel string) error {
 	return c.await(ctx, c.p.Subscribed)
 }
 
-// take counts the publications in a message.
+// take counts the publications, acknowledgements and errors in a message.
 func (c *client) take(message []byte) {
 	if c.follow && c.p.Position != nil {
 		c.position = c.p.Position(c.position, message)

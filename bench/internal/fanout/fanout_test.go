@@ -11,7 +11,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// Stamps are found anywhere in a message.
+// stamps finds the times and numbers of all publications, anywhere in a message.
 func TestStamps(t *testing.T) {
 	message := `{"data":` + stamped(17, 4, 128) + `}` + "\n" + `42["message",` + stamped(18, 5, 0) + `]`
 	if got := len(stamped(17, 4, 128)); got != 128 {

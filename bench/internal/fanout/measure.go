@@ -62,7 +62,7 @@ func (s *Server) Deliver(ctx context.Context, n int, rate float64, long time.Dur
 	}
 	missing := func() int64 { return int64(published*n) - t.delivered.Load() }
 	all := func() bool { return until(func() bool { return missing() <= 0 }, inTime) }
-	for range 3 { // the first publications are not counted
+	for range 3 { // warms up; these publications are not counted
 		if err := publish(); err != nil {
 			return d, err
 		}

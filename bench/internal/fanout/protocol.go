@@ -48,7 +48,7 @@ func stamped(nanoseconds int64, number, size int) string {
 	return s + "}"
 }
 
-// stamps yields the time and the number of each publication in a message: a server may send several in one.
+// stamps yields the time and the number of each publication in a message, because a server may send several publications in one message.
 func stamps(message []byte, yield func(nanoseconds int64, number int)) {
 	for {
 		_, rest, ok := bytes.Cut(message, []byte(mark))
@@ -72,7 +72,7 @@ type position struct {
 	Offset uint64 `json:"offset"`
 }
 
-// String formats it as JSON.
+// String returns the position as JSON.
 func (p position) String() string { return fmt.Sprintf(`{"epoch":%q,"offset":%d}`, p.Epoch, p.Offset) }
 
 // moved returns a position with a new offset, unless that is 0.
@@ -157,7 +157,7 @@ var Centrifugo = Protocol{
 	},
 }
 
-// SocketIO is the protocol of socket.io 4 over a WebSocket. Its server, in this package, is a small one with rooms.
+// SocketIO is the protocol of socket.io 4 over a WebSocket. Its server is the program socketIO.
 var SocketIO = Protocol{
 	Path: "/socket.io/?EIO=4&transport=websocket", First: []string{"40"}, Hello: `40{"sid"`,
 	Subscribe:  func(channel, _ string) string { return fmt.Sprintf(`42["subscribe",%q]`, channel) },

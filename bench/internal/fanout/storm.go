@@ -43,9 +43,9 @@ type storm struct {
 	p        *Protocol
 	clients  *load.Clients
 	comers   []comer
-	together int // number that may connect and subscribe concurrently
-	begun    int // number that have begun to connect
-	waiting  int // number of these that are not subscribed yet
+	together int // number of clients that may connect and subscribe concurrently
+	begun    int // number of clients that have begun to connect
+	waiting  int // number of clients that have begun to connect and are not subscribed yet
 	after    int // only publications with a larger number are counted
 	due      int // number of publications that have not arrived
 	twice    int
@@ -55,7 +55,7 @@ type storm struct {
 // comer is one client in a storm.
 type comer struct {
 	subscribe []byte // the subscribe command
-	position  string // after its subscription
+	position  string // the client's last position
 	stage     stage
 	seen      []int // the numbers of the publications that it has received
 }
@@ -122,7 +122,7 @@ func (s *Server) Storm(ctx context.Context, n, channels, together int) (r Storm,
 	return w.measure(ctx, s.pid())
 }
 
-// away disconnects all clients, and reconnects them with their positions.
+// away prepares all clients to subscribe to the named channels, each from its position.
 func (w *storm) away(name func(client int) string, together int) {
 	w.begun, w.together = 0, together
 	for i := range w.comers {
@@ -147,7 +147,7 @@ func (w *storm) measure(ctx context.Context, server int) (r Storm, err error) {
 	return r, nil
 }
 
-// come connects and subscribes all clients.
+// come connects all clients, and returns when all are subscribed.
 func (w *storm) come(ctx context.Context) error {
 	for w.begun < len(w.comers) || w.waiting > 0 {
 		for w.begun < len(w.comers) && w.waiting < w.together {

@@ -26,7 +26,7 @@ type client struct {
 	fd   int
 	open bool   // the handshake is complete
 	rest []byte // the beginning of a frame, or of the handshake's response
-	out  []byte // to be written with one call
+	out  []byte // frames that are written with one call
 }
 
 const opText = 1
@@ -87,8 +87,8 @@ func (c *Clients) Send(i int, text []byte) {
 	m.out = appendFrame(m.out, fin|opText, text)
 }
 
-// Round waits until data was received, for at most wait. It calls opened for each client whose handshake is complete, and received
-// for each message, which is valid until received returns. Both may call Send. Round reports whether any data was received.
+// Round waits until data was received, for at most wait. It calls opened for each client whose handshake is complete, and received for each
+// message, which is valid until received returns. opened and received may call Send. Round reports whether any data was received.
 func (c *Clients) Round(wait time.Duration, opened func(i int), received func(i int, message []byte) error) (bool, error) {
 	n, err := syscall.EpollWait(c.epoll, c.events[:], int(wait.Milliseconds()))
 	if err == syscall.EINTR {
@@ -105,7 +105,7 @@ func (c *Clients) Round(wait time.Duration, opened func(i int), received func(i 
 	return n > 0, nil
 }
 
-// read handles the data that a client has received. Messages sent meanwhile are written together.
+// read handles the data that a client has received, and then writes all messages that opened and received have sent.
 func (c *Clients) read(i int, opened func(i int), received func(i int, message []byte) error) error {
 	m := &c.all[i]
 	kept := copy(c.buf[:], m.rest)

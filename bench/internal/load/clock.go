@@ -36,8 +36,8 @@ type meter struct {
 
 func newMeter(c *Config) *meter { return &meter{c: c, begun: time.Now()} }
 
-// over starts the measurement when the warm-up is complete, given the number of operations so far, and reports whether the
-// measurement is complete. It never is before one operation has been measured.
+// over starts the measurement when the warm-up is complete, given the number of operations so far, and reports whether the measurement is
+// complete. A measurement includes at least one operation.
 func (m *meter) over(now time.Time, ops int64) bool {
 	if m.start.IsZero() {
 		if now.Sub(m.begun) < m.c.Warm {

@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// conn is one connection's side of the script, over any stream.
+// conn is the state of one connection that follows the script. The methods in this file do no I/O.
 type conn struct {
 	c        *Config
 	s        *script
 	at       int       // index of the current step
-	answers  int       // number of responses to it so far
+	answers  int       // number of responses to the current step so far
 	total    int64     // number of responses to all steps
-	sent     time.Time // when the step was sent
+	sent     time.Time // when the current step was sent
 	payload  int64     // payload bytes of all responses, on the wire
 	head     [10]byte  // the received part of a frame's header
 	nhead    int
@@ -31,15 +31,15 @@ type conn struct {
 	inflated []byte
 	zip      []byte
 
-	// The drivers use the following fields.
+	// The following fields are for the code that does I/O.
 	index int
 	fd    int
 	out   []byte // bytes that the kernel has not accepted yet
 	polW  bool   // waiting for the socket to become writable
 }
 
-// inflateFirst is the number of responses of each connection that are inflated and compared. Doing that for all responses would
-// take more CPU time than the server.
+// inflateFirst is the number of responses of each connection that are inflated and compared. Inflating all responses would take more CPU
+// time than the server.
 const inflateFirst = 2
 
 func (c *conn) step() *step { return &c.s.steps[c.at] }
@@ -55,7 +55,7 @@ func (c *conn) next() []byte {
 	return c.step().out
 }
 
-// done reports whether all responses to the step have arrived.
+// done reports whether all responses to the current step have arrived.
 func (c *conn) done() bool { return c.answers >= len(c.step().want) }
 
 // feed processes received bytes, and returns the number of responses that they complete.

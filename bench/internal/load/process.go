@@ -32,8 +32,8 @@ func Resident(pid int) (int64, error) {
 	return 0, errors.New("load: no Rss in smaps_rollup")
 }
 
-// OnProcessor calls start, which starts a process, on a thread that is pinned to one processor. The process inherits that. A
-// negative number means any processor.
+// OnProcessor calls start, which starts a process, on a thread that is pinned to one processor. The process inherits the affinity. A
+// negative cpu means any processor.
 func OnProcessor(cpu int, start func() error) error {
 	if cpu < 0 {
 		return start()

@@ -64,12 +64,12 @@ func repeat(p []byte, n int) [][]byte {
 	return all
 }
 
-// cycle is the number of different compressed messages: more than fit into a window, so that no message finds an earlier copy of
-// itself in it.
+// cycle is the number of different compressed messages: more than fit into a window, so that no window contains an earlier copy of the
+// message.
 const cycle = 64
 
-// compressedScript compresses cycle different messages. With takeover they are compressed twice in a row: the data that the second
-// pass refers to is the same in every later pass, so that it can be repeated forever.
+// compressedScript compresses cycle different messages. With takeover they are compressed twice in a row: the data that the second pass
+// refers to is the same in every later pass, so the second pass can be repeated forever.
 func compressedScript(c *Config) (*script, error) {
 	turns, s := 1, &script{}
 	if c.Compress == CompressTakeover {
@@ -87,7 +87,7 @@ func compressedScript(c *Config) (*script, error) {
 			return nil, err
 		}
 		if c.Compress == CompressTakeover {
-			past = append(past, payload...) // no match is further away than a window of windowBits, which some servers require
+			past = append(past, payload...) // limits matches to a window of windowBits, which some servers require
 			past = past[max(0, len(past)+c.Size-1<<windowBits):]
 		}
 		if _, err := w.Write(payload); err != nil {

@@ -39,7 +39,7 @@ func coderServe(c *Config, ln net.Listener) error {
 	})
 }
 
-// coderEcho echoes, or, if there are members, sends to all of them. A context that cannot be canceled costs least.
+// coderEcho echoes, or, if there are members, sends to all of them. It uses a context that cannot be canceled, which is the fastest.
 func coderEcho(c *websocket.Conn, members *room[*websocket.Conn]) {
 	ctx, buf := context.Background(), []byte(nil)
 	for {

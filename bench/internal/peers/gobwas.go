@@ -128,7 +128,7 @@ func (g *gobwasConn) broadcast(members *room[net.Conn]) {
 	}
 }
 
-// codec contains the compression state; the library leaves pooling to its user.
+// codec contains the state of a compressor and a decompressor. They are pooled here, because the library does not pool them.
 type codec struct {
 	w          *wsflate.Writer
 	r          *wsflate.Reader

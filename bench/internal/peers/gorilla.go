@@ -14,7 +14,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// level is the compression level for libraries with such an option: the fastest, which is the default of the others.
+// level is the compression level for libraries with such an option: the fastest, which is the default of the other libraries.
 const level = 1
 
 func gorillaServe(c *Config, ln net.Listener) error {

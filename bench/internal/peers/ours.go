@@ -35,7 +35,7 @@ func listenSilent(network, address string) (net.Listener, error) {
 func serverServe(c *Config, ln net.Listener) error {
 	echo := oursQueueEcho
 	if c.TLS != nil {
-		echo = oursEcho // over TLS a queue needs a goroutine for its writes
+		echo = oursEcho // over TLS, each queue would need a goroutine for its writes
 	}
 	e := &websocket.Endpoint{Serve: oursHandler(c, echo), Accept: *oursOptions(c)}
 	s := &websocket.Server{HTTP: &http.Server{Handler: e, TLSConfig: c.TLS, ReadHeaderTimeout: 10 * time.Second}}
@@ -75,8 +75,7 @@ func oursEcho(c *websocket.Conn) {
 // queueLimit is the size from which copying a message costs more than a separate write.
 const queueLimit = 4 << 10
 
-// oursQueueEcho does not need to know when the kernel has accepted a reply, so replies to messages that arrive together are sent
-// together.
+// oursQueueEcho queues small replies, so that the replies to messages that arrive together are sent together.
 func oursQueueEcho(c *websocket.Conn) {
 	defer c.CloseNow()
 	ctx := context.Background()
@@ -90,7 +89,7 @@ func oursQueueEcho(c *websocket.Conn) {
 	}
 }
 
-// prepareAll returns m, prepared as many times as it requests.
+// prepareAll prepares m as many times as its second byte specifies.
 func prepareAll(m websocket.Message) (ps []*websocket.Prepared) {
 	for range times(m.Data) {
 		if p, err := websocket.Prepare(m); err == nil { // the messages of the load are always valid

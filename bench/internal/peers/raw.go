@@ -80,9 +80,9 @@ func (l *rawLoop) accept() {
 	for {
 		fd, _, err := syscall.Accept4(l.listener, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
 		if err != nil {
-			return // accepting continues at the next connection
+			return // accept is called again when the next connection arrives
 		}
-		// This option is also set by package net for every connection. Errors appear in the next call.
+		// Package net sets this option for every connection, too. The next call reports an error.
 		_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
 		_ = l.poll(syscall.EPOLL_CTL_ADD, fd, false)
 		for fd >= len(l.conns) {
@@ -120,13 +120,13 @@ func (l *rawLoop) handle(c *rawConn, events uint32) bool {
 	return l.frames(c, l.buf[:n])
 }
 
-// frames handles the frames in b, which is unmasked in place and becomes the reply.
+// frames handles the frames in b. It unmasks the payloads in place, and overwrites b with the replies.
 func (l *rawLoop) frames(c *rawConn, b []byte) bool {
 	if len(c.in) > 0 {
 		c.in = append(c.in, b...)
 		b = c.in
 	}
-	out := b[:0] // a reply is shorter than the frame that it replies to
+	out := b[:0] // a reply is shorter than its request, which has a mask
 	for {
 		h, head, ok := header(b)
 		if !ok || h.Length > int64(len(b)-head) {
@@ -151,7 +151,7 @@ func (l *rawLoop) frames(c *rawConn, b []byte) bool {
 			l.broadcast(payload)
 			continue
 		}
-		if h.OpCode == ws.OpContinuation { // longer than the frame
+		if h.OpCode == ws.OpContinuation { // the reply contains the whole message, and does not fit in place of the last frame
 			if !l.write(c, answer(nil, payload)) {
 				return false
 			}
@@ -202,7 +202,7 @@ func header(b []byte) (h ws.Header, n int, ok bool) {
 	return h, n + 4, true
 }
 
-// answer appends a frame with payload to dst, which may overlap the payload from the left.
+// answer appends a frame with payload to dst. Both may be parts of one buffer, with dst before payload.
 func answer(dst, payload []byte) []byte {
 	dst = append(dst, 0x82)
 	switch n := len(payload); {
