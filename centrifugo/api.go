@@ -16,9 +16,9 @@ const (
 	maxChannels = 1000    // the maximum number of channels of a broadcast, commands of a batch, or connections of a whitelist
 )
 
-// API serves the server API for the application: POST …/{method} with a JSON object, and the secret in the header X-API-Key, or in
-// Authorization after the word apikey. It must be registered with the path value method. An error of a method is in the response,
-// which still has status 200; the response to a wrong key is 401.
+// API serves the server API for the application. A request is a POST to …/{method} with a JSON object, and with the secret in the header
+// X-API-Key, or in Authorization after the word apikey. The pattern of the route must contain the wildcard {method}. If a method fails, the
+// response has status 200 and contains the error; a wrong key gets a 401.
 func (s *Server) API(w http.ResponseWriter, r *http.Request) {
 	if !s.authorized(r) {
 		http.Error(w, "the API key is missing or wrong", http.StatusUnauthorized)
@@ -54,7 +54,7 @@ func (s *Server) API(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, a)
 }
 
-// authorized checks the key in constant time; the hashes hide its length.
+// authorized checks the key in constant time. It compares hashes, because comparing the keys would reveal the secret's length.
 func (s *Server) authorized(r *http.Request) bool {
 	key := r.Header.Get("X-API-Key")
 	if scheme, rest, ok := strings.Cut(r.Header.Get("Authorization"), " "); key == "" && ok && strings.EqualFold(scheme, "apikey") {
@@ -76,7 +76,7 @@ var errNotJSON = &failure{Code: errBadRequest.Code, Message: errBadRequest.Messa
 // method is a method of the API.
 type method func(ctx context.Context, s *Server, body []byte) (any, error)
 
-// of returns a method for a function with its own type of parameters.
+// of returns a method that decodes its parameters into a P and calls f.
 func of[P any](f func(ctx context.Context, s *Server, p *P) (any, error)) method {
 	return func(ctx context.Context, s *Server, body []byte) (any, error) {
 		p := new(P)

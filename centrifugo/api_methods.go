@@ -20,7 +20,7 @@ var methods = map[string]method{
 	"map_publish": of(apiMapPublish), "map_remove": of(apiMapRemove),
 }
 
-// payload is the data of the application.
+// payload is data of the application: JSON, or any bytes in base64.
 type payload struct {
 	Data    json.RawMessage `json:"data"`
 	B64Data []byte          `json:"b64data"`
@@ -87,7 +87,7 @@ func apiBroadcast(ctx context.Context, s *Server, p *publishParams) (any, error)
 	}
 	responses := make([]answer, len(p.Channels))
 	for i, channel := range p.Channels {
-		q, o, err := p.publication() // each channel needs its own, because its subscribers share it
+		q, o, err := p.publication() // a new publication for each channel, because the subscribers of a channel share it
 		if err != nil {
 			return nil, err
 		}
@@ -114,7 +114,7 @@ func apiMapRemove(ctx context.Context, s *Server, p *publishParams) (any, error)
 	return s.publish(ctx, p.Channel, &hub.Publication{ID: p.IdempotencyKey, Key: p.Key, Removed: true, Tags: p.Tags}, nil)
 }
 
-// whom selects connections.
+// whom selects the connections that a method applies to.
 type whom struct {
 	User    string `json:"user"`
 	Client  string `json:"client"`

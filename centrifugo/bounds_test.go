@@ -21,7 +21,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// decode rejects a Protobuf command that exceeds the available data; otherwise it returns the rest of the message.
+// decode rejects a truncated Protobuf command. After a complete one, it returns the rest of the message.
 func TestDecode(t *testing.T) {
 	one, err := protocol.NewProtobufCommandEncoder().Encode(&protocol.Command{Id: 7, Connect: &protocol.ConnectRequest{}})
 	if err != nil {
@@ -127,8 +127,8 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// A connection may read a limited number of collections at the same time. A collection that is restarted is not counted twice, and
-// an abandoned one is no longer counted. If the epoch changes between two pages, the collection is unrecoverable.
+// A connection may read a limited number of collections at the same time. A collection that is restarted is not counted twice, and an
+// abandoned collection is not counted. If the epoch changes between two pages, the collection is unrecoverable.
 func TestConcurrentCollections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)

@@ -25,12 +25,12 @@ type clock struct {
 	stale   time.Time            // when the connection is closed if the client has not connected; zero when connected
 	ping    time.Time            // when the next ping is sent; zero before connecting
 	pong    time.Time            // when the pong must have arrived; zero if none is expected
-	expires time.Time            // when the connection expires
+	expires time.Time            // when the connection expires; zero means never
 	subs    map[string]time.Time // when subscriptions expire
 	over    bool
 }
 
-// start starts the clock, which closes the session unless it connects in time.
+// start starts the clock. It closes the session if the client does not connect within connectTime.
 func (c *clock) start(s *session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -38,7 +38,7 @@ func (c *clock) start(s *session) {
 	c.timer = time.AfterFunc(connectTime, c.tick)
 }
 
-// connected starts the pings. The first one is early, at a random time, because many clients may have connected at the same time.
+// connected starts the pings. The time of the first ping is random, because many clients may have connected at the same time.
 func (c *clock) connected() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -79,7 +79,7 @@ func (c *clock) expireSub(channel string, t time.Time) {
 	c.arm()
 }
 
-// expiring sets the time when a new subscription expires, both in the clock and in the reply.
+// expiring sets the expiry of a new subscription in the clock, and in the reply res.
 func (c *clock) expiring(r *request, res *protocol.SubscribeResult) {
 	expires := zeroTime
 	if r.expires != nil {

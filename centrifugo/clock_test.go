@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// noting guards all diaries. pass acquires it before time passes, so that the entries that are being written are complete.
+// noting guards all diaries. pass locks noting before time passes, so that no diary is being written at that moment.
 var noting sync.Mutex
 
 // diary is a connection that records what is sent, and when.
@@ -126,7 +126,7 @@ func TestPings(t *testing.T) {
 	})
 }
 
-// A client that does not answer a ping in time is closed, unless the ping could not be sent.
+// A client that does not answer a ping in time is disconnected, unless the ping could not be sent.
 func TestPong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, d := opened(t, newServer(t), Client{Anonymous: true}, connect)
@@ -155,7 +155,7 @@ func TestStale(t *testing.T) {
 	})
 }
 
-// A connection is closed refreshTime after its token expires, unless the client sends another token. Then its clock is stopped.
+// A connection is closed refreshTime after its token expires, unless the client sends another token. No ping is sent after the close.
 func TestExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const life = 5 * time.Second
@@ -186,7 +186,7 @@ func TestExpires(t *testing.T) {
 		if pass(10 * pingEvery); len(d.pings) != pings {
 			t.Error("pings are sent after the connection was closed")
 		}
-		for _, expired := range []bool{true, false} { // the application sets the expiry
+		for _, expired := range []bool{true, false} { // the application changes the expiry
 			n, d = opened(t, s, Client{User: "ann"}, connect)
 			n.refreshOrder(&refreshOrder{Expired: expired, Expires: time.Now().Add(life).Unix()})
 			if want := `{"push":{"refresh":{"expires":true,"ttl":5}}}`; !expired && !fits(d.last(), want) {
@@ -202,7 +202,7 @@ func TestExpires(t *testing.T) {
 		}
 		n, d = opened(t, s, Client{User: "ann"}, connect)
 		n.refreshOrder(&refreshOrder{Expires: time.Now().Add(life).Unix()})
-		n.refreshOrder(&refreshOrder{}) // the connection never expires
+		n.refreshOrder(&refreshOrder{}) // now the connection never expires
 		if !fits(d.last(), `{"push":{"refresh":{}}}`) {
 			t.Error(d.last())
 		}

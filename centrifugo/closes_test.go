@@ -63,7 +63,7 @@ func TestStreamRoom(t *testing.T) {
 	}
 }
 
-// When a connection over HTTP ends, the reason is sent once, after earlier messages.
+// When a connection over HTTP ends, the reason is sent once, after the messages that are already waiting.
 func TestStreamEnds(t *testing.T) {
 	for _, now := range []bool{false, true} {
 		s := &stream{wake: make(chan struct{}, 1)}

@@ -119,10 +119,10 @@ func (f format) delta(p, previous *hub.Publication) *protocol.Publication {
 	return q
 }
 
-// publications returns publications for the reply to a request; r is nil if the request is not for a subscription.
+// publications returns publications for a reply. r is the request for a subscription, or nil in the reply to another request.
 func (f format) publications(ps []*hub.Publication, r *request) []*protocol.Publication {
 	all := make([]*protocol.Publication, len(ps))
-	bases := map[string]*hub.Publication{} // by key; a stream has only the key ""
+	bases := map[string]*hub.Publication{} // the previous publication of each key; a stream has only the key ""
 	for i, p := range ps {
 		if r == nil || !r.deltas {
 			all[i] = f.publication(p)

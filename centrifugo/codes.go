@@ -35,8 +35,8 @@ var (
 // CodeShutdown is the close code when the server stops: clients reconnect.
 const CodeShutdown websocket.Code = 3001
 
-// The reasons for which connections are closed: clients reconnect after codes below 3500. 3506 is not used, because clients with
-// JSON get binary data in base64. Neither are 3014 and, for subscriptions, 2502, because revoking a token closes the connection
+// The reasons for which connections are closed. Clients reconnect after codes below 3500. Three codes of the protocol are not used: 3506,
+// because clients with JSON get binary data in base64; 3014 and, for subscriptions, 2502, because revoking a token closes the connection
 // with 4401.
 var (
 	endShutdown     = &websocket.CloseError{Code: CodeShutdown, Reason: "shutdown"}
@@ -58,7 +58,7 @@ var (
 	endTooManyErrs  = &websocket.CloseError{Code: 3509, Reason: "too many errors"}
 )
 
-// ends maps the reasons of the hub to those of the protocol.
+// ends maps the end reasons of the hub to the close codes of the protocol.
 var ends = map[hub.EndReason]*websocket.CloseError{
 	hub.EndServer: endForced, hub.EndInsufficient: endInsufficient, hub.EndSlow: endSlow, hub.EndExpired: endExpired,
 	hub.EndDenied: endDenied, hub.EndReconnect: endReconnect, hub.EndShutdown: endShutdown,
@@ -75,7 +75,7 @@ func unsubscribed(why hub.EndReason) *protocol.Unsubscribe {
 	return &protocol.Unsubscribe{Code: 2000, Reason: "server unsubscribe"}
 }
 
-// denied is an error of Allow.
+// denied wraps an error that Client.Allow has returned.
 type denied struct{ error }
 
 func (d denied) Unwrap() error { return d.error }

@@ -9,8 +9,8 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// The phases of a subscription to a keyed collection: the pages of its state, then the changes since then, then live. This server
-// switches to live with the last page, which includes the changes.
+// The phases of a subscription to a keyed collection. A client first requests the pages of the state, then the changes that happened in the
+// meantime, and then receives live changes. This server sends the changes with the last page, and continues with phaseLive.
 const (
 	phaseLive   = 0
 	phaseStream = 1
@@ -89,7 +89,7 @@ func (s *session) snapshot(ctx context.Context, r *request, cursor string, limit
 	return s.hub.Snapshot(ctx, r.channel, cursor, limit)
 }
 
-// follow begins the subscription after a position. If recovers is set, the client already has the state from an earlier
+// follow begins the subscription after the position since. recovers means that the client already has the state from an earlier
 // subscription.
 func (s *session) follow(ctx context.Context, r *request, since *hub.Position, recovers bool) (*protocol.SubscribeResult, error) {
 	delete(s.collections, r.channel)
@@ -105,8 +105,8 @@ func (s *session) follow(ctx context.Context, r *request, since *hub.Position, r
 	return res, nil
 }
 
-// unkept replies with the whole state of a collection without a history. Changes in the meantime cannot be read later, so they are
-// held and sent after the reply.
+// unkept replies with the whole state of a collection without a history. Changes that happen before the reply cannot be read later, so they
+// are held back and sent after the reply.
 func (s *session) unkept(ctx context.Context, c *protocol.SubscribeRequest, r *request) (*protocol.SubscribeResult, error) {
 	if c.Phase != phaseState {
 		return nil, errUnrecoverable

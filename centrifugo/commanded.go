@@ -50,11 +50,11 @@ func (s *Server) send(ctx context.Context, kind hub.CommandKind, user, client st
 	return s.Hub.Do(ctx, hub.Command{Kind: kind, App: s.App, User: user, Client: client, Channel: commandName, Data: data})
 }
 
-// commanded executes a command of the hub. Of an unsubscribe command, only subscriptions to the members of channels are left to end:
-// the hub itself ends the others.
+// commanded executes a command of the hub. For an unsubscribe command, it ends only subscriptions to the members of channels, because the
+// hub itself ends subscriptions to channels.
 func (s *session) commanded(c hub.Command) {
 	if c.Kind == hub.CommandUnsubscribe {
-		s.turn.Lock() // makes the push follow the reply to the subscription
+		s.turn.Lock() // the push must not precede the reply to the subscription
 		defer s.turn.Unlock()
 		for _, channel := range s.followed.endWhere(func(channel, _ string) bool { return c.Channel == "" || channel == c.Channel }) {
 			delete(s.grants, channel)
@@ -94,7 +94,7 @@ func (s *session) subscribeOrder(o *subscribeOrder) {
 	defer s.out.release()
 	res, err := s.subscribe(ctx, &request{channel: o.Channel, own: ServerOwned{Info: o.Info, Data: o.Data}, granted: true})
 	if err != nil {
-		return // the client is already subscribed, or cannot be
+		return // the client is already subscribed, or the subscription is not possible
 	}
 	if o.Expires != 0 {
 		s.clock.expireSub(o.Channel, time.Unix(o.Expires, 0).Add(-refreshTime)) // without the delay for a new token, because the client has none

@@ -16,7 +16,7 @@ const (
 	maxMembers = 10_000 // the maximum number of connections in one reply
 	maxCounted = 100_000
 
-	maxPresence = 4 << 20 // the maximum size of the connections in one reply
+	maxPresence = 4 << 20 // the maximum number of bytes of connections in one reply
 	entryPage   = 1000
 )
 
@@ -63,7 +63,7 @@ func (read page) each(ctx context.Context, limit int, f func(*hub.Entry) error) 
 	}
 }
 
-// present returns the connections in a channel for clients.
+// present returns the connections in a channel, by client ID, in the form for clients.
 func (read page) present(ctx context.Context, f format) (map[string]*protocol.ClientInfo, error) {
 	all, room := map[string]*protocol.ClientInfo{}, hub.NewRoom(maxPresence)
 	err := read.each(ctx, maxMembers, func(e *hub.Entry) error {
@@ -140,7 +140,7 @@ func readHistory(c *protocol.HistoryRequest, f format, read func(hub.HistoryQuer
 	}
 	page, err := read(q)
 	if err == nil && errors.Is(page.Err, hub.ErrTooOld) && !c.Reverse {
-		q.Since = nil // from the oldest publication
+		q.Since = nil // nil means from the oldest publication
 		page, err = read(q)
 	}
 	switch {

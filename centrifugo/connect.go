@@ -11,8 +11,8 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// connect authenticates the client, and subscribes it to the channels of its token. Messages of these subscriptions follow the
-// reply.
+// connect authenticates the client, and subscribes the client to the channels of the token. Messages of these subscriptions are sent after
+// the reply.
 func (s *session) connect(ctx context.Context, c *protocol.ConnectRequest) (*protocol.ConnectResult, error) {
 	t, expires, err := s.authenticate(ctx, c.Token)
 	if err != nil {
@@ -61,7 +61,7 @@ func (s *session) connect(ctx context.Context, c *protocol.ConnectRequest) (*pro
 	return r, nil
 }
 
-// errLater returns the error that closes a connection whose first subscriptions have failed. Its code determines whether the client
+// errLater returns the error that closes a connection whose first subscriptions have failed. The close code determines whether the client
 // reconnects.
 func errLater(err error) error {
 	switch failureOf(err) {
@@ -83,7 +83,8 @@ func (t *Token) channels() []string {
 	return slices.Compact(all)
 }
 
-// authenticate returns the token that identifies the client, nil if the handshake has identified it, and the expiry of the credential.
+// authenticate returns the token that identifies the client, and the expiry of the credential. The token is nil if the handshake has
+// identified the client.
 func (s *session) authenticate(ctx context.Context, text string) (*Token, time.Time, error) {
 	if text == "" {
 		if s.client.User == "" && !s.client.Anonymous {

@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// An internal event of another protocol is not sent to clients of this one, and no delta is based on it.
+// An internal event of another protocol is not sent to clients of Centrifugo's protocol, and is not the base of a delta.
 func TestInternalEvent(t *testing.T) {
 	s := newServer(t)
 	p := dial(t, serve(t, s, Client{Anonymous: true}, true), asJSON)
@@ -33,8 +33,8 @@ func TestInternalEvent(t *testing.T) {
 	}
 }
 
-// A value of a keyed collection is a delta from the previous value of its key, which a client knows from the state, from the missed
-// publications, or from live ones. In JSON all values are strings.
+// A value of a keyed collection is a delta from the previous value of its key. A client knows the previous value from the state, from
+// missed publications, or from live publications. In JSON all values are strings.
 func TestKeyDeltas(t *testing.T) {
 	s := newServer(t)
 	long := strings.Repeat("a long text, ", 20)
@@ -76,7 +76,7 @@ func TestKeyDeltas(t *testing.T) {
 	}
 }
 
-// A filter by tags also applies to the state of a keyed collection. Removals pass it.
+// A filter by tags also applies to the state of a keyed collection. Removals pass every filter.
 func TestKeysFiltered(t *testing.T) {
 	s := newServer(t)
 	publish := func(q hub.Publication) {

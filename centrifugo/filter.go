@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	maxFilter      = 64 // the maximum number of nodes and values of a filter, together
+	maxFilter      = 64 // the maximum total number of nodes and values of a filter
 	maxFilterDepth = 8
-	maxFilterSize  = 4 << 10 // the maximum size of keys and values, which are kept as long as the subscription
+	maxFilterSize  = 4 << 10 // the maximum number of bytes of keys and values, which stay in memory during the subscription
 )
 
-// tags is a filter: it reports whether the tags of a publication match.
+// tags is a filter: a function that reports whether the tags of a publication match.
 type tags func(map[string]string) bool
 
 // filterOf returns the filter of a request; nil if there is none. In a keyed collection, removals pass every filter, because the
@@ -35,7 +35,7 @@ func filterOf(n *protocol.FilterNode, keyed bool) (func(*hub.Publication) bool, 
 	return func(p *hub.Publication) bool { return keyed && p.Removed || f(p.Tags) }, nil
 }
 
-// room is the remaining size that a filter may have.
+// room is the remaining number of parts and bytes that a filter may have.
 type room struct{ parts, bytes int }
 
 // take reserves room for a node without its children, and reports whether there is enough.

@@ -15,20 +15,20 @@ import (
 // maxFollowed is the maximum number of channels whose members a connection may follow.
 const maxFollowed = 16
 
-// followed holds the subscriptions of a connection to the members of channels.
+// followed is the set of a connection's subscriptions to the members of channels.
 type followed struct {
 	mu    sync.Mutex
-	stops map[string]follow // by the channel of the subscription
+	stops map[string]follow // by the name of the subscription's channel, such as $clients:news
 	over  bool
 }
 
 // follow is a subscription to the members of a channel.
 type follow struct {
-	of   string // the channel whose members these are
+	of   string // the channel whose members the client follows
 	stop func()
 }
 
-// add adds a subscription, if that does not exceed the limit.
+// add adds a subscription, or returns an error if there are maxFollowed already.
 func (f *followed) add(channel string, one follow) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -64,7 +64,7 @@ func (f *followed) end(channel string) bool {
 	return ok
 }
 
-// endWhere ends the subscriptions for which over returns true, and returns their channels.
+// endWhere ends the subscriptions for which over returns true, and returns the names of their channels.
 func (f *followed) endWhere(over func(channel, of string) bool) (ended []string) {
 	f.mu.Lock()
 	all := make(map[string]string, len(f.stops))
@@ -88,9 +88,8 @@ func (f *followed) close() {
 	f.endWhere(func(string, string) bool { return true })
 }
 
-// members executes a subscription to the members of a channel, in the form of a keyed collection: the connections by their IDs, or
-// the users. The name of its channel is a prefix that ends with the first colon, followed by the channel whose members it has:
-// $clients:news.
+// members executes a subscription to the members of a channel. For the client, the members are a keyed collection of connections, with
+// their IDs as keys, or of users. The name of the collection is a prefix with a colon, followed by the channel: $clients:news.
 func (s *session) members(ctx context.Context, c *protocol.SubscribeRequest, r *request) (*protocol.SubscribeResult, error) {
 	_, of, _ := strings.Cut(c.Channel, ":")
 	switch {
@@ -155,8 +154,8 @@ func (r *request) watch(ctx context.Context, s *session, kind int32, of string) 
 	return state, stop, err
 }
 
-// push sends changes of a collection. If there is no room for them, the subscription ends, and the client subscribes again. It
-// reports whether the subscription continues.
+// push sends changes of a collection, and reports whether the subscription continues. If the queue has no room for the changes, the
+// subscription ends, and the client subscribes again.
 func (f *followed) push(out *outbox, channel string, ps []*protocol.Publication) bool {
 	all := make([]*websocket.Prepared, 0, len(ps))
 	for _, p := range ps {
@@ -179,8 +178,8 @@ func (f *followed) forget(channel string) {
 	delete(f.stops, channel)
 }
 
-// membership converts changes of members to changes of a collection. It omits connections that have not authenticated, and
-// therefore have no user.
+// membership converts changes of members to changes of a collection. It omits connections that have not authenticated yet, because they
+// have no user.
 func (f format) membership(kind int32, cs []hub.Change) (ps []*protocol.Publication) {
 	for _, c := range cs {
 		var p *protocol.Publication

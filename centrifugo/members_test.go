@@ -141,7 +141,8 @@ func TestMembersRejected(t *testing.T) {
 	p.want(`{"id":2,"error":{"code":106,"message":"limit exceeded"}}`)
 }
 
-// A subscription token allows following members until it expires; otherwise a renewed token that allows less ends the subscription.
+// A subscription token allows following members until the token expires. When the client renews its connection token, subscriptions without
+// a token end if they are no longer allowed.
 func TestMembersAllowed(t *testing.T) {
 	s := newServer(t)
 	allowed := true

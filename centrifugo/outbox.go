@@ -15,19 +15,19 @@ import (
 // reply.
 const maxUnsent = 1 << 20
 
-// outbox is the Sender for the hub: it can hold the hub's messages until a reply was sent.
+// outbox is the Sender for the hub. It can hold back the hub's messages until a reply was sent.
 type outbox struct {
 	websocket.Sender
 	format format
 	held   atomic.Bool // changed only while mu is locked
 
 	mu      sync.Mutex
-	waiting []*websocket.Prepared // messages that are held
+	waiting []*websocket.Prepared // messages that are held back
 	size    int                   // the size of waiting in bytes
 	unsent  [][]byte              // replies that did not fit into the queue
 	owed    int                   // the size of unsent in bytes
 	slow    bool                  // waiting or unsent has exceeded the limit, or a held message was lost
-	late    bool                  // the held messages must be released after unsent
+	late    bool                  // the messages in waiting must be sent after those in unsent
 }
 
 // SendPrepared implements [websocket.Sender].
@@ -45,7 +45,7 @@ func (o *outbox) SendPrepared(ps ...*websocket.Prepared) error {
 		size += p.Len()
 	}
 	if o.size+size > maxUnsent {
-		o.slow = true // ErrQueueFull would not help, because Drained would not be called
+		o.slow = true // after ErrQueueFull the hub would wait for Drained, which would not be called
 		return nil
 	}
 	o.size += size
@@ -84,7 +84,7 @@ func (o *outbox) release() {
 // reply sends a reply. If the queue has no room, the reply waits.
 func (o *outbox) reply(r *protocol.Reply) {
 	data, err := o.format.encode(r)
-	if err != nil { // the data of the application is not valid in this format
+	if err != nil { // the format cannot represent data of the application
 		data, _ = o.format.encode(&protocol.Reply{Id: r.Id, Error: (*protocol.Error)(errInternal)})
 	}
 	o.mu.Lock()
@@ -92,7 +92,7 @@ func (o *outbox) reply(r *protocol.Reply) {
 	o.send(data)
 }
 
-// send is reply for callers that hold mu.
+// send sends an encoded reply. If the queue has no room, the reply waits. The caller holds mu.
 func (o *outbox) send(data []byte) {
 	if len(o.unsent) == 0 {
 		err := o.Sender.Send(o.format.message(data))

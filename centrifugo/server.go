@@ -45,7 +45,7 @@ type Server struct {
 	// Message is called for messages that a client sends without expecting a reply. If nil, such a client is closed with 3508.
 	Message func(ctx context.Context, c Caller, data []byte)
 
-	recent [2]recent.Cache[protocol.Publication] // by format
+	recent [2]recent.Cache[protocol.Publication] // the recent publications in each format
 
 	mu      sync.Mutex
 	streams map[string]*session // connections over HTTP, by their secret
@@ -66,13 +66,12 @@ type Client struct {
 	// denies the action. If nil, every action is allowed.
 	Allow func(action, channel string) error
 
-	// CheckRevoked is called for every valid token of a connection or of a subscription before it is used. If the error is
+	// CheckRevoked is called for every valid token of a connection or of a subscription before it is used. If the returned error is
 	// [ErrRevoked], the client gets error 109, and requests another token from its application. May be nil.
 	CheckRevoked func(ctx context.Context, t *Token) error
 
-	// Identified is called when a token has identified the client, before any action, and again when that token is renewed. An
-	// error closes the connection: [ErrTooMany] with 3504, others with 3507, except for [ErrRevoked], which has the same effect as
-	// with CheckRevoked. May be nil.
+	// Identified is called when a token has identified the client, before any action, and again when that token is renewed. An error closes
+	// the connection: [ErrTooMany] with 3504, other errors with 3507. [ErrRevoked] has the same effect as for CheckRevoked. May be nil.
 	Identified func(t *Token) error
 
 	// Expires is the time when the credential of the handshake expires; zero means never. The code that sets it must close the
@@ -89,7 +88,7 @@ type Client struct {
 	Received func(bytes int64) error
 }
 
-// The errors of the functions of a Client that have a special effect.
+// Errors that have a special effect when CheckRevoked or Identified of a Client returns them.
 var (
 	// ErrRevoked is the error for a revoked token.
 	ErrRevoked = errors.New("centrifugo: the token is revoked")
@@ -104,7 +103,7 @@ type Caller struct {
 	App, User, Client string
 }
 
-// The range of codes for applications; lower ones are reserved for the protocol.
+// The range of error codes for applications. Lower codes are reserved for the protocol.
 const (
 	minRPCCode = 400
 	maxRPCCode = 1999
@@ -124,7 +123,7 @@ type RPCError struct {
 // Error implements error.
 func (e *RPCError) Error() string { return e.Message }
 
-// ConnOptions returns the required options for the connections of clients: the hub relies on the behavior of their queue.
+// ConnOptions returns the options that the connections of clients must have: the hub requires a queue that drops the newest message.
 func ConnOptions() websocket.ConnOptions {
 	return websocket.ConnOptions{QueueFull: websocket.QueueDropNewest}
 }

@@ -31,7 +31,7 @@ type session struct {
 	client Client
 	format format
 	id     string // the ID of the connection
-	secret string // of a connection over HTTP: it authorizes requests with commands
+	secret string // for a connection over HTTP, the secret that authorizes requests with commands; otherwise ""
 	out    outbox
 	clock  clock
 
@@ -40,14 +40,14 @@ type session struct {
 	turn        sync.Mutex // held while a command is executed; guards the fields below
 	hub         *hub.Session
 	token       *Token          // the token that has identified the client
-	granted     string          // the channel to which a token currently allows subscribing
+	granted     string          // the channel that the current subscription may use regardless of Allow; "" means none
 	grants      map[string]bool // channels that a token or the application allows, regardless of Allow
 	collections map[string]hub.Position
-	pace        limit.Bucket // of commands
-	faults      limit.Bucket // of failed commands
+	pace        limit.Bucket // limits commands
+	faults      limit.Bucket // limits failed commands
 }
 
-// allow marks a denial, to distinguish it from a failure. The caller holds turn.
+// allow returns an error of type denied if the client may not perform the action. The caller holds turn.
 func (s *session) allow(action, channel string) error {
 	if s.client.Allow == nil || action == hub.ActionSubscribe && channel == s.granted {
 		return nil
@@ -138,7 +138,7 @@ func (s *session) command(c *protocol.Command) error {
 	}
 	if per := s.server.commands(); per > 0 {
 		if ok, _ := s.pace.Allow(now, per, int(2*per)); !ok {
-			if err = errTooFast; c.Id == 0 { // a command without an ID has no reply that could contain the error
+			if err = errTooFast; c.Id == 0 { // without an ID there is no reply that could contain the error
 				return endTooFast
 			}
 		}
@@ -160,7 +160,7 @@ func (s *session) command(c *protocol.Command) error {
 	if c.Id != 0 && r != nil {
 		s.out.reply(r)
 	}
-	s.out.release() // the messages held back during a subscription by this command
+	s.out.release() // sends the messages that were held back while the command subscribed
 	return nil
 }
 
@@ -236,7 +236,7 @@ func (s *session) Closed(*websocket.CloseError) {
 	}
 }
 
-// joined returns the session in the hub, nil if the client has not connected yet.
+// joined returns the session in the hub, or nil if the client has not connected yet.
 func (s *session) joined() *hub.Session {
 	s.turn.Lock()
 	defer s.turn.Unlock()

@@ -26,7 +26,7 @@ const (
 	writeTime   = 5 * time.Second // the timeout for one write
 )
 
-// stream is the Sender of a connection over HTTP. Messages wait until the handler of the request writes them.
+// stream is the Sender of a connection over HTTP. It queues messages until the handler of the request writes them.
 type stream struct {
 	format format
 	remote string
@@ -131,9 +131,9 @@ type address string
 func (address) Network() string  { return "tcp" }
 func (a address) String() string { return string(a) }
 
-// HTTPStream serves a connection as an endless response: JSON replies separated by line feeds or, for a request with the content
-// type application/octet-stream, Protobuf. The body of the request is the connect command. c is the client of the request. If the
-// request's context is canceled with a [*websocket.CloseError] as the cause, the client gets its code and reason.
+// HTTPStream serves a connection as an endless response: JSON replies separated by line feeds or, for a request with the content type
+// application/octet-stream, Protobuf. The body of the request is the connect command. c is the client of the request. If the request's
+// context is canceled with a [*websocket.CloseError] as the cause, the client gets the code and the reason of that error.
 func (s *Server) HTTPStream(w http.ResponseWriter, r *http.Request, c Client) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
@@ -158,8 +158,8 @@ func (s *Server) HTTPStream(w http.ResponseWriter, r *http.Request, c Client) {
 	})
 }
 
-// SSE serves a connection as Server-Sent Events (WHATWG HTML §9.2), in JSON. The query parameter cf_connect is the connect command.
-// c is the client of the request, whose context has the same effect as for HTTPStream.
+// SSE serves a connection as Server-Sent Events (WHATWG HTML §9.2), in JSON. The query parameter cf_connect is the connect command. c is
+// the client of the request. Canceling the request's context has the same effect as for HTTPStream.
 func (s *Server) SSE(w http.ResponseWriter, r *http.Request, c Client) {
 	body := r.URL.Query().Get("cf_connect")
 	if r.Method != http.MethodGet || body == "" || len(body) > maxBody {
@@ -238,7 +238,7 @@ func (s *session) emulated(data []byte) {
 	}
 }
 
-// remember registers a session for emulation.
+// remember registers a session over HTTP, so that Emulation finds it.
 func (s *Server) remember(n *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -248,7 +248,7 @@ func (s *Server) remember(n *session) {
 	s.streams[n.secret] = n
 }
 
-// forget removes the session.
+// forget unregisters a session.
 func (s *Server) forget(n *session) {
 	if n.secret == "" {
 		return

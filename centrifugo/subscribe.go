@@ -25,25 +25,25 @@ const (
 	// privatePrefix is the prefix of the names of channels that require a subscription token.
 	privatePrefix = "$"
 
-	// maxAnswer is the maximum size of the data in one reply.
+	// maxAnswer is the maximum number of bytes of data in one reply.
 	maxAnswer = 1 << 20
 )
 
-// request is a request for a subscription, by a client or by the application.
+// request is a subscription that a client or the application requests.
 type request struct {
 	channel string
 	own     ServerOwned
 	since   *hub.Position
-	granted bool // a token allows it
+	granted bool // whether a token or the application allows the subscription
 	deltas  bool
-	keyed   bool // the deltas are those of a keyed collection
-	changes bool // joins and leaves are sent
-	reject  bool // fail if it cannot be recovered
+	keyed   bool // whether the deltas are those of a keyed collection
+	changes bool // whether joins and leaves are sent
+	reject  bool // whether to fail if the missed publications cannot be recovered
 	expires *Token
 	filter  func(*hub.Publication) bool // nil means none
 }
 
-// since returns the position that a client wants to recover from, nil if there is none.
+// since returns the position from which a client wants to recover, or nil if there is none.
 func since(c *protocol.SubscribeRequest) *hub.Position {
 	if c == nil || !c.Recover {
 		return nil
@@ -146,7 +146,7 @@ func (s *session) subscribe(ctx context.Context, r *request) (*protocol.Subscrib
 
 // missed returns the missed publications for the reply to a subscription.
 func (s *Server) missed(f format, ps []*hub.Publication, r *request) ([]*protocol.Publication, error) {
-	if r.deltas { // deltas depend on the client's position, so they are not cached
+	if r.deltas { // deltas are not cached, because they depend on the client's position
 		return f.publications(ps, r), nil
 	}
 	all := make([]*protocol.Publication, 0, len(ps))

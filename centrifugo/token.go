@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	maxToken = 16 << 10 // in bytes
+	maxToken = 16 << 10 // the maximum size of a token in bytes
 	maxUser  = 512      // the maximum length of a user's ID in bytes
 )
 
@@ -28,7 +28,7 @@ type Token struct {
 	// Zero means never.
 	Expires time.Time
 
-	// Info is JSON that others see: the claim info, or else b64info.
+	// Info is JSON that other clients see: the claim info, or else b64info.
 	Info json.RawMessage
 
 	// Channel is the channel that a subscription token allows subscribing to.
@@ -41,17 +41,17 @@ type Token struct {
 	Channels []string
 	Subs     map[string]ServerOwned
 
-	// ID is the claim jti, the ID of the token. "" means that it has none.
+	// ID is the claim jti, the ID of the token. "" means that the token has no ID.
 	ID string
 
-	// Issued is the claim iat. Zero means that it is unknown.
+	// Issued is the claim iat. Zero means unknown.
 	Issued time.Time
 
 	// Claims are all claims.
 	Claims map[string]any
 }
 
-// claims are the claims that this protocol defines.
+// claims are the claims that Centrifugo's protocol defines.
 type claims struct {
 	Sub      string                 `json:"sub"`
 	Exp      *float64               `json:"exp"`
@@ -71,7 +71,7 @@ type claims struct {
 
 // ServerOwned is a subscription that the application creates for a client.
 type ServerOwned struct {
-	// Info is JSON that others see in this channel, instead of the client's.
+	// Info is JSON that other clients see in this channel, instead of the client's Info.
 	Info json.RawMessage `json:"info"`
 
 	// Data is JSON for the client.
@@ -87,7 +87,7 @@ func (c *claims) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, &c.all)
 }
 
-// parser checks signatures with a shared secret. It does not validate claims: verify does, so that it can report expired tokens
+// parser checks signatures with a shared secret. It does not validate claims, because verify validates them and reports expired tokens
 // separately.
 var parser = jwt.NewParser(jwt.WithValidMethods([]string{"HS256", "HS384", "HS512"}), jwt.WithoutClaimsValidation(), jwt.WithStrictDecoding())
 

@@ -37,7 +37,8 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	endpoint := &websocket.Endpoint{
-		Accept: websocket.AcceptOptions{AnyOrigin: true, Conn: websocket.ConnOptions{PingInterval: -1}}, // sends no pings, so that every ping that a client receives is from the balancer
+		// Without pings of this server, every ping that a client receives is from the balancer.
+		Accept: websocket.AcceptOptions{AnyOrigin: true, Conn: websocket.ConnOptions{PingInterval: -1}},
 		Open:   func(to websocket.Sender) websocket.Receiver { return echo{to} },
 	}
 	var leaving atomic.Bool
