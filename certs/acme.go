@@ -27,15 +27,15 @@ const (
 	acmeAtOnce        = 4                // maximum number of certificates requested concurrently
 	acmeAnswer        = 30 * time.Second // timeout for one response of the CA
 	acmeFirst         = 10 * time.Second // how long a handshake waits for the first certificate of its host
-	acmeLook          = 10 * time.Minute // interval at which the cache is checked for certificates of other nodes
+	acmeLook          = 10 * time.Minute // interval at which the cache is checked for certificates from other nodes
 	// Let's Encrypt allows five failed validations per hour, and each attempt validates two challenges.
-	acmeRetry    = 5 * time.Minute // doubles with each failure
+	acmeRetry    = 5 * time.Minute // the pause after a failure; each further failure doubles it
 	acmeRetryMax = time.Hour
-	acmeRest     = 61 * time.Second // after a failure, autocert only repeats the error for this long
+	acmeRest     = 61 * time.Second // for this long after a failure, autocert returns the same error without a request
 )
 
-// acmeSource keeps a certificate for each of its hosts. autocert obtains and renews them. acmeSource adds what autocert does not
-// do: it begins before a client connects, never delays a handshake for long, and reports why it failed.
+// acmeSource keeps a certificate for each of its hosts. Package autocert obtains and renews the certificates. Unlike autocert alone,
+// acmeSource requests certificates before clients connect, limits the delay of a handshake, and reports the reasons for failures.
 type acmeSource struct {
 	opts       ACME
 	hosts      []*acmeHost
@@ -57,7 +57,7 @@ type acmeHost struct {
 	again chan struct{} // receives a token to try again soon
 
 	mu   sync.Mutex
-	cert *tls.Certificate // nil means none yet
+	cert *tls.Certificate // nil means there is no certificate yet
 	err  error            // why the last attempt failed; nil if it succeeded
 	told time.Time        // time of the last report about an overdue renewal
 }
@@ -167,8 +167,8 @@ func (o *ACME) check() (*acme.ExternalAccountBinding, error) {
 	return &acme.ExternalAccountBinding{KID: o.EAB.KeyID, Key: key}, nil
 }
 
-// checkCache creates the directory if necessary, and checks that only its owner can read it and that it is writable. It
-// changes no mode, because the directory may contain other files.
+// checkCache creates the directory if necessary, and checks that only its owner can read it and that it is writable. It does not change the
+// mode of an existing directory, which may contain other files.
 func checkCache(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return &Error{dir, cause(err), "name a directory that can be created, for the keys of certificates"}
@@ -190,7 +190,7 @@ func checkCache(dir string) error {
 	return nil
 }
 
-// allow is autocert's HostPolicy. In calls from its HTTP handler the host includes the port.
+// allow is autocert's HostPolicy. In calls from autocert's HTTP handler, host includes the port.
 func (a *acmeSource) allow(_ context.Context, host string) error {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -208,8 +208,7 @@ func isChallenge(hello *tls.ClientHelloInfo) bool {
 	return len(hello.SupportedProtos) == 1 && hello.SupportedProtos[0] == challengeProtocol
 }
 
-// certificate returns the certificate of a host. While the first attempt to obtain one is in progress, it waits for a limited
-// time.
+// certificate returns the certificate of a host. During the first attempt to obtain a certificate, it waits for a limited time.
 func (a *acmeSource) certificate(ctx context.Context, host string) (*tls.Certificate, error) {
 	h := a.byName[host]
 	ctx, cancel := context.WithTimeout(ctx, acmeFirst)
@@ -244,7 +243,7 @@ func (a *acmeSource) infos() []Info {
 	return all
 }
 
-// use starts using a certificate, and reports it if it differs from the previous one.
+// use starts using a certificate, and reports a certificate that differs from the previous one.
 func (a *acmeSource) use(h *acmeHost, cert *tls.Certificate) {
 	h.mu.Lock()
 	old := h.cert
@@ -280,7 +279,7 @@ func (a *acmeSource) fail(h *acmeHost, err error) {
 	a.tell(event)
 }
 
-// leafOf ensures that the Leaf of a certificate is set, as autocert has always done so far.
+// leafOf ensures that the Leaf of a certificate is set. autocert sets Leaf, but does not promise this.
 func leafOf(cert *tls.Certificate) (*tls.Certificate, error) {
 	if cert.Leaf != nil {
 		return cert, nil

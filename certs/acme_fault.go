@@ -26,10 +26,10 @@ type acmeWire struct {
 	mu      sync.Mutex
 	refused map[string]string // by host: the problem that the CA reported
 	kinds   map[string]string // by host: the type of that problem (RFC 8555 §6.7)
-	last    error             // the last failure of any request; nil means none since the attempt began
+	last    error             // the last failure of a request in the current attempt; nil means no failure
 }
 
-// maxAnswer limits the size of a CA's response to the same value as package acme; a certificate chain has a few KiB.
+// maxAnswer limits the size of a CA's response, as package acme does. A certificate chain has a few KiB.
 const maxAnswer = 1 << 20
 
 // RoundTrip sends a request and reads the whole response.
@@ -114,7 +114,7 @@ func (w *acmeWire) forget(host string) {
 	w.last = nil
 }
 
-// explain turns an error of autocert into one that describes the problem and the next step.
+// explain converts an error of autocert to an Error with the problem and the next step.
 func (a *acmeSource) explain(host string, err error) *Error {
 	a.wire.mu.Lock()
 	refused, kind, last := a.wire.refused[host], a.wire.kinds[host], a.wire.last

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/crypto/acme/autocert"
 )
 
-// start starts to keep the certificates of all hosts.
+// start starts a goroutine for each host, which obtains and renews the host's certificate.
 func (a *acmeSource) start(running *sync.WaitGroup) {
 	a.begin.Do(func() {
 		for _, h := range a.hosts {
@@ -19,7 +19,7 @@ func (a *acmeSource) start(running *sync.WaitGroup) {
 	})
 }
 
-// again triggers another check of all hosts, which repeats failed attempts.
+// again makes the goroutines of all hosts check again, and repeat failed attempts.
 func (a *acmeSource) again() {
 	for _, h := range a.hosts {
 		select {
@@ -71,7 +71,7 @@ func (a *acmeSource) pause(h *acmeHost, wait, rest time.Duration) bool {
 	}
 }
 
-// get calls autocert, which returns its certificate, or one in its cache, or requests one from the CA.
+// get calls autocert, which returns a certificate from memory, from the cache, or from the CA.
 func (a *acmeSource) get(h *acmeHost) error {
 	select {
 	case a.slots <- struct{}{}:
@@ -82,12 +82,12 @@ func (a *acmeSource) get(h *acmeHost) error {
 	h.mu.Lock()
 	first := h.cert == nil
 	h.mu.Unlock()
-	if first { // a renewal makes no request here, so the problem of the last one must be kept
+	if first { // autocert renews in the background, so the problem of the last renewal must be kept
 		a.wire.forget(h.name)
 	}
 	cert, err := a.manager.GetCertificate(&tls.ClientHelloInfo{
 		ServerName:       h.name,
-		SignatureSchemes: []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256}, // so that the key is ECDSA
+		SignatureSchemes: []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256}, // requests an ECDSA key
 		SupportedCurves:  []tls.CurveID{tls.CurveP256},
 		CipherSuites:     []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256},
 	})
@@ -124,8 +124,8 @@ func (a *acmeSource) checkLate(h *acmeHost, now time.Time) {
 	}
 }
 
-// acmeCache is the cache directory. Every new certificate passes through it, including renewed ones. After its source is
-// closed, all calls fail.
+// acmeCache is the cache directory. Every new certificate passes through it, including renewed ones. After the acmeSource is closed, all
+// calls fail.
 type acmeCache struct {
 	autocert.DirCache
 	a *acmeSource

@@ -170,7 +170,7 @@ func TestACMEStaleReasons(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 
-	// With a certificate in use, get itself makes no request, so the reason for a failed renewal is kept.
+	// If a certificate is in use, get makes no request, so the reason for a failed renewal is kept.
 	pair := newIssuer(t).issue([]string{host}).pair(t)
 	a.use(h, &pair)
 	a.wire.note(host, kind, errors.New("http-01: no such name"))
@@ -205,7 +205,7 @@ func TestRFC8555_6_7_Problems(t *testing.T) {
 			return &http.Response{StatusCode: tt.status, Body: io.NopCloser(strings.NewReader(tt.body))}, nil
 		}}
 		a, _ := withoutNetwork(t, ca)
-		for range 2 { // a repeated problem is reported once
+		for range 2 { // a repeated problem is explained only once
 			r, err := http.NewRequest(http.MethodGet, "https://ca.example/", http.NoBody)
 			if err != nil {
 				t.Fatal(err)
@@ -236,7 +236,7 @@ func TestRFC8555_6_7_Problems(t *testing.T) {
 	}
 }
 
-// Only the configured hosts are ever requested, however they are written.
+// Certificates are requested only for the configured hosts, regardless of how a client writes a host.
 func TestACMEHosts(t *testing.T) {
 	a, _ := withoutNetwork(t, &answers{reply: refusing("now")})
 	for host, want := range map[string]bool{
@@ -263,7 +263,7 @@ func TestACMECacheFails(t *testing.T) {
 	if e := reported.wait(t); e.Kind != EventFailed || !strings.Contains(e.Err.Error(), "www.example.com cannot be stored") {
 		t.Errorf("reported: %v", e)
 	}
-	for _, key := range []string{"token+http-01", "www.example.com+rsa"} { // short-lived data, and data of others
+	for _, key := range []string{"token+http-01", "www.example.com+rsa"} { // no failure is reported for a challenge
 		_ = cache.Put(t.Context(), key, []byte("x"))
 	}
 	if e := reported.wait(t); !strings.Contains(e.Err.Error(), "www.example.com+rsa cannot be stored") || len(reported) != 0 {

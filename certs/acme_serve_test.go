@@ -38,7 +38,7 @@ func TestACMEChallenges(t *testing.T) {
 	}
 	pair := made.pair(t)
 	p.acme.use(p.acme.hosts[0], &pair)
-	p.acme.use(p.acme.hosts[0], &pair)                                                    // as happens after every check of the cache
+	p.acme.use(p.acme.hosts[0], &pair)                                                    // as after a check of the cache
 	for _, protocols := range [][]string{{"http/1.1", challengeProtocol}, {"http/1.1"}} { // the protocols of clients that do not request a challenge
 		c := mustDial(t, addr, &tls.Config{ServerName: host, NextProtos: protocols, InsecureSkipVerify: true})
 		if got := c.ConnectionState().NegotiatedProtocol; got != "http/1.1" {
@@ -84,7 +84,7 @@ func TestReloadRepeatsACMEAttempts(t *testing.T) {
 	bounded.Receive(t, asked)
 }
 
-// A renewal and its failure report the certificate that was in use.
+// The events of a renewal and of a failed renewal contain the certificate that was in use.
 func TestACMEEventsNameTheOldCertificate(t *testing.T) {
 	a, reported := withoutNetwork(t, &answers{reply: refusing("now")})
 	ca, h := newIssuer(t), a.hosts[0]
@@ -176,7 +176,7 @@ func TestACMEAnswerBreaksOff(t *testing.T) {
 	}
 }
 
-// checkCache creates the cache directory and leaves no file in it; a file in its place is an error.
+// checkCache creates the cache directory and leaves no file in it. A file at the path of the directory is an error.
 func TestACMECacheIsTried(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "cache")
 	if err := checkCache(dir); err != nil {
@@ -221,7 +221,7 @@ func TestEventString(t *testing.T) {
 	}
 }
 
-// A certificate expires with its CA.
+// A development certificate expires no later than its CA.
 func TestLeafEndsWithItsCA(t *testing.T) {
 	dir := stateDir(t)
 	d := open(t, dir, "box")

@@ -72,8 +72,8 @@ func loadAuthority(dir string, now time.Time) (authority, error) {
 	return authority{cert, key}, nil
 }
 
-// makeAuthority creates a CA in a new directory next to dir and renames that to dir. The rename fails if another process was
-// faster, so that dir always contains one complete CA.
+// makeAuthority creates a CA in a new directory next to dir, and renames the new directory to dir. The rename fails if another process was
+// faster, so dir always contains one complete CA.
 func makeAuthority(dir string, names []string, now time.Time) error {
 	certDER, key, err := newAuthority(names, now)
 	if err != nil {
@@ -99,7 +99,7 @@ func makeAuthority(dir string, names []string, now time.Time) error {
 	if err != nil {
 		return &Error{parent, fmt.Errorf("cannot store a key there: %w", cause(err)), hint}
 	}
-	_ = os.Remove(dir) // on some systems an empty directory blocks the rename; one that is not empty is not removed
+	_ = os.Remove(dir) // on some systems an empty directory blocks the rename; os.Remove fails if dir is not empty
 	if err := os.Rename(tmp, dir); err != nil {
 		if _, there := os.Stat(filepath.Join(dir, caFile)); there == nil {
 			return nil // another process was faster
@@ -124,7 +124,8 @@ func newAuthority(names []string, now time.Time) ([]byte, *ecdsa.PrivateKey, err
 		SerialNumber: serial,
 		Subject: pkix.Name{
 			Organization: []string{"handfast development CA"},
-			// Two CAs must not have the same name: a verifier that knows the old one would try it first, and may stop there.
+			// Two CAs must not have the same name: a verifier that knows the old CA would try the old CA first, and may not try the new
+			// one.
 			CommonName: "handfast development CA " + hex.EncodeToString(serial.Bytes()[:4]),
 		},
 		NotBefore:             now.Add(-clockSkew),
@@ -134,7 +135,7 @@ func newAuthority(names []string, now time.Time) ([]byte, *ecdsa.PrivateKey, err
 		BasicConstraintsValid: true,
 		IsCA:                  true,
 		MaxPathLenZero:        true, // may sign leaves, but no further CA
-		// Names below the permitted ones are permitted, too; all others are refused (RFC 5280 §4.2.1.10).
+		// Subdomains of the permitted names are permitted, too; all other names are refused (RFC 5280 §4.2.1.10).
 		PermittedDNSDomainsCritical: true,
 		PermittedDNSDomains:         []string{"localhost"},
 		PermittedIPRanges: []*net.IPNet{
@@ -149,8 +150,8 @@ func newAuthority(names []string, now time.Time) ([]byte, *ecdsa.PrivateKey, err
 		}
 		template.PermittedDNSDomains = append(template.PermittedDNSDomains, name)
 		if !strings.Contains(name, ".") {
-			// A machine may be called "dev" or "box", which are also top-level domains. The leading dot excludes all names below
-			// the name, but not the name itself.
+			// A machine may be called "dev" or "box", which are also top-level domains. The leading dot excludes all subdomains of the
+			// name, but not the name itself.
 			template.ExcludedDNSDomains = append(template.ExcludedDNSDomains, "."+name)
 		}
 	}
@@ -200,8 +201,9 @@ func (a authority) further() []string {
 	return names
 }
 
-// narrow is the error of a CA that may not sign for name. A CA cannot be extended: its constraints are in the certificate that
-// clients trust. machine is the name of the machine; each CA is created for it in any case.
+// narrow returns the error for a CA that may not sign for name. The next step is to create another CA, because the constraints are in the
+// certificate that clients trust. The next step does not list machine, the name of the machine, because every new CA is created for that
+// name.
 func (a authority) narrow(path, name, machine string, also []string) error {
 	next := "handfast cert dev --new"
 	for _, n := range slices.Concat(also, a.further()) {

@@ -60,7 +60,7 @@ func TestMakeAuthorityFails(t *testing.T) {
 	if err != nil || len(names) != 2 {
 		t.Errorf("%v, %v", names, err)
 	}
-	// If another process was faster, its CA stays.
+	// If another process was faster, the CA of that process is kept.
 	first := filepath.Join(dir, "dev")
 	if err := makeAuthority(first, []string{"box"}, time.Now()); err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func TestExternalAccount(t *testing.T) {
 	}
 }
 
-// An error of the system is reported without the path, so that the path appears only once.
+// cause removes the path from an error of the system, because Error contains the path already.
 func TestCause(t *testing.T) {
 	for _, err := range []error{
 		&fs.PathError{Op: "open", Path: "p", Err: fs.ErrPermission}, &os.LinkError{Op: "rename", Old: "p", New: "q", Err: fs.ErrPermission}, fs.ErrPermission,

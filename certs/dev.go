@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// retry is how long a running server waits after a failed renewal of its certificate.
+// retry is how long a running server waits before it repeats a failed renewal of its certificate.
 const retry = time.Hour
 
 // Dev is a development certificate authority and the server certificate it signed. Its methods are safe for concurrent use.
@@ -31,13 +31,13 @@ type Dev struct {
 	tried time.Time // time of the last attempt to renew the leaf
 }
 
-// OpenDev opens the development CA in dir and creates one if there is none; dir is usually from [DevDir]. It makes sure that there
-// is a certificate for localhost, 127.0.0.1, ::1 and host, which is the machine's name; an empty or unusable host is left out.
-// Several processes may call it concurrently, even for the first time: they get the same CA.
+// OpenDev opens the development CA in dir and creates one if there is none; dir is usually from [DevDir]. OpenDev makes sure that there is
+// a certificate for localhost, 127.0.0.1, ::1 and host, which is the machine's name. It ignores host if that is empty or cannot be in a
+// certificate. Several processes may call it concurrently, even for the first time: they get the same CA.
 //
-// The certificate is also for the names and addresses that the CA was created for. A new CA is created for host and for also, which
-// are further names and addresses of this machine. If an existing CA may not sign for one of also, the error is an [*Error], as it
-// is if a file is damaged, or is readable by others.
+// The certificate is also for the names and addresses that the CA was created for. A new CA is created for host and for also, which are
+// further names and addresses of this machine. The error is an [*Error] if an existing CA may not sign for a name in also, or if a file is
+// damaged or readable by other users.
 func OpenDev(dir, host string, also ...string) (*Dev, error) {
 	return openDev(dir, host, time.Now, also...)
 }
@@ -93,7 +93,7 @@ func RenewDev(dir, host string, also ...string) (*Dev, error) {
 	}
 	d, err := OpenDev(dir, host, also...)
 	if err != nil {
-		// The old CA is better than none. If another process has created one meanwhile, the rename fails, and that CA stays.
+		// Restore the old CA. If another process has created a CA in the meantime, the rename fails, and that CA is kept.
 		return nil, errors.Join(err, ignoreMissing(os.Rename(old, dir)))
 	}
 	if err := os.RemoveAll(old); err != nil {
@@ -125,11 +125,11 @@ func (d *Dev) Names() []string {
 	return names
 }
 
-// Left returns the host name that the certificate lacks, because the CA was created when the machine had another name; "" if there
-// is none. [RenewDev] fixes that.
+// Left returns the host name that the certificate lacks because the CA was created when the machine had another name, or "" if the
+// certificate is complete. [RenewDev] creates a CA for the new name.
 func (d *Dev) Left() string { return d.left }
 
-// GetCertificate is for [tls.Config.GetCertificate]: a server that runs for months gets a new certificate in time.
+// GetCertificate is for [tls.Config.GetCertificate]. It renews the certificate before the certificate expires.
 func (d *Dev) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -142,17 +142,17 @@ func (d *Dev) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if err == nil {
 		d.leaf = leaf
 	}
-	return d.leaf, nil // if the renewal failed, the old one: clients report that it has expired
+	return d.leaf, nil // after a failed renewal this is the old certificate, whose expiry clients report
 }
 
-// CAFile returns the path of the CA's certificate in dir, in PEM. Clients have to trust this certificate.
+// CAFile returns the path of the CA's certificate in dir, in PEM. Clients must trust this certificate.
 func CAFile(dir string) string { return filepath.Join(dir, caFile) }
 
 // LeafFile returns the path of the server's certificate and key in dir, in PEM.
 func LeafFile(dir string) string { return filepath.Join(dir, leafFile) }
 
-// DevCA returns the certificate of the development CA in dir, for a client that trusts it; it reads no key. If there is none yet,
-// the error is fs.ErrNotExist.
+// DevCA returns the certificate of the development CA in dir, for a client that trusts it; it reads no key. If there is no CA yet, the
+// error is fs.ErrNotExist.
 func DevCA(dir string) (*x509.Certificate, error) {
 	return readCertificate(filepath.Join(dir, caFile), renewHint)
 }
@@ -170,7 +170,7 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// usableHost returns a machine's name as a certificate contains it, and "" if a certificate cannot contain it.
+// usableHost returns a machine's name in the form for a certificate, or "" if a certificate cannot contain the name.
 func usableHost(host string) string {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	if host == "localhost" || len(host) > 253 || net.ParseIP(host) != nil {

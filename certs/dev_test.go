@@ -208,7 +208,7 @@ func TestGetCertificateRenews(t *testing.T) {
 	if third := get(); !third.Leaf.Equal(second.Leaf) {
 		t.Error("renewed in every handshake")
 	}
-	// If the certificate cannot be renewed, the old one remains.
+	// If the certificate cannot be renewed, the old certificate remains in use.
 	now = now.Add(leafLife - leafMargin + time.Hour)
 	if err := os.WriteFile(filepath.Join(d.dir, leafFile), []byte("garbage"), 0o600); err != nil {
 		t.Fatal(err)
@@ -242,7 +242,7 @@ func TestRenewDev(t *testing.T) {
 	}
 }
 
-// A CA is created for the additional names and addresses requested at that time, and its certificate is always for them.
+// A CA is created for the additional names and addresses requested at that time, and every later certificate contains them.
 func TestFurtherHosts(t *testing.T) {
 	dir := stateDir(t)
 	d, err := OpenDev(dir, "box", "192.0.2.7", "MyPC.lan.", "2001:db8::7", "::ffff:192.0.2.7", "phone", "localhost", "127.0.0.2", "box")
@@ -266,7 +266,7 @@ func TestFurtherHosts(t *testing.T) {
 			t.Errorf("the CA may sign for %s: %v", name, !may)
 		}
 	}
-	// Another process that requests no names, or only some of these, uses the same certificate.
+	// Another process that requests no names, or only some of these names, uses the same certificate.
 	for _, also := range [][]string{nil, {"phone"}, {"192.0.2.7"}} {
 		again, err := OpenDev(dir, "box", also...)
 		if err != nil || !again.Leaf().Equal(d.Leaf()) {

@@ -11,14 +11,14 @@ import (
 // Event is a change, or a failed change, of what a [Provider] serves.
 type Event struct {
 	Kind EventKind // loaded, recovered or failed
-	What Subject   // what it concerns
+	What Subject   // the part of the configuration that has changed
 	Path string    // the file, or the host of a certificate from ACME
 
-	// New and Old are the certificate that is used from now on, and the one that it replaces. They are nil if What is not a
-	// certificate, or there is none. After EventRecovered they are the same.
+	// New is the certificate that is used from now on, and Old is the certificate that it replaces. Each is nil if there is no such
+	// certificate, or What is not a certificate. With EventRecovered both are the same.
 	New, Old *x509.Certificate
 
-	// Err is the reason why nothing was loaded, usually an [*Error]. What was in use before remains in use.
+	// Err is the reason why nothing was loaded, usually an [*Error]. The previous content remains in use.
 	Err error
 }
 
@@ -40,7 +40,7 @@ const (
 	SubjectCertificate Subject = "certificate"
 	SubjectClientCAs   Subject = "client CAs"
 	SubjectTickets     Subject = "ticket keys"
-	SubjectWatch       Subject = "watch" // the files cannot be watched: they are only polled
+	SubjectWatch       Subject = "watch" // the system cannot watch the files, so they are only polled
 )
 
 // String formats the event as a line for a log: without a hint, and without secrets.
@@ -66,13 +66,13 @@ func (e Event) String() string {
 
 // Info describes one certificate in use.
 type Info struct {
-	Source Source            // where it is from
+	Source Source            // the source of the certificate
 	Path   string            // the file of the certificate; for ACME its host
 	Cert   *x509.Certificate // nil means ACME has not obtained it yet
-	Err    error             // why the last attempt to obtain a newer one failed; nil if it did not
+	Err    error             // why the last attempt to obtain a newer certificate failed; nil if it succeeded
 }
 
-// Source is where a certificate is from.
+// Source is the source of a certificate.
 type Source string
 
 // The sources of certificates.

@@ -37,7 +37,7 @@ func parsePair(certFile string, certPEM []byte, keyFile string, keyPEM []byte) (
 	switch {
 	case err == nil:
 		return &pair, nil
-	case strings.Contains(err.Error(), "match"): // crypto/tls has no error values for these
+	case strings.Contains(err.Error(), "match"): // crypto/tls has no error value for this
 		return nil, &Error{keyFile, fmt.Errorf("is not the key of the first certificate in %s", certFile),
 			"give the key that this certificate was issued for; the server's own certificate is the first in its file"}
 	case strings.Contains(err.Error(), "private key"):

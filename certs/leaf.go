@@ -21,8 +21,7 @@ const (
 	leafMargin = 30 * 24 * time.Hour // a certificate with less time left is renewed
 )
 
-// openLeaf returns the server certificate in d.dir if it is still good, and otherwise creates one. The caller need not hold
-// d.mu.
+// openLeaf returns the server certificate in d.dir if it is still good, and otherwise creates another one. The caller need not hold d.mu.
 func (d *Dev) openLeaf() (*tls.Certificate, error) {
 	path := filepath.Join(d.dir, leafFile)
 	pemBytes, err := readPrivate(path, "remove that file; it is then created again")
@@ -42,8 +41,8 @@ func (d *Dev) openLeaf() (*tls.Certificate, error) {
 	return &leaf, nil
 }
 
-// good reports whether a leaf is for the required names, from the present CA, and not about to expire. It may be for more names,
-// because processes with other names share it.
+// good reports whether a leaf contains the required names, is signed by the present CA, and will not expire soon. The leaf may contain more
+// names, because processes with different names share it.
 func (d *Dev) good(leaf *x509.Certificate) bool {
 	dns, ips := d.wanted()
 	for _, ip := range ips {
@@ -59,7 +58,7 @@ func (d *Dev) good(leaf *x509.Certificate) bool {
 	return fresh(leaf, d.now()) && leaf.CheckSignatureFrom(d.ca.cert) == nil
 }
 
-// fresh reports whether a certificate has been valid for a while and has time left.
+// fresh reports whether a certificate is valid now and for at least leafMargin.
 func fresh(leaf *x509.Certificate, now time.Time) bool {
 	return now.After(leaf.NotBefore) && now.Before(leaf.NotAfter.Add(-leafMargin))
 }

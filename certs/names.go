@@ -12,8 +12,8 @@ import (
 // nameIndex finds the certificates for a host, in the order in which they were added.
 type nameIndex struct {
 	first *tls.Certificate              // the default; nil if there is no certificate
-	exact map[string][]*tls.Certificate // by name, or by address in its usual form
-	wild  map[string][]*tls.Certificate // "*.example.com" as "example.com"
+	exact map[string][]*tls.Certificate // the certificates for each host name, or for each address in canonical form
+	wild  map[string][]*tls.Certificate // the wildcard certificates: those for "*.example.com" have the key "example.com"
 }
 
 func (x *nameIndex) add(cert *tls.Certificate) {
@@ -46,15 +46,15 @@ func (x *nameIndex) below(host string) []*tls.Certificate {
 	return x.wild[domain]
 }
 
-// certificate returns the certificate for a handshake: exact names have priority over wildcards, and files have priority over ACME,
-// and ACME over the development CA.
+// certificate returns the certificate for a handshake: an exact name has priority over a wildcard. For an exact name, files have priority
+// over ACME, and ACME over the development CA.
 //
 // To refuse a client it returns neither a certificate nor an error: then crypto/tls sends unrecognized_name.
 func (p *Provider) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	s, dev := p.state.Load(), p.opts.Dev
 	host := plainHost(hello.ServerName)
 	if host == "" && hello.Conn != nil {
-		// A client that connects to an address sends no host name (RFC 6066 §3). There may be a certificate for the address.
+		// A client that connects to an address sends no host name (RFC 6066 §3). The server may have a certificate for the address.
 		host = addressOf(hello.Conn.LocalAddr())
 	}
 	if pairs := s.names.named(host); pairs != nil {
@@ -80,7 +80,7 @@ func (p *Provider) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, er
 	return nil, nil // there are only certificates from ACME, which are used only for their own hosts
 }
 
-// addressOf returns the IP address of any kind of address in its usual form, "" if there is none.
+// addressOf returns the IP address in a, in canonical form, or "" if a contains no IP address.
 func addressOf(a net.Addr) string {
 	if a == nil {
 		return ""
@@ -92,7 +92,7 @@ func addressOf(a net.Addr) string {
 	return addr.Addr().Unmap().WithZone("").String()
 }
 
-// usable returns the first certificate whose key type this client supports, or the first one if there is none.
+// usable returns the first certificate that the client supports, or the first of all if the client supports none of them.
 func usable(pairs []*tls.Certificate, hello *tls.ClientHelloInfo) *tls.Certificate {
 	if len(pairs) > 1 {
 		for _, pair := range pairs {

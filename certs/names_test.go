@@ -32,11 +32,11 @@ func TestRFC6066_3_ServerName(t *testing.T) {
 		{"WWW.First.Example", "first.example", "first.example"},
 		{"example.com", "*.example.com", "*.example.com"},
 		{"a.example.com", "*.example.com", "*.example.com"},
-		{"exact.example.com", "exact.example.com", "exact.example.com"}, // before the wildcard, which is first in the list
+		{"exact.example.com", "exact.example.com", "exact.example.com"}, // takes precedence over the wildcard
 		{"upper.example", "UPPER.example", "UPPER.example"},
-		{"box", "localhost", "localhost"}, // the certificate of the development CA
+		{"box", "localhost", "localhost"}, // the development certificate
 		{"localhost", "localhost", "localhost"},
-		{"", "address.example", "address.example"}, // by the address that the client has connected to
+		{"", "address.example", "address.example"}, // the address that the client has connected to
 
 		{"a.b.example.com", "first.example", ""}, // RFC 9525 §6.3: a wildcard covers one label
 		{"elsewhere.example", "first.example", ""},
@@ -65,7 +65,7 @@ func TestRFC6066_3_ServerName(t *testing.T) {
 	}
 }
 
-// A client sends no host name, and no certificate is for the address.
+// A client that sends no host name gets the default certificate if there is no certificate for the address.
 func TestDefaultCertificate(t *testing.T) {
 	ca := newIssuer(t)
 	file := Pair{Cert: write(t, filepath.Join(t.TempDir(), "both"), ca.issue([]string{"first.example"}).both())}

@@ -33,12 +33,12 @@ func openssl(t *testing.T, addr string, args ...string) string {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	in.Write([]byte("line of a test\n")) // fails if the server rejects the client, which the output shows
+	in.Write([]byte("line of a test\n")) // this fails if the server rejects the client; the output then contains the alert
 	var said strings.Builder
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		said.WriteString(lines.Text() + "\n")
 		if strings.HasSuffix(lines.Text(), "line of a test") {
-			in.Close() // by now a ticket has also been received
+			in.Close() // openssl has received the ticket before the echo
 		}
 	}
 	in.Close()

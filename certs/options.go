@@ -10,13 +10,15 @@ import (
 // Options name the sources of a server's certificates, and the clients it admits. At least one of Files, ACME and Dev must be set;
 // they may be combined. Every file is read again when it changes; see [Provider].
 type Options struct {
-	// Files are certificates in files. The first one is also for clients that send no host name, or one without a certificate.
+	// Files are certificates in files. The first one is also the default, for clients that send no host name, or a host name without a
+	// certificate.
 	Files []Pair
 
-	// ACME obtains certificates from a CA; nil means it is not used. Its certificates are only for its hosts and never the default.
+	// ACME obtains certificates from a CA. nil means that ACME is not used. A certificate from ACME is used only for its host, and is never
+	// the default.
 	ACME *ACME
 
-	// Dev is the development certificate, from [OpenDev]; nil means none. It is the default if there are no Files.
+	// Dev is the development certificate, from [OpenDev]. nil means none. Without Files, the development certificate is the default.
 	Dev *Dev
 
 	// RefuseUnknown rejects clients that request a host without a certificate, and those that send no host name, with the alert
@@ -33,13 +35,13 @@ type Options struct {
 	// MinVersion is the minimum TLS version: tls.VersionTLS12 or tls.VersionTLS13. 0 means 1.2.
 	MinVersion uint16
 
-	// TicketFile contains secrets that nodes share, so that a client may resume a session of one node on another; [TicketKeys]
-	// describes its format. It is read again when it changes. "" means every TLS configuration makes keys of its own and replaces
+	// TicketFile is a file with secrets that nodes share, so that a client can resume a session of one node on another. [TicketKeys]
+	// describes the format. The file is read again when it changes. "" means every TLS configuration makes keys of its own and replaces
 	// them daily, and sessions end with the process.
 	TicketFile string
 
-	// OnEvent is called for every event after Open: what was loaded, and what could not be. It is called from one goroutine at a
-	// time, must return soon, and must not call Reload or Close. If nil, events are dropped.
+	// OnEvent is called for every event after Open: for loaded content, and for content that could not be loaded. It is called from one
+	// goroutine at a time, must return soon, and must not call Reload or Close. If nil, events are dropped.
 	OnEvent func(Event)
 
 	// Poll is the interval at which the files are checked in addition to being watched, because some file systems report no
@@ -78,17 +80,17 @@ type ACME struct {
 	// directory share its certificates.
 	Cache string
 
-	// AgreeTerms means that you agree to the CA's terms of service. It is required.
+	// AgreeTerms means that you agree to the CA's terms of service. It must be true.
 	AgreeTerms bool
 
 	// Email is the contact address for the CA; "" means there is none.
 	Email string
 
-	// Directory is the URL of the CA. "" means Let's Encrypt.
+	// Directory is the directory URL of the CA. "" means Let's Encrypt.
 	Directory string
 
-	// RootFile contains the certificates, in PEM, of the CA that signed the directory's own certificate, for a CA inside a company.
-	// "" means the system's CAs.
+	// RootFile is a PEM file with the CA certificates that verify the TLS certificate of Directory, for a CA inside a company. "" means the
+	// system's CAs.
 	RootFile string
 
 	// EAB binds the account to an existing account elsewhere (RFC 8555 §7.3.4); nil if the CA does not require it.

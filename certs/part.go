@@ -22,10 +22,10 @@ type part struct {
 	again time.Time         // when to try the same content again; zero means only when it changes
 	err   error             // why the last content cannot be used; nil if it is in use
 	use   func(*state)      // adds the content in use to a state; nil means there has been none yet
-	leaf  *x509.Certificate // the certificate in use, if it is one
+	leaf  *x509.Certificate // the certificate in use; nil if the content is not a certificate
 }
 
-// newParts returns the parts for the files in the options, in order, not yet read.
+// newParts returns the parts for the files in the options, in the same order. It does not read the files.
 func newParts(o *Options) []*part {
 	var parts []*part
 	for _, pair := range o.Files {
@@ -92,7 +92,7 @@ func (p *part) look(now time.Time) (Event, bool) {
 	return event, true
 }
 
-// read returns the contents of the files, and a digest of them that also covers errors.
+// read returns the contents of the files, and a digest of the contents and the errors.
 func (p *part) read() ([][]byte, [sha256.Size]byte, error) {
 	h := sha256.New()
 	var failed error
@@ -107,14 +107,14 @@ func (p *part) read() ([][]byte, [sha256.Size]byte, error) {
 		h.Write(b)
 		contents[i] = b
 	}
-	var e *Error // the first one
+	var e *Error // the first error
 	if errors.As(failed, &e) {
 		failed = e
 	}
 	return contents, [sha256.Size]byte(h.Sum(nil)), failed
 }
 
-// worse returns an error if clients would reject the new certificate, and the one in use is better.
+// worse returns an error if the new certificate is not valid now, and the certificate in use is valid.
 func (p *part) worse(leaf *x509.Certificate, now time.Time) error {
 	valid := func(c *x509.Certificate) bool { return !now.Before(c.NotBefore) && !now.After(c.NotAfter) }
 	if leaf == nil || p.leaf == nil || valid(leaf) || !valid(p.leaf) {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A certificate that has expired, or is not valid yet, does not replace a valid one. If no certificate is in use, or there is no
-// new one, they cannot be compared.
+// A certificate that has expired, or is not valid yet, does not replace a valid one. If no certificate is in use, or there is no new
+// certificate, there is nothing to compare.
 func TestWorse(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	lasts := func(from, to time.Duration) *x509.Certificate {

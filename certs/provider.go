@@ -18,15 +18,14 @@ import (
 // content may change at any time: every new handshake uses the current content, and open connections are not affected. A file that
 // is damaged, incomplete or missing changes nothing; it is reported, and read again when it changes.
 //
-// Files are watched through the directories that lead to them, so that it does not matter how a file is replaced: overwritten,
-// renamed over, or by pointing a symbolic link to another directory, as Kubernetes does with secrets. The methods are safe for
-// concurrent use.
+// The directories on the path of each file are watched, so that every way of replacing a file is noticed: overwriting, renaming, or
+// pointing a symbolic link to another directory, as Kubernetes does with secrets. The methods are safe for concurrent use.
 type Provider struct {
 	opts  Options
 	acme  *acmeSource // nil means no ACME
 	state atomic.Pointer[state]
 
-	loading sync.Mutex // guards the following fields and the order of events; state is stored with it held
+	loading sync.Mutex // guards parts and the order of events; held while state is stored
 	parts   []*part
 
 	alive   context.Context //nolint:containedctx // ends when Close is called
@@ -34,7 +33,7 @@ type Provider struct {
 	running sync.WaitGroup
 }
 
-// state is the loaded content that a handshake needs. It is immutable: changes replace it.
+// state is the loaded content that a handshake needs. It is immutable: a change stores another state.
 type state struct {
 	names   nameIndex
 	clients *x509.CertPool
@@ -49,7 +48,7 @@ func Open(opts Options) (*Provider, error) {
 	}
 	p := &Provider{opts: opts, parts: newParts(&opts)}
 	p.alive, p.stop = context.WithCancel(context.Background())
-	ways, unwatched := p.ways() // watched before they are read, so that no change is missed
+	ways, unwatched := p.ways() // the files are watched before they are read, so that no change is missed
 	for _, part := range p.parts {
 		if part.look(opts.now()); part.err != nil {
 			p.stop()
@@ -76,7 +75,7 @@ func Open(opts Options) (*Provider, error) {
 	return p, nil
 }
 
-// ways starts to watch the files of all parts. The error means that they can only be polled.
+// ways starts to watch the files of all parts. A non-nil error means that the files can only be polled.
 func (p *Provider) ways() (*watch.Files, error) {
 	var paths []string
 	for _, part := range p.parts {
@@ -101,9 +100,9 @@ func (p *Provider) Start() {
 	}
 }
 
-// TLSConfig returns the configuration for a server with the given application protocols (ALPN, RFC 7301), such as "http/1.1";
-// without any it does not negotiate one. Protocols that net/http adds to NextProtos have no effect: list all of them. After Close
-// the configuration still works with the last loaded certificates. It must not be modified; modify a clone instead.
+// TLSConfig returns the configuration for a server with the given application protocols (ALPN, RFC 7301), such as "http/1.1"; without any
+// it does not negotiate one. Protocols that net/http adds to NextProtos later have no effect, so protocols must be complete. After Close
+// the configuration still works with the last loaded certificates. The configuration must not be modified; modify a clone instead.
 func (p *Provider) TLSConfig(protocols ...string) *tls.Config {
 	base := ServerConfig(p.certificate)
 	base.MinVersion = p.opts.MinVersion
@@ -134,7 +133,7 @@ func (p *Provider) TLSConfig(protocols ...string) *tls.Config {
 	}
 
 	outer := prepare().Clone()
-	// Without a ticket file, crypto/tls makes keys for the outer configuration, and the callback's configuration inherits them.
+	// Without a ticket file, crypto/tls makes ticket keys for the outer configuration, and uses them for the callback's configuration, too.
 	outer.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		if p.acme != nil && isChallenge(hello) {
 			return p.acme.challenges, nil
@@ -147,9 +146,9 @@ func (p *Provider) TLSConfig(protocols ...string) *tls.Config {
 	return outer
 }
 
-// HTTPHandler responds to the CA's challenge requests (HTTP-01, RFC 8555 §8.3) and passes all others to next; nil means 404. It is
-// for a listener without TLS that the CA reaches at port 80. Mount it before Start: without it only TLS-ALPN-01 is tried, for which
-// the TLS listener is sufficient if the CA reaches it at port 443.
+// HTTPHandler responds to the CA's challenge requests (HTTP-01, RFC 8555 §8.3), and passes all other requests to next; a nil next responds
+// with 404. The handler is for a listener without TLS that the CA reaches at port 80. Call HTTPHandler before Start: otherwise only
+// TLS-ALPN-01 is tried, which requires that the CA reaches the TLS listener at port 443.
 func (p *Provider) HTTPHandler(next http.Handler) http.Handler {
 	if next == nil {
 		next = http.NotFoundHandler()
@@ -191,7 +190,7 @@ func (p *Provider) Certificates() []Info {
 // Close stops watching files and ACME, and waits for both to finish, at most 5 seconds for a response of the CA. Further calls do
 // nothing. Servers that use the TLS configuration continue with the last loaded certificates.
 //
-// A timer of package autocert for each certificate remains until the process ends; it reaches neither the CA nor the cache.
+// For each certificate, a timer of package autocert remains until the process ends, but can access neither the CA nor the cache.
 func (p *Provider) Close() {
 	p.stop()
 	if p.acme != nil {
@@ -236,7 +235,7 @@ func (p *Provider) look() error {
 	return errors.Join(faults...)
 }
 
-// tell passes an event to the callback, if there is one.
+// tell passes an event to OnEvent, if that is not nil.
 func (p *Provider) tell(e Event) {
 	p.loading.Lock()
 	defer p.loading.Unlock()

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// place is the location of a test's certificate and key files, with a way to replace them by the next pair.
+// place is the directory of a test's certificate and key files.
 type place struct {
 	t   *testing.T
 	dir string
@@ -127,7 +127,7 @@ func TestReloadFiles(t *testing.T) {
 				t.Errorf("the open connection: %v", err)
 			}
 
-			// The watch follows the current files.
+			// A change of the current files is noticed, too.
 			if pair.Key == "" {
 				write(t, pair.Cert, three.both())
 			} else {

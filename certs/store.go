@@ -40,7 +40,8 @@ func checkDir(dir string) error {
 	return nil
 }
 
-// readPrivate reads a file with a key. It refuses a file that others can read or write, because they may already have done so.
+// readPrivate reads a file with a key. It refuses a file that other users can read or write, because they may have read the key or replaced
+// it.
 func readPrivate(path, hint string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -49,7 +50,7 @@ func readPrivate(path, hint string) ([]byte, error) {
 	if err != nil {
 		return nil, &Error{path, cause(err), "check who owns it"}
 	}
-	// Windows has no such bits; there the directory in the user's profile is private.
+	// Windows has no such permission bits; the directory in the user's profile is private there.
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
 		err := fmt.Errorf("other users can read this key: its mode is %#o", info.Mode().Perm())
 		return nil, &Error{path, err, hint}
@@ -135,7 +136,7 @@ func replaceFile(path string, data []byte) error {
 	return nil
 }
 
-// writeFile writes a file and syncs it to disk before it returns, so that after a rename the file is always complete.
+// writeFile writes a file and syncs it to disk before it returns, so that the file is complete after a later rename, even after a crash.
 func writeFile(path string, data []byte, mode fs.FileMode) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
 	if err != nil {

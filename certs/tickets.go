@@ -15,28 +15,28 @@ import (
 const ticketWindow = 12 * time.Hour
 
 const (
-	minSecret  = 32 // bytes
-	maxSecrets = 8  // lines of the file
+	minSecret  = 32 // the minimum number of bytes of a secret
+	maxSecrets = 8  // the maximum number of secrets in a file
 )
 
 // ticketPeriod returns the number of the window that contains a time. It is the same on all nodes whose clocks agree.
 func ticketPeriod(now time.Time) int64 { return now.Unix() / int64(ticketWindow/time.Second) }
 
-// TicketKeys returns the session ticket keys for a ticket file. Nodes with the same file get the same keys without communicating.
-// The file contains one or more secrets, one per line: at least 32 random bytes in base64, such as the output of "openssl rand
-// -base64 32". Empty lines and those that begin with # are ignored. The keys are derived from the secrets and the time (HKDF with
-// SHA-256, RFC 5869): each secret has one key for every 12 hours since 1970.
+// TicketKeys returns the session ticket keys for a ticket file. Nodes with the same file get the same keys without communicating. The file
+// contains one or more secrets, one per line: at least 32 random bytes in base64, such as the output of "openssl rand -base64 32". Empty
+// lines and lines that begin with # are ignored. The keys are derived from the secrets and the time (HKDF with SHA-256, RFC 5869): each
+// secret has one key for every 12 hours since 1970.
 //
-// The first secret's key of the current window encrypts new tickets; the keys of the windows before and after it, and those of the
-// other secrets, decrypt tickets of returning clients. So a session can be resumed for 12 to 24 hours, and small clock differences
-// between nodes do not matter.
+// The first secret's key for the current window of 12 hours encrypts new tickets. That key, the first secret's keys for the windows before
+// and after, and the keys of the other secrets decrypt the tickets of returning clients. So a session can be resumed for 12 to 24 hours,
+// and small clock differences between nodes do not matter.
 //
 // To replace a secret without losing sessions, add the new one as the second line on all nodes; then move it to the first line; a
 // day later remove the old one. Only that last step makes old tickets useless to a thief: with a secret, the keys of all times can
 // be derived, and recorded TLS 1.2 sessions that were resumed can be decrypted. TLS 1.3 sessions cannot, because every resumption
 // has a key exchange of its own.
 //
-// The first of the keys encrypts. They are for [tls.Config.SetSessionTicketKeys].
+// The keys are in the order for [tls.Config.SetSessionTicketKeys]: the first key encrypts.
 func TicketKeys(file []byte, now time.Time) ([][32]byte, error) {
 	secrets, err := parseSecrets("ticket file", file)
 	if err != nil {

@@ -16,7 +16,7 @@ func secretLine(b byte) []byte {
 	return []byte(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, 32)) + "\n")
 }
 
-// node is a server that shares tickets with others, and its clock.
+// node is a server that shares tickets with other nodes, and has its own clock.
 type node struct {
 	p        *Provider
 	reported events
@@ -128,7 +128,7 @@ func TestTicketsRotate(t *testing.T) {
 	}
 }
 
-// Without a ticket file there are still tickets, which are valid for one process.
+// Without a ticket file, the server still issues tickets, which only the same process accepts.
 func TestTicketsOfOneProcess(t *testing.T) {
 	dev := open(t, stateDir(t), "box")
 	one, two := newNode(t, time.Now(), dev, nil), newNode(t, time.Now(), dev, nil)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A program may replace http.DefaultTransport, for tracing or metrics.
+// ACME also works if the program has replaced http.DefaultTransport, for example for tracing or metrics.
 func TestACMEWithAnotherDefaultTransport(t *testing.T) {
 	before := http.DefaultTransport
 	http.DefaultTransport = struct{ http.RoundTripper }{before}
