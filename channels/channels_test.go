@@ -23,8 +23,8 @@ func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 // opener returns the Open function for the client of a request.
 type opener = func(*http.Request) func(websocket.Sender) websocket.Receiver
 
-// drivers are the two ways of serving the connections of a test: "run" with a goroutine per connection and Conn.Run, and "loop" on
-// the event loop if the system has one. They return the server's URL.
+// drivers are the two ways of serving the connections of a test: "run" with a goroutine per connection and Conn.Run, and "loop" on the
+// event loop if the system has one. Each function returns the URL of its server.
 var drivers = map[string]func(t *testing.T, open opener, o websocket.ConnOptions) string{
 	"run": func(t *testing.T, open opener, o websocket.ConnOptions) string {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

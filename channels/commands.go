@@ -52,13 +52,13 @@ func (s *session) subscribe(ctx context.Context, c *wire.Subscribe) error {
 		return s.recover(answer, r)
 	})
 	if errors.Is(err, hub.ErrMore) {
-		return nil // the client was notified
+		return nil // the reply was already sent
 	}
 	return err
 }
 
-// recover sends the reply to a subscription, and the missed messages. If not all of them fit, the subscription ends after those that
-// do, and the client continues from there with another subscription.
+// recover sends the reply to a subscription, and the missed messages. If not all missed messages fit, the session sends the first ones and
+// ends the subscription; the client then subscribes again from the last message.
 func (s *session) recover(answer *wire.Subscribed, r *hub.Recovered) error {
 	if s.replies.Waiting() {
 		return websocket.ErrQueueFull
@@ -96,7 +96,7 @@ func (s *session) recover(answer *wire.Subscribed, r *hub.Recovered) error {
 	return nil
 }
 
-// why returns the reason why the messages after a position cannot be recovered.
+// why returns the reason that err gives for messages that cannot be recovered.
 func why(err error) wire.GapReason {
 	switch {
 	case errors.Is(err, hub.ErrNewEpoch):
@@ -110,7 +110,7 @@ func why(err error) wire.GapReason {
 func (s *session) publish(ctx context.Context, c *wire.Publish) error {
 	data, err := c.Bytes()
 	if err != nil {
-		return err // never happens: the data was checked
+		return err // never happens, because Decode has checked the data
 	}
 	p := &hub.Publication{
 		ID: c.MessageID, Event: c.Event, Data: data, Binary: c.Binary, Key: c.Key, Removed: c.Removed, Tags: c.Tags,

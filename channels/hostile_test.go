@@ -199,7 +199,7 @@ func TestHubEnded(t *testing.T) {
 	})
 }
 
-// Publications of other protocols also arrive as JSON, and the application can end subscriptions and connections.
+// Publications from clients of other protocols also arrive as JSON, and the application can end subscriptions and connections.
 func TestFromTheServer(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		h := newHub(t)

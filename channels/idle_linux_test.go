@@ -56,7 +56,7 @@ func rawClient(t *testing.T, addr string, i int, buf []byte) net.Conn {
 func TestIdleConnection(t *testing.T) {
 	addr := strings.TrimPrefix(start(t, "loop", &Server{Hub: newHub(t), App: "dev"}), "http://")
 	buf := make([]byte, 4096)
-	for i := range 100 { // creates the channels, and fills the pools of the loops
+	for i := range 100 { // creates the channels, and fills the pools of the event loops
 		rawClient(t, addr, i, buf)
 	}
 	const n = 1000

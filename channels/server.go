@@ -48,7 +48,7 @@ type Client struct {
 	Refresh func(ctx context.Context, token string) (expires time.Time, err error)
 }
 
-// ConnOptions returns the required options for the connections of clients: the hub relies on the behavior of their queue.
+// ConnOptions returns the options that the connections of clients must have: the hub requires a queue that drops the newest message.
 func ConnOptions() websocket.ConnOptions {
 	return websocket.ConnOptions{QueueFull: websocket.QueueDropNewest}
 }

@@ -22,29 +22,29 @@ const (
 	faultsPerSecond, maxFaults = 20, 200
 )
 
-// session is one connection. It is the Receiver of the client's messages. The calls of a Receiver do not overlap, so only one
-// goroutine at a time uses it.
+// session is one connection, and the Receiver of its messages. The calls of a Receiver do not overlap, so only one goroutine at a time uses
+// a session.
 type session struct {
 	server *Server
 	hub    *hub.Session
 	id     string // the ID of the connection
-	user   string // user, may and renew are from the Client
+	user   string // user, may and renew are User, Allow and Refresh of the Client
 	may    func(action, channel string) error
 	renew  func(ctx context.Context, token string) (expires time.Time, err error)
 
-	pace   limit.Bucket // of commands
-	faults limit.Bucket // of failed commands
+	pace   limit.Bucket // limits commands
+	faults limit.Bucket // limits failed commands
 
 	replies replies.Queue // sends the replies on the connection
 	devices []string      // the devices for which the client has acknowledged messages
 }
 
-// denied is an error of Allow.
+// denied wraps an error that Client.Allow has returned.
 type denied struct{ error }
 
 func (d denied) Unwrap() error { return d.error }
 
-// allow marks a denial, to distinguish it from a failure.
+// allow returns an error of type denied if the client may not perform the action.
 func (s *session) allow(action, channel string) error {
 	if s.may == nil {
 		return nil
@@ -107,7 +107,7 @@ func (s *session) reply(m any) {
 	s.replies.Send(text)
 }
 
-// do executes a command and replies to it. If the command fails, do returns the reply instead.
+// do executes a command and replies to it. If the command fails, do returns the error reply without sending it.
 func (s *session) do(c wire.Command) *wire.Error {
 	ctx, cancel := timeout.Context(context.Background(), commandTime)
 	defer cancel()

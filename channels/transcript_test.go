@@ -11,10 +11,9 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A transcript lists the messages that clients send and receive, one per line. After "a> ", client a sends the message; after "a~
-// ", it sends the message as binary. "a< {…}" is the next message that it receives: "*" matches any value, and no field may be
-// present that is not listed, except for times. "a= Name: value" connects it with these header fields. $a is the ID of a's connection,
-// $E the first epoch.
+// A transcript lists the messages that clients send and receive, one per line. "a> {…}" is a message that client a sends, and "a~ {…}" is a
+// binary one. "a< {…}" is the next message that client a receives: "*" matches any value, and the message may have no other fields, except
+// for times. "a= Name: value" connects client a with these header fields. $a is the ID of client a's connection, and $E is the first epoch.
 func TestTranscripts(t *testing.T) {
 	transcript.Each(t, func(t *testing.T, f transcript.File) {
 		each(t, func(t *testing.T, driver string) {
@@ -29,7 +28,7 @@ func TestTranscripts(t *testing.T) {
 type script struct {
 	url     string
 	clients map[string]*websocket.Conn
-	names   map[string]string // the values of $a and $E, by their names without the $
+	names   map[string]string // the values of variables such as $a and $E; the names are without the $
 }
 
 // line plays one line, and returns an error text.

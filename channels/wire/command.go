@@ -11,7 +11,7 @@ type Head struct {
 	// Type is the name of the command.
 	Type string `json:"type"`
 
-	// ID is a number chosen by the client, which the reply repeats. 0 means that no reply is wanted unless the command fails.
+	// ID is a number that the client chooses, and that the reply repeats. 0 means that the server replies only if the command fails.
 	ID uint64 `json:"id,omitempty"`
 
 	// Channel is the channel that the command concerns.
@@ -26,8 +26,7 @@ func HeadOf(c Command) *Head { return c.head() }
 
 func (h *Head) head() *Head { return h }
 
-// Since specifies from where a subscriber requests missed messages: after a position, or after the messages that a device has
-// acknowledged.
+// Since specifies which missed messages a subscriber requests: those after a position, or those that a device has not acknowledged.
 type Since struct {
 	// Epoch and Offset are a position.
 	Epoch  string `json:"epoch,omitempty"`
@@ -62,24 +61,24 @@ type Unsubscribe struct{ Head }
 type Publish struct {
 	Head
 
-	// Data is any JSON value. If Binary is set, it is a string in base64.
+	// Data is any JSON value. If Binary is set, Data is a string in base64.
 	Data   json.RawMessage `json:"data,omitempty"`
 	Binary bool            `json:"binary,omitempty"`
 
-	// Event is the name of the event, for clients of protocols that have such names.
+	// Event is the name of an event, for clients of protocols with named events.
 	Event string `json:"event,omitempty"`
 
-	// MessageID makes publishing idempotent: for five minutes a second message with the same ID is not published.
+	// MessageID makes publishing idempotent: for five minutes, a second message with the same MessageID is not published.
 	MessageID string `json:"message_id,omitempty"`
 
 	// Key is the key of a keyed collection that the message sets, or removes if Removed is set.
 	Key     string `json:"key,omitempty"`
 	Removed bool   `json:"removed,omitempty"`
 
-	// Echo specifies whether the publisher receives the message, too, if it has subscribed. nil means yes.
+	// Echo specifies whether a publisher that has subscribed to the channel also receives the message. nil means true.
 	Echo *bool `json:"echo,omitempty"`
 
-	// Tags are further values set by the publisher.
+	// Tags are additional values that the publisher sets.
 	Tags map[string]string `json:"tags,omitempty"`
 }
 
@@ -157,7 +156,7 @@ const (
 	maxBeside = 4096 // the maximum number of bytes of a member's data, and of the names and values of tags
 )
 
-// commands contains the commands by their type. needs means that the command requires a channel.
+// commands contains the commands by type name. needs means that the command requires a channel.
 var commands = map[string]struct {
 	make  func() Command
 	needs bool

@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// This file contains a faster decoder and encoder for the messages that thousands of clients send and receive when they reconnect at
-// the same time. They handle only messages for which the result is the same as that of encoding/json; all others are left to that
-// package.
+// This file contains a faster decoder and encoder for the messages that thousands of clients send and receive when they reconnect at the
+// same time. They handle only messages for which the result is the same as that of encoding/json, and leave all others to encoding/json.
 
 // quickSubscribe returns the subscription in a message. It returns nil if the message is another command or not in the usual form:
 // if it contains an escape in a string, an unknown or repeated field, or an error.
@@ -55,7 +54,7 @@ func (c *Since) quick(s *scanner) bool {
 	})
 }
 
-// scanner reads simple JSON. Its methods report whether the next value is one that they can read.
+// scanner reads simple JSON. Each method reports whether it could read the next value.
 type scanner struct {
 	data []byte
 	at   int
@@ -77,7 +76,7 @@ func (s *scanner) next(c byte) bool {
 	return true
 }
 
-// object reads an object. value reads the value of a field.
+// object reads an object, and calls value to read the value of each field.
 func (s *scanner) object(value func(name []byte) bool) bool {
 	if !s.next('{') {
 		return false
@@ -109,7 +108,7 @@ func (s *scanner) text(into *string) bool {
 	return ok
 }
 
-// ascii is text for a caller that does not keep the result.
+// ascii is like text, but returns a part of the data, which the caller must not keep.
 func (s *scanner) ascii() ([]byte, bool) {
 	if !s.next('"') {
 		return nil, false
@@ -128,7 +127,7 @@ func (s *scanner) ascii() ([]byte, bool) {
 // plain reports whether a byte is unescaped in a JSON string and represents itself.
 func plain(c byte) bool { return c >= ' ' && c < 0x7f && c != '"' && c != '\\' }
 
-// mostDigits is the number of digits that always fit into 64 bits.
+// mostDigits is the maximum number of digits of which every number fits into 64 bits.
 const mostDigits = 19
 
 // number reads a number without a sign, a fraction and an exponent.
@@ -143,7 +142,7 @@ func (s *scanner) number(into *uint64) bool {
 	return digits == 1 || digits > 1 && digits <= mostDigits && s.data[begin] != '0'
 }
 
-// writer writes JSON. If odd is set, the result must be discarded: a value requires encoding/json.
+// writer writes JSON. odd means that a value requires encoding/json, so the result must be discarded.
 type writer struct {
 	b   []byte
 	odd bool
@@ -157,7 +156,7 @@ func (w *writer) text(name, value string) {
 	w.b = append(append(append(append(w.b, name...), '"'), value...), '"')
 }
 
-// someText is text, but omits an empty string.
+// someText is like text, but omits an empty string.
 func (w *writer) someText(name, value string) {
 	if value != "" {
 		w.text(name, value)
@@ -169,7 +168,7 @@ func (w *writer) number(name string, value uint64) {
 	w.b = strconv.AppendUint(append(w.b, name...), value, 10)
 }
 
-// someNumber is number, but omits 0.
+// someNumber is like number, but omits 0.
 func (w *writer) someNumber(name string, value uint64) {
 	if value != 0 {
 		w.number(name, value)

@@ -1,6 +1,6 @@
-// Package wire defines the messages of handfast.v1.json, the simple protocol of channels: each is a JSON object in a text message
-// of a WebSocket. docs/channels-protocol.md describes them. The server and the client of this repository share this package; it
-// does no I/O.
+// Package wire defines the messages of handfast.v1.json, the simple protocol of channels: each is a JSON object in a text message of a
+// WebSocket. docs/channels-protocol.md describes the messages. The server and the client of this repository share this package, which does
+// no I/O.
 package wire
 
 import (
@@ -16,7 +16,7 @@ const Subprotocol = "handfast.v1.json"
 const (
 	CloseServer  = 4400 // the application has requested it: do not reconnect
 	CloseExpired = 4401 // the credential has expired or was revoked: reconnect with a new one
-	CloseDenied  = 4403 // no longer allowed: do not reconnect
+	CloseDenied  = 4403 // the client is no longer allowed to connect: do not reconnect
 	CloseSlow    = 4408 // the client does not read its messages: reconnect, and recover
 )
 
@@ -57,7 +57,7 @@ const (
 	NoAck    GapReason = "no_ack"    // the device has not acknowledged anything yet
 )
 
-// Position is a place in the stream of a channel: after the message with that offset.
+// Position is a place in the stream of a channel: after the message with the offset Offset.
 type Position struct {
 	// Epoch identifies the stream.
 	Epoch string `json:"epoch"`
@@ -68,7 +68,7 @@ type Position struct {
 
 // Member is a user in a channel.
 type Member struct {
-	// User is the user's ID; a connection without a user is a separate member, with its client ID.
+	// User is the user's ID. A connection without a user is a member of its own, with its client ID as User.
 	User string `json:"user"`
 
 	// Data is the member's public data.
@@ -88,7 +88,7 @@ type Welcome struct {
 	ExpiresIn int64 `json:"expires_in,omitempty"`
 }
 
-// Subscribed is the reply to Subscribe. The missed messages follow it, and then new ones.
+// Subscribed is the reply to Subscribe. After it, the server sends the missed messages and then new messages.
 type Subscribed struct {
 	// Type is "subscribed".
 	Type    string `json:"type"`
@@ -98,11 +98,11 @@ type Subscribed struct {
 	// Position is the position of the subscriber; each message that follows advances it.
 	Position Position `json:"position"`
 
-	// Recovered reports, if there was a Since, whether all messages after it follow. If not, Why is the reason.
+	// Recovered reports, if the command had a Since, whether all messages after Since follow. If false, Why is the reason.
 	Recovered *bool     `json:"recovered,omitempty"`
 	Why       GapReason `json:"why,omitempty"`
 
-	// Users is the number of members of the channel, and Members is the first page of them. Next is the cursor for the next page.
+	// Users is the number of members of the channel, and Members is the first page of the members. Next is the cursor for the next page.
 	Users   int      `json:"users,omitempty"`
 	Members []Member `json:"members,omitempty"`
 	Next    string   `json:"next,omitempty"`
@@ -114,10 +114,10 @@ type Message struct {
 	Type    string `json:"type"`
 	Channel string `json:"channel,omitempty"`
 
-	// Offset is the message's offset in the stream; 0 means that it has none and cannot be recovered.
+	// Offset is the message's offset in the stream; 0 means that the message has no offset and cannot be recovered.
 	Offset uint64 `json:"offset,omitempty"`
 
-	// Data is any JSON value. If Binary is set, it is a string in base64.
+	// Data is any JSON value. If Binary is set, Data is a string in base64.
 	Data   json.RawMessage `json:"data,omitempty"`
 	Binary bool            `json:"binary,omitempty"`
 
@@ -177,7 +177,7 @@ type Roster struct {
 	ID      uint64 `json:"id"`
 	Channel string `json:"channel"`
 
-	// Users is the number of members, Members is a page of them, and Next is the cursor for the next page.
+	// Users is the number of members, Members is one page of the members, and Next is the cursor for the next page.
 	Users   int      `json:"users"`
 	Members []Member `json:"members"`
 	Next    string   `json:"next,omitempty"`
@@ -196,7 +196,7 @@ type Page struct {
 	// Position is the position of the channel when the page was read.
 	Position Position `json:"position"`
 
-	// Why is the reason, for a history, why the page does not begin directly after Since.
+	// Why is the reason why a page of a history does not begin directly after Since; empty if it does.
 	Why GapReason `json:"why,omitempty"`
 
 	// Next is the cursor for the next page of a snapshot.
@@ -213,7 +213,7 @@ type Done struct {
 	ExpiresIn int64 `json:"expires_in,omitempty"`
 }
 
-// Expiring reports that the token is about to expire: the client must send Refresh, or it is closed.
+// Expiring reports that the token is about to expire. Unless the client sends Refresh, the server closes the connection.
 type Expiring struct {
 	// Type is "refresh".
 	Type string `json:"type"`

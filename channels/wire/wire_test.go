@@ -66,8 +66,8 @@ func TestDocument(t *testing.T) {
 	}
 }
 
-// same decodes text strictly into a value, encodes v, and compares the result with the text. v is into itself, or the decoded command
-// of the same type.
+// same decodes text into the value into, encodes v, and compares the result with text. v is into, or a command that was decoded from the
+// same text.
 func same(t *testing.T, text string, v, into any) {
 	t.Helper()
 	dec := json.NewDecoder(strings.NewReader(text))
@@ -86,7 +86,7 @@ func same(t *testing.T, text string, v, into any) {
 	if json.Unmarshal([]byte(text), &want) != nil || json.Unmarshal(b, &got) != nil {
 		t.Fatal(text)
 	}
-	// The encoding may contain limit and omitted defaults in addition.
+	// In addition, the encoding may contain limit and defaults that text omits.
 	for k, v := range want.(map[string]any) {
 		if !reflect.DeepEqual(v, got.(map[string]any)[k]) {
 			t.Errorf("%s: %s became %v", text, k, got.(map[string]any)[k])
