@@ -24,7 +24,7 @@ type adminListener struct {
 	sys   *System
 	addr  string
 	what  string // the kind of server, for errors
-	where string // where users find the address
+	where string // the place where users find the address, for errors
 }
 
 // newAdminListener returns the admin listener that --admin names: host:port, or the URL that a server prints when it starts.
@@ -43,8 +43,8 @@ func newAdminListener(sys *System, flag, what string) (*adminListener, error) {
 	return a, nil
 }
 
-// ask makes a request, and returns the status and the body of the response. If that is not what an admin listener answers, mistaken
-// finds out why.
+// ask makes a request, and returns the status and the body of the response. If the caller does not expect this response from an admin
+// listener, mistaken returns the reason.
 func (a *adminListener) ask(ctx context.Context, timeout time.Duration, method, path string) (int, []byte, error) {
 	bounded, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -71,7 +71,7 @@ func (a *adminListener) ask(ctx context.Context, timeout time.Duration, method, 
 	}
 	switch {
 	case resp.StatusCode == http.StatusMisdirectedRequest && strings.HasPrefix(string(text), "the admin listener "):
-		_, port, _ := net.SplitHostPort(a.addr) // checkListen has split it
+		_, port, _ := net.SplitHostPort(a.addr) // checkListen has checked the address
 		return 0, nil, &hinted{fmt.Errorf("%s: %s", a.addr, firstLine(text)), "name it by a loopback address: --admin 127.0.0.1:" + port}
 	case resp.StatusCode != http.StatusUnauthorized || !strings.Contains(resp.Header.Get("WWW-Authenticate"), `realm="handfast admin"`):
 		return resp.StatusCode, text, nil
@@ -101,8 +101,8 @@ func (a *adminListener) notAdmin(why string) error {
 		"give the address of the admin listener with --admin, not that for clients: " + a.where}
 }
 
-// mistaken returns the error for a response that no admin listener gives to the request: the address is another server's, or that
-// for clients. It returns nil if the address is an admin listener, and the error of a second request that shows it.
+// mistaken returns the error for an unexpected response, after a second request to find out what listens at the address. If it is not an
+// admin listener, the error says so. If it is, mistaken returns nil. If the second request fails, mistaken returns that error.
 func (a *adminListener) mistaken(ctx context.Context, request string, status int) error {
 	index, text, err := a.ask(ctx, adminTimeout, http.MethodGet, "/")
 	if err != nil || index == http.StatusOK && strings.HasPrefix(string(text), "handfast admin\n") {

@@ -12,9 +12,9 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// otherServer is a server that answers every request in the same way, except for GET / on an admin listener.
+// otherServer is a server that gives the same answer to every request, except that an admin listener answers GET / properly.
 type otherServer struct {
-	admin                    bool // the server is an admin listener
+	admin                    bool // whether the server is an admin listener
 	status                   int
 	text, challenge, address string
 	token                    string // the token in the last request
@@ -46,8 +46,8 @@ func startOther(t *testing.T) *otherServer {
 
 const adminChallenge = `Bearer realm="handfast admin"`
 
-// Connecting to a server that is not a balancer is an error that distinguishes admin listeners from other servers, and the token is
-// sent, but not to the destination of a redirect.
+// If the server is not a balancer, the error says whether it is an admin listener. The token is sent to the server, but not to the
+// destination of a redirect.
 func TestBalanceAdminAnswers(t *testing.T) {
 	o := startOther(t)
 	const other = " is not an admin listener: it answered GET /balance with "
@@ -119,8 +119,7 @@ func silent(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// The port for clients is not an admin listener, with or without TLS. The address of an admin listener may be in the form in which a
-// server prints it.
+// The port for clients is not an admin listener, with or without TLS. --admin accepts the address in the form in which a server prints it.
 func TestAdminIsNotForClients(t *testing.T) {
 	r := startBalance(t, serverOf(peer(t, echo)))
 	clients := strings.TrimSuffix(strings.TrimPrefix(r.url, "ws://"), "/")

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// one accepts exactly one argument, and names it in errors. hint is the next step, "" for the help.
+// one accepts exactly one argument; what describes the argument in errors. hint is the next step; "" refers to the help.
 func one(what, hint string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != 1 {
@@ -25,8 +25,8 @@ func oneOrNone(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// none accepts no argument. One given to a server is usually its configuration, and one given to a command that prints a file is
-// the name for that file.
+// none accepts no argument. Its hint assumes that an argument of a server is a configuration file, and that an argument of a command that
+// prints a file is a name for that file.
 func none(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -50,8 +50,8 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 	return usagef(hint, "unknown command %q for %q", name, cmd.CommandPath())
 }
 
-// nearNames returns the names of subcommands that are similar to a name: those that begin with it, otherwise those that differ in
-// one letter, otherwise in two. If name is short, the latter must consist of the same letters.
+// nearNames returns the names of subcommands that are similar to a name: those that begin with it, otherwise those that differ in one
+// letter, otherwise those that differ in two letters. If name is short, names that differ in two letters must consist of the same letters.
 func nearNames(cmd *cobra.Command, name string) (near []string) {
 	suggested := func(distance int, keep func(string) bool) bool {
 		cmd.SuggestionsMinimumDistance = distance

@@ -126,7 +126,7 @@ func (*policyChoice) Type() string { return "policy" }
 // pace is a flag value: connections per second.
 type pace float64
 
-// String returns the form that Set parses, "" for 0.
+// String returns the form that Set parses, or "" for 0.
 func (p *pace) String() string {
 	if *p == 0 {
 		return ""
@@ -179,7 +179,7 @@ func (b *balanceFlags) settings(set func(flag, path string, value any) error) er
 	errs := []error{set("to", "endpoints", []map[string]any{{
 		"name": "balance", "path": "/", "auth": []string{config.Anonymous}, "target": map[string]any{"balance": map[string]any{"to": b.to}},
 	}})}
-	for i, to := range b.to { // set separately, so that messages name the value
+	for i, to := range b.to { // each URL is set separately, so that messages name the invalid one
 		errs = append(errs, set("to", fmt.Sprintf("endpoints[0].target.balance.to[%d].url", i), to))
 	}
 	also := func(flag, key string, value any) {

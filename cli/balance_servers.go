@@ -42,7 +42,7 @@ func (f *serversFlags) register(cmd *cobra.Command) {
 	complete(cmd, map[string][]string{"admin": {defaultBalanceAdmin}, "endpoint": {}})
 }
 
-// newServer returns a command for one server of a running balancer. flags may be nil.
+// newServer returns a command that calls do for one server of a running balancer. flags adds flags to the command, and may be nil.
 func newServer(use, short, long, example string, flags func(*cobra.Command, *serversFlags), do func(context.Context, *serversFlags, string) error) *cobra.Command {
 	var f serversFlags
 	cmd := &cobra.Command{
@@ -164,7 +164,7 @@ func (f *serversFlags) ask(ctx context.Context, sys *System, method, path string
 	return b, nil
 }
 
-// answer parses a response of an admin listener.
+// answer parses the response of an admin listener to a request about servers.
 func (f *serversFlags) answer(admin *adminListener, status int, text []byte) (*balanced, error) {
 	line := firstLine(text)
 	switch status {
@@ -213,7 +213,7 @@ func (f *serversFlags) show(w io.Writer, b *balanced) error {
 	return t.Flush()
 }
 
-// heading returns the heading of the column for endpoints, "" if there is only one endpoint.
+// heading returns the heading of the column for endpoints, or "" if there is only one endpoint.
 func (b *balanced) heading() string {
 	if len(b.Endpoints) < 2 {
 		return ""
@@ -221,7 +221,7 @@ func (b *balanced) heading() string {
 	return "ENDPOINT\t"
 }
 
-// column returns the name of an endpoint for the column, "" if there is only one endpoint.
+// column returns the name of an endpoint for its column, or "" if there is only one endpoint.
 func (b *balanced) column(endpoint int) string {
 	if len(b.Endpoints) < 2 {
 		return ""
@@ -304,7 +304,7 @@ func (f *serversFlags) emptied(ctx context.Context, sys *System, id string, b *b
 	}
 }
 
-// left returns the number of connections of a server.
+// left returns the number of connections of a server, over all endpoints.
 func (b *balanced) left(id string) (n int) {
 	for i := range b.Endpoints {
 		s, _ := b.server(i, id)
@@ -313,7 +313,7 @@ func (b *balanced) left(id string) (n int) {
 	return n
 }
 
-// drains reports whether at each endpoint the server, if it has connections, is draining or was removed.
+// drains reports whether the server is draining or was removed at each endpoint at which it has connections.
 func (b *balanced) drains(id string) bool {
 	for i := range b.Endpoints {
 		if s, ok := b.server(i, id); ok && s.Live > 0 && !s.Drained && s.State != "removed" {
@@ -323,7 +323,7 @@ func (b *balanced) drains(id string) bool {
 	return true
 }
 
-// alone reports whether a server is at an endpoint where no server accepts new clients.
+// alone reports whether any endpoint of the server has no server that accepts new clients.
 func (b *balanced) alone(id string) bool {
 	for i, e := range b.Endpoints {
 		ready := func(s gateway.BalancedServer) bool { return s.State == "ready" }
@@ -334,7 +334,7 @@ func (b *balanced) alone(id string) bool {
 	return false
 }
 
-// gauge draws a bar for a part of a whole, with a width in characters.
+// gauge returns a bar of width characters that shows part as a share of whole.
 func gauge(width, part, whole int) string {
 	full := width
 	if whole > 0 {

@@ -185,7 +185,7 @@ func TestBalanceDrainDown(t *testing.T) {
 	}
 }
 
-// Draining the last server that accepts clients prints a warning.
+// The drain of the last server that accepts clients prints a warning.
 func TestBalanceDrainLast(t *testing.T) {
 	a, b := serverOf(peer(t, echo)), serverOf(peer(t, echo))
 	r := startBalance(t, a, b)
@@ -238,7 +238,7 @@ func TestBalanceUsage(t *testing.T) {
 	}
 }
 
-// With several endpoints, tables have a column for them, because they may have the same servers.
+// With several endpoints, tables have a column for the endpoint, because a server may be at more than one endpoint.
 func TestBalanceTables(t *testing.T) {
 	endpoint := func(name string, live int, opened uint64) gateway.BalancedEndpoint {
 		e := gateway.BalancedEndpoint{Endpoint: name}

@@ -86,17 +86,17 @@ func (f *serversFlags) top(ctx context.Context, sys *System, every time.Duration
 	}
 }
 
-// atMost returns the first lines of a text. If some are cut, the last line says so.
+// atMost returns a text that fits on a screen with the given number of lines. If lines are cut, the last line is "...".
 func atMost(lines int, text string) string {
 	all := strings.SplitAfter(strings.TrimSuffix(text, "\n"), "\n")
-	if len(all) < lines { // the last line of the screen stays empty, because writing it would scroll
+	if len(all) < lines { // the last line of the screen stays empty, because its line feed would scroll the screen
 		return text
 	}
 	return strings.Join(all[:max(1, lines-2)], "") + "...\n"
 }
 
-// topTable prints the servers, with the rates since before, which was the state at the time took ago, and with a bar for the
-// connections.
+// topTable prints the servers in the state now, with bars for the connections, and with rates. The rates are the differences from before, a
+// state that is older by took.
 func topTable(w io.Writer, before, now *balanced, took time.Duration, width int) error {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -134,7 +134,7 @@ func topTable(w io.Writer, before, now *balanced, took time.Duration, width int)
 	return err
 }
 
-// left describes the progress of a server's drain, "" if it is not draining or has no connections to move.
+// left describes the progress of a server's drain. It returns "" if the server is not draining or has no connections to move.
 func left(s gateway.BalancedServer) string {
 	if s.From == 0 {
 		return ""
@@ -142,7 +142,7 @@ func left(s gateway.BalancedServer) string {
 	return fmt.Sprintf("; %d of %d connections have left", max(0, s.From-s.Live), s.From)
 }
 
-// server returns the endpoint's server with an index, if it exists.
+// server returns the server with an ID at an endpoint, if it exists.
 func (b *balanced) server(endpoint int, id string) (s gateway.BalancedServer, ok bool) {
 	if endpoint < len(b.Endpoints) {
 		for _, s := range b.Endpoints[endpoint].Servers {

@@ -2,7 +2,7 @@ package cli
 
 import "testing"
 
-// A table that is longer than the terminal is cut after a line, and that is indicated.
+// A table that is longer than the terminal is cut after a line, and the last line indicates the cut.
 func TestAtMost(t *testing.T) {
 	for _, tt := range []struct {
 		lines      int

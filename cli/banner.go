@@ -34,7 +34,7 @@ func (r bannerRows) print(w io.Writer, p paint) {
 	}
 }
 
-// apps adds the applications, and the secret of the one for which the server has generated it; dev is nil if there is none.
+// apps adds the applications, and the secret of dev, the application for which the server has generated a secret. dev may be nil.
 func (r *bannerRows) apps(all []gateway.App, dev *config.App) {
 	for _, app := range all[:min(len(all), mostApps)] {
 		r.add("app", visible.Text(fmt.Sprintf("%s, key %s", app.ID, app.Key)))
@@ -47,7 +47,7 @@ func (r *bannerRows) apps(all []gateway.App, dev *config.App) {
 	}
 }
 
-// try adds commands for trying the server, except for those that are "". The first one has a label.
+// try adds commands for trying the server, and a label before the first one. It ignores commands that are "".
 func (r *bannerRows) try(p paint, commands ...string) {
 	label := "try"
 	for _, c := range commands {
@@ -62,7 +62,7 @@ func (r *bannerRows) try(p paint, commands ...string) {
 	}
 }
 
-// tryChannels returns commands for trying channels that are open to all clients; url is "" if there are none.
+// tryChannels returns commands for trying channels that are open to all clients. url is their URL, or "" if there are no such channels.
 func tryChannels(run, url string) (subscribe, publish string) {
 	if url == "" {
 		return "", ""
@@ -113,7 +113,7 @@ func banner(sys *System, server *gateway.Server, listen []config.Listen) {
 			}
 			rows.endpoint(&e, url)
 			if len(e.Hosts) > 0 || strings.Contains(e.Path, "{") {
-				continue // this URL does not reach the endpoint
+				continue // the URL without a host or a value does not reach the endpoint
 			}
 			if first == "" && !e.Plain && e.Servers == nil && e.Anonymous {
 				first = url
@@ -158,9 +158,9 @@ func banner(sys *System, server *gateway.Server, listen []config.Listen) {
 	fmt.Fprint(sys.Stdout, b.String())
 }
 
-// uncovered returns an address by which other machines reach a listener with a development certificate. It returns "" if the
-// certificate covers such an address, or a name that is not in every development certificate. machine contains the addresses of
-// this machine.
+// uncovered returns an address at which other machines reach a listener, but that the development certificate does not cover. It returns ""
+// if names, the names in the certificate, already contain an address or a name for other machines. machine contains the addresses of this
+// machine.
 func uncovered(listen []config.Listen, names, machine []string) string {
 	for _, name := range names {
 		if ip := net.ParseIP(name); ip != nil && !ip.IsLoopback() || ip == nil && strings.Contains(name, ".") {
@@ -182,7 +182,7 @@ func uncovered(listen []config.Listen, names, machine []string) string {
 	return ""
 }
 
-// machineAddresses returns the addresses by which other machines can reach this one.
+// machineAddresses returns the addresses at which other machines can reach this machine.
 func machineAddresses() []string {
 	var all []string
 	addrs, _ := net.InterfaceAddrs() // on an error, none are returned
@@ -197,10 +197,10 @@ func machineAddresses() []string {
 // socketURL returns the WebSocket URL of a path: "wss://localhost:8443/echo".
 func socketURL(base, path string) string { return "ws" + strings.TrimPrefix(base, "http") + path }
 
-// program returns the command for running this program again: exe is its file, arg0 the name by which it was called.
+// program returns the command for running this program again. exe is the program's file, and arg0 is the name by which it was called.
 func program(exe, arg0 string) string {
 	if strings.Contains(filepath.ToSlash(exe), "/go-build") {
-		return "go run ./cmd/handfast" // go run builds into a directory with that name
+		return "go run ./cmd/handfast" // go run builds programs in a directory whose name contains go-build
 	}
 	if strings.ContainsAny(arg0, `/\`) {
 		return shellQuote(arg0)

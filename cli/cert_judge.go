@@ -33,12 +33,13 @@ func (s *chainShown) judge(list []*x509.Certificate, name string, roots *x509.Ce
 			s.Notes = append(s.Notes, `this is the development CA: handfast trusts it automatically, other programs after "handfast cert trust"`)
 		}
 	}
-	if mixed != nil { // most clients tolerate this
+	if mixed != nil { // only a note, because most clients tolerate a wrong order
 		s.Notes = append(s.Notes, mixed.Detail+": "+chainHint(chain.Order, nil))
 	}
 }
 
-// badFile reports whether a list of certificates has a problem in the file itself, and not only an issuer that is not trusted.
+// badFile reports whether the certificates of a file have a problem that does not depend on trust: the order, the validity period, or the
+// name.
 func (s *chainShown) badFile(list []*x509.Certificate) bool {
 	return chain.Disorder(list) != nil || slices.ContainsFunc(s.Problems, func(f fault) bool {
 		return f.kind == chain.Expired || f.kind == chain.NotYet || f.kind == chain.Name

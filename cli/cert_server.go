@@ -29,14 +29,14 @@ func (t *tlsShown) parts() []string {
 	return all
 }
 
-// ofServer gets the certificate of a server, in a handshake that accepts any certificate, and judges it afterwards.
+// ofServer gets the certificate chain of a server, in a handshake that accepts any certificate, and judges the chain afterwards.
 func (f *showFlags) ofServer(ctx context.Context, address string, roots *x509.CertPool) (chainShown, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.wait)
 	defer cancel()
 	shown := chainShown{Target: address, Problems: []fault{}}
 	name := f.name
 	if name == "" {
-		name, _, _ = net.SplitHostPort(address) // targetOf has checked it
+		name, _, _ = net.SplitHostPort(address) // targetOf has checked the address
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -48,7 +48,7 @@ func (f *showFlags) ofServer(ctx context.Context, address string, roots *x509.Ce
 	asked := false
 	client := tls.Client(conn, &tls.Config{
 		ServerName: name, NextProtos: []string{"h2", "http/1.1"},
-		MinVersion: tls.VersionTLS10, CipherSuites: allSuites(), // old servers should be shown, too
+		MinVersion: tls.VersionTLS10, CipherSuites: allSuites(), // accepts old servers, too
 		InsecureSkipVerify: true, // judge verifies the certificate
 		VerifyConnection:   func(s tls.ConnectionState) error { state = s; return nil },
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
@@ -79,7 +79,7 @@ func (f *showFlags) ofServer(ctx context.Context, address string, roots *x509.Ce
 	return shown, nil
 }
 
-// groupName returns the name of the key exchange's group, if there was one.
+// groupName returns the name of the key exchange's group, or "" if the key exchange used no group.
 func groupName(s tls.ConnectionState) string {
 	if s.CurveID == 0 {
 		return ""

@@ -68,14 +68,14 @@ that clients would reject; for a file, one that has expired or whose chain is in
 // chainShown is the output of "cert show --json" for a file or a server.
 type chainShown struct {
 	Target   string      `json:"target"`
-	TLS      *tlsShown   `json:"tls,omitempty"` // for a server
+	TLS      *tlsShown   `json:"tls,omitempty"` // nil for a file
 	Verified bool        `json:"verified"`
 	By       string      `json:"verifiedBy,omitempty"` // the trusted authority at the end of the chain
 	Problems []fault     `json:"problems"`
 	Notes    []string    `json:"notes,omitempty"`
 	Chain    []certShown `json:"chain"`
 
-	bad bool // the reason for exit code 1
+	bad bool // whether the exit code is 1
 }
 
 // fault is a problem of a certificate, with the next step.
@@ -132,7 +132,7 @@ func (f *showFlags) show(ctx context.Context, sys *System, args []string) error 
 	return err
 }
 
-// targetOf determines whether an argument is a file or the address of a server. A URL is an address.
+// targetOf determines whether an argument is a file, or a server's address or URL.
 func targetOf(s string) (isFile bool, address string, err error) {
 	if _, err := os.Stat(s); err == nil {
 		return true, "", nil
@@ -152,7 +152,7 @@ func targetOf(s string) (isFile bool, address string, err error) {
 		return false, s, nil
 	}
 	if filepath.Base(s) != s || filepath.Ext(s) == ".pem" || filepath.Ext(s) == ".crt" || filepath.Ext(s) == ".cer" {
-		return true, "", nil // the file does not exist; reading it will report that
+		return true, "", nil // reading the file will report that it does not exist
 	}
 	return false, "", usagef("write HOST:PORT, such as "+s+":443", "%q is neither an existing file nor a server", s)
 }

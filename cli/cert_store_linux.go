@@ -11,8 +11,8 @@ import (
 	"github.com/smallstep/truststore"
 )
 
-// systemStore returns the system's certificate store: a directory for added authorities, and a program that generates the files
-// that other programs read.
+// systemStore returns the system's certificate store. It consists of a directory for added authorities, and of a program that generates the
+// files that other programs read.
 func systemStore(ca *x509.Certificate) store {
 	s := store{name: "system", absent: "the certificate store of this system is unknown"}
 	if truststore.SystemTrustCommand == nil {
@@ -49,8 +49,8 @@ func systemStore(ca *x509.Certificate) store {
 	return s
 }
 
-// removeLinks removes the links, by name and by hash, to a file that was removed, which Debian's program leaves behind unless it
-// regenerates everything. If this user may not remove them, they do no harm.
+// removeLinks removes the symbolic links to a file that was removed. Debian's program leaves these links behind unless it regenerates all
+// of them. Links that this user may not remove are harmless.
 func removeLinks(gone string) {
 	const dir = "/etc/ssl/certs"
 	link := strings.TrimSuffix(filepath.Base(gone), ".crt") + ".pem"

@@ -30,7 +30,7 @@ func browserStore(ca *x509.Certificate, path string) store {
 	if missing {
 		s.cannot = "certutil, which reads and writes " + s.where + ", is not installed"
 		s.step = "install certutil (on Debian: apt install libnss3-tools, elsewhere nss-tools or nss), and run this again"
-		if len(profiles) == 1 && fresh != "" { // there is no store that could be changed
+		if len(profiles) == 1 && fresh != "" { // no browser has a store yet
 			s.absent = s.cannot + ": " + s.step
 			return s
 		}
@@ -50,7 +50,7 @@ func browserStore(ca *x509.Certificate, path string) store {
 		s.add = append(s.add, "run: "+shellLine("certutil", add[profile]))
 		s.remove = append(s.remove, "run: "+shellLine("certutil", remove[profile]))
 	}
-	s.all, s.some = len(have) == len(profiles) && !missing, len(have) > 0 // without certutil, it is unknown which stores have the CA
+	s.all, s.some = len(have) == len(profiles) && !missing, len(have) > 0 // without certutil, the content of the stores is unknown
 	s.change = func(in bool) error {
 		var errs []error
 		if in && fresh != "" {
@@ -91,8 +91,8 @@ func makeStore(certutil, dir string) error {
 // chromiums are the programs that use the database of Chromium.
 var chromiums = []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "brave-browser", "microsoft-edge", "microsoft-edge-stable"}
 
-// freshStore returns the directory in which an installed Chromium will look for its database, "" if it already has one or is not
-// installed.
+// freshStore returns the directory in which an installed Chromium will look for its database, or "" if Chromium already has a database or
+// is not installed.
 func freshStore(profiles []string) string {
 	if runtime.GOOS != "linux" || slices.ContainsFunc(profiles, func(p string) bool { return strings.HasSuffix(p, "pki/nssdb") }) {
 		return ""
@@ -131,7 +131,7 @@ func findCertutil() (string, error) {
 		return "", exec.ErrNotFound
 	}
 	path, err := exec.LookPath("certutil")
-	for _, prefix := range []string{"/opt/homebrew/opt/nss", "/usr/local/opt/nss"} { // Homebrew does not add it to PATH
+	for _, prefix := range []string{"/opt/homebrew/opt/nss", "/usr/local/opt/nss"} { // Homebrew does not add this package to PATH
 		if err == nil || runtime.GOOS != "darwin" {
 			break
 		}
@@ -140,8 +140,8 @@ func findCertutil() (string, error) {
 	return path, err
 }
 
-// nssPlaces are the directories in the home directory where browsers have their databases, in addition to those of the XDG Base
-// Directory Specification, which they use in a new home directory. A star matches any name.
+// nssPlaces are the directories, relative to the home directory, in which browsers have their databases. In addition, in new home
+// directories, browsers use those of the XDG Base Directory Specification. A star matches any name.
 var nssPlaces = []string{
 	".pki/nssdb",                                     // Chromium, if this directory exists
 	"snap/chromium/current/.pki/nssdb",               // Chromium as a snap

@@ -71,8 +71,8 @@ func TestTrustWithoutStores(t *testing.T) {
 	}
 }
 
-// Without certutil, an existing store can be neither read nor changed, and the command fails. If no browser has a store, it does not
-// fail.
+// Without certutil, an existing store can be neither read nor changed, and the command fails. If no browser has a store, the command
+// succeeds.
 func TestBrowserStoreWithoutCertutil(t *testing.T) {
 	home := t.TempDir()
 	bin := filepath.Join(home, "bin")

@@ -370,7 +370,7 @@ func TestCertHelpAndCompletion(t *testing.T) {
 	}
 }
 
-// cert dev --host creates a CA for further names; an existing CA for fewer names stays, and the printed command replaces it.
+// cert dev --host creates a CA for additional names. An existing CA for fewer names is kept, and the command in the error replaces it.
 func TestCertDevHosts(t *testing.T) {
 	state(t)
 	if got := runCommand(t, "cert", "dev"); got.code != exitOK {

@@ -69,16 +69,16 @@ type store struct {
 	name   string              // the programs that use it
 	where  string              // the file or the directories
 	absent string              // the reason why the store cannot be used; "" if it can
-	all    bool                // all of the stores contain the CA
-	some   bool                // at least one of them contains it
+	all    bool                // whether all files or directories of the store contain the CA
+	some   bool                // whether at least one of them contains the CA
 	add    []string            // the effect of adding the CA, for display
 	remove []string            // the effect of removing the CA, for display
 	cannot string              // the reason why an existing store cannot be changed; "" if it can
-	step   string              // the next step in that case; "" means run as root
+	step   string              // the next step if cannot is set; "" means run as root
 	change func(in bool) error // adds or removes the CA
 }
 
-// settled reports whether there is nothing to do.
+// settled reports whether the store needs no change to add the CA (in) or to remove it.
 func (s store) settled(in bool) bool {
 	if in {
 		return s.all
@@ -86,7 +86,7 @@ func (s store) settled(in bool) bool {
 	return !s.some
 }
 
-// changeTrust adds a CA to all stores, or removes it.
+// changeTrust adds a CA to all stores (in), or removes it from them. dry means that the changes are only printed.
 func changeTrust(sys *System, args []string, in, dry bool) error {
 	ca, path, err := authorityOf(args)
 	if err != nil {
@@ -103,7 +103,8 @@ func changeTrust(sys *System, args []string, in, dry bool) error {
 	return changeStores(sys, []store{systemStore(ca), browserStore(ca, path)}, path, in, dry)
 }
 
-// changeStores adds the CA in a file to stores, or removes it, and prints the changes.
+// changeStores adds the CA in the file path to stores (in), or removes it from them, and prints the changes. dry means that it only prints
+// them.
 func changeStores(sys *System, stores []store, path string, in, dry bool) error {
 	p := newPaint(sys, sys.Stdout)
 	row := rows(p, sys.Stdout)

@@ -6,18 +6,18 @@ import (
 	"testing"
 )
 
-// The changes of each store are printed. A change that is not possible makes the command fail, and stores that are already right
-// are not changed.
+// The changes of each store are printed. If a change is not possible, the command fails. A store that is already in the wanted state is not
+// changed.
 func TestChangeStores(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		store   store
 		in, dry bool
 		changed bool
-		says    string // the lines about this store
+		says    string // the printed lines about the store
 		err     string
 		step    string
-		restart bool // whether it mentions running programs
+		restart bool // whether the output mentions running programs
 	}{
 		{name: "absent", store: store{absent: "no certutil", all: true, some: true}, in: true, says: "skipped: no certutil", err: "no store can be changed",
 			step: "install the missing programs, or start the browser once; programs such as curl accept the CA's file: --cacert '/a b.pem'"},

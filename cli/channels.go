@@ -32,8 +32,7 @@ type channelsFlags struct {
 	dial    dialFlags
 }
 
-// closeTime is the timeout of the closing handshake at the end of a command, because a server that hangs does not reply to the
-// close frame.
+// closeTime is the timeout of the closing handshake at the end of a command. A server that hangs does not reply to the close frame.
 const closeTime = time.Second
 
 // register adds the flags to a command.
@@ -55,7 +54,7 @@ func (f *channelsFlags) bound(ctx context.Context) (context.Context, context.Can
 // errNoAnswer indicates that --timeout has passed.
 var errNoAnswer = errors.New("the server did not respond in time")
 
-// late returns the error of a wait, which is errNoAnswer at the timeout.
+// late returns the error for a wait that failed with err. If the timeout has passed, the error explains that.
 func (f *channelsFlags) late(err error) error {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return err
@@ -102,7 +101,7 @@ func (f *channelsFlags) with(ctx context.Context, sys *System, work func(ctx con
 	c := client.New(f.url, &client.Options{
 		Dial: dial, Connected: func(client.Welcome) { connected.Store(true) },
 		Reconnect: &reconnect.Options{OnRetry: func(failed reconnect.Failure, delay time.Duration) {
-			if !connected.Load() { // there was no connection: do not wait for a server that may not exist
+			if !connected.Load() { // the first connection failed: do not retry, because the server may not exist
 				cancel(f.notOpened(shown, failed.Err, dial))
 				return
 			}
@@ -139,7 +138,7 @@ func (f *channelsFlags) notOpened(shown string, err error, dial *websocket.DialO
 func printed(w io.Writer, line string) error {
 	_, err := io.WriteString(w, line+"\n")
 	if errors.Is(err, syscall.EPIPE) {
-		return errQuiet // the reader of the output has closed it
+		return errQuiet // the reader has closed the pipe
 	}
 	if err != nil {
 		return &outputError{err}

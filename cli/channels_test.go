@@ -79,7 +79,7 @@ func TestPublishAndSubscribe(t *testing.T) {
 	}
 }
 
-// A position after the last message is not mistaken for one of another epoch, and an offset without an epoch is rejected.
+// A position after the last message is not mistaken for a position in another epoch. An offset without an epoch is rejected.
 func TestSubscribeBeyondTheEnd(t *testing.T) {
 	url := withServer(t)
 	if got := runCommand(t, "publish", "--url", url, "chat", "1"); got.code != 0 {
@@ -235,8 +235,8 @@ func TestChannelsOfAnotherServer(t *testing.T) {
 	}
 }
 
-// Pings keep the connection alive through proxies that close idle connections after 30 seconds, and closing it waits one second for
-// a server that hangs.
+// The ping interval is shorter than the 30 seconds after which proxies close idle connections. Close waits at most one second for a server
+// that hangs.
 func TestChannelsOptions(t *testing.T) {
 	state(t)
 	o, err := (&channelsFlags{timeout: time.Second}).options(&System{})

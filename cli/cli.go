@@ -17,10 +17,10 @@ type System struct {
 	Stdin   io.Reader // an *os.File if it may be a terminal, like Stdout and Stderr
 	Stdout  io.Writer
 	Stderr  io.Writer
-	Signals <-chan os.Signal // requests to stop; the second one means immediately. nil if there are none
+	Signals <-chan os.Signal // requests to stop; the second one means immediately. nil means no requests
 	Getenv  func(string) string
 
-	restore *atomic.Pointer[func()] // restores the terminal if a signal ends the command
+	restore *atomic.Pointer[func()] // called to restore the terminal if a signal ends the command; may contain nil
 }
 
 // Run runs the command that the arguments specify, and returns the exit code.
@@ -32,7 +32,7 @@ func Run(ctx context.Context, args []string, sys System) int {
 	return report(&sys, cmd, err)
 }
 
-// Command returns the root of all commands, for generating manuals.
+// Command returns the root command, for generating manuals.
 func Command() *cobra.Command {
 	return newRoot(&System{Stdout: io.Discard, Stderr: io.Discard, Getenv: func(string) string { return "" }, restore: &atomic.Pointer[func()]{}})
 }
@@ -59,7 +59,7 @@ func newRoot(sys *System) *cobra.Command {
 	return root
 }
 
-// finish completes the commands that cobra adds: they get examples, and an error for an unknown argument.
+// finish adds examples, and errors for unknown arguments, to the commands that cobra generates.
 func finish(root *cobra.Command) {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd("completion")
@@ -88,8 +88,8 @@ func finish(root *cobra.Command) {
 	}
 }
 
-// run wraps a command's function so that its errors are failures, with exit code 1, except for a usageError. All other errors of
-// cobra concern the command line.
+// run wraps a command's function so that its errors are failures, with exit code 1, except for a usageError. All other errors from cobra
+// concern the command line.
 func run(f func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := checkEmpty(cmd); err != nil {

@@ -30,8 +30,8 @@ func newConfig(sys *System) *cobra.Command {
 	return cmd
 }
 
-// loadConfig loads the configuration that a server would have with the file and this environment. The error contains all problems,
-// including those of rules.
+// loadConfig loads the configuration that a server would use with the file and the current environment. The error contains all problems,
+// including those in rules.
 func loadConfig(sys *System, file string) (*config.Config, error) {
 	named := file
 	if file == "" {
@@ -44,7 +44,7 @@ func loadConfig(sys *System, file string) (*config.Config, error) {
 	return c, err
 }
 
-// blameVariable adds the next step if the configuration file that the environment names cannot be read.
+// blameVariable adds the next step if file, which an environment variable names, cannot be read.
 func blameVariable(err error, file string) {
 	for _, p := range problemsOf(err) {
 		if file != "" && unreadable(p, file) {
@@ -53,8 +53,8 @@ func blameVariable(err error, file string) {
 	}
 }
 
-// failedLoad returns the error of a command that could not load a configuration: told, or errMisused if the file in its argument
-// cannot be read.
+// failedLoad returns the error of a command that could not load a configuration because of err. It returns errMisused if the file in the
+// command's argument cannot be read, and otherwise told.
 func failedLoad(file string, err, told error) error {
 	if file != "" && slices.ContainsFunc(problemsOf(err), func(p *config.Problem) bool { return unreadable(p, file) }) {
 		return errMisused
@@ -84,12 +84,12 @@ func checkRules(c *config.Config) []*config.Problem {
 	return problems
 }
 
-// yamlFiles completes the names of configuration files.
+// yamlFiles makes the shell complete the names of YAML files.
 func yamlFiles(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
 }
 
-// first returns the first argument, "" if there is none.
+// first returns the first argument, or "" if there is none.
 func first(args []string) string {
 	if len(args) == 0 {
 		return ""
@@ -144,8 +144,8 @@ not exist.`,
 	return cmd
 }
 
-// listProblems writes each problem of a configuration on one line, with the next step on the line below it, unless the first line
-// already contains it. It returns the error for the command.
+// listProblems writes each problem of a configuration on one line, and the next step on the line below, unless the first line already
+// contains that step. It returns the error for the command.
 func listProblems(w io.Writer, err error) error {
 	problems := problemsOf(err)
 	if problems == nil {
@@ -245,7 +245,7 @@ func newConfigDoc(sys *System) *cobra.Command {
 	return cmd
 }
 
-// completeKeys returns the keys for completion, without brackets and stars, which would have to be quoted.
+// completeKeys returns the keys for completion. It omits brackets and stars, which would have to be quoted in a shell.
 func completeKeys() []string {
 	keys := config.Keys()
 	for i, k := range keys {

@@ -60,8 +60,8 @@ var documents = []struct{ name, text, fails string }{
 	{"a prefix twice", "hub: {namespaces: [{prefix: 'a:'}, {prefix: 'a:b'}]}\n", ""},
 }
 
-// "config check", "serve" and a reload accept and reject the same files, because they use the same check. A server with an accepted
-// file starts, and one with a rejected file would not.
+// "config check", "serve" and a reload accept and reject the same files, because they use the same check. A server starts with an accepted
+// file, and does not start with a rejected file.
 func TestCheckServeAndReloadAgree(t *testing.T) {
 	state(t)
 	dir := agreeFiles(t)
@@ -91,7 +91,7 @@ func TestCheckServeAndReloadAgree(t *testing.T) {
 			if (tt.fails == "") != (check.code == exitOK) || !strings.Contains(check.stdout, tt.fails) {
 				t.Errorf("check: %s, want %q", check.stdout, tt.fails)
 			}
-			// Start a server and reload it with a file that only package config has checked.
+			// Start one server with a file that only package config has checked, and reload another server with the same file.
 			cfg, err := config.Load(config.Sources{File: file})
 			if err != nil {
 				if check.code == exitOK {
@@ -112,7 +112,7 @@ func TestCheckServeAndReloadAgree(t *testing.T) {
 			if check.code == exitOK && (openErr != nil || reloadErr != nil) {
 				t.Errorf("check accepts the file, but starting returns %v, and reloading %v", openErr, reloadErr)
 			}
-			// A reload does not change the settings of these keys, and a server without channels does not use them.
+			// These keys have no effect here: a reload does not apply them, and a server without channels does not use them.
 			unused := slices.ContainsFunc([]string{"webhooks", "hub.engine", "store"}, func(key string) bool { return strings.HasPrefix(tt.fails, key) })
 			if check.code != exitOK && (openErr == nil || reloadErr == nil) && !unused {
 				t.Errorf("check rejects the file, but starting returns %v, and reloading %v", openErr, reloadErr)

@@ -10,7 +10,8 @@ import (
 	"github.com/handfast/handfast/config"
 )
 
-// initText is the file that "config init" writes; the secrets are those of its users, its applications and its operators.
+// initText is the format of the file that "config init" writes. Its arguments are the secrets for users, for applications and for
+// operators.
 const initText = `# A small configuration of handfast with secrets of its own: keep it private.
 # "handfast config doc KEY" explains a key, "handfast config default" shows all of them.
 listen:

@@ -87,7 +87,7 @@ The keys are name, endpoint, user, method, claims, do, channel and expect.`,
 	return cmd
 }
 
-// endpointNames returns the names of the endpoints in a configuration for completion; none if it cannot be read.
+// endpointNames returns the names of the endpoints in a configuration, for completion. It returns none if the configuration cannot be read.
 func endpointNames(sys *System, args []string) []string {
 	c, err := loadConfig(sys, first(args))
 	if err != nil {
@@ -179,7 +179,7 @@ type verdict struct {
 	At       string `json:"at,omitempty"`   // the position of the rule
 	Reason   string `json:"reason"`
 	Expected string `json:"expected,omitempty"`
-	OK       bool   `json:"ok"` // the decision is the expected one, or none was expected
+	OK       bool   `json:"ok"` // true if the decision is the expected one, or no decision was expected
 }
 
 // decide returns the decision of the rules.
@@ -207,7 +207,7 @@ func decide(c *config.Config, ask config.Case) (verdict, error) {
 	return v, nil
 }
 
-// findEndpoint returns the index of an endpoint; "" means the only one.
+// findEndpoint returns the index of an endpoint. An empty name means the only endpoint.
 func findEndpoint(c *config.Config, name string) (int, error) {
 	var names []string
 	for i, e := range c.Endpoints {
@@ -222,7 +222,8 @@ func findEndpoint(c *config.Config, name string) (int, error) {
 	return 0, &hinted{fmt.Errorf("there is no endpoint %q", name), "name one of " + strings.Join(names, ", ")}
 }
 
-// identityOf returns the identity of a case, nil if it has no credential and the endpoint does not admit anonymous clients.
+// identityOf returns the identity of a case. If the case has no credential and the endpoint does not admit anonymous clients, id is nil and
+// why is the reason.
 func identityOf(e *config.Endpoint, ask config.Case) (id *auth.Identity, why string) {
 	if ask.User != "" {
 		return &auth.Identity{Subject: ask.User, Method: ask.Method, Claims: ask.Claims}, ""

@@ -107,8 +107,8 @@ func TestConfigCheck(t *testing.T) {
 	}
 }
 
-// The next step after each kind of problem is what helps: the reference of the key or, for a file that is not a configuration, a
-// file to start from.
+// Each kind of problem has its next step: to read the reference of the key or, for a file that is not a configuration, to start from an
+// example.
 func TestConfigSteps(t *testing.T) {
 	state(t)
 	const start = "handfast config init prints a small configuration, and handfast config doc all keys"

@@ -20,7 +20,7 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// credentialFlags are the flags for credentials, in the form in which they were given: the value, @FILE or env:NAME.
+// credentialFlags are the values of the flags for credentials, as given: the credential itself, @FILE or env:NAME.
 type credentialFlags struct {
 	bearer       string
 	basic        string
@@ -102,7 +102,7 @@ func (c *credentialFlags) read(sys *System) (explain.Credentials, error) {
 // maxCredential is the maximum size of a file with a secret.
 const maxCredential = 64 << 10
 
-// readCredential reads a secret that is given as the value itself, @FILE or env:NAME. Errors do not contain it.
+// readCredential reads a secret that is given as the value itself, @FILE or env:NAME. Errors do not contain the secret.
 func readCredential(sys *System, what, given string, into *string) error {
 	name, fromEnv := strings.CutPrefix(given, "env:")
 	path, fromFile := strings.CutPrefix(given, "@")
@@ -158,8 +158,8 @@ func (c *credentialFlags) header(given explain.Credentials, header http.Header) 
 	return errors.Join(add("Authorization", bearer), add("Authorization", basic), add("Cookie", given.Cookie), add(given.APIKeyHeader, given.APIKey))
 }
 
-// apply adds the credentials to the options of a handshake. It returns the URL, including the credentials that are sent in it, and
-// all secrets.
+// apply adds the credentials to the options of a handshake. It returns the URL, which includes the credentials that are sent in the URL,
+// and all secrets.
 func (c *credentialFlags) apply(sys *System, raw string, opts *websocket.DialOptions) (_ string, secrets []string, _ error) {
 	given, err := c.read(sys)
 	if err != nil {

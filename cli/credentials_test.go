@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// Each flag for a credential sends the same for a value, for a file that contains it, and for a variable.
+// Each flag for a credential sends the same credential whether the flag has the value itself, a file, or an environment variable.
 func TestCredentialsFromFilesAndVariables(t *testing.T) {
 	state(t)
 	seen := make(chan string, 1)

@@ -19,14 +19,15 @@ const commandHelp = `/ping                    measure the round-trip time of a p
 // maxReason is the maximum length of the reason in a close frame (RFC 6455 §5.5: 125 bytes with the code).
 const maxReason = 123
 
-// errRemark is the reply to a typed line that neither sends a message nor ends the input.
+// errRemark is a remark to the user about a typed line that neither sends a message nor ends the input.
 type errRemark struct{ text string }
 
 func (e *errRemark) Error() string { return e.text }
 
 func remarkf(format string, args ...any) error { return &errRemark{fmt.Sprintf(format, args...)} }
 
-// interpret converts a typed line to a message, or returns an error for a command or a mistake.
+// interpret converts a typed line to a message. For a command it returns the error that requests the command's effect, and for a mistake an
+// errRemark.
 func interpret(line string, asJSON bool) (websocket.Message, error) {
 	if rest, ok := strings.CutPrefix(line, "/"); ok && !strings.HasPrefix(rest, "/") {
 		return websocket.Message{}, command(rest)

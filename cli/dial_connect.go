@@ -20,10 +20,10 @@ type dialing struct {
 	sys     *System
 	f       *dialFlags
 	raw     string // the URL to dial
-	shown   string // the same without possible secrets
+	shown   string // the URL without possible secrets
 	opts    *websocket.DialOptions
 	notes   io.Writer        // for output other than messages
-	signals <-chan os.Signal // the signals of the process, and Ctrl-C in a console, which does not raise a signal there
+	signals <-chan os.Signal // the signals of the process, and Ctrl-C on a console, where it does not raise a signal
 
 	in      *feed
 	out     output
@@ -72,7 +72,7 @@ func dial(ctx context.Context, sys *System, f *dialFlags, raw string) error {
 	return d.session(conn).run(ctx)
 }
 
-// noteWriter writes to the current notes of a dialing.
+// noteWriter writes to the notes of a dialing, which may change while it runs.
 type noteWriter struct{ d *dialing }
 
 func (w noteWriter) Write(p []byte) (int, error) { return w.d.notes.Write(p) }
@@ -89,7 +89,7 @@ func (d *dialing) note(text string) {
 // lifeSign is how long connecting may take before a note is shown on a terminal.
 const lifeSign = time.Second
 
-// connect is websocket.Dial that a signal interrupts. If standard error is a terminal, it shows a note after a while.
+// connect calls websocket.Dial until a signal arrives. If standard error is a terminal and connecting takes long, it shows a note.
 func (d *dialing) connect(ctx context.Context) (*websocket.Conn, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -126,7 +126,7 @@ func (d *dialing) connect(ctx context.Context) (*websocket.Conn, error) {
 	return conn, err
 }
 
-// open creates the input and the output for messages. stop must be called.
+// open creates the input and the output for messages. The caller must call stop.
 func (d *dialing) open(conn *websocket.Conn) (stop func(), _ error) {
 	sys, f := d.sys, d.f
 	in, out := terminal(sys.Stdin), terminal(sys.Stdout)
@@ -163,7 +163,7 @@ func (d *dialing) open(conn *websocket.Conn) (stop func(), _ error) {
 	return d.in.stop, nil
 }
 
-// merge returns a channel that receives the signals of another one, and to which further signals can be sent.
+// merge returns a channel that receives the signals of from, and to which other senders can add signals.
 func merge(from <-chan os.Signal) (_ chan os.Signal, stop func()) {
 	to := make(chan os.Signal, 4)
 	done, ended := make(chan struct{}), make(chan struct{})
@@ -199,7 +199,7 @@ func (d *dialing) keep(ctx context.Context, first *websocket.Conn) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var last error // the error of the last session
-	over := false  // the work is complete
+	over := false  // whether the work is complete
 	unwatch := func() {}
 	connect := func(ctx context.Context) (*websocket.Conn, error) {
 		conn := first
@@ -263,8 +263,7 @@ func (d *dialing) keep(ctx context.Context, first *websocket.Conn) error {
 	return last
 }
 
-// watch makes the next signal cancel a context. It also cancels it when the time of --wait has passed after the end of the input.
-// Both end when the returned function is called.
+// watch calls cancel when the next signal arrives, or when the time of --wait has passed after the end of the input. stop ends the watch.
 func (d *dialing) watch(cancel context.CancelCauseFunc) (stop func()) {
 	done, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -307,7 +306,7 @@ func (d *dialing) remaining(err error) time.Duration {
 	return 0
 }
 
-// inputError is the error that ends the wait for the next connection, because the input has ended with err.
+// inputError ends the wait for the next connection after the input has ended with err.
 type inputError struct{ err error }
 
 func (e *inputError) Error() string { return "the input has ended: " + e.err.Error() }
@@ -329,7 +328,7 @@ func (d *dialing) failed(err error) error {
 	return dialError(d.shown, err, s)
 }
 
-// dialError returns the error of a failed connection. It replaces hints of the library about its options with hints about flags.
+// dialError returns the error of a failed connection. It replaces the library's hints about options with hints about flags.
 func dialError(shown string, err error, sent *sent) error {
 	if errors.Is(err, errInterrupted) {
 		return errInterrupted

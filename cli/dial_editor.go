@@ -18,7 +18,7 @@ const (
 	maxHistorySize = 1 << 20
 )
 
-// editor is the line that is being typed. It does not draw anything, and must not be used concurrently.
+// editor holds and changes the line that is being typed. It does not draw the line. It must not be used concurrently.
 type editor struct {
 	line    []rune
 	at      int    // the position of the cursor in line
@@ -28,10 +28,10 @@ type editor struct {
 
 	history []string // oldest first
 	recall  int      // the index of the entry that is shown, counted from the end; 0 means none
-	unsent  []rune   // the typed line, while the history is shown
+	unsent  []rune   // the typed line, while a line of the history is shown
 }
 
-// key is the effect of a key, other than on the line.
+// key is an effect of a key that does not change the line.
 type key int
 
 const (
@@ -53,7 +53,7 @@ type event struct {
 // feed processes typed bytes.
 func (e *editor) feed(b []byte) (events []event) {
 	e.pending = append(e.pending, b...)
-	var run []rune // inserted together, because a paste is long
+	var run []rune // consecutive characters, which are inserted together because a paste may be long
 	flush := func() {
 		e.insert(run)
 		run = run[:0]
@@ -65,7 +65,7 @@ func (e *editor) feed(b []byte) (events []event) {
 		case b[0] == 0x1b:
 			if n = escape(b); n == 0 {
 				flush()
-				return events // the rest has not arrived yet
+				return events // the rest of the key has not arrived yet
 			}
 			flush()
 			if !e.move(string(b[:n])) {
@@ -96,7 +96,7 @@ func (e *editor) feed(b []byte) (events []event) {
 	return events
 }
 
-// escape returns the length of the escape sequence at the beginning of b, 0 if it is incomplete.
+// escape returns the length of the escape sequence at the beginning of b, or 0 if the sequence is incomplete.
 func escape(b []byte) int {
 	const longest = 32
 	switch {
@@ -212,7 +212,7 @@ func (e *editor) remove(i, j int) {
 	}
 	e.line = slices.Delete(e.line, i, j)
 	if e.at = i; i < j || len(e.line) == 0 {
-		e.over = 0 // the user is shortening the line
+		e.over = 0 // the user has shortened the line
 	}
 }
 
@@ -259,8 +259,8 @@ func (e *editor) remember(line string) {
 	}
 }
 
-// show replaces the line with the n-th line of the history, counted from its end; 0 is the typed line. It reports whether the line
-// exists.
+// show replaces the line with the n-th line of the history, counted from the end, and reports whether that line exists. If n is 0, it
+// restores the typed line.
 func (e *editor) show(n int) bool {
 	if n < 0 || n > len(e.history) {
 		return false

@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// dialFlags are the flags for a connection. Other commands have some of them.
+// dialFlags are the flags for a connection. Other commands have some of these flags.
 type dialFlags struct {
 	headers      []string
 	subprotocols []string

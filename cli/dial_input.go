@@ -16,14 +16,14 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// feed passes an input to successive sessions. It keeps a message until a session has finished it, so that the next session can
-// send a message that could not be written.
+// feed passes an input to successive sessions. It keeps a message until a session has sent it, so that the next session can send a message
+// that could not be written.
 type feed struct {
 	items chan item
 	back  chan struct{} // signaled when a session has finished the last item
 	quit  chan struct{}
-	held  *item     // the item that take returns again
-	ended time.Time // the time when the input returned io.EOF
+	held  *item     // the item that take returns until done is called; nil if none
+	ended time.Time // the time when the input returned io.EOF; zero before that
 }
 
 // item is an item of an input.
@@ -73,7 +73,7 @@ func (f *feed) take(ctx context.Context) (websocket.Message, error) {
 	return f.held.m, f.held.err
 }
 
-// hold makes take return an item that was received from items.
+// hold stores an item from items, so that take returns it.
 func (f *feed) hold(it item) {
 	f.held = &it
 	if errors.Is(it.err, io.EOF) {
@@ -87,7 +87,7 @@ func (f *feed) done() {
 	f.back <- struct{}{}
 }
 
-// canonical returns the maximum number of bytes of a line that a terminal passes on; it drops the rest silently. 0 means unknown.
+// canonical returns the maximum number of bytes of a line that a terminal passes on. The terminal silently drops the rest. 0 means unknown.
 func canonical() int {
 	switch runtime.GOOS {
 	case "windows":
@@ -118,13 +118,13 @@ func newRecords(r io.Reader, end byte) *lines {
 	return l
 }
 
-// cutByTerminal returns the error for a line that is as long as a terminal allows.
+// cutByTerminal returns the error for a line of n bytes that the terminal has probably cut, because it is as long as the terminal allows.
 func cutByTerminal(n int) error {
 	return &hinted{fmt.Errorf("the line has %d bytes or more, but the terminal delivers only %d: the rest is lost", n, n),
 		"send it from a file or a pipe, or leave standard output on the terminal: then lines may have 1 MiB"}
 }
 
-// next returns the next line without its end. The last one may lack an end.
+// next returns the next line without the line end. The last line may lack a line end.
 func (l *lines) next() (websocket.Message, error) {
 	l.line = l.line[:0]
 	l.n++
@@ -176,7 +176,7 @@ func (j *jsonLines) next() (websocket.Message, error) {
 
 const jsonForms = `write {"type":"text","data":"hello"}, or {"type":"binary","data":"aGVsbG8="} with base64`
 
-// parseMessage is the inverse of formatJSON. Its errors continue a sentence that begins with the line.
+// parseMessage is the inverse of formatJSON. The texts of its errors continue a sentence that begins with "line N".
 func parseMessage(line []byte) (websocket.Message, error) {
 	var v struct {
 		Type string  `json:"type"`

@@ -66,7 +66,7 @@ func formatJSON(dst []byte, m websocket.Message) []byte {
 	v := struct {
 		Type string `json:"type"`
 		Data any    `json:"data"`
-	}{m.Type.String(), m.Data} // bytes are encoded as base64
+	}{m.Type.String(), m.Data} // json.Marshal encodes bytes as base64
 	if m.Type == websocket.Text {
 		v.Data = string(m.Data)
 	}
@@ -82,7 +82,7 @@ const hexShown = 64
 
 func formatPerson(dst []byte, m websocket.Message) []byte {
 	if m.Type == websocket.Text {
-		// The lines after the first must not look like another message, or like typed input.
+		// A prefix keeps later lines of the message from looking like another message, or like typed input.
 		return append(dst, strings.ReplaceAll(visible.Text(string(m.Data)), "\n", "\n| ")...)
 	}
 	dst = fmt.Appendf(dst, "(%d bytes) % x", len(m.Data), m.Data[:min(len(m.Data), hexShown)])

@@ -62,7 +62,7 @@ func TestDialReconnect(t *testing.T) {
 	}
 }
 
-// Reconnecting ends when the server closes properly, after an error that would occur again, and at the end of the input.
+// dial does not reconnect after the server has closed properly, after an error that would occur again, or after the end of the input.
 func TestDialReconnectEnds(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -121,7 +121,7 @@ func TestDialReconnectAfterTheInput(t *testing.T) {
 	}
 }
 
-// A signal ends the wait for the next connection. If the first connection fails, there is no next one.
+// A signal ends the wait for the next connection. If the first connection fails, dial does not try again.
 func TestDialReconnectSignal(t *testing.T) {
 	url := each(t, func(_ context.Context, c *websocket.Conn) { _ = c.Close(websocket.CodeTryAgainLater, "") })
 	signals := make(chan os.Signal, 1)

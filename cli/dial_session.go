@@ -24,10 +24,10 @@ type input interface {
 // errPing is returned by an input to request a ping; the input continues.
 var errPing = errors.New("ping")
 
-// errBroken ends sending when the connection has ended.
+// errBroken is the result of send when the connection has ended.
 var errBroken = errors.New("the connection was lost")
 
-// closing is the error of an input when the user closes the connection without waiting for replies.
+// closing is the error that an input returns when the user requests to close the connection without waiting for replies.
 type closing struct {
 	code   websocket.Code
 	reason string
@@ -50,19 +50,19 @@ type session struct {
 	in      *feed
 	out     output
 	w       io.Writer        // the destination of out
-	say     func(string)     // shows the user something other than a message; nil shows only errors
+	say     func(string)     // shows the user a line that is not a message; nil means that only errors are shown
 	leave   func()           // called at the end of the input to restore the terminal, so that Ctrl-C raises a signal; may be nil
 	wait    time.Duration    // how long to read after the end of the input; 0 means until the server is quiet
-	keep    bool             // if the connection is lost, another session follows with the same terminal
+	keep    bool             // whether another session with the same terminal follows if the connection is lost
 	signals <-chan os.Signal // the first signal closes the connection, the second one cuts it
 
 	moved  chan struct{} // signaled when something was received, or was written to w
-	inside atomic.Bool   // a message is being received
-	busy   atomic.Bool   // w is being written to
-	over   chan struct{} // closed when no more messages will be received,
-	why    error         // because of this error
+	inside atomic.Bool   // whether a message is being received
+	busy   atomic.Bool   // whether w is being written to
+	over   chan struct{} // closed when no more messages will be received
+	why    error         // the reason why over is closed
 	end    closing       // the code and reason to close with
-	lost   bool          // the server or the network has ended the connection before the work was done
+	lost   bool          // whether the server or the network ended the connection before the work was complete
 	pings  sync.WaitGroup
 }
 
@@ -120,7 +120,7 @@ func (s *session) receive(ctx context.Context) error {
 	return err
 }
 
-// left restores the terminal.
+// left calls leave, if there is one, to restore the terminal.
 func (s *session) left() {
 	if s.leave != nil {
 		s.leave()
@@ -137,7 +137,7 @@ func (s *session) send(ctx context.Context) error {
 		case err != nil:
 			return err
 		case s.conn.Write(ctx, m) != nil:
-			<-s.over // the connection has ended, and the reader has stored the reason
+			<-s.over // waits until the reader has stored the reason
 			return errBroken
 		}
 		s.in.done()
@@ -160,8 +160,7 @@ func (s *session) ping(ctx context.Context) {
 	}
 }
 
-// inputEnded does the work between the end of the input and the close. It returns the error of the input, or of the wait for the
-// server.
+// inputEnded waits for replies after the end of the input, if necessary. It returns the error of the input, or of the wait.
 func (s *session) inputEnded(ctx context.Context, err error) error {
 	var end *closing
 	switch {
@@ -187,7 +186,7 @@ func (s *session) inputEnded(ctx context.Context, err error) error {
 	return nil
 }
 
-// Write is called by out: it records that the output makes progress.
+// Write writes p to w for out, and records the progress.
 func (s *session) Write(p []byte) (int, error) {
 	s.busy.Store(true)
 	n, err := s.w.Write(p)
@@ -224,14 +223,14 @@ func (s *session) close() error {
 		return errInterrupted
 	}
 	select {
-	case <-s.over: // the last message was written
+	case <-s.over: // receiving has ended, and the last message was written
 	case <-s.signals:
 		return errInterrupted
 	}
 	return s.verdict(unanswered)
 }
 
-// verdict returns nil if the connection ended properly. unanswered is the error of our own close.
+// verdict returns nil if the connection ended properly. unanswered is the error of the session's own Close.
 func (s *session) verdict(unanswered error) error {
 	var out *outputError
 	if errors.As(s.why, &out) {

@@ -19,10 +19,10 @@ const (
 	endless = 30 * time.Second
 )
 
-// errCutShort ends a connection whose server has sent a part of a message and then no more bytes.
+// errCutShort means that the server has sent a part of a message and then no more bytes.
 var errCutShort = errors.New("the server stopped in the middle of a message")
 
-// errStillSending ends a connection whose server does not stop sending.
+// errStillSending means that the server did not stop sending after the pong.
 var errStillSending = fmt.Errorf("the server was still sending %v after the end of the input", endless)
 
 // answering measures how fast a server replies.
@@ -40,21 +40,21 @@ func (p *answering) arrival() {
 	p.last = now
 }
 
-// patience returns how long to wait for further replies: four times as long as the server has needed so far.
+// patience returns how long to wait for further replies: four times the longest time that the server has needed so far, within limits.
 func (p *answering) patience() time.Duration { return min(max(calm, 4*p.trip, 4*p.gap), quiet) }
 
-// settle waits for the replies to the sent messages: the library discards data that arrives after the close frame was sent, so they
-// must be received before. A server that replies in order answers a ping last; but many answer pings earlier (RFC 6455 §5.5.2: "as
-// soon as is practical"), and the pong may arrive in the middle of a message (§5.4). So settle reads on after the pong until the
-// server is quiet and no message is incomplete. If the server sends neither a pong nor any other frame, settle stops waiting, and
-// returns an error if a message is incomplete. It also returns an error if the server does not become quiet.
+// settle waits for the replies to the sent messages before the close frame is sent, because the library discards data that arrives later.
+// It sends a ping. A server that replies in order answers the ping last, but many servers answer pings earlier (RFC 6455 §5.5.2: "as soon
+// as is practical"), and the pong may arrive in the middle of a message (§5.4). So settle waits after the pong until the server is quiet
+// and no message is incomplete. If the server sends neither a pong nor any other frame, settle stops waiting, and returns an error if a
+// message is incomplete. It also returns an error if the server does not become quiet.
 func (s *session) settle(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	pong := make(chan struct{})
 	begin := time.Now()
 	go func() {
 		defer close(pong)
-		_, _ = s.conn.Ping(ctx) // the reader gets the same error
+		_, _ = s.conn.Ping(ctx) // if the ping fails, the reader gets the same error
 	}()
 	defer func() {
 		cancel()
@@ -68,8 +68,8 @@ func (s *session) settle(ctx context.Context) error {
 	)
 	idle := time.NewTimer(patience / 2)
 	defer idle.Stop()
-	// Two silent halves are required, because the reader may not have run while the process waited for a processor, or the machine
-	// was suspended.
+	// The server is quiet after two timeouts of half of patience without data. A single timeout is not sufficient: the process or the
+	// machine may have been suspended, and the reader may not have run yet.
 	for silent := false; ; {
 		select {
 		case <-answered:
@@ -88,7 +88,7 @@ func (s *session) settle(ctx context.Context) error {
 			p.arrival()
 			silent = false
 		case <-idle.C:
-			if silent && !s.busy.Load() { // otherwise the reader of the output is slow
+			if silent && !s.busy.Load() { // while w is busy, the reader of the output is slow, not the server
 				if s.inside.Load() {
 					return &hinted{fmt.Errorf("%w, and has sent nothing for %v", errCutShort, quiet),
 						"use --wait for a server that answers this slowly"}

@@ -42,17 +42,17 @@ func overtaken(p *wstest.Peer, trip, pause time.Duration, answers int) {
 	}
 }
 
-// Replies after the pong are not lost, as long as the server is not silent for longer than its round-trip time suggests. A server
-// that never stops sending is an error.
+// Replies after the pong are not lost, unless the server is silent for much longer than its round-trip time and its earlier pauses. A
+// server that never stops sending is an error.
 func TestDialPongBeforeReplies(t *testing.T) {
-	const closes = 5 * time.Second // a server that is still sending does not answer the close
+	const closes = 5 * time.Second // the timeout of the close, which a server that is still sending does not answer
 	for _, tt := range []struct {
 		name        string
 		trip, pause time.Duration
 		answers     int
 		whole       bool
 		err         error
-		most        time.Duration // after the last reply
+		most        time.Duration // the maximum time between the last reply and the end
 	}{
 		{"a near server", time.Millisecond, time.Millisecond, 1000, true, nil, time.Second},
 		{"a slow server that is near", time.Millisecond, 250 * time.Millisecond, 100, true, nil, 2 * time.Second},

@@ -65,7 +65,7 @@ func TestDialCutShort(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		send func(p *wstest.Peer)
-		more string // sent later
+		more string // sent after the pause
 		wait time.Duration
 		want string
 		err  error

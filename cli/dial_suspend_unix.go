@@ -42,9 +42,9 @@ func watchTerminal(c *console) (stop func()) {
 	}
 }
 
-// stopSelf stops the process, and returns when it continues. It uses SIGSTOP, because the Go runtime does not restore the default
-// action of SIGTSTP. A process without a job control shell is not stopped, because nothing could continue it (POSIX: SIGTSTP does
-// not stop the processes of an orphaned process group, either).
+// stopSelf stops the process, and returns when it continues. It uses SIGSTOP, because the Go runtime does not restore the default action of
+// SIGTSTP. Without a job control shell, the process is not stopped, because nothing could continue it. POSIX has the same rule: SIGTSTP
+// does not stop the processes of an orphaned process group.
 func stopSelf() {
 	if session, err := unix.Getsid(0); err != nil || session == unix.Getpgrp() {
 		return

@@ -21,15 +21,14 @@ const maxWaiting = 16
 // maxShown is the maximum number of characters of a sent line that stay on the screen.
 const maxShown = 2000
 
-// console is the user interface on a terminal: a prompt below the received messages. The typed line has one row, in which it
-// scrolls.
+// console is the user interface on a terminal: a prompt below the received messages. The typed line scrolls horizontally in one row.
 type console struct {
 	in, out *os.File
-	state   *term.State // the previous state of the terminal
+	state   *term.State // the state of the terminal before openConsole
 	prompt  string
-	asJSON  bool // each line is a message in JSON
+	asJSON  bool // whether each typed line is a message in JSON
 	signals chan<- os.Signal
-	lines   chan string // typed lines that were not returned yet
+	lines   chan string // typed lines that next has not returned yet
 	failed  error       // the reason why there are no more lines; valid when lines is closed
 	unwatch func()      // ends watching the terminal's size
 
@@ -39,7 +38,7 @@ type console struct {
 	left   bool
 }
 
-// openConsole takes over the terminal. leave must be called. Ctrl-C is sent to signals.
+// openConsole takes over the terminal, until leave is called. Ctrl-C sends os.Interrupt to signals.
 func openConsole(sys *System, in, out *os.File, signals chan<- os.Signal, asJSON bool) (*console, error) {
 	state, err := term.MakeRaw(int(in.Fd()))
 	if err != nil {
@@ -66,7 +65,7 @@ func (c *console) resize() {
 	c.draw()
 }
 
-// draw draws the prompt and the line. c.mu is held.
+// draw draws the prompt and the line. The caller holds c.mu.
 func (c *console) draw() {
 	if c.left {
 		return
@@ -76,7 +75,7 @@ func (c *console) draw() {
 	fmt.Fprintf(c.out, "\r\x1b[K%s%s\r\x1b[%dC", c.prompt, text, prompt+cursor)
 }
 
-// print prints text above the prompt. c.mu is held.
+// print prints text above the prompt. The caller holds c.mu.
 func (c *console) print(text []byte) error {
 	if c.left {
 		_, err := c.out.Write(text)
@@ -98,12 +97,12 @@ func (c *console) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// remark shows the user a remark about the typed input. c.mu is held.
+// remark shows the user a remark about the typed input. The caller holds c.mu.
 func (c *console) remark(text string) {
 	_ = c.print([]byte(visible.Text(text) + "\n")) // if the terminal is gone, reading fails, too
 }
 
-// read passes typed bytes to the editor, until the input or the terminal ends. It cannot be interrupted while it waits for a key.
+// read passes typed bytes to the editor until the input or the terminal ends. While read waits for a key, it cannot be interrupted.
 func (c *console) read() {
 	defer close(c.lines)
 	buf := make([]byte, 32<<10)
@@ -157,7 +156,7 @@ func (c *console) typed(b []byte) bool {
 	return true
 }
 
-// entered adds a line to lines. c.mu is held.
+// entered adds a line to lines. The caller holds c.mu.
 func (c *console) entered(e event) {
 	shown := []rune(e.line)
 	more := ""
@@ -208,7 +207,7 @@ func (c *console) leave() {
 	c.unwatch()
 }
 
-// giveBack restores the terminal's settings. c.mu is held.
+// giveBack restores the terminal's settings. The caller holds c.mu.
 func (c *console) giveBack() {
 	fmt.Fprint(c.out, "\r\x1b[K")
 	_ = term.Restore(int(c.in.Fd()), c.state) // this fails if the terminal is gone
@@ -236,7 +235,7 @@ func (c *console) continued() {
 	}
 }
 
-// takeBack takes over the terminal again. c.mu is held.
+// takeBack takes over the terminal again. The caller holds c.mu.
 func (c *console) takeBack() {
 	_, _ = term.MakeRaw(int(c.in.Fd())) // this fails if the terminal is gone
 	c.draw()

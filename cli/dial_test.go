@@ -69,7 +69,7 @@ func TestDialLines(t *testing.T) {
 	}
 }
 
-// The longest allowed line is sent. The server then closes the connection, so that the test does not depend on how long that takes.
+// The longest allowed line is sent. The server then closes the connection, so the test does not depend on how long sending takes.
 func TestDialLongestLine(t *testing.T) {
 	url := peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
 		if m, err := c.Read(ctx); err == nil && c.Write(ctx, m) == nil {
@@ -95,7 +95,7 @@ func TestDialBadInput(t *testing.T) {
 			if got.code != exitFailed || !strings.Contains(got.stderr, tt.want) || !strings.Contains(got.stderr, "--binary") {
 				t.Errorf("exit %d, %q, %q", got.code, got.stdout, got.stderr)
 			}
-			if !strings.HasPrefix(tt.out, got.stdout) { // data that was still in transit is lost
+			if !strings.HasPrefix(tt.out, got.stdout) { // the output may be incomplete, because the close discards data in transit
 				t.Errorf("out %q", got.stdout)
 			}
 		})
@@ -154,7 +154,7 @@ func TestFormatPerson(t *testing.T) {
 	}
 }
 
-// The close by the server determines the exit code.
+// The code with which the server closes determines the exit code.
 func TestDialPeerCloses(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -286,7 +286,7 @@ type nothing struct{}
 
 func (nothing) next() (websocket.Message, error) { return websocket.Message{}, io.EOF }
 
-// The terminal is restored before the wait after the end of the input: Ctrl-C then raises a signal, which ends the wait.
+// The terminal is restored before the wait after the end of the input, so Ctrl-C raises a signal, which ends the wait.
 func TestSessionLeavesBeforeItWaits(t *testing.T) {
 	conn, err := websocket.Dial(bounded.Context(t), peer(t, echo), nil)
 	if err != nil {
@@ -324,7 +324,7 @@ func TestDialSecondSignal(t *testing.T) {
 		}
 		signals <- os.Interrupt
 		signals <- os.Interrupt
-		<-done // does not read, so it never receives the close frame
+		<-done // waits without reading, so the server never receives the close frame
 	}))
 	defer s.Close()
 	defer close(done)

@@ -26,7 +26,7 @@ func checkURL(raw string) (string, error) {
 	if !strings.Contains(raw, "://") {
 		rest := raw
 		if scheme, after, ok := strings.Cut(raw, "/"); ok && slices.Contains([]string{"ws", "wss", "http", "https"}, strings.TrimSuffix(scheme, ":")) {
-			rest = strings.TrimLeft(after, "/") // "ws:/localhost", "ws//localhost"
+			rest = strings.TrimLeft(after, "/") // for "ws:/localhost" and "ws//localhost"
 		}
 		if strings.ContainsAny(raw, "@?#") {
 			rest = "…"
@@ -104,8 +104,8 @@ func readRoots(path string) (*x509.CertPool, error) {
 	return roots, nil
 }
 
-// defaultRoots returns the system's certificate authorities and the development CA, for this process only. If one of them is not
-// available, only the other one is used, and the handshake fails if that is not enough.
+// defaultRoots returns the system's certificate authorities and the development CA, for this process only. If either is not available, only
+// the other is used; the handshake then fails if the server's certificate requires the missing one.
 func defaultRoots(sys *System) *x509.CertPool {
 	roots, err := x509.SystemCertPool()
 	if err != nil {

@@ -25,7 +25,7 @@ func traceTo(w io.Writer, secrets []string) func(*handshake.Request, *handshake.
 			if ok {
 				r.Target = path + "?" + redact.Query(query)
 			}
-			r.Subprotocols = nil // shown with the other fields
+			r.Subprotocols = nil // AppendHead writes them from r.Header instead, redacted
 			r.Header = hideFields(req.Header)
 			if len(req.Subprotocols) > 0 {
 				r.Header["Sec-WebSocket-Protocol"] = []string{redact.Subprotocols(strings.Join(req.Subprotocols, ", "))}

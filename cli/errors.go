@@ -19,7 +19,7 @@ const (
 	exitOK          = 0
 	exitFailed      = 1
 	exitUsage       = 2
-	exitInterrupted = 130 // the shell's code for a process that SIGINT has ended
+	exitInterrupted = 130 // shells report this code for a process that SIGINT has ended
 )
 
 // runError marks an error of a command whose command line was valid.
@@ -31,7 +31,7 @@ func (e *runError) Unwrap() error { return e.err }
 // usageError is an error in the command line.
 type usageError struct {
 	text string
-	hint string // the next step; if empty, see --help
+	hint string // the next step; "" refers to --help
 }
 
 func (e *usageError) Error() string    { return e.text }
@@ -52,13 +52,13 @@ func (e *hinted) Error() string    { return e.err.Error() }
 func (e *hinted) Unwrap() error    { return e.err }
 func (e *hinted) NextStep() string { return e.hint }
 
-// errInterrupted ends a command whose orderly shutdown was cut short. It is not printed, because the user has caused it.
+// errInterrupted ends a command whose orderly shutdown was cut short. The error is not printed, because the user has caused it.
 var errInterrupted = errors.New("interrupted")
 
 // errQuiet ends a command that has failed and has nothing more to print.
 var errQuiet = errors.New("failed")
 
-// errMisused is errQuiet for an error in the command line.
+// errMisused is like errQuiet, but for an error in the command line.
 var errMisused = errors.New("misused")
 
 // report prints an error and returns the exit code.
@@ -102,7 +102,7 @@ func tellStep(w io.Writer, step string) {
 	}
 }
 
-// nextStep returns the next step after an error of any package; "" if it has none.
+// nextStep returns the next step after an error of any package, or "" if the error has none.
 func nextStep(err error) string {
 	if e, ok := errors.AsType[interface {
 		error

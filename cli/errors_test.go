@@ -42,8 +42,8 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// A flag with an invalid value makes every command exit with the code for usage errors, even if the value is the name of a file,
-// and even if only the check of the whole configuration notices. A mistake in a file or in the environment has another exit code.
+// A flag with an invalid value makes every command exit with the code for usage errors, even if the value names a file, or only the check
+// of the whole configuration finds the mistake. A mistake in a file or in the environment causes another exit code.
 func TestExitCodeOfFlags(t *testing.T) {
 	state(t)
 	none := filepath.Join(t.TempDir(), "none")

@@ -19,7 +19,7 @@ import (
 
 // explainFlags are the flags of explain.
 type explainFlags struct {
-	dialFlags // flags with the same meaning as for dial: headers, subprotocols, origin, TLS
+	dialFlags // headers, subprotocols, origin and TLS have the same flags as for dial
 
 	noOrigin    bool
 	noCompress  bool
@@ -64,7 +64,7 @@ other users of this machine may see in the process list, or @FILE, or env:NAME.`
   handfast explain --summary --report ticket.html wss://example.com/chat
   handfast explain --watch wss://example.com/feed
   handfast explain --probe-idle 3m wss://example.com/feed`,
-		Args: cobra.ArbitraryArgs, // their number is checked below, where each error can have its own next step
+		Args: cobra.ArbitraryArgs, // RunE checks their number, so that each error can have its own next step
 		ValidArgsFunction: cobra.FixedCompletions([]string{"wss://", "ws://"},
 			cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace),
 		RunE: run(func(cmd *cobra.Command, args []string) error {
@@ -140,7 +140,7 @@ func (f *explainFlags) options(sys *System) (*explain.Options, error) {
 		}
 	}
 	f.http.value = "1.1"
-	shared, err := f.dialFlags.options(sys) // dial checks and reads the common flags
+	shared, err := f.dialFlags.options(sys) // checks and reads the flags that dial has, too
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +158,7 @@ func (f *explainFlags) options(sys *System) (*explain.Options, error) {
 	return opts, nil
 }
 
-// runExplain explains a URL on standard output.
+// runExplain diagnoses a URL, and writes the report to standard output.
 func runExplain(ctx context.Context, sys *System, f *explainFlags, raw string) error {
 	if _, err := checkURL(raw); err != nil {
 		return err
@@ -195,7 +195,7 @@ func runExplain(ctx context.Context, sys *System, f *explainFlags, raw string) e
 	return errQuiet
 }
 
-// compareExplained explains two URLs, one after the other, and prints the differences.
+// compareExplained diagnoses two URLs, one after the other, and prints the differences.
 func compareExplained(ctx context.Context, sys *System, f *explainFlags, urls []string) error {
 	if f.summary {
 		return usagef("leave it out", "--summary cannot be used with two URLs")
@@ -237,7 +237,7 @@ func compareExplained(ctx context.Context, sys *System, f *explainFlags, urls []
 	return errQuiet
 }
 
-// interruptible returns a context that a signal cancels, until stop is called, which must be called once.
+// interruptible returns a context that a signal cancels until stop is called. The caller must call stop once.
 func interruptible(ctx context.Context, sys *System) (_ context.Context, cancel context.CancelFunc, stop func()) {
 	ctx, cancel = context.WithCancel(ctx)
 	done, watched := make(chan struct{}), make(chan struct{})
@@ -255,7 +255,7 @@ func interruptible(ctx context.Context, sys *System) (_ context.Context, cancel 
 	}
 }
 
-// explained is standard output. If it is closed, the explanation ends.
+// explained writes to standard output. If a write fails, it cancels the diagnosis.
 type explained struct {
 	w      io.Writer
 	failed func()
@@ -274,7 +274,7 @@ func (o *explained) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// newExplainText writes the report as text while it is being made.
+// newExplainText writes the report as text during the diagnosis, and returns a function that completes it.
 func newExplainText(sys *System, w io.Writer, opts *explain.Options) func(*explain.Report) error {
 	out := terminal(sys.Stdout)
 	o := &explain.TextOptions{Color: bool(newPaint(sys, sys.Stdout))}
@@ -288,18 +288,18 @@ func newExplainText(sys *System, w io.Writer, opts *explain.Options) func(*expla
 	return text.End
 }
 
-// newExplainSummary writes at most ten lines at the end.
+// newExplainSummary returns a function that writes a summary of at most ten lines.
 func newExplainSummary(_ *System, w io.Writer, _ *explain.Options) func(*explain.Report) error {
 	return func(r *explain.Report) error { return r.WriteSummary(w) }
 }
 
-// ticket is a report or a comparison.
+// ticket is a report or a comparison, which can be attached to a support ticket.
 type ticket interface {
 	WriteMarkdown(w io.Writer) error
 	WriteHTML(w io.Writer) error
 }
 
-// writeReport writes a ticket to a file, if there is one, in the format that the file name selects.
+// writeReport writes a ticket to the file in to, in the format that the file name selects. Without a file it does nothing.
 func writeReport(sys *System, to *outFlags, r ticket) error {
 	if to.file == "" {
 		return nil
@@ -316,7 +316,8 @@ func writeReport(sys *System, to *outFlags, r ticket) error {
 	return to.write(sys, b.String())
 }
 
-// newExplainJSON writes the report as one document, or, if frames are watched, as lines.
+// newExplainJSON returns a function that writes the report as one JSON document. If frames are watched, it writes each frame and then the
+// report as one line.
 func newExplainJSON(_ *System, w io.Writer, opts *explain.Options) func(*explain.Report) error {
 	if opts.Watch == 0 {
 		return func(r *explain.Report) error { return indented(w).Encode(r) }

@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// explain names the fault and the configuration key for each refusal of serve that a single client can cause.
+// For each refusal by serve that a single client can cause, explain reports the fault and the configuration key.
 func TestExplainOfServe(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "handfast.yaml")
 	if err := os.WriteFile(file, []byte(`
@@ -103,7 +103,7 @@ func TestExplainOfFullServe(t *testing.T) {
 	const key = "this key signs the tokens of the tests"
 	token := strings.TrimSpace(runCommand(t, "token", "jwt", "--sub", "ann", "--secret-file", secretFile(t, "secret", key)).stdout)
 	for name, tt := range map[string]struct {
-		limits, of string // the limits of the server, and of its endpoint
+		limits, of string // the limits of the server, and the limits of its endpoint
 		fault      explain.Fault
 		text       string
 	}{

@@ -155,7 +155,7 @@ func TestExplainCompares(t *testing.T) {
 // Frames are printed as lines while they are watched, followed by the report.
 func TestExplainWatchJSON(t *testing.T) {
 	u := peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
-		c.Read(ctx) // the message for the echo test: watching has begun
+		c.Read(ctx) // the message of the echo test, after which watching begins
 		c.Write(ctx, websocket.Message{Type: websocket.Text, Data: []byte("go")})
 		for range 3 {
 			c.Write(ctx, websocket.Message{Type: websocket.Text, Data: []byte("<news>")})

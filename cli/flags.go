@@ -14,8 +14,8 @@ import (
 // mayBeEmpty are the flags for which an empty value has a meaning.
 var mayBeEmpty = []string{"user", "echo"}
 
-// checkEmpty rejects flags with an empty value, which usually comes from an unset variable: the command would do something other
-// than intended, such as trusting other authorities.
+// checkEmpty rejects flags with an empty value, which usually comes from an unset variable. Otherwise the command would do something
+// unintended, such as trusting other authorities.
 func checkEmpty(cmd *cobra.Command) (err error) {
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		if err != nil || slices.Contains(mayBeEmpty, f.Name) {
@@ -63,21 +63,21 @@ func flagError(cmd *cobra.Command, err error) error {
 	return usagef("", "--%s %s: %v", f.Name, value, e.Unwrap())
 }
 
-// usualFlags contains the names that other programs use for flags, by the flag that has the same meaning here.
+// usualFlags contains, for flags of this program, the names that other programs use for flags with the same meaning.
 var usualFlags = map[string][]string{
 	"listen": {"port", "addr", "address", "bind"}, "to": {"upstream", "backend", "server", "target"},
 	"bearer": {"token"}, "basic": {"password"}, "cacert": {"ca"}, "output": {"out"}, "compress": {"compression"},
 }
 
-// nearFlags returns the flags of a command whose names are similar to an unknown one, or that have its usual meaning: "--config, or
-// --confirm".
+// nearFlags returns the flags of a command whose names are similar to name, or that have the meaning that name has in other programs:
+// "--config, or --confirm".
 func nearFlags(cmd *cobra.Command, name string) string {
 	for flag, usual := range usualFlags {
 		if slices.Contains(usual, name) && cmd.Flags().Lookup(flag) != nil {
 			return "--" + flag
 		}
 	}
-	names := &cobra.Command{} // for cobra's search of similar names
+	names := &cobra.Command{} // contains a command for each flag, because cobra finds similar names of commands only
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if !f.Hidden {
 			names.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})

@@ -8,11 +8,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// ownSignals marks the commands that handle signals themselves, because they must shut down in order. All other commands exit
-// immediately: they may be blocked on standard input, or on a file that is a pipe.
+// ownSignals marks the commands that handle signals themselves, because they must shut down in order. All other commands exit immediately
+// at a signal, because they may be blocked on standard input, or on a file that is a pipe.
 const ownSignals = "signals"
 
-// graceful adds the mark to a command.
+// graceful marks a command with ownSignals.
 func graceful(cmd *cobra.Command) *cobra.Command {
 	cmd.Annotations = map[string]string{ownSignals: "own"}
 	return cmd
@@ -35,10 +35,10 @@ func untilSignal(ctx context.Context, sys *System) (_ context.Context, stop func
 // and the command ends with the process.
 func execute(ctx context.Context, root *cobra.Command, args []string, sys *System) (*cobra.Command, error) {
 	cmd, _, err := root.Find(args)
-	if err != nil { // no such command, unless it is one that cobra adds now
+	if err != nil { // the command does not exist, or cobra adds it only during the execution
 		cmd, failed := root.ExecuteContextC(ctx)
 		if i := slices.IndexFunc(args, func(a string) bool { return !strings.HasPrefix(a, "-") }); failed != nil && i >= 0 && failed.Error() == err.Error() {
-			failed = unknownCommand(root, args[i]) // the flags of the root have no values
+			failed = unknownCommand(root, args[i]) // this argument is a command, because no flag of the root has a value
 		}
 		return cmd, failed
 	}

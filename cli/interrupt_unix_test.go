@@ -18,7 +18,7 @@ func TestSignalEndsBlockedCommand(t *testing.T) {
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w, err := os.OpenFile(pipe, os.O_RDWR, 0) // does not block, and the reader blocks because nothing is written
+	w, err := os.OpenFile(pipe, os.O_RDWR, 0) // with O_RDWR, opening does not block, and a reader blocks until data is written
 	if err != nil {
 		t.Fatal(err)
 	}

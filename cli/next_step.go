@@ -29,11 +29,11 @@ var optionSteps = map[string]string{
 	handshake.HintClientRedirects:    "the server redirects to another URL: use that one",
 }
 
-// sent describes the information about the client that a handshake has sent.
+// sent describes what a handshake has sent about the client.
 type sent struct {
-	credentials []string // their places, such as "Authorization header"
+	credentials []string // the places of the credentials, such as "Authorization header"
 	origin      string
-	flags       bool // the command has the flags for credentials
+	flags       bool // whether the command has flags for credentials
 }
 
 // sentBy returns the information that a handshake with these options sends.
@@ -83,7 +83,7 @@ func handshakeStep(e *websocket.HandshakeError, sent *sent) string {
 	return e.Hint
 }
 
-// givesReason reports whether the body of a response gives a reason: it is plain text that contains more than the status.
+// givesReason reports whether the body of a response gives a reason: whether it is plain text, and contains more than the status.
 func givesReason(e *websocket.HandshakeError) bool {
 	if !strings.HasPrefix(strings.ToLower(e.Header.Get("Content-Type")), "text/plain") {
 		return false
@@ -112,13 +112,13 @@ func unauthorizedStep(e *websocket.HandshakeError, sent *sent) string {
 	return "no credential was sent, and the server requires one" + wanted + ": " + credentialWays(schemes, sent.flags)
 }
 
-// schemeFlags are the flags for the schemes of challenges.
+// schemeFlags are the flags that send a credential of each authentication scheme.
 var schemeFlags = [...]struct{ scheme, flag string }{
 	{"Bearer", "--bearer TOKEN"}, {"Basic", "--basic USER:PASSWORD"}, {"ApiKey", "--api-key KEY"},
 }
 
-// credentialWays returns how a command can send a credential of the schemes that a server requires; flags means that it has the
-// flags for credentials.
+// credentialWays returns how a command can send a credential of the schemes that a server requires. flags means that the command has flags
+// for credentials.
 func credentialWays(schemes []string, flags bool) string {
 	if !flags {
 		return `-H "Authorization: Bearer TOKEN", -H "Cookie: NAME=VALUE", user:password@ in the URL, or --cert FILE`

@@ -17,7 +17,7 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// The next step after a 401 and a 403 depends on what was sent, and contains no secret.
+// The next step after a 401 or a 403 depends on the credentials that were sent, and contains no secret.
 func TestRefusedStep(t *testing.T) {
 	state(t)
 	status := http.StatusUnauthorized
@@ -107,7 +107,7 @@ func TestCredentialWays(t *testing.T) {
 	}
 }
 
-// If the body of a response gives the reason, the next step does not suggest another.
+// If the body of a response gives a reason, the next step does not suggest another reason.
 func TestReasonInBody(t *testing.T) {
 	for _, tt := range []struct {
 		kind, body, want string
@@ -134,7 +134,7 @@ func TestProxyStep(t *testing.T) {
 	}
 }
 
-// Every library hint that names a client option is replaced by one that names flags.
+// Every hint of the library that names a client option is replaced by a hint that names flags.
 func TestStepsNameFlags(t *testing.T) {
 	option := regexp.MustCompile(`Options|TLS\.|[a-z][A-Z]|\(Subprotocols\)`)
 	hints := libhints.Named(t, "..", "HintClient")

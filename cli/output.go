@@ -18,7 +18,7 @@ type outFlags struct {
 	file  string
 	force bool
 	flag  string      // the name of the flag for the file; "" means output
-	mode  fs.FileMode // the mode of a new file; 0 means 0644
+	mode  fs.FileMode // the permissions of a new file; 0 means 0644
 }
 
 // register adds the flags to a command.
@@ -40,7 +40,7 @@ func (o *outFlags) exists() error {
 		"write to another file: --" + o.name() + " " + shellQuote(freename.Of(o.file)) + "; --force overwrites"}
 }
 
-// check returns the error of a later write to an existing file.
+// check returns an error if write would fail because the file exists.
 func (o *outFlags) check() error {
 	if _, err := os.Lstat(o.file); err == nil && !o.force {
 		return o.exists()

@@ -16,8 +16,9 @@ import (
 // proxySchemes are the schemes of URLs that --proxy accepts.
 var proxySchemes = []string{"http", "https", "socks5", "socks5h"}
 
-// parseProxy parses --proxy: a URL with one of proxySchemes, HOST:PORT for an HTTP proxy, @FILE or env:NAME. The result is nil for
-// "", which means the proxy in the environment, and for "none". Errors do not contain the value, because it may contain a password.
+// parseProxy parses --proxy: a URL with one of proxySchemes, HOST:PORT for an HTTP proxy, @FILE or env:NAME. The result is nil for "",
+// which means the proxy in the environment, and for "none", which means no proxy. Errors do not contain the value, because it may contain a
+// password.
 func parseProxy(sys *System, given string) (*url.URL, error) {
 	var raw string
 	if err := readCredential(sys, "--proxy", given, &raw); err != nil {
@@ -62,8 +63,8 @@ type socksError struct{ err error }
 func (e *socksError) Error() string { return e.err.Error() }
 func (e *socksError) Unwrap() error { return e.err }
 
-// useProxy makes a handshake use the proxy of --proxy: an HTTP proxy, or a SOCKS5 proxy (RFC 1928), which gets the server's name
-// and resolves it itself.
+// useProxy makes a handshake use the proxy of --proxy: an HTTP proxy, or a SOCKS5 proxy (RFC 1928), which resolves the server's name
+// itself.
 func useProxy(sys *System, given string, opts *websocket.DialOptions) error {
 	u, err := parseProxy(sys, given)
 	switch {

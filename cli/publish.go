@@ -75,7 +75,7 @@ func (f *publishFlags) run(ctx context.Context, sys *System, args []string) erro
 		}
 		lines := make(chan []byte)
 		ended := make(chan error, 1)
-		go func() { // a read from standard input cannot be interrupted: this goroutine may remain until the process ends
+		go func() { // a read from standard input cannot be interrupted, so this goroutine may remain until the process ends
 			in := newLines(sys.Stdin)
 			for {
 				m, err := in.next()
@@ -97,7 +97,7 @@ func (f *publishFlags) run(ctx context.Context, sys *System, args []string) erro
 					return fmt.Errorf("line %d: %w", n, err)
 				}
 			case err := <-ended:
-				if bad, ok := errors.AsType[*hinted](err); ok { // the next step in the error is for dial
+				if bad, ok := errors.AsType[*hinted](err); ok { // the next step in the error only applies to dial
 					err = bad.err
 				}
 				if !errors.Is(err, io.EOF) {

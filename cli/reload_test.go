@@ -11,8 +11,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// reload prints the changes, or why the new configuration is not used, with file, line and column. The watch on the file may be
-// faster than the command, which then prints the same changes.
+// reload prints the changes, or why the new configuration is not used, with file, line and column. The server's watch on the file may be
+// faster than the command; the command then prints the same changes.
 func TestReload(t *testing.T) {
 	const text = "log: {level: debug}\nlimits: {connections: 10}\nendpoints: [{name: chat, path: /chat, target: echo, auth: [anonymous]}]\n"
 	file := write(t, "handfast.yaml", text)

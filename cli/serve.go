@@ -115,7 +115,7 @@ func newServe(sys *System) *cobra.Command {
 	return cmd
 }
 
-// defineHosts adds the flag for the names of a development certificate.
+// defineHosts adds the flag for further names of a development certificate.
 func (f *serveFlags) defineHosts(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.hosts, "host", nil,
 		"for --tls dev: a further `name` or address that the certificate is for; may be repeated")
@@ -188,14 +188,14 @@ func checkListen(flag, addr string) error {
 	return badValue(hint, flag, addr, err)
 }
 
-// checkOrigin checks an origin. Otherwise the library would reject it in every handshake.
+// checkOrigin checks an origin, because the library would reject every handshake with an invalid one.
 func checkOrigin(origin string) error {
 	var o config.Origin
 	return badValue("write scheme and host, and the port if it is not the default: https://example.com", "--origin", origin,
 		o.UnmarshalText([]byte(origin)))
 }
 
-// badValue returns the error for a flag whose value has caused err; nil if err is nil.
+// badValue returns the error for a flag whose value has caused err, or nil if err is nil.
 func badValue(hint, flag, value string, err error) error {
 	if err == nil {
 		return nil
@@ -203,7 +203,7 @@ func badValue(hint, flag, value string, err error) error {
 	return usagef(hint, "%s %s: %v", flag, strconv.Quote(value), err)
 }
 
-// complete sets the values for the completion of flags; without values, no file names are completed either.
+// complete sets the values for the completion of flags. For a flag without values, the shell completes nothing, not even file names.
 func complete(cmd *cobra.Command, values map[string][]string) {
 	for flag, list := range values {
 		err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(list, cobra.ShellCompDirectiveNoFileComp))

@@ -13,11 +13,11 @@ import (
 type hubFlags struct {
 	apps   []string
 	engine choice
-	texts  map[string]*string // the flags in engineFlags except join
+	texts  map[string]*string // the values of the flags in engineFlags, except for join
 	join   []string
 }
 
-// engineFlag is a flag for one kind of engine, and the key that it sets.
+// engineFlag is a flag for one kind of engine, and the configuration key that it sets.
 type engineFlag struct{ flag, kind, key, usage string }
 
 var engineFlags = []engineFlag{
@@ -70,7 +70,8 @@ func (f *hubFlags) check(given func(flag string) bool) error {
 	return nil
 }
 
-// missing returns the missing part of an application in a flag. It does not return the text itself, which may be only a secret.
+// missing returns the name of the part that is missing in ID:KEY:SECRET, the value of a flag. It does not return the value, which may
+// contain only a secret.
 func missing(text string) string {
 	id, rest, _ := strings.Cut(text, ":")
 	key, _, ok := strings.Cut(rest, ":")
@@ -85,7 +86,7 @@ func missing(text string) string {
 	return "SECRET"
 }
 
-// app returns an application in the form of the configuration; nil if something is missing.
+// app returns an application in the form of the configuration, or nil if a part is missing.
 func (f *hubFlags) app(text string) map[string]string {
 	id, rest, _ := strings.Cut(text, ":")
 	key, secret, _ := strings.Cut(rest, ":")
@@ -106,7 +107,7 @@ func (f *hubFlags) settings(kind string, given func(flag string) bool, set func(
 		for _, text := range f.apps {
 			all = append(all, f.app(text))
 		}
-		errs = append(errs, set("app", "apps", all)) // without the values, which contain secrets
+		errs = append(errs, set("app", "apps", all)) // the source in messages is only the flag, because its values contain secrets
 	}
 	kind = cmp.Or(kind, "memory")
 	if given("engine") && f.engine.value != kind {

@@ -121,7 +121,8 @@ func TestBannerChannels(t *testing.T) {
 	bounded.Receive(t, s.code)
 }
 
-// Flags set the engine: settings in the file remain unless a flag changes them, and the password of a Redis is never shown.
+// Flags set the engine. Settings of the engine in the file are kept unless a flag changes them, and the password of a Redis server is never
+// shown.
 func TestServeEngine(t *testing.T) {
 	const endpoints = "endpoints: [{path: /x, target: channels, auth: [anonymous]}]\napps: [{id: a, secret: s}]\n"
 	for _, tt := range []struct {

@@ -17,8 +17,8 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// load loads the configuration of a server: the defaults, the file, the environment, the flags. read, which may be nil, is called
-// when the configuration has been read without a problem, before its parts are checked.
+// load loads the configuration of a server from the defaults, the file, the environment and the flags. If the configuration could be read
+// without a problem, it calls read before it checks the parts. read may be nil.
 func (f *serveFlags) load(read func(*config.Config)) (*config.Config, error) {
 	c, err := config.Load(config.Sources{File: f.config, Bare: f.balance != nil, Environ: os.Environ(), Settings: f.settings, Read: read,
 		Check: checkParts, Try: gateway.Check})
@@ -26,7 +26,7 @@ func (f *serveFlags) load(read func(*config.Config)) (*config.Config, error) {
 		blameVariable(err, f.config)
 	}
 	if problems := problemsOf(err); len(problems) > 0 {
-		last := problems[len(problems)-1] // the only one with this step
+		last := problems[len(problems)-1] // the step is printed only once, after the last problem
 		if last.Hint == "" && strings.HasPrefix(last.Pos.File, "--") {
 			last.Hint = "see handfast serve --help"
 			if f.balance != nil {
@@ -37,7 +37,7 @@ func (f *serveFlags) load(read func(*config.Config)) (*config.Config, error) {
 	return c, err
 }
 
-// settings returns the settings of the flags. c is the configuration without them.
+// settings returns the settings of the flags. c is the configuration without these settings.
 func (f *serveFlags) settings(c *config.Config) ([]config.Setting, error) {
 	var list []config.Setting
 	set := func(flag, path string, value any) error {
@@ -85,7 +85,7 @@ func (f *serveFlags) listenSettings(c *config.Config, set func(flag, path string
 		if f.tls.value == "dev" {
 			dev = append(dev, i)
 		}
-		if f.tls.value == "files" { // set separately, so that messages name the flag
+		if f.tls.value == "files" { // two settings, so that messages name the right flag
 			files := fmt.Sprintf("listen[%d].tls.files[0].", i)
 			errs = append(errs, set("cert", files+"cert", f.cert), set("key", files+"key", f.key))
 		}
@@ -102,7 +102,7 @@ func (f *serveFlags) listenSettings(c *config.Config, set func(flag, path string
 			all = append(all, map[string]any{"address": addr, "tls": tls})
 		}
 		errs = append(errs, set("listen", "listen", all))
-		for i, l := range all { // set separately, so that messages name the flag and its value
+		for i, l := range all { // one setting for each, so that messages name the flag and its value
 			errs = append(errs, set(withValue("listen", f.listen[i]), fmt.Sprintf("listen[%d]", i), l))
 			if scheme, _ := listenScheme(f.listen[i]); scheme != "http" {
 				useTLS(i)
@@ -136,7 +136,8 @@ func (f *serveFlags) listenSettings(c *config.Config, set func(flag, path string
 	return errs
 }
 
-// withValue returns a flag and its value as the source of a setting, for messages. It omits values that may contain a password.
+// withValue returns a flag and its value as the source of a setting, for messages. If the value may contain a password, it returns only the
+// flag.
 func withValue(flag, value string) string {
 	if slices.Contains([]string{"redis-url", "nats-url"}, flag) {
 		return flag
@@ -166,7 +167,7 @@ func newLog(cfg config.Log, w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, opts))
 }
 
-// problemsOf returns the problems of a configuration in an error, nil if err is another error.
+// problemsOf returns the problems in an error about a configuration, or nil if err is another error.
 func problemsOf(err error) []*config.Problem {
 	if all, ok := errors.AsType[*config.Error](err); ok {
 		return all.Problems
@@ -177,8 +178,8 @@ func problemsOf(err error) []*config.Problem {
 	return nil
 }
 
-// toBlame reports whether only the flags cause the problems of a configuration: each problem is the value of a flag, or a missing
-// setting while only flags are given.
+// toBlame reports whether the flags alone cause the problems of a configuration: each problem must be the value of a flag, or a missing
+// setting if only flags are given.
 func (f *serveFlags) toBlame(err error) bool {
 	problems := problemsOf(err)
 	for _, p := range problems {
@@ -193,8 +194,8 @@ func (f *serveFlags) toBlame(err error) bool {
 	return len(problems) > 0
 }
 
-// asFlag returns a problem with the value of a flag in terms of the command line: without the key of the configuration, which the
-// user has not written. Other problems are returned unchanged.
+// asFlag rewords a problem with the value of a flag: it omits the key of the configuration, which the user has not written. Other problems
+// are returned unchanged.
 func asFlag(p config.Problem) config.Problem {
 	flag, quoted, _ := strings.Cut(p.Pos.File, " ")
 	if !strings.HasPrefix(flag, "--") {
@@ -202,9 +203,9 @@ func asFlag(p config.Problem) config.Problem {
 	}
 	value, _ := strconv.Unquote(quoted) // "" if the value is not shown
 	if strings.Contains(p.Text, quoted) || strings.HasPrefix(p.Text, value+" ") || strings.HasPrefix(p.Text, value+":") {
-		p.Pos.File = flag // the text names the value
+		p.Pos.File = flag // the text of the problem already contains the value
 	}
-	for _, e := range engineFlags { // the missing setting belongs to another flag
+	for _, e := range engineFlags { // if the problem is a missing setting, name the flag that sets it
 		if p.Path == "hub.engine."+e.kind+"."+strings.TrimSuffix(e.key, "_file") && flag != "--"+e.flag {
 			p.Pos.File = "--" + e.flag
 		}
@@ -213,7 +214,7 @@ func asFlag(p config.Problem) config.Problem {
 	return p
 }
 
-// problemStep returns the next step after a problem of a configuration, "" if there is none.
+// problemStep returns the next step after a problem of a configuration, or "" if there is none.
 func problemStep(p *config.Problem) string {
 	if p.Hint != "" || strings.HasPrefix(p.Pos.File, "--") {
 		return p.Hint

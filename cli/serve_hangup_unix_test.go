@@ -24,7 +24,7 @@ func hangUp(t *testing.T) {
 	}
 }
 
-// SIGHUP reads and reopens files in every mode. A server without a file is configured by flags and environment.
+// SIGHUP makes the server read and reopen files even if it was started without a configuration file.
 func TestServeWithoutFileOutlivesSIGHUP(t *testing.T) {
 	token := filepath.Join(t.TempDir(), "token")
 	write(t, token, "the first token, which is long enough\n")
@@ -71,8 +71,8 @@ endpoints: [{name: chat, path: /chat, target: echo, auth: [users]}, {path: /open
 	}
 }
 
-// A signal after an edit causes one reload: the server's own watch does not report the same edit again. Because the watch may report
-// an edit before the signal arrives, the test tries up to five edits, and fails if each of them is read one time too many.
+// A signal after an edit causes one reload: the server's own watch does not report the same edit again. Because the watch may report an
+// edit before the signal arrives, the test tries up to five edits, and fails if the server reads each of them one time too many.
 func TestServeReloadsOnce(t *testing.T) {
 	text := "log: {level: debug}\nlimits: {connections: %d}\nendpoints: [{name: chat, path: /chat, target: echo, auth: [anonymous]}]\n"
 	file := write(t, "handfast.yaml", fmt.Sprintf(text, 10))
@@ -113,7 +113,7 @@ func TestServeReloadsOnce(t *testing.T) {
 	t.Error("each of five edits was read one time too many")
 }
 
-// A configuration with the same meaning changes nothing, and the files that it names now are watched.
+// A new configuration with the same meaning changes nothing, but the files that it names are watched from then on.
 func TestServeWatchesNewFiles(t *testing.T) {
 	token := filepath.Join(t.TempDir(), "token")
 	write(t, token, "the first token, which is long enough\n")
@@ -128,7 +128,7 @@ func TestServeWatchesNewFiles(t *testing.T) {
 	s.told(t, func(n int) { write(t, token, fmt.Sprintf("token %d, which is long enough, too\n", n)) }, `msg="configuration changed"`, "setting=admin.token")
 }
 
-// A pending report of the watch is discarded as well.
+// skip also discards a change that the watch has already reported.
 func TestReloaderSkip(t *testing.T) {
 	r := &reloader{changed: make(chan struct{}, 1)}
 	r.changed <- struct{}{}

@@ -19,7 +19,7 @@ func TestServeMixedListen(t *testing.T) {
 			t.Errorf("no %s in %s", want, s.stderr.String())
 		}
 	}
-	if !strings.HasPrefix(s.banner["echo"], "ws://127.0.0.1:") { // the last line with that name
+	if !strings.HasPrefix(s.banner["echo"], "ws://127.0.0.1:") { // the last line named echo
 		t.Errorf("banner %q", s.banner)
 	}
 	if got := runWith(t, strings.NewReader("x\n"), nil, "dial", s.banner["echo"]); got.code != 0 || got.stdout != "x\n" {

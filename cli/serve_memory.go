@@ -23,17 +23,17 @@ type heapState struct {
 // spare returns the amount of memory that is held in addition to the live objects.
 func (h heapState) spare() uint64 { return h.held - min(h.held, h.live) }
 
-// memory decides when a server returns memory to the system. After a burst of handshakes the heap is up to twice as large as the
-// live objects, and remains so: the runtime keeps the rest for new objects, which a server with idle connections does not create.
-// The cost of a collection is proportional to the live heap. Therefore there is at most one in 20 seconds, and none while the
-// server allocates so much that the runtime will soon run its own. After a burst, a collection is worthwhile for a sixteenth of the
-// live heap, otherwise for a quarter. memory must not be used concurrently.
+// memory decides when a server returns memory to the system. After a burst of handshakes the heap is up to twice as large as the live
+// objects, and it does not shrink: the runtime keeps the free memory for new objects, which a server with idle connections does not create.
+// The cost of a collection is proportional to the live heap. Therefore there is at most one collection in 20 seconds, and none while the
+// server allocates so much that the runtime will soon start one itself. After a burst, a collection is worthwhile if the spare memory is a
+// sixteenth of the live heap, otherwise if it is a quarter. memory must not be used concurrently.
 type memory struct {
 	last   heapState
 	calm   int    // the number of checks since the last one with much allocation
 	burst  bool   // whether there was much allocation since memory was last returned
 	pause  int    // the number of checks until memory may be returned again
-	lasted uint64 // the spare memory that remained after memory was last returned, because of gaps between objects
+	lasted uint64 // the spare memory after memory was last returned, which gaps between objects kept from being returned
 }
 
 // look reports whether memory should be returned now.

@@ -28,7 +28,7 @@ func serve(ctx context.Context, sys *System, f *serveFlags) error {
 		f.config = sys.Getenv(config.EnvFile)
 	}
 	var log *slog.Logger
-	cfg, err := f.load(func(cfg *config.Config) { // before anything that may take long
+	cfg, err := f.load(func(cfg *config.Config) { // logs the start before checks that may take long
 		log = newLog(cfg.Log, sys.Stderr)
 		log.Info(observe.EventStarting, "version", thisBuild().Version)
 	})
@@ -63,9 +63,9 @@ type reloader struct {
 	server  *gateway.Server
 	log     *slog.Logger
 	cfg     *config.Config             // the configuration in use
-	changed chan struct{}              // signaled when one of its files has changed
+	changed chan struct{}              // signaled when a file of the configuration has changed
 	asked   chan chan gateway.Reloaded // requests for a reload by an operator, with a channel for the result
-	last    gateway.Reloaded           // the last reload that has changed a setting
+	last    gateway.Reloaded           // the last reload that changed a setting
 
 	terminal *os.File // the destination of the log, if it is a terminal; otherwise nil
 
@@ -110,7 +110,7 @@ func (r *reloader) run(ctx context.Context, sys *System, hups <-chan os.Signal) 
 	}
 }
 
-// ask makes the goroutine of run reload, for the admin listener, and returns the result.
+// ask makes the goroutine of run reload the configuration, and returns the result. The admin listener calls ask.
 func (r *reloader) ask(ctx context.Context) gateway.Reloaded {
 	result := make(chan gateway.Reloaded, 1)
 	select {
@@ -125,7 +125,7 @@ func (r *reloader) ask(ctx context.Context) gateway.Reloaded {
 	return gateway.Reloaded{Error: "the reload did not finish in time", Hint: "check the server's log for the result"}
 }
 
-// reread reads all files again on request: the configuration, and the files that it names.
+// reread reads all files again on request: the configuration file, and the files that it names.
 func (r *reloader) reread(ctx context.Context) gateway.Reloaded {
 	r.skip()
 	result := r.reload(ctx)
@@ -190,7 +190,7 @@ func (r *reloader) skip() {
 	}
 }
 
-// tell logs the reason why a configuration is not used, and the next step, which it returns.
+// tell logs the reason why a configuration is not used and the next step, and returns that step.
 func (r *reloader) tell(err error) (hint string) {
 	problems := problemsOf(err)
 	if problems == nil {

@@ -45,7 +45,8 @@ func readableByAll(name string) bool {
 	return false
 }
 
-// ours reports whether this process can still read a file after a chmod 600. Otherwise the advice would stop the server.
+// ours reports whether this process can still read a file after a chmod 600. Otherwise the server could not read the file after the user
+// followed the advice.
 func ours(name string) bool {
 	info, err := os.Stat(name)
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// serve warns of each file with a secret that every user can read, including the configuration file. The warnings name the files
-// and what to do, and do not contain the secrets. There is none for a file in a directory that other users cannot enter.
+// serve warns of each file with a secret that every user can read, including the configuration file. The warnings name the files and what
+// to do, and do not contain the secrets. There is no warning about a file in a directory that other users cannot enter.
 func TestServeWarnsOfReadableSecrets(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // testing makes it with 0700

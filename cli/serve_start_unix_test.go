@@ -13,8 +13,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// serve logs its first line before it checks the parts of its configuration, which may take long: here it waits for a list of
-// servers that is a pipe without a writer. A mistake in the configuration itself comes without that line.
+// serve logs its first line before it checks the parts of its configuration, which may take long. In this test the check waits for a list
+// of servers, which is a pipe without a writer. After a mistake in the configuration itself, serve does not log that line.
 func TestServeBeginsWithItsFirstLine(t *testing.T) {
 	state(t)
 	dir := t.TempDir()
@@ -38,7 +38,7 @@ endpoints: [{name: e, path: /x, target: {balance: {file: servers}}, auth: [anony
 		t.Errorf("while the check waits: %q, %q", got, stdout.String())
 	}
 	written := make(chan error, 1)
-	go func() { written <- os.WriteFile(pipe, []byte("not a server\n"), 0o600) }() // waits for the check to open it
+	go func() { written <- os.WriteFile(pipe, []byte("not a server\n"), 0o600) }() // waits until the check opens the pipe
 	if err := bounded.Receive(t, written); err != nil {
 		t.Error(err)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// stdLinesPerSecond is the maximum number of lines of the standard library that are logged per second, so that such lines cannot fill
-// the log.
+// stdLinesPerSecond is the maximum number of lines from the standard library that are logged per second, so that such lines cannot fill the
+// log.
 const stdLinesPerSecond = 3
 
 // stdLines writes messages of the standard library, such as those of net/http about connections to servers, to the server's log.
@@ -22,7 +22,7 @@ type stdLines struct {
 
 	mu     sync.Mutex
 	bucket limit.Bucket
-	left   int // the number of lines that were omitted before the next one
+	left   int // the number of lines omitted since the last logged one
 }
 
 // takeStdLog directs the log of the standard library to a server's log until the returned function is called.

@@ -132,8 +132,8 @@ func write(t *testing.T, file, text string) string {
 	return file
 }
 
-// told waits until the log contains a line with all of the parts. In the meantime it calls again repeatedly: a change of a file is
-// noticed only after watching has begun, and no event reports when that is.
+// told waits until the log contains a line with all of the parts. It calls again repeatedly, because the server notices a change of a file
+// only after it has begun to watch the file, which it does not report.
 func (s *served) told(t *testing.T, again func(n int), parts ...string) {
 	t.Helper()
 	tick := time.NewTicker(200 * time.Millisecond)
@@ -154,7 +154,7 @@ func (s *served) told(t *testing.T, again func(n int), parts ...string) {
 	}
 }
 
-// The file is applied, and applied again when it changes; a file with a mistake changes nothing.
+// The server applies its configuration file, and applies it again when it changes. A file with a mistake changes nothing.
 func TestServeConfig(t *testing.T) {
 	const text = `
 listen: [{address: "127.0.0.1:0", tls: off}]

@@ -100,8 +100,7 @@ func TestPublishTerminal(t *testing.T) {
 	}
 }
 
-// A typed secret is not displayed. A signal that stops the command in the meantime restores the terminal, and a later signal does
-// not change it.
+// A typed secret is not displayed. A signal during the input restores the terminal, and a later signal does not change the terminal.
 func TestReadSecretTerminal(t *testing.T) {
 	keys, tty, shown := screen(t)
 	before := modes(t, tty)
@@ -135,7 +134,7 @@ func TestReadSecretTerminal(t *testing.T) {
 	if modes(t, tty) != before || sys.restore.Load() != nil {
 		t.Error("the terminal was changed again, or can be restored again")
 	}
-	bounded.Until(t, func() bool { return strings.Count(shown.String(), "\n") == 2 }) // one by restore, and one after the secret
+	bounded.Until(t, func() bool { return strings.Count(shown.String(), "\n") == 2 }) // the first by restore, the second after the secret
 	if got := shown.String(); !strings.HasPrefix(got, "password: ") || strings.Contains(got, "hunter2") {
 		t.Errorf("the terminal shows %q", got)
 	}

@@ -20,8 +20,7 @@ func terminal(stream any) *os.File {
 // paint colors text on a terminal.
 type paint bool
 
-// newPaint reports whether to color the output to a stream: only on a terminal that supports it, and not if NO_COLOR is set
-// (no-color.org).
+// newPaint returns true if the stream is a terminal that supports colors, unless NO_COLOR is set (no-color.org).
 func newPaint(sys *System, stream any) paint {
 	return paint(terminal(stream) != nil && sys.Getenv("NO_COLOR") == "" && sys.Getenv("TERM") != "dumb")
 }

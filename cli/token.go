@@ -121,7 +121,7 @@ func oneToken(_ *cobra.Command, args []string) error {
 func readSecret(sys *System, what, step string) (string, error) {
 	if t := terminal(sys.Stdin); t != nil {
 		fmt.Fprintf(sys.Stderr, "%s: ", what)
-		if before, err := term.GetState(int(t.Fd())); err == nil { // the terminal's state in which input is shown
+		if before, err := term.GetState(int(t.Fd())); err == nil { // the state in which the terminal shows input
 			restore := func() {
 				fmt.Fprintln(sys.Stderr)
 				_ = term.Restore(int(t.Fd()), before) // the process is ending, so an error does not matter

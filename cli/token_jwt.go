@@ -107,7 +107,7 @@ func (f *jwtFlags) sign(now time.Time) (string, error) {
 		}
 		var value any
 		if json.Unmarshal([]byte(text), &value) != nil {
-			if strings.HasPrefix(text, "[") || strings.HasPrefix(text, "{") { // otherwise the value would be a string, which no rule for a list matches
+			if strings.HasPrefix(text, "[") || strings.HasPrefix(text, "{") { // as a string, the value would match no rule for a list
 				return "", usagef(`write strings in double quotes, such as --claim 'roles=["chat"]'`, "--claim %s: the value is not valid JSON", name)
 			}
 			value = text
@@ -173,7 +173,7 @@ func readSigner(path string) (crypto.PrivateKey, error) {
 			return nil, usagef("make one: openssl genpkey -algorithm ed25519 -out "+shellQuote(freename.Of("key.pem")), "%s holds no private key in PEM", path)
 		}
 		if !strings.HasSuffix(block.Type, "PRIVATE KEY") {
-			continue // the parameters of a curve, or a certificate
+			continue // the block contains the parameters of a curve, or a certificate
 		}
 		if key, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
 			return key, nil

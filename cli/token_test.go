@@ -42,7 +42,7 @@ func bearer(t *testing.T, a auth.Authenticator, token string) *auth.Identity {
 	return id
 }
 
-// Package auth accepts the tokens of "token jwt", for every kind of key.
+// Package auth accepts the tokens that "token jwt" creates, for every kind of key.
 func TestTokenJWTIsAccepted(t *testing.T) {
 	secret := strings.Repeat("s", 32)
 	shared, err := auth.Secret([]byte(secret))

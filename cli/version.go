@@ -39,7 +39,7 @@ func newVersion(sys *System) *cobra.Command {
 	return cmd
 }
 
-// addVersionFlag makes "handfast --version" the same as "handfast version", and "handfast" alone print the help.
+// addVersionFlag adds the flag --version, which has the same effect as "handfast version". Without it, "handfast" alone prints the help.
 func addVersionFlag(root *cobra.Command, sys *System) {
 	version := root.Flags().Bool("version", false, "print the version")
 	root.RunE = run(func(cmd *cobra.Command, _ []string) error {
