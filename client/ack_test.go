@@ -12,8 +12,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A device continues after the last message that it has acknowledged, on any connection of its user; other devices and other users
-// do not.
+// A device continues after the last message that it has acknowledged, on any connection of its user. The acknowledgement does not affect
+// other devices and other users.
 func TestAck(t *testing.T) {
 	s := &server{client: func(r *http.Request) (channels.Client, error) {
 		return channels.Client{User: r.Header.Get("User")}, nil
@@ -68,7 +68,7 @@ func TestAck(t *testing.T) {
 	_, other := open("bob", "phone")
 	none(other)
 
-	// A subscription that is restored continues at its own position, not at the acknowledgement of its device.
+	// After a reconnect, a subscription continues at its own position, not at the position that its device has acknowledged.
 	s.cut()
 	publish(t, c, "chat", "5")
 	gets(phone, 5)
@@ -81,7 +81,7 @@ func TestAck(t *testing.T) {
 	}
 }
 
-// A keyed collection is read in pages, and then followed from the position of the first page.
+// A client can read a keyed collection in pages, and then subscribe from the position of the first page.
 func TestSnapshot(t *testing.T) {
 	s := &server{}
 	serve(t, s, "127.0.0.1:0")

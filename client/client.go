@@ -26,15 +26,15 @@ const (
 
 // Options configures a Client. nil and the zero value mean the defaults.
 type Options struct {
-	// Dial configures the opening handshake; its Subprotocols are replaced. nil means the defaults.
+	// Dial configures the opening handshake, except for its Subprotocols, which are replaced. nil means the defaults.
 	Dial *websocket.DialOptions
 
 	// Token returns a token. It is called for each handshake, in which the token is sent as a bearer token, and when the server
 	// requests a new one. nil means no token.
 	Token func(ctx context.Context) (string, error)
 
-	// Reconnect configures how the client reconnects. Its Verdict and OnConnect are replaced. nil means the defaults of package
-	// reconnect.
+	// Reconnect configures how the client reconnects, except for Verdict and OnConnect, which are replaced. nil means the defaults of
+	// package reconnect.
 	Reconnect *reconnect.Options
 
 	// Connected, if not nil, is called with the server's welcome message after each connection has been made, before any command is
@@ -51,12 +51,12 @@ type Client struct {
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup
 	done   chan struct{} // closed when the client has ended
-	asked  chan struct{} // signaled when a command begins to wait for its reply
+	asked  chan struct{} // signaled when a command begins to wait for its reply, so that put stops waiting for room
 
 	mu    sync.Mutex
 	err   error            // the reason why the client has ended
 	conn  *websocket.Conn  // nil while not connected
-	up    chan struct{}    // closed when there is a connection
+	up    chan struct{}    // closed while there is a connection; replaced when the connection is lost
 	last  uint64           // the ID of the last command
 	calls map[uint64]*call // the commands without a reply
 	subs  map[string]*Subscription
@@ -95,7 +95,7 @@ func (c *Client) Close() error {
 // Done returns a channel that is closed when the client has ended; then Err returns the reason.
 func (c *Client) Done() <-chan struct{} { return c.done }
 
-// Err returns the reason why the client has ended: ErrClosed, or the reason why reconnecting is pointless. It is nil until then.
+// Err returns the reason why the client has ended: ErrClosed, or the reason why reconnecting is pointless. It returns nil until then.
 func (c *Client) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -128,7 +128,7 @@ func (c *Client) run() {
 	close(c.done)
 }
 
-// verdict decides whether to reconnect.
+// verdict decides whether to reconnect after a failure.
 func (c *Client) verdict(f reconnect.Failure) reconnect.Verdict {
 	if errors.Is(f.Err, ErrProtocol) {
 		return reconnect.Stop
@@ -211,7 +211,7 @@ func (c *Client) serve(ctx context.Context, conn *websocket.Conn) error {
 	}
 }
 
-// begin subscribes again, and resumes the calls that wait for a connection.
+// begin sends the subscriptions on a new connection, and resumes the calls that wait for a connection.
 func (c *Client) begin(conn *websocket.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -222,7 +222,7 @@ func (c *Client) begin(conn *websocket.Conn) {
 	close(c.up)
 }
 
-// lost fails the commands that wait for a reply, except for subscriptions, which begin sends again.
+// lost fails the commands that wait for a reply. Subscribe commands do not fail, because begin sends them again.
 func (c *Client) lost() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -258,8 +258,8 @@ func (c *Client) asking() bool {
 	return len(c.calls) > 0
 }
 
-// do executes a command, and returns the reply. It repeats the command if the connection is lost, and while the server reports that
-// the command may succeed later.
+// do executes a command, and returns the reply. It repeats the command if the connection is lost, or if the server reports that the command
+// may succeed later.
 func (c *Client) do(ctx context.Context, cmd wire.Command) ([]byte, error) {
 	for {
 		text, err := c.once(ctx, cmd)

@@ -186,7 +186,7 @@ func TestRecovery(t *testing.T) {
 	}
 }
 
-// The client reports a gap when a server restarts with another history.
+// The client reports a gap when a server restarts and has lost its history.
 func TestGap(t *testing.T) {
 	s := &server{}
 	serve(t, s, "127.0.0.1:0")
@@ -295,7 +295,7 @@ func TestMembers(t *testing.T) {
 	}
 }
 
-// If the server denies a command, the caller gets a specific error, and the connection continues.
+// If the server denies a command, the caller gets the server's error, and the connection continues.
 func TestDenied(t *testing.T) {
 	s := &server{client: func(*http.Request) (channels.Client, error) {
 		return channels.Client{User: "ann", Allow: func(action, channel string) error {

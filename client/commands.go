@@ -13,7 +13,7 @@ type PublishOptions struct {
 	// Binary means that the data is a JSON string that contains bytes in base64.
 	Binary bool
 
-	// Event is the name of the event, and Tags are further values.
+	// Event is the name of the event, and Tags are additional values.
 	Event string
 	Tags  map[string]string
 
@@ -31,9 +31,9 @@ type PublishOptions struct {
 // Published is the result of publishing a message.
 type Published = wire.Published
 
-// Publish publishes a message, whose data is JSON, and returns when the server has accepted it. opts may be nil. It waits for a
-// connection, and tries again when the connection is lost, until ctx is done; the message is still published only once. If the server
-// does not accept the message, the error is an [*Error].
+// Publish publishes a message, whose data is JSON, and returns when the server has accepted the message. opts may be nil. Until ctx is
+// done, Publish waits for a connection, and tries again when the connection is lost; the message is still published only once. If the
+// server does not accept the message, the error is an [*Error].
 func (c *Client) Publish(ctx context.Context, channel string, data json.RawMessage, opts *PublishOptions) (Published, error) {
 	var o PublishOptions
 	if opts != nil {
@@ -75,9 +75,9 @@ func (c *Client) History(ctx context.Context, channel string, o HistoryOptions) 
 	})
 }
 
-// Snapshot returns a page of a keyed collection, with the latest message of each key: after is "" for the first page, and Next of
-// the previous page for the others. A limit of 0 means 100. To follow the collection, subscribe with the Position of the first page
-// as Since.
+// Snapshot returns a page of a keyed collection, with the latest message of each key. after is "" for the first page, and the Next of the
+// previous page for every other page. A limit of 0 means 100. To follow the collection, subscribe with the Position of the first page as
+// Since.
 func (c *Client) Snapshot(ctx context.Context, channel, after string, limit int) (Page, error) {
 	return ask[Page](ctx, c, &wire.Snapshot{Head: wire.Head{Type: "snapshot", Channel: channel}, After: after, Limit: limit})
 }
@@ -85,8 +85,8 @@ func (c *Client) Snapshot(ctx context.Context, channel, after string, limit int)
 // Roster is a page of the members of a channel.
 type Roster = wire.Roster
 
-// Members returns a page of the members of a channel: after is "" for the first page, and Next of the previous page for the others.
-// A limit of 0 means 100.
+// Members returns a page of the members of a channel. after is "" for the first page, and the Next of the previous page for every other
+// page. A limit of 0 means 100.
 func (c *Client) Members(ctx context.Context, channel, after string, limit int) (Roster, error) {
 	return ask[Roster](ctx, c, &wire.Members{Head: wire.Head{Type: "members", Channel: channel}, After: after, Limit: limit})
 }
@@ -100,16 +100,16 @@ func (s *Subscription) Update(ctx context.Context, data json.RawMessage) error {
 	return err
 }
 
-// Ack saves on the server that a device of the user has read all messages up to and including a position. A later subscription with
-// the same [SubscribeOptions].Device, on any connection of the user, continues after it. An acknowledgement of an earlier position
-// has no effect. device is a name of at most 255 bytes that the application chooses; devices of different users are distinct even if
-// they have the same name.
+// Ack saves on the server that a device of the user has read all messages up to and including a position. A later subscription with the
+// same [SubscribeOptions].Device, on any connection of the user, continues after that position. An acknowledgement of an earlier position
+// has no effect. device is a name of at most 255 bytes that the application chooses; devices of different users are distinct even if they
+// have the same name.
 func (s *Subscription) Ack(ctx context.Context, device string, p Position) error {
 	_, err := s.client.do(ctx, &wire.Ack{Head: wire.Head{Type: "ack", Channel: s.Channel}, Device: device, Position: p})
 	return err
 }
 
-// ask executes a command whose reply is a T.
+// ask executes a command, and decodes the reply into a T.
 func ask[T any](ctx context.Context, c *Client, cmd wire.Command) (T, error) {
 	var v T
 	text, err := c.do(ctx, cmd)

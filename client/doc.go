@@ -21,13 +21,12 @@
 // # Guarantees
 //
 // A subscriber receives each message once and in order, across all connections, as long as the server keeps the messages that the
-// subscriber misses in the meantime; otherwise it receives an [Event] with a Gap. [Client.Publish] returns when the server has
-// accepted the message. If the connection is lost before that, it publishes again with the same message ID, so that the message is
-// published only once.
+// subscriber misses in the meantime; otherwise it receives an [Event] with a Gap. [Client.Publish] returns when the server has accepted the
+// message. If the connection is lost before that, the client publishes again with the same message ID, so that the message is published
+// only once.
 //
 // # Slow consumers
 //
-// Events wait in a queue of 256 for each subscription. When the queue is full, the client does not read from the connection until
-// there is room, which delays its other subscriptions and replies, too. The server then drops messages and sends them again later,
-// or reports a gap.
+// Events wait in a queue of 256 for each subscription. When the queue is full, the client does not read from the connection until there is
+// room. This also delays other subscriptions and replies. The server then drops messages and sends them again later, or reports a gap.
 package client

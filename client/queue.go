@@ -9,17 +9,17 @@ import (
 // queued is the maximum number of events in the queue of a subscription, unless a command is waiting for its reply.
 const queued = 256
 
-// received is an event, with the position of the subscription after it.
+// received is an event, with the position of the subscription after the event.
 type received struct {
 	Event
 	at Position
 }
 
-// put adds an event to the queue. It waits for room, unless a command is waiting for its reply: the reply arrives after the event,
-// and the loop that receives the events may be waiting for it.
+// put adds an event to the queue. It waits for room in the queue, but not while a command waits for its reply: the reply arrives after the
+// event, and the loop that receives the events may be waiting for the reply.
 func (s *Subscription) put(e Event) {
 	for {
-		asking := s.client.asking() // called first, because client.mu is acquired before s.mu
+		asking := s.client.asking() // before s.mu is locked, because client.mu must be locked first
 		s.mu.Lock()
 		if s.opts.Handle != nil {
 			s.read = s.position
@@ -55,7 +55,7 @@ func (s *Subscription) next() (Event, bool) {
 	r := s.queue[0]
 	s.queue[0] = received{}
 	if s.queue = s.queue[1:]; len(s.queue) > 0 {
-		signal(s.ready) // wake another loop
+		signal(s.ready) // wakes another loop over the events
 	}
 	s.read = r.at
 	signal(s.room)
@@ -70,9 +70,9 @@ func signal(c chan struct{}) {
 	}
 }
 
-// Events returns the events of the subscription, until ctx is done or the subscription ends; the last element then contains the
-// error, unless Close was called. Several loops share the events. The loop may call methods of the client: events that arrive
-// before the reply to a command are queued, regardless of their number.
+// Events returns the events of the subscription, until ctx is done or the subscription ends. The last element then contains the error,
+// unless Close was called. If several loops run, each event goes to one of them. A loop may call methods of the client: all events that
+// arrive before the reply to a command are queued, regardless of their number.
 func (s *Subscription) Events(ctx context.Context) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		for over := false; ; {
@@ -91,7 +91,7 @@ func (s *Subscription) Events(ctx context.Context) iter.Seq2[Event, error] {
 			select {
 			case <-s.ready:
 			case <-s.over:
-				over = true // events that are still in the queue are returned first
+				over = true // the loop first returns the events that are still in the queue
 			case <-ctx.Done():
 				yield(Event{}, ctx.Err())
 				return

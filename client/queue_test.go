@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// next removes the event from the queue, and notifies another loop if there are more events, and a goroutine that waits for room.
+// next removes an event from the queue. It wakes a goroutine that waits for room and, if there are more events, another loop.
 func TestQueue(t *testing.T) {
 	s := &Subscription{client: new(Client), ready: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 	const count = 3
@@ -42,7 +42,8 @@ func TestQueue(t *testing.T) {
 	}
 }
 
-// The queue holds a limited number of events. The next event waits until one is received, or until a command waits for its reply.
+// The queue holds a limited number of events. When it is full, put waits until an event is received, or until a command waits for its
+// reply.
 func TestFullQueue(t *testing.T) {
 	for name, more := range map[string]func(*Subscription){
 		"taken": func(s *Subscription) { s.next() },

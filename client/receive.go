@@ -56,7 +56,7 @@ func (c *Client) answer(id uint64, failed bool, text []byte) {
 	w.reply <- r
 }
 
-// answer handles the reply to the subscription.
+// answer handles the reply to the subscribe command.
 func (s *Subscription) answer(r reply) {
 	if failed, ok := errors.AsType[*Error](r.err); ok && failed.Code.Temporary() {
 		s.client.again(s, retryPause)

@@ -55,7 +55,7 @@ func (p *script) command(c *websocket.Conn, kind, answer string) {
 	p.answer(c, fmt.Sprintf(`{"id":%d,%s}`, id, answer))
 }
 
-// read reads a command, which must be of this type, and returns its ID.
+// read reads a command, fails the test if the type is not kind, and returns the command's ID.
 func (p *script) read(c *websocket.Conn, kind string) uint64 {
 	p.t.Helper()
 	m, err := c.Read(bounded.Context(p.t))
@@ -107,7 +107,7 @@ func TestRetryOnNewConnection(t *testing.T) {
 	}
 }
 
-// Messages of an earlier subscription to the same channel do not reach the later one.
+// Messages of an earlier subscription do not reach a later subscription to the same channel.
 func TestSubscribeAgain(t *testing.T) {
 	p := play(t)
 	c := connect(t, &server{url: p.url}, Options{})
@@ -131,8 +131,8 @@ func TestSubscribeAgain(t *testing.T) {
 	}
 }
 
-// A loop over events may execute a command even if more events arrive before the reply than the queue normally holds. The position is
-// that of the last event that the loop has received.
+// A loop over events may execute a command even if more events arrive before the reply than the queue normally holds. Position returns the
+// position of the last event that the loop has received.
 func TestCommandBetweenEvents(t *testing.T) {
 	p := play(t)
 	c := connect(t, &server{url: p.url}, Options{})
@@ -214,5 +214,5 @@ func TestEndedTemporarily(t *testing.T) {
 	}
 	p.read(conn, "unsubscribe")
 	go c.Publish(bounded.Context(t), "chat", json.RawMessage("1"), nil) //nolint:errcheck // the test does not acknowledge the publication
-	p.read(conn, "publish")                                             // the next command is not a subscription
+	p.read(conn, "publish")                                             // Close prevents another subscribe command
 }

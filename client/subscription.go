@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// The protocol's messages that users of a client see.
+// The messages of the protocol that the API of the client contains.
 type (
 	// Welcome contains the client's ID and user.
 	Welcome = wire.Welcome
@@ -29,7 +29,7 @@ type (
 	GapReason = wire.GapReason
 )
 
-// Event is an event in a channel: one of its fields is set.
+// Event is an event in a channel. Exactly one of its fields is set.
 type Event struct {
 	// Message is a publication.
 	Message *Message
@@ -37,7 +37,7 @@ type Event struct {
 	// Change is a change of the members.
 	Change *Change
 
-	// Gap, if not "", reports that messages may be missing before the next one; it is the reason.
+	// Gap, if not "", is the reason why messages may be missing before the next message.
 	Gap GapReason
 }
 
@@ -46,8 +46,8 @@ type SubscribeOptions struct {
 	// Since requests all messages after this position. nil requests none.
 	Since *Position
 
-	// Device requests all messages after those that this device of the user has acknowledged; see [Subscription.Ack]. If it has not
-	// acknowledged any, the first event is a Gap with the reason no_ack. "" requests none; with Since it has no effect.
+	// Device requests all messages after those that this device of the user has acknowledged; see [Subscription.Ack]. If the device has not
+	// acknowledged any message, the first event is a Gap with the reason no_ack. "" requests no messages. With Since, Device has no effect.
 	Device string
 
 	// Join makes the client a member of the channel, and Data is the member's public data.
@@ -60,15 +60,15 @@ type SubscribeOptions struct {
 	// Changes requests the joins, updates and leaves of members.
 	Changes bool
 
-	// Handle, if not nil, is called with each event, one at a time, on the client's own goroutine, instead of queuing the event for
-	// Events. It must not wait for the client.
+	// Handle, if not nil, is called with each event, one at a time, on the client's own goroutine, instead of queuing the event for Events.
+	// Handle must not call methods that wait for a reply.
 	Handle func(Event)
 }
 
 // Subscription is a subscription to one channel, across all connections of its client.
 type Subscription struct {
-	// Channel is the name of the channel. Users is the number of members when the subscription began, and Members is the first page
-	// of them.
+	// Channel is the name of the channel. Users is the number of members when the subscription began, and Members is the first page of the
+	// members.
 	Channel string
 	Users   int
 	Members []Member
@@ -78,15 +78,15 @@ type Subscription struct {
 	ready  chan struct{} // signaled when an event was added to queue
 	room   chan struct{} // signaled when an event was removed from queue
 	over   chan struct{} // closed when the subscription has ended
-	first  chan error    // the first reply
+	first  chan error    // receives the result of the first subscribe command
 
 	mu       sync.Mutex
 	queue    []received
 	position Position // the position after the last received event
 	read     Position // the position after the last event that the user has received
-	known    bool     // the position is known
+	known    bool     // whether position is known
 	answered bool
-	live     bool  // the server has accepted the subscription on this connection
+	live     bool  // whether the server has accepted the subscription on the current connection
 	err      error // the reason why the subscription has ended
 }
 
@@ -151,7 +151,7 @@ func (c *Client) subscribe(s *Subscription) {
 	c.send(cmd, &call{sub: s})
 }
 
-// drop forgets a subscription, and reports whether it existed.
+// drop removes a subscription from the client, and reports whether the client had it.
 func (c *Client) drop(s *Subscription) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -162,8 +162,7 @@ func (c *Client) drop(s *Subscription) bool {
 	return true
 }
 
-// again subscribes again, after a pause or immediately, if the connection still exists; otherwise begin subscribes on the next
-// connection.
+// again subscribes again after a pause, which may be 0. If the connection is lost before that, begin subscribes on the next connection.
 func (c *Client) again(s *Subscription, pause time.Duration) {
 	c.mu.Lock()
 	conn := c.conn
@@ -195,7 +194,7 @@ func (s *Subscription) Position() Position {
 	return s.read
 }
 
-// Err returns the reason why the subscription has ended, nil until then.
+// Err returns the reason why the subscription has ended, or nil until then.
 func (s *Subscription) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

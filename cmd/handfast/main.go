@@ -1,4 +1,4 @@
-// Handfast is everything for WebSocket in one program: "handfast --help" lists what it does.
+// Handfast is a WebSocket server, a balancer and a set of tools in one program. "handfast --help" lists the commands.
 package main
 
 import (
@@ -11,9 +11,9 @@ import (
 )
 
 func main() {
-	// A reader of our output that goes away is an error of the write, and no reason to die without closing.
+	// If the reader of the output closes the pipe, the write must fail. SIGPIPE would end the process before it closes its connections.
 	signal.Ignore(syscall.SIGPIPE)
-	// The second signal means at once, so there is room for two.
+	// A second signal means to stop immediately, so the channel has room for two.
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	os.Exit(cli.Run(context.Background(), os.Args[1:], cli.System{
