@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/bench/internal/load"
 )
 
-// kind is a load balancer to compare. Each one runs as a single process on one processor.
+// kind is a load balancer to compare. Each balancer runs as a single process on one processor.
 type kind struct {
 	name    string
 	program string   // "" means handfast itself

@@ -154,7 +154,7 @@ func (c *conn) read() string {
 			return fmt.Sprintf("closed with %d", binary.BigEndian.Uint16(payload))
 		case pingFrame:
 			c.pings++
-			_ = c.send(pongFrame, payload) // if it fails, the next read fails too
+			_ = c.send(pongFrame, payload) // if this fails, the next read fails, too
 		}
 	}
 }

@@ -24,7 +24,7 @@ import (
 // balancer is a running tool.
 type balancer struct {
 	tool
-	path  string // the path of its program
+	path  string // the path of the tool's program
 	now   situation
 	all   []*process    // the last one is the current one
 	taken *os.File      // the listening socket that is passed to handfast

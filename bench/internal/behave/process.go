@@ -80,7 +80,7 @@ func (p *process) members() (n int) {
 		if err != nil {
 			continue // the process has exited
 		}
-		// pid (name) state parent group
+		// The fields are: pid (name) state parent group …
 		if f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:])); len(f) > 2 && f[0] != "Z" && f[2] == strconv.Itoa(p.group) {
 			n++
 		}

@@ -55,7 +55,7 @@ func openRoom(ctx context.Context, handfast, dir string) (r *room, servers []*se
 	if err != nil {
 		return nil, nil, err
 	}
-	host, port, _ := net.SplitHostPort(redis) // the address is that of a listener, so it has a port
+	host, port, _ := net.SplitHostPort(redis) // the address of a listener contains a port
 	if r.redis, err = start(exec.CommandContext(ctx, "redis-server", "--bind", host, "--port", port, "--save", "", "--dir", dir)); err != nil {
 		return nil, nil, err
 	}

@@ -14,7 +14,7 @@ import (
 
 // Options configure a run. All fields are required unless their comments say otherwise.
 type Options struct {
-	Dir      string // for files
+	Dir      string // a directory for temporary files
 	Handfast string // the path of the program
 	Upstream string // the path of the program bench/cmd/upstream
 	Caddy    string // the path of the program; "" means the one in PATH
@@ -32,7 +32,7 @@ type Options struct {
 // column contains the results of one tool.
 type column struct {
 	title string
-	cells []string // one for each row
+	cells []string // the result of each row
 }
 
 // Run observes the installed balancers concurrently and prints a table. The error joins the errors of all cells.
@@ -66,7 +66,7 @@ func (o *Options) Run(ctx context.Context, out io.Writer) error {
 			for i, r := range rows {
 				switch {
 				case !o.wants(r):
-				case r.packed: // this takes a long time, but little CPU time
+				case r.packed: // such a row takes a long time, but little CPU time
 					running.Go(func() { observe(i) })
 				default:
 					observe(i)

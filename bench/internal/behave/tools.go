@@ -12,10 +12,10 @@ type tool struct {
 	version []string // arguments to print its version
 	config  string   // a template for a situation
 
-	start   func(ctx context.Context, b *balancer) error // starts the program with its configuration
-	reload  func(ctx context.Context, b *balancer) error // reloads its configuration
-	replace func(ctx context.Context, b *balancer) error // replaces its program
-	add     func(ctx context.Context, b *balancer) error // adds all servers of the situation, without a reload; nil if there is no way
+	start   func(ctx context.Context, b *balancer) error // starts the program with the configuration
+	reload  func(ctx context.Context, b *balancer) error // reloads the configuration
+	replace func(ctx context.Context, b *balancer) error // replaces the program
+	add     func(ctx context.Context, b *balancer) error // adds all servers of the situation, without a reload; nil if impossible
 	drains  []step                                       // the ways to take a server out of service, one after another
 	level   []step                                       // the ways to rebalance connections, one after another
 }

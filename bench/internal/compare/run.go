@@ -30,7 +30,7 @@ type Options struct {
 
 // Cell is the result of one server in one mode: the medians of the rounds. With Options.Least, Cost is the minimum.
 type Cell struct {
-	Does   bool  // the server supports this mode
+	Does   bool  // whether the server supports the mode
 	Err    error // the error, if the measurement failed
 	Rounds int
 
@@ -47,7 +47,7 @@ type Cell struct {
 type Table struct {
 	Modes   []Mode
 	Servers []peers.Peer
-	Cells   [][]Cell // by mode, then by server
+	Cells   [][]Cell // the result of each mode, for each server
 }
 
 // Run performs all measurements in o.
@@ -82,7 +82,7 @@ func (b *Bench) Run(ctx context.Context, o Options) (*Table, error) {
 	return t, ctx.Err()
 }
 
-// timed runs a mode for CPU time: all servers run, and their rounds alternate.
+// timed measures the CPU time of all servers in a mode. The rounds of the servers alternate.
 func (b *Bench) timed(ctx context.Context, o Options, m Mode, cells []Cell) (err error) {
 	servers := make([]*server, len(cells))
 	defer func() {
@@ -117,7 +117,7 @@ func (b *Bench) timed(ctx context.Context, o Options, m Mode, cells []Cell) (err
 	return ctx.Err()
 }
 
-// memoryRounds is the number of rounds of CPU time for each round of memory, which varies less.
+// memoryRounds is the number of CPU time rounds for each memory round, because the memory varies little.
 const memoryRounds = 3
 
 func (b *Bench) memory(ctx context.Context, o Options, m Mode, cells []Cell) error {

@@ -14,8 +14,8 @@ import (
 // Delivery is the cost of publications to all subscribers of a channel.
 type Delivery struct {
 	CPU      time.Duration // the server's CPU time per delivery
-	P50, P99 time.Duration // from publishing to delivery
-	Late     int64         // number of deliveries later than inTime after the last publication
+	P50, P99 time.Duration // percentiles of the time from publishing to delivery
+	Late     int64         // number of deliveries that happened later than inTime after the last publication
 	Missed   int64         // number of deliveries that never happened
 }
 

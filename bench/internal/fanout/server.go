@@ -80,7 +80,7 @@ func (s *Server) Stop() error {
 	}
 	late := time.AfterFunc(10*time.Second, func() { _ = s.cmd.Process.Kill() }) // fails if it has already exited
 	defer late.Stop()
-	_ = s.cmd.Wait() // its exit status after a signal differs between servers
+	_ = s.cmd.Wait() // servers exit with different statuses after a signal
 	return nil
 }
 

@@ -19,7 +19,7 @@ type Storm struct {
 	Took    time.Duration // time until the last client had received everything
 	CPU     time.Duration // the server's CPU time per client
 	Clients time.Duration // CPU time of the clients themselves, per client
-	Late    int64         // number of publications later than inTime
+	Late    int64         // number of publications received later than inTime
 	Missed  int64         // number of publications that a client never received
 	Twice   int           // number of publications that a client received again
 }
@@ -57,7 +57,7 @@ type comer struct {
 	subscribe []byte // the subscribe command
 	position  string // the client's last position
 	stage     stage
-	seen      []int // the numbers of the publications that it has received
+	seen      []int // the numbers of the received publications
 }
 
 // stage is what a client is waiting for.

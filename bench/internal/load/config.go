@@ -37,7 +37,7 @@ type Config struct {
 	Messages  int           // ModeIdle: the number of messages of each connection, one after another, before it is held; 0 means 1
 	Compress  string        // one of the compressions
 	Raw       bool          // the server is not a WebSocket server: it echoes bytes, without a handshake
-	TLS       bool          // over TLS; the certificate is not verified
+	TLS       bool          // whether to use TLS; the certificate is not verified
 	NoOrigin  bool          // the handshake has no Origin: a server behind a balancer does not know that the page uses TLS
 	Warm      time.Duration // duration of the warm-up
 	For       time.Duration // duration of the measurement
@@ -49,7 +49,7 @@ type Result struct {
 	Ops     int64         // number of handshakes, echoes or deliveries in the measured time
 	Took    time.Duration // the measured time
 	CPU     time.Duration // CPU time of the server's process
-	P50     time.Duration // from sending a batch to receiving its last response
+	P50     time.Duration // median of the time from sending a batch to receiving the batch's last response
 	P99     time.Duration
 	Answer  float64 // mean payload bytes of a response on the wire
 	LoadCPU time.Duration

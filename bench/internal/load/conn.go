@@ -35,7 +35,7 @@ type conn struct {
 	index int
 	fd    int
 	out   []byte // bytes that the kernel has not accepted yet
-	polW  bool   // waiting for the socket to become writable
+	polW  bool   // whether epoll waits for the socket to become writable
 }
 
 // inflateFirst is the number of responses of each connection that are inflated and compared. Inflating all responses would take more CPU

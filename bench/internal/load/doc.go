@@ -2,5 +2,5 @@
 // that were built and masked in advance, from one thread that waits with epoll (over TLS from one goroutine for each connection),
 // so that its own cost is small and the same for all servers.
 //
-// It runs on Linux only.
+// The package runs on Linux only.
 package load

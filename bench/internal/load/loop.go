@@ -21,9 +21,9 @@ type looper struct {
 
 	free  []*conn // ModeEcho: connections without a message in flight, the one that has waited longest first
 	began time.Time
-	begun int64 // number of messages sent, if they have a rate
+	begun int64 // number of messages sent, counted if the load has a rate
 
-	entering bool // no broadcast has reached all connections yet
+	entering bool // whether no broadcast has reached all connections yet
 	events   [512]syscall.EpollEvent
 	buf      [256 << 10]byte
 }

@@ -18,7 +18,7 @@ import (
 
 // Resident returns the resident memory of process pid, in bytes.
 func Resident(pid int) (int64, error) {
-	// VmRSS in /proc/PID/status is a sum of counters that lag behind; this value is exact.
+	// Rss in smaps_rollup is exact, unlike VmRSS in /proc/PID/status, which is a sum of counters that lag behind.
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
 		return 0, err

@@ -87,8 +87,8 @@ func handshake(scheme, addr, path, name, value string) []byte {
 	return b.Bytes()
 }
 
-// answered looks for the end of the handshake response in b, and checks the response. It returns the length of the response, or 0
-// if it is not complete yet.
+// answered looks for the end of the handshake response in b, and checks the response. It returns the length of the response, or 0 if the
+// response is not complete yet.
 func answered(c *Config, b []byte) (int, error) {
 	end := bytes.Index(b, []byte("\r\n\r\n"))
 	if end < 0 {

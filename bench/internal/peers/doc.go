@@ -1,5 +1,5 @@
 // Package peers implements the same echo server and the same broadcast server with every compared WebSocket library, each in the
 // cheapest way that the library documents. The Note of a [Peer] says whether it uses net/http.
 //
-// It runs on Linux only, because of the raw epoll server.
+// The package runs on Linux only, because of the raw epoll server.
 package peers

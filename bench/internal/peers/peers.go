@@ -23,9 +23,9 @@ const (
 
 // Config configures a server.
 type Config struct {
-	Broadcast bool        // send each message to all connections, as many times as its second byte says; otherwise echo
+	Broadcast bool        // send each message to all connections, as many times as its second byte specifies; otherwise echo
 	Compress  string      // one of the compressions above
-	TLS       *tls.Config // nil means without TLS
+	TLS       *tls.Config // nil means no TLS
 }
 
 // maxMessage is the size limit for every library, larger than the largest message.
@@ -41,14 +41,14 @@ type Peer struct {
 	// Raw means that the server does not speak WebSocket: it echoes bytes.
 	Raw bool
 
-	// Program is the path of another build of the peer command, such as one of an earlier commit, that serves it. "" means this
+	// Program is the path of another build of the peer command that runs the server, such as a build of an earlier commit. "" means this
 	// build.
 	Program string
 
 	serve  func(c *Config, ln net.Listener) error
 	listen func(network, address string) (net.Listener, error) // nil means net.Listen
 	lacks  []feature
-	ownTLS bool // the server does TLS itself
+	ownTLS bool // whether the library implements TLS itself
 }
 
 // String returns the name, followed by the program of another build if there is one.

@@ -18,7 +18,7 @@ type rawLoop struct {
 	c        *Config
 	epoll    int
 	listener int
-	conns    []*rawConn // by descriptor
+	conns    []*rawConn // indexed by descriptor
 	events   [512]syscall.EpollEvent
 	buf      [128 << 10]byte
 }
@@ -26,7 +26,7 @@ type rawLoop struct {
 type rawConn struct {
 	fd       int
 	upgraded bool
-	waits    bool   // waiting for the socket to become writable
+	waits    bool   // whether epoll waits for the socket to become writable
 	in       []byte // the beginning of an incomplete frame
 	message  []byte // the frames of a message before the last one
 	out      []byte // bytes that the kernel has not accepted yet

@@ -35,7 +35,7 @@ func (r *room[T]) leave(t T) {
 	delete(r.at, t)
 }
 
-// all calls send for every connection, one call at a time. Errors are left to the connection's own reader.
+// all calls send for every connection, one call at a time. It ignores errors, because the reader of the connection reports them.
 func (r *room[T]) all(send func(T) error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
