@@ -249,7 +249,7 @@ func TestJoinLeave(t *testing.T) {
 	})
 }
 
-// Commands without a channel close the connection; those with one are executed or get a specific error.
+// Commands without a channel close the connection. Commands with a channel are executed, or get a specific error.
 func TestChannelCommands(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)

@@ -209,7 +209,7 @@ func TestTokens(t *testing.T) {
 	url := serve(t, newServer(t), Client{}, false)
 	for name, c := range map[string]struct {
 		token string
-		code  websocket.Code // 0 means that the client gets a reply
+		code  websocket.Code // the expected close code; 0 means that the client gets a reply
 		reply string
 	}{
 		"good":    {token(t, "secret", jwt.MapClaims{"sub": "ann", "exp": soon, "channels": []string{"news"}}), 0, `{"id":1,"connect":{"client":"*","ping":25,"pong":true,"expires":true,"ttl":"*","subs":"*"}}`},

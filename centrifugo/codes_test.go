@@ -30,7 +30,7 @@ func TestCodes(t *testing.T) {
 		client Client
 		change func(*Server)
 		send   string
-		code   websocket.Code // 0 means that the client gets a reply
+		code   websocket.Code // the expected close code; 0 means that the client gets a reply
 		reply  string         // the reply to the last command
 	}{
 		"no credential":             {send: connect, code: 3500},

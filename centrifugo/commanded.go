@@ -97,7 +97,8 @@ func (s *session) subscribeOrder(o *subscribeOrder) {
 		return // the client is already subscribed, or the subscription is not possible
 	}
 	if o.Expires != 0 {
-		s.clock.expireSub(o.Channel, time.Unix(o.Expires, 0).Add(-refreshTime)) // without the delay for a new token, because the client has none
+		// The clock ends a subscription refreshTime after its expiry. A client without a token does not need this delay.
+		s.clock.expireSub(o.Channel, time.Unix(o.Expires, 0).Add(-refreshTime))
 	}
 	s.out.reply(&protocol.Reply{Push: &protocol.Push{Channel: o.Channel, Subscribe: &protocol.Subscribe{
 		Recoverable: res.Recoverable, Positioned: res.Positioned, Epoch: res.Epoch, Offset: res.Offset, Data: res.Data,

@@ -141,7 +141,7 @@ func numeric(n *protocol.FilterNode) tags {
 // decimal parses a number in decimal digits.
 func decimal(s string) (float64, bool) {
 	if strings.ContainsFunc(s, func(c rune) bool { return !strings.ContainsRune("0123456789+-.eE", c) }) {
-		return 0, false // such as NaN, Inf, or hexadecimal
+		return 0, false // not decimal: for example NaN, Inf, or a hexadecimal number
 	}
 	v, err := strconv.ParseFloat(s, 64)
 	return v, err == nil && !math.IsInf(v, 0)

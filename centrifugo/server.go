@@ -74,16 +74,16 @@ type Client struct {
 	// the connection: [ErrTooMany] with 3504, other errors with 3507. [ErrRevoked] has the same effect as for CheckRevoked. May be nil.
 	Identified func(t *Token) error
 
-	// Expires is the time when the credential of the handshake expires; zero means never. The code that sets it must close the
-	// connection then.
+	// Expires is the time when the credential of the handshake expires; zero means never. The code that sets Expires must close the
+	// connection at that time.
 	Expires time.Time
 
-	// Refresh renews the credential of the handshake with a new token, and returns the time when that expires. If nil, the
-	// credential cannot be renewed.
+	// Refresh renews the credential of the handshake with a new token, and returns the time when that token expires. If nil, the credential
+	// cannot be renewed.
 	Refresh func(ctx context.Context, token string) (expires time.Time, err error)
 
-	// Received is called with the size of each request with commands of a connection over HTTP, before they are executed. It may be
-	// called concurrently. If it returns an error, the commands are discarded; the caller of HTTPStream or SSE must close the
+	// Received is called with the size of each request with commands of a connection over HTTP, before they are executed. Received may be
+	// called concurrently. If Received returns an error, the commands are discarded; the caller of HTTPStream or SSE must close the
 	// connection. Messages of a WebSocket are not reported: its Receiver sees them. May be nil.
 	Received func(bytes int64) error
 }

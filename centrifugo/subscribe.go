@@ -40,7 +40,7 @@ type request struct {
 	changes bool // whether joins and leaves are sent
 	reject  bool // whether to fail if the missed publications cannot be recovered
 	expires *Token
-	filter  func(*hub.Publication) bool // nil means none
+	filter  func(*hub.Publication) bool // nil means no filter
 }
 
 // since returns the position from which a client wants to recover, or nil if there is none.
@@ -57,7 +57,7 @@ func (s *session) subscribeCommand(ctx context.Context, c *protocol.SubscribeReq
 		return nil, endBadRequest
 	}
 	if c.Type < typeStream || c.Type > typeUsers {
-		return nil, errNotAvailable // for example, shared polls are not supported
+		return nil, errNotAvailable // other types, such as shared polls, are not supported
 	}
 	members := c.Type == typeClients || c.Type == typeUsers
 	filter, err := filterOf(c.Tf, c.Type == typeMap)

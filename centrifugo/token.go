@@ -24,7 +24,7 @@ type Token struct {
 	// User is the claim sub. "" means an anonymous user.
 	User string
 
-	// Expires is the time when the connection or the subscription ends unless it is refreshed: the claim expire_at, or else exp.
+	// Expires is the time when the connection or the subscription ends unless the token is refreshed: the claim expire_at, or else exp.
 	// Zero means never.
 	Expires time.Time
 
@@ -66,7 +66,7 @@ type claims struct {
 	Subs     map[string]ServerOwned `json:"subs"`
 
 	all        map[string]any
-	jwt.Claims `json:"-"` // nil, because the parser validates no claims
+	jwt.Claims `json:"-"` // always nil, because the parser does not validate claims
 }
 
 // ServerOwned is a subscription that the application creates for a client.

@@ -43,7 +43,7 @@ type acmeSource struct {
 	manager    *autocert.Manager
 	client     *http.Client
 	wire       *acmeWire
-	challenges *tls.Config // for the CA's TLS-ALPN-01 handshakes
+	challenges *tls.Config // the configuration for the CA's TLS-ALPN-01 handshakes
 	tell       func(Event)
 	slots      chan struct{}
 	alive      context.Context //nolint:containedctx // ends when the Provider is closed

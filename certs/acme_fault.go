@@ -24,8 +24,8 @@ type acmeWire struct {
 	alive context.Context //nolint:containedctx // ends when the source is closed
 
 	mu      sync.Mutex
-	refused map[string]string // by host: the problem that the CA reported
-	kinds   map[string]string // by host: the type of that problem (RFC 8555 §6.7)
+	refused map[string]string // for each host, the problem that the CA reported
+	kinds   map[string]string // for each host, the type of the problem (RFC 8555 §6.7)
 	last    error             // the last failure of a request in the current attempt; nil means no failure
 }
 

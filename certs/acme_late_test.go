@@ -24,7 +24,7 @@ func TestACMELateRenewal(t *testing.T) {
 	if e := reported.wait(t); e.Kind != EventLoaded || !e.New.Equal(made.leaf) {
 		t.Fatalf("reported: %v", e)
 	}
-	p.acme.use(h, &pair) // the same certificate again
+	p.acme.use(h, &pair) // using the same certificate again reports nothing
 	p.acme.wire.note("www.example.com", "urn:ietf:params:acme:error:dns", errors.New("http-01: no such name"))
 	late := made.leaf.NotAfter.Add(-15 * 24 * time.Hour)
 	for _, now := range []time.Time{start, start.AddDate(0, 0, 60), late.Add(-1)} {

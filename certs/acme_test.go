@@ -37,7 +37,7 @@ func TestACMEFailures(t *testing.T) {
 	const isProblem = "application/problem+json"
 	for _, tt := range []struct {
 		name    string
-		handler http.HandlerFunc // nil means no listener
+		handler http.HandlerFunc // nil means that nothing listens at the address of the CA
 		noRoot  bool
 		want    string
 		hint    string

@@ -22,7 +22,7 @@ import (
 // The files in the directory of [OpenDev].
 const (
 	caFile   = "ca.pem"        // the CA's certificate
-	keyFile  = "ca-key.pem"    // its private key
+	keyFile  = "ca-key.pem"    // the CA's private key
 	leafFile = "localhost.pem" // the server's key and certificate, in one file so that one rename replaces both
 )
 
@@ -84,7 +84,7 @@ func makeAuthority(dir string, names []string, now time.Time) error {
 	if err := os.MkdirAll(parent, 0o700); err != nil {
 		return &Error{parent, cause(err), hint}
 	}
-	tmp, err := os.MkdirTemp(parent, ".dev-*") // its mode is 0700
+	tmp, err := os.MkdirTemp(parent, ".dev-*") // MkdirTemp creates the directory with mode 0700
 	if err != nil {
 		return &Error{parent, cause(err), hint}
 	}

@@ -8,7 +8,7 @@ func ServerConfig(get func(*tls.ClientHelloInfo) (*tls.Certificate, error)) *tls
 	return &tls.Config{
 		GetCertificate: get,
 		MinVersion:     tls.VersionTLS12,
-		CipherSuites: []uint16{ // for TLS 1.2; the cipher suites of 1.3 are all secure and cannot be chosen
+		CipherSuites: []uint16{ // for TLS 1.2 only, because the cipher suites of TLS 1.3 are all secure and cannot be configured
 			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
 			tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
 			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,

@@ -77,8 +77,8 @@ func openDev(dir, host string, now func() time.Time, also ...string) (*Dev, erro
 	return d, nil
 }
 
-// RenewDev deletes the CA in dir, including its key, and creates another one. Clients that trust the old CA have to trust the new
-// one instead; a running server continues with the old one until it is restarted. The names are those of [OpenDev].
+// RenewDev deletes the CA in dir, including its key, and creates another one. Clients that trust the old CA must trust the new CA instead.
+// A running server uses the old CA until it is restarted. host and also have the same meaning as for [OpenDev].
 func RenewDev(dir, host string, also ...string) (*Dev, error) {
 	if _, err := checkHosts(also); err != nil {
 		return nil, err

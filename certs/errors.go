@@ -9,11 +9,11 @@ import (
 // Error describes a fault, and what to do about it.
 type Error struct {
 	Path string // the file or directory; for ACME the host of the certificate; or the name of an option
-	Err  error  // what is wrong with it
+	Err  error  // the fault
 	Hint string // the next step, a sentence without a full stop; may be ""
 }
 
-// Error returns the path and what is wrong with it. It does not include the hint, which the program can show separately.
+// Error returns the path and the fault. It does not include the hint, which the program can show separately.
 func (e *Error) Error() string { return e.Path + ": " + e.Err.Error() }
 
 // Unwrap returns e.Err.

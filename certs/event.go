@@ -28,11 +28,11 @@ type EventKind string
 // The kinds of events.
 const (
 	EventLoaded    EventKind = "loaded"    // new content is in use for new handshakes
-	EventRecovered EventKind = "recovered" // content that failed to load is again the same as that in use
+	EventRecovered EventKind = "recovered" // after a failure, the files again have the content that is in use
 	EventFailed    EventKind = "failed"    // content could not be loaded; the previous content remains in use
 )
 
-// Subject is what an [Event] concerns.
+// Subject is the part of the configuration that an [Event] is about.
 type Subject string
 
 // The subjects of events.
@@ -67,7 +67,7 @@ func (e Event) String() string {
 // Info describes one certificate in use.
 type Info struct {
 	Source Source            // the source of the certificate
-	Path   string            // the file of the certificate; for ACME its host
+	Path   string            // the file of the certificate; for ACME the host
 	Cert   *x509.Certificate // nil means ACME has not obtained it yet
 	Err    error             // why the last attempt to obtain a newer certificate failed; nil if it succeeded
 }

@@ -105,7 +105,7 @@ func TestServerConfig(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		client *tls.Config
-		want   uint16 // 0 means refused
+		want   uint16 // the negotiated version; 0 means that the handshake fails
 	}{
 		{"new", &tls.Config{}, tls.VersionTLS13},
 		{"1.2", &tls.Config{MaxVersion: tls.VersionTLS12}, tls.VersionTLS12},

@@ -22,7 +22,7 @@ type Options struct {
 	Dev *Dev
 
 	// RefuseUnknown rejects clients that request a host without a certificate, and those that send no host name, with the alert
-	// unrecognized_name (RFC 6066 §3). If false, they get the default certificate, and reject it themselves.
+	// unrecognized_name (RFC 6066 §3). If false, such clients get the default certificate, which they will reject.
 	RefuseUnknown bool
 
 	// ClientAuth determines whether clients have to present a certificate. "" means ClientAuthOff.
@@ -49,7 +49,7 @@ type Options struct {
 	Poll time.Duration
 
 	now       func() time.Time // nil means time.Now
-	unwatched bool             // without fsnotify, as on a file system that does not support it
+	unwatched bool             // whether files are only polled, as on a file system without notifications
 }
 
 // Pair names the files of one certificate, in PEM. The names in the certificate determine its hosts: exact names, and
@@ -57,7 +57,7 @@ type Options struct {
 // different types of keys: a client gets the first one that it supports.
 type Pair struct {
 	Cert string // the certificate, followed by its chain
-	Key  string // the private key; "" means that it is in the same file
+	Key  string // the private key; "" means that the key is in the file Cert
 }
 
 // ClientAuth determines whether clients have to present a certificate.

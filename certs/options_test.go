@@ -110,7 +110,7 @@ func TestOpenErrors(t *testing.T) {
 
 func TestACMECacheIsPrivate(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		return // has no such permission bits
+		return // Windows has no such permission bits
 	}
 	cache := filepath.Join(t.TempDir(), "deep", "cache")
 	openProvider(t, Options{ACME: &ACME{Hosts: []string{"www.example.com"}, Cache: cache, AgreeTerms: true}})

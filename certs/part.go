@@ -19,8 +19,8 @@ type part struct {
 	parse   func(contents [][]byte) (use func(*state), leaf *x509.Certificate, err error)
 
 	seen  [sha256.Size]byte // digest of the files when they were last read
-	again time.Time         // when to try the same content again; zero means only when it changes
-	err   error             // why the last content cannot be used; nil if it is in use
+	again time.Time         // when to try the same content again; zero means never, only changed content
+	err   error             // why the content last read cannot be used; nil if that content is in use
 	use   func(*state)      // adds the content in use to a state; nil means there has been none yet
 	leaf  *x509.Certificate // the certificate in use; nil if the content is not a certificate
 }

@@ -22,7 +22,7 @@ import (
 // pointing a symbolic link to another directory, as Kubernetes does with secrets. The methods are safe for concurrent use.
 type Provider struct {
 	opts  Options
-	acme  *acmeSource // nil means no ACME
+	acme  *acmeSource // nil if ACME is not configured
 	state atomic.Pointer[state]
 
 	loading sync.Mutex // guards parts and the order of events; held while state is stored
@@ -37,7 +37,7 @@ type Provider struct {
 type state struct {
 	names   nameIndex
 	clients *x509.CertPool
-	secrets [][]byte // from the ticket file; nil if there is none
+	secrets [][]byte // the secrets in the ticket file; nil if there is no file
 }
 
 // Open loads everything that the options name, and starts to watch it. Every error is an [*Error]. ACME starts with
@@ -230,7 +230,7 @@ func (p *Provider) look() error {
 		p.state.Store(newState(p.parts))
 	}
 	for _, event := range events {
-		p.tellLocked(event) // only after the new state is in use
+		p.tellLocked(event) // events are reported only after the new state is in use
 	}
 	return errors.Join(faults...)
 }

@@ -119,7 +119,7 @@ func encodeKey(key *ecdsa.PrivateKey) ([]byte, error) {
 
 // replaceFile replaces a private file atomically, so that readers see either the old or the new content.
 func replaceFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // its mode is 0600
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // CreateTemp creates the file with mode 0600
 	if err != nil {
 		return &Error{filepath.Dir(path), cause(err), "make that directory writable"}
 	}

@@ -19,7 +19,7 @@ const (
 	maxSecrets = 8  // the maximum number of secrets in a file
 )
 
-// ticketPeriod returns the number of the window that contains a time. It is the same on all nodes whose clocks agree.
+// ticketPeriod returns the number of the window that contains a time. The number is the same on all nodes whose clocks agree.
 func ticketPeriod(now time.Time) int64 { return now.Unix() / int64(ticketWindow/time.Second) }
 
 // TicketKeys returns the session ticket keys for a ticket file. Nodes with the same file get the same keys without communicating. The file

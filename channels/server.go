@@ -40,11 +40,11 @@ type Client struct {
 	// If nil, every action is allowed.
 	Allow func(action, channel string) error
 
-	// Expires is the time when the credential expires; zero means never. The code that sets it must close the connection then.
+	// Expires is the time when the credential expires; zero means never. The code that sets Expires must close the connection at that time.
 	Expires time.Time
 
-	// Refresh replaces the credential with a new token, and returns the time when that expires. nil means that the credential
-	// cannot be renewed.
+	// Refresh replaces the credential with a new token, and returns the time when that token expires. If nil, the credential cannot be
+	// renewed.
 	Refresh func(ctx context.Context, token string) (expires time.Time, err error)
 }
 

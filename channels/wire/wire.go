@@ -14,7 +14,7 @@ const Subprotocol = "handfast.v1.json"
 
 // The codes with which a server closes a connection, in addition to those of RFC 6455.
 const (
-	CloseServer  = 4400 // the application has requested it: do not reconnect
+	CloseServer  = 4400 // the application has closed the connection: do not reconnect
 	CloseExpired = 4401 // the credential has expired or was revoked: reconnect with a new one
 	CloseDenied  = 4403 // the client is no longer allowed to connect: do not reconnect
 	CloseSlow    = 4408 // the client does not read its messages: reconnect, and recover
@@ -34,12 +34,12 @@ const (
 	AlreadySubscribed Code = "already_subscribed" // the client is already subscribed
 	NotSubscribed     Code = "not_subscribed"     // the client is not subscribed
 	NoPresence        Code = "no_presence"        // the channel has no members
-	Unsupported       Code = "unsupported"        // the server does not support this
+	Unsupported       Code = "unsupported"        // the server does not support the command
 	Unavailable       Code = "unavailable"        // a service that the server depends on does not respond: try again later
 	Expired           Code = "expired"            // the authorization has expired
 	Insufficient      Code = "insufficient"       // messages were lost: subscribe again
 	Slow              Code = "slow"               // the client does not read its messages: subscribe again
-	ByServer          Code = "server"             // the application has requested it: do not subscribe again
+	ByServer          Code = "server"             // the application has ended the subscription: do not subscribe again
 )
 
 // Temporary reports whether the same command may succeed soon afterwards.
