@@ -95,8 +95,8 @@ func atMost(lines int, text string) string {
 	return strings.Join(all[:max(1, lines-2)], "") + "...\n"
 }
 
-// topTable prints the servers in the state now, with bars for the connections, and with rates. The rates are the differences from before, a
-// state that is older by took.
+// topTable prints the servers of the state now, with bars for the connections. The rates are computed from before, a state that is older
+// than now by took.
 func topTable(w io.Writer, before, now *balanced, took time.Duration, width int) error {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)

@@ -126,7 +126,7 @@ func banner(sys *System, server *gateway.Server, listen []config.Listen) {
 	if admin := server.AdminURL(); admin != "" {
 		rows.add("admin", admin+"/")
 	}
-	exe, _ := os.Executable() // on an error, the program's bare name is used
+	exe, _ := os.Executable() // if this fails, program uses only arg0
 	run := program(exe, sys.Program)
 	dial, curl, left := "", "", ""
 	if len(urls) > 0 && server.Console() {
@@ -185,7 +185,7 @@ func uncovered(listen []config.Listen, names, machine []string) string {
 // machineAddresses returns the addresses at which other machines can reach this machine.
 func machineAddresses() []string {
 	var all []string
-	addrs, _ := net.InterfaceAddrs() // on an error, none are returned
+	addrs, _ := net.InterfaceAddrs() // if this fails, no addresses are returned
 	for _, a := range addrs {
 		if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() {
 			all = append(all, n.IP.String())

@@ -18,10 +18,10 @@ type certShown struct {
 	Subject   string    `json:"subject"`
 	Issuer    string    `json:"issuer"`
 	Names     []string  `json:"names"`
-	Serial    string    `json:"serial"` // in hexadecimal digits
+	Serial    string    `json:"serial"` // the serial number in hexadecimal digits
 	NotBefore time.Time `json:"notBefore"`
 	NotAfter  time.Time `json:"notAfter"`
-	DaysLeft  int       `json:"daysLeft"` // whole days, rounded down; negative if it has expired
+	DaysLeft  int       `json:"daysLeft"` // whole days, rounded down; negative if the certificate has expired
 	Key       string    `json:"key"`
 	Signature string    `json:"signature"`
 	SHA256    string    `json:"sha256"`

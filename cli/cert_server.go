@@ -105,7 +105,7 @@ func connectCause(err error) error {
 	return err
 }
 
-// handshakeFault returns the error of a server that did not send a certificate.
+// handshakeFault returns the error for a server that did not send a certificate.
 func handshakeFault(address string, err error) error {
 	var record tls.RecordHeaderError
 	var wait net.Error

@@ -143,14 +143,14 @@ func findCertutil() (string, error) {
 // nssPlaces are the directories, relative to the home directory, in which browsers have their databases. In addition, in new home
 // directories, browsers use those of the XDG Base Directory Specification. A star matches any name.
 var nssPlaces = []string{
-	".pki/nssdb",                                     // Chromium, if this directory exists
+	".pki/nssdb",                                     // Chromium in an older home directory
 	"snap/chromium/current/.pki/nssdb",               // Chromium as a snap
 	".var/app/*/.pki/nssdb",                          // Chromium as a Flatpak
-	".var/app/*/data/pki/nssdb",                      // the same in a new home directory
-	".mozilla/firefox/*",                             // Firefox, if this directory exists
+	".var/app/*/data/pki/nssdb",                      // Chromium as a Flatpak, in a new home directory
+	".mozilla/firefox/*",                             // Firefox in an older home directory
 	"snap/firefox/common/.mozilla/firefox/*",         // Firefox as a snap
 	".var/app/*/.mozilla/firefox/*",                  // Firefox as a Flatpak
-	".var/app/*/config/mozilla/firefox/*",            // the same in a new home directory
+	".var/app/*/config/mozilla/firefox/*",            // Firefox as a Flatpak, in a new home directory
 	"Library/Application Support/Firefox/Profiles/*", // Firefox on macOS
 }
 

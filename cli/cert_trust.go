@@ -66,7 +66,7 @@ func oneFile(_ *cobra.Command, args []string) error {
 
 // store is a certificate store that programs use.
 type store struct {
-	name   string              // the programs that use it
+	name   string              // the programs that use the store
 	where  string              // the file or the directories
 	absent string              // the reason why the store cannot be used; "" if it can
 	all    bool                // whether all files or directories of the store contain the CA

@@ -58,7 +58,7 @@ func TestPublishAndSubscribe(t *testing.T) {
 	if got := runCommand(t, "publish", "--url", url, "--raw", "chat", `{"a": [1, "<"]}`); got.code != 0 {
 		t.Fatalf("%+v", got)
 	}
-	// Lines are printed unchanged; other JSON is compact.
+	// Strings are printed as lines, unchanged; other JSON values are printed in compact form.
 	want := lines + `{"a":[1,"<"]}` + "\n"
 	if got := runCommand(t, "subscribe", "--url", url, "--history", "10", "--count", "4", "chat"); got.code != 0 || got.stdout != want {
 		t.Errorf("%+v", got)

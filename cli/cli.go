@@ -44,7 +44,7 @@ func newRoot(sys *System) *cobra.Command {
 		Example: `  handfast serve                              a server with TLS on https://localhost:8443
   handfast dial wss://localhost:8443/echo     talk to it: type a line, get it back
   handfast explain wss://localhost:8443/echo  its handshake step by step, and what is wrong`,
-		SilenceErrors: true, // report prints them, with the next step
+		SilenceErrors: true, // report prints errors, with the next step
 		SilenceUsage:  true,
 	}
 	root.SetIn(sys.Stdin)

@@ -19,7 +19,7 @@ func TestUsageErrors(t *testing.T) {
 	const url = "ws://127.0.0.1:1/"
 	for _, tt := range []struct {
 		args string
-		want string // on standard error
+		want string // the text on standard error
 	}{
 		{"serv", "unknown command \"serv\" for \"handfast\"\n  next step: did you mean handfast serve?\n"},
 		{"--nothing", "unknown flag: --nothing"},
@@ -273,7 +273,7 @@ func TestReadBuild(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		info *debug.BuildInfo
-		want []string // in the line
+		want []string // parts of the line
 	}{
 		{"nothing known", nil, []string{"handfast devel ("}},
 		{"a release", &debug.BuildInfo{GoVersion: "go1.99", Main: debug.Module{Version: "v1.2.3"}}, []string{"handfast v1.2.3 (go1.99, "}},

@@ -194,7 +194,7 @@ func TestConfigTest(t *testing.T) {
 	for _, tt := range []struct {
 		args []string
 		code int
-		want string // in the output, without the path of the file
+		want string // a part of the output, without the path of the file
 	}{
 		{[]string{"--endpoint", "chat", "-u", "alice", "--claims", `{"roles": ["admin"]}`}, 0,
 			"allow\n  because   rule 1, allow: \"admin\" in claims.roles\n  at        c.yaml:9:9 endpoints[0].rules[0]\n"},

@@ -22,7 +22,7 @@ type dialing struct {
 	raw     string // the URL to dial
 	shown   string // the URL without possible secrets
 	opts    *websocket.DialOptions
-	notes   io.Writer        // for output other than messages
+	notes   io.Writer        // the destination of output other than messages
 	signals <-chan os.Signal // the signals of the process, and Ctrl-C on a console, where it does not raise a signal
 
 	in      *feed

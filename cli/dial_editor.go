@@ -107,7 +107,7 @@ func escape(b []byte) int {
 	case b[1] == 'O':
 		return 3
 	case b[1] != '[':
-		return 1 // only the Escape key
+		return 1 // the Escape key alone
 	}
 	for i, c := range b[2:] {
 		if c >= 0x40 && c <= 0x7e || i == longest {
@@ -138,7 +138,7 @@ func (e *editor) move(sequence string) bool {
 		e.at = e.wordEnd()
 	case "\x1b[1;5D":
 		e.at = e.wordStart()
-	case "\x1b", "\x1b[200~", "\x1b[201~": // only the Escape key, and the brackets of a paste
+	case "\x1b", "\x1b[200~", "\x1b[201~": // the Escape key alone, and the markers around a paste, have no effect
 	default:
 		return false
 	}

@@ -235,7 +235,7 @@ func (s *session) verdict(unanswered error) error {
 	var out *outputError
 	if errors.As(s.why, &out) {
 		if errors.Is(out.err, syscall.EPIPE) {
-			return errQuiet // the reader of the output has closed it
+			return errQuiet // the reader of the output has closed the pipe
 		}
 		return out
 	}

@@ -63,7 +63,7 @@ func (s *session) settle(ctx context.Context) error {
 	var (
 		p        answering
 		patience = quiet
-		answered = pong // nil after the pong
+		answered = pong // set to nil after the pong
 		end      <-chan time.Time
 	)
 	idle := time.NewTimer(patience / 2)

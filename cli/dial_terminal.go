@@ -247,7 +247,7 @@ func (c *console) format(p paint, asJSON bool) formatter {
 	return func(dst []byte, m websocket.Message) []byte {
 		text := string(inner(nil, m))
 		var b strings.Builder
-		for i, line := range strings.Split("< "+text, "\n") { // on some terminals colors end with the line
+		for i, line := range strings.Split("< "+text, "\n") { // on some terminals a color ends with the line
 			if i > 0 {
 				b.WriteByte('\n')
 			}

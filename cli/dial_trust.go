@@ -16,8 +16,8 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// checkURL checks a URL to dial, and returns it without possible secrets: user information and the query. Its errors do not contain
-// the URL if it may contain a password.
+// checkURL checks a URL to dial, and returns it without possible secrets: user information and the query. An error does not contain the URL
+// if the URL may contain a password.
 func checkURL(raw string) (string, error) {
 	const schemes = "write wss://, or ws:// for a server without TLS"
 	if strings.ContainsFunc(raw, func(r rune) bool { return r <= ' ' || r == 0x7f }) {

@@ -19,7 +19,7 @@ func TestReport(t *testing.T) {
 		name string
 		err  error
 		code int
-		want string // on standard error
+		want string // the text on standard error
 	}{
 		{"nothing", nil, exitOK, ""},
 		{"usage, from Args", usage, exitUsage, "handfast: that makes no sense\n  next step: write it so\n"},

@@ -57,7 +57,7 @@ apps: [{id: main, secret: "this key is for channels"}]
 		path  string
 		flags []string
 		fault explain.Fault
-		texts []string // in the cause or the steps
+		texts []string // parts of the cause or of the steps
 	}{
 		{"/open", []string{"-H", "Host: evil.example"}, explain.FaultStatusOther, []string{"does not serve the host name", "hosts of the listener",
 			`Host is "evil.example", but the URL names "127.0.0.1:`, `and the Origin is "http://127.0.0.1:`}},

@@ -276,7 +276,7 @@ func TestExplainUsage(t *testing.T) {
 	}
 }
 
-// Every flag for a credential sends it to the server, and its value appears nowhere else.
+// Every flag for a credential sends the credential to the server, and the value appears nowhere else.
 func TestExplainCredentials(t *testing.T) {
 	state(t)
 	got := make(chan *http.Request, 1)
@@ -382,7 +382,7 @@ func TestExplainBrokenOutput(t *testing.T) {
 	}
 }
 
-// gone is standard output whose reader closes it after the first line.
+// gone is standard output whose reader closes the pipe after the first line.
 type gone struct{ lines int }
 
 func (g *gone) Write(p []byte) (int, error) {

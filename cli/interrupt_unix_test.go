@@ -22,7 +22,7 @@ func TestSignalEndsBlockedCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.Close()       // unblocks the reader, if there is one
+	defer w.Close()       // unblocks a reader that is still blocked
 	defer os.Remove(pipe) // so that a later reader does not find the pipe
 	for _, args := range [][]string{{"token", "show"}, {"token", "password", "alice"}, {"config", "check", pipe}} {
 		in, writer := io.Pipe()

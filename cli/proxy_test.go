@@ -130,7 +130,7 @@ func TestDialProxy(t *testing.T) {
 		proxy string
 		by    chan string
 		want  string // the address that the proxy has received
-		fails string // on standard error
+		fails string // a part of the error on standard error; "" means success
 	}{
 		{"http://u:hush@" + httpAddr, byHTTP, "CONNECT Basic " + base64.StdEncoding.EncodeToString([]byte("u:hush")), ""},
 		{"http://" + httpAddr, byHTTP, "CONNECT ", "407"},
@@ -258,7 +258,7 @@ func TestDialTimeout(t *testing.T) {
 	}
 }
 
-// Every flag for a credential sends it in the same way as explain, and --verbose does not print its value.
+// Every flag for a credential has the same effect as in explain, and --verbose does not print the value.
 func TestDialCredentials(t *testing.T) {
 	seen := make(chan *http.Request, 1)
 	target := peer(t, func(ctx context.Context, c *websocket.Conn, r *http.Request) {

@@ -47,7 +47,7 @@ A server that requires a token gets the one in HANDFAST_ADMIN_TOKEN.`,
 	return cmd
 }
 
-// reloadWait is how long to wait for a server; the server itself stops earlier.
+// reloadWait is how long to wait for the response. The server gives up earlier, and responds.
 const reloadWait = 40 * time.Second
 
 // reload requests a reload, and prints the response.

@@ -24,7 +24,7 @@ type serveFlags struct {
 	admin   string
 	log     choice
 	hub     hubFlags
-	balance *balanceFlags // nil unless the command is a balancer
+	balance *balanceFlags // nil if the command is not a balancer
 
 	given func(flag string) bool // reports whether a flag was given
 }

@@ -10,7 +10,7 @@ const (
 	memoryEvery  = 5 * time.Second // the interval between checks of the heap
 	memoryCalm   = 2               // the number of checks without much allocation before memory is returned to the system
 	memoryPauses = 4               // the minimum number of checks between two collections
-	memoryLeast  = 256 << 10       // in bytes; a smaller amount is not worth a collection
+	memoryLeast  = 256 << 10       // the minimum number of bytes that is worth a collection
 )
 
 // heapState is the state of the heap according to the runtime, in bytes.

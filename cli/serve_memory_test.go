@@ -16,7 +16,7 @@ const mib = 1 << 20
 // memory that a collection cannot free.
 func TestMemoryIsReturned(t *testing.T) {
 	type look struct {
-		live, held, fresh uint64 // in MiB; fresh was allocated since the last look
+		live, held, fresh uint64 // in MiB; fresh is the amount allocated since the last look
 		want              bool
 	}
 	repeated := func(n int, l look) (list []look) {

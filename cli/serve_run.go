@@ -69,7 +69,7 @@ type reloader struct {
 
 	terminal *os.File // the destination of the log, if it is a terminal; otherwise nil
 
-	files    *config.Watch // nil if the system does not support it
+	files    *config.Watch // nil if the system does not support watching files
 	watching sync.WaitGroup
 	stop     context.CancelFunc // ends the watch
 }

@@ -18,7 +18,7 @@ import (
 // to do, and do not contain the secrets. There is no warning about a file in a directory that other users cannot enter.
 func TestServeWarnsOfReadableSecrets(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // testing makes it with 0700
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // package testing creates this directory with mode 0700
 		t.Fatal(err)
 	}
 	made := makeCert(t, nil, leaf("localhost"))

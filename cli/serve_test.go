@@ -133,7 +133,7 @@ func write(t *testing.T, file, text string) string {
 }
 
 // told waits until the log contains a line with all of the parts. It calls again repeatedly, because the server notices a change of a file
-// only after it has begun to watch the file, which it does not report.
+// only after it has begun to watch that file, and does not report when it begins.
 func (s *served) told(t *testing.T, again func(n int), parts ...string) {
 	t.Helper()
 	tick := time.NewTicker(200 * time.Millisecond)

@@ -204,7 +204,7 @@ func denied(channel string, err error) error {
 type printer struct {
 	sys   *System
 	flags *subscribeFlags
-	ended chan error // receives the first reason to stop; a nil error means that --count was reached
+	ended chan error // receives the first reason to stop; nil means that --count was reached
 
 	mu      sync.Mutex
 	printed int

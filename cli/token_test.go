@@ -117,7 +117,7 @@ func TestTokenErrors(t *testing.T) {
 		args  string
 		stdin string
 		code  int
-		want  string // on standard error
+		want  string // a part of the text on standard error
 	}{
 		{"token jwt --sub a", "", 2, "--secret-file and --key"},
 		{"token jwt --secret-file x --key y --sub a", "", 2, "--secret-file and --key"},

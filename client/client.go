@@ -29,16 +29,16 @@ type Options struct {
 	// Dial configures the opening handshake, except for its Subprotocols, which are replaced. nil means the defaults.
 	Dial *websocket.DialOptions
 
-	// Token returns a token. It is called for each handshake, in which the token is sent as a bearer token, and when the server
-	// requests a new one. nil means no token.
+	// Token returns a token. Token is called for each handshake, in which the token is sent as a bearer token, and when the server requests
+	// a new one. nil means no token.
 	Token func(ctx context.Context) (string, error)
 
 	// Reconnect configures how the client reconnects, except for Verdict and OnConnect, which are replaced. nil means the defaults of
 	// package reconnect.
 	Reconnect *reconnect.Options
 
-	// Connected, if not nil, is called with the server's welcome message after each connection has been made, before any command is
-	// sent on it. It must not block.
+	// Connected, if not nil, is called with the server's welcome message after each connection has been made, before any command is sent on
+	// that connection. Connected must not block.
 	Connected func(welcome Welcome)
 }
 
@@ -64,7 +64,7 @@ type Client struct {
 
 // call is a command that waits for its reply.
 type call struct {
-	sub   *Subscription // the subscription that the command belongs to; nil for other commands
+	sub   *Subscription // the subscription of a subscribe command; nil for other commands
 	reply chan reply
 }
 

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 type server struct {
 	url    string
 	hub    *hub.Hub
-	client func(*http.Request) (channels.Client, error) // if nil, every client is ann
+	client func(*http.Request) (channels.Client, error) // returns the client of a request; nil means that every client is the user ann
 
 	mu    sync.Mutex
 	conns []net.Conn
@@ -381,7 +381,7 @@ func TestToken(t *testing.T) {
 	if w := bounded.Receive(t, welcome); w.User != "ann" {
 		t.Errorf("%+v", w)
 	}
-	c.take([]byte(`{"type":"refresh","expires_in":30}`)) // the message that the gateway sends
+	c.take([]byte(`{"type":"refresh","expires_in":30}`)) // take handles the message that the gateway sends before the token expires
 	if got := bounded.Receive(t, renewed); got != "two" {
 		t.Errorf("renewed with %q", got)
 	}

@@ -59,7 +59,7 @@ func TestFullQueue(t *testing.T) {
 				c := &Client{ctx: bounded.Context(t), asked: make(chan struct{}, 1)}
 				s := &Subscription{client: c, ready: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 				for range queued {
-					s.put(Event{Gap: wire.TooOld}) // does not wait
+					s.put(Event{Gap: wire.TooOld}) // returns immediately
 				}
 				go s.put(Event{Gap: wire.NoAck})
 				synctest.Wait()

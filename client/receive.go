@@ -14,7 +14,7 @@ func (c *Client) take(text []byte) {
 		Code wire.Code `json:"code"`
 	}
 	if json.Unmarshal(text, &h) != nil {
-		return // a message that this client does not know
+		return // ignores a message that this client does not know
 	}
 	switch {
 	case h.ID != 0:
