@@ -25,7 +25,7 @@ func TestParseCases(t *testing.T) {
 	}
 }
 
-// Problems that the caller finds are reported along with the others.
+// Problems that Sources.Check returns are reported along with the others.
 func TestCheckHook(t *testing.T) {
 	file := folder(t, "log: {level: loud}\nendpoints: [{path: /x, target: echo, auth: [anonymous], rules: [{when: 'a +', do: allow}]}]\n")
 	_, err := Load(Sources{File: file, Check: func(c *Config) []*Problem {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// A file without endpoints is an error: the default echo is only for servers without a file. A truncated file must not open what it
-// protected.
+// A file without endpoints is an error: the default echo is only for servers without a file. A truncated file must not open the server to
+// all clients.
 func TestFileWithoutEndpoints(t *testing.T) {
 	const where = "endpoints: required; expected a list of endpoints, each with path, target and auth"
 	for document, at := range map[string]string{
@@ -44,12 +44,12 @@ func TestEndpointsBesideTheFile(t *testing.T) {
 	}
 }
 
-// Without a file, the default serves every client, unless a variable sets endpoints, or tries to.
+// Without a file, the default endpoints admit every client, unless a variable sets endpoints, or is meant to do so but is invalid.
 func TestDefaultEndpointWithoutFile(t *testing.T) {
 	const missing = "endpoints: required"
 	for _, tt := range []struct {
 		environ string
-		want    string // of the error; "" means that the echo is served
+		want    string // part of the error; "" means that the echo is served
 	}{
 		{"", ""},
 		{"HANDFAST_LOG_LEVEL=debug", ""},

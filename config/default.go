@@ -16,7 +16,7 @@ func Default() *Config {
 	return c
 }
 
-// base is the configuration to which a file is applied: it has no endpoints, and derive was not called.
+// base returns the configuration to which a file is applied. It has no endpoints, and no derived defaults.
 func base() *Config {
 	c := &Config{}
 	tree.SetDefaults(c)
@@ -27,15 +27,15 @@ func base() *Config {
 	return c
 }
 
-// openToAll is the base of a server without a file: an echo and channels for all clients, and the page for trying them. A file does
-// not get these, so that a truncated file opens nothing.
+// openToAll returns the base of a server without a file: an echo and channels for all clients, and the page for trying them. A server with
+// a file begins with base instead, so that a truncated file opens nothing.
 func openToAll() *Config {
 	c := base()
 	var e Endpoint
 	tree.SetDefaults(&e)
 	e.Name, e.Path, e.MaxMessage = "echo", "/echo", 16<<20
 	e.Target = Target{Kind: "echo", Settings: &Echo{}}
-	// A message is returned only to its sender, so there is no secret to guess.
+	// An echo returns a message only to its sender, so compression cannot reveal another client's data.
 	e.Compression.Enabled, e.Compression.Takeover = true, true
 	e.Auth = []AuthRef{{Name: Anonymous}}
 	var ch Endpoint
@@ -98,7 +98,7 @@ func (c *Config) derive() {
 	c.giveWay()
 }
 
-// giveWay changes defaults that conflict with a value that was given.
+// giveWay changes defaults that conflict with given values.
 func (c *Config) giveWay() {
 	given := c.tree().Given
 	switch d := &c.Drain; {
@@ -114,7 +114,7 @@ func (c *Config) giveWay() {
 	for i := range c.Endpoints {
 		e, path := &c.Endpoints[i], fmt.Sprintf("endpoints[%d].", i)
 		if e.Path == "/" && !given("console") {
-			c.Console = false // it is on without a file
+			c.Console = false // overrides the default of a server without a file, which is true
 		}
 		if most := e.Limits.BytesPerSecond * sendingSeconds; most > 0 && most < e.MaxMessage && !given(path+"max_message") {
 			e.MaxMessage = most
@@ -125,7 +125,7 @@ func (c *Config) giveWay() {
 	}
 }
 
-// tlsMode returns the mode of a listener's TLS, which depends on other settings if it was not given.
+// tlsMode returns the mode of a listener's TLS. If no mode was given, the mode depends on other settings.
 func (l *Listen) tlsMode() TLSMode {
 	switch {
 	case l.TLS.Mode != "":

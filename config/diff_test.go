@@ -18,7 +18,7 @@ func TestDiff(t *testing.T) {
 	load := func(pairs ...string) *Config {
 		t.Helper()
 		c, err := Load(Sources{File: folder(t, strings.NewReplacer(pairs...).Replace(example)),
-			// The path of the files does not matter here.
+			// These keys need the path of an existing file; the test does not change them.
 			Set: []Setting{{"listen[0].tls.files[0].cert", file, ""}, {"listen[0].tls.files[0].key", file, ""},
 				{"listen[0].tls.client_cas", file, ""}}})
 		if err != nil {

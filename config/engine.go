@@ -12,11 +12,11 @@ type Engine struct {
 	Settings any    // a pointer to the settings of that kind, such as *MemoryEngine
 }
 
-// engines are the known kinds. Each kind has its own file with its keys, engine_NAME.go, which registers it when the program
+// engines are the known kinds. The keys of each kind are in a file of their own, engine_NAME.go, which registers the kind when the program
 // starts.
 var engines []tree.Kind
 
-// registerEngine adds a kind of engine, whose settings are an S. The comment on S is the documentation of its key.
+// registerEngine adds a kind of engine whose settings are of type S. The comment on S is the documentation of the key.
 func registerEngine[S any](key string) {
 	engines = append(engines, tree.Kind{Key: key, Settings: reflect.TypeFor[S]()})
 }

@@ -6,11 +6,11 @@ import (
 	"github.com/handfast/handfast/config/internal/tree"
 )
 
-// NATSEngine is NATS JetStream: embedded servers that form a cluster, or with url external servers. The state of channels
-// survives a restart.
+// NATSEngine is NATS JetStream: embedded servers that form a cluster or, with url, external servers. The state of channels survives a
+// restart.
 type NATSEngine struct {
-	// External NATS servers, version 2.11 or later: nats://host:4222, or tls://host:4222, separated by commas. It may contain a
-	// user and a password, or a token. Empty means a server in this process.
+	// External NATS servers, version 2.11 or later: nats://host:4222, or tls://host:4222, separated by commas. A URL may contain a user and
+	// a password, or a token. Empty means a server in this process.
 	URL Secret `yaml:"url" example:"nats://127.0.0.1:4222" secret:"userinfo"`
 
 	// With url: a file with the JWT and the seed of a user, as NATS writes them.
@@ -19,18 +19,18 @@ type NATSEngine struct {
 	// With url: the certificate authority of the servers, if it is not a public one: a PEM file.
 	CA Path `yaml:"ca" example:"ca.pem"`
 
-	// Without url: the directory of the server in this process. Only one process may use it. Empty means one for each address of
-	// the cluster in this user's state directory, such as nats/127.0.0.1_6222, or nats/alone.
+	// Without url: the directory of the server in this process. Only one process may use it. Empty means a directory in this user's state
+	// directory: nats/alone, or in a cluster a directory with the name of cluster.listen, such as nats/127.0.0.1_6222.
 	Dir Path `yaml:"dir" made:"true" example:"/var/lib/handfast"`
 
-	// Whether each write is on disk before it is acknowledged, which costs most of the speed. Otherwise writes are synced every
-	// two minutes: an acknowledged message survives the end of the process, but not always a power failure. Without url.
+	// Without url: whether each write is synced to disk before it is acknowledged, which costs most of the speed. Otherwise writes are
+	// synced every two minutes: an acknowledged message survives the end of the process, but not always a power failure.
 	SyncAlways bool `yaml:"sync_always" default:"false"`
 
 	// Without url: the cluster of nodes.
 	Cluster NATSCluster `yaml:"cluster"`
 
-	// The number of replicas of the state. 0 means three if there are as many servers, otherwise one.
+	// The number of replicas of the state. 0 means three if there are at least three servers, otherwise one.
 	Replicas int `yaml:"replicas" default:"0" min:"0" max:"5"`
 
 	// The maximum total size of stored messages, beyond which the oldest are removed. 0 means no limit.
@@ -40,13 +40,13 @@ type NATSEngine struct {
 	Prefix string `yaml:"prefix" default:"handfast"`
 }
 
-// NATSCluster is how the embedded servers of several nodes reach each other. Beyond this machine that requires a secret, and
-// TLS with certificates on both sides.
+// NATSCluster connects the embedded servers of several nodes. Connections between machines require a secret, and TLS with certificates on
+// both sides.
 type NATSCluster struct {
 	// The address to which other nodes connect. Empty means a single node.
 	Listen Address `yaml:"listen" example:"127.0.0.1:6222"`
 
-	// The addresses of other nodes. At least one is required, except on the first node; the rest are discovered. The node's own
+	// The addresses of other nodes. At least one is required, except on the first node; the node discovers the others. The node's own
 	// address may be among them.
 	Join []Address `yaml:"join" example:"[127.0.0.1:6223]"`
 
@@ -54,11 +54,11 @@ type NATSCluster struct {
 	// stores in this user's state directory.
 	Secret Secret `yaml:"secret"`
 
-	// The certificate of this node: a PEM file. It must be for the name or address that other nodes have in join, and valid for both
-	// servers and clients.
+	// The certificate of this node: a PEM file. The certificate must contain the name or address that other nodes have in join, and be
+	// valid for both servers and clients.
 	Cert Path `yaml:"cert" example:"node.pem" secret:"without key"`
 
-	// Its private key: a PEM file. Empty means that it is in the same file.
+	// The private key of cert: a PEM file. Empty means that the key is in the file cert.
 	Key Path `yaml:"key" example:"node.key" secret:"true"`
 
 	// The certificate authority of all nodes: a PEM file.

@@ -131,7 +131,7 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// A variable with a list or a mapping replaces the one in the file completely.
+// A variable with a list or a mapping completely replaces the list or the mapping in the file.
 func TestEnvironmentReplaces(t *testing.T) {
 	file := folder(t, served("auth: {a: {jwt: {jwks_url: 'https://a/'}}}\nlimits: {connections: 1, auth_calls: 1}\nlisten: [{address: ':1'}]\n"))
 	c, err := Load(Sources{File: file, Environ: []string{
@@ -143,7 +143,7 @@ func TestEnvironmentReplaces(t *testing.T) {
 	}
 }
 
-// Flags may depend on the rest of the configuration, and may be invalid.
+// The settings of flags may depend on the rest of the configuration, and may be invalid.
 func TestSettingsDependOnTheRest(t *testing.T) {
 	file := folder(t, "listen: [{address: ':1'}, {address: ':2'}]\nendpoints: [{path: /x, target: echo, auth: [anonymous]}]\n")
 	c, err := Load(Sources{File: file, Set: []Setting{{"log.level", "debug", "--a"}}, Settings: func(c *Config) ([]Setting, error) {

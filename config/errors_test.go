@@ -13,7 +13,7 @@ const jwtMethod = "auth: {users: {jwt: {secret: 01234567890123456789012345678901
 func TestProblems(t *testing.T) {
 	for _, tt := range []struct {
 		name, document string
-		want           []string // each is on one line of the error, in this order
+		want           []string // a part of each line of the error
 	}{
 		// Invalid YAML.
 		{"no YAML", "listen: [", []string{"handfast.yaml:1:"}},

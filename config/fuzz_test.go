@@ -32,7 +32,7 @@ func FuzzParse(f *testing.F) {
 			checkPlaces(t, document, err)
 			return
 		}
-		// Secrets are not printed, so their absence is a problem. Derived values are printed, too.
+		// reread does not check the document, which lacks the secrets, and contains derived values.
 		again := reread(t, c.YAML())
 		for _, change := range Diff(c, again) {
 			if !strings.Contains(change.Old, redact.Mark) {
@@ -64,7 +64,7 @@ func checkPlaces(t *testing.T, document []byte, err error) {
 	}
 }
 
-// FuzzSet checks that settings and environment variables do not make the loader panic, and that problems name them.
+// FuzzSet checks that settings and environment variables do not make the loader panic, and that a problem names its setting or variable.
 func FuzzSet(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"log.level", "debug"}, {"listen[0].address", ":1"}, {"listen[1].tls", "off"}, {"auth.users.jwt.secret", "x"}, {"endpoints[0].auth", "a, b"},

@@ -45,7 +45,7 @@ endpoints: [{path: /x, target: echo, auth: [f, j]}]
 	}
 }
 
-// Giving both a secret and its file is an error, for variables as for keys of a file.
+// A secret and a file with the same secret cannot both be given, by variables or by keys of a file.
 func TestSecretAndItsFileInTheEnvironment(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(file, []byte("from a file that is long enough"), 0o600); err != nil {

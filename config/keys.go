@@ -9,15 +9,15 @@ type Config struct {
 	// The addresses to listen on. Each has its own TLS; all of them serve the same endpoints.
 	Listen []Listen `yaml:"listen"`
 
-	// The proxies in front of this server, as addresses or networks: 10.0.0.0/8. The headers Forwarded (RFC 7239),
-	// X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host count only in requests from them. Empty means none.
+	// The proxies in front of this server, as addresses or networks: 10.0.0.0/8. The headers Forwarded (RFC 7239), X-Forwarded-For,
+	// X-Forwarded-Proto and X-Forwarded-Host count only in requests from these proxies. Empty means none.
 	TrustedProxies []Prefix `yaml:"trusted_proxies" example:"[10.0.0.0/8]"`
 
 	// Limits for a request before its endpoint is known.
 	HTTP HTTP `yaml:"http"`
 
-	// Whether the server has a page at / for trying out the endpoints. It shows their paths to every visitor. Without a configuration
-	// file it is on, unless an endpoint has the path /.
+	// Whether the server has a page at / for trying out the endpoints. The page shows their paths to every visitor. Without a configuration
+	// file the default is true, unless an endpoint has the path /.
 	Console bool `yaml:"console" default:"false"`
 
 	// The listener for operators: /livez, /readyz, /metrics, /info, /connections, /handshakes,
@@ -37,8 +37,8 @@ type Config struct {
 	// file has a default, an echo at /echo and channels at /channels, both for all clients.
 	Endpoints []Endpoint `yaml:"endpoints"`
 
-	// The applications with channels. An endpoint with channels belongs to one of them, or to all. Only a server
-	// without a file has a default: the application dev.
+	// The applications with channels. An endpoint with channels belongs to one application, or to all. Only a server without a file has a
+	// default: the application dev.
 	Apps []App `yaml:"apps"`
 
 	// Where the events of channels, such as connections, subscriptions and publications, are posted. Empty means nowhere.
@@ -47,7 +47,7 @@ type Config struct {
 	// The settings of channels, for endpoints that have them.
 	Hub Hub `yaml:"hub"`
 
-	// The limits of the whole server. Those of an endpoint apply in addition.
+	// The limits of the whole server. The limits of an endpoint apply in addition.
 	Limits Limits `yaml:"limits"`
 
 	// The record of rejected handshakes, for /handshakes on the admin listener.
@@ -66,7 +66,7 @@ type Config struct {
 	source *tree.Tree // the sources of the values; nil if all are defaults
 }
 
-// HTTP limits a request until it is parsed. After that the limits of its endpoint apply.
+// HTTP limits a request until its head is parsed. After that, the limits of the endpoint apply.
 type HTTP struct {
 	// How long a client may take to send the head of a request.
 	HeadTimeout Duration `yaml:"head_timeout" default:"10s" min:"100ms" max:"5m"`
@@ -88,13 +88,13 @@ type Admin struct {
 	// that no token is required.
 	Token Secret `yaml:"token"`
 
-	// Whether /debug/pprof/ serves the profiles of net/http/pprof.
+	// Whether the listener serves the profiles of net/http/pprof at /debug/pprof/.
 	Pprof bool `yaml:"pprof" default:"false"`
 }
 
-// Store holds the state that nodes share. Exactly one of its keys is given.
+// Store contains the state that nodes share. Exactly one of its keys must be given.
 type Store struct {
-	// The memory of this process. It serves one node only, and is lost when the process exits.
+	// The memory of this process. The state is not shared with other nodes, and is lost when the process exits.
 	Memory *MemoryStore `yaml:"memory" only:"one"`
 
 	// Redis 6.2 or newer, or a compatible server. All nodes with the same server and prefix share the store.
@@ -116,12 +116,12 @@ type RedisStore struct {
 	Timeout Duration `yaml:"timeout" default:"2s" min:"10ms" max:"1m"`
 }
 
-// Logout is an HTTP endpoint that closes all connections of the user who asks.
+// Logout is an HTTP endpoint that closes all connections of the user who sends the request.
 type Logout struct {
 	// The path, for POST requests. Empty means that there is no logout.
 	Path string `yaml:"path" example:"/logout"`
 
-	// The methods that authenticate the request: as in an endpoint, without anonymous.
+	// The methods that authenticate the request, in the same form as for an endpoint. anonymous is not allowed.
 	Auth []AuthRef `yaml:"auth" example:"[users]"`
 
 	// The web origins whose pages may send the request, in addition to the server's own.
@@ -133,28 +133,28 @@ type Limits struct {
 	// How many WebSockets may be open; further ones are answered with 503. The first rejection is logged.
 	Connections int `yaml:"connections" default:"10000" min:"0"`
 
-	// How many WebSockets one address may have open; further ones are answered with 429. An IPv6 address counts as its /64, a client
-	// behind trusted proxies by its own address, and the proxies themselves have no limit. Loopback addresses have one only if this
-	// key is set.
+	// How many WebSockets one address may have open; further ones are answered with 429. An IPv6 address counts as its /64. A client behind
+	// trusted proxies counts by its own address; the proxies themselves have no limit. Loopback addresses are limited only if this key is
+	// set.
 	ConnectionsPerAddress int `yaml:"connections_per_address" default:"1000" min:"0"`
 
 	// How many handshakes one address may make per second on average; more are answered with 429.
 	HandshakesPerSecond float64 `yaml:"handshakes_per_second" default:"0" min:"0"`
 
-	// How many connections may wait for a complete request: in the TLS handshake, in the head or the body of a request, or idle
-	// after a request for a page. If there are more, the oldest connection of the address that has the most of them is cut.
+	// How many connections may wait for a complete request: in the TLS handshake, in the head or the body of a request, or idle after a
+	// request for a page. If there are more, the oldest such connection of the address with the most such connections is cut.
 	PendingHandshakes int `yaml:"pending_handshakes" default:"4096" min:"0"`
 
-	// How many credentials one method that has to wait (for a service, an issuer's keys, a password's hash) may check
-	// concurrently, for each endpoint; further clients with a credential of that kind wait for a moment and are answered
-	// with 503. Clients that use other methods are not affected.
+	// How many credentials a method that has to wait for a service, for an issuer's keys or for a password's hash may check concurrently.
+	// The limit applies to each such method of each endpoint. Further clients with a credential for the method wait briefly, and are
+	// answered with 503 if the method is still busy. Clients that use other methods are not affected.
 	AuthCalls int `yaml:"auth_calls" default:"256" min:"0"`
 }
 
-// CountsLoopback reports whether limits.connections_per_address was given, so that it limits programs on this machine, too.
+// CountsLoopback reports whether limits.connections_per_address was given. If so, the limit also applies to programs on this machine.
 func (c *Config) CountsLoopback() bool { return c.tree().Given("limits.connections_per_address") }
 
-// Handshakes is the memory of rejected handshakes.
+// Handshakes is the record of rejected handshakes.
 type Handshakes struct {
 	// How many of the last rejected handshakes are kept, without credentials. 0 means none.
 	Keep int `yaml:"keep" default:"100" min:"0" max:"10000"`
@@ -169,13 +169,13 @@ type Log struct {
 	Level string `yaml:"level" default:"info" enum:"debug|info|warn|error"`
 }
 
-// Audit is the log of connections and of administrative actions. It never contains a credential.
+// Audit is the log of connections and of administrative actions. The log never contains a credential.
 type Audit struct {
-	// The destination. file: the file that the key file names. If unset: file if that key is set, otherwise off.
+	// The destination. file: the file that the key file names. If unset: file if the key file is set, otherwise off.
 	To string `yaml:"to" short:"true" default:"off" enum:"off|stdout|stderr|file"`
 
-	// The file, which is created readable by its owner only and appended to. On SIGHUP it is reopened by its path, so that it can
-	// be rotated. Another path takes effect at the next start.
+	// The file to which lines are appended. If it does not exist, it is created, readable by its owner only. On SIGHUP it is reopened by
+	// its path, so that it can be rotated. A change of the path takes effect at the next start.
 	File Path `yaml:"file" example:"audit.log" made:"true"`
 
 	// The format of a line.
@@ -185,12 +185,12 @@ type Audit struct {
 // Drain is how the server shuts down: on SIGTERM it reports that it is not ready, waits, rejects new handshakes, and closes the
 // connections. A second signal ends it immediately.
 type Drain struct {
-	// How long the server continues to serve while /readyz already answers 503, so that a balancer can notice. If another process
-	// has the listening socket too, clients stay for that time, and new ones connect to the other process.
+	// How long the server continues to serve while /readyz already answers 503, so that a balancer can notice. If another process listens
+	// on the same socket, connected clients stay for that time, and new clients connect to the other process.
 	Delay Duration `yaml:"delay" default:"0s" min:"0s" max:"24h"`
 
-	// The time over which connections are closed, in random order, so that clients do not all reconnect at the same time. Few
-	// connections take less time, at most 10 ms each. If unset, it is at most half of the timeout.
+	// The time over which connections are closed, in random order, so that clients do not all reconnect at the same time. Few connections
+	// are closed in less time, at most 10 ms each. If unset, it is at most half of the timeout.
 	Spread Duration `yaml:"spread" default:"5s" min:"0s" max:"1h"`
 
 	// The time limit for the shutdown, excluding the delay; remaining connections are then cut. If unset, it is longer than the

@@ -8,10 +8,10 @@ import (
 	"github.com/handfast/handfast/config/internal/tree"
 )
 
-// DevApp is the ID and the key of the application of a server without a file.
+// DevApp is both the ID and the key of the default application of a server without a file.
 const DevApp = "dev"
 
-// App is an application: a set of channels, and the servers that may publish to them and sign for its users.
+// App is an application: a set of channels, with the credentials of the servers that may publish in them and sign tokens for users.
 type App struct {
 	// The name in paths, such as /apps/{id}/events: letters, digits, -, _ and .
 	ID string `yaml:"id" id:"true" required:"true" example:"shop"`
@@ -62,7 +62,8 @@ func validSegment(name string) bool {
 	return name != ""
 }
 
-// oneApp is implemented by the settings of targets for one application. Empty means the first one.
+// oneApp is implemented by the settings of targets for one application. app returns a pointer to the application's ID; "" means the first
+// application.
 type oneApp interface{ app() *string }
 
 // appOf checks that the application of a target exists.

@@ -9,23 +9,23 @@ type Endpoint struct {
 	// If two endpoints match, the more specific one is used.
 	Path string `yaml:"path" required:"true" example:"/chat/{room}"`
 
-	// The host names, without a port, of the requests that the endpoint matches. Empty means all. If two endpoints match, the one
-	// that names the host is used.
+	// The host names, without a port, of the requests that the endpoint matches. Empty means all. If two endpoints match, the endpoint that
+	// names the host is used.
 	Hosts []string `yaml:"hosts" example:"[chat.example.com]"`
 
 	// The target of connections. A single word selects a target without settings: "target: echo".
 	Target Target `yaml:"target" required:"true" example:"echo"`
 
-	// The methods that authenticate clients: names from auth, or inline methods, tried in this order until one finds its kind of
-	// credential. anonymous admits clients without a credential; it must be the last, and is never implied.
+	// The methods that authenticate clients: names from auth, or inline methods. They are tried in this order until one finds its kind of
+	// credential. anonymous admits clients without a credential; it must be last, and is never implied.
 	Auth []AuthRef `yaml:"auth" required:"true" example:"[anonymous]"`
 
 	// The rules for authenticated clients: the first rule that matches decides. If none matches, the action is denied, except that
 	// without rules every authenticated client may connect.
 	Rules []Rule `yaml:"rules"`
 
-	// The web origins whose pages may connect in addition to the server's own; any: all origins, so that any page that a user
-	// opens can connect with this user's cookies and certificates. Clients other than browsers are not affected.
+	// The web origins whose pages may connect in addition to the server's own; any: all origins. Then every page that a user opens can
+	// connect with the user's cookies and certificates. Clients other than browsers are not affected.
 	Origins Origins `yaml:"origins" example:"[https://app.example.com]"`
 
 	// The supported subprotocols, the preferred one first.
@@ -41,8 +41,8 @@ type Endpoint struct {
 	// a connection after 30 to 60 seconds of silence.
 	PingInterval Duration `yaml:"ping_interval" default:"25s" min:"100ms" max:"1h"`
 
-	// How long an open connection may go without a message in either direction; then it is closed with 1000. Pings do not count. 0
-	// means forever: in many applications clients only listen, and pings find the ones that are gone.
+	// How long an open connection may go without a message in either direction; then it is closed with 1000. Pings do not count. 0 means
+	// forever: in many applications clients only listen, and pings detect lost clients.
 	IdleTimeout Duration `yaml:"idle_timeout" default:"0s" min:"0s" max:"168h" example:"30m"`
 
 	// The limits of the endpoint, in addition to the server's.
@@ -84,16 +84,17 @@ type Rule struct {
 	Channels []string `yaml:"channels"`
 }
 
-// Compression is the compression of messages. It costs time and memory on both sides, and an attacker who can choose a part of a
-// message and see its length can guess the rest (the BREACH attack).
+// Compression is the compression of messages. Compression costs time and memory on both sides, and an attacker who can choose a part of a
+// message and see the compressed length can guess the rest (the BREACH attack).
 type Compression struct {
 	// Whether compression is negotiated with clients.
 	Enabled bool `yaml:"enabled" short:"true" default:"false"`
 
-	// Whether a message may refer to earlier ones, which makes messages smaller and takes up to 8 KiB per connection, or 36 KiB with some clients.
+	// Whether a message may refer to earlier messages. This makes messages smaller, and takes up to 8 KiB per connection, or 36 KiB with
+	// some clients.
 	Takeover bool `yaml:"takeover" default:"false"`
 
-	// Smaller messages are sent uncompressed.
+	// The minimum size of messages that are compressed.
 	Threshold Bytes `yaml:"threshold" default:"128" min:"0"`
 }
 
@@ -118,8 +119,8 @@ type EndpointLimits struct {
 	// with 1008. At least a tenth of max_message. 0 means no limit.
 	BytesPerSecond Bytes `yaml:"bytes_per_second" default:"0" min:"0" max:"1GiB" example:"64KiB"`
 
-	// The time for which a client may save up these two rates and then send in one burst. A single message of max_message is always
-	// accepted after a pause.
+	// The maximum burst, as a duration: a client that has been silent for this long may send immediately what the two rates allow in that
+	// time. A single message of max_message is always accepted after a pause.
 	Burst Duration `yaml:"burst" default:"2s" min:"100ms" max:"10m"`
 }
 
@@ -128,11 +129,11 @@ func (l *EndpointLimits) Sending() bool { return l.MessagesPerSecond > 0 || l.By
 
 // Expiry is the handling of connections whose credential expires or is revoked.
 type Expiry struct {
-	// Whether the connection is closed, with code 4401, when the credential expires. It is always closed when the credential is
-	// revoked.
+	// Whether the connection is closed, with code 4401, when the credential expires. If the credential is revoked, the connection is always
+	// closed.
 	Close bool `yaml:"close" default:"true"`
 
-	// How long before the expiry the client gets a warning, at most half of the remaining time of a renewed credential. 0 means no
-	// warning.
+	// How long before the expiry the client gets a warning. For a renewed credential, this time is at most half of the remaining lifetime.
+	// 0 means no warning.
 	Warn Duration `yaml:"warn" default:"30s" min:"0s" max:"1h"`
 }

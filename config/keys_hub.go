@@ -6,7 +6,7 @@ import (
 	"github.com/handfast/handfast/config/internal/tree"
 )
 
-// Hub has the settings of channels, for all endpoints with channels.
+// Hub contains the settings of channels, for all endpoints with channels.
 type Hub struct {
 	// The engine that connects the nodes and stores the state of channels. A single word selects an engine with its defaults: "engine:
 	// memory". Empty means memory.
@@ -20,7 +20,7 @@ type Hub struct {
 	Namespaces []Namespace `yaml:"namespaces"`
 }
 
-// Namespace has the settings of the channels whose names begin with a prefix.
+// Namespace contains the settings of the channels whose names begin with a prefix.
 type Namespace struct {
 	// The prefix of the names, such as "chat:". Empty means all channels.
 	Prefix string `yaml:"prefix" example:"\"chat:\""`
@@ -34,7 +34,7 @@ type Namespace struct {
 	// Whether the channels have a list of members.
 	Presence bool `yaml:"presence" default:"false"`
 
-	// The largest message: its data, event, key, ID and tags together.
+	// The maximum size of a message: the sum of its data, event, key, ID and tags.
 	MaxData Bytes `yaml:"max_data" default:"64KiB" min:"1"`
 
 	// The maximum number of subscribers of one channel on this node. 0 means no limit.
@@ -46,8 +46,8 @@ type Namespace struct {
 	// How many messages a connection may publish in a burst. 0 means as many as per second.
 	Burst int `yaml:"burst" default:"0" min:"0"`
 
-	// The policy for a subscriber that reads too slowly. refill: it gets missed messages from the history; drop: it misses
-	// messages; latest: it gets the latest message of each key; close: its connection is closed.
+	// The policy for a subscriber that reads too slowly. refill: missed messages are sent later, from the history; drop: messages are
+	// dropped; latest: the latest message of each key is sent; close: the connection is closed.
 	Slow string `yaml:"slow" enum:"refill|drop|latest|close" default:"refill"`
 
 	// How long a key is kept after it was last set. 0 means forever.

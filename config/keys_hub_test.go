@@ -42,7 +42,7 @@ func TestApps(t *testing.T) {
 	const endpoint = "endpoints: [{path: /x, target: channels, auth: [anonymous]}]\n"
 	for _, tt := range []struct{ apps, want string }{
 		{"[{id: shop, key: k1, secret: hunter2}, {id: '12.a-B_', secret: hunter2}]", ""},
-		{"[{id: dev}, {id: x, secret: hunter2}]", ""}, // it gets a secret when the server starts
+		{"[{id: dev}, {id: x, secret: hunter2}]", ""}, // dev gets a secret when the server starts
 		{"[{id: a, secret: hunter2}, {id: a, key: k, secret: hunter2}]", `f.yaml:2:39: apps[1].id: another application has the id "a"`},
 		{"[{id: a, key: k, secret: hunter2}, {id: b, key: k, secret: hunter2}]", `f.yaml:2:55: apps[1].key: another application has the key "k"`},
 		{"[{id: a, secret: hunter2}, {id: b, key: a, secret: hunter2}]", `apps[1].key: another application has the key "a"`},

@@ -6,10 +6,10 @@ type Listen struct {
 	// selects a free one.
 	Address Address `yaml:"address" id:"true" required:"true" example:"localhost:8443"`
 
-	// The host names and IP addresses, without a port, that requests may have in their Host; others are answered with 421, except from
-	// trusted proxies. any: all hosts. Empty means all hosts, except that a listener with a development certificate, or without TLS on
-	// a loopback address, answers only for localhost, IP addresses, and the names in that certificate, in acme and in the hosts of
-	// endpoints, unless there are trusted_proxies or proxy_protocol. This stops pages whose own name was made to resolve to this
+	// The host names and IP addresses, without a port, that requests may have in the header Host; other requests are answered with 421,
+	// except from trusted proxies. any: all hosts. Empty means all hosts, except that a listener with a development certificate, or without
+	// TLS on a loopback address, answers only for localhost, IP addresses, and the names in that certificate, in acme and in the hosts of
+	// endpoints, unless there are trusted_proxies or proxy_protocol. This stops attacks by pages whose own host name resolves to this
 	// server (DNS rebinding).
 	Hosts Hosts `yaml:"hosts" example:"[ws.example.com]"`
 
@@ -19,8 +19,9 @@ type Listen struct {
 	// The PROXY protocol, versions 1 and 2, by which a balancer in front sends the client's address.
 	ProxyProtocol ProxyProtocol `yaml:"proxy_protocol"`
 
-	// Whether requests for pages are answered with a redirect to https, on the port of the first listener that has TLS.
-	// Only without TLS, which is then off by default. A WebSocket is not redirected, since no client would follow, but rejected with the address to use.
+	// Whether requests for pages are answered with a redirect to https, on the port of the first listener that has TLS. Only without TLS;
+	// if this key is set, TLS is off by default. A WebSocket handshake is not redirected, because clients do not follow redirects, but
+	// rejected with the address to use.
 	RedirectHTTPS bool `yaml:"redirect_https" default:"false"`
 
 	// How long a browser must use only https for this host name and all its ports: Strict-Transport-Security on pages (RFC 6797).
@@ -41,38 +42,38 @@ const (
 
 // TLS is the TLS of a listener.
 type TLS struct {
-	// The source of the certificate. dev: a certificate authority of this user, made on first use; files: the certificates under
-	// files; acme: a public authority; off: no TLS, so that the network can read and change all data. If unset: files if there are
-	// files, acme if there are hosts for it, off with redirect_https, otherwise dev.
+	// The source of the certificate. dev: a development certificate authority of this user, created on first use; files: the certificates
+	// under files; acme: a public authority; off: no TLS, so anyone on the network path can read and change all data. If unset: files if
+	// the key files is set, acme if acme.hosts is set, off with redirect_https, otherwise dev.
 	Mode TLSMode `yaml:"mode" short:"true" enum:"dev|files|acme|off" example:"dev"`
 
-	// For mode files: certificates with their keys. The client's server name (SNI) selects one; the first is for clients whose
-	// server name matches none. They are read again when they change.
+	// For mode files: certificates with their keys. The server name (SNI) that the client requests selects a certificate; the first
+	// certificate is for clients whose server name matches none. The files are read again when they change.
 	Files []KeyPair `yaml:"files"`
 
-	// For mode acme.
+	// The settings for mode acme.
 	ACME ACME `yaml:"acme"`
 
-	// For mode dev.
+	// The settings for mode dev.
 	Dev Dev `yaml:"dev"`
 
 	// The certificate authorities that must have issued client certificates: PEM files, read again when they change.
 	ClientCAs []Path `yaml:"client_cas" example:"[clients.pem]"`
 
-	// Whether clients present a certificate. optional: clients without one are accepted; required: clients without one are
-	// rejected in the TLS handshake. If unset: optional if there are client_cas, otherwise off.
+	// Whether clients must present a certificate. optional: clients without a certificate are accepted; required: clients without a
+	// certificate are rejected in the TLS handshake. If unset: optional if there are client_cas, otherwise off.
 	ClientAuth string `yaml:"client_auth" enum:"off|optional|required" example:"off"`
 
 	// The oldest accepted version of TLS.
 	MinVersion string `yaml:"min_version" default:"1.2" enum:"1.2|1.3"`
 
-	// Whether clients are rejected if no certificate matches the host name that they request, or if they request none. Otherwise
-	// they get the first certificate, and reject it themselves.
+	// Whether clients are rejected if no certificate matches the host name that they request, or if they request no host name. Otherwise
+	// such clients get the first certificate, which they will reject.
 	RefuseUnknown bool `yaml:"refuse_unknown" default:"false"`
 
-	// A file with secrets from which the keys of session tickets are derived, so that a client can resume its session on another
-	// node with the same file: lines of 32 random bytes in base64, as "openssl rand -base64 32" prints them. The first is for new
-	// tickets. It is read again when it changes. Empty means random keys, which are lost when the server exits.
+	// A file with secrets from which the keys of session tickets are derived, so that a client can resume its session on another node with
+	// the same file: lines of 32 random bytes in base64, as "openssl rand -base64 32" prints them. The first secret is for new tickets. The
+	// file is read again when it changes. Empty means random keys, which are lost when the server exits.
 	TicketFile Path `yaml:"ticket_file" example:"tickets" secret:"true"`
 }
 
@@ -88,15 +89,15 @@ type KeyPair struct {
 	// The certificate and its chain, the server's own first: a PEM file.
 	Cert Path `yaml:"cert" required:"true" example:"fullchain.pem" secret:"without key"`
 
-	// Its private key: a PEM file. Empty means that it is in the same file.
+	// The private key of cert: a PEM file. Empty means that the key is in the file cert.
 	Key Path `yaml:"key" example:"privkey.pem" secret:"true"`
 }
 
 // Dev is the development certificate of this user.
 type Dev struct {
-	// Further names and addresses of this machine that the certificate must be for, so that other devices can connect. The
-	// certificate authority may sign for the names that it was made for and no others: "handfast cert dev --new --host NAME" makes an
-	// authority for further names.
+	// Further names and addresses of this machine that the certificate must contain, so that other devices can connect. The certificate
+	// authority may sign only for the names that it was created for: "handfast cert dev --new --host NAME" creates an authority for further
+	// names.
 	Hosts []string `yaml:"hosts" example:"[192.0.2.7, mypc.lan]"`
 }
 
@@ -122,7 +123,7 @@ type ACME struct {
 	// binding.
 	EABKeyID string `yaml:"eab_key_id"`
 
-	// The key of that account, in base64url as the authority issued it.
+	// The key of the account that eab_key_id names, in base64url as the authority issued it.
 	EABKey Secret `yaml:"eab_key"`
 
 	// Whether you have read the authority's terms of service and accept them.
@@ -131,7 +132,7 @@ type ACME struct {
 
 // ProxyProtocol selects the balancers that speak the PROXY protocol.
 type ProxyProtocol struct {
-	// The balancers that send the PROXY header, as addresses or networks. A connection from them must begin with the header, which
-	// sets the client's address; other connections are served without one. Empty means none.
+	// The balancers that send the PROXY header, as addresses or networks. A connection from these balancers must begin with the header,
+	// which contains the client's address. Connections from other addresses are served without a header. Empty means none.
 	From []Prefix `yaml:"from" example:"[10.0.0.0/8]"`
 }

@@ -1,6 +1,6 @@
 package config
 
-// Method is a way to authenticate clients. Exactly one of its keys is given.
+// Method is a way to authenticate clients. Exactly one of its keys must be given.
 type Method struct {
 	// A signed token (RFC 7519).
 	JWT *JWT `yaml:"jwt" only:"one" example:"users"`
@@ -11,7 +11,7 @@ type Method struct {
 	// User name and password (RFC 7617), from a file.
 	Basic *Basic `yaml:"basic" example:"staff"`
 
-	// A session cookie, from pages of the listed origins.
+	// A session cookie, only from pages of the listed origins.
 	Cookie *Cookie `yaml:"cookie" example:"pages"`
 
 	// A single-use ticket in the URL, for browsers, which cannot send an Authorization header with a WebSocket handshake.
@@ -37,7 +37,7 @@ type JWT struct {
 	// Inline public keys: PEM, a JSON Web Key or a set of them.
 	PublicKey string `yaml:"public_key"`
 
-	// A file with public keys in one of these forms. It is read again when it changes.
+	// A file with public keys, in one of the forms of public_key. The file is read again when it changes.
 	PublicKeyFile Path `yaml:"public_key_file" example:"issuer.pem"`
 
 	// The URL of the issuer's keys, a JSON Web Key Set (RFC 7517).
@@ -73,34 +73,34 @@ type JWT struct {
 
 	// Where the token may be in a request; the places are tried in this order. bearer: the Authorization header; header:NAME: another
 	// header, set by a proxy; subprotocol or subprotocol:PREFIX: in the subprotocols that the client offers, after that prefix,
-	// handfast.token. by default; kubernetes: the same, in the form that Kubernetes uses; query:NAME: in the URL, which every proxy
-	// may log. For a token in a cookie use the method cookie.
+	// handfast.token. by default; kubernetes: in the subprotocols, in the form that Kubernetes uses; query:NAME: in the URL, which every
+	// proxy may log. For a token in a cookie use the method cookie.
 	From []TokenSource `yaml:"from" default:"[bearer]"`
 }
 
 // APIKey is a key that a program receives once. The server stores only its hash. A program sends the key in the header,
 // or as "Authorization: ApiKey KEY".
 type APIKey struct {
-	// The header that holds the key.
+	// The header that contains the key.
 	Header string `yaml:"header" default:"X-API-Key"`
 
-	// Whether "Authorization: Bearer KEY" is accepted too. Tokens that are not API keys are left to the next method.
+	// Whether "Authorization: Bearer KEY" is also accepted. A token that is not an API key is left to the next method.
 	Bearer bool `yaml:"bearer" default:"false"`
 
-	// The parameter of the URL's query that holds the key. Every proxy may log it. Empty means none.
+	// The parameter of the URL's query that contains the key. Every proxy may log the URL. Empty means none.
 	Query string `yaml:"query" example:"api_key"`
 
 	// The keys.
 	Keys []Key `yaml:"keys"`
 
-	// A file with more keys, one per line: the id, the hash, and optionally a JSON object with subject, claims, issued and
-	// expires. It is read again when it changes.
+	// A file with more keys, one per line: the id, the hash, and optionally a JSON object with subject, claims, issued and expires. The
+	// file is read again when it changes.
 	File Path `yaml:"file" example:"api-keys" secret:"true"`
 }
 
 // Key is one API key, without the key itself.
 type Key struct {
-	// The name of the key in logs and for revocations: the part of the key between the underscores.
+	// The name of the key, in logs and for revocations: the part of the key between the underscores.
 	ID string `yaml:"id" id:"true" required:"true" example:"ci"`
 
 	// The key's hash: sha256: and the SHA-256 of the whole key in hexadecimal digits.
@@ -112,59 +112,59 @@ type Key struct {
 	// The claims, for rules.
 	Claims map[string]any `yaml:"claims"`
 
-	// The date of issue, such as 2026-11-22. Revocations of credentials that were issued before a certain time use it. Empty means
-	// unknown.
+	// The date of issue, such as 2026-11-22. A revocation of all credentials that were issued before a certain time uses this date. Empty
+	// means unknown.
 	Issued Time `yaml:"issued"`
 
 	// The expiry: 2027-01-31, or 2027-01-31T12:00:00Z. Empty means never.
 	Expires Time `yaml:"expires"`
 }
 
-// Basic is user name and password.
+// Basic is authentication by user name and password.
 type Basic struct {
-	// The password file: a user, a colon and a hash on each line, with bcrypt ("htpasswd -B") or argon2id, and optionally a space
-	// and the user's claims as a JSON object. It is read again when it changes.
+	// The password file: a user, a colon and a hash on each line, with bcrypt ("htpasswd -B") or argon2id, and optionally a space and the
+	// user's claims as a JSON object. The file is read again when it changes.
 	File Path `yaml:"file" required:"true" example:"passwords" secret:"true"`
 
 	// The realm that a browser shows when it asks for the password.
 	Realm string `yaml:"realm" default:"handfast"`
 
-	// How long a correct password is cached, since checking one is deliberately slow.
+	// How long a correct password is cached, because checking a password is deliberately slow.
 	Remember Duration `yaml:"remember" default:"1m" min:"1s" max:"1h"`
 }
 
-// Cookie is a session cookie. Either jwt or forward checks its value. It is accepted only with a listed Origin: a browser sends
-// the cookies of a user for any page that opens a WebSocket.
+// Cookie is a session cookie. Either jwt or forward checks the value. The cookie is accepted only with a listed Origin, because a browser
+// sends a user's cookies with every WebSocket handshake, whichever page opens it.
 type Cookie struct {
 	// The cookie's name.
 	Name string `yaml:"name" required:"true" example:"session"`
 
-	// The exact origins whose pages may use it: https://app.example.com.
+	// The exact origins whose pages may use the cookie: https://app.example.com.
 	Origins []Origin `yaml:"origins" required:"true" example:"[https://app.example.com]"`
 
-	// Treats the cookie as a signed token; from is not used here.
+	// Treats the cookie as a signed token; the key from has no effect here.
 	JWT *JWT `yaml:"jwt"`
 
-	// Asks another service; it gets a Cookie header with only this cookie.
+	// Asks another service, with a Cookie header that contains only this cookie.
 	Forward *Forward `yaml:"forward"`
 }
 
-// Ticket is a single-use value in the URL. A page gets it with a POST to path, on behalf of its logged-in user, and connects
-// with it. Several nodes must share a store.
+// Ticket is a single-use value in the URL. A page requests a ticket with a POST to path, on behalf of its user, and connects with the
+// ticket. Several nodes must share a store.
 type Ticket struct {
 	// The path at which tickets are issued to POST requests.
 	Path string `yaml:"path" required:"true" example:"/ticket"`
 
-	// The methods that authenticate the request for a ticket: as in an endpoint, without anonymous.
+	// The methods that authenticate the request for a ticket, in the same form as for an endpoint. anonymous is not allowed.
 	Auth []AuthRef `yaml:"auth" required:"true" example:"[users]"`
 
-	// The web origins whose pages may request one, in addition to the server's own; a ticket is valid only for the same origin.
+	// The web origins whose pages may request a ticket, in addition to the server's own; a ticket is valid only for the same origin.
 	Origins Origins `yaml:"origins"`
 
 	// The lifetime of a ticket.
 	TTL Duration `yaml:"ttl" default:"30s" min:"1s" max:"60s"`
 
-	// The parameter of the URL's query that holds the ticket.
+	// The parameter of the URL's query that contains the ticket.
 	Query string `yaml:"query" default:"ticket"`
 
 	// Whether a ticket is valid only for the address that requested it. Clients that change networks are then rejected.
@@ -173,11 +173,11 @@ type Ticket struct {
 
 // Certificate is a client certificate.
 type Certificate struct {
-	// The name that identifies the user: the first of these that the certificate has. uri, dns and email are alternative names, cn
-	// is the common name.
+	// The kinds of names that identify the user: the first one that the certificate contains is used. uri, dns and email are alternative
+	// names, cn is the common name.
 	Subject []string `yaml:"subject" default:"[uri, dns, email]" enum:"uri|dns|email|cn"`
 
-	// The users of those names. If set, other names are rejected; otherwise the name is the user.
+	// The user for each name. If set, other names are rejected; otherwise the name is the user.
 	Map map[string]string `yaml:"map"`
 }
 
@@ -194,13 +194,13 @@ type Forward struct {
 	// and expires.
 	UserHeader string `yaml:"user_header" default:"X-Auth-Request-User"`
 
-	// The headers of the answer that become claims. Empty means those of common services, as groups, email and name.
+	// The headers of the answer that become claims. Empty means the headers that common services use for groups, email and name.
 	Claims []ForwardClaim `yaml:"claims"`
 
 	// The time limit for an answer.
 	Timeout Duration `yaml:"timeout" default:"2s" min:"10ms" max:"1m"`
 
-	// How long an answer is reused for the same headers. 0 means that every handshake asks, although concurrent ones share a
+	// How long an answer is reused for the same headers. 0 means that answers are not reused, except that concurrent handshakes share a
 	// request.
 	Cache Duration `yaml:"cache" default:"10s" min:"0s" max:"10m"`
 
@@ -210,11 +210,11 @@ type Forward struct {
 	// The certificate authority of the service, if it is not a public one: a PEM file.
 	CA Path `yaml:"ca"`
 
-	// The interval at which the service is asked again about an open connection. Each check is at a random time in the second half of
-	// the interval. When the service rejects the session, or names another user, the connection is closed with 4401. 0 means never.
+	// The interval at which the service is asked again about an open connection. Each check is at a random time in the second half of the
+	// interval. If the service rejects the session, or names another user, the connection is closed with 4401. 0 means never.
 	Recheck Duration `yaml:"recheck" default:"30m" min:"0s" max:"24h"`
 
-	// How long a connection stays open while the service does not answer; it is then closed with 4401.
+	// How long a connection stays open while the service does not answer; after that, the connection is closed with 4401.
 	RecheckGrace Duration `yaml:"recheck_grace" default:"1h" min:"0s" max:"24h"`
 }
 
@@ -242,6 +242,6 @@ type ForwardClaim struct {
 	// The name of the claim: groups for claims.groups.
 	Claim string `yaml:"claim" required:"true" example:"groups"`
 
-	// Whether the header holds comma-separated values, which become a list.
+	// Whether the header contains comma-separated values, which become a list.
 	List bool `yaml:"list" default:"false"`
 }

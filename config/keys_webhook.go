@@ -13,7 +13,7 @@ const (
 	WebhookPusher   = "pusher"
 )
 
-// Webhook is an HTTP service that the events of an application's channels are posted to.
+// Webhook is an HTTP service to which the events of an application's channels are posted.
 type Webhook struct {
 	// The application, one of apps. Empty means the first one.
 	App string `yaml:"app" example:"shop"`
@@ -30,9 +30,9 @@ type Webhook struct {
 	// The events to send. Empty means all events of the format.
 	Events []string `yaml:"events" enum:"connected|disconnected|subscribed|unsubscribed|published|member_added|member_removed|occupied|vacated|cache_miss|subscription_count"`
 
-	// The format of the requests. handfast: all events, in JSON; pusher: the webhooks of Pusher Channels, which have published
-	// (client events only), member_added, member_removed, occupied, vacated, cache_miss and subscription_count. The last two
-	// require the target pusher, the last one also its subscription_counts.
+	// The format of the requests. handfast: all events, in JSON; pusher: the webhooks of Pusher Channels, which have published (client
+	// events only), member_added, member_removed, occupied, vacated, cache_miss and subscription_count. cache_miss and subscription_count
+	// require the target pusher, and subscription_count also its key subscription_counts.
 	Format string `yaml:"format" enum:"handfast|pusher" default:"handfast"`
 
 	// The time limit for one request. A failed request is retried for five minutes.

@@ -29,30 +29,30 @@ func Diff(before, after *Config) []Change { return tree.Diff(before, after) }
 // Sources are the sources of a configuration. Later fields of this struct take precedence.
 type Sources struct {
 	File    string    // a YAML file; "" means none
-	Bare    bool      // without a file, start without any endpoints instead of with [Default]
-	Environ []string  // as returned by os.Environ; only variables that begin with HANDFAST_ are used
+	Bare    bool      // whether a configuration without a file begins with no endpoints instead of [Default]
+	Environ []string  // variables as returned by os.Environ; only names that begin with HANDFAST_ are used
 	Set     []Setting // flags
 
-	// Settings returns further flags, whose paths depend on the configuration: it is called with the configuration without these
-	// flags, before it is checked. nil if there are none.
+	// Settings returns further flags, whose paths depend on the configuration. It is called with the configuration without these flags,
+	// before the checks. May be nil.
 	Settings func(*Config) ([]Setting, error)
 
-	// Read is called with a configuration that has no problems so far, before Check and Try, which may take long. It may be nil.
+	// Read is called before Check and Try, which may take long, if the configuration has no problems so far. May be nil.
 	Read func(*Config)
 
-	// Check returns further problems, such as rules that do not compile, to be reported along with the rest. It is called even if
-	// there are problems already, with the values that could be read, but not if the file is not YAML. It may be nil.
+	// Check returns further problems, such as rules that do not compile, to be reported along with the rest. It is called even if there are
+	// problems already, with the values that could be read, but not if the file is not YAML. May be nil.
 	Check func(*Config) []*Problem
 
-	// Try is like Check, but is called only if there are no problems so far, so it may create what the configuration describes. It
-	// may be nil.
+	// Try is like Check, but is called only if there are no problems so far, so it may create the objects that the configuration describes.
+	// May be nil.
 	Try func(*Config) []*Problem
 }
 
 // Setting is a value that was given by a flag or a similar source.
 type Setting struct {
 	Path  string // "listen[0].address"
-	Value string // in the form of an environment variable
+	Value string // the value, in the form of an environment variable
 	From  string // the source, for messages: "--listen"
 }
 
@@ -83,8 +83,8 @@ func Load(s Sources) (*Config, error) {
 	return c.finish(s)
 }
 
-// Parse creates a configuration from a YAML document only, and checks it. The name is used in messages; paths in the document are
-// relative to its directory. The error is an [*Error].
+// Parse creates a configuration from a YAML document only, and checks it. The name is used in messages; paths in the document are relative
+// to the directory of name. The error is an [*Error].
 func Parse(name string, document []byte) (*Config, error) {
 	c := base()
 	c.source = tree.New(c)
@@ -105,7 +105,7 @@ func (c *Config) finish(s Sources) (*Config, error) {
 	}
 	if s.Check != nil {
 		for _, p := range s.Check(c) {
-			if !k.Failed(p.Path) { // otherwise the value has a problem already, which is the cause of this one
+			if !k.Failed(p.Path) { // an earlier problem with the same value would be the cause of this one
 				k.Report(p)
 			}
 		}
@@ -133,8 +133,8 @@ func IsVariable(kv string) bool {
 	return strings.HasPrefix(name, envPrefix) && text != "" && name != EnvFile && !serviceLink(name)
 }
 
-// environ applies the environment variables. Empty variables are ignored, except for those without which the server would be open
-// to all clients. Without a file, methods in the environment remove the default endpoints that are open to all.
+// environ applies the environment variables. It ignores an empty variable, but reports a problem if ignoring the variable would open the
+// server to all clients. Without a file, authentication methods in the environment remove the default endpoints, which are open to all.
 func (c *Config) environ(environ []string, noFile bool) {
 	paths := map[string]string{envPrefix + "ENDPOINTS": "endpoints", envPrefix + "AUTH": "auth"}
 	for _, kv := range environ {
@@ -150,8 +150,8 @@ func (c *Config) environ(environ []string, noFile bool) {
 	}
 }
 
-// serviceLink reports whether a variable is one that Kubernetes and Docker set for a service called handfast, or
-// handfast-something: HANDFAST_PORT=tcp://10.0.0.1:8443, HANDFAST_SERVICE_HOST. None of our keys contains such a word.
+// serviceLink reports whether a variable is one that Kubernetes and Docker set for a service called handfast, or handfast-something:
+// HANDFAST_PORT=tcp://10.0.0.1:8443, HANDFAST_SERVICE_HOST. No key of the configuration contains these words.
 func serviceLink(name string) bool {
 	return strings.Contains(name+"_", "_PORT_") || strings.Contains(name, "_SERVICE_HOST") || strings.Contains(name, "_SERVICE_PORT")
 }
@@ -160,21 +160,21 @@ func serviceLink(name string) bool {
 // rule that does not compile. The text is complete except for position and path.
 func (c *Config) Problem(path, text, want string) *Problem { return c.tree().Problem(path, text, want) }
 
-// ProblemIn is like Problem, for a position inside of a text: line and column count from 1 in the text of the value.
+// ProblemIn is like Problem, for a position within a value that is a text. line and column begin with 1, and are relative to the text.
 func (c *Config) ProblemIn(path string, line, column int, text, want string) *Problem {
 	return c.tree().ProblemIn(path, line, column, text, want)
 }
 
-// Pos returns the position of the value at a path, "endpoints[0].rules[1].when", or that of the value that contains it if it was
-// not given itself. The zero Pos means that it is a default.
+// Pos returns the position of the value at a path, "endpoints[0].rules[1].when", or, if that value was not given, the position of the value
+// that contains it. The zero Pos means that the value is a default.
 func (c *Config) Pos(path string) Pos { return c.tree().Pos(path) }
 
 // Files returns the files that were read: the configuration, and files with secrets or keys. If one of them changes, the
 // configuration should be loaded again.
 func (c *Config) Files() []string { return c.tree().Files() }
 
-// Secrets returns the files that contain secrets or their hashes: those that the configuration names, and the configuration file
-// itself if there is one in it.
+// Secrets returns the files that contain secrets or their hashes: the files that the configuration names, and the configuration file itself
+// if it contains a secret.
 func (c *Config) Secrets() []string { return c.tree().Secrets() }
 
 // tree returns the tree with the sources of the values.

@@ -188,15 +188,15 @@ func TestPositions(t *testing.T) {
 		{"admin.token", 19, 15},
 		{"auth.users.jwt.audience[0]", 27, 18},
 		{"endpoints[0].rules[1].when", 56, 16},
-		{"endpoints[0].expiry.warn", 47, 5}, // a default: the beginning of the endpoint
+		{"endpoints[0].expiry.warn", 47, 5}, // for a default value, the beginning of the endpoint
 		{"endpoints[1].auth[0].jwt", 64, 12},
-		{"handshakes.keep", 2, 1}, // a missing value: the document
+		{"handshakes.keep", 2, 1}, // for a default value in a missing section, the beginning of the document
 	} {
 		if p := c.Pos(tt.path); p.Line != tt.line || p.Column != tt.column || filepath.Base(p.File) != "handfast.yaml" {
 			t.Errorf("%s: %v, want %d:%d", tt.path, p, tt.line, tt.column)
 		}
 	}
-	// Inside of a text: in a block, in quotes, and where columns are unknown.
+	// Positions within a text: in a block, in quotes, and in a text for which columns are unknown.
 	for _, tt := range []struct {
 		path                       string
 		line, column, line2, colu2 int

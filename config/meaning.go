@@ -15,7 +15,7 @@ type checker struct {
 	c *Config
 }
 
-// meaning checks what tags cannot express.
+// meaning performs the checks that tags cannot express.
 func (k *checker) meaning() {
 	tree.Each(k.c, func(path string, p any) {
 		switch x := p.(type) {
@@ -190,7 +190,7 @@ func (k *checker) acme(a *ACME, path string) {
 	}
 }
 
-// url checks that a text is a URL with one of the schemes. It may contain a password, so it is not shown.
+// url checks that a text is a URL with one of the schemes. Problems do not contain the URL, which may contain a password.
 func (k *checker) url(text, path string, schemes ...string) *url.URL {
 	want := "a URL that begins with " + tree.OneOf(schemes) + "://"
 	u, err := url.Parse(text)

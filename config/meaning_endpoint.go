@@ -64,7 +64,7 @@ func (k *checker) endpoint(e *Endpoint, path string) {
 	for i, s := range e.Subprotocols {
 		p := fmt.Sprintf("%s.subprotocols[%d]", path, i)
 		switch {
-		case !validHeader(s): // both must be HTTP tokens (RFC 6455 §4.1)
+		case !validHeader(s): // a subprotocol must be an HTTP token, like the name of a header (RFC 6455 §4.1)
 			k.Wrong(p, tree.Quote(s)+" cannot be a subprotocol", "letters, digits, - and .")
 		case seen[s]:
 			k.Wrong(p, tree.Quote(s)+" is already in the list", "")
@@ -78,10 +78,10 @@ func (k *checker) endpoint(e *Endpoint, path string) {
 	k.ambient(e, path)
 }
 
-// sendingSeconds is the longest time that a message of max_message may take at bytes_per_second.
+// sendingSeconds is the maximum time, at bytes_per_second, for sending a message of max_message.
 const sendingSeconds = 10
 
-// sending checks the limits on messages and on idle time, which cannot be used where messages are not visible.
+// sending checks the limits on messages and on idle time, which the server can enforce only where it sees messages.
 func (k *checker) sending(e *Endpoint, path string) {
 	unseen, instead := "", ""
 	if b, ok := e.Target.Settings.(*Balance); ok && !b.Messages.Carried() && b.Hold.Mode == "off" {
@@ -122,8 +122,8 @@ func (k *checker) rule(r *Rule, path string) {
 	}
 }
 
-// ambient reports an endpoint that admits pages of any origin with a credential that browsers send automatically. Cookies are not
-// affected, because their method has its own list of origins.
+// ambient rejects an endpoint that admits pages of any origin with a credential that browsers send automatically. Cookies are not affected,
+// because their method has its own list of origins.
 func (k *checker) ambient(e *Endpoint, path string) {
 	if !e.Origins.Any {
 		return

@@ -6,7 +6,7 @@ import (
 	"github.com/handfast/handfast/config/internal/tree"
 )
 
-// Methods yields every method with its path, such as auth.users or endpoints[0].auth[1]: those under auth, and inline ones.
+// Methods yields every method with its path: those under auth, such as auth.users, and inline methods, such as endpoints[0].auth[1].
 func (c *Config) Methods() iter.Seq2[string, *Method] {
 	return func(yield func(string, *Method) bool) {
 		more := true

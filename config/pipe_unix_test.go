@@ -11,13 +11,13 @@ import (
 	"testing"
 )
 
-// A configuration may come from a pipe, once. Neither the watch nor another read blocks on it.
+// A configuration can be read from a pipe once. Neither the watch nor a second read blocks on the pipe.
 func TestPipe(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	keep, err := os.OpenFile(pipe, os.O_RDONLY|syscall.O_NONBLOCK, 0) // without a reader, writing would fail
+	keep, err := os.OpenFile(pipe, os.O_RDONLY|syscall.O_NONBLOCK, 0) // without an open reader, opening the pipe for writing would block
 	if err != nil {
 		t.Fatal(err)
 	}

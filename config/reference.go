@@ -20,7 +20,7 @@ var sources embed.FS
 var comments = sync.OnceValue(func() tree.Comments {
 	c, err := tree.ReadComments(sources)
 	if err != nil {
-		panic(fmt.Sprintf("config: %v", err)) // these files compile
+		panic(fmt.Sprintf("config: %v", err)) // the files are part of this program, so they can be parsed
 	}
 	return c
 })
@@ -30,11 +30,11 @@ var reference = sync.OnceValue(func() *tree.Reference { return tree.NewReference
 //go:embed intro.md
 var intro string
 
-// Markdown returns the reference, docs/config.md.
+// Markdown returns the reference of all keys, for docs/config.md.
 func Markdown() string { return intro + reference().Markdown() }
 
-// Doc returns the reference of a key and of the keys below it, for a terminal: "endpoints", "listen.tls.mode". "" means all of it.
-// Brackets and stars may be omitted. If there is no such key, instead has similar ones.
+// Doc returns the reference of a key and of the keys below it, for a terminal: "endpoints", "listen.tls.mode". "" means all of it. Brackets
+// and stars may be omitted. If there is no such key, instead contains similar keys.
 func Doc(key string) (text string, instead []string) { return reference().Doc(key) }
 
 // Keys returns the path of every key: "listen[].tls.mode", "auth.*.jwt.secret".

@@ -70,7 +70,7 @@ func TestExampleUncommented(t *testing.T) {
 	}
 	if all, ok := r.Err().(*Error); ok {
 		for _, p := range all.Problems {
-			if !strings.HasSuffix(p.Path, "_file") { // these files do not exist
+			if !strings.HasSuffix(p.Path, "_file") { // the example names files that do not exist
 				t.Error(p)
 			}
 		}
@@ -118,7 +118,7 @@ func TestDoc(t *testing.T) {
 		{"endpoints", "  max_message  (size, 1 to 1GiB, default 1MiB)", "pending_handshakes"},
 		{"endpoints[].limits", "  connections_per_identity  (whole number, default 0)", "ping_interval"},
 		{"listen.tls.mode", "listen[].tls.mode  (dev, files, acme or off)", "min_version"},
-		{"auth.users.jwt.secret", "auth.*.jwt.secret  (secret", "skew"}, // a name that the user has chosen
+		{"auth.users.jwt.secret", "auth.*.jwt.secret  (secret", "skew"}, // users is a name that the user has chosen
 		{"auth.jwt", "  secret  (secret, or secret_file)", "X-API-Key"},
 		{"auth.*.cookie.jwt", "The keys are those of auth.*.jwt.", "X-API-Key"},
 	} {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A default that was not given yields to a value that was; two conflicting values are an error.
+// A default that conflicts with a given value changes; two given values that conflict are an error.
 func TestDefaultsGiveWay(t *testing.T) {
 	for _, tt := range []struct {
 		document, want, err string
@@ -18,7 +18,7 @@ func TestDefaultsGiveWay(t *testing.T) {
 		{"drain: {spread: 30s}\n", "spread 30s, timeout 35s, audit off", ""},
 		{"drain: {spread: 1h}\n", "spread 1h, timeout 1h, audit off", ""},
 		{"drain: {spread: 10s, timeout: 9s}\n", "", "drain.spread"},
-		{"drain: {spread: 5s, timeout: 4s}\n", "", "drain.spread"}, // an explicit value conflicts even if it equals the default
+		{"drain: {spread: 5s, timeout: 4s}\n", "", "drain.spread"}, // a given value conflicts even if it equals the default
 		{"audit: {file: audit.log}\n", "spread 5s, timeout 10s, audit file", ""},
 		{"audit: {file: audit.log, to: stdout}\n", "", "audit.to"},
 		{"audit: {file: audit.log, to: off}\n", "", "audit.to"},
@@ -44,7 +44,7 @@ func TestDefaultsGiveWay(t *testing.T) {
 	}
 }
 
-// The same for the settings of endpoints and listeners.
+// Defaults of endpoints and listeners that conflict with given values change, too.
 func TestDefaultsOfEndpointsGiveWay(t *testing.T) {
 	for keys, want := range map[string]string{
 		"target: echo": "max_message 1MiB",

@@ -8,7 +8,7 @@ import (
 
 // Target is the target of an endpoint.
 type Target struct {
-	Kind     string // such as "echo"
+	Kind     string // the name of the kind, such as "echo"
 	Settings any    // a pointer to the settings of that kind, such as *Echo
 }
 
@@ -17,11 +17,11 @@ type checked interface {
 	check(k *checker, e *Endpoint, path string)
 }
 
-// targets are the known kinds. Each kind has its own file with its keys, target_NAME.go, which registers it when the program
+// targets are the known kinds. The keys of each kind are in a file of their own, target_NAME.go, which registers the kind when the program
 // starts.
 var targets []tree.Kind
 
-// registerTarget adds a kind of target, whose settings are an S. The comment on S is the documentation of its key.
+// registerTarget adds a kind of target whose settings are of type S. The comment on S is the documentation of the key.
 func registerTarget[S any](key string) {
 	targets = append(targets, tree.Kind{Key: key, Settings: reflect.TypeFor[S]()})
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/handfast/handfast/config/internal/tree"
 )
 
-// Balance distributes connections and other requests over several servers. The authentication and the limits of the endpoint
-// apply first: a rejected client reaches no server. The server chooses the subprotocol. Bytes are forwarded unchanged, so that
-// max_message, ping_interval and compression of the endpoint apply only where messages are forwarded, with messages or hold.
+// Balance distributes connections and other requests over several servers. The authentication and the limits of the endpoint apply first: a
+// rejected client reaches no server. The server chooses the subprotocol. Bytes are forwarded unchanged. Therefore max_message,
+// ping_interval and compression of the endpoint apply only if messages or hold is set, which makes the balancer forward messages.
 type Balance struct {
 	// The servers. A single word is the url of a server.
 	To []Backend `yaml:"to" example:"[ws://10.0.0.1:9000, ws://10.0.0.2:9000]"`
@@ -17,8 +17,8 @@ type Balance struct {
 	// Servers from the DNS, in addition to those under to.
 	DNS DNS `yaml:"dns"`
 
-	// A file with further servers, one url per line, followed by weight=2 and capacity=1000 where they differ from the default. It
-	// is read again when it changes.
+	// A file with further servers, one url per line, optionally followed by a weight and a capacity, such as weight=2 capacity=1000. The
+	// file is read again when it changes.
 	File Path `yaml:"file"`
 
 	// How a server is chosen. power_of_two: of two random servers, the one with fewer connections; least_connections: the one with
@@ -32,7 +32,8 @@ type Balance struct {
 	// A signed cookie that returns a client to its server.
 	Sticky Sticky `yaml:"sticky"`
 
-	// How long a new or recovered server gets less than its share: it begins with a tenth, and grows to the full share.
+	// How long a new or recovered server gets less than its share of connections. The share begins with a tenth, and grows to the full
+	// share.
 	SlowStart Duration `yaml:"slow_start" default:"30s" min:"0s" max:"1h"`
 
 	// The health checks of servers.
@@ -65,8 +66,8 @@ type Balance struct {
 	// Whether connections are moved to a new server after its slow start, until all servers have their share.
 	Rebalance Rebalance `yaml:"rebalance"`
 
-	// Whether messages are forwarded instead of bytes, and the rules for them. This takes more memory and time, and servers do not
-	// compress.
+	// Whether messages are forwarded instead of bytes, and the rules for messages. Forwarding messages takes more memory and time, and
+	// servers do not compress.
 	Messages Messages `yaml:"messages"`
 
 	// Whether clients stay connected when their server fails or drains.
@@ -75,20 +76,20 @@ type Balance struct {
 
 // Backend is one server.
 type Backend struct {
-	// The URL: ws://host:port or wss://host:port. It is also the name for the operator's commands.
+	// The URL: ws://host:port or wss://host:port. The URL is also the name of the server in the operator's commands.
 	URL BackendURL `yaml:"url" short:"true" required:"true" example:"ws://10.0.0.1:9000"`
 
-	// Its share of the connections, relative to the other servers.
+	// The server's share of the connections, relative to the other servers.
 	Weight int `yaml:"weight" default:"1" min:"1" max:"1000"`
 
-	// The maximum number of its connections. 0 means no limit.
+	// The maximum number of the server's connections. 0 means no limit.
 	Capacity int `yaml:"capacity" default:"0" min:"0"`
 }
 
 // DNS finds servers by name.
 type DNS struct {
-	// A host and a port: each address of the host is a server: ws://chat.internal:9000. Or the name of SRV records, without a
-	// port: ws://_ws._tcp.chat.internal.
+	// A host and a port, such as ws://chat.internal:9000; each address of the host is a server. Or the name of SRV records, without a port,
+	// such as ws://_ws._tcp.chat.internal.
 	URL BackendURL `yaml:"url" short:"true" example:"ws://chat.internal:9000"`
 
 	// The interval of lookups. While they fail, the list of servers does not change.
@@ -100,15 +101,15 @@ type Sticky struct {
 	// The name of the cookie. Empty means no cookie.
 	Cookie string `yaml:"cookie" short:"true" example:"handfast_server"`
 
-	// The secret that signs it, the same on all balancers. Empty means a secret that this process generates, so that no other
-	// process accepts the cookie.
+	// The secret that signs the cookie, the same on all balancers. Empty means a secret that this process generates; then no other process
+	// accepts the cookie.
 	Secret Secret `yaml:"secret"`
 }
 
 // Health is the health check of servers.
 type Health struct {
-	// The check. tcp: the port accepts a connection; http: a GET is answered with 200, while 503 means that the server accepts no
-	// new clients; websocket: a handshake succeeds, and a ping and a close are answered; off: only failures of clients count.
+	// The check. tcp: the port accepts a connection; http: a GET is answered with 200, while 503 means that the server accepts no new
+	// clients; websocket: a handshake succeeds, and a ping and a close are answered; off: only failed handshakes of clients count.
 	Check string `yaml:"check" short:"true" enum:"off|tcp|http|websocket" default:"tcp"`
 
 	// The path that http and websocket request.
@@ -123,7 +124,7 @@ type Health struct {
 	// How many failures in a row mark a server as down.
 	Fall int `yaml:"fall" default:"3" min:"1" max:"100"`
 
-	// How many successes in a row mark it as available again.
+	// How many successes in a row mark a server as available again.
 	Rise int `yaml:"rise" default:"2" min:"1" max:"100"`
 }
 
@@ -139,15 +140,15 @@ type Ejection struct {
 	MaxPercent int `yaml:"max_percent" default:"50" min:"0" max:"100"`
 }
 
-// Storm is a time in which more clients connect than the servers can accept. The balancer then admits as many handshakes per
-// second as the servers answer in time, at least 1000; the other clients get 503 with Retry-After. Clients that continue a session
-// have priority over new ones.
+// Storm is a period in which more clients connect than the servers can accept. The balancer then admits as many handshakes per second as
+// the servers answer in time, at least 1000; the other clients get 503 with Retry-After. Clients that continue a session have priority over
+// new ones.
 type Storm struct {
-	// The parts of a request that mark the continuation of a session. The sticky cookie and a resumed TLS session do so too.
+	// The parts of a request that mark the continuation of a session. The sticky cookie and a resumed TLS session also mark it.
 	Resuming Resuming `yaml:"resuming"`
 }
 
-// Resuming names parts of a request. One of them with any value is enough; it gives a client nothing but priority.
+// Resuming names parts of a request. A request with one of these parts, with any value, has priority, and no other advantage.
 type Resuming struct {
 	// A header field. Empty means none.
 	Header string `yaml:"header" short:"true" example:"X-Resume"`
@@ -177,34 +178,35 @@ type BalanceTimeouts struct {
 	// The time limit for the server's answer to the handshake.
 	Handshake Duration `yaml:"handshake" default:"5s" min:"10ms" max:"7s"`
 
-	// The interval of pings to a silent client or server; the connection is closed after twice this time without data. 0 means no
-	// pings where bytes are forwarded, and ping_interval of the endpoint where messages are.
+	// The interval of pings to a silent client or server; the connection is closed after twice this time without data. 0 means no pings if
+	// bytes are forwarded, and ping_interval of the endpoint if messages are forwarded.
 	Ping Duration `yaml:"ping" default:"0s" min:"0s" max:"1h" example:"25s"`
 
-	// The maximum time without data; pongs to the pings of ping do not count as data. 0 means no limit.
+	// The maximum time without data; the pongs that the pings cause do not count as data. 0 means no limit.
 	Idle Duration `yaml:"idle" default:"0s" min:"0s" max:"24h"`
 
-	// The maximum lifetime of a connection, which is then closed with 1001. Each connection gets up to a tenth less, at random, so
-	// that clients that connected at the same time do not reconnect at the same time. 0 means no limit.
+	// The maximum lifetime of a connection, which is then closed with 1001. The lifetime of each connection is shorter by a random amount
+	// of up to a tenth, so that clients that connected at the same time do not reconnect at the same time. 0 means no limit.
 	Lifetime Duration `yaml:"lifetime" default:"0s" min:"0s" max:"8760h"`
 }
 
 // Rewrite changes requests for the servers. X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host and Forwarded (RFC 7239) carry the
 // client's address; fields of these names from the client are removed.
 type Rewrite struct {
-	// The Host header. client: the client's, so that a server recognizes pages of its own origin; server: that of its url.
+	// The Host header. client: the client's Host, so that a server recognizes pages of its own origin; server: the host in the server's
+	// url.
 	Host string `yaml:"host" enum:"client|server" default:"client"`
 
 	// The prefix that is removed from the path. Empty means none.
 	StripPrefix string `yaml:"strip_prefix" example:"/ws"`
 
-	// The prefix that is then added to the path.
+	// The prefix that is added to the path after strip_prefix was removed.
 	AddPrefix string `yaml:"add_prefix" example:"/app"`
 
 	// The header field for the authenticated user. A field of this name from the client is removed.
 	UserHeader string `yaml:"user_header" example:"X-User"`
 
-	// A signed token that identifies the user. A server can use it to verify that the request came from the balancer.
+	// A signed token that identifies the user. With the token, a server can verify that the request is from the balancer.
 	Identity SignedIdentity `yaml:"identity"`
 
 	// Header fields to set. Fields of these names from the client are removed.
@@ -214,13 +216,13 @@ type Rewrite struct {
 	ProxyProtocol string `yaml:"proxy_protocol" enum:"off|v1|v2" default:"off"`
 }
 
-// SignedIdentity is a header field with the client's identity as a JSON Web Token: sub, method (the authentication method),
-// aud, iat, exp, iss, and the listed claims. Anonymous clients have none. A field of this name from the client is removed.
+// SignedIdentity is a header field with the client's identity as a JSON Web Token: sub, method (the authentication method), aud, iat, exp,
+// iss, and the listed claims. Requests of anonymous clients have no token. A field of this name from the client is removed.
 type SignedIdentity struct {
 	// The header field. In Authorization the token follows the word Bearer. Empty means no token.
 	Header string `yaml:"header" example:"X-Handfast-Identity"`
 
-	// The secret for HS256, 32 bytes or more. A server that has it can issue such tokens too.
+	// The secret for HS256, 32 bytes or more. A server that has the secret can also issue such tokens.
 	Secret Secret `yaml:"secret"`
 
 	// Instead of a secret, a file with a private key in PEM: Ed25519, ECDSA with P-256, or RSA. The servers need only the public
@@ -230,8 +232,8 @@ type SignedIdentity struct {
 	// How long a token is valid: the server checks it when the connection is opened.
 	TTL Duration `yaml:"ttl" default:"30s" min:"1s" max:"1h"`
 
-	// The audience, aud. Empty means the server that gets the token, as in ws://10.0.0.1:9000, so that it is not valid at another
-	// one.
+	// The audience, aud. Empty means the URL of the server that gets the token, such as ws://10.0.0.1:9000; then the token is not valid at
+	// another server.
 	Audience string `yaml:"audience" example:"chat"`
 
 	// The issuer, iss. Empty means none.
@@ -269,7 +271,7 @@ type BackendTLS struct {
 	// A client certificate, a PEM file. Empty means none.
 	Cert Path `yaml:"cert"`
 
-	// Its private key, a PEM file.
+	// The private key of cert, a PEM file.
 	Key Path `yaml:"key" secret:"true"`
 }
 
@@ -278,7 +280,7 @@ type Moving struct {
 	// The number of connections per second.
 	PerSecond float64 `yaml:"per_second" short:"true" default:"100" min:"0.1" max:"100000"`
 
-	// The code of the close frame. 0 means 1012, or the code that a client of the protocols of Pusher or Centrifugo expects.
+	// The code of the close frame. 0 means 1012, or for the protocols of Pusher and Centrifugo the code that their clients expect.
 	Code int `yaml:"code" default:"0" enum:"0|1000|1001|1012|1013"`
 }
 
@@ -300,8 +302,8 @@ type Rebalance struct {
 	First string `yaml:"first" enum:"newest|oldest" default:"newest"`
 }
 
-// Messages are rules for messages. Where messages are forwarded, max_message, ping_interval, compression and the limits on messages
-// of the endpoint apply, too.
+// Messages are the rules for messages. If messages are forwarded, max_message, ping_interval, compression and the limits on messages of the
+// endpoint also apply.
 type Messages struct {
 	// Whether messages are forwarded. Setting types implies this.
 	Enabled bool `yaml:"enabled" short:"true" default:"false"`
@@ -309,14 +311,15 @@ type Messages struct {
 	// The types that a client may send; another type closes the connection with 1003. Empty means both.
 	Types []string `yaml:"types" enum:"text|binary"`
 
-	// The largest message of a server. max_message of the endpoint limits those of clients, with code 1009.
+	// The maximum size of a message from a server. For messages from clients, max_message of the endpoint applies; a larger message closes
+	// the connection with 1009.
 	MaxFromServer Bytes `yaml:"max_from_server" default:"16MiB" min:"1" max:"1GiB"`
 }
 
 // Carried reports whether messages are forwarded.
 func (m *Messages) Carried() bool { return m.Enabled || len(m.Types) > 0 }
 
-// Hold keeps clients connected while servers come and go: a connection continues on another server, between two messages. It
+// Hold keeps clients connected when their server fails or drains: a connection continues on another server, between two messages. Hold
 // implies that messages are forwarded.
 type Hold struct {
 	// The clients that stay connected. off: none. resume: those of a protocol that the balancer can resume, handfast.v1.json and
@@ -324,7 +327,8 @@ type Hold struct {
 	// that fails are lost.
 	Mode string `yaml:"mode" short:"true" enum:"off|resume|stateless" default:"off"`
 
-	// How long a client may be without a server; it is then closed with 1012. Nothing is read from it during that time.
+	// How long a client may be without a server; after that, the connection is closed with 1012. In the meantime nothing is read from the
+	// client.
 	Wait Duration `yaml:"wait" default:"10s" min:"100ms" max:"5m"`
 }
 

@@ -101,7 +101,7 @@ func TestBalance(t *testing.T) {
 	}
 }
 
-// YAML misinterprets addresses without quotes. The message has the position, and what to write.
+// YAML misinterprets addresses without quotes. The problem contains the position, and the text to write instead.
 func TestBalanceAddressesWithoutQuotes(t *testing.T) {
 	for to, want := range map[string]string{
 		"['127.0.0.1:9001', 'b:1']":              "",
@@ -127,7 +127,7 @@ func TestBalanceAddressesWithoutQuotes(t *testing.T) {
 		`handfast.yaml:8:9: to: not valid YAML: value is not allowed in this context; expected the address in quotes: "[::1]:9001"`)
 }
 
-// The ID of a server does not depend on how its URL is written.
+// The ID of a server is the same for every way of writing its URL.
 func TestBackendURL(t *testing.T) {
 	for text, want := range map[string]BackendURL{
 		"": "", "a": "ws://a:80", "A:9000": "ws://a:9000", "ws://a/": "ws://a:80", "wss://a": "wss://a:443", "WSS://A:1": "wss://a:1",

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/config/internal/tree"
 )
 
-// BackendURL is the URL of a server. In the file: ws://host:port, wss://host:port, or host:port, which means ws.
+// BackendURL is the URL of a server. In the file: ws://host:port, wss://host:port, or host:port for ws.
 type BackendURL string
 
 // Describe returns the label of the type in the reference, and the description of a valid value in messages.
@@ -67,7 +67,7 @@ func (b *BackendURL) UnmarshalText(text []byte) error {
 // cookie:NAME.
 type AffinityKey struct {
 	Kind string // path, identity, address, query, header or cookie
-	Name string // for query, header and cookie
+	Name string // the name of the parameter, the header or the cookie; "" for other kinds
 }
 
 // Describe returns the label of the type in the reference, and the description of a valid value in messages.

@@ -7,7 +7,7 @@ type Centrifugo struct {
 	// The application of the channels, one of apps. Empty means the first one.
 	App string `yaml:"app" example:"shop"`
 
-	// Whether clients are admitted without authentication by a method of the endpoint or by a token.
+	// Whether to admit clients that neither a method of the endpoint nor a token has authenticated.
 	Anonymous bool `yaml:"anonymous"`
 
 	// How many commands a connection may send per second on average; further ones are answered with error 111.
@@ -28,7 +28,7 @@ type RPC struct {
 	// The secret that signs the requests. Empty means the secret of the application.
 	Secret Secret `yaml:"secret"`
 
-	// The time limit for one call. After five failures in a row calls fail for five seconds without a request.
+	// The time limit for one call. After five failures in a row, all calls fail for five seconds without a request.
 	Timeout Duration `yaml:"timeout" default:"1s" min:"10ms" max:"9s"`
 }
 

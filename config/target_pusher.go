@@ -17,13 +17,14 @@ type Pusher struct {
 	// Whether the subscribers of a channel without presence are notified of their number when it changes, at most once a second.
 	SubscriptionCounts bool `yaml:"subscription_counts" default:"false"`
 
-	// Whether clients that sign in get the online users of their watchlist, up to 100. Users are online while they are signed in.
+	// Whether clients that sign in are notified of the online users of their watchlist, up to 100. Users are online while they are signed
+	// in.
 	Watchlists bool `yaml:"watchlists" default:"false"`
 
 	// The maximum number of members of a presence channel.
 	MaxMembers int `yaml:"max_members" default:"100" min:"1" max:"10000"`
 
-	// The largest data of an event. The max_data of a namespace applies too.
+	// The maximum size of an event's data. The max_data of a namespace also applies.
 	MaxData Bytes `yaml:"max_data" default:"10KiB" min:"1" max:"1MiB"`
 
 	// The maximum number of connections of one application on this node; further ones are closed with 4004. 0 means no limit.

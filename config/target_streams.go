@@ -2,9 +2,10 @@ package config
 
 import "strings"
 
-// Streams serves Durable Streams over the same channels, by plain HTTP. The path of the endpoint ends in a slash; the rest of a
-// path is the name of a channel. A client may create a stream and append to it if the rules of the endpoint allow publish, read
-// the stored messages if they allow history, wait for more if they allow subscribe, and delete the stream if they allow delete.
+// Streams serves Durable Streams over plain HTTP. Each stream is a channel of the application. The path of the endpoint ends in a slash;
+// the rest of a request's path is the name of the channel. A client may create a stream and append to it if the rules of the endpoint allow
+// publish, read the stored messages if they allow history, wait for more if they allow subscribe, and delete the stream if they allow
+// delete.
 type Streams struct {
 	// The application of the channels, one of apps. Empty means the first one.
 	App string `yaml:"app" example:"shop"`

@@ -70,11 +70,11 @@ func (AuthRef) Describe() (label, want string) {
 // Word returns the name.
 func (r AuthRef) Word() (string, bool) { return r.Name, r.Method == nil }
 
-// SetWord takes a name.
+// SetWord sets the name.
 func (r *AuthRef) SetWord(word string) bool {
 	*r = AuthRef{Name: word}
 	return true
 }
 
-// Parts returns the method in place.
+// Parts returns a pointer to the inline method.
 func (r *AuthRef) Parts() any { return &r.Method }

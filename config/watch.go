@@ -18,10 +18,10 @@ import (
 // changes.
 const poll = time.Minute
 
-// Watch reports changes of a configuration's files (see [Config.Files]). It compares their contents with those that the
-// configuration was loaded from, so it also reports a change between [Load] and NewWatch. It follows files that are
-// overwritten, files that are replaced by a rename (as editors do), and symbolic links that are redirected (as Kubernetes
-// does with mounted secrets). A removed file counts as changed only when it exists again.
+// Watch reports changes of a configuration's files (see [Config.Files]). Watch compares the contents with those from which the
+// configuration was loaded, so it also reports a change between [Load] and NewWatch. It follows files that are overwritten, files that are
+// replaced by a rename (as editors do), and symbolic links that are redirected (as Kubernetes does with mounted secrets). A removed file
+// counts as changed only when it exists again.
 type Watch struct {
 	files []string
 	ways  *watch.Files
@@ -30,7 +30,7 @@ type Watch struct {
 	seen map[string][sha256.Size]byte // the digest of each file's last known content
 }
 
-// NewWatch starts to watch the files of c. The error means that the system provides no watch.
+// NewWatch starts to watch the files of c. A non-nil error means that the system cannot watch files.
 func NewWatch(c *Config) (*Watch, error) { return newWatch(c.tree().Files(), c.tree().Sums()) }
 
 func newWatch(files []string, seen map[string][sha256.Size]byte) (*Watch, error) {
@@ -58,8 +58,8 @@ func (w *Watch) Run(ctx context.Context, changed func()) {
 	w.ways.Run(ctx, poll, look)
 }
 
-// Skip treats the current content of the files as known, for a caller that is about to read them anyway. When Skip returns,
-// the calls of changed for earlier changes have returned.
+// Skip treats the current content of the files as known, for a caller that is about to read the files anyway. When Skip returns, the calls
+// of changed for earlier changes have returned.
 func (w *Watch) Skip() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

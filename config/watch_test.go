@@ -123,7 +123,7 @@ func TestWatchNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "x"), "one")
-	bounded.Receive(t, changes) // a file in a directory that did not exist before
+	bounded.Receive(t, changes) // the watch also notices a file in a directory that did not exist before
 }
 
 // A change between loading and watching is reported like a later one.

@@ -9,8 +9,8 @@ import (
 	"github.com/handfast/handfast/config/internal/tree"
 )
 
-// Programs that write YAML 1.1 replace off with false, and people write yes and no: every key with the word off accepts all of
-// these, and so does every boolean.
+// Programs that write YAML 1.1 replace off with false, and people write yes and no: every key with the word off, and every boolean, accepts
+// all of these words.
 func TestWordsOfYAML11(t *testing.T) {
 	document := func(falseWord, trueWord string) string {
 		return strings.NewReplacer("OFF", falseWord, "ON", trueWord).Replace(`
@@ -75,7 +75,8 @@ endpoints:
 	}
 }
 
-// A boolean in place of a text is an error: it was meant as a switch, and would be a cookie, a file or a secret with that name.
+// A boolean in place of a text is an error. It was meant as a switch, and would otherwise become the name of a cookie or a file, or a
+// secret.
 func TestBooleansInPlaceOfTexts(t *testing.T) {
 	balance := func(settings string) string {
 		return "endpoints:\n  - {path: /x, auth: [anonymous], target: {balance: {to: [\"ws://127.0.0.1:1\"], " + settings + "}}}\n"
