@@ -12,33 +12,35 @@ GOFLAGS=-gcflags=all=$NODEBUG go build -o "$checker/crosscheck" ./internal/cross
 
 export checker
 
-# check builds and vets the library for a system. The binary is built for one that is not Unix; building it for all systems would take
-# minutes. For the others, two of which have 32 bits, the binary and all its imports are type-checked.
+# check checks a system. For those that are not Linux, the library is built and vetted, and for Windows, which is not Unix, the binary
+# is built. For the others of 32 and 64 bits, building takes minutes: the binary, the library, its tests and all imports are type-checked.
 check() {
 	set -euo pipefail
 	export GOOS=${1%/*} GOARCH=${1#*/}
-	go build ./websocket/...
-	if [ "$GOOS" = plan9 ]; then
+	case $GOOS/$GOARCH in
+	plan9/*)
 		# Its package syscall lacks what the tests compare with: go vet gets the other files alone. The binary does not run there.
+		go build ./websocket/...
 		go list -f '{{.Dir}}{{range .GoFiles}} {{.}}{{end}}' ./websocket/... | while read -r dir files; do
 			# shellcheck disable=SC2086
 			[ -z "$files" ] || (cd "$dir" && go vet $files)
 		done
-		return
-	fi
-	go vet ./websocket/...
-	case $GOOS in
-	windows) go build -o "$checker/handfast" ./cmd/handfast ;;
-	*) "$checker/crosscheck" ./cmd/handfast ;;
+		;;
+	windows/amd64)
+		go build ./websocket/...
+		go vet ./websocket/...
+		go build -o "$checker/handfast" ./cmd/handfast
+		;;
+	darwin/arm64)
+		go build ./websocket/...
+		go vet ./websocket/...
+		"$checker/crosscheck" ./cmd/handfast
+		;;
+	*) "$checker/crosscheck" -test ./cmd/handfast ./websocket/... ;;
 	esac
 }
 export -f check
 
 # Type-checking uses one processor, so two systems are checked concurrently.
-printf '%s\n' windows/amd64 linux/386 linux/arm linux/arm64 darwin/arm64 freebsd/amd64 plan9/amd64 |
+printf '%s\n' windows/amd64 darwin/arm64 plan9/amd64 linux/386 linux/arm linux/arm64 freebsd/amd64 windows/arm64 darwin/amd64 freebsd/arm64 |
 	xargs -P 2 -I '{}' bash -c 'check "$1" && echo "ok    $1"' check '{}'
-
-# The other systems of a release differ from these in the processor only: the binary and the library are type-checked.
-for target in windows/arm64 darwin/amd64 freebsd/arm64; do
-	GOOS=${target%/*} GOARCH=${target#*/} "$checker/crosscheck" ./cmd/handfast ./websocket/...
-done

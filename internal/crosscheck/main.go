@@ -1,8 +1,8 @@
 // Command crosscheck type-checks packages and all their imports for the system given by GOOS and GOARCH. It finds the same errors
 // as a build for that system, in seconds instead of minutes, because it compiles nothing. Only the declarations of the standard
-// library are checked.
+// library are checked. With -test it also checks the tests of the named packages.
 //
-//	GOOS=windows GOARCH=amd64 go run ./internal/crosscheck ./cmd/handfast
+//	GOOS=windows GOARCH=amd64 go run ./internal/crosscheck [-test] ./cmd/handfast
 package main
 
 import (
@@ -48,10 +48,10 @@ func main() {
 	fmt.Printf("%d packages for %s/%s\n", checked, os.Getenv("GOOS"), arch) //nolint:forbidigo // a command prints its result
 }
 
-// check returns the problems of packages and their imports, and the number of packages checked.
-func check(arch string, patterns []string) (problems []error, checked int, err error) {
+// check returns the problems of packages and their imports, and the number of packages checked. The arguments are those of go list.
+func check(arch string, args []string) (problems []error, checked int, err error) {
 	// go list prints packages after their imports.
-	cmd := exec.Command("go", append([]string{"list", "-deps", "-json=ImportPath,Dir,GoFiles,SFiles,ImportMap,Standard,Error"}, patterns...)...)
+	cmd := exec.Command("go", append([]string{"list", "-deps", "-json=ImportPath,Dir,GoFiles,SFiles,ImportMap,Standard,Error"}, args...)...)
 	cmd.Env, cmd.Stderr = append(os.Environ(), "CGO_ENABLED=0"), os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -73,7 +73,7 @@ func check(arch string, patterns []string) (problems []error, checked int, err e
 		if p.Error != nil {
 			return problems, checked, errors.New(p.Error.Err)
 		}
-		if p.ImportPath == "unsafe" {
+		if p.ImportPath == "unsafe" || strings.HasSuffix(p.ImportPath, ".test") { // the latter is the generated main package of tests
 			continue
 		}
 		pkg, wrong, err := checkOne(fset, &p, known, sizes)
