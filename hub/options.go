@@ -145,7 +145,7 @@ type SubscribeOptions struct {
 	// part, and no subscription is made: see Recovered.More. 0 means 16 MiB.
 	MissedBytes int
 
-	// Member makes the session a member of the channel, which must have presence.
+	// Member makes the session a member of the channel. It has no effect in a channel without presence.
 	Member bool
 
 	// User and Data are the user and the data of the member; "" and nil mean those of the session.
