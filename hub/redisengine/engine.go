@@ -54,7 +54,7 @@ type Engine struct {
 
 	mu       sync.Mutex
 	conn     rueidis.Client // nil while not connected
-	why      error          // the error that prevents a connection; nil if no attempt has failed
+	why      error          // the error that ended or prevented the last connection; nil while connected
 	ready    chan struct{}  // closed when conn is set
 	running  bool
 	lastSeen string // the ID of the last event that was received; "" before the first connection
@@ -299,7 +299,7 @@ func (e *Engine) do(ctx context.Context, what string, f func(context.Context, ru
 		return rueidis.RedisResult{}, fmt.Errorf("redisengine: %s: %w", what, ctx.Err())
 	}
 	answer := make(chan rueidis.RedisResult, 1)
-	go func() { // this goroutine ends when the server replies or the connection is closed
+	go func() { // this goroutine ends no later than the connection
 		defer e.calls.Done()
 		defer func() { <-e.slots }()
 		answer <- f(ctx, c)
