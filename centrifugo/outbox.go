@@ -26,7 +26,7 @@ type outbox struct {
 	size    int                   // the size of waiting in bytes
 	unsent  [][]byte              // replies that did not fit into the queue
 	owed    int                   // the size of unsent in bytes
-	slow    bool                  // waiting or unsent has exceeded the limit, or a held message was lost
+	slow    bool                  // whether waiting or unsent exceeded the limit, or a message of waiting was lost
 	late    bool                  // the messages in waiting must be sent after those in unsent
 }
 

@@ -99,7 +99,7 @@ endpoints:
 	}
 }
 
-// The commands that the banner shows for open channels work. For channels with rules, it shows no commands.
+// The commands that the banner shows for open channels work. For channels with rules, the banner shows no commands.
 func TestBannerChannels(t *testing.T) {
 	s := startServe(t, "--listen", "127.0.0.1:0", "--tls", "off")
 	_, last, ok := strings.Cut(cmp.Or(s.banner["go"], s.banner["handfast"]), "publish ") // the program may be "go run …"
