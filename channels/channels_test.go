@@ -58,8 +58,8 @@ var drivers = map[string]func(t *testing.T, open opener, o websocket.ConnOptions
 	},
 }
 
-// each runs a test with every driver.
-func each(t *testing.T, test func(t *testing.T, driver string)) {
+// eachEngine runs a test with every driver.
+func eachEngine(t *testing.T, test func(t *testing.T, driver string)) {
 	for name := range drivers {
 		t.Run(name, func(t *testing.T) { test(t, name) })
 	}
@@ -79,8 +79,8 @@ func newHub(t *testing.T) *hub.Hub {
 	return h
 }
 
-// clientOf returns the Client that the header of a test request describes.
-func clientOf(r *http.Request) Client {
+// testClient returns the Client that the header of a test request describes.
+func testClient(r *http.Request) Client {
 	c := Client{User: r.Header.Get("User"), Allow: func(action, channel string) error {
 		if strings.HasPrefix(channel, "no-"+action) {
 			return errors.New("denied by the test")
@@ -103,7 +103,7 @@ func clientOf(r *http.Request) Client {
 // start serves the protocol with a driver, and returns the URL.
 func start(t *testing.T, driver string, s *Server) string {
 	t.Helper()
-	return drivers[driver](t, func(r *http.Request) func(websocket.Sender) websocket.Receiver { return s.Open(clientOf(r)) }, ConnOptions())
+	return drivers[driver](t, func(r *http.Request) func(websocket.Sender) websocket.Receiver { return s.Open(testClient(r)) }, ConnOptions())
 }
 
 func dial(t *testing.T, url string, header http.Header) *websocket.Conn {

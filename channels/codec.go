@@ -19,7 +19,7 @@ func (codec) Publication(channel string, p, _ *hub.Publication) (*websocket.Prep
 	}
 	m := message(p)
 	m.Channel = channel
-	return prepare(&m)
+	return encode(&m)
 }
 
 // Members implements [hub.Codec].
@@ -33,7 +33,7 @@ func (codec) Members(channel string, cs []hub.Change) ([]*websocket.Prepared, er
 		case hub.Left:
 			name = "leave"
 		}
-		p, err := prepare(&wire.Change{Type: name, Channel: channel, Member: member(c.Member)})
+		p, err := encode(&wire.Change{Type: name, Channel: channel, Member: member(c.Member)})
 		if err != nil {
 			return nil, err
 		}
@@ -57,7 +57,7 @@ func (codec) Ended(channel string, why hub.EndReason) (*websocket.Prepared, erro
 	case hub.EndReconnect, hub.EndShutdown:
 		m.Code, m.Message = wire.Unavailable, "subscribe again"
 	}
-	return prepare(m)
+	return encode(m)
 }
 
 // Closing implements [hub.Codec].
@@ -104,8 +104,8 @@ func members(ms []hub.Member) []wire.Member {
 // position returns a position in the form for clients.
 func position(p hub.Position) wire.Position { return wire.Position{Epoch: p.Epoch, Offset: p.Offset} }
 
-// prepare encodes a message once for all receivers.
-func prepare(m any) (*websocket.Prepared, error) {
+// encode encodes a message once for all receivers.
+func encode(m any) (*websocket.Prepared, error) {
 	text, err := wire.Encode(m)
 	if err != nil {
 		return nil, err

@@ -25,7 +25,7 @@ func (s *session) subscribe(ctx context.Context, c *wire.Subscribe) error {
 		o.Since = &hub.Position{Epoch: c.Since.Epoch, Offset: c.Since.Offset}
 		if c.Since.Device != "" {
 			var err error
-			if o.Since, err = s.hub.Acked(ctx, c.Channel, s.device(c.Since.Device)); err != nil {
+			if o.Since, err = s.hub.Acked(ctx, c.Channel, s.deviceKey(c.Since.Device)); err != nil {
 				return err
 			}
 		}
@@ -41,7 +41,7 @@ func (s *session) subscribe(ctx context.Context, c *wire.Subscribe) error {
 		answer.Position = position(r.Position)
 		if c.Since != nil {
 			if r.Err != nil {
-				answer.Why = why(r.Err)
+				answer.Why = gapReason(r.Err)
 			}
 			recovered := answer.Why == ""
 			answer.Recovered = &recovered
@@ -63,7 +63,7 @@ func (s *session) recover(answer *wire.Subscribed, r *hub.Recovered) error {
 	if s.replies.Waiting() {
 		return websocket.ErrQueueFull
 	}
-	first, err := prepare(answer)
+	first, err := encode(answer)
 	if err != nil {
 		return err
 	}
@@ -96,8 +96,8 @@ func (s *session) recover(answer *wire.Subscribed, r *hub.Recovered) error {
 	return nil
 }
 
-// why returns the reason that err gives for messages that cannot be recovered.
-func why(err error) wire.GapReason {
+// gapReason returns the reason that err gives for messages that cannot be recovered.
+func gapReason(err error) wire.GapReason {
 	switch {
 	case errors.Is(err, hub.ErrNewEpoch):
 		return wire.NewEpoch
@@ -144,7 +144,7 @@ func (s *session) history(ctx context.Context, c *wire.History) error {
 	}
 	s.reply(&wire.Page{
 		Type: "history", ID: c.ID, Channel: c.Channel, Messages: messages(page.Publications), Position: position(page.Top),
-		Why: why(page.Err),
+		Why: gapReason(page.Err),
 	})
 	return nil
 }
@@ -177,15 +177,15 @@ func (s *session) ack(ctx context.Context, c *wire.Ack) error {
 		return errDevices
 	}
 	at := hub.Position{Epoch: c.Position.Epoch, Offset: c.Position.Offset}
-	err := s.hub.Ack(ctx, c.Channel, s.device(c.Device), at)
+	err := s.hub.Ack(ctx, c.Channel, s.deviceKey(c.Device), at)
 	if err == nil && !known {
 		s.devices = append(s.devices, c.Device)
 	}
 	return err
 }
 
-// device returns the name of a device that is unique among the devices of all users.
-func (s *session) device(name string) string { return strconv.Quote(s.user) + "/" + name }
+// deviceKey returns the name of a device that is unique among the devices of all users.
+func (s *session) deviceKey(name string) string { return strconv.Quote(s.user) + "/" + name }
 
 func (s *session) refresh(ctx context.Context, c *wire.Refresh) error {
 	if s.renew == nil {

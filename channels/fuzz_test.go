@@ -9,12 +9,12 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// nowhere is a connection that accepts and discards every message.
-type nowhere struct{ websocket.Sender }
+// discardSender is a connection that accepts and discards every message.
+type discardSender struct{ websocket.Sender }
 
-func (nowhere) Send(websocket.Message) error              { return nil }
-func (nowhere) SendPrepared(...*websocket.Prepared) error { return nil }
-func (nowhere) Shut(websocket.Code, string) error         { return nil }
+func (discardSender) Send(websocket.Message) error              { return nil }
+func (discardSender) SendPrepared(...*websocket.Prepared) error { return nil }
+func (discardSender) Shut(websocket.Code, string) error         { return nil }
 
 // Arbitrary commands, one per line, close a session only with the code for too many failed commands.
 func FuzzSession(f *testing.F) {
@@ -37,7 +37,7 @@ func FuzzSession(f *testing.F) {
 	f.Cleanup(func() { h.Close() })
 	s := &Server{Hub: h, App: "dev"}
 	f.Fuzz(func(t *testing.T, commands string) {
-		r := s.Open(Client{User: "ann"})(nowhere{})
+		r := s.Open(Client{User: "ann"})(discardSender{})
 		defer r.Closed(nil)
 		for line := range strings.Lines(commands) {
 			err := r.Message(websocket.Message{Type: websocket.Text, Data: []byte(line)})

@@ -23,12 +23,12 @@ func code(t *testing.T, c *websocket.Conn) websocket.Code {
 }
 
 // A client whose commands all fail is closed; other clients are not.
-func TestTooManyFaults(t *testing.T) {
-	each(t, func(t *testing.T, driver string) {
+func TestTooManyFailures(t *testing.T) {
+	eachEngine(t, func(t *testing.T, driver string) {
 		url := start(t, driver, &Server{Hub: newHub(t), App: "dev"})
 		honest, c := dial(t, url, nil), dial(t, url, nil)
 		read(t, honest)
-		for i := range 2 * maxFaults {
+		for i := range 2 * maxFailures {
 			m := websocket.Message{Type: websocket.Text, Data: fmt.Append(nil, `{"type":"fly","id":`, i+1, `}`)}
 			if c.Write(bounded.Context(t), m) != nil {
 				break // the connection is closed
@@ -46,7 +46,7 @@ func TestTooManyFaults(t *testing.T) {
 
 // Commands beyond the rate limit get a specific error code.
 func TestTooManyCommands(t *testing.T) {
-	each(t, func(t *testing.T, driver string) {
+	eachEngine(t, func(t *testing.T, driver string) {
 		c := dial(t, start(t, driver, &Server{Hub: newHub(t), App: "dev", CommandsPerSecond: 1}), nil)
 		read(t, c)
 		for i := 1; i <= 3; i++ {
@@ -64,8 +64,8 @@ func TestTooManyCommands(t *testing.T) {
 }
 
 // Missed messages that do not fit into one reply are recovered in parts, in order.
-func TestRecoverInPieces(t *testing.T) {
-	each(t, func(t *testing.T, driver string) {
+func TestRecoverInPages(t *testing.T) {
+	eachEngine(t, func(t *testing.T, driver string) {
 		c := dial(t, start(t, driver, &Server{Hub: newHub(t), App: "dev"}), nil)
 		read(t, c)
 		const n = 100
@@ -113,7 +113,7 @@ func TestRecoverInPieces(t *testing.T) {
 
 // A connection can acknowledge messages for a limited number of devices, but any number of times.
 func TestManyDevices(t *testing.T) {
-	each(t, func(t *testing.T, driver string) {
+	eachEngine(t, func(t *testing.T, driver string) {
 		c := dial(t, start(t, driver, &Server{Hub: newHub(t), App: "dev"}), nil)
 		read(t, c)
 		send(t, c, `{"type":"subscribe","id":1,"channel":"long:x"}`)
@@ -128,14 +128,14 @@ func TestManyDevices(t *testing.T) {
 	})
 }
 
-// full is a connection whose queue has no room.
-type full struct {
+// fullSender is a connection whose queue has no room.
+type fullSender struct {
 	websocket.Sender
 	room int
 	sent []string
 }
 
-func (f *full) Send(m websocket.Message) error {
+func (f *fullSender) Send(m websocket.Message) error {
 	if f.room == 0 {
 		return websocket.ErrQueueFull
 	}
@@ -144,11 +144,11 @@ func (f *full) Send(m websocket.Message) error {
 	return nil
 }
 
-func (f *full) SendPrepared(...*websocket.Prepared) error { return websocket.ErrQueueFull }
+func (f *fullSender) SendPrepared(...*websocket.Prepared) error { return websocket.ErrQueueFull }
 
 // Replies wait in order for room in the queue; if a client never reads, the number of waiting replies is limited.
 func TestRepliesWaitForRoom(t *testing.T) {
-	out := &full{room: 1}
+	out := &fullSender{room: 1}
 	s := (&Server{Hub: newHub(t), App: "dev"}).Open(Client{})(out).(*session)
 	defer s.Closed(nil)
 	command := func(text string) error {
@@ -184,7 +184,7 @@ func TestRepliesWaitForRoom(t *testing.T) {
 
 // A closed hub closes existing clients and accepts no new ones.
 func TestHubEnded(t *testing.T) {
-	each(t, func(t *testing.T, driver string) {
+	eachEngine(t, func(t *testing.T, driver string) {
 		h := newHub(t)
 		url := start(t, driver, &Server{Hub: h, App: "dev"})
 		c := dial(t, url, nil)
@@ -201,7 +201,7 @@ func TestHubEnded(t *testing.T) {
 
 // Publications from clients of other protocols also arrive as JSON, and the application can end subscriptions and connections.
 func TestFromTheServer(t *testing.T) {
-	each(t, func(t *testing.T, driver string) {
+	eachEngine(t, func(t *testing.T, driver string) {
 		h := newHub(t)
 		c := dial(t, start(t, driver, &Server{Hub: h, App: "dev"}), map[string][]string{"User": {"ann"}})
 		read(t, c)

@@ -56,7 +56,7 @@ func ConnOptions() websocket.ConnOptions {
 // Open returns the Open function of a websocket.Endpoint, or of an Admission, for one client.
 func (s *Server) Open(c Client) func(websocket.Sender) websocket.Receiver {
 	return func(out websocket.Sender) websocket.Receiver {
-		n := &session{server: s, id: rand.Text(), user: c.User, may: c.Allow, renew: c.Refresh, replies: replies.Queue{Out: out}}
+		n := &session{server: s, id: rand.Text(), user: c.User, allowFunc: c.Allow, renew: c.Refresh, replies: replies.Queue{Out: out}}
 		joined, err := s.Hub.Join(hub.Client{
 			App: s.App, ID: n.id, User: c.User, Data: c.Info, Out: out, Codec: codec{}, Allow: n.allow,
 		})

@@ -15,25 +15,25 @@ import (
 )
 
 const (
-	// commandTime is the timeout for a command that waits for the hub's engine.
-	commandTime = 10 * time.Second
+	// commandTimeout is the timeout for a command that waits for the hub's engine.
+	commandTimeout = 10 * time.Second
 
-	// faultsPerSecond is the average rate, and maxFaults the burst, of failed commands after which a client is closed.
-	faultsPerSecond, maxFaults = 20, 200
+	// failuresPerSecond is the average rate, and maxFailures the burst, of failed commands after which a client is closed.
+	failuresPerSecond, maxFailures = 20, 200
 )
 
 // session is one connection, and the Receiver of its messages. The calls of a Receiver do not overlap, so only one goroutine at a time uses
 // a session.
 type session struct {
-	server *Server
-	hub    *hub.Session
-	id     string // the ID of the connection
-	user   string // user, may and renew are User, Allow and Refresh of the Client
-	may    func(action, channel string) error
-	renew  func(ctx context.Context, token string) (expires time.Time, err error)
+	server    *Server
+	hub       *hub.Session
+	id        string // the ID of the connection
+	user      string // user, allowFunc and renew are User, Allow and Refresh of the Client
+	allowFunc func(action, channel string) error
+	renew     func(ctx context.Context, token string) (expires time.Time, err error)
 
-	pace   limit.Bucket // limits commands
-	faults limit.Bucket // limits failed commands
+	commandRate limit.Bucket // limits commands
+	failureRate limit.Bucket // limits failed commands
 
 	replies replies.Queue // sends the replies on the connection
 	devices []string      // the devices for which the client has acknowledged messages
@@ -46,10 +46,10 @@ func (d denied) Unwrap() error { return d.error }
 
 // allow returns an error of type denied if the client may not perform the action.
 func (s *session) allow(action, channel string) error {
-	if s.may == nil {
+	if s.allowFunc == nil {
 		return nil
 	}
-	if err := s.may(action, channel); err != nil {
+	if err := s.allowFunc(action, channel); err != nil {
 		return denied{err}
 	}
 	return nil
@@ -62,24 +62,24 @@ func (s *session) Message(m websocket.Message) error {
 	if m.Type == websocket.Text {
 		var c wire.Command
 		c, failed = wire.Decode(m.Data)
-		if per := s.server.commands(); per > 0 {
-			if ok, _ := s.pace.Allow(now, per, int(2*per)); !ok {
-				fast := &wire.Error{Type: "error", Code: wire.TooFast, Message: "there are too many commands"}
+		if rate := s.server.commands(); rate > 0 {
+			if ok, _ := s.commandRate.Allow(now, rate, int(2*rate)); !ok {
+				tooFast := &wire.Error{Type: "error", Code: wire.TooFast, Message: "there are too many commands"}
 				if failed != nil {
-					fast.ID = failed.ID
+					tooFast.ID = failed.ID
 				} else {
-					fast.ID = wire.HeadOf(c).ID
+					tooFast.ID = wire.HeadOf(c).ID
 				}
-				failed = fast
+				failed = tooFast
 			}
 		}
 		if failed == nil {
-			failed = s.do(c)
+			failed = s.execute(c)
 		}
 	}
 	if failed != nil {
 		s.reply(failed)
-		if ok, _ := s.faults.Allow(now, faultsPerSecond, maxFaults); !ok {
+		if ok, _ := s.failureRate.Allow(now, failuresPerSecond, maxFailures); !ok {
 			return &websocket.CloseError{Code: websocket.CodePolicy, Reason: "too many commands have failed"}
 		}
 	}
@@ -107,9 +107,9 @@ func (s *session) reply(m any) {
 	s.replies.Send(text)
 }
 
-// do executes a command and replies to it. If the command fails, do returns the error reply without sending it.
-func (s *session) do(c wire.Command) *wire.Error {
-	ctx, cancel := timeout.Context(context.Background(), commandTime)
+// execute executes a command and replies to it. If the command fails, execute returns the error reply without sending it.
+func (s *session) execute(c wire.Command) *wire.Error {
+	ctx, cancel := timeout.Context(context.Background(), commandTimeout)
 	defer cancel()
 	h := wire.HeadOf(c)
 	var err error
@@ -117,7 +117,7 @@ func (s *session) do(c wire.Command) *wire.Error {
 	case *wire.Subscribe:
 		err = s.subscribe(ctx, c)
 	case *wire.Unsubscribe:
-		err = s.done(h, s.hub.Unsubscribe(h.Channel))
+		err = s.replyDone(h, s.hub.Unsubscribe(h.Channel))
 	case *wire.Publish:
 		err = s.publish(ctx, c)
 	case *wire.Members:
@@ -127,9 +127,9 @@ func (s *session) do(c wire.Command) *wire.Error {
 	case *wire.Snapshot:
 		err = s.snapshot(ctx, c)
 	case *wire.Update:
-		err = s.done(h, s.hub.Update(ctx, h.Channel, c.Data))
+		err = s.replyDone(h, s.hub.Update(ctx, h.Channel, c.Data))
 	case *wire.Ack:
-		err = s.done(h, s.ack(ctx, c))
+		err = s.replyDone(h, s.ack(ctx, c))
 	case *wire.Refresh:
 		err = s.refresh(ctx, c)
 	case *wire.Ping:
@@ -138,20 +138,20 @@ func (s *session) do(c wire.Command) *wire.Error {
 	if err == nil {
 		return nil
 	}
-	code, text := codeOf(err)
+	code, text := errorCode(err)
 	return &wire.Error{Type: "error", ID: h.ID, Channel: h.Channel, Code: code, Message: text}
 }
 
-// done sends the reply to a command that has no result, unless the command has failed.
-func (s *session) done(h *wire.Head, err error) error {
+// replyDone sends the reply to a command that has no result, unless the command has failed.
+func (s *session) replyDone(h *wire.Head, err error) error {
 	if err == nil && h.ID != 0 {
 		s.reply(&wire.Done{Type: "done", ID: h.ID})
 	}
 	return err
 }
 
-// codeOf returns the code of an error, for the client.
-func codeOf(err error) (code wire.Code, text string) {
+// errorCode returns the code of an error, for the client.
+func errorCode(err error) (code wire.Code, text string) {
 	if _, ok := errors.AsType[denied](err); ok {
 		return wire.Denied, "this is not allowed"
 	}

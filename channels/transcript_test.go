@@ -16,7 +16,7 @@ import (
 // for times. "a= Name: value" connects client a with these header fields. $a is the ID of client a's connection, and $E is the first epoch.
 func TestTranscripts(t *testing.T) {
 	transcript.Each(t, func(t *testing.T, f transcript.File) {
-		each(t, func(t *testing.T, driver string) {
+		eachEngine(t, func(t *testing.T, driver string) {
 			h := newHub(t)
 			p := &script{url: start(t, driver, &Server{Hub: h, App: "dev"}), clients: map[string]*websocket.Conn{}, names: map[string]string{}}
 			f.Play(t, func(text string) string { return p.line(t, text) })

@@ -16,8 +16,8 @@ import (
 // ErrClosed indicates that Close was called.
 var ErrClosed = errors.New("client: closed")
 
-// errLost indicates that the connection was lost before the reply arrived.
-var errLost = errors.New("client: the connection is lost")
+// errConnectionLost indicates that the connection was lost before the reply arrived.
+var errConnectionLost = errors.New("client: the connection is lost")
 
 const (
 	retryPause = time.Second // the pause before an operation that has failed is retried
@@ -45,21 +45,21 @@ type Options struct {
 // Client is a client of one server. It stays connected until it is closed, or until the server reports that reconnecting is
 // pointless. Its methods may be called from any goroutine.
 type Client struct {
-	url    string
-	opts   Options
-	ctx    context.Context //nolint:containedctx // canceled by Close
-	cancel context.CancelCauseFunc
-	wg     sync.WaitGroup
-	done   chan struct{} // closed when the client has ended
-	asked  chan struct{} // signaled when a command begins to wait for its reply, so that put stops waiting for room
+	url            string
+	opts           Options
+	ctx            context.Context //nolint:containedctx // canceled by Close
+	cancel         context.CancelCauseFunc
+	wg             sync.WaitGroup
+	done           chan struct{} // closed when the client has ended
+	commandPending chan struct{} // signaled when a command begins to wait for its reply, so that enqueue stops waiting for room
 
-	mu    sync.Mutex
-	err   error            // the reason why the client has ended
-	conn  *websocket.Conn  // nil while not connected
-	up    chan struct{}    // closed while there is a connection; replaced when the connection is lost
-	last  uint64           // the ID of the last command
-	calls map[uint64]*call // the commands without a reply
-	subs  map[string]*Subscription
+	mu        sync.Mutex
+	err       error            // the reason why the client has ended
+	conn      *websocket.Conn  // nil while not connected
+	connected chan struct{}    // closed while there is a connection; replaced when the connection is lost
+	lastID    uint64           // the ID of the last command
+	calls     map[uint64]*call // the commands without a reply
+	subs      map[string]*Subscription
 }
 
 // call is a command that waits for its reply.
@@ -75,7 +75,7 @@ type reply struct {
 
 // New starts a client for the server at url, such as "wss://localhost:8443/channels". opts may be nil.
 func New(url string, opts *Options) *Client {
-	c := &Client{url: url, done: make(chan struct{}), asked: make(chan struct{}, 1), up: make(chan struct{}),
+	c := &Client{url: url, done: make(chan struct{}), commandPending: make(chan struct{}, 1), connected: make(chan struct{}),
 		calls: map[uint64]*call{}, subs: map[string]*Subscription{}}
 	if opts != nil {
 		c.opts = *opts
@@ -108,7 +108,7 @@ func (c *Client) run() {
 	if c.opts.Reconnect != nil {
 		o = *c.opts.Reconnect
 	}
-	o.OnConnect, o.Verdict = nil, c.verdict
+	o.OnConnect, o.Verdict = nil, c.retryVerdict
 	err := reconnect.Run(c.ctx, c.dial, c.serve, &o)
 	switch {
 	case c.ctx.Err() != nil:
@@ -128,8 +128,8 @@ func (c *Client) run() {
 	close(c.done)
 }
 
-// verdict decides whether to reconnect after a failure.
-func (c *Client) verdict(f reconnect.Failure) reconnect.Verdict {
+// retryVerdict decides whether to reconnect after a failure.
+func (c *Client) retryVerdict(f reconnect.Failure) reconnect.Verdict {
 	if errors.Is(f.Err, ErrProtocol) {
 		return reconnect.Stop
 	}
@@ -173,8 +173,8 @@ func (c *Client) dial(ctx context.Context) (*websocket.Conn, error) {
 	return websocket.Dial(ctx, c.url, &o)
 }
 
-// welcomeTime is the timeout for the server's welcome message.
-const welcomeTime = 30 * time.Second
+// welcomeTimeout is the timeout for the server's welcome message.
+const welcomeTimeout = 30 * time.Second
 
 // ErrProtocol indicates that the server does not speak the protocol of channels at the URL.
 var ErrProtocol = errors.New("client: the server does not speak " + wire.Subprotocol + " at this URL")
@@ -184,7 +184,7 @@ func (c *Client) serve(ctx context.Context, conn *websocket.Conn) error {
 	if conn.Subprotocol() != wire.Subprotocol {
 		return ErrProtocol
 	}
-	first, cancel := context.WithTimeout(ctx, welcomeTime)
+	first, cancel := context.WithTimeout(ctx, welcomeTimeout)
 	defer cancel()
 	m, err := conn.Read(first)
 	if err != nil {
@@ -197,8 +197,8 @@ func (c *Client) serve(ctx context.Context, conn *websocket.Conn) error {
 	if c.opts.Connected != nil {
 		c.opts.Connected(w)
 	}
-	c.begin(conn)
-	defer c.lost()
+	c.startConnection(conn)
+	defer c.connectionLost()
 	for {
 		m, err := conn.Read(ctx)
 		if err != nil {
@@ -207,29 +207,29 @@ func (c *Client) serve(ctx context.Context, conn *websocket.Conn) error {
 			}
 			return err
 		}
-		c.take(m.Data)
+		c.receive(m.Data)
 	}
 }
 
-// begin sends the subscriptions on a new connection, and resumes the calls that wait for a connection.
-func (c *Client) begin(conn *websocket.Conn) {
+// startConnection sends the subscriptions on a new connection, and resumes the calls that wait for a connection.
+func (c *Client) startConnection(conn *websocket.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.conn = conn
 	for _, s := range c.subs {
 		c.subscribe(s)
 	}
-	close(c.up)
+	close(c.connected)
 }
 
-// lost fails the commands that wait for a reply. Subscribe commands do not fail, because begin sends them again.
-func (c *Client) lost() {
+// connectionLost fails the commands that wait for a reply. Subscribe commands do not fail, because startConnection sends them again.
+func (c *Client) connectionLost() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.conn, c.up = nil, make(chan struct{})
+	c.conn, c.connected = nil, make(chan struct{})
 	for id, w := range c.calls {
 		if w.sub == nil {
-			w.reply <- reply{err: errLost}
+			w.reply <- reply{err: errConnectionLost}
 		}
 		delete(c.calls, id)
 	}
@@ -237,8 +237,8 @@ func (c *Client) lost() {
 
 // send sends a command with a new ID. The caller holds mu, and conn is not nil.
 func (c *Client) send(cmd wire.Command, w *call) {
-	c.last++
-	wire.HeadOf(cmd).ID = c.last
+	c.lastID++
+	wire.HeadOf(cmd).ID = c.lastID
 	text, err := wire.Encode(cmd)
 	if err != nil {
 		if w.reply != nil {
@@ -246,13 +246,13 @@ func (c *Client) send(cmd wire.Command, w *call) {
 		}
 		return
 	}
-	c.calls[c.last] = w
-	signal(c.asked)
+	c.calls[c.lastID] = w
+	signal(c.commandPending)
 	_ = c.conn.Send(websocket.Message{Type: websocket.Text, Data: text}) // if this fails, the connection is lost, and serve notices that
 }
 
-// asking reports whether a command waits for its reply.
-func (c *Client) asking() bool {
+// hasPendingCommand reports whether a command waits for its reply.
+func (c *Client) hasPendingCommand() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.calls) > 0
@@ -262,22 +262,22 @@ func (c *Client) asking() bool {
 // may succeed later.
 func (c *Client) do(ctx context.Context, cmd wire.Command) ([]byte, error) {
 	for {
-		text, err := c.once(ctx, cmd)
+		text, err := c.doOnce(ctx, cmd)
 		failed, ok := errors.AsType[*wire.Error](err)
 		switch {
-		case errors.Is(err, errLost):
+		case errors.Is(err, errConnectionLost):
 			continue
 		case !ok || !failed.Code.Temporary():
 			return text, err
 		}
-		if err := c.pause(ctx); err != nil {
+		if err := c.waitRetry(ctx); err != nil {
 			return nil, errors.Join(err, failed)
 		}
 	}
 }
 
-// pause waits before an operation is retried.
-func (c *Client) pause(ctx context.Context) error {
+// waitRetry waits before an operation is retried.
+func (c *Client) waitRetry(ctx context.Context) error {
 	t := time.NewTimer(retryPause)
 	defer t.Stop()
 	select {
@@ -290,12 +290,12 @@ func (c *Client) pause(ctx context.Context) error {
 	}
 }
 
-// once executes a command on one connection.
-func (c *Client) once(ctx context.Context, cmd wire.Command) ([]byte, error) {
+// doOnce executes a command on one connection.
+func (c *Client) doOnce(ctx context.Context, cmd wire.Command) ([]byte, error) {
 	w := &call{reply: make(chan reply, 1)}
 	for sent := false; !sent; {
 		c.mu.Lock()
-		up := c.up
+		connected := c.connected
 		if c.conn != nil {
 			c.send(cmd, w)
 			sent = true
@@ -305,7 +305,7 @@ func (c *Client) once(ctx context.Context, cmd wire.Command) ([]byte, error) {
 			break
 		}
 		select {
-		case <-up:
+		case <-connected:
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-c.done:
@@ -331,7 +331,7 @@ func (c *Client) refresh() {
 		ctx, cancel := context.WithTimeout(c.ctx, 30*time.Second)
 		defer cancel()
 		if token, err := c.opts.Token(ctx); err == nil {
-			_, _ = c.once(ctx, &wire.Refresh{Head: wire.Head{Type: "refresh"}, Token: token}) // if this fails, the server closes the connection when the old token expires
+			_, _ = c.doOnce(ctx, &wire.Refresh{Head: wire.Head{Type: "refresh"}, Token: token}) // if this fails, the server closes the connection when the old token expires
 		}
 	})
 }

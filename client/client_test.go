@@ -34,13 +34,13 @@ type server struct {
 	stop  func()
 }
 
-// cutter is a listener that records its connections in a server.
-type cutter struct {
+// recordingListener is a listener that records its connections in a server.
+type recordingListener struct {
 	net.Listener
 	s *server
 }
 
-func (l cutter) Accept() (net.Conn, error) {
+func (l recordingListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err == nil {
 		l.s.mu.Lock()
@@ -93,7 +93,7 @@ func serve(t *testing.T, s *server, addr string) {
 	}
 	s.url = "ws://" + l.Addr().String() + "/channels"
 	done := make(chan error, 1)
-	go func() { done <- web.Serve(cutter{l, s}) }()
+	go func() { done <- web.Serve(recordingListener{l, s}) }()
 	s.stop = sync.OnceFunc(func() {
 		web.Close()
 		bounded.Receive(t, done)
@@ -381,7 +381,7 @@ func TestToken(t *testing.T) {
 	if w := bounded.Receive(t, welcome); w.User != "ann" {
 		t.Errorf("%+v", w)
 	}
-	c.take([]byte(`{"type":"refresh","expires_in":30}`)) // take handles the message that the gateway sends before the token expires
+	c.receive([]byte(`{"type":"refresh","expires_in":30}`)) // receive handles the message that the gateway sends before the token expires
 	if got := bounded.Receive(t, renewed); got != "two" {
 		t.Errorf("renewed with %q", got)
 	}

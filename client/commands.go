@@ -49,7 +49,7 @@ func (c *Client) Publish(ctx context.Context, channel string, data json.RawMessa
 	if o.NoEcho {
 		cmd.Echo = new(bool)
 	}
-	return ask[Published](ctx, c, cmd)
+	return doAs[Published](ctx, c, cmd)
 }
 
 // Page is a page of a channel's history, or of a keyed collection.
@@ -70,7 +70,7 @@ type HistoryOptions struct {
 
 // History returns a page of the history of a channel.
 func (c *Client) History(ctx context.Context, channel string, o HistoryOptions) (Page, error) {
-	return ask[Page](ctx, c, &wire.History{
+	return doAs[Page](ctx, c, &wire.History{
 		Head: wire.Head{Type: "history", Channel: channel}, Since: o.Since, Limit: o.Limit, Reverse: o.Reverse,
 	})
 }
@@ -79,7 +79,7 @@ func (c *Client) History(ctx context.Context, channel string, o HistoryOptions) 
 // previous page for every other page. A limit of 0 means 100. To follow the collection, subscribe with the Position of the first page as
 // Since.
 func (c *Client) Snapshot(ctx context.Context, channel, after string, limit int) (Page, error) {
-	return ask[Page](ctx, c, &wire.Snapshot{Head: wire.Head{Type: "snapshot", Channel: channel}, After: after, Limit: limit})
+	return doAs[Page](ctx, c, &wire.Snapshot{Head: wire.Head{Type: "snapshot", Channel: channel}, After: after, Limit: limit})
 }
 
 // Roster is a page of the members of a channel.
@@ -88,7 +88,7 @@ type Roster = wire.Roster
 // Members returns a page of the members of a channel. after is "" for the first page, and the Next of the previous page for every other
 // page. A limit of 0 means 100.
 func (c *Client) Members(ctx context.Context, channel, after string, limit int) (Roster, error) {
-	return ask[Roster](ctx, c, &wire.Members{Head: wire.Head{Type: "members", Channel: channel}, After: after, Limit: limit})
+	return doAs[Roster](ctx, c, &wire.Members{Head: wire.Head{Type: "members", Channel: channel}, After: after, Limit: limit})
 }
 
 // Update changes the client's public data as a member of a channel, on this connection and later ones.
@@ -109,8 +109,8 @@ func (s *Subscription) Ack(ctx context.Context, device string, p Position) error
 	return err
 }
 
-// ask executes a command, and decodes the reply into a T.
-func ask[T any](ctx context.Context, c *Client, cmd wire.Command) (T, error) {
+// doAs executes a command, and decodes the reply into a T.
+func doAs[T any](ctx context.Context, c *Client, cmd wire.Command) (T, error) {
 	var v T
 	text, err := c.do(ctx, cmd)
 	if err == nil {

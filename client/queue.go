@@ -6,20 +6,20 @@ import (
 	"iter"
 )
 
-// queued is the maximum number of events in the queue of a subscription, unless a command is waiting for its reply.
-const queued = 256
+// maxQueued is the maximum number of events in the queue of a subscription, unless a command is waiting for its reply.
+const maxQueued = 256
 
-// received is an event, with the position of the subscription after the event.
-type received struct {
+// queuedEvent is an event, with the position of the subscription after the event.
+type queuedEvent struct {
 	Event
-	at Position
+	position Position
 }
 
-// put adds an event to the queue. It waits for room in the queue, but not while a command waits for its reply: the reply arrives after the
+// enqueue adds an event to the queue. It waits for room in the queue, but not while a command waits for its reply: the reply arrives after the
 // event, and the loop that receives the events may be waiting for the reply.
-func (s *Subscription) put(e Event) {
+func (s *Subscription) enqueue(e Event) {
 	for {
-		asking := s.client.asking() // before s.mu is locked, because client.mu must be locked first
+		pending := s.client.hasPendingCommand() // before s.mu is locked, because client.mu must be locked first
 		s.mu.Lock()
 		if s.opts.Handle != nil {
 			s.read = s.position
@@ -27,8 +27,8 @@ func (s *Subscription) put(e Event) {
 			s.opts.Handle(e)
 			return
 		}
-		if len(s.queue) < queued || asking {
-			s.queue = append(s.queue, received{e, s.position})
+		if len(s.queue) < maxQueued || pending {
+			s.queue = append(s.queue, queuedEvent{e, s.position})
 			s.mu.Unlock()
 			signal(s.ready)
 			return
@@ -36,8 +36,8 @@ func (s *Subscription) put(e Event) {
 		s.mu.Unlock()
 		select {
 		case <-s.room:
-		case <-s.client.asked:
-		case <-s.over:
+		case <-s.client.commandPending:
+		case <-s.done:
 			return
 		case <-s.client.ctx.Done():
 			return
@@ -53,11 +53,11 @@ func (s *Subscription) next() (Event, bool) {
 		return Event{}, false
 	}
 	r := s.queue[0]
-	s.queue[0] = received{}
+	s.queue[0] = queuedEvent{}
 	if s.queue = s.queue[1:]; len(s.queue) > 0 {
 		signal(s.ready) // wakes another loop over the events
 	}
-	s.read = r.at
+	s.read = r.position
 	signal(s.room)
 	return r.Event, true
 }
@@ -75,14 +75,14 @@ func signal(c chan struct{}) {
 // arrive before the reply to a command are queued, regardless of their number.
 func (s *Subscription) Events(ctx context.Context) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		for over := false; ; {
+		for ended := false; ; {
 			if e, ok := s.next(); ok {
 				if !yield(e, nil) {
 					return
 				}
 				continue
 			}
-			if over {
+			if ended {
 				if err := s.Err(); err != nil && !errors.Is(err, ErrClosed) {
 					yield(Event{}, err)
 				}
@@ -90,8 +90,8 @@ func (s *Subscription) Events(ctx context.Context) iter.Seq2[Event, error] {
 			}
 			select {
 			case <-s.ready:
-			case <-s.over:
-				over = true // the loop first returns the events that are still in the queue
+			case <-s.done:
+				ended = true // the loop first returns the events that are still in the queue
 			case <-ctx.Done():
 				yield(Event{}, ctx.Err())
 				return

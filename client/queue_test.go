@@ -14,7 +14,7 @@ func TestQueue(t *testing.T) {
 	const count = 3
 	for i := range count {
 		s.position.Offset = uint64(i + 1)
-		s.put(Event{Gap: wire.TooOld})
+		s.enqueue(Event{Gap: wire.TooOld})
 	}
 	bounded.Receive(t, s.ready)
 	queue := s.queue
@@ -23,7 +23,7 @@ func TestQueue(t *testing.T) {
 		if !ok || e.Gap != wire.TooOld || s.Position().Offset != uint64(i+1) {
 			t.Errorf("event %d: %+v, %v, at %+v", i, e, ok, s.Position())
 		}
-		if queue[i] != (received{}) {
+		if queue[i] != (queuedEvent{}) {
 			t.Errorf("event %d is kept", i)
 		}
 		if more := i < count-1; (len(s.ready) == 1) != more || len(s.room) != 1 {
@@ -42,7 +42,7 @@ func TestQueue(t *testing.T) {
 	}
 }
 
-// The queue holds a limited number of events. When it is full, put waits until an event is received, or until a command waits for its
+// The queue holds a limited number of events. When it is full, enqueue waits until an event is received, or until a command waits for its
 // reply.
 func TestFullQueue(t *testing.T) {
 	for name, more := range map[string]func(*Subscription){
@@ -51,20 +51,20 @@ func TestFullQueue(t *testing.T) {
 			s.client.mu.Lock()
 			defer s.client.mu.Unlock()
 			s.client.calls = map[uint64]*call{1: {}}
-			signal(s.client.asked)
+			signal(s.client.commandPending)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := &Client{ctx: bounded.Context(t), asked: make(chan struct{}, 1)}
+				c := &Client{ctx: bounded.Context(t), commandPending: make(chan struct{}, 1)}
 				s := &Subscription{client: c, ready: make(chan struct{}, 1), room: make(chan struct{}, 1)}
-				for range queued {
-					s.put(Event{Gap: wire.TooOld}) // returns immediately
+				for range maxQueued {
+					s.enqueue(Event{Gap: wire.TooOld}) // returns immediately
 				}
-				go s.put(Event{Gap: wire.NoAck})
+				go s.enqueue(Event{Gap: wire.NoAck})
 				synctest.Wait()
-				if len(s.queue) != queued {
-					t.Errorf("%d events wait, want %d", len(s.queue), queued)
+				if len(s.queue) != maxQueued {
+					t.Errorf("%d events wait, want %d", len(s.queue), maxQueued)
 				}
 				more(s)
 				synctest.Wait()

@@ -7,8 +7,8 @@ import (
 	"github.com/handfast/handfast/channels/wire"
 )
 
-// take handles a message from the server.
-func (c *Client) take(text []byte) {
+// receive handles a message from the server.
+func (c *Client) receive(text []byte) {
 	var h struct {
 		wire.Head
 		Code wire.Code `json:"code"`
@@ -18,7 +18,7 @@ func (c *Client) take(text []byte) {
 	}
 	switch {
 	case h.ID != 0:
-		c.answer(h.ID, h.Type == "error", text)
+		c.handleReply(h.ID, h.Type == "error", text)
 	case h.Type == "refresh":
 		c.refresh()
 	default:
@@ -26,13 +26,13 @@ func (c *Client) take(text []byte) {
 		s := c.subs[h.Channel]
 		c.mu.Unlock()
 		if s != nil {
-			s.take(h.Type, h.Code, text)
+			s.handle(h.Type, h.Code, text)
 		}
 	}
 }
 
-// answer handles the reply to a command.
-func (c *Client) answer(id uint64, failed bool, text []byte) {
+// handleReply handles the reply to a command.
+func (c *Client) handleReply(id uint64, failed bool, text []byte) {
 	c.mu.Lock()
 	w := c.calls[id]
 	delete(c.calls, id)
@@ -50,16 +50,16 @@ func (c *Client) answer(id uint64, failed bool, text []byte) {
 		}
 	}
 	if w.sub != nil {
-		w.sub.answer(r)
+		w.sub.handleReply(r)
 		return
 	}
 	w.reply <- r
 }
 
-// answer handles the reply to the subscribe command.
-func (s *Subscription) answer(r reply) {
+// handleReply handles the reply to the subscribe command.
+func (s *Subscription) handleReply(r reply) {
 	if failed, ok := errors.AsType[*Error](r.err); ok && failed.Code.Temporary() {
-		s.client.again(s, retryPause)
+		s.client.retrySubscribe(s, retryPause)
 		return
 	}
 	var a wire.Subscribed
@@ -67,29 +67,29 @@ func (s *Subscription) answer(r reply) {
 		r.err = json.Unmarshal(r.text, &a)
 	}
 	if r.err != nil {
-		s.client.drop(s)
+		s.client.removeSubscription(s)
 		s.end(r.err)
 		return
 	}
 	s.mu.Lock()
 	gap := a.Recovered != nil && !*a.Recovered
 	first := !s.answered
-	s.position, s.known, s.answered, s.live = a.Position, true, true, true
+	s.position, s.hasPosition, s.answered, s.live = a.Position, true, true, true
 	if first {
 		s.Users, s.Members = a.Users, a.Members
 		s.read = a.Position
 	}
 	s.mu.Unlock()
 	if first {
-		s.first <- nil
+		s.firstReply <- nil
 	}
 	if gap {
-		s.put(Event{Gap: a.Why})
+		s.enqueue(Event{Gap: a.Why})
 	}
 }
 
-// take handles a message about the channel.
-func (s *Subscription) take(kind string, code wire.Code, text []byte) {
+// handle handles a message about the channel.
+func (s *Subscription) handle(kind string, code wire.Code, text []byte) {
 	s.mu.Lock()
 	live := s.live
 	if kind == "unsubscribed" {
@@ -106,29 +106,29 @@ func (s *Subscription) take(kind string, code wire.Code, text []byte) {
 			return
 		}
 		s.mu.Lock()
-		known := m.Offset != 0 && m.Offset <= s.position.Offset
+		duplicate := m.Offset != 0 && m.Offset <= s.position.Offset
 		if m.Offset > s.position.Offset {
 			s.position.Offset = m.Offset
 		}
 		s.mu.Unlock()
-		if !known {
-			s.put(Event{Message: m})
+		if !duplicate {
+			s.enqueue(Event{Message: m})
 		}
 	case "join", "update", "leave":
 		ch := new(Change)
 		if json.Unmarshal(text, ch) == nil {
-			s.put(Event{Change: ch})
+			s.enqueue(Event{Change: ch})
 		}
 	case "unsubscribed":
 		switch {
 		case code == wire.Unavailable:
-			s.client.again(s, retryPause)
+			s.client.retrySubscribe(s, retryPause)
 		case code.Temporary():
-			s.client.again(s, 0)
+			s.client.retrySubscribe(s, 0)
 		default:
 			e := new(Error)
 			_ = json.Unmarshal(text, e) // this does not fail, because text was already decoded once
-			s.client.drop(s)
+			s.client.removeSubscription(s)
 			s.end(e)
 		}
 	}

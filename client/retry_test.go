@@ -136,7 +136,7 @@ func TestSubscribeAgain(t *testing.T) {
 func TestCommandBetweenEvents(t *testing.T) {
 	p := play(t)
 	c := connect(t, &server{url: p.url}, Options{})
-	const n = 5 * queued
+	const n = 5 * maxQueued
 	acked := make(chan error, 1)
 	go func() {
 		s, err := c.Subscribe(bounded.Context(t), "chat", nil)

@@ -73,35 +73,35 @@ type Subscription struct {
 	Users   int
 	Members []Member
 
-	client *Client
-	opts   SubscribeOptions
-	ready  chan struct{} // signaled when an event was added to queue
-	room   chan struct{} // signaled when an event was removed from queue
-	over   chan struct{} // closed when the subscription has ended
-	first  chan error    // receives the result of the first subscribe command
+	client     *Client
+	opts       SubscribeOptions
+	ready      chan struct{} // signaled when an event was added to queue
+	room       chan struct{} // signaled when an event was removed from queue
+	done       chan struct{} // closed when the subscription has ended
+	firstReply chan error    // receives the result of the first subscribe command
 
-	mu       sync.Mutex
-	queue    []received
-	position Position // the position after the last received event
-	read     Position // the position after the last event that the user has received
-	known    bool     // whether position is known
-	answered bool
-	live     bool  // whether the server has accepted the subscription on the current connection
-	err      error // the reason why the subscription has ended
+	mu          sync.Mutex
+	queue       []queuedEvent
+	position    Position // the position after the last received event
+	read        Position // the position after the last event that the user has received
+	hasPosition bool     // whether position is known
+	answered    bool
+	live        bool  // whether the server has accepted the subscription on the current connection
+	err         error // the reason why the subscription has ended
 }
 
 // Subscribe subscribes to a channel, and returns when the server has replied. opts may be nil. A client can have only one
 // subscription to a channel.
 func (c *Client) Subscribe(ctx context.Context, channel string, opts *SubscribeOptions) (*Subscription, error) {
 	s := &Subscription{
-		Channel: channel, client: c, ready: make(chan struct{}, 1), room: make(chan struct{}, 1), over: make(chan struct{}),
-		first: make(chan error, 1),
+		Channel: channel, client: c, ready: make(chan struct{}, 1), room: make(chan struct{}, 1), done: make(chan struct{}),
+		firstReply: make(chan error, 1),
 	}
 	if opts != nil {
 		s.opts = *opts
 	}
 	if s.opts.Since != nil {
-		s.position, s.read, s.known = *s.opts.Since, *s.opts.Since, true
+		s.position, s.read, s.hasPosition = *s.opts.Since, *s.opts.Since, true
 	}
 	c.mu.Lock()
 	switch {
@@ -119,14 +119,14 @@ func (c *Client) Subscribe(ctx context.Context, channel string, opts *SubscribeO
 	c.mu.Unlock()
 	var err error
 	select {
-	case err = <-s.first:
-	case <-s.over:
+	case err = <-s.firstReply:
+	case <-s.done:
 		err = s.Err()
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
 	if err != nil {
-		c.drop(s)
+		c.removeSubscription(s)
 		s.end(err)
 		return nil, err
 	}
@@ -142,7 +142,7 @@ func (c *Client) subscribe(s *Subscription) {
 	s.mu.Lock()
 	s.live = false
 	switch {
-	case s.known:
+	case s.hasPosition:
 		cmd.Since = &wire.Since{Epoch: s.position.Epoch, Offset: s.position.Offset}
 	case s.opts.Device != "":
 		cmd.Since = &wire.Since{Device: s.opts.Device}
@@ -151,8 +151,8 @@ func (c *Client) subscribe(s *Subscription) {
 	c.send(cmd, &call{sub: s})
 }
 
-// drop removes a subscription from the client, and reports whether the client had it.
-func (c *Client) drop(s *Subscription) bool {
+// removeSubscription removes a subscription from the client, and reports whether the client had it.
+func (c *Client) removeSubscription(s *Subscription) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.subs[s.Channel] != s {
@@ -162,8 +162,8 @@ func (c *Client) drop(s *Subscription) bool {
 	return true
 }
 
-// again subscribes again after a pause, which may be 0. If the connection is lost before that, begin subscribes on the next connection.
-func (c *Client) again(s *Subscription, pause time.Duration) {
+// retrySubscribe subscribes again after a pause, which may be 0. If the connection is lost before that, startConnection subscribes on the next connection.
+func (c *Client) retrySubscribe(s *Subscription, pause time.Duration) {
 	c.mu.Lock()
 	conn := c.conn
 	c.mu.Unlock()
@@ -172,7 +172,7 @@ func (c *Client) again(s *Subscription, pause time.Duration) {
 		return
 	}
 	c.wg.Go(func() {
-		if c.pause(c.ctx) == nil {
+		if c.waitRetry(c.ctx) == nil {
 			c.resubscribe(s, conn)
 		}
 	})
@@ -203,12 +203,12 @@ func (s *Subscription) Err() error {
 
 // Close ends the subscription.
 func (s *Subscription) Close(ctx context.Context) error {
-	if !s.client.drop(s) {
+	if !s.client.removeSubscription(s) {
 		return nil
 	}
 	s.end(ErrClosed)
-	_, err := s.client.once(ctx, &wire.Unsubscribe{Head: wire.Head{Type: "unsubscribe", Channel: s.Channel}})
-	if errors.Is(err, errLost) { // the subscription has ended with its connection
+	_, err := s.client.doOnce(ctx, &wire.Unsubscribe{Head: wire.Head{Type: "unsubscribe", Channel: s.Channel}})
+	if errors.Is(err, errConnectionLost) { // the subscription has ended with its connection
 		return nil
 	}
 	return err
@@ -220,6 +220,6 @@ func (s *Subscription) end(err error) {
 	defer s.mu.Unlock()
 	if s.err == nil {
 		s.err = err
-		close(s.over)
+		close(s.done)
 	}
 }

@@ -149,17 +149,17 @@ type Refresh struct {
 type Ping struct{ Head }
 
 const (
-	maxDepth  = 64   // the maximum depth of nested arrays and objects in a message
-	maxPage   = 1000 // the maximum number of members, messages or keys in a page
-	maxName   = 255  // the maximum number of bytes of a channel, a key and other names
-	maxTags   = 16
-	maxBeside = 4096 // the maximum number of bytes of a member's data, and of the names and values of tags
+	maxDepth    = 64   // the maximum depth of nested arrays and objects in a message
+	maxPage     = 1000 // the maximum number of members, messages or keys in a page
+	maxName     = 255  // the maximum number of bytes of a channel, a key and other names
+	maxTags     = 16
+	maxMetadata = 4096 // the maximum number of bytes of a member's data, and of the names and values of tags
 )
 
-// commands contains the commands by type name. needs means that the command requires a channel.
+// commands contains the commands by type name. needsChannel means that the command requires a channel.
 var commands = map[string]struct {
-	make  func() Command
-	needs bool
+	new          func() Command
+	needsChannel bool
 }{
 	"subscribe":   {func() Command { return new(Subscribe) }, true},
 	"unsubscribe": {func() Command { return new(Unsubscribe) }, true},
@@ -175,7 +175,7 @@ var commands = map[string]struct {
 
 // Decode returns the command in a client's message. An error contains the ID of the command if the ID could be decoded.
 func Decode(data []byte) (Command, *Error) {
-	if c := quickSubscribe(data); c != nil {
+	if c := decodeSubscribeFast(data); c != nil {
 		return c, nil
 	}
 	return decode(data)
@@ -187,7 +187,7 @@ func decode(data []byte) (Command, *Error) {
 	fail := func(code Code, text string) (Command, *Error) {
 		return nil, &Error{Type: "error", ID: h.ID, Code: code, Message: text}
 	}
-	if !shallow(data) {
+	if !nestsWithin(data) {
 		return fail(BadRequest, "the message nests arrays and objects more than 64 levels deep")
 	}
 	if err := json.Unmarshal(data, &h); err != nil {
@@ -197,23 +197,23 @@ func decode(data []byte) (Command, *Error) {
 	switch {
 	case !ok:
 		return fail(UnknownType, "there is no command of this type")
-	case kind.needs && h.Channel == "":
+	case kind.needsChannel && h.Channel == "":
 		return fail(BadRequest, "channel is missing")
 	case len(h.Channel) > maxName:
 		return fail(BadRequest, "the name of the channel is longer than 255 bytes")
 	}
-	c := kind.make()
+	c := kind.new()
 	if err := json.Unmarshal(data, c); err != nil {
 		return fail(BadRequest, "a field has a value of the wrong type")
 	}
-	if text := flaw(c); text != "" {
+	if text := invalid(c); text != "" {
 		return fail(BadRequest, text)
 	}
 	return c, nil
 }
 
-// flaw describes the error in a command, "" if there is none.
-func flaw(c Command) string {
+// invalid describes the error in a command, "" if there is none.
+func invalid(c Command) string {
 	switch c := c.(type) {
 	case *Subscribe:
 		switch {
@@ -221,21 +221,21 @@ func flaw(c Command) string {
 			return "members is not between 0 and 1000"
 		case c.Since != nil && (c.Since.Device == "") == (c.Since.Epoch == ""):
 			return "since has either epoch and offset, or device"
-		case len(c.Data) > maxBeside:
+		case len(c.Data) > maxMetadata:
 			return "the data of a member may have at most 4096 bytes"
 		}
 	case *Update:
-		if len(c.Data) > maxBeside {
+		if len(c.Data) > maxMetadata {
 			return "the data of a member may have at most 4096 bytes"
 		}
 	case *Publish:
-		return c.flaw()
+		return c.invalid()
 	case *Members:
-		return page(&c.Limit, 100)
+		return checkLimit(&c.Limit, 100)
 	case *Snapshot:
-		return page(&c.Limit, 100)
+		return checkLimit(&c.Limit, 100)
 	case *History:
-		return page(&c.Limit, 0)
+		return checkLimit(&c.Limit, 0)
 	case *Ack:
 		if c.Device == "" || len(c.Device) > maxName || c.Position.Epoch == "" {
 			return "device or position is missing"
@@ -248,7 +248,7 @@ func flaw(c Command) string {
 	return ""
 }
 
-func (c *Publish) flaw() string {
+func (c *Publish) invalid() string {
 	switch {
 	case len(c.Data) == 0 && !c.Removed:
 		return "data is missing"
@@ -258,7 +258,7 @@ func (c *Publish) flaw() string {
 		return "key, message_id and event may have at most 255 bytes"
 	case len(c.Tags) > maxTags:
 		return "there are more than 16 tags"
-	case sizeOf(c.Tags) > maxBeside:
+	case sizeOf(c.Tags) > maxMetadata:
 		return "tags may have at most 4096 bytes"
 	}
 	if c.Binary {
@@ -310,27 +310,27 @@ func JSON(data []byte, binary bool) (value json.RawMessage, inBase64 bool) {
 	return value, false
 }
 
-// page checks the size of a page, and sets the default if there is none.
-func page(limit *int, usual int) string {
+// checkLimit checks the size of a page, and sets the default if there is none.
+func checkLimit(limit *int, defaultLimit int) string {
 	if *limit < 0 || *limit > maxPage {
 		return "limit is not between 0 and 1000"
 	}
 	if *limit == 0 {
-		*limit = usual
+		*limit = defaultLimit
 	}
 	return ""
 }
 
-// shallow reports whether no value in data is nested too deeply. It is called before data is parsed.
-func shallow(data []byte) bool {
-	depth, text := 0, false
+// nestsWithin reports whether no value in data is nested too deeply. It is called before data is parsed.
+func nestsWithin(data []byte) bool {
+	depth, inString := 0, false
 	for i := 0; i < len(data); i++ {
 		switch c := data[i]; {
-		case text && c == '\\':
+		case inString && c == '\\':
 			i++
 		case c == '"':
-			text = !text
-		case text:
+			inString = !inString
+		case inString:
 		case c == '{' || c == '[':
 			if depth++; depth > maxDepth {
 				return false

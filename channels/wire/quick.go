@@ -11,9 +11,9 @@ import (
 // This file contains a faster decoder and encoder for the messages that thousands of clients send and receive when they reconnect at the
 // same time. They handle only messages for which the result is the same as that of encoding/json, and leave all others to encoding/json.
 
-// quickSubscribe returns the subscription in a message. It returns nil if the message is another command or not in the usual form:
+// decodeSubscribeFast returns the subscription in a message. It returns nil if the message is another command or not in the usual form:
 // if it contains an escape in a string, an unknown or repeated field, or an error.
-func quickSubscribe(data []byte) *Subscribe {
+func decodeSubscribeFast(data []byte) *Subscribe {
 	s := scanner{data: data}
 	c := new(Subscribe)
 	known := s.object(func(name []byte) bool {
@@ -28,11 +28,11 @@ func quickSubscribe(data []byte) *Subscribe {
 			return s.text(&c.Channel)
 		case "since":
 			c.Since = new(Since)
-			return c.Since.quick(&s)
+			return c.Since.decodeFast(&s)
 		}
 		return false
 	})
-	if s.space(); !known || s.at != len(data) || c.Type == "" || c.Channel == "" || len(c.Channel) > maxName || flaw(c) != "" {
+	if s.skipSpace(); !known || s.pos != len(data) || c.Type == "" || c.Channel == "" || len(c.Channel) > maxName || invalid(c) != "" {
 		return nil
 	}
 	return c
@@ -40,7 +40,7 @@ func quickSubscribe(data []byte) *Subscribe {
 
 const subscribe = "subscribe"
 
-func (c *Since) quick(s *scanner) bool {
+func (c *Since) decodeFast(s *scanner) bool {
 	return s.object(func(name []byte) bool {
 		switch string(name) {
 		case "epoch":
@@ -57,44 +57,44 @@ func (c *Since) quick(s *scanner) bool {
 // scanner reads simple JSON. Each method reports whether it could read the next value.
 type scanner struct {
 	data []byte
-	at   int
+	pos  int
 }
 
-// space skips white space (RFC 8259 §2).
-func (s *scanner) space() {
-	for s.at < len(s.data) && (s.data[s.at] == ' ' || s.data[s.at] == '\t' || s.data[s.at] == '\n' || s.data[s.at] == '\r') {
-		s.at++
+// skipSpace skips white space (RFC 8259 §2).
+func (s *scanner) skipSpace() {
+	for s.pos < len(s.data) && (s.data[s.pos] == ' ' || s.data[s.pos] == '\t' || s.data[s.pos] == '\n' || s.data[s.pos] == '\r') {
+		s.pos++
 	}
 }
 
-// next consumes a given byte, and the white space before it.
-func (s *scanner) next(c byte) bool {
-	if s.space(); s.at == len(s.data) || s.data[s.at] != c {
+// consume consumes a given byte, and the white space before it.
+func (s *scanner) consume(c byte) bool {
+	if s.skipSpace(); s.pos == len(s.data) || s.data[s.pos] != c {
 		return false
 	}
-	s.at++
+	s.pos++
 	return true
 }
 
 // object reads an object, and calls value to read the value of each field.
 func (s *scanner) object(value func(name []byte) bool) bool {
-	if !s.next('{') {
+	if !s.consume('{') {
 		return false
 	}
 	var seen [8][]byte
 	for i := range seen {
 		name, ok := s.ascii()
-		if !ok || !s.next(':') || slices.ContainsFunc(seen[:i], func(x []byte) bool { return bytes.Equal(x, name) }) {
+		if !ok || !s.consume(':') || slices.ContainsFunc(seen[:i], func(x []byte) bool { return bytes.Equal(x, name) }) {
 			return false
 		}
 		seen[i] = name
 		if !value(name) {
 			return false
 		}
-		if s.next('}') {
+		if s.consume('}') {
 			return true
 		}
-		if !s.next(',') {
+		if !s.consume(',') {
 			return false
 		}
 	}
@@ -110,54 +110,54 @@ func (s *scanner) text(into *string) bool {
 
 // ascii is like text, but returns a part of the data, which the caller must not keep.
 func (s *scanner) ascii() ([]byte, bool) {
-	if !s.next('"') {
+	if !s.consume('"') {
 		return nil, false
 	}
-	begin := s.at
-	for s.at < len(s.data) && plain(s.data[s.at]) {
-		s.at++
+	begin := s.pos
+	for s.pos < len(s.data) && isPlain(s.data[s.pos]) {
+		s.pos++
 	}
-	if s.at == len(s.data) || s.data[s.at] != '"' {
+	if s.pos == len(s.data) || s.data[s.pos] != '"' {
 		return nil, false
 	}
-	s.at++
-	return s.data[begin : s.at-1], true
+	s.pos++
+	return s.data[begin : s.pos-1], true
 }
 
-// plain reports whether a byte is unescaped in a JSON string and represents itself.
-func plain(c byte) bool { return c >= ' ' && c < 0x7f && c != '"' && c != '\\' }
+// isPlain reports whether a byte is unescaped in a JSON string and represents itself.
+func isPlain(c byte) bool { return c >= ' ' && c < 0x7f && c != '"' && c != '\\' }
 
-// mostDigits is the maximum number of digits of which every number fits into 64 bits.
-const mostDigits = 19
+// maxDigits is the maximum number of digits of which every number fits into 64 bits.
+const maxDigits = 19
 
 // number reads a number without a sign, a fraction and an exponent.
 func (s *scanner) number(into *uint64) bool {
-	s.space()
-	begin := s.at
-	for s.at < len(s.data) && s.data[s.at] >= '0' && s.data[s.at] <= '9' {
-		*into = *into*10 + uint64(s.data[s.at]-'0')
-		s.at++
+	s.skipSpace()
+	begin := s.pos
+	for s.pos < len(s.data) && s.data[s.pos] >= '0' && s.data[s.pos] <= '9' {
+		*into = *into*10 + uint64(s.data[s.pos]-'0')
+		s.pos++
 	}
-	digits := s.at - begin
-	return digits == 1 || digits > 1 && digits <= mostDigits && s.data[begin] != '0'
+	digits := s.pos - begin
+	return digits == 1 || digits > 1 && digits <= maxDigits && s.data[begin] != '0'
 }
 
-// writer writes JSON. odd means that a value requires encoding/json, so the result must be discarded.
+// writer writes JSON. unsupported means that a value requires encoding/json, so the result must be discarded.
 type writer struct {
-	b   []byte
-	odd bool
+	b           []byte
+	unsupported bool
 }
 
 // text writes a field that is a string. name contains the bytes before the value.
 func (w *writer) text(name, value string) {
 	for i := range len(value) {
-		w.odd = w.odd || !plain(value[i])
+		w.unsupported = w.unsupported || !isPlain(value[i])
 	}
 	w.b = append(append(append(append(w.b, name...), '"'), value...), '"')
 }
 
-// someText is like text, but omits an empty string.
-func (w *writer) someText(name, value string) {
+// optionalText is like text, but omits an empty string.
+func (w *writer) optionalText(name, value string) {
 	if value != "" {
 		w.text(name, value)
 	}
@@ -168,8 +168,8 @@ func (w *writer) number(name string, value uint64) {
 	w.b = strconv.AppendUint(append(w.b, name...), value, 10)
 }
 
-// someNumber is like number, but omits 0.
-func (w *writer) someNumber(name string, value uint64) {
+// optionalNumber is like number, but omits 0.
+func (w *writer) optionalNumber(name string, value uint64) {
 	if value != 0 {
 		w.number(name, value)
 	}
@@ -181,7 +181,7 @@ func (w *writer) raw(name string, value json.RawMessage) {
 		return
 	}
 	b := bytes.NewBuffer(append(w.b, name...))
-	w.odd = w.odd || json.Compact(b, value) != nil
+	w.unsupported = w.unsupported || json.Compact(b, value) != nil
 	w.b = b.Bytes()
 }
 
@@ -191,24 +191,24 @@ func (w *writer) position(name string, p Position) {
 	w.b = append(w.b, '}')
 }
 
-// quickly returns a message as JSON; nil means that encoding/json must be used.
-func quickly(v any) []byte {
-	const most = 160 // the usual number of bytes in addition to the fields of variable length
+// encodeFast returns a message as JSON; nil means that encoding/json must be used.
+func encodeFast(v any) []byte {
+	const overhead = 160 // the usual number of bytes in addition to the fields of variable length
 	var w writer
 	switch m := v.(type) {
 	case *Welcome:
-		w.b = make([]byte, 0, most/2+len(m.User))
+		w.b = make([]byte, 0, overhead/2+len(m.User))
 		w.welcome(m)
 	case *Subscribed:
-		w.b = make([]byte, 0, most+len(m.Channel))
+		w.b = make([]byte, 0, overhead+len(m.Channel))
 		w.subscribed(m)
 	case *Message:
-		w.b = make([]byte, 0, most+len(m.Channel)+len(m.Data)+len(m.Info))
+		w.b = make([]byte, 0, overhead+len(m.Channel)+len(m.Data)+len(m.Info))
 		w.message(m)
 	default:
 		return nil
 	}
-	if w.odd {
+	if w.unsupported {
 		return nil
 	}
 	return append(w.b, '}')
@@ -217,39 +217,39 @@ func quickly(v any) []byte {
 func (w *writer) welcome(m *Welcome) {
 	w.text(`{"type":`, m.Type)
 	w.text(`,"client":`, m.Client)
-	w.someText(`,"user":`, m.User)
-	w.odd = w.odd || m.ExpiresIn < 0
-	w.someNumber(`,"expires_in":`, uint64(max(0, m.ExpiresIn)))
+	w.optionalText(`,"user":`, m.User)
+	w.unsupported = w.unsupported || m.ExpiresIn < 0
+	w.optionalNumber(`,"expires_in":`, uint64(max(0, m.ExpiresIn)))
 }
 
 func (w *writer) subscribed(m *Subscribed) {
-	w.odd = m.Users != 0 || len(m.Members) > 0 || m.Next != ""
+	w.unsupported = m.Users != 0 || len(m.Members) > 0 || m.Next != ""
 	w.text(`{"type":`, m.Type)
-	w.someNumber(`,"id":`, m.ID)
+	w.optionalNumber(`,"id":`, m.ID)
 	w.text(`,"channel":`, m.Channel)
 	w.position(`,"position":`, m.Position)
 	if m.Recovered != nil {
 		w.b = strconv.AppendBool(append(w.b, `,"recovered":`...), *m.Recovered)
 	}
-	w.someText(`,"why":`, string(m.Why))
+	w.optionalText(`,"why":`, string(m.Why))
 }
 
 func (w *writer) message(m *Message) {
-	w.odd = len(m.Tags) > 0 || m.Time.Year() < 0 || m.Time.Year() > 9999 || m.Time.Location() != time.UTC
+	w.unsupported = len(m.Tags) > 0 || m.Time.Year() < 0 || m.Time.Year() > 9999 || m.Time.Location() != time.UTC
 	w.text(`{"type":`, m.Type)
-	w.someText(`,"channel":`, m.Channel)
-	w.someNumber(`,"offset":`, m.Offset)
+	w.optionalText(`,"channel":`, m.Channel)
+	w.optionalNumber(`,"offset":`, m.Offset)
 	w.raw(`,"data":`, m.Data)
 	if m.Binary {
 		w.b = append(w.b, `,"binary":true`...)
 	}
-	w.someText(`,"event":`, m.Event)
-	w.someText(`,"key":`, m.Key)
+	w.optionalText(`,"event":`, m.Event)
+	w.optionalText(`,"key":`, m.Key)
 	if m.Removed {
 		w.b = append(w.b, `,"removed":true`...)
 	}
-	w.someText(`,"user":`, m.User)
-	w.someText(`,"client":`, m.Client)
+	w.optionalText(`,"user":`, m.User)
+	w.optionalText(`,"client":`, m.Client)
 	w.raw(`,"info":`, m.Info)
 	if !m.Time.IsZero() {
 		w.b = append(w.b, `,"time":"`...)

@@ -15,7 +15,7 @@ func FuzzQuickly(f *testing.F) {
 	f.Add([]byte(`{"type":"subscribed","id":1,"channel":"a","position":{"epoch":"e","offset":2},"recovered":true,"why":"x"}`))
 	f.Add([]byte(`{"type":"welcome","client":"c","user":"u","expires_in":3}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if c := quickSubscribe(data); c != nil {
+		if c := decodeSubscribeFast(data); c != nil {
 			if want, bad := decode(data); bad != nil || !reflect.DeepEqual(Command(c), want) {
 				t.Errorf("%s: %+v, and encoding/json %+v, %v", data, c, want, bad)
 			}
@@ -27,7 +27,7 @@ func FuzzQuickly(f *testing.F) {
 			if m, ok := v.(*Message); ok {
 				m.Time = m.Time.In(time.UTC)
 			}
-			got := quickly(v)
+			got := encodeFast(v)
 			if want, err := encode(v); got != nil && (err != nil || !bytes.Equal(got, want)) {
 				t.Errorf("%+v: %s, and encoding/json %s, %v", v, got, want, err)
 			}

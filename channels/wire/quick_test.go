@@ -11,10 +11,10 @@ import (
 )
 
 // The hand-written decoder agrees with encoding/json on subscriptions, and on subscriptions with random changes.
-func TestQuickSubscribe(t *testing.T) {
+func TestDecodeSubscribeFast(t *testing.T) {
 	read := 0
 	try := func(text string) {
-		c := quickSubscribe([]byte(text))
+		c := decodeSubscribeFast([]byte(text))
 		if c == nil {
 			return
 		}
@@ -60,7 +60,7 @@ func TestQuickSubscribe(t *testing.T) {
 }
 
 // The hand-written decoder leaves unusual subscriptions, other commands and invalid input to encoding/json.
-func TestQuickSubscribeDeclines(t *testing.T) {
+func TestDecodeSubscribeFastDeclines(t *testing.T) {
 	for _, text := range []string{
 		``, `{`, `{}`, `null`, `{"type":"subscribe","channel":"a"} 1`, `{"type":"subscribe","channel":"a"`, `{"type":"publish","channel":"a"}`,
 		`{"type":"subscribe","channel":"\u0061"}`, `{"type":"subscribe","channel":"ä"}`, `{"type":"subscribe","Channel":"a"}`,
@@ -69,14 +69,14 @@ func TestQuickSubscribeDeclines(t *testing.T) {
 		`{"type":"subscribe","channel":"a","since":{"epoch":"a","device":"b"}}`, `{"type":"subscribe","channel":"a","join":true}`,
 		`{"type":"subscribe","channel":"` + strings.Repeat("x", maxName+1) + `"}`, `{"type":"subscribe","channel":""}`,
 	} {
-		if c := quickSubscribe([]byte(text)); c != nil {
+		if c := decodeSubscribeFast([]byte(text)); c != nil {
 			t.Errorf("%s: %+v", text, c)
 		}
 	}
 }
 
 // The hand-written encoder produces the same output as encoding/json.
-func TestQuickly(t *testing.T) {
+func TestEncodeFast(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	text := func() string {
 		return []string{"", "a", "a b", "news/2", `"`, `\`, "<&>", "ä", "\x00", "\x7f", "\xff", "\u2028"}[random.IntN(12)]
@@ -99,7 +99,7 @@ func TestQuickly(t *testing.T) {
 			&Message{Type: "message", Channel: text(), Offset: number(), Data: raw(), Binary: yes(), Event: text(), Key: text(), Removed: yes(),
 				Tags: []map[string]string{nil, {"a": "b"}}[random.IntN(2)], User: text(), Client: text(), Info: raw(), Time: at()},
 		} {
-			got := quickly(m)
+			got := encodeFast(m)
 			if got == nil {
 				continue
 			}
@@ -112,7 +112,7 @@ func TestQuickly(t *testing.T) {
 	if written < 5_000 {
 		t.Errorf("only %d messages were encoded without encoding/json", written)
 	}
-	if quickly(&Error{}) != nil {
+	if encodeFast(&Error{}) != nil {
 		t.Error("an Error was encoded without encoding/json")
 	}
 }

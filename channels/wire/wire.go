@@ -239,7 +239,7 @@ func (e *Error) Error() string { return string(e.Code) + ": " + e.Message }
 
 // Encode returns a message of this package as JSON on one line.
 func Encode(v any) ([]byte, error) {
-	if text := quickly(v); text != nil {
+	if text := encodeFast(v); text != nil {
 		return text, nil
 	}
 	return encode(v)
