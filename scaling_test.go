@@ -70,7 +70,7 @@ func TestScalingPlan(t *testing.T) {
 	}
 	serverKiB := s.inputs(`memory of the process \| [^|]*about # to # KiB with channels`)[1]
 	serverKernel := s.inputs(`memory of the kernel \| # to # KiB for an idle socket`)[1]
-	opening := s.inputs(`CPU for opening it \| about # µs without TLS, about # µs with it`)
+	opening := s.inputs(`CPU time for opening the connection \| about # µs without TLS, about # µs with it`)
 	descriptors := s.inputs(`descriptors \| # \| \| memory of the process \| about # KiB; # KiB if the client uses TLS`)
 	balancerKiB := descriptors[2]
 	balancerKernel := s.inputs(`two sockets, # to # KiB while idle`)[1]
