@@ -1,0 +1,82 @@
+//go:build e2e && servers
+
+package explain
+
+import "strings"
+
+const (
+	echoPath = root + "echo"
+	graphQL  = root + "graphql"
+)
+
+func nodeFrameworks() []program {
+	return []program{
+		node("express-ws", "frameworks",
+			sample{name: "echo", conf: "expressWS", url: echoPath, args: []string{"--echo", "hello"}, truth: "Nothing is wrong.", must: []string{"healthy"}},
+			sample{name: "another path", conf: "expressWS", url: root + "other", truth: "No route has this path: express-ws opens the connection and then closes it.", must: []string{"path|route"}},
+			sample{name: "a path of HTTP", conf: "expressWS", url: root, truth: "The path has a route for GET, and none for WebSockets: express-ws opens the connection and then closes it.", must: []string{"path|route"}},
+			sample{name: "no token", conf: "expressWSAuth", url: echoPath, truth: "The middleware answers 401, since there is no token; express-ws has already opened the connection, and closes it.", must: []string{"credential|token"}},
+			sample{name: "the right token", conf: "expressWSAuth", url: echoPath, args: []string{"--bearer", "right"}, truth: "Nothing is wrong.", must: []string{"healthy"}},
+			sample{name: "a handler that throws", conf: "expressWSThrow", url: echoPath, truth: "The handler throws, so that express-ws closes the connection.", must: []string{"log"}},
+			sample{name: "closed with 1013", conf: "expressWSClose", url: echoPath, truth: "The server closes with 1013: try again later.", must: []string{"1013", "later"}},
+			sample{name: "a page for every path", conf: "expressWSPage", url: root + "other", truth: "No route of a WebSocket has this path; the one for all others answers with a page after the 101.", must: []string{"path|route"}},
+			sample{name: "another server listens", conf: "expressWSServer", url: echoPath, truth: "express-ws listens on the app's own server, but another one was created for the app.",
+				must: []string{"=status-404", "server"}},
+		),
+		node("Express with ws", "frameworks",
+			sample{name: "no session", conf: "expressSession", truth: "The request has no session cookie.", must: []string{"=status-401", "cookie"}},
+			sample{name: "a session", conf: "expressSession", args: []string{"--cookie", "connect.sid=right"}, truth: "Nothing is wrong.", must: []string{"healthy"}},
+			sample{name: "another origin", conf: "expressOrigin", truth: "The origin is not allowed.", must: []string{"=origin-refused"}},
+			sample{name: "too many requests", conf: "expressLimit", truth: "The server limits the rate of requests.", must: []string{"=status-429"}},
+			sample{name: "no CSRF token", conf: "expressCSRF", truth: "The query lacks a CSRF token.", must: []string{"=status-403", "CSRF"}, never: []string{"the origin is the reason"}},
+			sample{name: "no such room", conf: "expressRoom", url: root + "rooms/2", truth: "The room of the path does not exist.", must: []string{"=status-404", "room"}},
+			sample{name: "Express alone", conf: "expressAlone", truth: "No WebSocket server is attached: Express answers every path with the page.", must: []string{"=status-200"}},
+			sample{name: "Express without routes", conf: "expressNoRoute", truth: "No WebSocket server is attached: Express answers 404.", must: []string{"=status-404"}},
+			sample{name: "a redirect to https", conf: "expressRedirect", url: "ws://localhost:@PORT/ws", truth: "The server redirects to https, and a WebSocket does not follow.", must: []string{"=status-301", "wss://"}},
+		),
+		node("Fastify", "frameworks",
+			sample{name: "echo", conf: "fastify", args: []string{"--echo", "hello"}, truth: "Nothing is wrong.", must: []string{"healthy"}},
+			sample{name: "another path", conf: "fastify", url: root + "other", truth: "No route has this path.", must: []string{"path|route"}},
+			sample{name: "no token", conf: "fastifyToken", truth: "A hook answers 401.", must: []string{"=status-401", "credential|token"}},
+			sample{name: "websocket: true is missing", conf: "fastifyForgot", truth: "The route lacks websocket: true: the plugin opens the connection and closes it.", must: []string{"websocket: true|route"}},
+			sample{name: "no plugin", conf: "fastifyWithout", truth: "The plugin is not registered, so that the route answers as plain HTTP.", must: []string{"=status-200"}},
+			sample{name: "too large", conf: "fastifySmall", args: []string{"--echo", strings.Repeat("x", 50)}, truth: "The message exceeds maxPayload.", must: []string{"1009|large"}},
+			sample{name: "a handler that throws", conf: "fastifyThrow", truth: "The handler throws: the plugin ends the connection.", must: []string{"log"}},
+			sample{name: "another origin", conf: "fastifyVerify", truth: "verifyClient refuses the origin, with 401.", must: []string{"origin"}, never: []string{"requires authentication"}},
+			sample{name: "a parameter is missing", conf: "fastifySchema", truth: "The query lacks the parameter room.", must: []string{"=status-400", "room"}},
+		),
+		node("Hono", "frameworks",
+			sample{name: "echo", conf: "hono", args: []string{"--echo", "hello"}, truth: "Nothing is wrong.", must: []string{"healthy"}},
+			sample{name: "another path", conf: "hono", url: root + "other", truth: "No route has this path.", must: []string{"path|route"}},
+			sample{name: "injectWebSocket is missing", conf: "honoForgot", truth: "injectWebSocket was not called, so that the route answers an empty 200.", must: []string{"=status-200"}},
+			sample{name: "no bearer", conf: "honoAuth", truth: "The middleware requires a bearer token.", must: []string{"=status-401", "credential|token"}},
+			sample{name: "closed with 4003", conf: "honoClose", truth: "The server closes with 4003, forbidden.", must: []string{"4003", "forbidden"}},
+		),
+		node("Koa", "frameworks",
+			sample{name: "echo", conf: "koa", args: []string{"--echo", "hello"}, truth: "Nothing is wrong.", must: []string{"healthy"}},
+			sample{name: "another path", conf: "koa", url: root + "other", args: []string{"--echo", "hello", "--step-timeout", "2s"}, truth: "No middleware handles this path: koa-websocket opens it all the same, and nobody answers.", must: []string{"echo"}},
+			sample{name: "a handler that throws", conf: "koaThrow", args: []string{"--echo", "hello", "--step-timeout", "2s"}, truth: "The handler throws; koa-websocket logs it, and the connection stays open and unused.", must: []string{"echo"}},
+			sample{name: "Koa alone", conf: "koaWithout", truth: "koa-websocket is not used, so that Koa answers 404.", must: []string{"=status-404"}},
+			sample{name: "closed with 1008", conf: "koaClose", truth: "The server closes with 1008, since the client is not authenticated.", must: []string{"1008", "not authenticated"}},
+		),
+		node("graphql-ws", "frameworks",
+			sample{name: "the right subprotocol", conf: "graphqlWS", url: graphQL, args: []string{"--subprotocol", "graphql-transport-ws"}, truth: "Nothing is wrong.", must: []string{"healthy"}},
+			sample{name: "no subprotocol", conf: "graphqlWS", url: graphQL, truth: "The client offers no subprotocol: graphql-transport-ws is required.", must: []string{"4406", "graphql-transport-ws"}},
+			sample{name: "the old subprotocol", conf: "graphqlWS", url: graphQL, args: []string{"--subprotocol", "graphql-ws"}, truth: "The client offers the subprotocol of subscriptions-transport-ws.",
+				must: []string{"graphql-transport-ws"}},
+			sample{name: "an invalid message", conf: "graphqlWS", url: graphQL, args: []string{"--subprotocol", "graphql-transport-ws", "--echo", "hello"}, truth: "The message is not valid in the protocol: 4400.", must: []string{"4400"}},
+			sample{name: "a subscription before the init", conf: "graphqlWS", url: graphQL, args: []string{"--subprotocol", "graphql-transport-ws", "--echo", `{"id":"1","type":"subscribe","payload":{"query":"{hello}"}}`},
+				truth: "The client subscribes before connection_init: 4401.", must: []string{"4401", "Unauthorized"}},
+			sample{name: "no init", conf: "graphqlWSQuick", url: graphQL, args: []string{"--subprotocol", "graphql-transport-ws", "--echo", `{"type":"ping"}`, "--watch=2s"}, truth: "The client sends no connection_init in time: 4408.", must: []string{"4408"}},
+			sample{name: "another path", conf: "graphqlWS", url: root + "subscriptions", args: []string{"--subprotocol", "graphql-transport-ws"}, truth: "The path is wrong, for which ws answers 400.", must: []string{"=status-400", "path"}},
+			sample{name: "refused by onConnect", conf: "graphqlWSAuth", url: graphQL, args: []string{"--subprotocol", "graphql-transport-ws", "--echo", `{"type":"connection_init"}`}, truth: "onConnect refuses the parameters: 4403.", must: []string{"4403", "Forbidden"}},
+			sample{name: "HTTP only", conf: "graphqlHTTP", url: graphQL, args: []string{"--subprotocol", "graphql-transport-ws"}, truth: "Only GraphQL over HTTP is served at the path.", must: []string{"=status-400"}},
+		),
+		node("subscriptions-transport-ws", "frameworks",
+			sample{name: "the right subprotocol", conf: "subscriptions", url: graphQL, args: []string{"--subprotocol", "graphql-ws"}, truth: "Nothing is wrong.", must: []string{"healthy"}},
+			sample{name: "no subprotocol", conf: "subscriptions", url: graphQL, truth: "The client offers no subprotocol: graphql-ws is required.", must: []string{"1002", "subprotocol"}},
+			sample{name: "the new subprotocol", conf: "subscriptions", url: graphQL, args: []string{"--subprotocol", "graphql-transport-ws"}, truth: "The client offers the subprotocol of graphql-ws, and the server speaks the older one.", must: []string{"subprotocol"}},
+			sample{name: "another path", conf: "subscriptions", url: root + "subscriptions", args: []string{"--subprotocol", "graphql-ws"}, truth: "The path is wrong, for which ws answers 400.", must: []string{"=status-400", "path"}},
+		),
+	}
+}

@@ -1,0 +1,3 @@
+// Runs one server of the corpus: node run.js PORT FILE NAME ARGS...
+const [port, file, name, ...args] = process.argv.slice(2)
+require('./' + file)[name](Number(port), ...args)
