@@ -21,7 +21,7 @@ MUTATE ?= -short
 # Flags of the drill: -clients=300 for a smaller one.
 DRILL ?=
 
-.PHONY: help setup fmt lint cross test race fuzz bench e2e drill cover mutate docs build clean
+.PHONY: help setup fmt lint cross test race fuzz bench e2e servers drill cover mutate docs build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -49,6 +49,9 @@ bench: ## every server side by side, in less than three minutes (see bench/READM
 
 e2e: setup ## the binary as a user would run it, against real clients
 	go test $(ALL) -race -shuffle=on -timeout=20m -v ./e2e/... ./e2e/acme/... ./e2e/gosdk/...
+
+servers: ## real servers, faulty and healthy, and what handfast explain says about each; installs them, and is no part of CI
+	tools/servers.sh
 
 drill: setup ## faults under thousands of clients, in a cluster and behind the balancer: writes docs/*drill.md (as root)
 	go test $(ALL) -timeout=30m -v ./e2e/cluster -drill $(DRILL)

@@ -15,7 +15,8 @@ exports.fayeDeflate = faye({ extensions: [require('permessage-deflate')] }, [])
 exports.fayeProtocol = faye({}, ['chat.v2'])
 exports.fayePath = faye({}, [], undefined, '/faye')
 exports.faySmall = faye({ maxLength: 20 }, [])
-exports.fayeClose = faye({}, [], (ws, req) => req.headers.cookie || ws.close(4001, 'no session'))
+exports.fayeClose = faye({}, [], ws => ws.on('open', () => ws.close(4001, 'no session')))
+exports.fayeEarly = faye({}, [], ws => ws.close(4001, 'no session'))
 
 const turtle = (accept, options) => port => {
 	const { server: WebSocketServer } = require('websocket')
@@ -30,7 +31,7 @@ exports.turtleOrigin = turtle(r => r.origin === 'https://app.example' ? echoUTF8
 exports.turtleProtocol = turtle(r => echoUTF8(r.accept('echo-protocol', r.origin)))
 exports.turtleChecked = turtle(r => r.requestedProtocols.includes('echo-protocol') ? echoUTF8(r.accept('echo-protocol', r.origin)) : r.reject(400, 'echo-protocol required'))
 exports.turtlePath = turtle(r => r.resource === '/chat' ? echoUTF8(r.accept(null, r.origin)) : r.reject(404, 'No such channel'))
-exports.turtleSmall = turtle(r => echoUTF8(r.accept(null, r.origin)), { maxReceivedMessageSize: 20 })
+exports.turtleSmall = turtle(r => echoUTF8(r.accept(null, r.origin)), { maxReceivedFrameSize: 20 })
 exports.turtleForgotten = turtle(null)
 
 exports.rpc = port => {

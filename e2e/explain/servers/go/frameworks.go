@@ -83,7 +83,10 @@ func init() {
 		e.GET("/ws", func(c *gin.Context) { c.JSON(200, gin.H{"status": "ok"}); ginEcho(c) })
 	}))
 	serve("gin-slash", ginServer(func(e *gin.Engine) { e.GET("/ws/", ginEcho) }))
+}
 
+func init() {
+	plain := echoWith(&websocket.Upgrader{CheckOrigin: anyOrigin}, nil)
 	echoEcho := func(c echo.Context) error { plain(c.Response(), c.Request()); return nil }
 	serve("echo", echoServer(func(e *echo.Echo) { e.GET("/ws", echoEcho) }))
 	serve("echo-key", echoServer(func(e *echo.Echo) {
@@ -96,7 +99,9 @@ func init() {
 	serve("echo-error", echoServer(func(e *echo.Echo) {
 		e.GET("/ws", func(c echo.Context) error { return fmt.Errorf("database is down") })
 	}))
+}
 
+func init() {
 	servers["fiber"] = fiberServer(func(a *fiber.App) { a.Get("/ws", fiberws.New(fiberEcho)) })
 	servers["fiber-origin"] = fiberServer(func(a *fiber.App) {
 		a.Get("/ws", fiberws.New(fiberEcho, fiberws.Config{Origins: []string{"https://app.example"}}))
@@ -114,7 +119,10 @@ func init() {
 		})
 		a.Get("/ws", fiberws.New(fiberEcho))
 	})
+}
 
+func init() {
+	plain := echoWith(&websocket.Upgrader{CheckOrigin: anyOrigin}, nil)
 	r := chi.NewRouter()
 	r.Use(middleware.Logger, middleware.Recoverer)
 	r.Get("/ws", plain)
@@ -143,7 +151,9 @@ func init() {
 			})
 		})
 	}
+}
 
+func init() {
 	servers["proxy"] = proxy("http", nil, same)
 	servers["proxy-tls"] = proxy("https", nil, same)
 	servers["proxy-logging"] = proxy("http", nil, logging)

@@ -139,7 +139,9 @@ func init() {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = io.WriteString(w, "<!doctype html><title>Shop</title><div id=root></div>")
 	}))
+}
 
+func init() {
 	serve("xnet", at("/ws", xws.Handler(func(c *xws.Conn) { _, _ = io.Copy(c, c) }).ServeHTTP))
 	serve("xnet-origin", at("/ws", xws.Server{Handshake: func(_ *xws.Config, r *http.Request) error {
 		if r.Header.Get("Origin") != "https://app.example" {

@@ -151,11 +151,13 @@ func init() {
 			return
 		}
 		defer c.CloseNow()
-		ctx, cancel := context.WithTimeout(r.Context(), time.Millisecond)
+		ctx, cancel := context.WithTimeout(r.Context(), 0)
 		defer cancel()
 		_, _, _ = c.Read(ctx)
 	}))
+}
 
+func init() {
 	serve("gws", at("/ws", gwsServer(gwsEcho{}, nil)))
 	serve("gws-noping", at("/ws", gwsServer(gwsSilent{}, nil)))
 	serve("gws-authorize", at("/ws", gwsServer(gwsEcho{}, &gws.ServerOption{Authorize: func(r *http.Request, _ gws.SessionStorage) bool {
