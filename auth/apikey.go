@@ -72,7 +72,7 @@ type apiKeyEntry struct {
 }
 
 var (
-	errAPIKeyForm    = errors.New("the API key is not well-formed, or there are several")
+	errAPIKeyForm    = errors.New("the API key is not well-formed, or the request has more than one")
 	errAPIKeyUnknown = errors.New("no such API key")
 	errAPIKeyExpired = errors.New("the API key has expired")
 )
@@ -84,7 +84,7 @@ func NewAPIKeys(o APIKeyOptions) (*APIKeys, error) {
 		o.Header = "X-API-Key"
 	}
 	if h := http.CanonicalHeaderKey(o.Header); !fieldName(h) || h == "Authorization" || h == "Cookie" {
-		return nil, fmt.Errorf("auth: API keys: the field %q cannot hold keys; Authorization is always read", o.Header)
+		return nil, fmt.Errorf("auth: API keys: the header field %q cannot be used for keys; keys in Authorization are accepted without this option", o.Header)
 	}
 	if o.File == "" && len(o.Keys) == 0 {
 		return nil, errors.New("auth: API keys: keys or a file with keys is required")
@@ -192,7 +192,7 @@ func addAPIKey(set map[string]apiKeyEntry, k APIKey) error {
 	var e apiKeyEntry
 	b, err := hex.DecodeString(sum)
 	if !ok || err != nil || copy(e.hash[:], b) != len(e.hash) || len(b) != len(e.hash) {
-		return fmt.Errorf("the hash of API key %q is not %q and %d hex digits", k.ID, apiKeyHash, 2*sha256.Size)
+		return fmt.Errorf("the hash of API key %q is not %q followed by %d hex digits", k.ID, apiKeyHash, 2*sha256.Size)
 	}
 	e.id = &Identity{Subject: k.Subject, Method: "apikey", Claims: k.Claims, ID: k.ID, Issued: k.Issued, Expires: k.Expires}
 	if e.id.Subject == "" {
@@ -227,7 +227,7 @@ func parseAPIKey(line string) (APIKey, error) {
 	id, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 	hash, details, _ := strings.Cut(strings.TrimSpace(rest), " ")
 	if strings.HasPrefix(id, apiKeyPrefix) {
-		return APIKey{}, errors.New("this looks like a key: write its ID and its hash instead, and replace the key")
+		return APIKey{}, errors.New("the line begins with an API key: write the ID and the hash of the key instead, and replace the key by a new one")
 	}
 	k := APIKey{ID: id, Hash: hash}
 	if details = strings.TrimSpace(details); details == "" {
@@ -235,7 +235,7 @@ func parseAPIKey(line string) (APIKey, error) {
 	}
 	var d apiKeyDetails
 	if err := strictJSON(details, &d); err != nil {
-		return APIKey{}, fmt.Errorf("after the hash: %w", err)
+		return APIKey{}, fmt.Errorf("the JSON after the hash: %w", err)
 	}
 	k.Subject, k.Claims, k.Issued, k.Expires = d.Subject, plainClaims(d.Claims), d.Issued, d.Expires
 	return k, nil

@@ -122,11 +122,11 @@ func TestAPIKeyFile(t *testing.T) {
 		{"ann sha256:" + sum + "ff", "keys:1: "},
 		{"ann sha1:" + sum, "keys:1: "},
 		{"a_n sha256:" + sum, "keys:1: "},
-		{"ann sha256:" + sum + " {\"subjekt\":\"x\"}", "keys:1: after the hash"},
-		{"ann sha256:" + sum + " {} }", "keys:1: after the hash"},
+		{"ann sha256:" + sum + " {\"subjekt\":\"x\"}", "keys:1: the JSON after the hash"},
+		{"ann sha256:" + sum + " {} }", "keys:1: the JSON after the hash"},
 		{"ann sha256:" + sum + " {\"expires\":\"tomorrow\"}", "keys:1: "},
 		{"ann sha256:" + sum + "\nann sha256:" + sum, "keys:2: two API keys"},
-		{key + " sha256:" + sum, "keys:1: this looks like a key"},
+		{key + " sha256:" + sum, "keys:1: the line begins with an API key"},
 	} {
 		name := filepath.Join(t.TempDir(), "keys")
 		if err := os.WriteFile(name, []byte(tt.text), 0o600); err != nil {

@@ -30,7 +30,7 @@ const (
 
 // errBasicHash describes the valid hashes in a password file.
 var errBasicHash = errors.New("the hash is neither bcrypt ($2a$, $2b$, $2y$) nor an argon2id string ($argon2id$v=19$m=...); " +
-	"htpasswd needs -B")
+	"use htpasswd with the option -B")
 
 // passwordHash verifies passwords.
 type passwordHash interface{ verify(password string) bool }

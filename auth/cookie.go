@@ -87,9 +87,9 @@ func cookie(r *http.Request, name string, origins []string) (string, error) {
 	// RFC 6454 §7.3: a browser sends one Origin field. RFC 6455 §10.2 describes this use of it.
 	switch lines := r.Header["Origin"]; {
 	case len(lines) == 0:
-		return "", Forbidden(fmt.Errorf("a request with the cookie %s has no origin, so it was not sent by a page", name))
+		return "", Forbidden(fmt.Errorf("the request has the cookie %s but no Origin header, so no web page sent it", name))
 	case len(lines) > 1 || !slices.Contains(origins, lines[0]):
-		return "", Forbidden(fmt.Errorf("a request with the cookie %s from the origin %.200q, which is not allowed", name, lines))
+		return "", Forbidden(fmt.Errorf("the request has the cookie %s and comes from the origin %.200q, which is not allowed", name, lines))
 	}
 	switch {
 	case len(found) > 1: // a subdomain may have set one of the cookies
@@ -106,7 +106,7 @@ func checkCookie(name string, origins []string) error {
 		return fmt.Errorf("auth: %q cannot be the name of a cookie", name)
 	}
 	if len(origins) == 0 {
-		return errors.New("auth: cookies require a list of allowed origins; without one, any page could use them")
+		return errors.New("auth: cookies require a list of allowed origins; without it, a page of any site could use the cookies of its visitors")
 	}
 	for _, o := range origins {
 		if want, err := checkOrigin(o); err != nil {

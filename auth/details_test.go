@@ -144,7 +144,7 @@ func TestRFC7518_6_Parameters(t *testing.T) {
 		{"EC", "y", b64(make([]byte, 33)), "RFC 7518"}, {"EC", "y", b64(make([]byte, 32)), "RFC 7518"},
 		{"OKP", "crv", "X25519", "curve"}, {"OKP", "x", "!", "RFC 7518"}, {"OKP", "x", b64(make([]byte, 31)), "RFC 7518"},
 		{"oct", "k", "!", "RFC 7518"}, {"oct", "k", b64(make([]byte, 8)), ""}, {"oct", "kty", "none", "type"}, {"oct", "kty", 7, "not a JWK"},
-		{"EC", "use", "enc", "another use"}, {"EC", "key_ops", []string{"sign"}, "not for verifying"}, {"EC", "d", "AA", "private"},
+		{"EC", "use", "enc", `the use of the key is "enc"`}, {"EC", "key_ops", []string{"sign"}, "key_ops of the key do not include"}, {"EC", "d", "AA", "private"},
 		{"EC", "alg", "ES384", ""},
 	} {
 		j := map[string]any{}

@@ -23,7 +23,7 @@ const (
 
 var (
 	errForwardExpired = errors.New("the auth service's approval has expired")
-	errForwardPause   = errors.New("the auth service has failed repeatedly and is not asked for now")
+	errForwardPause   = errors.New("the auth service has failed repeatedly, so requests to it are paused")
 	errForwardNobody  = errors.New("the auth service approved the request without naming exactly one user")
 )
 
@@ -43,7 +43,7 @@ func (f *Forward) ask(ctx context.Context, question http.Header) (forwardAnswer,
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.o.URL, nil)
 	if err != nil {
-		return forwardAnswer{}, 0, Unavailable(f.o.Pause, errors.New("the auth service's URL cannot be used"))
+		return forwardAnswer{}, 0, Unavailable(f.o.Pause, errors.New("the auth service's URL is not valid"))
 	}
 	req.Header = question.Clone()
 	resp, err := f.client.Do(req)

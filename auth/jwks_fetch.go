@@ -41,7 +41,7 @@ func (o *FetchOptions) checkURL(s string) error {
 	case u.Scheme == "https":
 		return nil
 	case u.Scheme != "http":
-		return fmt.Errorf("%s is neither https nor http", u.Scheme)
+		return fmt.Errorf("the scheme %s is neither https nor http", u.Scheme)
 	case o.AllowHTTP || loopback(u.Hostname()):
 		return nil
 	}
@@ -58,7 +58,7 @@ func loopback(host string) bool {
 func fetch(ctx context.Context, c *http.Client, address string) ([]byte, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return nil, errors.New("the URL is wrong")
+		return nil, errors.New("the URL is not valid")
 	}
 	r.Header.Set("Accept", "application/json")
 	r.Header.Set("User-Agent", "handfast")
@@ -71,7 +71,7 @@ func fetch(ctx context.Context, c *http.Client, address string) ([]byte, error) 
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("answered with %d", resp.StatusCode)
+		return nil, fmt.Errorf("the server answered with %d", resp.StatusCode)
 	}
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxFetch+1))
 	if err == nil && len(data) > maxFetch {

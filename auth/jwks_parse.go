@@ -84,10 +84,10 @@ func parseJWK(raw []byte, owner keyOwner) (*key, error) {
 	}
 	// RFC 7517 §4.2, §4.3: a key for encryption does not verify signatures.
 	if j.Use != "" && j.Use != "sig" {
-		return nil, fmt.Errorf("the key is for another use, %.20q", j.Use)
+		return nil, fmt.Errorf("the use of the key is %.20q, and not \"sig\"", j.Use)
 	}
 	if len(j.KeyOps) > 0 && !slices.Contains(j.KeyOps, "verify") {
-		return nil, errors.New("the key is not for verifying")
+		return nil, errors.New("the key_ops of the key do not include \"verify\"")
 	}
 	if j.D != "" {
 		return nil, errPrivateKey

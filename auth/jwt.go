@@ -190,7 +190,7 @@ func (j *JWT) Verify(ctx context.Context, token string) (*Identity, error) {
 	case refused != nil:
 		err = refused
 	case errors.Is(err, jwt.ErrTokenMalformed): // the library's text quotes a character of the token
-		err = foreign("its parts are not JSON in base64url")
+		err = foreign("the parts of the token are not JSON in base64url")
 	case err == nil:
 		var id *Identity
 		if id, err = j.identity(&claims); err == nil {
@@ -256,7 +256,7 @@ func (j *JWT) identity(c *tokenClaims) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	} else if now.Add(j.o.Skew).Before(issued) { // a logout before the time of issue would not cover the token
-		return nil, errors.New("the token was issued in the future")
+		return nil, errors.New("the token's time of issue (iat) is in the future")
 	}
 	if err := j.checkAudience(c); err != nil {
 		return nil, err
@@ -278,9 +278,9 @@ func (j *JWT) checkAudience(c *tokenClaims) error {
 	case err != nil:
 		return err
 	case len(j.o.Audience) == 0 && len(audience) > 0:
-		return fmt.Errorf("the token is for the audience %.200q, and this service has none configured", audience)
+		return fmt.Errorf("the token is for the audience %.200q, but this service has no configured audience", audience)
 	case len(j.o.Audience) > 0 && !slices.ContainsFunc(j.o.Audience, func(s string) bool { return slices.Contains(audience, s) }):
-		return fmt.Errorf("the token is for %.200q, not for %q", audience, j.o.Audience)
+		return fmt.Errorf("the token is for the audience %.200q, not for %q", audience, j.o.Audience)
 	}
 	return nil
 }
@@ -296,7 +296,7 @@ func (c *tokenClaims) subject(claim string) (string, error) {
 		}
 		return v, nil
 	case nil:
-		return "", fmt.Errorf("the token has no claim %s, which names its user", claim)
+		return "", fmt.Errorf("the token has no claim %s, which would name the user", claim)
 	}
 	return "", fmt.Errorf("the claim %s is neither a string nor an integer", claim)
 }

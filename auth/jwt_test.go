@@ -204,7 +204,7 @@ func TestJWTClaims(t *testing.T) {
 		{"no audience", JWTOptions{Audience: []string{"chat"}}, nil, "not for"},
 		{"an audience of numbers", JWTOptions{Audience: []string{"chat"}}, claims{"aud": []any{"chat", 1}}, "aud is not a list"},
 		{"an audience that is an object", JWTOptions{Audience: []string{"chat"}}, claims{"aud": claims{}}, "aud is neither"},
-		{"an audience, and none configured", JWTOptions{}, claims{"aud": "mail"}, "this service has none"},
+		{"an audience, and none configured", JWTOptions{}, claims{"aud": "mail"}, "this service has no configured audience"},
 		{"for any client", JWTOptions{AnyAudience: true}, claims{"aud": "mail"}, ""},
 		{"no subject", JWTOptions{}, claims{"sub": nil}, "no claim sub"},
 		{"an empty subject", JWTOptions{}, claims{"sub": ""}, "not a name"},

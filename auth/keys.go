@@ -104,13 +104,13 @@ func (s keySet) match(kid string) []*key {
 func parseKeys(data []byte) (keySet, error) {
 	switch text := strings.TrimSpace(string(data)); {
 	case len(data) > maxKeyData:
-		return nil, errors.New("more than 1 MiB of keys")
+		return nil, errors.New("the keys are larger than 1 MiB")
 	case strings.HasPrefix(text, "{"):
 		return parseJWKs(data, ownKeys)
 	case strings.Contains(text, "-----BEGIN "):
 		return parsePEM(data)
 	}
-	return nil, errors.New("no keys: neither PEM nor a JWK nor a JWK set")
+	return nil, errors.New("there are no keys: the data is neither PEM, nor a JWK, nor a JWK set")
 }
 
 func parsePEM(data []byte) (keySet, error) {
@@ -131,7 +131,7 @@ func parsePEM(data []byte) (keySet, error) {
 			return nil, fmt.Errorf("PEM block %d (%s): %w", len(set)+1, block.Type, err)
 		}
 		if len(set) > maxKeys {
-			return nil, fmt.Errorf("more than %d keys", maxKeys)
+			return nil, fmt.Errorf("there are more than %d keys", maxKeys)
 		}
 	}
 	if len(set) == 0 {

@@ -51,7 +51,7 @@ func discover(ctx context.Context, c *http.Client, o *FetchOptions, issuer strin
 	}
 	// Discovery §4.3: the issuers must be identical. Otherwise one tenant of a provider could impersonate another.
 	if doc.Issuer != issuer {
-		return "", fmt.Errorf("the document names another issuer, %.200q", doc.Issuer)
+		return "", fmt.Errorf("the discovery document names another issuer, %.200q", doc.Issuer)
 	}
 	if err := o.checkURL(doc.Keys); err != nil {
 		return "", fmt.Errorf("jwks_uri: %w", err)

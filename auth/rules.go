@@ -188,7 +188,7 @@ func (r *Rules) decide(e *evaluator) Decision {
 		yes, err := e.run(rule.program)
 		switch {
 		case err != nil:
-			return Decision{Rule: i, Name: rule.Name, Reason: rule.label + " fails, so it denies: " + err.Error()}
+			return Decision{Rule: i, Name: rule.Name, Reason: rule.label + " cannot be evaluated, so the action is denied: " + err.Error()}
 		case yes:
 			return rule.applies(i)
 		}

@@ -59,7 +59,7 @@ func compileRule(condition string) (*vm.Program, *RuleError) {
 	if kind, ok := strings.CutPrefix(message, "expected bool, but got "); ok { // an error of the whole condition
 		message = "the condition is not a bool but " + kind
 		if kind == "unknown" || kind == "interface {}" {
-			message = "the condition may be of any type; compare it, as in claims.admin == true"
+			message = "the type of the condition is unknown; compare the value, as in claims.admin == true"
 		}
 	}
 	return nil, &RuleError{Line: 1, Column: 1, Message: message}

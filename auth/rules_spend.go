@@ -30,7 +30,7 @@ const (
 	partSize = 16 // the size of a list element in bytes, without its content
 )
 
-var errRuleBudget = errors.New("it creates or traverses more than a megabyte")
+var errRuleBudget = errors.New("the condition creates or traverses more than a megabyte")
 
 // budget is the remaining budget of one evaluation.
 type budget struct{ left int }

@@ -110,7 +110,7 @@ func TestRulesMissingClaims(t *testing.T) {
 					if want := (Decision{Allowed: true, Rule: 1, Reason: "rule 2, allow: true"}); !tt.fails && d != want {
 						t.Errorf("%v: %+v, want it to be false", effect, d)
 					}
-					if tt.fails && (d.Allowed || d.Rule != 0 || d.Name != "first" || !strings.Contains(d.Reason, "fails")) {
+					if tt.fails && (d.Allowed || d.Rule != 0 || d.Name != "first" || !strings.Contains(d.Reason, "cannot be evaluated")) {
 						t.Errorf("%v: %+v, want it to fail", effect, d)
 					}
 				}

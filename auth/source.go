@@ -40,7 +40,7 @@ var (
 	errLongToken  = errors.New("the token is longer than 16 KiB")
 	errTwoTokens  = errors.New("the request has more than one token")
 	errNotBearer  = errors.New("the Authorization field has the Bearer scheme without a token (RFC 6750 §2.1)")
-	errNotToken   = errors.New("the header field for the token does not hold one")
+	errNotToken   = errors.New("the header field for the token does not contain a token")
 	errEmptyToken = errors.New("the token is empty")
 )
 

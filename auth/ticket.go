@@ -83,7 +83,7 @@ type ticketRecord struct {
 }
 
 var (
-	errTicketForm    = errors.New("the ticket is not well-formed, or there are several")
+	errTicketForm    = errors.New("the ticket is not well-formed, or the request has more than one")
 	errTicketUnknown = errors.New("no such ticket: it was redeemed, has expired, or never existed")
 	errTicketPlace   = errors.New("the ticket was issued for another origin, endpoint or address")
 	errTicketNobody  = errors.New("tickets are issued only to authenticated clients")

@@ -98,7 +98,7 @@ func readTicketCall(w http.ResponseWriter, r *http.Request) (TicketBinding, erro
 	}
 	origin := r.Header.Get("Origin")
 	if len(call.Origin) > callMaxOrigin || origin != "" && call.Origin != "" && !strings.EqualFold(origin, call.Origin) {
-		return TicketBinding{}, errors.New("the request is for a ticket of another origin")
+		return TicketBinding{}, errors.New("the origin in the body is not that of the request")
 	}
 	if origin == "" {
 		origin = call.Origin

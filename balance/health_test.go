@@ -293,8 +293,8 @@ func TestDrains(t *testing.T) {
 	}{
 		{p.Drain, true, Draining, "by the operator"},
 		{p.DrainReported, true, Draining, "by the operator"},
-		{p.Drain, false, Draining, "as the server reports"},
-		{p.DrainReported, true, Draining, "as the server reports"},
+		{p.Drain, false, Draining, "reported by the server"},
+		{p.DrainReported, true, Draining, "reported by the server"},
 		{p.DrainReported, false, Ready, ""},
 	} {
 		at := start.Add(time.Duration(i+1) * time.Second)

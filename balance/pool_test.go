@@ -130,7 +130,7 @@ func TestUnavailable(t *testing.T) {
 		t.Fatalf("got %v (%+v), want ErrFull, retry after 5s", err, e)
 	}
 	want := "every upstream that is ready is full: a: down: connection refused, b: draining: by the operator, " +
-		"c: draining: as the server reports, d: full: 2 of 2 connections, " +
+		"c: draining: reported by the server, d: full: 2 of 2 connections, " +
 		"e: ejected: 1 failures in a row, the last: unreachable, until 1970-01-12T13:47:00Z"
 	if err.Error() != want {
 		t.Errorf("%v\nwant %s", err, want)
@@ -144,7 +144,7 @@ func TestUnavailable(t *testing.T) {
 	}
 
 	_, err = NewPool(Options{}).Acquire(start, "")
-	if !errors.Is(err, ErrNone) || err.Error() != "no upstream is ready: the list is empty" {
+	if !errors.Is(err, ErrNone) || err.Error() != "no upstream is ready: the list of upstreams is empty" {
 		t.Error(err)
 	}
 	var many []Spec

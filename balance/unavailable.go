@@ -45,7 +45,7 @@ func (e *Unavailable) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Err.Error())
 	if len(e.Reasons) == 0 {
-		b.WriteString(": the list is empty")
+		b.WriteString(": the list of upstreams is empty")
 	}
 	for i, r := range e.Reasons {
 		if i == mostReasons {

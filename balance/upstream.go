@@ -134,7 +134,7 @@ func (u *Upstream) why() string {
 		if u.drained {
 			return "by the operator"
 		}
-		return "as the server reports"
+		return "reported by the server"
 	case Ejected:
 		return fmt.Sprintf("%s, until %s", u.ejection.reason, u.ejection.until.UTC().Format(time.RFC3339))
 	case Full:

@@ -48,7 +48,7 @@ func (s *Server) API(w http.ResponseWriter, r *http.Request) {
 	}
 	a := s.call(r.Context(), name, body)
 	if a.Error == errNotJSON {
-		http.Error(w, "the body is not a JSON object of this method", http.StatusBadRequest)
+		http.Error(w, "the body is not a JSON object with the parameters of this method", http.StatusBadRequest)
 		return
 	}
 	writeJSON(w, a)
@@ -107,7 +107,7 @@ func (s *Server) batch(w http.ResponseWriter, r *http.Request, body []byte) {
 		Commands []map[string]json.RawMessage `json:"commands"`
 	}
 	if json.Unmarshal(body, &p) != nil || len(p.Commands) > maxChannels {
-		http.Error(w, "the body is not a batch", http.StatusBadRequest)
+		http.Error(w, "the body is not a batch: a JSON object with a list of commands", http.StatusBadRequest)
 		return
 	}
 	replies := make([]any, len(p.Commands))

@@ -109,7 +109,7 @@ func (s *session) receive(data []byte) error {
 }
 
 // errNoCommand indicates that the received data is not a command.
-var errNoCommand = errors.New("centrifugo: not a command")
+var errNoCommand = errors.New("centrifugo: the data is not a command")
 
 // decode decodes the first command of a message and returns the rest of the message.
 func (f format) decode(data []byte, c *protocol.Command) ([]byte, error) {

@@ -279,7 +279,7 @@ func (s *Server) Emulation(w http.ResponseWriter, r *http.Request) {
 		e.Data = protocol.Raw(text)
 	}
 	if err != nil || e.Session == "" || e.Node == "" {
-		http.Error(w, "not a request of this protocol", http.StatusBadRequest)
+		http.Error(w, "the body is not an emulation request: a session, a node and data", http.StatusBadRequest)
 		return
 	}
 	s.mu.Lock()
@@ -291,7 +291,7 @@ func (s *Server) Emulation(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), commandTime)
 		defer cancel()
 		if err := s.send(ctx, hub.CommandMessage, "", e.Node, &order{Emulation: &emulationOrder{Secret: e.Session, Data: e.Data}}); err != nil {
-			http.Error(w, "the connection cannot be reached", http.StatusServiceUnavailable)
+			http.Error(w, "the node of the connection cannot be reached", http.StatusServiceUnavailable)
 			return
 		}
 	}

@@ -289,7 +289,7 @@ func leafOf(cert *tls.Certificate) (*tls.Certificate, error) {
 		return nil, err
 	}
 	if _, ok := cert.PrivateKey.(*ecdsa.PrivateKey); !ok {
-		return nil, errors.New("its key is of another kind")
+		return nil, errors.New("the private key is not an ECDSA key")
 	}
 	return &tls.Certificate{Certificate: cert.Certificate, PrivateKey: cert.PrivateKey, Leaf: leaf}, nil
 }

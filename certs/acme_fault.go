@@ -137,7 +137,7 @@ func (a *acmeSource) explain(host string, err error) *Error {
 			a.opts.Directory), "name a file with the certificate of that CA as the root"}
 	}
 	return &Error{host, fmt.Errorf("no certificate from the CA at %s: %w", a.opts.Directory, err),
-		"check the URL of the directory, and that this machine may connect to it; this is retried"}
+		"check the URL of the directory, and that this machine may connect to it; the request is repeated automatically"}
 }
 
 // challengeHint returns the next step for a challenge that failed with a type of problem (RFC 8555 §6.7).
@@ -174,9 +174,9 @@ func problemHint(kind string) string {
 	case "userActionRequired":
 		return "the CA has new terms of service: read them and agree again"
 	case "serverInternal":
-		return "the CA has an internal problem: this is retried"
+		return "the CA has an internal problem; the request is repeated automatically"
 	}
-	return "check the CA's response; this is retried"
+	return "check the CA's response; the request is repeated automatically"
 }
 
 // clip limits the length of a CA's text in our messages.

@@ -154,7 +154,7 @@ func (c acmeCache) Put(ctx context.Context, key string, data []byte) error {
 	if err != nil && !strings.Contains(key, "+http-01") {
 		c.a.tell(Event{Kind: EventFailed, What: SubjectCertificate, Path: string(c.DirCache),
 			Err: &Error{string(c.DirCache), wrapf(cause(err), "%s cannot be stored", key),
-				"repair the directory: without it, every start requests certificates again, and the CA limits requests"}})
+				"make the directory writable: otherwise every start requests new certificates, and the CA limits their number"}})
 	}
 	return err
 }

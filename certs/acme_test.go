@@ -47,7 +47,7 @@ func TestACMEFailures(t *testing.T) {
 		{"not a CA", reply(404, "text/html", "<html>"), false, "404", "check the URL"},
 		{"a page", reply(200, "text/html", "<html>"), false, "invalid character", "check the URL"},
 		{"internal problem", reply(403, isProblem, `{"type":"urn:ietf:params:acme:error:serverInternal","detail":"out of paper"}`), false,
-			"the CA refused: out of paper", "this is retried"},
+			"the CA refused: out of paper", "the request is repeated automatically"},
 		{"too often", reply(403, isProblem, `{"type":"urn:ietf:params:acme:error:rateLimited","detail":"too many"}`), false,
 			"too many", "staging"},
 	} {

@@ -97,7 +97,7 @@ func makeAuthority(dir string, names []string, now time.Time) error {
 		err = writeFile(filepath.Join(tmp, caFile), encodeCertificate(certDER), 0o644)
 	}
 	if err != nil {
-		return &Error{parent, fmt.Errorf("cannot store a key there: %w", cause(err)), hint}
+		return &Error{parent, fmt.Errorf("cannot store a key in this directory: %w", cause(err)), hint}
 	}
 	_ = os.Remove(dir) // on some systems an empty directory blocks the rename; os.Remove fails if dir is not empty
 	if err := os.Rename(tmp, dir); err != nil {

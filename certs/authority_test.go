@@ -22,7 +22,7 @@ func TestDirectoryWithoutCA(t *testing.T) {
 	}{
 		{"a certificate of no authority", leaf.cert, leaf.key, caFile, "not the certificate of a CA"},
 		{"another key", ca.pem(), leaf.key, keyFile, "is not the key of"},
-		{"a key of another kind", old.cert, old.key, keyFile, "key of another kind: *rsa.PrivateKey"},
+		{"a key of another kind", old.cert, old.key, keyFile, "holds a key of type *rsa.PrivateKey"},
 		{"no key", leaf.cert, leaf.cert, keyFile, "holds no private key"},
 		{"no PEM", leaf.cert, []byte("x"), keyFile, "holds no PEM block"},
 		{"no certificate", []byte("x"), leaf.key, caFile, ""},

@@ -67,7 +67,7 @@ func checkPEM(path string, rest []byte, kind, what string) error {
 		return nil
 	case encrypted && kind == "PRIVATE KEY":
 		return &Error{path, errors.New("its private key is protected by a password"),
-			"write it without one: openssl pkey -in " + path + " -out " + freename.Of("key.pem")}
+			"write the key without a password: openssl pkey -in " + path + " -out " + freename.Of("key.pem")}
 	}
 	return &Error{path, fmt.Errorf("holds no %s in PEM", strings.TrimPrefix(what, "a ")),
 		"give the path of a file that holds " + what + " in PEM"}

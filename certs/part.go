@@ -122,7 +122,7 @@ func (p *part) worse(leaf *x509.Certificate, now time.Time) error {
 	}
 	if now.After(leaf.NotAfter) {
 		return &Error{p.paths[0], fmt.Errorf("holds a certificate that expired on %s", leaf.NotAfter.UTC().Format(time.RFC3339)),
-			"put the new certificate there; the current one stays in use"}
+			"put the new certificate into that file; until then the current one stays in use"}
 	}
 	p.again = leaf.NotBefore
 	return &Error{p.paths[0], fmt.Errorf("holds a certificate that is not valid before %s",

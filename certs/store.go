@@ -78,7 +78,7 @@ func readKey(path string) (*ecdsa.PrivateKey, error) {
 	}
 	key, ok := parsed.(*ecdsa.PrivateKey)
 	if !ok {
-		return nil, &Error{path, fmt.Errorf("holds a key of another kind: %T", parsed), renewHint}
+		return nil, &Error{path, fmt.Errorf("holds a key of type %T instead of an ECDSA key", parsed), renewHint}
 	}
 	return key, nil
 }

@@ -86,7 +86,7 @@ func parseSecrets(path string, content []byte) ([][]byte, error) {
 		return nil, &Error{path, errors.New("holds no secret"), hint}
 	case len(secrets) > maxSecrets:
 		return nil, &Error{path, fmt.Errorf("holds %d secrets, more than %d", len(secrets), maxSecrets),
-			"remove those that have not encrypted a ticket for a day"}
+			"remove the secrets with which no ticket has been encrypted for a day"}
 	}
 	return secrets, nil
 }

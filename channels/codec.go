@@ -66,7 +66,7 @@ func (codec) Closing(why hub.EndReason) (m *websocket.Prepared, code websocket.C
 	case hub.EndExpired:
 		return nil, wire.CloseExpired, "the credential has expired"
 	case hub.EndDenied:
-		return nil, wire.CloseDenied, "no longer allowed"
+		return nil, wire.CloseDenied, "the connection is no longer allowed"
 	case hub.EndSlow, hub.EndInsufficient:
 		return nil, wire.CloseSlow, "the client reads too slowly"
 	case hub.EndReconnect:

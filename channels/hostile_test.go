@@ -54,8 +54,8 @@ func TestTooManyCommands(t *testing.T) {
 		}
 		send(t, c, `{"type":"fly","id":4}`)
 		for _, want := range []string{`{"type":"pong","id":1}`, `{"type":"pong","id":2}`,
-			`{"type":"error","id":3,"code":"too_fast","message":"there are too many commands"}`,
-			`{"type":"error","id":4,"code":"too_fast","message":"there are too many commands"}`} {
+			`{"type":"error","id":3,"code":"too_fast","message":"too many commands in a short time"}`,
+			`{"type":"error","id":4,"code":"too_fast","message":"too many commands in a short time"}`} {
 			if got := read(t, c); got != want {
 				t.Errorf("got %s, want %s", got, want)
 			}
@@ -167,7 +167,7 @@ func TestRepliesWaitForRoom(t *testing.T) {
 	out.room = 3
 	s.Drained()
 	want := []string{`{"type":"pong","id":1}`, `{"type":"pong","id":2}`, `{"type":"pong","id":3}`,
-		`{"type":"error","id":4,"channel":"chat","code":"unavailable","message":"temporarily unavailable: try again later"}`}
+		`{"type":"error","id":4,"channel":"chat","code":"unavailable","message":"the server is temporarily unavailable: try again later"}`}
 	if got := out.sent[1:]; fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("%q", got)
 	}

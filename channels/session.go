@@ -64,7 +64,7 @@ func (s *session) Message(m websocket.Message) error {
 		c, failed = wire.Decode(m.Data)
 		if rate := s.server.commands(); rate > 0 {
 			if ok, _ := s.commandRate.Allow(now, rate, int(2*rate)); !ok {
-				tooFast := &wire.Error{Type: "error", Code: wire.TooFast, Message: "there are too many commands"}
+				tooFast := &wire.Error{Type: "error", Code: wire.TooFast, Message: "too many commands in a short time"}
 				if failed != nil {
 					tooFast.ID = failed.ID
 				} else {
@@ -164,7 +164,7 @@ func errorCode(err error) (code wire.Code, text string) {
 		{hub.ErrNotSubscribed, wire.NotSubscribed, "there is no subscription to this channel"},
 		{hub.ErrTooMany, wire.TooMany, "the limit on subscriptions is reached"},
 		{errDevices, wire.TooMany, "a connection may acknowledge messages for at most " + strconv.Itoa(maxDevices) + " devices"},
-		{hub.ErrTooFast, wire.TooFast, "there are too many publications"},
+		{hub.ErrTooFast, wire.TooFast, "too many publications in a short time"},
 		{hub.ErrTooBig, wire.TooBig, "the data is too large for this channel"},
 		{hub.ErrNoPresence, wire.NoPresence, "this channel has no members"},
 		{hub.ErrBadChannel, wire.BadRequest, "not a valid channel name"},
@@ -177,5 +177,5 @@ func errorCode(err error) (code wire.Code, text string) {
 			return known.code, known.text
 		}
 	}
-	return wire.Unavailable, "temporarily unavailable: try again later"
+	return wire.Unavailable, "the server is temporarily unavailable: try again later"
 }

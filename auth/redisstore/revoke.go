@@ -90,7 +90,7 @@ func (s *Store) Revoked(ctx context.Context, id *auth.Identity) (bool, error) {
 	}
 	times, err := reply.ToArray()
 	if err != nil || len(times) != len(names) {
-		return false, errors.New("redisstore: checking revocations: unexpected form of reply")
+		return false, errors.New("redisstore: checking revocations: the reply has an unexpected form")
 	}
 	for i, r := range names {
 		if times[i].IsNil() {

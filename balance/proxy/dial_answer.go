@@ -66,7 +66,7 @@ func (d *Dialer) readHead(ctx context.Context, nc net.Conn) (*handshake.Response
 // unanswered converts an error of a connection to the reason why there is no response.
 func unanswered(err error) error {
 	if err == io.EOF { //nolint:errorlint // a connection returns it bare
-		return fmt.Errorf("the upstream closed the connection before it had answered: %w", io.ErrUnexpectedEOF)
+		return fmt.Errorf("the upstream closed the connection without a complete response: %w", io.ErrUnexpectedEOF)
 	}
 	return err
 }
@@ -87,7 +87,7 @@ func (d *Dialer) refused(resp *handshake.Response, rest io.Reader) *Refused {
 	return r
 }
 
-var errFraming = errors.New("the length of the body is not known")
+var errFraming = errors.New("the header of the response does not determine the length of its body")
 
 // content returns the body of a response (RFC 9112 §6.3). The error is errFraming if the header does not determine the length.
 func content(resp *handshake.Response, rest io.Reader) (io.Reader, error) {

@@ -120,7 +120,7 @@ func (d *Dialer) parse(raw string) error {
 	}
 	u, err := url.Parse(raw)
 	if err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return errors.New("proxy: an upstream is a URL without user information, query and fragment")
+		return errors.New("proxy: an upstream must be a valid URL without user information, query or fragment")
 	}
 	t, v := handshake.ParseTarget(raw)
 	if v != nil {

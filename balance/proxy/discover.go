@@ -61,7 +61,7 @@ func Discover(ctx context.Context, r Resolver, target string, every time.Duratio
 func Lookup(ctx context.Context, r Resolver, target string) ([]balance.Spec, error) {
 	u, err := url.Parse(target)
 	if err != nil {
-		return nil, errors.New("proxy: the name to look up is not a URL")
+		return nil, errors.New("proxy: the target to look up is not a valid URL")
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
@@ -144,9 +144,9 @@ func parseServer(words []string, parse func(string) (string, error)) (s balance.
 		case key != "weight" && key != "capacity":
 			return s, fmt.Errorf("%q is neither weight=N nor capacity=N", w)
 		case err != nil || v < 0 || key == "weight" && v == 0:
-			return s, fmt.Errorf("the number in %q is not positive", w)
+			return s, fmt.Errorf("the value in %q is not a positive number", w)
 		case key == "weight" && v > MaxWeight:
-			return s, fmt.Errorf("%q is not from 1 to %d", w, MaxWeight)
+			return s, fmt.Errorf("the weight in %q is not from 1 to %d", w, MaxWeight)
 		case key == "weight":
 			s.Weight = v
 		default:

@@ -61,7 +61,7 @@ func TestLookup(t *testing.T) {
 		{"ws://chat.internal:9000", []balance.Spec{{ID: "ws://10.0.0.1:9000"}, {ID: "ws://10.0.0.2:9000"}, {ID: "ws://[2001:db8::1]:9000"}}, ""},
 		{"wss://_ws._tcp.chat.internal", []balance.Spec{{ID: "wss://a.internal:9001"}, {ID: "wss://b.internal:9002", Weight: 3}}, ""},
 		{"ws://other:9000", nil, "no such host"},
-		{"ws://%zz", nil, "not a URL"},
+		{"ws://%zz", nil, "not a valid URL"},
 	} {
 		got, err := Lookup(t.Context(), r, tt.target)
 		if !reflect.DeepEqual(got, tt.want) || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
@@ -170,10 +170,10 @@ func TestParseServers(t *testing.T) {
 		{"a:1\n\nbad", nil, "line 3: not a server"},
 		{"a:1 b:2", nil, `line 1: "b:2" is neither weight=N nor capacity=N`},
 		{"a:1 weight=1000", []balance.Spec{{ID: "ws://a:1", Weight: 1000}}, ""},
-		{"b:1\na:1 weight=1001", nil, `line 2: "weight=1001" is not from 1 to 1000`},
-		{"a:1 weight=0", nil, `line 1: the number in "weight=0" is not positive`},
-		{"a:1 capacity=-1", nil, `line 1: the number in "capacity=-1" is not positive`},
-		{"a:1 weight=x", nil, `line 1: the number in "weight=x" is not positive`},
+		{"b:1\na:1 weight=1001", nil, `line 2: the weight in "weight=1001" is not from 1 to 1000`},
+		{"a:1 weight=0", nil, `line 1: the value in "weight=0" is not a positive number`},
+		{"a:1 capacity=-1", nil, `line 1: the value in "capacity=-1" is not a positive number`},
+		{"a:1 weight=x", nil, `line 1: the value in "weight=x" is not a positive number`},
 	} {
 		got, err := ParseServers(tt.text, parse)
 		if !reflect.DeepEqual(got, tt.want) || (err == nil) != (tt.err == "") || err != nil && err.Error() != tt.err {

@@ -69,7 +69,7 @@ type Refused struct {
 
 // Error names the upstream and the status.
 func (r *Refused) Error() string {
-	return fmt.Sprintf("upstream %s: answered with %d %s", r.Upstream, r.Status, http.StatusText(r.Status))
+	return fmt.Sprintf("upstream %s answered with %d %s", r.Upstream, r.Status, http.StatusText(r.Status))
 }
 
 // dialError wraps err as package net does for a connection that cannot be made.

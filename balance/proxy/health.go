@@ -30,7 +30,7 @@ type Health struct {
 }
 
 // errDraining indicates that a server accepts no new clients.
-var errDraining = errors.New("it accepts no new clients")
+var errDraining = errors.New("the server accepts no new clients")
 
 // watch checks a server until ctx ends.
 func (b *Balancer) watch(ctx context.Context, id string, n *server, h Health) {
@@ -149,7 +149,7 @@ func probeHTTP(ctx context.Context, n *server, path string) error {
 	case resp.StatusCode == http.StatusServiceUnavailable, drains(resp.Header):
 		return errDraining
 	case resp.StatusCode/100 != 2:
-		return fmt.Errorf("it answers with status %d", resp.StatusCode)
+		return fmt.Errorf("the server answers with status %d", resp.StatusCode)
 	}
 	return nil
 }

@@ -277,7 +277,7 @@ func judge(link *Link, err error) (balance.Outcome, int, http.Header) {
 	return balance.Failed, 0, nil
 }
 
-var errGone = errors.New("it is no longer in the list")
+var errGone = errors.New("the server is no longer in the list")
 
 // retryable reports whether another server may succeed: err is a failure of this server, or its report that it or a server behind
 // it does not work.

@@ -169,7 +169,7 @@ func safe(method string) bool {
 	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }
 
-var errSwitched = errors.New("it switched protocols without a request to do so")
+var errSwitched = errors.New("the server switched protocols, which the request did not ask for")
 
 // counted calls done when a body is closed, with the error that cut it short.
 type counted struct {

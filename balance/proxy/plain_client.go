@@ -94,7 +94,7 @@ func (b *clientBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-var errBody = errors.New("its body cannot be read")
+var errBody = errors.New("the body of the request cannot be read")
 
 // failed returns a general error if the body has failed, or nil.
 func (b *clientBody) failed() error {

@@ -21,9 +21,9 @@ type Busy struct {
 // Error reports whether this process or the servers have too many connections.
 func (e *Busy) Error() string {
 	if e.Err != nil {
-		return "proxy: too many connections for this process: " + e.Err.Error()
+		return "proxy: this process cannot open more connections: " + e.Err.Error()
 	}
-	return "proxy: too many clients connect concurrently"
+	return "proxy: too many clients are connecting at the same time"
 }
 
 // Unwrap returns Err.
@@ -75,7 +75,7 @@ func Reply(err error) (status int, retryAfter time.Duration, reason string) {
 	case f.Stage == StageResponse:
 		return f.Status(), 0, "The server behind this one gave no valid response."
 	}
-	return f.Status(), 0, "The server behind this one did not answer as a WebSocket server does."
+	return f.Status(), 0, "The server behind this one did not complete the WebSocket handshake."
 }
 
 // RetryAfter returns d as the value of a Retry-After field, in whole seconds.

@@ -107,14 +107,14 @@ func (s *centrifugo) resumed(c *command[centrifugoCommand], r *protocol.Reply) (
 	case c.is.kind == cfSubscribe && r.Subscribe != nil:
 		return s.recovered(c.channel, r.Subscribe)
 	}
-	return nil, because(ErrRefused, "a reply to something else")
+	return nil, because(ErrRefused, "a reply does not match its command")
 }
 
 // reconnected handles the reply to the connect request.
 func (s *centrifugo) reconnected(r *protocol.ConnectResult) (missed []*protocol.Reply, err error) {
 	switch {
 	case r.Flag != 0 || r.Dict != nil || r.Client == "" || r.Ping != s.answer.Ping || r.Pong != s.answer.Pong || r.Expires && !s.answer.Expires:
-		return nil, because(ErrRefused, "its answer to connect differs")
+		return nil, because(ErrRefused, "the reply to connect differs")
 	case len(s.names) == maxNames:
 		return nil, ErrTooMuch
 	}
@@ -127,7 +127,7 @@ func (s *centrifugo) reconnected(r *protocol.ConnectResult) (missed []*protocol.
 		served++
 		sub := r.Subs[channel]
 		if sub == nil {
-			return nil, because(ErrRefused, "it does not subscribe to "+channel)
+			return nil, because(ErrRefused, "the reply to connect lacks the subscription to "+channel)
 		}
 		more, err := s.recovered(channel, sub)
 		if err != nil {
@@ -136,7 +136,7 @@ func (s *centrifugo) reconnected(r *protocol.ConnectResult) (missed []*protocol.
 		missed = append(missed, more...)
 	}
 	if served != len(r.Subs) {
-		return nil, because(ErrRefused, "it subscribes to other channels")
+		return nil, because(ErrRefused, "the reply to connect has other subscriptions")
 	}
 	return missed, nil
 }
@@ -150,7 +150,7 @@ func (s *centrifugo) recovered(channel string, r *protocol.SubscribeResult) (mis
 	case !r.Recovered || !r.Recoverable || x.epoch != "" && r.Epoch != x.epoch:
 		return nil, because(ErrGap, channel)
 	case r.Delta != x.delta || r.Id != 0 || r.Type != 0:
-		return nil, because(ErrRefused, "its reply differs for the subscription to "+channel)
+		return nil, because(ErrRefused, "the reply to subscribe differs for the channel "+channel)
 	}
 	if x.epoch == "" {
 		x.epoch = strings.Clone(r.Epoch)

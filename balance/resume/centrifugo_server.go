@@ -62,7 +62,7 @@ func (s *centrifugo) Server(m Message) ([]Message, bool, error) {
 }
 
 // errStrange indicates that data is not a reply.
-var errStrange = errors.New("resume: not a reply")
+var errStrange = errors.New("resume: the data is not a reply")
 
 // part handles one reply or push. If it is not passed to the client, own is sent in its place.
 func (s *centrifugo) part(part []byte) (own [][]byte, pass bool, err error) {
@@ -98,7 +98,7 @@ func (s *centrifugo) strange(m Message) ([]Message, bool, error) {
 		s.no = ErrUnknown
 	}
 	if s.resuming {
-		return nil, false, because(ErrRefused, "it does not speak the protocol of the previous server")
+		return nil, false, because(ErrRefused, "the new server does not speak the protocol of the previous one")
 	}
 	s.out[0] = m
 	return s.out[:1], false, nil
@@ -179,13 +179,13 @@ func (s *centrifugo) subscribed(channel string, q *protocol.SubscribeRequest, r 
 	}
 	switch {
 	case r.Type != 0 || q != nil && q.Type != 0:
-		x.inexact = "a subscription that is not to a stream"
+		x.inexact = "the type of the subscription is not stream"
 	case !r.Recoverable:
-		x.inexact = "a channel without a history"
+		x.inexact = "the channel cannot be recovered"
 	case r.Id != 0:
-		x.inexact = "a channel that is sent as a number"
+		x.inexact = "the server sends a number in place of the channel"
 	case q != nil && q.JoinLeave:
-		x.inexact = "joins and leaves"
+		x.inexact = "the subscription includes joins and leaves"
 	}
 	s.unsubscribed(channel)
 	if s.room(len(s.subs), x.size) {
@@ -215,7 +215,7 @@ func (s *centrifugo) pushed(p *protocol.Push) bool {
 		s.unsubscribed(p.Channel)
 	case x == nil:
 	case p.Join != nil, p.Leave != nil:
-		x.inexact = "joins and leaves"
+		x.inexact = "the subscription includes joins and leaves"
 	case p.Pub != nil:
 		return s.publication(x, p.Pub)
 	}

@@ -62,7 +62,7 @@ func (s *channels) possible() error {
 		case x.at.Epoch == "" || x.unsure:
 			return because(ErrState, channel)
 		case x.changes && x.members == nil:
-			return because(ErrState, "unknown members of "+channel)
+			return because(ErrState, "the members of "+channel+" are not known")
 		}
 	}
 	subscribing := map[string]bool{}
@@ -73,7 +73,7 @@ func (s *channels) possible() error {
 		case c.is.kind == subscribe && !c.resumes:
 			subscribing[c.channel] = true
 		case c.is.kind == publication && subscribing[c.channel]:
-			return because(ErrUnanswered, "a message to "+c.channel+" after its subscription") // the subscription would begin after the message
+			return because(ErrUnanswered, "a publication to "+c.channel+" follows an unanswered subscription") // the subscription would begin after the message
 		}
 	}
 	return nil

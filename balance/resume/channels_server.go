@@ -101,7 +101,7 @@ func (s *channels) strange(m Message) ([]Message, bool, error) {
 		s.no = ErrUnknown
 	}
 	if s.resuming {
-		return nil, false, because(ErrRefused, "it does not speak "+wire.Subprotocol)
+		return nil, false, because(ErrRefused, "the new server does not speak "+wire.Subprotocol)
 	}
 	s.out[0] = m
 	return s.out[:], false, nil
@@ -122,7 +122,7 @@ func (s *channels) welcomed(h heading) (pass bool, err error) {
 		s.client, s.user, s.welcome = client, user, true
 		return true, nil
 	case user != s.user:
-		return false, because(ErrRefused, "it identifies the client as another user")
+		return false, because(ErrRefused, "the new server identifies the client as another user")
 	case len(s.names) == maxNames:
 		return false, ErrTooMuch
 	}

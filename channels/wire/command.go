@@ -220,7 +220,7 @@ func invalid(c Command) string {
 		case c.Members < 0 || c.Members > maxPage:
 			return "members is not between 0 and 1000"
 		case c.Since != nil && (c.Since.Device == "") == (c.Since.Epoch == ""):
-			return "since has either epoch and offset, or device"
+			return "since must have either epoch and offset, or device"
 		case len(c.Data) > maxMetadata:
 			return "the data of a member may have at most 4096 bytes"
 		}

@@ -139,7 +139,7 @@ endpoints:
 	// At /lax, any origin is allowed, so only the cookie's list of origins rejects requests. Chromium does not include the cookie in
 	// requests from other sites, but in those from a sibling host, regardless of SameSite. The logged message shows that the cookie was
 	// sent.
-	log.Await(t, `a request with the cookie session from the origin [\"https://other.example.com`)
+	log.Await(t, `the request has the cookie session and comes from the origin [\"https://other.example.com`)
 	if strings.Contains(log.String(), token) {
 		t.Error("the token is in the log")
 	}

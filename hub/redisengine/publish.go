@@ -23,7 +23,7 @@ const (
 // pageBytes is the size at which a script ends its reply.
 var pageBytes = strconv.Itoa(hub.PageBytes)
 
-var errAnswer = errors.New("redisengine: unexpected form of reply")
+var errAnswer = errors.New("redisengine: the reply has an unexpected form")
 
 // Publish implements [hub.Engine].
 func (e *Engine) Publish(ctx context.Context, channel string, p *hub.Publication, o hub.PublishOptions) (hub.Published, error) {
