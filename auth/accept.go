@@ -25,7 +25,7 @@ type Guard struct {
 	// revoked before. If nil, connections are only closed on expiry.
 	Live *Live
 
-	own Live // used if Live is nil
+	defaultLive Live // used if Live is nil
 }
 
 var errNoAuthenticator = errors.New("the Guard has no Authenticator")
@@ -60,7 +60,7 @@ func (g *Guard) admit(r *http.Request) (*Identity, error) {
 	return id, err
 }
 
-var errNobody = errors.New("an Authenticator returned neither an identity nor an error")
+var errNoIdentity = errors.New("an Authenticator returned neither an identity nor an error")
 var errEnded = errors.New("the credential has expired")
 
 // identify calls a and validates the result, because a may be an application's own Authenticator with a bug. The error is an
@@ -71,7 +71,7 @@ func identify(r *http.Request, a Authenticator) (*Identity, error) {
 	case err != nil:
 		return nil, asError(err, a.Challenge())
 	case id == nil || id.Subject == "":
-		return nil, Forbidden(errNobody)
+		return nil, Forbidden(errNoIdentity)
 	case !id.Expires.IsZero() && !time.Now().Before(id.Expires):
 		return nil, Unauthorized(errEnded, a.Challenge())
 	}
@@ -90,7 +90,7 @@ func (g *Guard) Accept(w http.ResponseWriter, r *http.Request, opts *websocket.A
 	}
 	live := g.Live
 	if live == nil {
-		live = &g.own
+		live = &g.defaultLive
 	}
 	var id *Identity
 	var session *Session

@@ -37,8 +37,8 @@ func guarded(t *testing.T, g *Guard) (url string, failed refusals) {
 	return s.URL, failed
 }
 
-// visit opens a connection with the given subprotocols and header fields, and returns the server's first message.
-func visit(t *testing.T, url string, protocols []string, fields ...string) (*websocket.Conn, string, error) {
+// dialAndRead opens a connection with the given subprotocols and header fields, and returns the server's first message.
+func dialAndRead(t *testing.T, url string, protocols []string, fields ...string) (*websocket.Conn, string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -105,10 +105,10 @@ func TestGuardEndToEnd(t *testing.T) {
 		{"not allowed", "", nil, []string{"Authorization", "Bearer " + token(claims{"may": nil})}, 403, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c, said, err := visit(t, url+tt.query, tt.protocols, tt.fields...)
+			c, body, err := dialAndRead(t, url+tt.query, tt.protocols, tt.fields...)
 			if tt.status == 101 {
-				if err != nil || said != "alice by jwt" {
-					t.Fatalf("%q, %v", said, err)
+				if err != nil || body != "alice by jwt" {
+					t.Fatalf("%q, %v", body, err)
 				}
 				h := c.Handshake()
 				if h.Subprotocol != tt.chosen || (len(h.Header["Sec-Websocket-Protocol"]) > 0) != (tt.chosen != "") {
@@ -146,7 +146,7 @@ func TestGuardUnavailable(t *testing.T) {
 	j := newJWT(t, JWTOptions{Keys: keys})
 	defer j.Close()
 	url, failed := guarded(t, &Guard{Authenticator: j})
-	_, _, err = visit(t, url, nil, "Authorization", "Bearer "+signed(t, "EdDSA", testKeys().ed, "1", claims{"iss": i.URL}))
+	_, _, err = dialAndRead(t, url, nil, "Authorization", "Bearer "+signed(t, "EdDSA", testKeys().ed, "1", claims{"iss": i.URL}))
 	e, ok := errors.AsType[*websocket.HandshakeError](err)
 	if !ok || e.Status != 503 || e.Header.Get("Retry-After") == "" || strings.Contains(string(e.Body), "500") {
 		t.Errorf("%v, %v, %s", err, e.Header, e.Body)
@@ -156,22 +156,22 @@ func TestGuardUnavailable(t *testing.T) {
 	}
 }
 
-// brief is an Authenticator whose identities expire after one second. It sends each expiry time to ends.
-type brief struct{ ends chan time.Time }
+// shortLived is an Authenticator whose identities expire after one second. It sends each expiry time to ends.
+type shortLived struct{ ends chan time.Time }
 
-func (b brief) Authenticate(*http.Request) (*Identity, error) {
+func (b shortLived) Authenticate(*http.Request) (*Identity, error) {
 	end := time.Now().Add(time.Second)
 	b.ends <- end
 	return &Identity{Subject: "alice", Method: "test", Expires: end}, nil
 }
 
-func (brief) Challenge() string { return "" }
+func (shortLived) Challenge() string { return "" }
 
 // The connection is closed when the credential expires.
 func TestGuardExpiry(t *testing.T) {
 	ends := make(chan time.Time, 1)
-	url, _ := guarded(t, &Guard{Authenticator: brief{ends}})
-	c, _, err := visit(t, url, nil)
+	url, _ := guarded(t, &Guard{Authenticator: shortLived{ends}})
+	c, _, err := dialAndRead(t, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,13 +209,13 @@ func TestGuardAdmit(t *testing.T) {
 		c.Close(websocket.CodeNormal, "")
 	}))
 	defer s.Close()
-	if _, said, err := visit(t, s.URL, nil, "Authorization", "Bearer "+signed(t, "HS256", testKeys().secret, "", nil)); err != nil || said != "hello" {
-		t.Fatalf("%q, %v", said, err)
+	if _, body, err := dialAndRead(t, s.URL, nil, "Authorization", "Bearer "+signed(t, "HS256", testKeys().secret, "", nil)); err != nil || body != "hello" {
+		t.Fatalf("%q, %v", body, err)
 	}
 	if who := bounded.Receive(t, found); who != "alice" {
 		t.Errorf("found %q", who)
 	}
-	if _, _, err := visit(t, s.URL, nil); statusOfHandshake(err) != 401 {
+	if _, _, err := dialAndRead(t, s.URL, nil); statusOfHandshake(err) != 401 {
 		t.Errorf("without a token: %v", err)
 	}
 	err = bounded.Receive(t, failed)
@@ -237,8 +237,8 @@ func TestGuardFailsClosed(t *testing.T) {
 		status int
 	}{
 		"no Authenticator":         {&Guard{}, 403},
-		"no credentials, no chain": {&Guard{Authenticator: says{err: ErrNoCredentials, challenge: "Basic"}}, 401},
-		"an error of another kind": {&Guard{Authenticator: says{err: odd}}, 403},
+		"no credentials, no chain": {&Guard{Authenticator: stubAuthenticator{err: ErrNoCredentials, challenge: "Basic"}}, 401},
+		"an error of another kind": {&Guard{Authenticator: stubAuthenticator{err: odd}}, 403},
 		"rules that never allow":   {&Guard{Authenticator: Anonymous(), Rules: none}, 403},
 	} {
 		id, err := tt.g.Admit(httptest.NewRequest("GET", "/", nil))
@@ -257,7 +257,7 @@ func TestGuardFailsClosed(t *testing.T) {
 // An application's own Check is called first, and can reject clients.
 func TestGuardKeepsCheck(t *testing.T) {
 	var asked int
-	g := &Guard{Authenticator: says{id: anonymousIdentity, asked: &asked}}
+	g := &Guard{Authenticator: stubAuthenticator{id: anonymousIdentity, calls: &asked}}
 	w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)
 	r.Header = http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"}, "Sec-Websocket-Version": {"13"},
 		"Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}}

@@ -60,16 +60,16 @@ type Basic struct {
 }
 
 const (
-	basicMaxUser     = 256  // bytes
-	basicMaxPassword = 1024 // bytes
-	basicRemembered  = 10_000
-	basicAddresses   = 20_000
+	basicMaxUser       = 256  // bytes
+	basicMaxPassword   = 1024 // bytes
+	basicMaxRemembered = 10_000
+	basicMaxAddresses  = 20_000
 )
 
 var (
-	errBasicForm  = errors.New("the Basic credentials are not well-formed")
-	errBasicWrong = errors.New("unknown user or wrong password")
-	errBasicOften = errors.New("too many wrong passwords")
+	errBasicForm      = errors.New("the Basic credentials are not well-formed")
+	errBasicWrong     = errors.New("unknown user or wrong password")
+	errBasicThrottled = errors.New("too many wrong passwords")
 )
 
 // NewBasic returns an Authenticator for the users of a password file. Errors in the file contain its name and the line.
@@ -96,9 +96,9 @@ func NewBasic(o BasicOptions) (*Basic, error) {
 		o:        o,
 		realm:    strconv.Quote(o.Realm), // a quoted-string: backslashes and quotes are escaped (RFC 9110 §5.6.4)
 		file:     file,
-		memo:     newMemo[struct{}](basicRemembered),
+		memo:     newMemo[struct{}](basicMaxRemembered),
 		calls:    limit.NewCalls(o.Concurrent, -1, o.Wait),
-		failures: newBasicFailures(o.FailureWindow, o.Failures, basicAddresses),
+		failures: newBasicFailures(o.FailureWindow, o.Failures, basicMaxAddresses),
 	}, nil
 }
 
@@ -128,11 +128,11 @@ func (b *Basic) Authenticate(r *http.Request) (*Identity, error) {
 	// recognize a correct guess after reaching the limit.
 	address := b.o.Address(r)
 	if wait := b.failures.blocked(user, address); wait > 0 {
-		return nil, TooMany(wait, errBasicOften)
+		return nil, TooMany(wait, errBasicThrottled)
 	}
 	users := b.file.load()
-	question := b.memo.digest(strconv.FormatUint(users.generation, 10), user, password)
-	_, err = b.memo.ask(r.Context(), question, func() (struct{}, time.Duration, error) {
+	key := b.memo.digest(strconv.FormatUint(users.generation, 10), user, password)
+	_, err = b.memo.do(r.Context(), key, func() (struct{}, time.Duration, error) {
 		return struct{}{}, b.o.Remember, b.check(users, user, password, address)
 	})
 	if err != nil {
@@ -148,7 +148,7 @@ func (b *Basic) Authenticate(r *http.Request) (*Identity, error) {
 // the limit.
 func (b *Basic) check(users *basicUsers, user, password, address string) error {
 	if wait := b.failures.begin(user, address); wait > 0 {
-		return TooMany(wait, errBasicOften)
+		return TooMany(wait, errBasicThrottled)
 	}
 	if err := b.calls.Begin(context.Background()); err != nil { // not r's context: requests with the same password may wait, too
 		b.failures.undo(user, address)

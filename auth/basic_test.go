@@ -275,20 +275,20 @@ func TestBasicFailuresAreBounded(t *testing.T) {
 
 // gatedHash counts concurrent verifications, and blocks them until the gate opens.
 type gatedHash struct {
-	now, most atomic.Int32
-	open      chan struct{}
+	running, peak atomic.Int32
+	release       chan struct{}
 }
 
 func (h *gatedHash) verify(string) bool {
-	n := h.now.Add(1)
+	n := h.running.Add(1)
 	for {
-		most := h.most.Load()
-		if n <= most || h.most.CompareAndSwap(most, n) {
+		peak := h.peak.Load()
+		if n <= peak || h.peak.CompareAndSwap(peak, n) {
 			break
 		}
 	}
-	<-h.open
-	h.now.Add(-1)
+	<-h.release
+	h.running.Add(-1)
 	return true
 }
 
@@ -297,7 +297,7 @@ func (h *gatedHash) verify(string) bool {
 func TestBasicConcurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBasic(t, BasicOptions{Concurrent: 2, Wait: time.Second}, "x:"+cheapHash(t, "x")+"\n")
-		h := &gatedHash{open: make(chan struct{})}
+		h := &gatedHash{release: make(chan struct{})}
 		users := b.file.load()
 		for i := range 10 {
 			users.byName[fmt.Sprint("user", i)] = basicUser{hash: h}
@@ -317,10 +317,10 @@ func TestBasicConcurrency(t *testing.T) {
 			})
 		}
 		<-time.After(2 * time.Second)
-		close(h.open)
+		close(h.release)
 		wg.Wait()
-		if in.Load() != 200 || busy.Load() != 800 || h.most.Load() != 2 {
-			t.Errorf("%d admitted, %d asked to wait, %d concurrent hashes; want 200, 800 and 2", in.Load(), busy.Load(), h.most.Load())
+		if in.Load() != 200 || busy.Load() != 800 || h.peak.Load() != 2 {
+			t.Errorf("%d admitted, %d asked to wait, %d concurrent hashes; want 200, 800 and 2", in.Load(), busy.Load(), h.peak.Load())
 		}
 		if n := b.failures.order.Len(); n != 0 {
 			t.Errorf("%d counters of failures, though no password was wrong", n)

@@ -73,8 +73,8 @@ func NewCertificates(o CertificateOptions) (*Certificates, error) {
 			return nil, fmt.Errorf("auth: certificates: %q is mapped to an empty subject", name)
 		}
 		for _, kind := range o.Names {
-			key := certificateKey{kind, plainName(kind, name)}
-			if !fits(kind, key.name) {
+			key := certificateKey{kind, normalizeName(kind, name)}
+			if !validNameForm(kind, key.name) {
 				continue
 			}
 			if other, ok := c.subjects[key]; ok && other != subject {
@@ -140,21 +140,21 @@ func certificateNames(cert *x509.Certificate, kind CertificateName) []string {
 		}
 	case CertificateDNS:
 		for _, n := range cert.DNSNames {
-			names = append(names, plainName(CertificateDNS, n))
+			names = append(names, normalizeName(CertificateDNS, n))
 		}
 	case CertificateEmail:
 		for _, n := range cert.EmailAddresses {
-			names = append(names, plainName(CertificateEmail, n))
+			names = append(names, normalizeName(CertificateEmail, n))
 		}
 	case CertificateCommonName:
 		names = []string{cert.Subject.CommonName}
 	}
-	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !fits(kind, n) })
+	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !validNameForm(kind, n) })
 }
 
-// fits reports whether a name has the form of its kind. A name in the form of another kind could impersonate another user: for
+// validNameForm reports whether a name has the form of its kind. A name in the form of another kind could impersonate another user: for
 // example, an email address among the DNS names, which a CA may verify less carefully.
-func fits(kind CertificateName, name string) bool {
+func validNameForm(kind CertificateName, name string) bool {
 	switch kind {
 	case CertificateDNS:
 		return name != "" && !strings.ContainsAny(name, "@:/")
@@ -166,8 +166,8 @@ func fits(kind CertificateName, name string) bool {
 	return name != ""
 }
 
-// plainName normalizes a name: DNS names ignore case (RFC 4343), as does the part of an email address after the @ (RFC 5321 §2.4).
-func plainName(kind CertificateName, name string) string {
+// normalizeName normalizes a name: DNS names ignore case (RFC 4343), as does the part of an email address after the @ (RFC 5321 §2.4).
+func normalizeName(kind CertificateName, name string) string {
 	switch at := strings.LastIndexByte(name, '@'); {
 	case kind == CertificateDNS:
 		return strings.ToLower(strings.TrimSuffix(name, "."))

@@ -32,10 +32,10 @@ type chain struct{ methods []Authenticator }
 
 // Authenticate implements [Authenticator].
 func (c *chain) Authenticate(r *http.Request) (*Identity, error) {
-	var shown error // the error for a credential that no method has recognized yet
+	var firstErr error // the error for a credential that no method has recognized yet
 	for _, m := range c.methods {
 		id, err := m.Authenticate(r)
-		if err == nil && shown != nil && isAnonymous(id) {
+		if err == nil && firstErr != nil && isAnonymous(id) {
 			continue // a client with an invalid credential is rejected rather than admitted as anonymous
 		}
 		if err == nil {
@@ -45,13 +45,13 @@ func (c *chain) Authenticate(r *http.Request) (*Identity, error) {
 			return nil, err
 		}
 		// A nested chain returns an *Error with exactly this cause if there was no credential.
-		if e, ok := errors.AsType[*Error](err); ok && e.Err != ErrNoCredentials && shown == nil { //nolint:errorlint // the cause must be ErrNoCredentials itself
-			shown = err
+		if e, ok := errors.AsType[*Error](err); ok && e.Err != ErrNoCredentials && firstErr == nil { //nolint:errorlint // the cause must be ErrNoCredentials itself
+			firstErr = err
 		}
 	}
 	cause := ErrNoCredentials
-	if shown != nil {
-		cause = asError(shown, "").Err
+	if firstErr != nil {
+		cause = asError(firstErr, "").Err
 	}
 	return nil, Unauthorized(cause, c.challenges()...)
 }

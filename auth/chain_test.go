@@ -9,23 +9,23 @@ import (
 	"time"
 )
 
-// says is a method that always returns the same result.
-type says struct {
+// stubAuthenticator is a method that always returns the same result.
+type stubAuthenticator struct {
 	id        *Identity
 	err       error
 	challenge string
-	asked     *int
+	calls     *int
 	closed    *bool
 }
 
-func (s says) Authenticate(*http.Request) (*Identity, error) {
-	if s.asked != nil {
-		*s.asked++
+func (s stubAuthenticator) Authenticate(*http.Request) (*Identity, error) {
+	if s.calls != nil {
+		*s.calls++
 	}
 	return s.id, s.err
 }
-func (s says) Challenge() string { return s.challenge }
-func (s says) Close() error {
+func (s stubAuthenticator) Challenge() string { return s.challenge }
+func (s stubAuthenticator) Close() error {
 	if s.closed != nil {
 		*s.closed = true
 	}
@@ -34,21 +34,21 @@ func (s says) Close() error {
 
 func TestChain(t *testing.T) {
 	id := &Identity{Subject: "alice", Method: "basic"}
-	none := says{err: ErrNoCredentials, challenge: `Bearer realm="x"`}
-	quiet := says{err: ErrNoCredentials}
-	knows := says{id: id, challenge: `Basic realm="x"`}
-	wrong := says{err: Unauthorized(errors.New("wrong password")), challenge: `Basic realm="x"`}
-	busy := says{err: Unavailable(time.Second, errors.New("down"))}
-	other := says{err: foreign("another issuer"), challenge: `Bearer realm="y"`}
+	none := stubAuthenticator{err: ErrNoCredentials, challenge: `Bearer realm="x"`}
+	quiet := stubAuthenticator{err: ErrNoCredentials}
+	knows := stubAuthenticator{id: id, challenge: `Basic realm="x"`}
+	wrong := stubAuthenticator{err: Unauthorized(errors.New("wrong password")), challenge: `Basic realm="x"`}
+	busy := stubAuthenticator{err: Unavailable(time.Second, errors.New("down"))}
+	other := stubAuthenticator{err: foreign("another issuer"), challenge: `Bearer realm="y"`}
 	for _, tt := range []struct {
 		name       string
 		methods    []Authenticator
-		who        string
+		subject    string
 		status     int
 		challenges []string
 	}{
 		{"the first method that knows the credential", []Authenticator{none, quiet, knows, wrong}, "alice", 200, nil},
-		{"no method knows the credential", []Authenticator{none, quiet, says{err: ErrNoCredentials, challenge: "Basic"}, none}, "", 401, []string{`Bearer realm="x"`, "Basic"}},
+		{"no method knows the credential", []Authenticator{none, quiet, stubAuthenticator{err: ErrNoCredentials, challenge: "Basic"}, none}, "", 401, []string{`Bearer realm="x"`, "Basic"}},
 		{"a wrong credential ends the chain", []Authenticator{none, wrong, knows}, "", 401, nil},
 		{"a credential that cannot be checked ends the chain", []Authenticator{busy, knows}, "", 503, nil},
 		{"another's token is left to the other", []Authenticator{other, knows}, "alice", 200, nil},
@@ -61,7 +61,7 @@ func TestChain(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := Chain(tt.methods...).Authenticate(httptest.NewRequest("GET", "/", nil))
-			if statusOf(err) != tt.status || tt.who != "" && (got == nil || got.Subject != tt.who) {
+			if statusOf(err) != tt.status || tt.subject != "" && (got == nil || got.Subject != tt.subject) {
 				t.Fatalf("%v, %v", got, err)
 			}
 			if e, ok := errors.AsType[*Error](err); ok && !reflect.DeepEqual(e.Header.Values("WWW-Authenticate"), tt.challenges) {
@@ -74,7 +74,7 @@ func TestChain(t *testing.T) {
 func TestChainOrder(t *testing.T) {
 	var first, second int
 	var closed bool
-	c := Chain(says{id: anonymousIdentity, asked: &first, challenge: "A"}, says{id: anonymousIdentity, asked: &second, challenge: "B", closed: &closed})
+	c := Chain(stubAuthenticator{id: anonymousIdentity, calls: &first, challenge: "A"}, stubAuthenticator{id: anonymousIdentity, calls: &second, challenge: "B", closed: &closed})
 	if _, err := c.Authenticate(httptest.NewRequest("GET", "/", nil)); err != nil || first != 1 || second != 0 {
 		t.Errorf("%v; %d and %d calls", err, first, second)
 	}

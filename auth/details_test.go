@@ -297,7 +297,7 @@ func TestBasicAddress(t *testing.T) {
 // closes the method.
 func TestSessionChallenge(t *testing.T) {
 	closed := 0
-	s, err := SessionCookie("s", []string{"https://app.example.com"}, fixed{closed: &closed})
+	s, err := SessionCookie("s", []string{"https://app.example.com"}, identityStub{closed: &closed})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -108,13 +108,13 @@ var forwardClaims = []ForwardClaim{
 type Forward struct {
 	o       ForwardOptions
 	client  *http.Client
-	memo    *memo[forwardAnswer]
+	memo    *memo[forwardResult]
 	calls   *limit.Calls // for all endpoints together, to protect the service
 	breaker *limit.Breaker
 }
 
-// forwardAnswer is the response of the service: an identity, or a refusal.
-type forwardAnswer struct {
+// forwardResult is the response of the service: an identity, or a refusal.
+type forwardResult struct {
 	id      *Identity
 	refusal *Error
 }
@@ -145,7 +145,7 @@ func NewForward(o ForwardOptions) (*Forward, error) {
 	if o.Scheme == nil {
 		o.Scheme = connectionScheme
 	}
-	o.TTL, o.DenyTTL = zeroIs(o.TTL, 10*time.Second), zeroIs(o.DenyTTL, time.Second)
+	o.TTL, o.DenyTTL = nonNegative(o.TTL, 10*time.Second), nonNegative(o.DenyTTL, time.Second)
 	o.MaxTTL = orDefault(o.MaxTTL, time.Minute)
 	o.Timeout = orDefault(o.Timeout, 5*time.Second)
 	o.InFlight = orDefault(o.InFlight, 64)
@@ -163,16 +163,16 @@ func NewForward(o ForwardOptions) (*Forward, error) {
 		o: o,
 		client: &http.Client{Transport: o.Transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-		memo:    newMemo[forwardAnswer](forwardMemory),
+		memo:    newMemo[forwardResult](forwardMemory),
 		calls:   limit.NewCalls(o.InFlight, -1, o.Wait),
 		breaker: limit.NewBreaker(o.Failures, o.Pause),
 	}, nil
 }
 
-// zeroIs returns d, or the value of instead if d is zero, or zero if d is negative.
-func zeroIs(d, instead time.Duration) time.Duration {
+// nonNegative returns d, or def if d is zero, or zero if d is negative.
+func nonNegative(d, def time.Duration) time.Duration {
 	if d == 0 {
-		return instead
+		return def
 	}
 	return max(d, 0)
 }
@@ -197,22 +197,22 @@ func (f *Forward) Challenge() string { return f.o.Challenge }
 // Authenticate implements [Authenticator]. The Identity is issued at the time of the service's response, unless the response
 // contains another time.
 func (f *Forward) Authenticate(r *http.Request) (*Identity, error) {
-	question, ok := f.question(r)
+	request, ok := f.requestHeader(r)
 	if !ok && !f.o.Always {
 		return nil, ErrNoCredentials
 	}
-	return f.answer(r.Context(), question)
+	return f.authenticate(r.Context(), request)
 }
 
-// answer returns the service's response to a question. The identity keeps the question for [Identity.Again].
-func (f *Forward) answer(ctx context.Context, question http.Header) (*Identity, error) {
-	// All data that is sent to the service is part of the question, because its response may depend on any of it.
-	answer, err := f.memo.ask(ctx, f.memo.digest(headerParts(question)...), func() (forwardAnswer, time.Duration, error) {
+// authenticate returns the service's response to a request. The identity keeps the request for [Identity.Again].
+func (f *Forward) authenticate(ctx context.Context, request http.Header) (*Identity, error) {
+	// All data that is sent to the service is part of the request, because its response may depend on any of it.
+	answer, err := f.memo.do(ctx, f.memo.digest(headerParts(request)...), func() (forwardResult, time.Duration, error) {
 		// The call is not canceled with the request that started it, because other requests may wait for the response.
-		a, ttl, err := f.ask(context.WithoutCancel(ctx), question)
+		a, ttl, err := f.call(context.WithoutCancel(ctx), request)
 		if a.id != nil && f.o.Recheck > 0 {
 			a.id.Again = &Again{Every: f.o.Recheck, Grace: f.o.RecheckGrace, Ask: func(ctx context.Context) (*Identity, error) {
-				return f.answer(ctx, question)
+				return f.authenticate(ctx, request)
 			}}
 		}
 		return a, ttl, err

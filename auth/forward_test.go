@@ -265,7 +265,7 @@ func TestForwardRemembers(t *testing.T) {
 	}
 }
 
-// While a request to the service is in progress, callers with the same question wait for its response, even if the first client has
+// While a request to the service is in progress, callers with the same key wait for its response, even if the first client has
 // left.
 func TestForwardSendsOneRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -356,11 +356,11 @@ func TestForwardBreaker(t *testing.T) {
 // client gets a 503 within the time limits, and later clients get a 503 immediately.
 func TestForwardStalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var now, most atomic.Int32
+		var running, peak atomic.Int32
 		f := newForward(t, ForwardOptions{InFlight: 64, Wait: time.Second, Timeout: 5 * time.Second, Pause: 5 * time.Second,
 			Transport: authService(func(r *http.Request) (*http.Response, error) {
-				most.Store(max(most.Load(), now.Add(1)))
-				defer now.Add(-1)
+				peak.Store(max(peak.Load(), running.Add(1)))
+				defer running.Add(-1)
 				<-r.Context().Done()
 				return nil, r.Context().Err()
 			})})
@@ -382,8 +382,8 @@ func TestForwardStalled(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if most.Load() != 64 || within[0].Load() != 1000-64 || within[1].Load() != 64 {
-			t.Errorf("%d concurrent requests; %d responses after the wait, %d after the timeout", most.Load(), within[0].Load(), within[1].Load())
+		if peak.Load() != 64 || within[0].Load() != 1000-64 || within[1].Load() != 64 {
+			t.Errorf("%d concurrent requests; %d responses after the wait, %d after the timeout", peak.Load(), within[0].Load(), within[1].Load())
 		}
 		begin = time.Now()
 		_, err := f.Authenticate(withSession("later"))
@@ -433,7 +433,7 @@ func TestForwardStalledServer(t *testing.T) {
 	wg.Wait()
 	// The other handshakes found no free slot, and later ones found the circuit breaker open.
 	if n := asked.Load(); n > 64+5 {
-		t.Errorf("%d questions, want 64", n)
+		t.Errorf("%d requests, want 64", n)
 	}
 }
 

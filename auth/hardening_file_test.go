@@ -18,18 +18,18 @@ import (
 
 // bcrypt reads only 72 bytes: without a check, a longer password would match if only its beginning is correct.
 func TestBcryptLongPassword(t *testing.T) {
-	most := strings.Repeat("x", 72)
-	hash, err := bcrypt.GenerateFromPassword([]byte(most), bcryptMinCost)
+	longest := strings.Repeat("x", 72)
+	hash, err := bcrypt.GenerateFromPassword([]byte(longest), bcryptMinCost)
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := newBasic(t, BasicOptions{}, "ann:"+string(hash)+"\n")
-	if _, err := b.Authenticate(withPassword("ann", most)); err != nil {
+	if _, err := b.Authenticate(withPassword("ann", longest)); err != nil {
 		t.Errorf("72 bytes: %v", err)
 	}
 	for _, tail := range []string{"x", "anything else"} {
-		_, err := b.Authenticate(withPassword("ann", most+tail))
-		wantRefusal(t, err, 401, b.Challenge(), most)
+		_, err := b.Authenticate(withPassword("ann", longest+tail))
+		wantRefusal(t, err, 401, b.Challenge(), longest)
 	}
 }
 
@@ -148,7 +148,7 @@ func TestKeyFileChangedTwiceInOneTick(t *testing.T) {
 	for range 5 {
 		look()
 	}
-	if !f.since.IsZero() {
+	if !f.changedAt.IsZero() {
 		t.Error("a file that no longer changes is read repeatedly")
 	}
 }

@@ -28,7 +28,7 @@ func TestGuardDistrustsIdentities(t *testing.T) {
 		{"no subject", &Identity{Method: "own"}, 403},
 		{"expired", &Identity{Subject: "ann", Expires: time.Now().Add(-time.Second)}, 401},
 	} {
-		for _, a := range []Authenticator{says{id: tt.id}, Chain(says{id: tt.id}), RefuseRevoked(says{id: tt.id}, store)} {
+		for _, a := range []Authenticator{stubAuthenticator{id: tt.id}, Chain(stubAuthenticator{id: tt.id}), RefuseRevoked(stubAuthenticator{id: tt.id}, store)} {
 			for _, g := range []*Guard{{Authenticator: a}, {Authenticator: a, Rules: rules}} {
 				id, err := g.Admit(httptest.NewRequest("GET", "/", nil))
 				if e, ok := errors.AsType[*Error](err); !ok || e.Status != tt.status {
@@ -43,13 +43,13 @@ func TestGuardDistrustsIdentities(t *testing.T) {
 // credential does not.
 func TestChainWrappedInChain(t *testing.T) {
 	store := NewMemoryStore(MemoryStoreOptions{})
-	none := says{err: ErrNoCredentials, challenge: "Basic"}
+	none := stubAuthenticator{err: ErrNoCredentials, challenge: "Basic"}
 	c := Chain(RefuseRevoked(Chain(none), store), Anonymous())
 	if id, err := c.Authenticate(httptest.NewRequest("GET", "/", nil)); err != nil || id != anonymousIdentity {
 		t.Errorf("no credential: %v, %v, want anonymous", id, err)
 	}
 	for _, last := range []Authenticator{Anonymous(), RefuseRevoked(Anonymous(), store), RefuseRevoked(Chain(Anonymous()), store)} {
-		c = Chain(RefuseRevoked(Chain(says{err: foreign("another issuer")}, none), store), last)
+		c = Chain(RefuseRevoked(Chain(stubAuthenticator{err: foreign("another issuer")}, none), store), last)
 		if id, err := c.Authenticate(httptest.NewRequest("GET", "/", nil)); statusOf(err) != 401 {
 			t.Errorf("another's token, then %T: %v, %v, want 401", last, id, err)
 		}

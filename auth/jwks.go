@@ -99,18 +99,10 @@ func newRemoteKeys(name string, o FetchOptions, load func(context.Context) (keyS
 }
 
 func (o *FetchOptions) setDefaults() {
-	o.MinInterval = positive(o.MinInterval, defaultMinInterval)
-	o.MaxAge = positive(o.MaxAge, defaultMaxAge)
-	o.MaxStale = positive(o.MaxStale, defaultMaxStale)
-	o.Timeout = positive(o.Timeout, defaultTimeout)
-}
-
-// positive returns d if d is positive, otherwise the default, which the parameter zero contains.
-func positive(d, zero time.Duration) time.Duration {
-	if d > 0 {
-		return d
-	}
-	return zero
+	o.MinInterval = orDefault(o.MinInterval, defaultMinInterval)
+	o.MaxAge = orDefault(o.MaxAge, defaultMaxAge)
+	o.MaxStale = orDefault(o.MaxStale, defaultMaxStale)
+	o.Timeout = orDefault(o.Timeout, defaultTimeout)
 }
 
 // Load fetches the keys if none have been fetched yet. It is for a server that must know at startup whether the issuer is
@@ -138,7 +130,7 @@ func (k *RemoteKeys) Close() error {
 // find implements [KeySource].
 func (k *RemoteKeys) find(ctx context.Context, kid string) ([]*key, error) {
 	for waited := false; ; waited = true {
-		found, wait, err := k.look(kid, waited)
+		found, wait, err := k.lookup(kid, waited)
 		if wait == nil {
 			return found, err
 		}
@@ -150,9 +142,9 @@ func (k *RemoteKeys) find(ctx context.Context, kid string) ([]*key, error) {
 	}
 }
 
-// look returns the keys for kid, or the reason why there are none. If a fetch may help, look returns a channel to wait for instead.
-// If waited is true, look uses the present keys.
-func (k *RemoteKeys) look(kid string, waited bool) (found []*key, wait <-chan struct{}, err error) {
+// lookup returns the keys for kid, or the reason why there are none. If a fetch may help, lookup returns a channel to wait for instead.
+// If waited is true, lookup uses the present keys.
+func (k *RemoteKeys) lookup(kid string, waited bool) (found []*key, wait <-chan struct{}, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := k.now()

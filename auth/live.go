@@ -40,12 +40,12 @@ type Live struct {
 	// Revoked, if not nil, is called after a revocation has closed sessions, with the number of sessions.
 	Revoked func(r Revocation, n int)
 
-	mu       sync.Mutex
-	first    [kinds]map[string]*Session // the first session of each subject, and of each credential
-	expiring expiryHeap
-	timer    *time.Timer                  // fires when the next session in expiring is due
-	recent   []recentRevocation           // in order of arrival
-	covers   map[Revocation]recentCounted // the same revocations, by subject and credential
+	mu           sync.Mutex
+	first        [kinds]map[string]*Session // the first session of each subject, and of each credential
+	expiring     expiryHeap
+	timer        *time.Timer                // fires when the next session in expiring is due
+	recent       []recentRevocation         // in order of arrival
+	recentCounts map[Revocation]recentCount // the same revocations, by subject and credential
 }
 
 // Session is one client, from its admission to its end. Its exported fields must be set before [Live.Admit] and not changed
@@ -55,35 +55,35 @@ type Session struct {
 	Identity Identity      // the Claims are not used
 	Warn     time.Duration // how long before the end Live.Expiring is called; 0 means never; see Session.Renew
 
-	live   *Live
-	links  [kinds]link
-	lead   time.Duration         // time from the warning to the end: Warn, or less after a renewal
-	index  int32                 // index in the heap, plus one; 0 if not in the heap
-	warned bool                  // the warning has been given, or none is due
-	handle Handle                // nil until Open
-	told   *websocket.CloseError // the close frame with which this server closed the session
+	live     *Live
+	links    [kinds]link
+	lead     time.Duration         // time from the warning to the end: Warn, or less after a renewal
+	index    int32                 // index in the heap, plus one; 0 if not in the heap
+	warned   bool                  // the warning has been given, or none is due
+	handle   Handle                // nil until Open
+	closeErr *websocket.CloseError // the close frame with which this server closed the session
 }
 
 // recentRevocation is a revocation that a handshake in progress may have missed: the credential was checked before the
 // revocation arrived, and the client is admitted after that.
 type recentRevocation struct {
-	of    Revocation // the revocation without its time
-	heard time.Time
+	revocation Revocation // the revocation without its time
+	arrived    time.Time
 }
 
-// recentCounted counts the entries of recent with the same subject and credential.
-type recentCounted struct {
+// recentCount counts the entries of recent with the same subject and credential.
+type recentCount struct {
 	at time.Time // latest time of these entries
 	n  int
 }
 
 const (
-	// recentFor is longer than the time in a handshake from the check of a credential to the admission.
-	recentFor = 20 * time.Second
+	// recentWindow is longer than the time in a handshake from the check of a credential to the admission.
+	recentWindow = 20 * time.Second
 
-	// recentMost limits the list, because a store that is read again from its beginning reports all revocations. The oldest of them
+	// maxRecent limits the list, because a store that is read again from its beginning reports all revocations. The oldest of them
 	// cannot affect a handshake in progress.
-	recentMost = 10_000
+	maxRecent = 10_000
 
 	// revocationSkew is the maximum difference between the clocks of nodes.
 	revocationSkew = 5 * time.Second
@@ -96,7 +96,7 @@ const (
 func (l *Live) Admit(s *Session) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.missed(&s.Identity, time.Now()); err != nil {
+	if err := l.checkRecent(&s.Identity, time.Now()); err != nil {
 		return err
 	}
 	s.live, s.warned, s.lead = l, l.Expiring == nil, s.Warn
@@ -105,11 +105,11 @@ func (l *Live) Admit(s *Session) error {
 	return nil
 }
 
-// missed returns an error if a recent revocation covers id: one that arrived after the credential was checked. The caller holds mu.
-func (l *Live) missed(id *Identity, now time.Time) error {
+// checkRecent returns an error if a recent revocation covers id: one that arrived after the credential was checked. The caller holds mu.
+func (l *Live) checkRecent(id *Identity, now time.Time) error {
 	l.trim(now)
 	for _, r := range Covering(id) {
-		if known, ok := l.covers[r]; ok {
+		if known, ok := l.recentCounts[r]; ok {
 			r.At = known.at
 			if r.Covers(id) {
 				return ErrRevoked
@@ -121,20 +121,20 @@ func (l *Live) missed(id *Identity, now time.Time) error {
 
 // trim forgets revocations that are too old for a handshake to have missed. The caller holds mu.
 func (l *Live) trim(now time.Time) {
-	for len(l.recent) > 0 && now.Sub(l.recent[0].heard) > recentFor {
-		l.forgetFirst()
+	for len(l.recent) > 0 && now.Sub(l.recent[0].arrived) > recentWindow {
+		l.dropOldest()
 	}
 }
 
-// forgetFirst forgets the revocation that arrived first. The caller holds mu.
-func (l *Live) forgetFirst() {
-	of := l.recent[0].of
+// dropOldest forgets the revocation that arrived first. The caller holds mu.
+func (l *Live) dropOldest() {
+	revocation := l.recent[0].revocation
 	l.recent = l.recent[1:]
-	c := l.covers[of]
+	c := l.recentCounts[revocation]
 	if c.n--; c.n == 0 {
-		delete(l.covers, of)
+		delete(l.recentCounts, revocation)
 	} else {
-		l.covers[of] = c
+		l.recentCounts[revocation] = c
 	}
 }
 
@@ -144,24 +144,24 @@ func (s *Session) Open(h Handle) bool {
 	l := s.live
 	l.mu.Lock()
 	s.handle = h
-	told := s.told
-	if told == nil {
+	closeErr := s.closeErr
+	if closeErr == nil {
 		l.schedule(s, time.Now())
 	}
 	l.mu.Unlock()
-	if told != nil {
-		_ = h.Shut(told.Code, told.Reason) // the connection may have ended by itself
+	if closeErr != nil {
+		_ = h.Shut(closeErr.Code, closeErr.Reason) // the connection may have ended by itself
 	}
-	return told == nil
+	return closeErr == nil
 }
 
 // Close closes the session with a code and a reason, without waiting. It returns false if the session was closed before; only the
 // first call's code and reason are used. A session that is not open yet is closed by Open.
 func (s *Session) Close(code websocket.Code, reason string) bool {
 	s.live.mu.Lock()
-	h, first := s.handle, s.told == nil
+	h, first := s.handle, s.closeErr == nil
 	if first {
-		s.told = &websocket.CloseError{Code: code, Reason: reason}
+		s.closeErr = &websocket.CloseError{Code: code, Reason: reason}
 	}
 	s.live.mu.Unlock()
 	if first && h != nil {
@@ -174,10 +174,10 @@ func (s *Session) Close(code websocket.Code, reason string) bool {
 func (s *Session) Told() (code websocket.Code, reason string, ok bool) {
 	s.live.mu.Lock()
 	defer s.live.mu.Unlock()
-	if s.told == nil {
+	if s.closeErr == nil {
 		return 0, "", false
 	}
-	return s.told.Code, s.told.Reason, true
+	return s.closeErr.Code, s.closeErr.Reason, true
 }
 
 // Handle returns the connection, nil before Open.
@@ -211,20 +211,20 @@ func (l *Live) revoke(r Revocation) {
 	now := time.Now()
 	l.mu.Lock()
 	l.trim(now)
-	if len(l.recent) == recentMost {
-		l.forgetFirst()
+	if len(l.recent) == maxRecent {
+		l.dropOldest()
 	}
-	if l.covers == nil {
-		l.covers = map[Revocation]recentCounted{}
+	if l.recentCounts == nil {
+		l.recentCounts = map[Revocation]recentCount{}
 	}
-	of := Revocation{Subject: r.Subject, ID: r.ID}
-	c := l.covers[of]
+	revocation := Revocation{Subject: r.Subject, ID: r.ID}
+	c := l.recentCounts[revocation]
 	c.n++
 	if r.At.After(c.at) {
 		c.at = r.At
 	}
-	l.covers[of] = c
-	l.recent = append(l.recent, recentRevocation{of, now})
+	l.recentCounts[revocation] = c
+	l.recent = append(l.recent, recentRevocation{revocation, now})
 	l.mu.Unlock()
 	n := 0
 	for _, s := range l.covered(r) {
@@ -240,25 +240,25 @@ func (l *Live) revoke(r Revocation) {
 // covered returns the sessions that r covers.
 func (l *Live) covered(r Revocation) []*Session {
 	if r.ID != "" {
-		return l.those(byCredential, r.ID, r.CoversOpen)
+		return l.matching(byCredential, r.ID, r.CoversOpen)
 	}
-	return l.those(bySubject, r.Subject, r.CoversOpen)
+	return l.matching(bySubject, r.Subject, r.CoversOpen)
 }
 
 // Sessions returns the sessions of a subject, in no order.
 func (l *Live) Sessions(subject string) []*Session { return l.sessions(bySubject, subject) }
 
 func (l *Live) sessions(k kind, key string) []*Session {
-	return l.those(k, key, func(*Identity) bool { return true })
+	return l.matching(k, key, func(*Identity) bool { return true })
 }
 
-// those returns the sessions that have the key, and whose identity satisfies fits.
-func (l *Live) those(k kind, key string, fits func(*Identity) bool) []*Session {
+// matching returns the sessions that have the key, and whose identity satisfies match.
+func (l *Live) matching(k kind, key string, match func(*Identity) bool) []*Session {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var list []*Session
 	for s := l.first[k][key]; s != nil; s = s.links[k].next {
-		if fits(&s.Identity) {
+		if match(&s.Identity) {
 			list = append(list, s)
 		}
 	}

@@ -30,8 +30,8 @@ func (h *expiryHeap) Pop() any {
 	return s
 }
 
-// lookAgain is the maximum delay of an expiry if the clock jumps or the machine sleeps, which timers do not take into account.
-const lookAgain = 10 * time.Second
+// maxTimerWait is the maximum delay of an expiry if the clock jumps or the machine sleeps, which timers do not take into account.
+const maxTimerWait = 10 * time.Second
 
 // due returns the time of the next event of s: the warning, then the end.
 func (s *Session) due() time.Time {
@@ -61,7 +61,7 @@ func (l *Live) unschedule(s *Session) {
 
 // arm sets the timer for expire. The caller holds mu.
 func (l *Live) arm(wait time.Duration) {
-	wait = max(0, min(wait, lookAgain))
+	wait = max(0, min(wait, maxTimerWait))
 	if l.timer == nil {
 		l.timer = time.AfterFunc(wait, l.expire)
 		return
@@ -80,7 +80,7 @@ func (l *Live) expire() {
 func (l *Live) expired(now time.Time) []*Session {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var over []*Session
+	var expired []*Session
 	for len(l.expiring) > 0 {
 		s := l.expiring[0]
 		if wait := s.due().Sub(now); wait > 0 {
@@ -89,12 +89,12 @@ func (l *Live) expired(now time.Time) []*Session {
 		}
 		heap.Pop(&l.expiring)
 		if !s.Identity.Expires.After(now) {
-			over = append(over, s)
+			expired = append(expired, s)
 			continue
 		}
 		s.warned = true
 		go l.Expiring(s.handle, s.Identity.Expires.Sub(now))
 		l.schedule(s, now)
 	}
-	return over
+	return expired
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// timed is a session that records when it is warned and closed.
-type timed struct {
+// timedSession is a session that records when it is warned and closed.
+type timedSession struct {
 	Session
 	code   websocket.Code
 	reason string
@@ -18,25 +18,25 @@ type timed struct {
 	closed time.Time
 }
 
-func (c *timed) Shut(code websocket.Code, reason string) error {
+func (c *timedSession) Shut(code websocket.Code, reason string) error {
 	c.code, c.reason, c.closed = code, reason, time.Now()
 	return nil
 }
 
-func (c *timed) CloseNow() error { return nil }
+func (c *timedSession) CloseNow() error { return nil }
 
-// warning returns a Live that warns timed sessions.
-func warning() *Live {
+// newWarningLive returns a Live that warns timed sessions.
+func newWarningLive() *Live {
 	return &Live{Expiring: func(h Handle, left time.Duration) {
-		c := h.(*timed)
+		c := h.(*timedSession)
 		c.warned, c.left = time.Now(), left
 	}}
 }
 
 // open opens a session that expires when the duration after has passed; 0 means never.
-func (l *Live) open(t *testing.T, after, warn time.Duration) *timed {
+func (l *Live) open(t *testing.T, after, warn time.Duration) *timedSession {
 	t.Helper()
-	c := &timed{}
+	c := &timedSession{}
 	c.Session.Warn = warn
 	if after != 0 {
 		c.Identity.Expires = time.Now().Add(after)
@@ -49,7 +49,7 @@ func (l *Live) open(t *testing.T, after, warn time.Duration) *timed {
 
 func TestLiveExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		live := warning()
+		live := newWarningLive()
 		began := time.Now()
 		c, forever := live.open(t, 5*time.Minute, 30*time.Second), live.open(t, 0, time.Minute)
 		<-time.After(time.Hour)
@@ -69,9 +69,9 @@ func TestLiveExpiry(t *testing.T) {
 // Each session is closed at its own time, whatever the order in which sessions were opened.
 func TestLiveExpiryOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		live := warning()
+		live := newWarningLive()
 		began := time.Now()
-		all := map[time.Duration]*timed{}
+		all := map[time.Duration]*timedSession{}
 		for _, minutes := range []int{30, 10, 20, 40, 5} {
 			life := time.Duration(minutes) * time.Minute
 			all[life] = live.open(t, life, 0)
@@ -89,7 +89,7 @@ func TestLiveExpiryOrder(t *testing.T) {
 // A session with less time than its warning is warned immediately, and one without any time left is closed.
 func TestLiveExpiryLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		live := warning()
+		live := newWarningLive()
 		began := time.Now()
 		short, gone := live.open(t, 1500*time.Millisecond, time.Minute), live.open(t, -time.Second, time.Minute)
 		<-time.After(time.Minute)
@@ -129,7 +129,7 @@ func TestLiveExpiryLooksAgain(t *testing.T) {
 		began := time.Now()
 		<-time.After(time.Hour)
 		synctest.Wait()
-		if late := c.closed.Sub(began); late < 0 || late > lookAgain {
+		if late := c.closed.Sub(began); late < 0 || late > maxTimerWait {
 			t.Errorf("closed %v too late", late)
 		}
 	})
@@ -138,8 +138,8 @@ func TestLiveExpiryLooksAgain(t *testing.T) {
 // A session that ends early leaves nothing behind, however long its credential would have been valid.
 func TestLiveExpiryForgets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		live := warning()
-		var all []*timed
+		live := newWarningLive()
+		var all []*timedSession
 		for i := range 100 {
 			all = append(all, live.open(t, time.Duration(i*i%37+1)*time.Hour, time.Minute))
 		}

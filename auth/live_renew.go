@@ -21,7 +21,7 @@ func (s *Session) Renew(id *Identity) error {
 	l := s.live
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if s.told == nil && id.Subject != s.Identity.Subject {
+	if s.closeErr == nil && id.Subject != s.Identity.Subject {
 		return ErrOtherSubject
 	}
 	return s.become(id)
@@ -39,10 +39,10 @@ func (s *Session) Become(id *Identity) error {
 // become replaces the identity of the session. The caller holds mu.
 func (s *Session) become(id *Identity) error {
 	l, now := s.live, time.Now()
-	if s.told != nil {
+	if s.closeErr != nil {
 		return ErrSessionClosed
 	}
-	if err := l.missed(id, now); err != nil {
+	if err := l.checkRecent(id, now); err != nil {
 		return err
 	}
 	l.unschedule(s)

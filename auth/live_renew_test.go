@@ -13,7 +13,7 @@ import (
 // A renewed session is warned and closed when its new credential expires.
 func TestLiveRenew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		live := warning()
+		live := newWarningLive()
 		began := time.Now()
 		c := live.open(t, time.Minute, 30*time.Second)
 		<-time.After(40 * time.Second)
@@ -65,7 +65,7 @@ func TestLiveRenewShort(t *testing.T) {
 				if test.life != 0 {
 					expires = time.Now().Add(test.life)
 				}
-				_ = h.(*timed).Renew(&Identity{Expires: expires}) // the last renewals may come too late, and fail
+				_ = h.(*timedSession).Renew(&Identity{Expires: expires}) // the last renewals may come too late, and fail
 			}}
 			c := live.open(t, 8*time.Second, 30*time.Second)
 			<-time.After(time.Minute)
@@ -81,7 +81,7 @@ func TestLiveRenewShort(t *testing.T) {
 // A credential that never expires removes the session from the heap.
 func TestLiveRenewForever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		live := warning()
+		live := newWarningLive()
 		c := live.open(t, time.Minute, 0)
 		if err := c.Renew(&Identity{}); err != nil {
 			t.Fatal(err)
@@ -99,7 +99,7 @@ func TestLiveRenewForever(t *testing.T) {
 func TestLiveRenewRevoked(t *testing.T) {
 	var live Live
 	issued := time.Now()
-	s := admitted(t, &live, Identity{Subject: "ann", ID: "first", Issued: issued})
+	s := admit(t, &live, Identity{Subject: "ann", ID: "first", Issued: issued})
 	defer s.End()
 	if err := s.Renew(&Identity{Subject: "bob"}); !errors.Is(err, ErrOtherSubject) {
 		t.Errorf("another subject: %v", err)
@@ -125,7 +125,7 @@ func TestLiveRenewRevoked(t *testing.T) {
 func TestLiveBecome(t *testing.T) {
 	live := Live{}
 	issued := time.Now().Add(-time.Minute)
-	s := admitted(t, &live, Identity{Subject: "anonymous", Method: "anonymous"})
+	s := admit(t, &live, Identity{Subject: "anonymous", Method: "anonymous"})
 	defer s.End()
 	live.revoke(Revocation{Subject: "bob", At: time.Now()})
 	if err := s.Become(&Identity{Subject: "bob", Method: "jwt", Issued: issued}); !errors.Is(err, ErrRevoked) {

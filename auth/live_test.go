@@ -15,13 +15,13 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// who admits every client that sends a name, with a fixed time of issue.
-type who struct{ issued time.Time }
+// headerAuthenticator admits every client that sends a name, with a fixed time of issue.
+type headerAuthenticator struct{ issued time.Time }
 
-func (w who) Authenticate(r *http.Request) (*Identity, error) {
+func (w headerAuthenticator) Authenticate(r *http.Request) (*Identity, error) {
 	return &Identity{Subject: r.Header.Get("X-Name"), Method: "test", ID: r.Header.Get("X-Id"), Issued: w.issued}, nil
 }
-func (who) Challenge() string { return "" }
+func (headerAuthenticator) Challenge() string { return "" }
 
 func TestLive(t *testing.T) {
 	store := NewMemoryStore(MemoryStoreOptions{})
@@ -33,10 +33,10 @@ func TestLive(t *testing.T) {
 	defer running.Wait()
 	defer cancel()
 	// The credentials are issued by a clock that is slightly ahead.
-	url, _ := guarded(t, &Guard{Authenticator: who{time.Now().Add(2 * time.Second)}, Live: live})
+	url, _ := guarded(t, &Guard{Authenticator: headerAuthenticator{time.Now().Add(2 * time.Second)}, Live: live})
 	open := func(name, id string) *websocket.Conn {
 		t.Helper()
-		c, _, err := visit(t, url, nil, "X-Name", name, "X-Id", id)
+		c, _, err := dialAndRead(t, url, nil, "X-Name", name, "X-Id", id)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,7 +70,7 @@ func TestLive(t *testing.T) {
 	if one, two := bounded.Receive(t, counted), bounded.Receive(t, counted); one != 1 || two != 2 {
 		t.Errorf("%d and %d were closed", one, two)
 	}
-	if _, _, err := visit(t, url, nil, "X-Name", "ann", "X-Id", "5"); statusOfHandshake(err) != 401 {
+	if _, _, err := dialAndRead(t, url, nil, "X-Name", "ann", "X-Id", "5"); statusOfHandshake(err) != 401 {
 		t.Errorf("a revoked credential: %v", err)
 	}
 }
@@ -97,7 +97,7 @@ func TestLiveClocks(t *testing.T) {
 		{"issued after, and the revocation is not new", -10 * time.Second, -2 * time.Second, false},
 	} {
 		var live Live
-		ann := admitted(t, &live, Identity{Subject: "ann", Issued: now.Add(tt.issued)})
+		ann := admit(t, &live, Identity{Subject: "ann", Issued: now.Add(tt.issued)})
 		live.revoke(Revocation{Subject: "bob", At: now.Add(tt.at)})
 		if _, _, ok := ann.Told(); ok {
 			t.Errorf("%s: another credential is covered", tt.name)
@@ -111,8 +111,8 @@ func TestLiveClocks(t *testing.T) {
 
 // While the Store cannot tell whether a credential is revoked, no client is admitted.
 func TestLiveFailsClosed(t *testing.T) {
-	url, _ := guarded(t, &Guard{Authenticator: who{}, Live: &Live{Store: brokenStore{}}})
-	if _, _, err := visit(t, url, nil, "X-Name", "ann"); statusOfHandshake(err) != 503 {
+	url, _ := guarded(t, &Guard{Authenticator: headerAuthenticator{}, Live: &Live{Store: brokenStore{}}})
+	if _, _, err := dialAndRead(t, url, nil, "X-Name", "ann"); statusOfHandshake(err) != 503 {
 		t.Errorf("%v, want 503", err)
 	}
 }
@@ -141,13 +141,13 @@ func TestLiveRecentRevocations(t *testing.T) {
 				t.Errorf("%+v is still listed", tt.id)
 			}
 		}
-		for range recentMost + 10 {
+		for range maxRecent + 10 {
 			live.revoke(Revocation{Subject: "carol", At: now})
 		}
-		if len(live.recent) != recentMost {
+		if len(live.recent) != maxRecent {
 			t.Errorf("%d revocations are remembered", len(live.recent))
 		}
-		<-time.After(recentFor)
+		<-time.After(recentWindow)
 		if err := live.Admit(&Session{Identity: Identity{Subject: "carol"}}); err == nil {
 			t.Error("a revocation was forgotten too early")
 		}
@@ -155,8 +155,8 @@ func TestLiveRecentRevocations(t *testing.T) {
 		if err := live.Admit(&Session{Identity: Identity{Subject: "carol"}}); err != nil || len(live.recent) != 0 {
 			t.Errorf("%v, with %d remembered", err, len(live.recent))
 		}
-		if len(live.covers) != 0 {
-			t.Errorf("%d revocations are indexed", len(live.covers))
+		if len(live.recentCounts) != 0 {
+			t.Errorf("%d revocations are indexed", len(live.recentCounts))
 		}
 		later := Identity{Subject: "erin", ID: "token-9", Issued: now.Add(time.Second)}
 		live.revoke(Revocation{Subject: "erin", ID: "token-9", At: now.Add(time.Minute)})
@@ -165,7 +165,7 @@ func TestLiveRecentRevocations(t *testing.T) {
 			t.Error("the latest revocation has no effect")
 		}
 		live.revoke(Revocation{Subject: "dave", At: now})
-		<-time.After(recentFor + 1)
+		<-time.After(recentWindow + 1)
 		live.revoke(Revocation{Subject: "dave", At: now})
 		if len(live.recent) != 1 {
 			t.Errorf("%d revocations are remembered long after the first one", len(live.recent))
@@ -176,45 +176,45 @@ func TestLiveRecentRevocations(t *testing.T) {
 // Only the first close applies. If a session is closed before Open, then Open closes the connection.
 func TestLiveClose(t *testing.T) {
 	var live Live
-	s := admitted(t, &live, Identity{Subject: "ann"})
+	s := admit(t, &live, Identity{Subject: "ann"})
 	if _, _, ok := s.Told(); ok || s.Handle() != nil {
 		t.Error("a new session is closed")
 	}
 	if !s.Close(4000, "first") || s.Close(4001, "second") {
 		t.Error("Close did not return true for the first call only")
 	}
-	var h handle
-	if s.Open(&h) || h.shut != "4000 first" {
-		t.Errorf("Open: %q", h.shut)
+	var h recordingHandle
+	if s.Open(&h) || h.closedWith != "4000 first" {
+		t.Errorf("Open: %q", h.closedWith)
 	}
 	if code, reason, ok := s.Told(); code != 4000 || reason != "first" || !ok {
 		t.Errorf("reported %d %q", code, reason)
 	}
 
-	s = admitted(t, &live, Identity{Subject: "ann"})
-	var other handle
-	if !s.Open(&other) || s.Handle() != &other || other.shut != "" {
-		t.Errorf("Open: %q", other.shut)
+	s = admit(t, &live, Identity{Subject: "ann"})
+	var other recordingHandle
+	if !s.Open(&other) || s.Handle() != &other || other.closedWith != "" {
+		t.Errorf("Open: %q", other.closedWith)
 	}
 	s.Close(4000, "first")
 	s.Close(4001, "second")
-	if other.shut != "4000 first" {
-		t.Errorf("shut with %q", other.shut)
+	if other.closedWith != "4000 first" {
+		t.Errorf("shut with %q", other.closedWith)
 	}
 }
 
-// handle records how it is closed.
-type handle struct{ shut string }
+// recordingHandle records how it is closed.
+type recordingHandle struct{ closedWith string }
 
-func (h *handle) Shut(code websocket.Code, reason string) error {
-	h.shut += fmt.Sprintf("%d %s", code, reason)
+func (h *recordingHandle) Shut(code websocket.Code, reason string) error {
+	h.closedWith += fmt.Sprintf("%d %s", code, reason)
 	return nil
 }
 
-func (h *handle) CloseNow() error { return nil }
+func (h *recordingHandle) CloseNow() error { return nil }
 
-// admitted returns an admitted session.
-func admitted(t *testing.T, l *Live, id Identity) *Session {
+// admit returns an admitted session.
+func admit(t *testing.T, l *Live, id Identity) *Session {
 	t.Helper()
 	s := &Session{Identity: id}
 	if err := l.Admit(s); err != nil {
@@ -227,10 +227,10 @@ func admitted(t *testing.T, l *Live, id Identity) *Session {
 func TestLiveSessions(t *testing.T) {
 	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {1, 2, 0}} {
 		var live Live
-		other := admitted(t, &live, Identity{Subject: "bob"})
+		other := admit(t, &live, Identity{Subject: "bob"})
 		var all []*Session
 		for range 3 {
-			all = append(all, admitted(t, &live, Identity{Subject: "ann", ID: "1"}))
+			all = append(all, admit(t, &live, Identity{Subject: "ann", ID: "1"}))
 		}
 		for i, n := range order {
 			all[n].End()

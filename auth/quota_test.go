@@ -29,7 +29,7 @@ func TestTicketsPerSubject(t *testing.T) {
 		if e, _ := errors.AsType[*Error](err); e.Header.Get("Retry-After") != "20" {
 			t.Errorf("Retry-After %q, want the rest of the lifetime of tickets", e.Header.Get("Retry-After"))
 		}
-		e := &TicketEndpoint{Tickets: tickets, Authenticator: fixed{id: ann}}
+		e := &TicketEndpoint{Tickets: tickets, Authenticator: identityStub{id: ann}}
 		if resp := post(t, e, "POST", "", ""); resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") == "" {
 			t.Errorf("the endpoint responds with %d", resp.StatusCode)
 		}
@@ -55,7 +55,7 @@ func TestTicketsForTickets(t *testing.T) {
 	} {
 		_, err := tickets.Issue(t.Context(), tt.id, TicketBinding{})
 		wantRefusal(t, err, tt.status, "")
-		e := &TicketEndpoint{Tickets: tickets, Authenticator: fixed{id: tt.id}}
+		e := &TicketEndpoint{Tickets: tickets, Authenticator: identityStub{id: tt.id}}
 		if resp := post(t, e, "POST", "", ""); resp.StatusCode != tt.status {
 			t.Errorf("%s: the endpoint responds with %d, want %d", tt.id.Method, resp.StatusCode, tt.status)
 		}

@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// fixed is an Authenticator that always returns the same result.
-type fixed struct {
+// identityStub is an Authenticator that always returns the same result.
+type identityStub struct {
 	id     *Identity
 	err    error
 	closed *int
 }
 
-func (f fixed) Authenticate(*http.Request) (*Identity, error) { return f.id, f.err }
-func (f fixed) Challenge() string                             { return `Fixed realm="x"` }
-func (f fixed) Close() error {
+func (f identityStub) Authenticate(*http.Request) (*Identity, error) { return f.id, f.err }
+func (f identityStub) Challenge() string                             { return `Fixed realm="x"` }
+func (f identityStub) Close() error {
 	*f.closed++
 	return nil
 }
@@ -33,16 +33,16 @@ func TestRefuseRevoked(t *testing.T) {
 	fresh := &Identity{Subject: "ann", Issued: now.Add(time.Minute)}
 	for _, tt := range []struct {
 		name   string
-		next   fixed
+		next   identityStub
 		store  Store
 		status int // 0 means admitted
 	}{
-		{"issued before", fixed{id: ann}, store, 401},
-		{"issued later", fixed{id: fresh}, store, 0},
-		{"another", fixed{id: &Identity{Subject: "bob"}}, store, 0},
-		{"anonymous", fixed{id: anonymousIdentity}, brokenStore{}, 0},
-		{"the store is down", fixed{id: fresh}, brokenStore{}, 503},
-		{"not known in the first place", fixed{err: Forbidden(errBroken)}, brokenStore{}, 403},
+		{"issued before", identityStub{id: ann}, store, 401},
+		{"issued later", identityStub{id: fresh}, store, 0},
+		{"another", identityStub{id: &Identity{Subject: "bob"}}, store, 0},
+		{"anonymous", identityStub{id: anonymousIdentity}, brokenStore{}, 0},
+		{"the store is down", identityStub{id: fresh}, brokenStore{}, 503},
+		{"not known in the first place", identityStub{err: Forbidden(errBroken)}, brokenStore{}, 403},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			id, err := RefuseRevoked(tt.next, tt.store).Authenticate(httptest.NewRequest("GET", "/", nil))
@@ -54,7 +54,7 @@ func TestRefuseRevoked(t *testing.T) {
 		})
 	}
 	closed := 0
-	a := RefuseRevoked(fixed{err: ErrNoCredentials, closed: &closed}, store)
+	a := RefuseRevoked(identityStub{err: ErrNoCredentials, closed: &closed}, store)
 	if _, err := a.Authenticate(httptest.NewRequest("GET", "/", nil)); !errors.Is(err, ErrNoCredentials) {
 		t.Errorf("no credentials: %v", err)
 	}
@@ -160,7 +160,7 @@ func TestLogout(t *testing.T) {
 		t.Errorf("a second logout with the revoked credential: %d, want 401", resp.StatusCode)
 	}
 	ahead := &Identity{Subject: "bob", Issued: time.Now().Add(time.Minute)}
-	l = &Logout{Authenticator: fixed{id: ahead}, Store: store}
+	l = &Logout{Authenticator: identityStub{id: ahead}, Store: store}
 	if resp := post(t, l, "POST", "", ""); resp.StatusCode != http.StatusNoContent {
 		t.Fatalf("logout: %d", resp.StatusCode)
 	}

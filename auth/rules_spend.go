@@ -46,21 +46,21 @@ func (b *budget) take(n int) {
 func (b *budget) functions() map[string]any {
 	return map[string]any{
 		spendText:  func(s string) string { b.take(len(s)); return s },
-		spendValue: func(v any) any { b.goThrough(v); return v },
-		spendParts: func(v any) any { b.times(v, partSize); return v },
-		spendMatch: func(v, size any) any { b.times(v, 1+size.(int)/patternStep); return v },
+		spendValue: func(v any) any { b.takeSize(v); return v },
+		spendParts: func(v any) any { b.takeTimes(v, partSize); return v },
+		spendMatch: func(v, size any) any { b.takeTimes(v, 1+size.(int)/patternStep); return v },
 	}
 }
 
-// times spends n times the length of a string. Other values cost nothing here.
-func (b *budget) times(v any, n int) {
+// takeTimes spends n times the length of a string. Other values cost nothing here.
+func (b *budget) takeTimes(v any, n int) {
 	if s, ok := v.(string); ok {
 		b.take(n * len(s))
 	}
 }
 
-// goThrough spends the size of a value.
-func (b *budget) goThrough(v any) {
+// takeSize spends the size of a value.
+func (b *budget) takeSize(v any) {
 	b.take(1)
 	switch v := v.(type) {
 	case string:
@@ -68,7 +68,7 @@ func (b *budget) goThrough(v any) {
 	case []any:
 		b.take(partSize * len(v))
 		for _, e := range v {
-			b.goThrough(e)
+			b.takeSize(e)
 		}
 	case []string:
 		for _, s := range v {
@@ -77,15 +77,15 @@ func (b *budget) goThrough(v any) {
 	case map[string]any:
 		for k, e := range v {
 			b.take(2*partSize + len(k))
-			b.goThrough(e)
+			b.takeSize(e)
 		}
 	case []int:
 		b.take(len(v))
 	}
 }
 
-// spends maps each function that copies its first argument, or traverses all of it, to the function that wraps the argument.
-var spends = map[string]string{
+// spendWrappers maps each function that copies its first argument, or traverses all of it, to the function that wraps the argument.
+var spendWrappers = map[string]string{
 	"len": spendValue, "string": spendValue, "upper": spendText, "lower": spendText, "trim": spendText, "indexOf": spendText,
 	"lastIndexOf": spendText, "split": spendParts, "keys": spendValue, "values": spendValue, "int": spendValue, "float": spendValue,
 }
@@ -94,27 +94,27 @@ var spends = map[string]string{
 func (b *ruleBounds) spend(node *ast.Node) {
 	switch n := (*node).(type) {
 	case *ast.BuiltinNode:
-		if name := spends[n.Name]; name != "" && len(n.Arguments) > 0 {
-			put(&n.Arguments[0], name)
+		if name := spendWrappers[n.Name]; name != "" && len(n.Arguments) > 0 {
+			wrapCall(&n.Arguments[0], name)
 		}
 	case *ast.BinaryNode:
 		switch n.Operator {
 		case "+":
 			if !isNumber(n.Left) || !isNumber(n.Right) {
-				put(node, spendText)
+				wrapCall(node, spendText)
 			}
 		case "contains", "startsWith", "endsWith":
-			put(&n.Left, spendText)
+			wrapCall(&n.Left, spendText)
 		case "matches":
 			b.pattern(n)
 		case "in", "not in":
 			if _, list := n.Right.(*ast.ArrayNode); !list { // a literal list is short
-				put(&n.Right, spendValue)
+				wrapCall(&n.Right, spendValue)
 			}
 		case "==", "!=":
-			if !written(n.Left) && !written(n.Right) {
-				put(&n.Left, spendValue)
-				put(&n.Right, spendValue)
+			if !isLiteral(n.Left) && !isLiteral(n.Right) {
+				wrapCall(&n.Left, spendValue)
+				wrapCall(&n.Right, spendValue)
 			}
 		}
 	}
@@ -136,11 +136,11 @@ func (b *ruleBounds) pattern(n *ast.BinaryNode) {
 	if b.patterns += size; b.patterns > rulePattern {
 		b.refuse(n, "the patterns are too large: with their repetitions written out they have more than 20,000 parts")
 	}
-	put(&n.Left, spendMatch, &ast.IntegerNode{Value: size})
+	wrapCall(&n.Left, spendMatch, &ast.IntegerNode{Value: size})
 }
 
-// put wraps a node in a call of a function. For the type check, strings stay strings, and every other type becomes any.
-func put(node *ast.Node, name string, more ...ast.Node) {
+// wrapCall wraps a node in a call of a function. For the type check, strings stay strings, and every other type becomes any.
+func wrapCall(node *ast.Node, name string, more ...ast.Node) {
 	n := *node
 	text := n.Type() != nil && n.Type().Kind() == reflect.String
 	switch {
@@ -153,8 +153,8 @@ func put(node *ast.Node, name string, more ...ast.Node) {
 	ast.Patch(node, call)
 }
 
-// written reports whether a node is a literal.
-func written(n ast.Node) bool {
+// isLiteral reports whether a node is a literal.
+func isLiteral(n ast.Node) bool {
 	switch n.(type) {
 	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.NilNode, *ast.ConstantNode:
 		return true

@@ -154,7 +154,7 @@ func TestSession(t *testing.T) {
 	var asked int
 	var closed bool
 	id := &Identity{Subject: "alice", Method: "forward"}
-	s, err := SessionCookie("sid", []string{origin}, says{id: id, asked: &asked, closed: &closed})
+	s, err := SessionCookie("sid", []string{origin}, stubAuthenticator{id: id, calls: &asked, closed: &closed})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,9 +17,9 @@ const (
 	statInterval = time.Second
 	// storeFileMax is the maximum size of a file of users or of API keys, in bytes.
 	storeFileMax = 16 << 20
-	// fileSettles is how long after its last change a file is read once more although it looks unchanged: some file systems have a
+	// fileSettleTime is how long after its last change a file is read once more although it looks unchanged: some file systems have a
 	// time resolution of two seconds, so that a second change within that time is not visible.
-	fileSettles = 2 * time.Second
+	fileSettleTime = 2 * time.Second
 )
 
 // storeFile is a file of credentials that is read again when it has changed. It has no goroutine of its own: a caller of load
@@ -32,12 +32,12 @@ type storeFile[T any] struct {
 	onError func(error) // may be nil
 	now     func() time.Time
 
-	mu     sync.Mutex
-	seen   fs.FileInfo // the file's attributes when it was last read
-	since  time.Time   // when the file first had these attributes; zero if it has settled
-	digest [sha256.Size]byte
-	looked time.Time
-	value  T
+	mu        sync.Mutex
+	seen      fs.FileInfo // the file's attributes when it was last read
+	changedAt time.Time   // when the file first had these attributes; zero if it has settled
+	digest    [sha256.Size]byte
+	checkedAt time.Time
+	value     T
 }
 
 // openStoreFile reads the file for the first time.
@@ -57,11 +57,11 @@ func newStoreFile[T any](name string, max int, parse func(name, text string) (T,
 func (f *storeFile[T]) load() T {
 	f.mu.Lock()
 	now := f.now()
-	if age := now.Sub(f.looked); age >= 0 && age < statInterval {
+	if age := now.Sub(f.checkedAt); age >= 0 && age < statInterval {
 		defer f.mu.Unlock()
 		return f.value
 	}
-	f.looked = now
+	f.checkedAt = now
 	err := f.read(false)
 	value := f.value
 	f.mu.Unlock()
@@ -75,33 +75,33 @@ func (f *storeFile[T]) load() T {
 func (f *storeFile[T]) reload() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.looked = f.now()
+	f.checkedAt = f.now()
 	return f.read(true)
 }
 
-// read reads the file if it looks changed, or if anyway is true. The caller holds f.mu.
-func (f *storeFile[T]) read(anyway bool) error {
+// read reads the file if it looks changed, or if force is true. The caller holds f.mu.
+func (f *storeFile[T]) read(force bool) error {
 	info, err := os.Stat(f.name)
 	if err != nil {
-		told := f.seen == nil
+		reported := f.seen == nil
 		f.seen = nil // so that the file is read when it reappears
-		if told && !anyway {
+		if reported && !force {
 			return nil
 		}
 		return err
 	}
 	same := f.seen != nil && sameFile(info, f.seen)
-	if same && !anyway && f.since.IsZero() {
+	if same && !force && f.changedAt.IsZero() {
 		return nil
 	}
 	if now := f.now(); !same {
-		f.since = now
-	} else if now.Sub(f.since) >= fileSettles {
-		f.since = time.Time{}
+		f.changedAt = now
+	} else if now.Sub(f.changedAt) >= fileSettleTime {
+		f.changedAt = time.Time{}
 	}
 	f.seen = info
 	if !info.Mode().IsRegular() { // opening a pipe would wait for a writer
-		if f.since = (time.Time{}); same && !anyway {
+		if f.changedAt = (time.Time{}); same && !force {
 			return nil
 		}
 		return fmt.Errorf("%s is not a regular file", f.name)
@@ -111,7 +111,7 @@ func (f *storeFile[T]) read(anyway bool) error {
 	if err != nil {
 		digest = sha256.Sum256([]byte(err.Error()))
 	}
-	if same && !anyway && digest == f.digest {
+	if same && !force && digest == f.digest {
 		return nil
 	}
 	f.digest = digest

@@ -16,40 +16,40 @@ import (
 type digest [sha256.Size]byte
 
 // memo caches results of expensive operations, for a short time and in limited number; the least recently used one is evicted
-// first. Concurrent callers with the same question wait for one result.
+// first. Concurrent callers with the same key wait for one result.
 type memo[V any] struct {
 	key [32]byte
 	max int
 
 	mu      sync.Mutex
-	known   map[digest]*list.Element
-	order   list.List // of *memoAnswer[V], the most recently used one first
+	entries map[digest]*list.Element
+	order   list.List // of *memoEntry[V], the most recently used one first
 	flights map[digest]*flight[V]
 }
 
-type memoAnswer[V any] struct {
-	question digest
-	value    V
-	until    time.Time
+type memoEntry[V any] struct {
+	key   digest
+	value V
+	until time.Time
 }
 
-// flight is a question whose result is being computed. Its results are set before done is closed.
+// flight is a key whose result is being computed. Its results are set before done is closed.
 type flight[V any] struct {
 	done  chan struct{}
 	value V
 	err   error
 }
 
-var errFlightLost = errors.New("the check was interrupted")
+var errComputeInterrupted = errors.New("the check was interrupted")
 
 // newMemo returns a memo for at most max results.
 func newMemo[V any](max int) *memo[V] {
-	m := &memo[V]{max: max, known: map[digest]*list.Element{}, flights: map[digest]*flight[V]{}}
+	m := &memo[V]{max: max, entries: map[digest]*list.Element{}, flights: map[digest]*flight[V]{}}
 	rand.Read(m.key[:]) // never fails
 	return m
 }
 
-// digest hashes the parts of a question. The lengths of the parts are included, so that different lists of parts have different
+// digest hashes the parts of a key. The lengths of the parts are included, so that different lists of parts have different
 // hashes.
 func (m *memo[V]) digest(parts ...string) digest {
 	h := hmac.New(sha256.New, m.key[:])
@@ -62,12 +62,12 @@ func (m *memo[V]) digest(parts ...string) digest {
 	return digest(h.Sum(nil))
 }
 
-// ask returns a cached result, or the result of answer, which runs in the goroutine of this or of another caller with the same
-// question. answer also returns how long its value may be cached; errors are not cached. A caller that waits for another's result
-// stops waiting when ctx is done; a caller that runs answer continues until it returns, because others may wait.
-func (m *memo[V]) ask(ctx context.Context, q digest, answer func() (V, time.Duration, error)) (V, error) {
+// do returns a cached result, or the result of compute, which runs in the goroutine of this or of another caller with the same
+// key. compute also returns how long its value may be cached; errors are not cached. A caller that waits for another's result
+// stops waiting when ctx is done; a caller that runs compute continues until it returns, because others may wait.
+func (m *memo[V]) do(ctx context.Context, q digest, compute func() (V, time.Duration, error)) (V, error) {
 	m.mu.Lock()
-	if v, ok := m.recall(q); ok {
+	if v, ok := m.get(q); ok {
 		m.mu.Unlock()
 		return v, nil
 	}
@@ -81,49 +81,49 @@ func (m *memo[V]) ask(ctx context.Context, q digest, answer func() (V, time.Dura
 			return none, context.Cause(ctx)
 		}
 	}
-	f := &flight[V]{done: make(chan struct{}), err: errFlightLost}
+	f := &flight[V]{done: make(chan struct{}), err: errComputeInterrupted}
 	m.flights[q] = f
 	m.mu.Unlock()
 
 	var ttl time.Duration
-	defer func() { // runs even if answer panics; the waiting callers then get errFlightLost
+	defer func() { // runs even if compute panics; the waiting callers then get errComputeInterrupted
 		m.mu.Lock()
 		delete(m.flights, q)
 		if f.err == nil && ttl > 0 {
-			m.remember(q, f.value, ttl)
+			m.put(q, f.value, ttl)
 		}
 		m.mu.Unlock()
 		close(f.done)
 	}()
-	f.value, ttl, f.err = answer()
+	f.value, ttl, f.err = compute()
 	return f.value, f.err
 }
 
-// recall returns a cached result. The caller holds m.mu.
-func (m *memo[V]) recall(q digest) (V, bool) {
+// get returns a cached result. The caller holds m.mu.
+func (m *memo[V]) get(q digest) (V, bool) {
 	var none V
-	e, ok := m.known[q]
+	e, ok := m.entries[q]
 	if !ok {
 		return none, false
 	}
-	a := e.Value.(*memoAnswer[V])
+	a := e.Value.(*memoEntry[V])
 	if !time.Now().Before(a.until) {
 		m.order.Remove(e)
-		delete(m.known, q)
+		delete(m.entries, q)
 		return none, false
 	}
 	m.order.MoveToFront(e)
 	return a.value, true
 }
 
-// remember caches a result, and evicts the least recently used one if there is no room. The caller holds m.mu.
-func (m *memo[V]) remember(q digest, v V, ttl time.Duration) {
+// put caches a result, and evicts the least recently used one if there is no room. The caller holds m.mu.
+func (m *memo[V]) put(q digest, v V, ttl time.Duration) {
 	if m.order.Len() >= m.max {
 		last := m.order.Back()
 		m.order.Remove(last)
-		delete(m.known, last.Value.(*memoAnswer[V]).question)
+		delete(m.entries, last.Value.(*memoEntry[V]).key)
 	}
-	m.known[q] = m.order.PushFront(&memoAnswer[V]{question: q, value: v, until: time.Now().Add(ttl)})
+	m.entries[q] = m.order.PushFront(&memoEntry[V]{key: q, value: v, until: time.Now().Add(ttl)})
 }
 
 // len returns the number of cached results.

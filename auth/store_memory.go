@@ -64,10 +64,10 @@ func NewMemoryStore(o MemoryStoreOptions) *MemoryStore {
 	}
 }
 
-// orDefault returns v, or instead if v is zero or negative.
-func orDefault[T int | int64 | time.Duration](v, instead T) T {
+// orDefault returns v, or def if v is zero or negative.
+func orDefault[T int | int64 | time.Duration](v, def T) T {
 	if v <= 0 {
-		return instead
+		return def
 	}
 	return v
 }

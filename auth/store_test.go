@@ -29,10 +29,10 @@ func wantRefusal(t *testing.T, err error, status int, challenge string, secrets 
 	if busy := status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable; busy != (e.Header.Get("Retry-After") != "") {
 		t.Errorf("status %d with Retry-After %q", status, e.Header.Get("Retry-After"))
 	}
-	said := fmt.Sprint(e, e.Reason, e.Header, fmt.Sprintf("%+v", e.Err))
+	text := fmt.Sprint(e, e.Reason, e.Header, fmt.Sprintf("%+v", e.Err))
 	for _, s := range secrets {
-		if s != "" && strings.Contains(said, s) {
-			t.Errorf("the error contains the secret %q: %s", s, said)
+		if s != "" && strings.Contains(text, s) {
+			t.Errorf("the error contains the secret %q: %s", s, text)
 		}
 	}
 }
@@ -173,7 +173,7 @@ func TestMemo(t *testing.T) {
 		m := newMemo[int](3)
 		asked := 0
 		ask := func(user string, ttl time.Duration, err error) (int, error) {
-			return m.ask(t.Context(), m.digest(user), func() (int, time.Duration, error) {
+			return m.do(t.Context(), m.digest(user), func() (int, time.Duration, error) {
 				asked++
 				return len(user), ttl, err
 			})
@@ -181,7 +181,7 @@ func TestMemo(t *testing.T) {
 		want := func(total int, when string) {
 			t.Helper()
 			if asked != total {
-				t.Errorf("%s: %d questions, want %d", when, asked, total)
+				t.Errorf("%s: %d calls, want %d", when, asked, total)
 			}
 		}
 		for range 3 {
@@ -204,11 +204,11 @@ func TestMemo(t *testing.T) {
 		want(7, "with room for three")
 		ask("bob", time.Minute, nil)
 		want(8, "the one that had to go")
-		if m.len() != 3 || len(m.known) != 3 || len(m.flights) != 0 {
+		if m.len() != 3 || len(m.entries) != 3 || len(m.flights) != 0 {
 			t.Errorf("%d remembered, %d in flight", m.len(), len(m.flights))
 		}
 		if m.digest("a", "bc") == m.digest("ab", "c") {
-			t.Error("two questions have the same digest")
+			t.Error("two keys have the same digest")
 		}
 	})
 }
@@ -220,7 +220,7 @@ func TestMemoAsksOnce(t *testing.T) {
 		asked := 0
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			v, err := m.ask(first, m.digest("q"), func() (string, time.Duration, error) {
+			v, err := m.do(first, m.digest("q"), func() (string, time.Duration, error) {
 				asked++
 				<-time.After(time.Second)
 				return "yes", 0, nil
@@ -232,7 +232,7 @@ func TestMemoAsksOnce(t *testing.T) {
 		synctest.Wait()
 		for range 99 {
 			wg.Go(func() {
-				v, err := m.ask(t.Context(), m.digest("q"), func() (string, time.Duration, error) { return "twice", 0, nil })
+				v, err := m.do(t.Context(), m.digest("q"), func() (string, time.Duration, error) { return "twice", 0, nil })
 				if v != "yes" || err != nil {
 					t.Errorf("ask = %q, %v", v, err)
 				}
@@ -240,7 +240,7 @@ func TestMemoAsksOnce(t *testing.T) {
 		}
 		gone, cancel := context.WithCancel(t.Context())
 		wg.Go(func() {
-			if _, err := m.ask(gone, m.digest("q"), nil); !errors.Is(err, context.Canceled) {
+			if _, err := m.do(gone, m.digest("q"), nil); !errors.Is(err, context.Canceled) {
 				t.Errorf("a caller that gave up: %v", err)
 			}
 		})
@@ -258,9 +258,9 @@ func TestMemoSurvivesPanic(t *testing.T) {
 	m := newMemo[int](10)
 	func() {
 		defer func() { _ = recover() }()
-		m.ask(t.Context(), m.digest("q"), func() (int, time.Duration, error) { panic("broken") })
+		m.do(t.Context(), m.digest("q"), func() (int, time.Duration, error) { panic("broken") })
 	}()
-	v, err := m.ask(t.Context(), m.digest("q"), func() (int, time.Duration, error) { return 7, 0, nil })
+	v, err := m.do(t.Context(), m.digest("q"), func() (int, time.Duration, error) { return 7, 0, nil })
 	if v != 7 || err != nil {
 		t.Errorf("after a panic: %d, %v", v, err)
 	}

@@ -47,7 +47,7 @@ func TestRevocationAndTheFuture(t *testing.T) {
 		if revoked, err := store.Revoked(t.Context(), far); !revoked || err != nil {
 			t.Errorf("issued in the future: revoked %v, %v", revoked, err)
 		}
-		logout := &Logout{Authenticator: fixed{id: &Identity{Subject: "bob", Issued: far.Issued}}, Store: store}
+		logout := &Logout{Authenticator: identityStub{id: &Identity{Subject: "bob", Issued: far.Issued}}, Store: store}
 		if resp := post(t, logout, "POST", "", ""); resp.StatusCode != http.StatusNoContent {
 			t.Fatalf("logout: %d", resp.StatusCode)
 		}

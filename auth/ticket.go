@@ -83,12 +83,12 @@ type ticketRecord struct {
 }
 
 var (
-	errTicketForm    = errors.New("the ticket is not well-formed, or the request has more than one")
-	errTicketUnknown = errors.New("no such ticket: it was redeemed, has expired, or never existed")
-	errTicketPlace   = errors.New("the ticket was issued for another origin, endpoint or address")
-	errTicketNobody  = errors.New("tickets are issued only to authenticated clients")
-	errTicketTicket  = errors.New("a ticket cannot be used to get another ticket")
-	errTicketMany    = errors.New("too many tickets for one subject")
+	errTicketMalformed  = errors.New("the ticket is not well-formed, or the request has more than one")
+	errTicketUnknown    = errors.New("no such ticket: it was redeemed, has expired, or never existed")
+	errTicketBinding    = errors.New("the ticket was issued for another origin, endpoint or address")
+	errTicketAnonymous  = errors.New("tickets are issued only to authenticated clients")
+	errTicketFromTicket = errors.New("a ticket cannot be used to get another ticket")
+	errTicketQuota      = errors.New("too many tickets for one subject")
 )
 
 // NewTickets returns Tickets with these options.
@@ -114,9 +114,9 @@ func NewTickets(o TicketOptions) (*Tickets, error) {
 func (t *Tickets) Issue(ctx context.Context, id *Identity, b TicketBinding) (string, error) {
 	switch {
 	case id == nil || id.Subject == "" || isAnonymous(id):
-		return "", Unauthorized(errTicketNobody)
+		return "", Unauthorized(errTicketAnonymous)
 	case id.Method == ticketMethod:
-		return "", Forbidden(errTicketTicket)
+		return "", Forbidden(errTicketFromTicket)
 	}
 	b.Origin = strings.ToLower(b.Origin)
 	data, err := json.Marshal(ticketRecord{TicketBinding: b, Subject: id.Subject, Claims: id.Claims, ID: id.ID,
@@ -128,7 +128,7 @@ func (t *Tickets) Issue(ctx context.Context, id *Identity, b TicketBinding) (str
 		return "", Forbidden(fmt.Errorf("issuing a ticket: %w", err))
 	}
 	if wait := t.quota.take(id.Subject); wait > 0 {
-		return "", TooMany(wait, errTicketMany)
+		return "", TooMany(wait, errTicketQuota)
 	}
 	random := make([]byte, ticketBytes)
 	rand.Read(random) // never fails
@@ -169,7 +169,7 @@ func (g *ticketGate) Authenticate(r *http.Request) (*Identity, error) {
 	case len(tickets) == 0:
 		return nil, ErrNoCredentials
 	case len(tickets) > 1, !validTicket(tickets[0]):
-		return nil, Unauthorized(errTicketForm)
+		return nil, Unauthorized(errTicketMalformed)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
 	defer cancel()
@@ -192,7 +192,7 @@ func (g *ticketGate) Authenticate(r *http.Request) (*Identity, error) {
 	if len(origins) > 1 || !sameTicketText(rec.Origin, strings.ToLower(r.Header.Get("Origin"))) ||
 		rec.Endpoint != "" && !sameTicketText(rec.Endpoint, g.endpoint) ||
 		o.BindAddress && !sameTicketText(rec.Address, o.Address(r)) {
-		return nil, Unauthorized(errTicketPlace)
+		return nil, Unauthorized(errTicketBinding)
 	}
 	return &Identity{Subject: rec.Subject, Method: ticketMethod, Claims: plainClaims(rec.Claims), ID: rec.ID, Issued: rec.Issued,
 		Expires: rec.Expires}, nil

@@ -44,8 +44,8 @@ const (
 )
 
 var (
-	errCallOrigin = errors.New("the request comes from a page of another origin")
-	errCallNobody = errors.New("the request has no credential")
+	errCallOrigin        = errors.New("the request comes from a page of another origin")
+	errCallNoCredentials = errors.New("the request has no credential")
 )
 
 // ServeHTTP implements [http.Handler].
@@ -129,7 +129,7 @@ func servePost(w http.ResponseWriter, r *http.Request, origins []string, a Authe
 	}
 	id, err := identify(r, a)
 	if err == nil && isAnonymous(id) {
-		err = Unauthorized(errCallNobody, a.Challenge())
+		err = Unauthorized(errCallNoCredentials, a.Challenge())
 	}
 	if err != nil {
 		refuseCall(w, r, asError(err, ""), onError)

@@ -23,15 +23,15 @@ import (
 )
 
 const (
-	challengeProtocol = acme.ALPNProto   // acme-tls/1 (RFC 8737)
-	acmeAtOnce        = 4                // maximum number of certificates requested concurrently
-	acmeAnswer        = 30 * time.Second // timeout for one response of the CA
-	acmeFirst         = 10 * time.Second // how long a handshake waits for the first certificate of its host
-	acmeLook          = 10 * time.Minute // interval at which the cache is checked for certificates from other nodes
+	challengeProtocol  = acme.ALPNProto   // acme-tls/1 (RFC 8737)
+	acmeMaxConcurrent  = 4                // maximum number of certificates requested concurrently
+	acmeRequestTimeout = 30 * time.Second // timeout for one response of the CA
+	acmeHandshakeWait  = 10 * time.Second // how long a handshake waits for the first certificate of its host
+	acmeCheckInterval  = 10 * time.Minute // interval at which the cache is checked for certificates from other nodes
 	// Let's Encrypt allows five failed validations per hour, and each attempt validates two challenges.
 	acmeRetry    = 5 * time.Minute // the pause after a failure; each further failure doubles it
 	acmeRetryMax = time.Hour
-	acmeRest     = 61 * time.Second // for this long after a failure, autocert returns the same error without a request
+	acmeMinRetry = 61 * time.Second // for this long after a failure, autocert returns the same error without a request
 )
 
 // acmeSource keeps a certificate for each of its hosts. Package autocert obtains and renews the certificates. Unlike autocert alone,
@@ -42,29 +42,29 @@ type acmeSource struct {
 	byName     map[string]*acmeHost
 	manager    *autocert.Manager
 	client     *http.Client
-	wire       *acmeWire
+	transport  *acmeTransport
 	challenges *tls.Config // the configuration for the CA's TLS-ALPN-01 handshakes
-	tell       func(Event)
+	notify     func(Event)
 	slots      chan struct{}
 	alive      context.Context //nolint:containedctx // ends when the Provider is closed
-	begin      sync.Once
+	startOnce  sync.Once
 }
 
 // acmeHost is one host and its certificate.
 type acmeHost struct {
 	name  string
 	ready chan struct{} // closed when the first attempt has ended, successfully or not
-	again chan struct{} // receives a token to try again soon
+	retry chan struct{} // receives a token to try again soon
 
-	mu   sync.Mutex
-	cert *tls.Certificate // nil means there is no certificate yet
-	err  error            // why the last attempt failed; nil if it succeeded
-	told time.Time        // time of the last report about an overdue renewal
+	mu         sync.Mutex
+	cert       *tls.Certificate // nil means there is no certificate yet
+	err        error            // why the last attempt failed; nil if it succeeded
+	reportedAt time.Time        // time of the last report about an overdue renewal
 }
 
 // openACME checks the options and prepares everything except for the first request.
-func openACME(alive context.Context, o ACME, tell func(Event)) (*acmeSource, error) {
-	a := &acmeSource{opts: o, tell: tell, alive: alive, slots: make(chan struct{}, acmeAtOnce), byName: map[string]*acmeHost{}}
+func openACME(alive context.Context, o ACME, notify func(Event)) (*acmeSource, error) {
+	a := &acmeSource{opts: o, notify: notify, alive: alive, slots: make(chan struct{}, acmeMaxConcurrent), byName: map[string]*acmeHost{}}
 	if err := a.addHosts(); err != nil {
 		return nil, err
 	}
@@ -91,8 +91,8 @@ func openACME(alive context.Context, o ACME, tell func(Event)) (*acmeSource, err
 			return nil, err
 		}
 	}
-	a.wire = &acmeWire{next: transport, alive: alive, refused: map[string]string{}, kinds: map[string]string{}}
-	a.client = &http.Client{Transport: a.wire, Timeout: acmeAnswer}
+	a.transport = &acmeTransport{next: transport, alive: alive, refused: map[string]string{}, kinds: map[string]string{}}
+	a.client = &http.Client{Transport: a.transport, Timeout: acmeRequestTimeout}
 	a.manager = &autocert.Manager{
 		Prompt:                 autocert.AcceptTOS, // check has verified that the terms of service are accepted
 		Cache:                  acmeCache{autocert.DirCache(o.Cache), a},
@@ -130,7 +130,7 @@ func (a *acmeSource) addHosts() error {
 		if e.Err != nil {
 			return e
 		}
-		h := &acmeHost{name: name, ready: make(chan struct{}), again: make(chan struct{}, 1)}
+		h := &acmeHost{name: name, ready: make(chan struct{}), retry: make(chan struct{}, 1)}
 		a.hosts = append(a.hosts, h)
 		a.byName[name] = h
 	}
@@ -211,7 +211,7 @@ func isChallenge(hello *tls.ClientHelloInfo) bool {
 // certificate returns the certificate of a host. During the first attempt to obtain a certificate, it waits for a limited time.
 func (a *acmeSource) certificate(ctx context.Context, host string) (*tls.Certificate, error) {
 	h := a.byName[host]
-	ctx, cancel := context.WithTimeout(ctx, acmeFirst)
+	ctx, cancel := context.WithTimeout(ctx, acmeHandshakeWait)
 	defer cancel()
 	select {
 	case <-h.ready:
@@ -247,7 +247,7 @@ func (a *acmeSource) infos() []Info {
 func (a *acmeSource) use(h *acmeHost, cert *tls.Certificate) {
 	h.mu.Lock()
 	old := h.cert
-	h.settle()
+	h.markReady()
 	h.err, h.cert = nil, cert
 	h.mu.Unlock()
 	event := Event{Kind: EventLoaded, What: SubjectCertificate, Path: h.name, New: cert.Leaf}
@@ -256,11 +256,11 @@ func (a *acmeSource) use(h *acmeHost, cert *tls.Certificate) {
 			return
 		}
 	}
-	a.tell(event)
+	a.notify(event)
 }
 
-// settle releases the handshakes that wait for the first attempt. The caller holds mu.
-func (h *acmeHost) settle() {
+// markReady releases the handshakes that wait for the first attempt. The caller holds mu.
+func (h *acmeHost) markReady() {
 	if h.cert == nil && h.err == nil {
 		close(h.ready)
 	}
@@ -269,14 +269,14 @@ func (h *acmeHost) settle() {
 // fail records and reports the reason why there is no newer certificate.
 func (a *acmeSource) fail(h *acmeHost, err error) {
 	h.mu.Lock()
-	h.settle()
+	h.markReady()
 	h.err = err
 	event := Event{Kind: EventFailed, What: SubjectCertificate, Path: h.name, Err: err}
 	if h.cert != nil {
 		event.Old = h.cert.Leaf
 	}
 	h.mu.Unlock()
-	a.tell(event)
+	a.notify(event)
 }
 
 // leafOf ensures that the Leaf of a certificate is set. autocert sets Leaf, but does not promise this.

@@ -17,9 +17,9 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// acmeWire sends the requests to the CA, and records information that autocert discards: why a challenge failed, and the last
+// acmeTransport sends the requests to the CA, and records information that autocert discards: why a challenge failed, and the last
 // error. After Close it sends nothing.
-type acmeWire struct {
+type acmeTransport struct {
 	next  http.RoundTripper
 	alive context.Context //nolint:containedctx // ends when the source is closed
 
@@ -29,11 +29,11 @@ type acmeWire struct {
 	last    error             // the last failure of a request in the current attempt; nil means no failure
 }
 
-// maxAnswer limits the size of a CA's response, as package acme does. A certificate chain has a few KiB.
-const maxAnswer = 1 << 20
+// maxACMEResponse limits the size of a CA's response, as package acme does. A certificate chain has a few KiB.
+const maxACMEResponse = 1 << 20
 
 // RoundTrip sends a request and reads the whole response.
-func (w *acmeWire) RoundTrip(r *http.Request) (*http.Response, error) {
+func (w *acmeTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := w.alive.Err(); err != nil {
 		return nil, errors.New("closed")
 	}
@@ -42,13 +42,13 @@ func (w *acmeWire) RoundTrip(r *http.Request) (*http.Response, error) {
 	defer context.AfterFunc(w.alive, cancel)()
 	resp, err := w.next.RoundTrip(r.WithContext(ctx))
 	if err != nil {
-		w.note("", "", err)
+		w.record("", "", err)
 		return nil, err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxACMEResponse))
 	if err != nil {
-		w.note("", "", err)
+		w.record("", "", err)
 		return nil, err
 	}
 	w.read(resp.StatusCode, body)
@@ -64,7 +64,7 @@ type problem struct {
 }
 
 // read looks for problems in a response: a problem document, or a refused authorization (RFC 8555 §7.1.4).
-func (w *acmeWire) read(status int, body []byte) {
+func (w *acmeTransport) read(status int, body []byte) {
 	var answer struct {
 		problem
 		Status     string                 `json:"status"`
@@ -80,19 +80,19 @@ func (w *acmeWire) read(status int, body []byte) {
 	known := json.Unmarshal(body, &answer) == nil
 	switch {
 	case status >= 400 && !known:
-		w.note("", "", fmt.Errorf("the CA answered with %d %s", status, http.StatusText(status)))
+		w.record("", "", fmt.Errorf("the CA answered with %d %s", status, http.StatusText(status)))
 	case status >= 400 && !strings.HasSuffix(answer.Type, ":badNonce"):
-		w.note("", "", &acme.Error{StatusCode: status, ProblemType: answer.Type, Detail: answer.Detail})
+		w.record("", "", &acme.Error{StatusCode: status, ProblemType: answer.Type, Detail: answer.Detail})
 	case known && answer.Identifier.Value != "":
 		for _, c := range answer.Challenges {
 			if c.Error != nil {
-				w.note(answer.Identifier.Value, c.Error.Type, fmt.Errorf("%s: %s", c.Type, clip(c.Error.Detail)))
+				w.record(answer.Identifier.Value, c.Error.Type, fmt.Errorf("%s: %s", c.Type, clip(c.Error.Detail)))
 			}
 		}
 	}
 }
 
-func (w *acmeWire) note(host, kind string, err error) {
+func (w *acmeTransport) record(host, kind string, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if host == "" {
@@ -106,7 +106,7 @@ func (w *acmeWire) note(host, kind string, err error) {
 }
 
 // forget clears the problems of a host before a new attempt.
-func (w *acmeWire) forget(host string) {
+func (w *acmeTransport) forget(host string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.refused, host)
@@ -116,20 +116,20 @@ func (w *acmeWire) forget(host string) {
 
 // explain converts an error of autocert to an Error with the problem and the next step.
 func (a *acmeSource) explain(host string, err error) *Error {
-	a.wire.mu.Lock()
-	refused, kind, last := a.wire.refused[host], a.wire.kinds[host], a.wire.last
-	a.wire.mu.Unlock()
+	a.transport.mu.Lock()
+	refused, kind, last := a.transport.refused[host], a.transport.kinds[host], a.transport.last
+	a.transport.mu.Unlock()
 	if refused != "" {
 		return &Error{host, fmt.Errorf("the CA could not verify control of the host: %s", refused), challengeHint(kind)}
 	}
-	var told *acme.Error
-	if !errors.As(err, &told) && last != nil {
+	var acmeErr *acme.Error
+	if !errors.As(err, &acmeErr) && last != nil {
 		err = last
 	}
-	if errors.As(err, &told) && told.ProblemType == "" { // the response is not from an ACME server
-		err = fmt.Errorf("the response is %d %s", told.StatusCode, http.StatusText(told.StatusCode))
-	} else if told != nil {
-		return &Error{host, fmt.Errorf("the CA refused: %s", clip(told.Detail)), problemHint(told.ProblemType)}
+	if errors.As(err, &acmeErr) && acmeErr.ProblemType == "" { // the response is not from an ACME server
+		err = fmt.Errorf("the response is %d %s", acmeErr.StatusCode, http.StatusText(acmeErr.StatusCode))
+	} else if acmeErr != nil {
+		return &Error{host, fmt.Errorf("the CA refused: %s", clip(acmeErr.Detail)), problemHint(acmeErr.ProblemType)}
 	}
 	var unknown x509.UnknownAuthorityError
 	if errors.As(err, &unknown) {

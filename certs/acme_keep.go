@@ -12,18 +12,18 @@ import (
 
 // start starts a goroutine for each host, which obtains and renews the host's certificate.
 func (a *acmeSource) start(running *sync.WaitGroup) {
-	a.begin.Do(func() {
+	a.startOnce.Do(func() {
 		for _, h := range a.hosts {
-			running.Go(func() { a.keep(h) })
+			running.Go(func() { a.maintain(h) })
 		}
 	})
 }
 
-// again makes the goroutines of all hosts check again, and repeat failed attempts.
-func (a *acmeSource) again() {
+// retryAll makes the goroutines of all hosts check again, and repeat failed attempts.
+func (a *acmeSource) retryAll() {
 	for _, h := range a.hosts {
 		select {
-		case h.again <- struct{}{}:
+		case h.retry <- struct{}{}:
 		default:
 		}
 	}
@@ -32,30 +32,30 @@ func (a *acmeSource) again() {
 // close closes idle connections to the CA. Later requests fail.
 func (a *acmeSource) close() { a.client.CloseIdleConnections() }
 
-// keep obtains a host's certificate, from the cache or the CA, and checks it regularly.
-func (a *acmeSource) keep(h *acmeHost) {
+// maintain obtains a host's certificate, from the cache or the CA, and checks it regularly.
+func (a *acmeSource) maintain(h *acmeHost) {
 	retry := acmeRetry
 	for {
-		wait, rest := acmeLook, time.Duration(0)
+		wait, minWait := acmeCheckInterval, time.Duration(0)
 		switch err := a.get(h); {
 		case a.alive.Err() != nil:
 			return
 		case err != nil:
 			a.fail(h, err)
-			wait, rest = retry, acmeRest
+			wait, minWait = retry, acmeMinRetry
 			retry = min(2*retry, acmeRetryMax)
 		default:
 			retry = acmeRetry
-			a.checkLate(h, time.Now())
+			a.checkOverdue(h, time.Now())
 		}
-		if !a.pause(h, wait, rest) {
+		if !a.pause(h, wait, minWait) {
 			return
 		}
 	}
 }
 
-// pause waits for wait, or only for rest if another attempt was requested, and reports whether to continue.
-func (a *acmeSource) pause(h *acmeHost, wait, rest time.Duration) bool {
+// pause waits for wait, or only for minWait if another attempt was requested, and reports whether to continue.
+func (a *acmeSource) pause(h *acmeHost, wait, minWait time.Duration) bool {
 	began := time.Now()
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -65,8 +65,8 @@ func (a *acmeSource) pause(h *acmeHost, wait, rest time.Duration) bool {
 			return false
 		case <-timer.C:
 			return true
-		case <-h.again:
-			timer.Reset(max(0, rest-time.Since(began)))
+		case <-h.retry:
+			timer.Reset(max(0, minWait-time.Since(began)))
 		}
 	}
 }
@@ -83,7 +83,7 @@ func (a *acmeSource) get(h *acmeHost) error {
 	first := h.cert == nil
 	h.mu.Unlock()
 	if first { // autocert renews in the background, so the problem of the last renewal must be kept
-		a.wire.forget(h.name)
+		a.transport.forget(h.name)
 	}
 	cert, err := a.manager.GetCertificate(&tls.ClientHelloInfo{
 		ServerName:       h.name,
@@ -101,11 +101,11 @@ func (a *acmeSource) get(h *acmeHost) error {
 	return nil
 }
 
-// checkLate reports, once a day, a certificate whose renewal is overdue. autocert renews in the last third of the validity period,
+// checkOverdue reports, once a day, a certificate whose renewal is overdue. autocert renews in the last third of the validity period,
 // 30 days at most, and does not report why a renewal fails.
-func (a *acmeSource) checkLate(h *acmeHost, now time.Time) {
+func (a *acmeSource) checkOverdue(h *acmeHost, now time.Time) {
 	h.mu.Lock()
-	leaf, told := h.cert.Leaf, now.Sub(h.told) < 24*time.Hour
+	leaf, reported := h.cert.Leaf, now.Sub(h.reportedAt) < 24*time.Hour
 	h.mu.Unlock()
 	if leaf.NotAfter.Sub(now) > min(leaf.NotAfter.Sub(leaf.NotBefore)/6, 15*24*time.Hour) {
 		return
@@ -115,12 +115,12 @@ func (a *acmeSource) checkLate(h *acmeHost, now time.Time) {
 		leaf.NotAfter.UTC().Format(time.RFC3339)), why.Hint}
 	h.mu.Lock()
 	h.err = err
-	if !told {
-		h.told = now
+	if !reported {
+		h.reportedAt = now
 	}
 	h.mu.Unlock()
-	if !told {
-		a.tell(Event{Kind: EventFailed, What: SubjectCertificate, Path: h.name, Old: leaf, Err: err})
+	if !reported {
+		a.notify(Event{Kind: EventFailed, What: SubjectCertificate, Path: h.name, Old: leaf, Err: err})
 	}
 }
 
@@ -152,7 +152,7 @@ func (c acmeCache) Put(ctx context.Context, key string, data []byte) error {
 	}
 	err := c.DirCache.Put(ctx, key, data)
 	if err != nil && !strings.Contains(key, "+http-01") {
-		c.a.tell(Event{Kind: EventFailed, What: SubjectCertificate, Path: string(c.DirCache),
+		c.a.notify(Event{Kind: EventFailed, What: SubjectCertificate, Path: string(c.DirCache),
 			Err: &Error{string(c.DirCache), wrapf(cause(err), "%s cannot be stored", key),
 				"make the directory writable: otherwise every start requests new certificates, and the CA limits their number"}})
 	}

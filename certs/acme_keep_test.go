@@ -20,26 +20,26 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// answers is a simulated CA without a network: it responds to every request, and records the times of the requests.
-type answers struct {
-	mu    sync.Mutex
-	reply func() (*http.Response, error)
-	asked []time.Time
+// fakeCA is a simulated CA without a network: it responds to every request, and records the times of the requests.
+type fakeCA struct {
+	mu       sync.Mutex
+	reply    func() (*http.Response, error)
+	requests []time.Time
 }
 
-func (c *answers) RoundTrip(*http.Request) (*http.Response, error) {
+func (c *fakeCA) RoundTrip(*http.Request) (*http.Response, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.asked = append(c.asked, time.Now())
+	c.requests = append(c.requests, time.Now())
 	return c.reply()
 }
 
-func refusing(text string) func() (*http.Response, error) {
+func failing(text string) func() (*http.Response, error) {
 	return func() (*http.Response, error) { return nil, errors.New(text) }
 }
 
-// withoutNetwork returns an acmeSource for one host, and the events that it reports.
-func withoutNetwork(t *testing.T, ca *answers) (*acmeSource, events) {
+// newTestSource returns an acmeSource for one host, and the events that it reports.
+func newTestSource(t *testing.T, ca *fakeCA) (*acmeSource, events) {
 	t.Helper()
 	alive, stop := context.WithCancel(t.Context())
 	t.Cleanup(stop)
@@ -49,17 +49,17 @@ func withoutNetwork(t *testing.T, ca *answers) (*acmeSource, events) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.wire.next = ca
+	a.transport.next = ca
 	return a, reported
 }
 
 // Failed attempts are repeated after a time that doubles, up to an hour.
 func TestACMEPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ca := &answers{reply: refusing("out of order")}
-		a, reported := withoutNetwork(t, ca)
+		ca := &fakeCA{reply: failing("out of order")}
+		a, reported := newTestSource(t, ca)
 		alive, stop := context.WithCancel(t.Context())
-		a.alive, a.wire.alive = alive, alive
+		a.alive, a.transport.alive = alive, alive
 		began := time.Now()
 		var running sync.WaitGroup
 		a.start(&running)
@@ -68,7 +68,7 @@ func TestACMEPauses(t *testing.T) {
 		stop()
 		running.Wait()
 		var minutes []int
-		for _, at := range ca.asked {
+		for _, at := range ca.requests {
 			minutes = append(minutes, int(at.Sub(began).Minutes()))
 		}
 		if want := []int{0, 5, 15, 35, 75, 135, 195}; !slices.Equal(minutes, want) {
@@ -85,10 +85,10 @@ func TestACMEUsesCachedCertificate(t *testing.T) {
 	ca := newIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
 		made := ca.issue([]string{"www.example.com"}) // valid according to the bubble's clock
-		wire := &answers{reply: refusing("out of order")}
-		a, reported := withoutNetwork(t, wire)
+		wire := &fakeCA{reply: failing("out of order")}
+		a, reported := newTestSource(t, wire)
 		alive, stop := context.WithCancel(t.Context())
-		a.alive, a.wire.alive = alive, alive
+		a.alive, a.transport.alive = alive, alive
 		var running sync.WaitGroup
 		a.start(&running)
 		synctest.Wait()
@@ -107,8 +107,8 @@ func TestACMEUsesCachedCertificate(t *testing.T) {
 		<-time.After(time.Hour)
 		stop()
 		running.Wait()
-		if len(wire.asked) != 1 || len(reported) != 0 {
-			t.Errorf("%d requests, %d events", len(wire.asked), len(reported))
+		if len(wire.requests) != 1 || len(reported) != 0 {
+			t.Errorf("%d requests, %d events", len(wire.requests), len(reported))
 		}
 	})
 }
@@ -118,16 +118,16 @@ func TestACMEPauseIsCutShort(t *testing.T) {
 	for _, tt := range []struct {
 		name       string
 		rest       time.Duration
-		asked      []time.Duration // the times of the requests
+		requests   []time.Duration // the times of the requests
 		want       time.Duration
 		closedThen bool
 	}{
-		{"no requests", acmeRest, nil, 10 * time.Minute, false},
-		{"during the rest", acmeRest, []time.Duration{10 * time.Second}, acmeRest, false},
-		{"during the rest, twice", acmeRest, []time.Duration{10 * time.Second, 20 * time.Second}, acmeRest, false},
-		{"after the rest", acmeRest, []time.Duration{2 * time.Minute}, 2 * time.Minute, false},
+		{"no requests", acmeMinRetry, nil, 10 * time.Minute, false},
+		{"during the rest", acmeMinRetry, []time.Duration{10 * time.Second}, acmeMinRetry, false},
+		{"during the rest, twice", acmeMinRetry, []time.Duration{10 * time.Second, 20 * time.Second}, acmeMinRetry, false},
+		{"after the rest", acmeMinRetry, []time.Duration{2 * time.Minute}, 2 * time.Minute, false},
 		{"without a rest", 0, []time.Duration{time.Second}, time.Second, false},
-		{"closed", acmeRest, nil, 3 * time.Minute, true},
+		{"closed", acmeMinRetry, nil, 3 * time.Minute, true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			alive, stop := context.WithCancel(t.Context())
@@ -135,15 +135,15 @@ func TestACMEPauseIsCutShort(t *testing.T) {
 			if tt.closedThen {
 				time.AfterFunc(tt.want, stop)
 			}
-			h := &acmeHost{again: make(chan struct{}, 1)}
+			h := &acmeHost{retry: make(chan struct{}, 1)}
 			a := &acmeSource{alive: alive, hosts: []*acmeHost{h}}
-			for _, at := range tt.asked {
-				time.AfterFunc(at, a.again)
+			for _, at := range tt.requests {
+				time.AfterFunc(at, a.retryAll)
 			}
 			began := time.Now()
-			goOn := a.pause(h, 10*time.Minute, tt.rest)
-			if took := time.Since(began); took != tt.want || goOn == tt.closedThen {
-				t.Errorf("%s: paused for %v, %v; want %v", tt.name, took, goOn, tt.want)
+			proceed := a.pause(h, 10*time.Minute, tt.rest)
+			if took := time.Since(began); took != tt.want || proceed == tt.closedThen {
+				t.Errorf("%s: paused for %v, %v; want %v", tt.name, took, proceed, tt.want)
 			}
 		})
 	}
@@ -152,20 +152,20 @@ func TestACMEPauseIsCutShort(t *testing.T) {
 // A failed attempt is reported with its own reason, rather than that of an earlier attempt.
 func TestACMEStaleReasons(t *testing.T) {
 	const host, kind = "www.example.com", "urn:ietf:params:acme:error:dns"
-	ca := &answers{reply: refusing("out of paper")}
-	a, _ := withoutNetwork(t, ca)
+	ca := &fakeCA{reply: failing("out of paper")}
+	a, _ := newTestSource(t, ca)
 	h := a.hosts[0]
-	a.wire.note(host, kind, errors.New("http-01: no such name"))
-	a.wire.note("", "", errors.New("something of before"))
+	a.transport.record(host, kind, errors.New("http-01: no such name"))
+	a.transport.record("", "", errors.New("something of before"))
 	err := a.get(h)
 	if err == nil || !strings.Contains(err.Error(), "out of paper") {
 		t.Errorf("%v", err)
 	}
-	if len(a.wire.refused) != 0 || len(a.wire.kinds) != 0 {
-		t.Errorf("%v, %v are left", a.wire.refused, a.wire.kinds)
+	if len(a.transport.refused) != 0 || len(a.transport.kinds) != 0 {
+		t.Errorf("%v, %v are left", a.transport.refused, a.transport.kinds)
 	}
-	a.wire.note("", "", errors.New("something of before"))
-	a.wire.forget(host)
+	a.transport.record("", "", errors.New("something of before"))
+	a.transport.forget(host)
 	if err := a.explain(host, errors.New("now")); !strings.Contains(err.Error(), ": now") {
 		t.Errorf("%v", err)
 	}
@@ -173,7 +173,7 @@ func TestACMEStaleReasons(t *testing.T) {
 	// If a certificate is in use, get makes no request, so the reason for a failed renewal is kept.
 	pair := newIssuer(t).issue([]string{host}).pair(t)
 	a.use(h, &pair)
-	a.wire.note(host, kind, errors.New("http-01: no such name"))
+	a.transport.record(host, kind, errors.New("http-01: no such name"))
 	if err := a.get(h); err == nil || !strings.Contains(err.Error(), "no such name") {
 		t.Errorf("%v", err)
 	}
@@ -201,10 +201,10 @@ func TestRFC8555_6_7_Problems(t *testing.T) {
 		{"no ACME server", 404, "{}", "the response is 404 Not Found", "check the URL"},
 		{"399", 399, "<html>", ": now", "check the URL"},
 	} {
-		ca := &answers{reply: func() (*http.Response, error) {
+		ca := &fakeCA{reply: func() (*http.Response, error) {
 			return &http.Response{StatusCode: tt.status, Body: io.NopCloser(strings.NewReader(tt.body))}, nil
 		}}
-		a, _ := withoutNetwork(t, ca)
+		a, _ := newTestSource(t, ca)
 		for range 2 { // a repeated problem is explained only once
 			r, err := http.NewRequest(http.MethodGet, "https://ca.example/", http.NoBody)
 			if err != nil {
@@ -229,7 +229,7 @@ func TestRFC8555_6_7_Problems(t *testing.T) {
 			t.Errorf("%d bytes are cut to %d", n, len(got))
 		}
 	}
-	a, _ := withoutNetwork(t, &answers{reply: refusing("now")})
+	a, _ := newTestSource(t, &fakeCA{reply: failing("now")})
 	long := &acme.Error{ProblemType: "urn:ietf:params:acme:error:caa", Detail: strings.Repeat("x", 500)}
 	if err := a.explain(host, long); strings.Count(err.Error(), "x") > 410 || !strings.HasSuffix(err.Error(), "…") {
 		t.Errorf("%v", err)
@@ -238,7 +238,7 @@ func TestRFC8555_6_7_Problems(t *testing.T) {
 
 // Certificates are requested only for the configured hosts, regardless of how a client writes a host.
 func TestACMEHosts(t *testing.T) {
-	a, _ := withoutNetwork(t, &answers{reply: refusing("now")})
+	a, _ := newTestSource(t, &fakeCA{reply: failing("now")})
 	for host, want := range map[string]bool{
 		"www.example.com": true, "WWW.example.com.": true, "www.example.com:80": true, "example.com": false, "other.example:443": false,
 	} {
@@ -250,7 +250,7 @@ func TestACMEHosts(t *testing.T) {
 
 // A certificate that cannot be stored is used, with a warning that every start requests one from the CA again.
 func TestACMECacheFails(t *testing.T) {
-	a, reported := withoutNetwork(t, &answers{reply: refusing("now")})
+	a, reported := newTestSource(t, &fakeCA{reply: failing("now")})
 	cache := acmeCache{"", a}
 	cache.DirCache = "/dev/null/no"
 	made := newIssuer(t).issue([]string{"www.example.com"})
@@ -286,8 +286,8 @@ func TestACMECacheFails(t *testing.T) {
 
 // Only a few certificates are requested concurrently, so that a long list of hosts does not look like an attack to the CA.
 func TestACMESlots(t *testing.T) {
-	a, _ := withoutNetwork(t, &answers{reply: refusing("now")})
-	for range acmeAtOnce {
+	a, _ := newTestSource(t, &fakeCA{reply: failing("now")})
+	for range acmeMaxConcurrent {
 		a.slots <- struct{}{}
 	}
 	done := make(chan error, 1)
@@ -297,7 +297,7 @@ func TestACMESlots(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	a.slots <- struct{}{} // the slot was released
-	if len(a.slots) != acmeAtOnce {
+	if len(a.slots) != acmeMaxConcurrent {
 		t.Errorf("%d slots are in use", len(a.slots))
 	}
 }

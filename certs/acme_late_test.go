@@ -25,16 +25,16 @@ func TestACMELateRenewal(t *testing.T) {
 		t.Fatalf("reported: %v", e)
 	}
 	p.acme.use(h, &pair) // using the same certificate again reports nothing
-	p.acme.wire.note("www.example.com", "urn:ietf:params:acme:error:dns", errors.New("http-01: no such name"))
+	p.acme.transport.record("www.example.com", "urn:ietf:params:acme:error:dns", errors.New("http-01: no such name"))
 	late := made.leaf.NotAfter.Add(-15 * 24 * time.Hour)
 	for _, now := range []time.Time{start, start.AddDate(0, 0, 60), late.Add(-1)} {
-		p.acme.checkLate(h, now)
+		p.acme.checkOverdue(h, now)
 	}
 	if len(reported) != 0 {
 		t.Fatalf("reported: %v", reported.wait(t))
 	}
 	for _, after := range []time.Duration{0, time.Hour, 24*time.Hour - 1, 24 * time.Hour} {
-		p.acme.checkLate(h, late.Add(after))
+		p.acme.checkOverdue(h, late.Add(after))
 	}
 	for range 2 {
 		e := reported.wait(t)

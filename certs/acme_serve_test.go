@@ -77,7 +77,7 @@ func TestReloadRepeatsACMEAttempts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(p.acme.hosts[0].again) != 1 {
+	if len(p.acme.hosts[0].retry) != 1 {
 		t.Error("no attempt is requested, or more than one")
 	}
 	p.Start()
@@ -86,7 +86,7 @@ func TestReloadRepeatsACMEAttempts(t *testing.T) {
 
 // The events of a renewal and of a failed renewal contain the certificate that was in use.
 func TestACMEEventsNameTheOldCertificate(t *testing.T) {
-	a, reported := withoutNetwork(t, &answers{reply: refusing("now")})
+	a, reported := newTestSource(t, &fakeCA{reply: failing("now")})
 	ca, h := newIssuer(t), a.hosts[0]
 	one, two := ca.issue([]string{"www.example.com"}), ca.issue([]string{"www.example.com"})
 	first, second := one.pair(t), two.pair(t)
@@ -129,10 +129,10 @@ func TestACMEFirstHandshakeWaits(t *testing.T) {
 	made := newIssuer(t).issue([]string{"www.example.com"})
 	pair := made.pair(t)
 	synctest.Test(t, func(t *testing.T) {
-		a, _ := withoutNetwork(t, &answers{reply: refusing("now")})
+		a, _ := newTestSource(t, &fakeCA{reply: failing("now")})
 		h := a.hosts[0]
 		began := time.Now()
-		if _, err := a.certificate(t.Context(), h.name); err == nil || time.Since(began) != acmeFirst {
+		if _, err := a.certificate(t.Context(), h.name); err == nil || time.Since(began) != acmeHandshakeWait {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 		time.AfterFunc(time.Second, func() { a.use(h, &pair) })
@@ -158,7 +158,7 @@ func TestACMEAnswerBreaksOff(t *testing.T) {
 		}
 	}
 	for name, handler := range map[string]http.HandlerFunc{
-		"broken off": reply("{", 1000), "huge": reply(strings.Repeat(" ", maxAnswer)+"{", 0),
+		"broken off": reply("{", 1000), "huge": reply(strings.Repeat(" ", maxACMEResponse)+"{", 0),
 	} {
 		directory, root := badCA(t, handler)
 		a, err := openACME(t.Context(), ACME{Hosts: []string{"www.example.com"}, AgreeTerms: true, Directory: directory,
@@ -170,7 +170,7 @@ func TestACMEAnswerBreaksOff(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		a.close()
-		if name == "broken off" && a.wire.last == nil {
+		if name == "broken off" && a.transport.last == nil {
 			t.Errorf("%s: the failure is not recorded", name)
 		}
 	}
@@ -245,10 +245,10 @@ func TestACMEKeepReportsLateRenewal(t *testing.T) {
 	ca := newIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
 		made := ca.issue([]string{"www.example.com"}) // valid for 12 hours
-		a, reported := withoutNetwork(t, &answers{reply: refusing("out of order")})
+		a, reported := newTestSource(t, &fakeCA{reply: failing("out of order")})
 		write(t, filepath.Join(a.opts.Cache, "www.example.com"), made.both())
 		alive, stop := context.WithCancel(t.Context())
-		a.alive, a.wire.alive = alive, alive
+		a.alive, a.transport.alive = alive, alive
 		var running sync.WaitGroup
 		a.start(&running)
 		<-time.After(9 * time.Hour)

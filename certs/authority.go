@@ -145,7 +145,7 @@ func newAuthority(names []string, now time.Time) ([]byte, *ecdsa.PrivateKey, err
 	}
 	for _, name := range names {
 		if ip := net.ParseIP(name); ip != nil {
-			template.PermittedIPRanges = append(template.PermittedIPRanges, only(ip))
+			template.PermittedIPRanges = append(template.PermittedIPRanges, hostRange(ip))
 			continue
 		}
 		template.PermittedDNSDomains = append(template.PermittedDNSDomains, name)
@@ -159,8 +159,8 @@ func newAuthority(names []string, now time.Time) ([]byte, *ecdsa.PrivateKey, err
 	return der, key, err
 }
 
-// only returns the range that contains a single address.
-func only(ip net.IP) *net.IPNet {
+// hostRange returns the range that contains a single address.
+func hostRange(ip net.IP) *net.IPNet {
 	if four := ip.To4(); four != nil {
 		ip = four
 	}
@@ -171,8 +171,8 @@ func only(ip net.IP) *net.IPNet {
 func (a authority) maySign(name string) bool {
 	if ip := net.ParseIP(name); ip != nil {
 		in := func(n *net.IPNet) bool { return n.Contains(ip) }
-		may := a.cert.PermittedIPRanges
-		return !slices.ContainsFunc(a.cert.ExcludedIPRanges, in) && (len(may) == 0 || slices.ContainsFunc(may, in))
+		permitted := a.cert.PermittedIPRanges
+		return !slices.ContainsFunc(a.cert.ExcludedIPRanges, in) && (len(permitted) == 0 || slices.ContainsFunc(permitted, in))
 	}
 	in := func(domain string) bool {
 		domain = strings.ToLower(domain)
@@ -181,12 +181,12 @@ func (a authority) maySign(name string) bool {
 		}
 		return name == domain || strings.HasSuffix(name, "."+domain)
 	}
-	may := a.cert.PermittedDNSDomains
-	return !slices.ContainsFunc(a.cert.ExcludedDNSDomains, in) && (name == "" || len(may) == 0 || slices.ContainsFunc(may, in))
+	permitted := a.cert.PermittedDNSDomains
+	return !slices.ContainsFunc(a.cert.ExcludedDNSDomains, in) && (name == "" || len(permitted) == 0 || slices.ContainsFunc(permitted, in))
 }
 
-// further returns the host names and addresses that the CA was created for, in addition to localhost and loopback addresses.
-func (a authority) further() []string {
+// extraNames returns the host names and addresses that the CA was created for, in addition to localhost and loopback addresses.
+func (a authority) extraNames() []string {
 	var names []string
 	for _, domain := range a.cert.PermittedDNSDomains {
 		if domain != "localhost" && domain == usableHost(domain) {
@@ -201,18 +201,18 @@ func (a authority) further() []string {
 	return names
 }
 
-// narrow returns the error for a CA that may not sign for name. The next step is to create another CA, because the constraints are in the
+// constraintError returns the error for a CA that may not sign for name. The next step is to create another CA, because the constraints are in the
 // certificate that clients trust. The next step does not list machine, the name of the machine, because every new CA is created for that
 // name.
-func (a authority) narrow(path, name, machine string, also []string) error {
+func (a authority) constraintError(path, name, machine string, extra []string) error {
 	next := "handfast cert dev --new"
-	for _, n := range slices.Concat(also, a.further()) {
+	for _, n := range slices.Concat(extra, a.extraNames()) {
 		if n != machine && !strings.Contains(next+" ", " "+n+" ") {
 			next += " --host " + n
 		}
 	}
 	err := fmt.Errorf("may not sign for %s: this CA was made for localhost, loopback addresses", name)
-	if made := a.further(); len(made) > 0 {
+	if made := a.extraNames(); len(made) > 0 {
 		err = fmt.Errorf("%w, %s", err, strings.Join(made, ", "))
 	}
 	return &Error{path, fmt.Errorf("%w, and nothing else", err),

@@ -113,7 +113,7 @@ func TestClientCAsReload(t *testing.T) {
 		if _, err := dial(t, addr, old); err == nil {
 			t.Errorf("%s: a CA that was removed is still trusted", tls.VersionName(version))
 		}
-		if err := talk(before); err != nil {
+		if err := echoOnce(before); err != nil {
 			t.Errorf("the open connection: %v", err)
 		}
 

@@ -20,57 +20,57 @@ const retry = time.Hour
 
 // Dev is a development certificate authority and the server certificate it signed. Its methods are safe for concurrent use.
 type Dev struct {
-	dir  string
-	ca   authority
-	also []string // the names and addresses of the leaf in addition to localhost and loopback addresses
-	left string   // the host name that the CA may not sign for; "" if there is none
-	now  func() time.Time
+	dir     string
+	ca      authority
+	extra   []string // the names and addresses of the leaf in addition to localhost and loopback addresses
+	lacking string   // the host name that the CA may not sign for; "" if there is none
+	now     func() time.Time
 
-	mu    sync.Mutex
-	leaf  *tls.Certificate
-	tried time.Time // time of the last attempt to renew the leaf
+	mu      sync.Mutex
+	leaf    *tls.Certificate
+	triedAt time.Time // time of the last attempt to renew the leaf
 }
 
 // OpenDev opens the development CA in dir and creates one if there is none; dir is usually from [DevDir]. OpenDev makes sure that there is
 // a certificate for localhost, 127.0.0.1, ::1 and host, which is the machine's name. It ignores host if that is empty or cannot be in a
 // certificate. Several processes may call it concurrently, even for the first time: they get the same CA.
 //
-// The certificate is also for the names and addresses that the CA was created for. A new CA is created for host and for also, which are
-// further names and addresses of this machine. The error is an [*Error] if an existing CA may not sign for a name in also, or if a file is
+// The certificate is also for the names and addresses that the CA was created for. A new CA is created for host and for extra, which are
+// further names and addresses of this machine. The error is an [*Error] if an existing CA may not sign for a name in extra, or if a file is
 // damaged or readable by other users.
-func OpenDev(dir, host string, also ...string) (*Dev, error) {
-	return openDev(dir, host, time.Now, also...)
+func OpenDev(dir, host string, extra ...string) (*Dev, error) {
+	return openDev(dir, host, time.Now, extra...)
 }
 
-func openDev(dir, host string, now func() time.Time, also ...string) (*Dev, error) {
+func openDev(dir, host string, now func() time.Time, extra ...string) (*Dev, error) {
 	host = usableHost(host)
-	also, err := checkHosts(also)
+	extra, err := checkHosts(extra)
 	if err != nil {
 		return nil, err
 	}
-	names := also
-	if host != "" && !slices.Contains(also, host) {
-		names = append([]string{host}, also...)
+	names := extra
+	if host != "" && !slices.Contains(extra, host) {
+		names = append([]string{host}, extra...)
 	}
 	ca, err := openAuthority(dir, names, now())
 	if err != nil {
 		return nil, err
 	}
 	d := &Dev{dir: dir, ca: ca, now: now}
-	for _, name := range also {
+	for _, name := range extra {
 		if !ca.maySign(name) {
-			return nil, ca.narrow(CAFile(dir), name, host, also)
+			return nil, ca.constraintError(CAFile(dir), name, host, extra)
 		}
 	}
 	if !ca.maySign(host) {
-		d.left, names = host, also
+		d.lacking, names = host, extra
 	}
-	for _, name := range ca.further() {
+	for _, name := range ca.extraNames() {
 		if !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
-	d.also = names
+	d.extra = names
 	if d.leaf, err = d.openLeaf(); err != nil {
 		return nil, err
 	}
@@ -78,9 +78,9 @@ func openDev(dir, host string, now func() time.Time, also ...string) (*Dev, erro
 }
 
 // RenewDev deletes the CA in dir, including its key, and creates another one. Clients that trust the old CA must trust the new CA instead.
-// A running server uses the old CA until it is restarted. host and also have the same meaning as for [OpenDev].
-func RenewDev(dir, host string, also ...string) (*Dev, error) {
-	if _, err := checkHosts(also); err != nil {
+// A running server uses the old CA until it is restarted. host and extra have the same meaning as for [OpenDev].
+func RenewDev(dir, host string, extra ...string) (*Dev, error) {
+	if _, err := checkHosts(extra); err != nil {
 		return nil, err
 	}
 	old := dir + ".old"
@@ -91,7 +91,7 @@ func RenewDev(dir, host string, also ...string) (*Dev, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, &Error{dir, cause(err), "remove that directory"}
 	}
-	d, err := OpenDev(dir, host, also...)
+	d, err := OpenDev(dir, host, extra...)
 	if err != nil {
 		// Restore the old CA. If another process has created a CA in the meantime, the rename fails, and that CA is kept.
 		return nil, errors.Join(err, ignoreMissing(os.Rename(old, dir)))
@@ -127,17 +127,17 @@ func (d *Dev) Names() []string {
 
 // Left returns the host name that the certificate lacks because the CA was created when the machine had another name, or "" if the
 // certificate is complete. [RenewDev] creates a CA for the new name.
-func (d *Dev) Left() string { return d.left }
+func (d *Dev) Left() string { return d.lacking }
 
 // GetCertificate is for [tls.Config.GetCertificate]. It renews the certificate before the certificate expires.
 func (d *Dev) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.now()
-	if fresh(d.leaf.Leaf, now) || now.Sub(d.tried) < retry {
+	if fresh(d.leaf.Leaf, now) || now.Sub(d.triedAt) < retry {
 		return d.leaf, nil
 	}
-	d.tried = now
+	d.triedAt = now
 	leaf, err := d.openLeaf()
 	if err == nil {
 		d.leaf = leaf

@@ -166,17 +166,17 @@ func TestLeafRenewed(t *testing.T) {
 }
 
 func TestLeafOfAnotherCAIsReplaced(t *testing.T) {
-	ours, theirs := stateDir(t), stateDir(t)
-	d := open(t, ours, "box")
-	open(t, theirs, "box")
-	foreign, err := os.ReadFile(filepath.Join(theirs, leafFile))
+	dir, otherDir := stateDir(t), stateDir(t)
+	d := open(t, dir, "box")
+	open(t, otherDir, "box")
+	foreign, err := os.ReadFile(filepath.Join(otherDir, leafFile))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(ours, leafFile), foreign, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, leafFile), foreign, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	again := open(t, ours, "box")
+	again := open(t, dir, "box")
 	if !again.CA().Equal(d.CA()) {
 		t.Error("another CA")
 	}

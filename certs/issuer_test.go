@@ -202,7 +202,7 @@ func dial(t *testing.T, addr string, config *tls.Config) (*tls.Conn, error) {
 	}
 	t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(time.Minute))
-	return c, talk(c)
+	return c, echoOnce(c)
 }
 
 func mustDial(t *testing.T, addr string, config *tls.Config) *tls.Conn {
@@ -214,8 +214,8 @@ func mustDial(t *testing.T, addr string, config *tls.Config) *tls.Conn {
 	return c
 }
 
-// talk sends data over a connection to an echo server, and reads the echo.
-func talk(c *tls.Conn) error {
+// echoOnce sends data over a connection to an echo server, and reads the echo.
+func echoOnce(c *tls.Conn) error {
 	if _, err := c.Write([]byte("hello")); err != nil {
 		return err
 	}

@@ -35,16 +35,16 @@ func (d *Dev) openLeaf() (*tls.Certificate, error) {
 	if err != nil {
 		return nil, &Error{path, fmt.Errorf("is not a certificate with its key: %w", err), "remove that file; it is then created again"}
 	}
-	if !d.good(leaf.Leaf) {
+	if !d.usable(leaf.Leaf) {
 		return d.newLeaf(path)
 	}
 	return &leaf, nil
 }
 
-// good reports whether a leaf contains the required names, is signed by the present CA, and will not expire soon. The leaf may contain more
+// usable reports whether a leaf contains the required names, is signed by the present CA, and will not expire soon. The leaf may contain more
 // names, because processes with different names share it.
-func (d *Dev) good(leaf *x509.Certificate) bool {
-	dns, ips := d.wanted()
+func (d *Dev) usable(leaf *x509.Certificate) bool {
+	dns, ips := d.leafNames()
 	for _, ip := range ips {
 		if !slices.ContainsFunc(leaf.IPAddresses, ip.Equal) {
 			return false
@@ -63,10 +63,10 @@ func fresh(leaf *x509.Certificate, now time.Time) bool {
 	return now.After(leaf.NotBefore) && now.Before(leaf.NotAfter.Add(-leafMargin))
 }
 
-// wanted returns the names and addresses for the leaf.
-func (d *Dev) wanted() (names []string, ips []net.IP) {
+// leafNames returns the names and addresses for the leaf.
+func (d *Dev) leafNames() (names []string, ips []net.IP) {
 	names, ips = []string{"localhost"}, []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
-	for _, name := range d.also {
+	for _, name := range d.extra {
 		if ip := net.ParseIP(name); ip == nil {
 			names = append(names, name)
 		} else if !slices.ContainsFunc(ips, ip.Equal) {
@@ -91,7 +91,7 @@ func (d *Dev) newLeaf(path string) (*tls.Certificate, error) {
 	if end.After(d.ca.cert.NotAfter) {
 		end = d.ca.cert.NotAfter
 	}
-	dns, ips := d.wanted()
+	dns, ips := d.leafNames()
 	template := &x509.Certificate{
 		SerialNumber:          serial,
 		Subject:               pkix.Name{Organization: []string{"handfast development certificate"}, CommonName: "localhost"},

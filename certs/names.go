@@ -34,11 +34,11 @@ func (x *nameIndex) add(cert *tls.Certificate) {
 	}
 }
 
-// named returns the certificates for exactly this name.
-func (x *nameIndex) named(host string) []*tls.Certificate { return x.exact[host] }
+// exactMatches returns the certificates for exactly this name.
+func (x *nameIndex) exactMatches(host string) []*tls.Certificate { return x.exact[host] }
 
-// below returns the wildcard certificates for the name: a wildcard covers one label (RFC 9525 §6.3).
-func (x *nameIndex) below(host string) []*tls.Certificate {
+// wildcardMatches returns the wildcard certificates for the name: a wildcard covers one label (RFC 9525 §6.3).
+func (x *nameIndex) wildcardMatches(host string) []*tls.Certificate {
 	label, domain, ok := strings.Cut(host, ".")
 	if !ok || label == "" {
 		return nil
@@ -57,7 +57,7 @@ func (p *Provider) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, er
 		// A client that connects to an address sends no host name (RFC 6066 §3). The server may have a certificate for the address.
 		host = addressOf(hello.Conn.LocalAddr())
 	}
-	if pairs := s.names.named(host); pairs != nil {
+	if pairs := s.names.exactMatches(host); pairs != nil {
 		return usable(pairs, hello), nil
 	}
 	if p.acme != nil && p.acme.has(host) {
@@ -66,7 +66,7 @@ func (p *Provider) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, er
 	if dev != nil && slices.Contains(dev.Names(), host) {
 		return dev.GetCertificate(hello)
 	}
-	if pairs := s.names.below(host); pairs != nil {
+	if pairs := s.names.wildcardMatches(host); pairs != nil {
 		return usable(pairs, hello), nil
 	}
 	switch {

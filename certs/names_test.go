@@ -181,36 +181,36 @@ func TestCertificateForAddress(t *testing.T) {
 		"192.0.2.1:443": "192.0.2.1", "[::ffff:192.0.2.1]:443": "192.0.2.1", "[2001:db8::1]:443": "2001:db8::1",
 		"[2001:db8::1%eth0]:443": "2001:db8::1", "192.0.2.2:443": "first.example", "@": "first.example", "": "first.example",
 	} {
-		cert, err := p.certificate(&tls.ClientHelloInfo{Conn: &at{addr: text(addr)}})
+		cert, err := p.certificate(&tls.ClientHelloInfo{Conn: &connWithAddr{addr: customAddr(addr)}})
 		if err != nil || cert.Leaf.Subject.CommonName != want {
 			t.Errorf("%s: %v, %v, want %s", addr, cert, err, want)
 		}
 	}
-	if cert, err := p.certificate(&tls.ClientHelloInfo{Conn: &at{}}); err != nil || cert.Leaf.Subject.CommonName != "first.example" {
+	if cert, err := p.certificate(&tls.ClientHelloInfo{Conn: &connWithAddr{}}); err != nil || cert.Leaf.Subject.CommonName != "first.example" {
 		t.Errorf("no address: %v", err)
 	}
 }
 
-// at is a connection with a given local address.
-type at struct {
+// connWithAddr is a connection with a given local address.
+type connWithAddr struct {
 	net.Conn
 	addr net.Addr
 }
 
-func (c *at) LocalAddr() net.Addr { return c.addr }
+func (c *connWithAddr) LocalAddr() net.Addr { return c.addr }
 
-// text is an address of a custom type, like those of connections that are not sockets.
-type text string
+// customAddr is an address of a custom type, like those of connections that are not sockets.
+type customAddr string
 
-func (text) Network() string  { return "tcp" }
-func (a text) String() string { return string(a) }
+func (customAddr) Network() string  { return "tcp" }
+func (a customAddr) String() string { return string(a) }
 
 // RFC 9525 §6.3: a wildcard is for one label, which must not be empty.
 func TestWildcardLabel(t *testing.T) {
 	pair := newIssuer(t).issue([]string{"*.example.com"}).pair(t)
 	x := nameIndex{exact: map[string][]*tls.Certificate{}, wild: map[string][]*tls.Certificate{"example.com": {&pair}, "": {&pair}}}
 	for host, want := range map[string]bool{"a.example.com": true, ".example.com": false, "example.com": false, "com": false, "": false} {
-		if got := x.below(host) != nil; got != want {
+		if got := x.wildcardMatches(host) != nil; got != want {
 			t.Errorf("%q: %v", host, got)
 		}
 	}

@@ -34,16 +34,16 @@ func openssl(t *testing.T, addr string, args ...string) string {
 		t.Fatal(err)
 	}
 	in.Write([]byte("line of a test\n")) // this fails if the server rejects the client; the output then contains the alert
-	var said strings.Builder
+	var output strings.Builder
 	for lines := bufio.NewScanner(out); lines.Scan(); {
-		said.WriteString(lines.Text() + "\n")
+		output.WriteString(lines.Text() + "\n")
 		if strings.HasSuffix(lines.Text(), "line of a test") {
 			in.Close() // openssl has received the ticket before the echo
 		}
 	}
 	in.Close()
 	_ = cmd.Wait() // the exit code is 1 whenever the server closes first
-	return said.String() + stderr.String()
+	return output.String() + stderr.String()
 }
 
 // Nodes that share a secret resume each other's sessions; other nodes do not. The client is openssl.
@@ -53,14 +53,14 @@ func TestOpenSSLResumes(t *testing.T) {
 	one, same, other := newNode(t, time.Now(), dev, a), newNode(t, time.Now(), dev, a), newNode(t, time.Now(), dev, b)
 	for _, version := range []string{"-tls1_2", "-tls1_3"} {
 		session := filepath.Join(t.TempDir(), "session")
-		if said := openssl(t, one.addr, version, "-sess_out", session); !strings.Contains(said, "New, TLSv1.") {
-			t.Fatalf("%s: %s", version, said)
+		if output := openssl(t, one.addr, version, "-sess_out", session); !strings.Contains(output, "New, TLSv1.") {
+			t.Fatalf("%s: %s", version, output)
 		}
-		if said := openssl(t, same.addr, version, "-sess_in", session); !strings.Contains(said, "Reused, TLSv1.") {
-			t.Errorf("%s: the same secret: %s", version, said)
+		if output := openssl(t, same.addr, version, "-sess_in", session); !strings.Contains(output, "Reused, TLSv1.") {
+			t.Errorf("%s: the same secret: %s", version, output)
 		}
-		if said := openssl(t, other.addr, version, "-sess_in", session); !strings.Contains(said, "New, TLSv1.") {
-			t.Errorf("%s: another secret: %s", version, said)
+		if output := openssl(t, other.addr, version, "-sess_in", session); !strings.Contains(output, "New, TLSv1.") {
+			t.Errorf("%s: another secret: %s", version, output)
 		}
 	}
 }
@@ -84,11 +84,11 @@ func TestOpenSSLClientCertificate(t *testing.T) {
 		{nil, "alert certificate required"},
 		{[]string{"-tls1_2", "-cert", good, "-key", good}, "alert protocol version"},
 	} {
-		if said := openssl(t, addr, tt.args...); !strings.Contains(said, tt.want) {
-			t.Errorf("%q: the output does not contain %q\n%s", tt.args, tt.want, said)
+		if output := openssl(t, addr, tt.args...); !strings.Contains(output, tt.want) {
+			t.Errorf("%q: the output does not contain %q\n%s", tt.args, tt.want, output)
 		}
 	}
-	if said := openssl(t, addr); !strings.Contains(said, ca.cert.Subject.CommonName) {
-		t.Errorf("the server does not list the CAs that it accepts:\n%s", said)
+	if output := openssl(t, addr); !strings.Contains(output, ca.cert.Subject.CommonName) {
+		t.Errorf("the server does not list the CAs that it accepts:\n%s", output)
 	}
 }

@@ -18,11 +18,11 @@ type part struct {
 	paths   []string
 	parse   func(contents [][]byte) (use func(*state), leaf *x509.Certificate, err error)
 
-	seen  [sha256.Size]byte // digest of the files when they were last read
-	again time.Time         // when to try the same content again; zero means never, only changed content
-	err   error             // why the content last read cannot be used; nil if that content is in use
-	use   func(*state)      // adds the content in use to a state; nil means there has been none yet
-	leaf  *x509.Certificate // the certificate in use; nil if the content is not a certificate
+	seen    [sha256.Size]byte // digest of the files when they were last read
+	retryAt time.Time         // when to try the same content again; zero means never, only changed content
+	err     error             // why the content last read cannot be used; nil if that content is in use
+	use     func(*state)      // adds the content in use to a state; nil means there has been none yet
+	leaf    *x509.Certificate // the certificate in use; nil if the content is not a certificate
 }
 
 // newParts returns the parts for the files in the options, in the same order. It does not read the files.
@@ -62,21 +62,21 @@ func newParts(o *Options) []*part {
 // maxFile limits how much is read from one file: a bundle of all CAs of a system has less than 300 KiB.
 const maxFile = 4 << 20
 
-// look reads the files and uses their content if it has changed and is valid. It returns the event to report.
-func (p *part) look(now time.Time) (Event, bool) {
+// load reads the files and uses their content if it has changed and is valid. It returns the event to report.
+func (p *part) load(now time.Time) (Event, bool) {
 	contents, digest, err := p.read()
-	if digest == p.seen && (p.again.IsZero() || now.Before(p.again)) {
+	if digest == p.seen && (p.retryAt.IsZero() || now.Before(p.retryAt)) {
 		return Event{}, false
 	}
 	failedBefore := p.err != nil
-	p.seen, p.again = digest, time.Time{}
+	p.seen, p.retryAt = digest, time.Time{}
 	var use func(*state)
 	var leaf *x509.Certificate
 	if err == nil {
 		use, leaf, err = p.parse(contents)
 	}
 	if err == nil {
-		err = p.worse(leaf, now)
+		err = p.checkValidity(leaf, now)
 	}
 	p.err = err
 	event := Event{What: p.subject, Path: p.paths[0], Old: p.leaf, New: leaf}
@@ -114,8 +114,8 @@ func (p *part) read() ([][]byte, [sha256.Size]byte, error) {
 	return contents, [sha256.Size]byte(h.Sum(nil)), failed
 }
 
-// worse returns an error if the new certificate is not valid now, and the certificate in use is valid.
-func (p *part) worse(leaf *x509.Certificate, now time.Time) error {
+// checkValidity returns an error if the new certificate is not valid now, and the certificate in use is valid.
+func (p *part) checkValidity(leaf *x509.Certificate, now time.Time) error {
 	valid := func(c *x509.Certificate) bool { return !now.Before(c.NotBefore) && !now.After(c.NotAfter) }
 	if leaf == nil || p.leaf == nil || valid(leaf) || !valid(p.leaf) {
 		return nil
@@ -124,7 +124,7 @@ func (p *part) worse(leaf *x509.Certificate, now time.Time) error {
 		return &Error{p.paths[0], fmt.Errorf("holds a certificate that expired on %s", leaf.NotAfter.UTC().Format(time.RFC3339)),
 			"put the new certificate into that file; until then the current one stays in use"}
 	}
-	p.again = leaf.NotBefore
+	p.retryAt = leaf.NotBefore
 	return &Error{p.paths[0], fmt.Errorf("holds a certificate that is not valid before %s",
 		leaf.NotBefore.UTC().Format(time.RFC3339)), "check this machine's clock; the current certificate stays in use until then"}
 }

@@ -48,35 +48,35 @@ func Open(opts Options) (*Provider, error) {
 	}
 	p := &Provider{opts: opts, parts: newParts(&opts)}
 	p.alive, p.stop = context.WithCancel(context.Background())
-	ways, unwatched := p.ways() // the files are watched before they are read, so that no change is missed
+	files, unwatched := p.watchFiles() // the files are watched before they are read, so that no change is missed
 	for _, part := range p.parts {
-		if part.look(opts.now()); part.err != nil {
+		if part.load(opts.now()); part.err != nil {
 			p.stop()
-			ways.Close()
+			files.Close()
 			return nil, part.err
 		}
 	}
 	p.state.Store(newState(p.parts))
 	if opts.ACME != nil {
 		var err error
-		if p.acme, err = openACME(p.alive, *opts.ACME, p.tell); err != nil {
+		if p.acme, err = openACME(p.alive, *opts.ACME, p.notify); err != nil {
 			p.stop()
-			ways.Close()
+			files.Close()
 			return nil, err
 		}
 	}
 	if unwatched != nil {
-		p.tell(Event{Kind: EventFailed, What: SubjectWatch, Path: "files", Err: unwatched})
+		p.notify(Event{Kind: EventFailed, What: SubjectWatch, Path: "files", Err: unwatched})
 	}
 	p.running.Go(func() {
-		defer ways.Close()
-		ways.Run(p.alive, opts.Poll, func() { _ = p.look() }) // an error is passed to OnEvent
+		defer files.Close()
+		files.Run(p.alive, opts.Poll, func() { _ = p.reload() }) // an error is passed to OnEvent
 	})
 	return p, nil
 }
 
-// ways starts to watch the files of all parts. A non-nil error means that the files can only be polled.
-func (p *Provider) ways() (*watch.Files, error) {
+// watchFiles starts to watch the files of all parts. A non-nil error means that the files can only be polled.
+func (p *Provider) watchFiles() (*watch.Files, error) {
 	var paths []string
 	for _, part := range p.parts {
 		paths = append(paths, part.paths...)
@@ -84,12 +84,12 @@ func (p *Provider) ways() (*watch.Files, error) {
 	if p.opts.unwatched {
 		return watch.Unwatched(paths...), nil
 	}
-	ways, err := watch.New(paths...)
+	files, err := watch.New(paths...)
 	if err != nil {
 		err = &Error{"files", fmt.Errorf("cannot be watched: %w", err),
 			"raise fs.inotify.max_user_instances; until then changes are detected later"}
 	}
-	return ways, err
+	return files, err
 }
 
 // Start starts to obtain certificates with ACME. Call it when the listeners accept connections, because the CA connects to them to
@@ -163,9 +163,9 @@ func (p *Provider) HTTPHandler(next http.Handler) http.Handler {
 // previous content then remains in use. OnEvent receives changes as usual.
 func (p *Provider) Reload() error {
 	if p.acme != nil {
-		p.acme.again()
+		p.acme.retryAll()
 	}
-	return p.look()
+	return p.reload()
 }
 
 // Certificates returns the certificates in use, in the order of the options. The caller owns the slice.
@@ -211,15 +211,15 @@ func (p *Provider) Close() {
 
 const closeWait = 5 * time.Second
 
-// look loads changed files, and uses their content if it is valid.
-func (p *Provider) look() error {
+// reload loads changed files, and uses their content if it is valid.
+func (p *Provider) reload() error {
 	p.loading.Lock()
 	defer p.loading.Unlock()
 	var events []Event
 	var faults []error
 	changed := false
 	for _, part := range p.parts {
-		event, news := part.look(p.opts.now())
+		event, news := part.load(p.opts.now())
 		if news {
 			events = append(events, event)
 			changed = changed || event.Kind == EventLoaded
@@ -230,19 +230,19 @@ func (p *Provider) look() error {
 		p.state.Store(newState(p.parts))
 	}
 	for _, event := range events {
-		p.tellLocked(event) // events are reported only after the new state is in use
+		p.notifyLocked(event) // events are reported only after the new state is in use
 	}
 	return errors.Join(faults...)
 }
 
-// tell passes an event to OnEvent, if that is not nil.
-func (p *Provider) tell(e Event) {
+// notify passes an event to OnEvent, if that is not nil.
+func (p *Provider) notify(e Event) {
 	p.loading.Lock()
 	defer p.loading.Unlock()
-	p.tellLocked(e)
+	p.notifyLocked(e)
 }
 
-func (p *Provider) tellLocked(e Event) {
+func (p *Provider) notifyLocked(e Event) {
 	if p.opts.OnEvent != nil {
 		p.opts.OnEvent(e)
 	}

@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// place is the directory of a test's certificate and key files.
-type place struct {
+// certDir is the directory of a test's certificate and key files.
+type certDir struct {
 	t   *testing.T
 	dir string
 }
 
-func (p place) path(name string) string { return filepath.Join(p.dir, name) }
+func (p certDir) path(name string) string { return filepath.Join(p.dir, name) }
 
-func (p place) write(name string, content []byte) { write(p.t, p.path(name), content) }
+func (p certDir) write(name string, content []byte) { write(p.t, p.path(name), content) }
 
-func (p place) must(err error) {
+func (p certDir) must(err error) {
 	p.t.Helper()
 	if err != nil {
 		p.t.Fatal(err)
@@ -29,18 +29,18 @@ func (p place) must(err error) {
 }
 
 // renameOver replaces a file atomically.
-func (p place) renameOver(name string, content []byte) {
+func (p certDir) renameOver(name string, content []byte) {
 	p.write(".new", content)
 	p.must(os.Rename(p.path(".new"), p.path(name)))
 }
 
-// turn atomically replaces a symbolic link.
-func (p place) turn(link, target string) {
+// relink atomically replaces a symbolic link.
+func (p certDir) relink(link, target string) {
 	p.must(os.Symlink(target, p.path(link+"_tmp")))
 	p.must(os.Rename(p.path(link+"_tmp"), p.path(link)))
 }
 
-func (p place) pair(dir string, c issued) {
+func (p certDir) pair(dir string, c issued) {
 	p.write(filepath.Join(dir, "tls.crt"), c.cert)
 	p.write(filepath.Join(dir, "tls.key"), c.key)
 }
@@ -50,56 +50,56 @@ func TestReloadFiles(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
 		cert, key string
-		first     func(p place, c issued)
-		next      func(p place, c issued)
+		first     func(p certDir, c issued)
+		next      func(p certDir, c issued)
 	}{
-		{"renamed over", "tls.crt", "tls.key", func(p place, c issued) { p.pair("", c) }, func(p place, c issued) {
+		{"renamed over", "tls.crt", "tls.key", func(p certDir, c issued) { p.pair("", c) }, func(p certDir, c issued) {
 			p.renameOver("tls.key", c.key)
 			p.renameOver("tls.crt", c.cert)
 		}},
-		{"one file renamed over", "both.pem", "", func(p place, c issued) { p.write("both.pem", c.both()) },
-			func(p place, c issued) { p.renameOver("both.pem", c.both()) }},
-		{"written over", "both.pem", "", func(p place, c issued) { p.write("both.pem", c.both()) },
-			func(p place, c issued) { p.write("both.pem", c.both()) }},
-		{"a secret of Kubernetes", "tls.crt", "tls.key", func(p place, c issued) {
+		{"one file renamed over", "both.pem", "", func(p certDir, c issued) { p.write("both.pem", c.both()) },
+			func(p certDir, c issued) { p.renameOver("both.pem", c.both()) }},
+		{"written over", "both.pem", "", func(p certDir, c issued) { p.write("both.pem", c.both()) },
+			func(p certDir, c issued) { p.write("both.pem", c.both()) }},
+		{"a secret of Kubernetes", "tls.crt", "tls.key", func(p certDir, c issued) {
 			p.pair("..2026_11_22_1", c)
-			p.turn("..data", "..2026_11_22_1")
+			p.relink("..data", "..2026_11_22_1")
 			p.must(errors.Join(os.Symlink("..data/tls.crt", p.path("tls.crt")), os.Symlink("..data/tls.key", p.path("tls.key"))))
-		}, func(p place, c issued) {
+		}, func(p certDir, c issued) {
 			p.pair("..2026_11_22_2", c)
-			p.turn("..data", "..2026_11_22_2")
+			p.relink("..data", "..2026_11_22_2")
 			p.must(os.RemoveAll(p.path("..2026_11_22_1")))
 		}},
-		{"a link to a directory on the way", "current/tls/tls.crt", "current/tls/tls.key", func(p place, c issued) {
+		{"a link to a directory on the way", "current/tls/tls.crt", "current/tls/tls.key", func(p certDir, c issued) {
 			p.pair("releases/1/tls", c)
-			p.turn("current", "releases/1")
-		}, func(p place, c issued) {
+			p.relink("current", "releases/1")
+		}, func(p certDir, c issued) {
 			p.pair("releases/2/tls", c)
-			p.turn("current", p.path("releases/2"))
+			p.relink("current", p.path("releases/2"))
 		}},
-		{"links to an archive", "live/tls.crt", "live/tls.key", func(p place, c issued) {
+		{"links to an archive", "live/tls.crt", "live/tls.key", func(p certDir, c issued) {
 			p.pair("archive/1", c)
 			p.must(os.Mkdir(p.path("live"), 0o700))
-			p.turn("live/tls.crt", "../archive/1/tls.crt")
-			p.turn("live/tls.key", "../archive/1/tls.key")
-		}, func(p place, c issued) {
+			p.relink("live/tls.crt", "../archive/1/tls.crt")
+			p.relink("live/tls.key", "../archive/1/tls.key")
+		}, func(p certDir, c issued) {
 			p.pair("archive/2", c)
-			p.turn("live/tls.crt", "../archive/2/tls.crt")
-			p.turn("live/tls.key", "../archive/2/tls.key")
+			p.relink("live/tls.crt", "../archive/2/tls.crt")
+			p.relink("live/tls.key", "../archive/2/tls.key")
 		}},
-		{"the target of a link is overwritten", "live.pem", "", func(p place, c issued) {
+		{"the target of a link is overwritten", "live.pem", "", func(p certDir, c issued) {
 			p.write("archive/both.pem", c.both())
-			p.turn("live.pem", "archive/both.pem")
-		}, func(p place, c issued) { p.write("archive/both.pem", c.both()) }},
-		{"another directory by that name", "tls/tls.crt", "tls/tls.key", func(p place, c issued) { p.pair("tls", c) },
-			func(p place, c issued) {
+			p.relink("live.pem", "archive/both.pem")
+		}, func(p certDir, c issued) { p.write("archive/both.pem", c.both()) }},
+		{"another directory by that name", "tls/tls.crt", "tls/tls.key", func(p certDir, c issued) { p.pair("tls", c) },
+			func(p certDir, c issued) {
 				p.pair("tls.new", c)
 				p.must(errors.Join(os.Rename(p.path("tls"), p.path("tls.old")), os.Rename(p.path("tls.new"), p.path("tls"))))
 			}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ca := newIssuer(t)
-			at := place{t, t.TempDir()}
+			at := certDir{t, t.TempDir()}
 			one, two, three := ca.issue([]string{"example.com"}), ca.issue([]string{"example.com"}), ca.issue([]string{"example.com"})
 			tt.first(at, one)
 			pair := Pair{Cert: at.path(tt.cert)}
@@ -123,7 +123,7 @@ func TestReloadFiles(t *testing.T) {
 			if got := after.ConnectionState().PeerCertificates[0]; !got.Equal(two.leaf) {
 				t.Errorf("a new client receives %v", got.SerialNumber)
 			}
-			if err := talk(before); err != nil {
+			if err := echoOnce(before); err != nil {
 				t.Errorf("the open connection: %v", err)
 			}
 
@@ -152,32 +152,32 @@ func TestReloadBroken(t *testing.T) {
 	later := ca.issue([]string{"example.com"}, func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Minute) })
 	for _, tt := range []struct {
 		name  string
-		spoil func(p place)
+		spoil func(p certDir)
 		path  string
 		want  string
-		fix   func(p place)
+		fix   func(p certDir)
 		kind  EventKind
 		leaf  *x509.Certificate
 	}{
-		{"half written", func(p place) { p.write("tls.crt", next.cert[:len(next.cert)/2]) }, "tls.crt", "in the middle of a PEM block",
-			func(p place) { p.write("tls.key", next.key); p.write("tls.crt", next.cert) }, EventLoaded, next.leaf},
-		{"half a chain", func(p place) { p.write("tls.crt", append(next.cert, ca.pem()[:300]...)) }, "tls.crt", "in the middle of a PEM block",
-			func(p place) { p.write("tls.key", next.key); p.write("tls.crt", append(next.cert, ca.pem()...)) }, EventLoaded, next.leaf},
-		{"empty", func(p place) { p.write("tls.key", nil) }, "tls.key", "no private key",
-			func(p place) { p.write("tls.key", old.key) }, EventRecovered, old.leaf},
-		{"certificate without its key", func(p place) { p.renameOver("tls.crt", next.cert) }, "tls.key", "is not the key of",
-			func(p place) { p.renameOver("tls.key", next.key) }, EventLoaded, next.leaf},
-		{"deleted", func(p place) { p.must(os.Remove(p.path("tls.crt"))) }, "tls.crt", "no such file",
-			func(p place) { p.write("tls.crt", old.cert) }, EventRecovered, old.leaf},
-		{"a dangling link", func(p place) { p.turn("tls.crt", "nothing") }, "tls.crt", "no such file",
-			func(p place) { p.renameOver("tls.crt", old.cert) }, EventRecovered, old.leaf},
-		{"ended", func(p place) { p.write("tls.key", ended.key); p.write("tls.crt", ended.cert) }, "tls.crt", "expired on",
-			func(p place) { p.write("tls.key", next.key); p.write("tls.crt", next.cert) }, EventLoaded, next.leaf},
-		{"not yet valid", func(p place) { p.write("tls.key", later.key); p.write("tls.crt", later.cert) }, "tls.crt", "not valid before",
-			func(p place) { p.write("tls.key", next.key); p.write("tls.crt", next.cert) }, EventLoaded, next.leaf},
+		{"half written", func(p certDir) { p.write("tls.crt", next.cert[:len(next.cert)/2]) }, "tls.crt", "in the middle of a PEM block",
+			func(p certDir) { p.write("tls.key", next.key); p.write("tls.crt", next.cert) }, EventLoaded, next.leaf},
+		{"half a chain", func(p certDir) { p.write("tls.crt", append(next.cert, ca.pem()[:300]...)) }, "tls.crt", "in the middle of a PEM block",
+			func(p certDir) { p.write("tls.key", next.key); p.write("tls.crt", append(next.cert, ca.pem()...)) }, EventLoaded, next.leaf},
+		{"empty", func(p certDir) { p.write("tls.key", nil) }, "tls.key", "no private key",
+			func(p certDir) { p.write("tls.key", old.key) }, EventRecovered, old.leaf},
+		{"certificate without its key", func(p certDir) { p.renameOver("tls.crt", next.cert) }, "tls.key", "is not the key of",
+			func(p certDir) { p.renameOver("tls.key", next.key) }, EventLoaded, next.leaf},
+		{"deleted", func(p certDir) { p.must(os.Remove(p.path("tls.crt"))) }, "tls.crt", "no such file",
+			func(p certDir) { p.write("tls.crt", old.cert) }, EventRecovered, old.leaf},
+		{"a dangling link", func(p certDir) { p.relink("tls.crt", "nothing") }, "tls.crt", "no such file",
+			func(p certDir) { p.renameOver("tls.crt", old.cert) }, EventRecovered, old.leaf},
+		{"ended", func(p certDir) { p.write("tls.key", ended.key); p.write("tls.crt", ended.cert) }, "tls.crt", "expired on",
+			func(p certDir) { p.write("tls.key", next.key); p.write("tls.crt", next.cert) }, EventLoaded, next.leaf},
+		{"not yet valid", func(p certDir) { p.write("tls.key", later.key); p.write("tls.crt", later.cert) }, "tls.crt", "not valid before",
+			func(p certDir) { p.write("tls.key", next.key); p.write("tls.crt", next.cert) }, EventLoaded, next.leaf},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			at := place{t, t.TempDir()}
+			at := certDir{t, t.TempDir()}
 			at.pair("", old)
 			p, reported := openProvider(t, Options{Files: []Pair{{at.path("tls.crt"), at.path("tls.key")}}, Poll: time.Hour})
 			addr := echo(t, p.TLSConfig())
@@ -210,7 +210,7 @@ func TestReloadBroken(t *testing.T) {
 			if got := mustDial(t, addr, client).ConnectionState().PeerCertificates[0]; !got.Equal(tt.leaf) {
 				t.Errorf("served: %v", got.SerialNumber)
 			}
-			if err := errors.Join(talk(before), p.Reload()); err != nil {
+			if err := errors.Join(echoOnce(before), p.Reload()); err != nil {
 				t.Errorf("finally: %v", err)
 			}
 		})

@@ -10,7 +10,7 @@ import (
 // Files are replaced again and again, in two steps each, while clients connect and resume, and all methods are called: every
 // handshake uses one complete certificate, and finally the last one is served.
 func TestReloadUnderLoad(t *testing.T) {
-	ca, place := newIssuer(t), place{t, t.TempDir()}
+	ca, place := newIssuer(t), certDir{t, t.TempDir()}
 	place.pair("", ca.issue([]string{"first.example"}))
 	place.write("ca.pem", ca.pem())
 	place.write("tickets", []byte("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"))
@@ -36,7 +36,7 @@ func TestReloadUnderLoad(t *testing.T) {
 				c, err := tls.Dial("tcp", addr, &tls.Config{ServerName: "first.example", RootCAs: ca.pool(), ClientSessionCache: cache,
 					Certificates: []tls.Certificate{device}})
 				if err == nil {
-					err = talk(c)
+					err = echoOnce(c)
 					c.Close()
 				}
 				if err != nil {

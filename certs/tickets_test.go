@@ -123,7 +123,7 @@ func TestTicketsRotate(t *testing.T) {
 	if !mustDial(t, n.addr, client).ConnectionState().DidResume {
 		t.Error("an invalid file has removed the keys")
 	}
-	if err := talk(before); err != nil {
+	if err := echoOnce(before); err != nil {
 		t.Errorf("the open connection: %v", err)
 	}
 }

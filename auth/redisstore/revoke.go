@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	blockFor   = time.Second            // maximum wait of one XREAD
-	followWait = 200 * time.Millisecond // pause before Redis is tried again
-	batch      = 500                    // maximum number of revocations of one read
-	maxLog     = 100_000                // approximate maximum number of revocations in the stream
+	blockTimeout    = time.Second            // maximum wait of one XREAD
+	followRetryWait = 200 * time.Millisecond // pause before Redis is tried again
+	maxBatch        = 500                    // maximum number of revocations of one read
+	maxLog          = 100_000                // approximate maximum number of revocations in the stream
 )
 
 // revokeScript writes the time of a revocation, unless there is a later one, and adds it to the stream. Entries older than the TTL
@@ -44,7 +44,7 @@ func (s *Store) Revoke(ctx context.Context, r auth.Revocation) error {
 	if err != nil {
 		return err
 	}
-	s.learn(ctx, r)
+	s.remember(ctx, r)
 	return nil
 }
 
@@ -58,15 +58,15 @@ func (s *Store) write(ctx context.Context, c rueidis.Client, r auth.Revocation) 
 		strconv.FormatInt(r.At.UnixMicro(), 10), strconv.FormatInt(s.o.TTL.Milliseconds(), 10), string(text), strconv.Itoa(maxLog)})
 }
 
-// learn stores r on this node. If there is no room, this node queries Redis about r, as it does about every revocation that it does
+// remember stores r on this node. If there is no room, this node queries Redis about r, as it does about every revocation that it does
 // not know.
-func (s *Store) learn(ctx context.Context, r auth.Revocation) {
+func (s *Store) remember(ctx context.Context, r auth.Revocation) {
 	if err := s.known.Revoke(ctx, r); err != nil && !errors.Is(err, auth.ErrStoreFull) {
-		s.tell(err)
+		s.reportError(err)
 	}
 }
 
-func (s *Store) tell(err error) {
+func (s *Store) reportError(err error) {
 	if s.o.OnError != nil {
 		s.o.OnError(err)
 	}
@@ -112,15 +112,15 @@ func (s *Store) Watch(ctx context.Context, fn func(auth.Revocation)) {
 	var last streamID
 	lost := false
 	for ctx.Err() == nil {
-		err := s.follow(ctx, &last, fn, func() { lost = false; s.reached(ctx) })
+		err := s.follow(ctx, &last, fn, func() { lost = false; s.clearFailure(ctx) })
 		if ctx.Err() != nil {
 			return
 		}
 		if !lost {
-			s.tell(fmt.Errorf("redisstore: waiting for revocations: %w", err))
+			s.reportError(fmt.Errorf("redisstore: waiting for revocations: %w", err))
 		}
 		lost = true
-		t := time.NewTimer(followWait)
+		t := time.NewTimer(followRetryWait)
 		select {
 		case <-t.C:
 		case <-ctx.Done():
@@ -129,8 +129,8 @@ func (s *Store) Watch(ctx context.Context, fn func(auth.Revocation)) {
 	}
 }
 
-// follow reads the stream after last until there is an error, and updates last. It calls found when it has reached Redis.
-func (s *Store) follow(ctx context.Context, last *streamID, fn func(auth.Revocation), found func()) error {
+// follow reads the stream after last until there is an error, and updates last. It calls onConnect when it has reached Redis.
+func (s *Store) follow(ctx context.Context, last *streamID, fn func(auth.Revocation), onConnect func()) error {
 	o := s.client
 	o.AlwaysPipelining = false // a blocking read is limited by a deadline of its connection
 	o.PipelineMultiplex = 0
@@ -144,7 +144,7 @@ func (s *Store) follow(ctx context.Context, last *streamID, fn func(auth.Revocat
 	if err := s.resume(ctx, c, last); err != nil {
 		return err
 	}
-	found()
+	onConnect()
 	for {
 		entries, err := s.read(ctx, c, *last)
 		if err != nil {
@@ -156,10 +156,10 @@ func (s *Store) follow(ctx context.Context, last *streamID, fn func(auth.Revocat
 			}
 			var r auth.Revocation
 			if err := json.Unmarshal([]byte(e.FieldValues["r"]), &r); err != nil || r.Subject == "" && r.ID == "" {
-				s.tell(errors.New("redisstore: an entry of the stream is not a revocation"))
+				s.reportError(errors.New("redisstore: an entry of the stream is not a revocation"))
 				continue
 			}
-			s.learn(ctx, r)
+			s.remember(ctx, r)
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -196,9 +196,9 @@ func (s *Store) resume(ctx context.Context, c rueidis.Client, last *streamID) er
 
 // read waits for entries after last; it may return none.
 func (s *Store) read(ctx context.Context, c rueidis.Client, last streamID) ([]rueidis.XRangeEntry, error) {
-	ctx, cancel := context.WithTimeout(ctx, blockFor+s.o.Timeout) // a Redis server that has vanished does not reply at all
+	ctx, cancel := context.WithTimeout(ctx, blockTimeout+s.o.Timeout) // a Redis server that has vanished does not reply at all
 	defer cancel()
-	reply, err := c.Do(ctx, c.B().Xread().Count(batch).Block(blockFor.Milliseconds()).Streams().Key(s.logKey()).
+	reply, err := c.Do(ctx, c.B().Xread().Count(maxBatch).Block(blockTimeout.Milliseconds()).Streams().Key(s.logKey()).
 		Id(last.String()).Build()).AsXRead()
 	if rueidis.IsRedisNil(err) {
 		return nil, nil

@@ -47,8 +47,8 @@ type Store struct {
 	client rueidis.ClientOption
 	known  *auth.MemoryStore // the revocations that this node has written or read
 
-	// turn is held by the goroutine that uses the fields below.
-	turn    chan struct{}
+	// sem is held by the goroutine that uses the fields below.
+	sem     chan struct{}
 	conn    rueidis.Client // nil until Redis is reached for the first time
 	failed  time.Time      // time of the last failed attempt to connect
 	failure error
@@ -96,13 +96,13 @@ func New(o Options) (*Store, error) {
 	c.ReadBufferEachConn, c.WriteBufferEachConn = bufferSize, bufferSize
 	c.BlockingPoolSize = 4
 	return &Store{o: o, client: c, known: auth.NewMemoryStore(auth.MemoryStoreOptions{TTL: o.TTL}),
-		turn: make(chan struct{}, 1)}, nil
+		sem: make(chan struct{}, 1)}, nil
 }
 
 // Close closes the connections that calls share. The caller must first end every Watch by canceling its context.
 func (s *Store) Close() error {
-	s.turn <- struct{}{}
-	defer func() { <-s.turn }()
+	s.sem <- struct{}{}
+	defer func() { <-s.sem }()
 	s.closed = true
 	if s.conn != nil {
 		s.conn.Close()
@@ -114,11 +114,11 @@ func (s *Store) Close() error {
 // dial returns the client that calls share. It is created when Redis is reached for the first time.
 func (s *Store) dial(ctx context.Context) (rueidis.Client, error) {
 	select {
-	case s.turn <- struct{}{}:
+	case s.sem <- struct{}{}:
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	defer func() { <-s.turn }()
+	defer func() { <-s.sem }()
 	switch {
 	case s.closed:
 		return nil, errClosed
@@ -136,12 +136,12 @@ func (s *Store) dial(ctx context.Context) (rueidis.Client, error) {
 	return conn, nil
 }
 
-// reached lets calls connect again without a pause, because Redis is reachable.
-func (s *Store) reached(ctx context.Context) {
+// clearFailure lets calls connect again without a pause, because Redis is reachable.
+func (s *Store) clearFailure(ctx context.Context) {
 	select {
-	case s.turn <- struct{}{}:
+	case s.sem <- struct{}{}:
 		s.failure = nil
-		<-s.turn
+		<-s.sem
 	case <-ctx.Done():
 	}
 }

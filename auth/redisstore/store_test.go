@@ -72,8 +72,8 @@ func TestStores(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Run("a value is returned once", func(t *testing.T) { testTakenOnce(t, tt.a, tt.b) })
-			t.Run("which credentials are revoked", func(t *testing.T) { testRevoked(t, tt.a, tt.b) })
-			t.Run("every node is notified", func(t *testing.T) { testTold(t, tt.a, tt.b) })
+			t.Run("which credentials are revoked", func(t *testing.T) { testRevocation(t, tt.a, tt.b) })
+			t.Run("every node is notified", func(t *testing.T) { testWatch(t, tt.a, tt.b) })
 		})
 	}
 }
@@ -109,7 +109,7 @@ func testTakenOnce(t *testing.T, a, b auth.Store) {
 	}
 }
 
-func testRevoked(t *testing.T, a, b auth.Store) {
+func testRevocation(t *testing.T, a, b auth.Store) {
 	ctx := bounded.Context(t)
 	at := time.Now().Truncate(time.Microsecond)
 	for _, r := range []auth.Revocation{
@@ -151,7 +151,7 @@ func testRevoked(t *testing.T, a, b auth.Store) {
 	}
 }
 
-func testTold(t *testing.T, a, b auth.Store) {
+func testWatch(t *testing.T, a, b auth.Store) {
 	ctx := bounded.Context(t)
 	if err := a.Revoke(ctx, auth.Revocation{Subject: "early"}); err != nil {
 		t.Fatal(err)

@@ -22,20 +22,20 @@ const (
 )
 
 var (
-	errForwardExpired = errors.New("the auth service's approval has expired")
-	errForwardPause   = errors.New("the auth service has failed repeatedly, so requests to it are paused")
-	errForwardNobody  = errors.New("the auth service approved the request without naming exactly one user")
+	errForwardExpired     = errors.New("the auth service's approval has expired")
+	errForwardBreakerOpen = errors.New("the auth service has failed repeatedly, so requests to it are paused")
+	errForwardNoSubject   = errors.New("the auth service approved the request without naming exactly one user")
 )
 
-// ask calls the service, unless the limit of concurrent calls or the circuit breaker prevents it.
-func (f *Forward) ask(ctx context.Context, question http.Header) (forwardAnswer, time.Duration, error) {
+// call calls the service, unless the limit of concurrent calls or the circuit breaker prevents it.
+func (f *Forward) call(ctx context.Context, request http.Header) (forwardResult, time.Duration, error) {
 	if err := f.calls.Begin(ctx); err != nil {
-		return forwardAnswer{}, 0, Unavailable(f.o.Wait, fmt.Errorf("asking the auth service: %w", err))
+		return forwardResult{}, 0, Unavailable(f.o.Wait, fmt.Errorf("asking the auth service: %w", err))
 	}
 	defer f.calls.End()
 	done, wait := f.breaker.Begin() // only after the wait for a slot, because the service may have failed in the meantime
 	if wait > 0 {
-		return forwardAnswer{}, 0, Unavailable(wait, errForwardPause)
+		return forwardResult{}, 0, Unavailable(wait, errForwardBreakerOpen)
 	}
 	alive := false
 	defer func() { done(alive) }()
@@ -43,51 +43,51 @@ func (f *Forward) ask(ctx context.Context, question http.Header) (forwardAnswer,
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.o.URL, nil)
 	if err != nil {
-		return forwardAnswer{}, 0, Unavailable(f.o.Pause, errors.New("the auth service's URL is not valid"))
+		return forwardResult{}, 0, Unavailable(f.o.Pause, errors.New("the auth service's URL is not valid"))
 	}
-	req.Header = question.Clone()
+	req.Header = request.Clone()
 	resp, err := f.client.Do(req)
 	if err != nil {
 		if u, ok := errors.AsType[*url.Error](err); ok {
 			err = u.Err // the error without the URL
 		}
-		return forwardAnswer{}, 0, Unavailable(time.Second, fmt.Errorf("asking the auth service: %w", err))
+		return forwardResult{}, 0, Unavailable(time.Second, fmt.Errorf("asking the auth service: %w", err))
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, forwardMaxBody+1))
 	if err != nil {
-		return forwardAnswer{}, 0, Unavailable(time.Second, fmt.Errorf("reading the auth service's response: %w", err))
+		return forwardResult{}, 0, Unavailable(time.Second, fmt.Errorf("reading the auth service's response: %w", err))
 	}
 	alive = resp.StatusCode < 500
-	return f.judge(resp, body)
+	return f.result(resp, body)
 }
 
-// judge returns the result for the service's response, and how long it is valid.
-func (f *Forward) judge(resp *http.Response, body []byte) (forwardAnswer, time.Duration, error) {
+// result returns the result for the service's response, and how long it is valid.
+func (f *Forward) result(resp *http.Response, body []byte) (forwardResult, time.Duration, error) {
 	cause := fmt.Errorf("the auth service answered with status %d", resp.StatusCode)
 	switch status := resp.StatusCode; {
 	case status >= 200 && status < 300:
 		id, err := f.identity(resp.Header, body)
 		if err != nil {
-			return forwardAnswer{}, 0, Unavailable(time.Second, err)
+			return forwardResult{}, 0, Unavailable(time.Second, err)
 		}
 		ttl := f.ttl(resp.Header)
 		if !id.Expires.IsZero() {
 			ttl = min(ttl, time.Until(id.Expires))
 		}
-		return forwardAnswer{id: id}, ttl, nil
+		return forwardResult{id: id}, ttl, nil
 	case status == http.StatusForbidden:
-		return forwardAnswer{refusal: Forbidden(cause)}, f.o.DenyTTL, nil
+		return forwardResult{refusal: Forbidden(cause)}, f.o.DenyTTL, nil
 	case status == http.StatusUnauthorized, status >= 300 && status < 400: // a redirect leads to a login page
 		e := Unauthorized(cause, f.o.Challenge)
 		if values := resp.Header.Values("WWW-Authenticate"); len(values) > 0 && len(strings.Join(values, "")) <= forwardMaxChallenge {
 			e.Header = http.Header{"Www-Authenticate": values}
 		}
-		return forwardAnswer{refusal: e}, f.o.DenyTTL, nil
+		return forwardResult{refusal: e}, f.o.DenyTTL, nil
 	case status == http.StatusTooManyRequests:
-		return forwardAnswer{}, 0, TooMany(retryAfter(resp.Header), cause)
+		return forwardResult{}, 0, TooMany(retryAfter(resp.Header), cause)
 	}
-	return forwardAnswer{}, 0, Unavailable(retryAfter(resp.Header), cause)
+	return forwardResult{}, 0, Unavailable(retryAfter(resp.Header), cause)
 }
 
 // retryAfter returns the Retry-After of the service, within limits.
@@ -170,7 +170,7 @@ func (f *Forward) identity(h http.Header, body []byte) (*Identity, error) {
 		}
 		values := h.Values(name)
 		if len(values) > 1 { // it is not clear which value is meant
-			return nil, errForwardNobody
+			return nil, errForwardNoSubject
 		}
 		id.Subject = strings.TrimSpace(strings.Join(values, ""))
 	}
@@ -187,7 +187,7 @@ func (f *Forward) identity(h http.Header, body []byte) (*Identity, error) {
 		id.Subject = f.o.DefaultSubject
 	}
 	if !validSubject(id.Subject, maxSubject) {
-		return nil, errForwardNobody
+		return nil, errForwardNoSubject
 	}
 	if id.Expires.IsZero() && f.o.Lifetime > 0 {
 		id.Expires = id.Issued.Add(f.o.Lifetime)

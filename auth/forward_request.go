@@ -33,10 +33,10 @@ func fieldName(s string) bool {
 	})
 }
 
-// question returns the fields for the service about a request, and whether they contain a credential. In addition to the
+// requestHeader returns the fields for the service about a request, and whether they contain a credential. In addition to the
 // copied fields, they describe the client's request in the fields that Traefik (X-Forwarded-...) and nginx (X-Original-...)
 // use; the client's own fields with these names are not passed on.
-func (f *Forward) question(r *http.Request) (http.Header, bool) {
+func (f *Forward) requestHeader(r *http.Request) (http.Header, bool) {
 	h := http.Header{}
 	credentials := false
 	for i, name := range slices.Concat(f.o.Credentials, f.o.Headers) {
