@@ -25,10 +25,11 @@ func closeCases() []testCase {
 
 // echoedCode returns a case in which a close frame with a valid code is echoed unchanged.
 func echoedCode(id string, code int, reason string) testCase {
-	title := fmt.Sprintf("a close frame with code %d gets that code back", code)
+	with := ""
 	if reason != "" {
-		title += ", sent with a reason"
+		with = " and a reason"
 	}
+	title := fmt.Sprintf("a close frame with code %d%s is answered with that code", code, with)
 	return testCase{id: id, title: title, clause: "§5.5.1", script: func(p *peer) {
 		p.send(closing(code, reason))
 		p.want(closeFor(code, reason))
@@ -65,8 +66,8 @@ func basicCloseCases() []testCase {
 			p.want(closeWith(1000))
 			p.endAnyhow()
 		}},
-		{id: "7.1.6", title: "256 KiB, a small message, a close frame, a ping: echoes, then the close", clause: "§7.1",
-			heavy: true, script: func(p *peer) {
+		{id: "7.1.6", title: "a message of 256 KiB, a small message, a close frame, a ping: two echoes, then the close frame",
+			clause: "§7.1", heavy: true, script: func(p *peer) {
 				p.send(text(long), text(hello), closing(1000, ""), ping(""))
 				p.want(textBack(long), textBack(hello), closeWith(1000))
 				p.endAnyhow()
@@ -117,11 +118,11 @@ func afterCloseCases() []testCase {
 		codes []int
 	}{
 		{"a close frame of one byte in the middle of a message", frames(begin(opText, "a"), closingWith("\x03")), []int{1002}},
-		{"a close frame of 126 bytes, the header alone", frames(closingWith("").declaring(126)), []int{1002}},
+		{"a close frame of 126 bytes, header only", frames(closingWith("").declaring(126)), []int{1002}},
 		{"a reason that ends within a code point", frames(closing(1000, "abc\xce")), []int{1002, 1007}},
 		{"a reason that is an overlong NUL", frames(closing(1000, "\xc0\x80")), []int{1002, 1007}},
 		{"a code that must not be sent, with a reason", frames(closing(1006, "abnormal")), []int{1002}},
-		{"a close frame without a code, its length in 16 bits", frames(closingWith("").inForm(16)), []int{1002}},
+		{"a close frame without a code, length encoded in 16 bits", frames(closingWith("").inForm(16)), []int{1002}},
 	} {
 		cases = append(cases, testCase{id: id(), title: f.title, clause: "§5.5.1", script: func(p *peer) {
 			p.send(f.sent...)
@@ -129,14 +130,14 @@ func afterCloseCases() []testCase {
 		}})
 	}
 	return append(cases,
-		testCase{id: id(), title: "what comes after a close frame is not even looked at: noise", clause: "§5.5.1",
+		testCase{id: id(), title: "random bytes after a close frame are ignored", clause: "§5.5.1",
 			script: func(p *peer) {
 				p.send(closing(1000, ""))
 				p.raw(0, bytes.Repeat([]byte{0xff}, 1000))
 				p.want(closeWith(1000))
 				p.endAnyhow()
 			}},
-		testCase{id: id(), title: "a rule broken twice is answered once", clause: "§7.1.7", script: func(p *peer) {
+		testCase{id: id(), title: "several violations are answered with one close frame", clause: "§7.1.7", script: func(p *peer) {
 			p.send(text(hello).withRSV(2), text("\xff"), ping("").unfinished(), closing(1000, ""))
 			p.failed(1002)
 		}},
@@ -166,17 +167,17 @@ func hastyEndCases() []testCase {
 	}
 	return []testCase{
 		gone("7.h.29", "TCP ends without a close frame", func(*peer) {}),
-		gone("7.h.30", "TCP ends in a header", func(p *peer) { p.raw(0, []byte{0x82}) }),
-		gone("7.h.31", "TCP ends in a payload", func(p *peer) { p.send(text(hello).declaring(1000)) }),
+		gone("7.h.30", "TCP ends within a header", func(p *peer) { p.raw(0, []byte{0x82}) }),
+		gone("7.h.31", "TCP ends within a payload", func(p *peer) { p.send(text(hello).declaring(1000)) }),
 		gone("7.h.32", "TCP ends between fragments", func(p *peer) { p.send(begin(opText, hello)) }),
-		{id: "7.h.33", title: "after a broken rule, with bytes unread, the close frame is not lost to a reset of TCP",
+		{id: "7.h.33", title: "a violation, followed by bytes that are not read: the close frame is not lost to a TCP reset",
 			clause: "§7.1.1", script: func(p *peer) {
 				p.send(text(hello).withRSV(1))
 				p.raw(0, make([]byte, 64<<10))
 				p.want(closeWith(1002))
 				p.end()
 			}},
-		{id: "7.h.34", title: "64 KiB of noise behind a close frame, which is answered all the same", clause: "§5.5.1",
+		{id: "7.h.34", title: "a close frame followed by 64 KiB of random bytes is answered", clause: "§5.5.1",
 			script: func(p *peer) {
 				p.send(closing(1000, ""))
 				p.raw(0, make([]byte, 64<<10))
@@ -200,40 +201,40 @@ func ownCloseCases() []testCase {
 		})
 	}
 	cases := []testCase{
-		plain("7.2.h.1", "it closes, and the peer answers", 1000, ""),
-		plain("7.2.h.2", "it closes with the longest reason", 1000, strings.Repeat("*", 123)),
-		closes("7.2.h.3", "it closes, and the peer answers with another code", 1001, "", func(p *peer) {
+		plain("7.2.h.1", "the tested side closes, and the peer answers", 1000, ""),
+		plain("7.2.h.2", "the tested side closes with the longest reason", 1000, strings.Repeat("*", 123)),
+		closes("7.2.h.3", "the tested side closes, and the peer answers with another code", 1001, "", func(p *peer) {
 			p.send(text("go"))
 			p.want(closeFor(1001, ""))
 			p.send(closing(4000, "mine"))
 			p.end()
 		}),
-		closes("7.2.h.4", "it closes, and the peer answers without a code", 1000, "bye", func(p *peer) {
+		closes("7.2.h.4", "the tested side closes, and the peer answers without a code", 1000, "bye", func(p *peer) {
 			p.send(text("go"))
 			p.want(closeFor(1000, "bye"))
 			p.send(closingWith(""))
 			p.end()
 		}),
-		closes("7.2.h.5", "it closes, and the peer sends messages before it answers", 1000, "", func(p *peer) {
+		closes("7.2.h.5", "the tested side closes, and the peer sends messages before it answers", 1000, "", func(p *peer) {
 			p.send(text("go"))
 			p.want(closeFor(1000, ""))
 			p.sendEach(text("still"), binaryOf([]byte("underway")), begin(opText, "and "), last("more"), closing(1000, ""))
 			p.end()
 		}),
-		closes("7.2.h.6", "it closes in the middle of a message of the peer's, which is finished before the answer", 1000, "",
+		closes("7.2.h.6", "the tested side closes during a message of the peer, which the peer finishes before it answers", 1000, "",
 			func(p *peer) {
 				p.send(text("go"), begin(opText, "a"))
 				p.want(closeFor(1000, ""))
 				p.send(last("b"), closing(1000, ""))
 				p.end()
 			}),
-		closes("7.2.h.7", "it closes, and TCP ends without an answer", 1000, "", func(p *peer) {
+		closes("7.2.h.7", "the tested side closes, and TCP ends without an answer", 1000, "", func(p *peer) {
 			p.send(text("go"))
 			p.want(closeFor(1000, ""))
 			p.halfClose()
 			p.want(expectation{kinds: []kind{kindEnd}})
 		}),
-		closes("7.2.h.8", "both close at once: one close frame each", 4001, "", func(p *peer) {
+		closes("7.2.h.8", "both sides close at the same time: one close frame each", 4001, "", func(p *peer) {
 			p.send(text("go"), closing(4002, ""))
 			p.want(closeWith(4001, 4002))
 			p.endAnyhow()
@@ -241,7 +242,7 @@ func ownCloseCases() []testCase {
 	}
 	for i, code := range []int{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014,
 		3000, 3999, 4000, 4999} {
-		cases = append(cases, plain(fmt.Sprintf("7.8.h.%d", i+1), fmt.Sprintf("it closes with %d", code), code, "because"))
+		cases = append(cases, plain(fmt.Sprintf("7.8.h.%d", i+1), fmt.Sprintf("the tested side closes with %d", code), code, "because"))
 	}
 	return cases
 }

@@ -22,38 +22,40 @@ func pingCases() []testCase {
 		answered("2.3", "a ping with bytes that are not UTF-8", "§5.5.2", frames(ping(notUTF8)), pongBack(notUTF8)),
 		answered("2.4", "a ping of 125 bytes", "§5.5.2", frames(ping(full)), pongBack(full)),
 		rejected("2.5", "a ping of 126 bytes", "§5.5", 1002, ping(full+"\xfe")),
-		{id: "2.6", title: "a ping of 125 bytes, one byte a write", clause: "§5.5.2", script: func(p *peer) {
+		{id: "2.6", title: "a ping of 125 bytes, in writes of one byte", clause: "§5.5.2", script: func(p *peer) {
 			p.sendChopped(1, ping(full))
 			p.want(pongBack(full))
 			p.close()
 		}},
 		answered("2.7", "an unsolicited pong", "§5.5.3", frames(pong(""))),
 		answered("2.8", "an unsolicited pong with payload", "§5.5.3", frames(pong("unsolicited"))),
-		answered("2.9", "such a pong, then a ping", "§5.5.3", frames(pong("unsolicited"), ping("asked")), pongBack("asked")),
+		answered("2.9", "an unsolicited pong with payload, then a ping", "§5.5.3",
+			frames(pong("unsolicited"), ping("asked")), pongBack("asked")),
 		answered("2.10", "ten pings", "§5.5.2", ten, back...),
-		{id: "2.11", title: "ten pings, one byte a write", clause: "§5.5.2", script: func(p *peer) {
+		{id: "2.11", title: "ten pings, in writes of one byte", clause: "§5.5.2", script: func(p *peer) {
 			p.sendChopped(1, ten...)
 			p.want(back...)
 			p.close()
 		}},
 	}
 	return append(cases,
-		rejected("2.h.1", "a ping of 126 bytes, the header alone", "§5.5", 1002, ping(full+"\xfe").headerOnly()),
+		rejected("2.h.1", "a ping of 126 bytes, header only", "§5.5", 1002, ping(full+"\xfe").headerOnly()),
 		rejected("2.h.2", "a pong of 126 bytes", "§5.5", 1002, pong(full+"\xfe")),
-		rejected("2.h.3", "a pong of 126 bytes, the header alone", "§5.5", 1002, pong(full+"\xfe").headerOnly()),
-		rejected("2.h.4", "a ping of 65536 bytes, the header alone", "§5.5", 1002, ping("").declaring(65536)),
-		rejected("2.h.5", "a ping of 5 bytes, the length in 16 bits", "§5.2", 1002, ping("Hello").inForm(16)),
-		rejected("2.h.6", "a ping of 5 bytes, the length in 64 bits", "§5.2", 1002, ping("Hello").inForm(64)),
+		rejected("2.h.3", "a pong of 126 bytes, header only", "§5.5", 1002, pong(full+"\xfe").headerOnly()),
+		rejected("2.h.4", "a ping of 65536 bytes, header only", "§5.5", 1002, ping("").declaring(65536)),
+		rejected("2.h.5", "a ping of 5 bytes, length encoded in 16 bits", "§5.2", 1002, ping("Hello").inForm(16)),
+		rejected("2.h.6", "a ping of 5 bytes, length encoded in 64 bits", "§5.2", 1002, ping("Hello").inForm(64)),
 		rejected("2.h.7", "a ping of 2^63 bytes", "§5.2", 1002, ping("").declaring(1<<63)),
-		testCase{id: "2.h.8", title: "a ping between two messages, one after the other", clause: "§5.5.2", script: func(p *peer) {
-			p.send(text("one"))
-			p.want(textBack("one"))
-			p.send(ping("p"))
-			p.want(pongBack("p"))
-			p.send(text("two"))
-			p.want(textBack("two"))
-			p.close()
-		}},
+		testCase{id: "2.h.8", title: "a ping between two messages, each sent after the previous answer", clause: "§5.5.2",
+			script: func(p *peer) {
+				p.send(text("one"))
+				p.want(textBack("one"))
+				p.send(ping("p"))
+				p.want(pongBack("p"))
+				p.send(text("two"))
+				p.want(textBack("two"))
+				p.close()
+			}},
 		answered("2.h.9", "every byte value in pings", "§5.5.2",
 			frames(ping(string(allBytes()[:125])), ping(string(allBytes()[125:250])), ping(string(allBytes()[250:]))),
 			pongBack(string(allBytes()[:125])), pongBack(string(allBytes()[125:250])), pongBack(string(allBytes()[250:]))),
@@ -77,9 +79,9 @@ func reservedCases() []testCase {
 	}
 	cases := []testCase{
 		rejected("3.1", "a text message with RSV 1", "§5.2", 1002, text(hello).withRSV(1)),
-		afterHello("3.2", "a good message, one with RSV 2, a ping", 0, false, text(hello).withRSV(2)),
-		afterHello("3.3", "a good message, one with RSV 3, a ping, each in a write", 0, true, text(hello).withRSV(3)),
-		afterHello("3.4", "a good message, one with RSV 4, a ping, one byte a write", 1, false, text(hello).withRSV(4)),
+		afterHello("3.2", "a valid message, one with RSV 2, a ping", 0, false, text(hello).withRSV(2)),
+		afterHello("3.3", "a valid message, one with RSV 3, a ping, one write per frame", 0, true, text(hello).withRSV(3)),
+		afterHello("3.4", "a valid message, one with RSV 4, a ping, in writes of one byte", 1, false, text(hello).withRSV(4)),
 		rejected("3.5", "a binary message with RSV 5", "§5.2", 1002, binaryOf([]byte(notUTF8)).withRSV(5)),
 		rejected("3.6", "a ping with RSV 6", "§5.2", 1002, ping(hello).withRSV(6)),
 		rejected("3.7", "a close frame with RSV 7", "§5.2", 1002, closingWith("").withRSV(7)),
@@ -89,8 +91,8 @@ func reservedCases() []testCase {
 		before []frame
 		f      frame
 	}{
-		{"text", nil, text(hello)},
-		{"binary", nil, binaryOf([]byte(hello))},
+		{"a text message", nil, text(hello)},
+		{"a binary message", nil, binaryOf([]byte(hello))},
 		{"a continuation", frames(begin(opText, "x")), last(hello)},
 		{"a ping", nil, ping(hello)},
 		{"a pong", nil, pong(hello)},
@@ -101,7 +103,7 @@ func reservedCases() []testCase {
 		for _, bits := range []byte{4, 2, 1} {
 			n++
 			cases = append(cases, rejected(fmt.Sprintf("3.h.%d", n),
-				fmt.Sprintf("%s with RSV %d, the header alone", k.name, bits), "§5.2", 1002,
+				fmt.Sprintf("%s with RSV %d, header only", k.name, bits), "§5.2", 1002,
 				append(k.before, k.f.withRSV(bits).headerOnly())...))
 		}
 	}
@@ -125,12 +127,12 @@ func opcodeCases() []testCase {
 		rejected("4.1.2", "opcode 4 with payload", "§5.2", 1002, odd(4, "reserved")),
 		afterHello("4.1.3", "a message, opcode 5, a ping", 0, odd(5, "")),
 		afterHello("4.1.4", "a message, opcode 6 with payload, a ping", 0, odd(6, hello)),
-		afterHello("4.1.5", "a message, opcode 7 with payload, a ping, one byte a write", 1, odd(7, hello)),
+		afterHello("4.1.5", "a message, opcode 7 with payload, a ping, in writes of one byte", 1, odd(7, hello)),
 		rejected("4.2.1", "opcode 11", "§5.2", 1002, odd(11, "")),
 		rejected("4.2.2", "opcode 12 with payload", "§5.2", 1002, odd(12, "reserved")),
 		afterHello("4.2.3", "a message, opcode 13, a ping", 0, odd(13, "")),
 		afterHello("4.2.4", "a message, opcode 14 with payload, a ping", 0, odd(14, hello)),
-		afterHello("4.2.5", "a message, opcode 15 with payload, a ping, one byte a write", 1, odd(15, hello)),
+		afterHello("4.2.5", "a message, opcode 15 with payload, a ping, in writes of one byte", 1, odd(15, hello)),
 	}
 	n := 0
 	add := func(format string, op byte, sent ...frame) {
@@ -138,7 +140,7 @@ func opcodeCases() []testCase {
 		cases = append(cases, rejected(fmt.Sprintf("4.h.%d", n), fmt.Sprintf(format, op), "§5.2", 1002, sent...))
 	}
 	for _, op := range []byte{3, 4, 5, 6, 7, 11, 12, 13, 14, 15} {
-		add("opcode %d, the header alone", op, odd(op, hello).headerOnly())
+		add("opcode %d, header only", op, odd(op, hello).headerOnly())
 	}
 	for _, op := range []byte{3, 11} {
 		add("opcode %d without FIN", op, odd(op, "").unfinished())

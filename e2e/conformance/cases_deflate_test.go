@@ -37,7 +37,7 @@ var payloads = []payload{
 	{"HTML", opText, sync.OnceValue(func() []byte {
 		return phrases("<tr class=\"row\"><td>%d</td><td><a href=\"/item/%d\">item</a></td><td>%d</td></tr>\n", 3)
 	})},
-	{"data that does not shrink", opBinary, sync.OnceValue(func() []byte {
+	{"incompressible data", opBinary, sync.OnceValue(func() []byte {
 		b := make([]byte, 256*kib)
 		rnd := rand.NewChaCha8([32]byte{7, 6, 9, 2})
 		_, _ = rnd.Read(b) // never fails
@@ -97,7 +97,7 @@ func deflateGroup(id string, d payload, ext *extension) []testCase {
 		if fragment > 0 {
 			title += ", in fragments of " + size(fragment)
 		}
-		title += fmt.Sprintf(", times %d", times)
+		title += fmt.Sprintf(", count: %d", times)
 		cases = append(cases, testCase{id: fmt.Sprintf("%s.%d", id, i+1), title: title, clause: "RFC 7692 §7.2", ext: ext,
 			heavy: true, bulk: n > 16*kib, app: app{calls: calls(i % 4)}, script: func(p *peer) {
 				for i := range times {
@@ -191,11 +191,11 @@ func moreDeflateCases() []testCase {
 		add(answered("", title, "", sent, wanted...), "RFC 7692 §7.2.3")
 	}
 	good("an empty compressed message", frames(compressedFrame("\x00")), textBack(""))
-	good("a message that is not compressed", frames(text(hello)), textBack(hello))
+	good("an uncompressed message", frames(text(hello)), textBack(hello))
 	good("the example of one block", frames(compressedFrame(exampleOne)), again)
-	good("the same in two fragments", frames(begin(opText, exampleOne[:3]).withRSV(4), last(exampleOne[3:])), again)
+	good("the example of one block, in two fragments", frames(begin(opText, exampleOne[:3]).withRSV(4), last(exampleOne[3:])), again)
 	good("the example of a shared window", frames(compressedFrame(exampleOne), compressedFrame(exampleAgain)), again, again)
-	good("the same with a message between them that is not compressed",
+	good("the example of a shared window, with an uncompressed message in between",
 		frames(compressedFrame(exampleOne), text("xyz"), compressedFrame(exampleAgain)), again, textBack("xyz"), again)
 	good("the example of a block without compression", frames(compressedFrame(exampleStored)), again)
 	good("the example of a final block, and a message after it",
@@ -204,7 +204,7 @@ func moreDeflateCases() []testCase {
 	good("a ping between the fragments of a compressed message",
 		frames(begin(opText, exampleOne[:3]).withRSV(4), ping("p"), last(exampleOne[3:])), pongBack("p"), again)
 	good("an empty first fragment", frames(begin(opText, "").withRSV(4), last(exampleOne)), again)
-	good("one compressed byte a fragment", spelledCompressed(exampleOne), again)
+	good("a compressed message in fragments of one byte", spelledCompressed(exampleOne), again)
 
 	bad := func(title string, clause string, codes []int, sent ...frame) {
 		add(testCase{title: title, script: func(p *peer) {
@@ -221,13 +221,13 @@ func moreDeflateCases() []testCase {
 	bad("RSV2", "§5.2", protocol, text(hello).withRSV(2))
 	bad("RSV3", "§5.2", protocol, text(hello).withRSV(1))
 	bad("RSV1 and RSV2", "§5.2", protocol, text(exampleOne).withRSV(6))
-	bad("a block of a type that does not exist", "RFC 7692 §7.2.2", data, compressedFrame("\x06\x00"))
-	bad("a match before the beginning", "RFC 7692 §7.2.2", data, compressedFrame(exampleAgain))
-	bad("a message that ends in a block", "RFC 7692 §7.2.2", data, compressedFrame("\x00\xff\x00\x00\xff\x48"))
+	bad("a block of an undefined type", "RFC 7692 §7.2.2", data, compressedFrame("\x06\x00"))
+	bad("a reference to data before the beginning", "RFC 7692 §7.2.2", data, compressedFrame(exampleAgain))
+	bad("a message that ends within a block", "RFC 7692 §7.2.2", data, compressedFrame("\x00\xff\x00\x00\xff\x48"))
 	bad("compressed text that is not UTF-8", "§8.1", []int{1007}, compressedFrame("\x00\x03\x00\xfc\xffab\xff\x00"))
 	bad("compressed text that ends within a code point", "§8.1", []int{1007}, compressedFrame("\x00\x02\x00\xfd\xffa\xce\x00"))
 	hopeless := begin(opText, "\x00\x03\x00\xfc\xffab\xff\x00\x00\x00\xff\xff").withRSV(4)
-	add(testCase{title: "compressed text that cannot become valid, of a message that goes on",
+	add(testCase{title: "compressed text with an invalid byte, in an unfinished message",
 		script: func(p *peer) {
 			p.send(hopeless)
 			p.failed(1007)
@@ -242,7 +242,7 @@ func moreDeflateCases() []testCase {
 		add(c, c.clause)
 	}
 	for _, d := range payloads {
-		add(testCase{title: "100 messages of 3 KiB that may refer to those before, " + d.name, heavy: true,
+		add(testCase{title: "100 messages of 3 KiB that may refer to earlier messages, " + d.name, heavy: true,
 			script: d.exchange(100, 3*kib)}, "RFC 7692 §7.1.1")
 	}
 	return cases
@@ -269,19 +269,19 @@ func inflatedCases() []testCase {
 		}}
 	}
 	return []testCase{
-		{title: "a message that inflates to just the size that is accepted", clause: "§10.4", app: app{limit: 1000},
+		{title: "a message that inflates to exactly the size limit", clause: "§10.4", app: app{limit: 1000},
 			script: func(p *peer) {
 				p.send(p.squeezed(opText, []byte(long), 0)...)
 				p.want(textBack(long))
 				p.close()
 			}},
-		{title: "a message that inflates to one byte more", clause: "§10.4", app: app{limit: 1000}, script: func(p *peer) {
+		{title: "a message that inflates to one byte above the size limit", clause: "§10.4", app: app{limit: 1000}, script: func(p *peer) {
 			p.send(p.squeezed(opText, []byte(long+"x"), 0)...)
 			p.failed(1009)
 		}},
-		bomb("1 MiB of zeros in a few bytes, against a limit of 2000 bytes", mib, 2000),
-		bomb("64 MiB of zeros in 64 KiB, against a limit of 1 MiB", 64*mib, mib),
-		{title: "a message of many blocks, fixed, dynamic and without compression", clause: "RFC 7692 §7.2.1", heavy: true,
+		bomb("1 MiB of zeros in a few bytes, with a limit of 2000 bytes", mib, 2000),
+		bomb("64 MiB of zeros in 64 KiB, with a limit of 1 MiB", 64*mib, mib),
+		{title: "a message of many blocks: fixed, dynamic and stored", clause: "RFC 7692 §7.2.1", heavy: true,
 			script: func(p *peer) {
 				data := bytes.Join([][]byte{payloads[0].slice(1, 5000), payloads[4].slice(1, 5000), payloads[1].slice(1, 5000),
 					[]byte("ab")}, nil)

@@ -12,7 +12,7 @@ const (
 	eachByte
 )
 
-var handedOver = [...]string{"", ", a write for each frame", ", one byte a write"}
+var handedOver = [...]string{"", ", one write per frame", ", in writes of one byte"}
 
 func (p *peer) sendAs(how int, all ...frame) {
 	switch how {
@@ -43,38 +43,39 @@ func fragmentCases() []testCase {
 					p.want(textBack("fragment1fragment2"))
 					p.close()
 				}},
-			testCase{id: fmt.Sprintf("5.%d", 6+how), title: "the same with a ping between them" + handedOver[how], clause: "§5.4",
+			testCase{id: fmt.Sprintf("5.%d", 6+how), clause: "§5.4",
+				title: "a text message in two fragments, with a ping between them" + handedOver[how],
 				script: func(p *peer) {
 					p.sendAs(how, pinged...)
 					p.want(pongBack("between"), textBack("fragment1fragment2"))
 					p.close()
 				}},
-			testCase{id: fmt.Sprintf("5.%d", 9+how), title: "a last fragment without a first, then a message" + handedOver[how],
+			testCase{id: fmt.Sprintf("5.%d", 9+how), title: "a last fragment without a first one, then a message" + handedOver[how],
 				clause: "§5.4", script: func(p *peer) {
 					p.sendAs(how, lone...)
 					p.failed(1002)
 				}},
-			testCase{id: fmt.Sprintf("5.%d", 12+how), title: "a middle fragment without a first, then a message" + handedOver[how],
+			testCase{id: fmt.Sprintf("5.%d", 12+how), title: "a middle fragment without a first one, then a message" + handedOver[how],
 				clause: "§5.4", script: func(p *peer) {
 					p.sendAs(how, loneUnfinished...)
 					p.failed(1002)
 				}})
 	}
 	cases = append(cases,
-		testCase{id: "5.15", title: "a fragmented message, then a middle fragment without a first, then a message", clause: "§5.4",
+		testCase{id: "5.15", title: "a fragmented message, then a middle fragment without a first one, then a message", clause: "§5.4",
 			script: func(p *peer) {
 				p.send(begin(opText, "fragment1"), last("fragment2"), more("fragment3"), text("fragment4"))
 				p.want(textBack("fragment1fragment2"))
 				p.failed(1002)
 			}},
-		rejected("5.16", "twice: a middle fragment without a first, then a fragmented message", "§5.4", 1002,
+		rejected("5.16", "twice: a middle fragment without a first one, then a fragmented message", "§5.4", 1002,
 			more("a"), begin(opText, "b"), last("c"), more("a"), begin(opText, "b"), last("c")),
-		rejected("5.17", "twice: a last fragment without a first, then a fragmented message", "§5.4", 1002,
+		rejected("5.17", "twice: a last fragment without a first one, then a fragmented message", "§5.4", 1002,
 			last("a"), begin(opText, "b"), last("c"), last("a"), begin(opText, "b"), last("c")),
-		rejected("5.18", "two fragments, both with the opcode of text", "§5.4", 1002, begin(opText, "a"), text("b")))
+		rejected("5.18", "two fragments, both with the opcode for text", "§5.4", 1002, begin(opText, "a"), text("b")))
 	for i, how := range []int{oneWrite, eachFrame} {
 		cases = append(cases, testCase{id: fmt.Sprintf("5.%d", 19+i), clause: "§5.4",
-			title: "five fragments and two pings, each ping answered before the message goes on" + handedOver[how],
+			title: "five fragments with two pings in between, each ping answered before the echo" + handedOver[how],
 			script: func(p *peer) {
 				p.sendAs(how, begin(opText, "fragment1"), more("fragment2"), ping("pongme 1!"))
 				p.want(pongBack("pongme 1!"))
@@ -102,21 +103,21 @@ func moreFragmentCases() []testCase {
 	}
 	empty = append(empty, last("end"))
 	return []testCase{
-		rejected("5.h.1", "a ping without FIN, the header alone", "§5.5", 1002, ping("abc").unfinished().headerOnly()),
+		rejected("5.h.1", "a ping without FIN, header only", "§5.5", 1002, ping("abc").unfinished().headerOnly()),
 		rejected("5.h.2", "a close frame without FIN", "§5.5", 1002, closing(1000, "").unfinished()),
 		rejected("5.h.3", "a ping without FIN between fragments", "§5.5", 1002, begin(opText, "a"), ping("b").unfinished()),
-		rejected("5.h.4", "a last fragment without a first, the header alone", "§5.4", 1002, last("abc").headerOnly()),
-		rejected("5.h.5", "an empty last fragment without a first", "§5.4", 1002, last("")),
+		rejected("5.h.4", "a last fragment without a first one, header only", "§5.4", 1002, last("abc").headerOnly()),
+		rejected("5.h.5", "an empty last fragment without a first one", "§5.4", 1002, last("")),
 		rejected("5.h.6", "a binary frame within a text message", "§5.4", 1002, begin(opText, "a"), binaryOf([]byte("b"))),
-		rejected("5.h.7", "a text frame within a binary message, the header alone", "§5.4", 1002,
+		rejected("5.h.7", "a text frame within a binary message, header only", "§5.4", 1002,
 			begin(opBinary, "a"), text("b").headerOnly()),
 		rejected("5.h.8", "the first fragment twice", "§5.4", 1002, begin(opBinary, "a"), begin(opBinary, "a")),
-		{id: "5.h.9", title: "a last fragment after a message that is over", clause: "§5.4", script: func(p *peer) {
+		{id: "5.h.9", title: "a last fragment after the end of a message", clause: "§5.4", script: func(p *peer) {
 			p.send(text(hello), last("more"))
 			p.want(textBack(hello))
 			p.failed(1002)
 		}},
-		{id: "5.h.10", title: "one ping after each of 20 fragments, answered before the next is sent", clause: "§5.5.2",
+		{id: "5.h.10", title: "a ping after each of 20 fragments, each answered before the next fragment is sent", clause: "§5.5.2",
 			script: func(p *peer) {
 				p.send(begin(opBinary, "x"))
 				for i := range 20 {
@@ -131,15 +132,15 @@ func moreFragmentCases() []testCase {
 			}},
 		answered("5.h.11", "a pong between fragments", "§5.4", frames(begin(opText, "a"), pong("unsolicited"), last("b")),
 			textBack("ab")),
-		answered("5.h.12", "a binary message of one byte a fragment", "§5.4", bytesOf,
+		answered("5.h.12", "a binary message in fragments of one byte", "§5.4", bytesOf,
 			binaryBack([]byte("a binary message, one byte a fragment"))),
 		answered("5.h.13", "a hundred empty fragments", "§5.4", empty, textBack("end")),
-		answered("5.h.14", "a first fragment, then an empty last one", "§5.4", frames(begin(opText, "all"), last("")),
+		answered("5.h.14", "a first fragment and an empty last one", "§5.4", frames(begin(opText, "all"), last("")),
 			textBack("all")),
-		answered("5.h.15", "two fragmented messages of different types in turn", "§5.4",
+		answered("5.h.15", "two fragmented messages of different types, one after the other", "§5.4",
 			frames(begin(opText, "a"), last("b"), begin(opBinary, "c"), last("d"), text("e")),
 			textBack("ab"), binaryBack([]byte("cd")), textBack("e")),
-		{id: "5.h.16", title: "a ping is answered while the frame after it is not all there", clause: "§5.4",
+		{id: "5.h.16", title: "a ping is answered although the next frame is incomplete", clause: "§5.4",
 			script: func(p *peer) {
 				// The first piece of the last frame follows the ping, so that the tested side answers in the middle of a frame.
 				pieces := p.pieces(last("bcdefg"), 3)

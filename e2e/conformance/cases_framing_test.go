@@ -76,19 +76,19 @@ func lengthCases() []testCase {
 				}
 				p.close()
 			}},
-		rejected("1.h.3", "a length of 0 in 16 bits", "§5.2", 1002, text("").inForm(16)),
-		rejected("1.h.4", "a length of 5 in 16 bits", "§5.2", 1002, text("Hello").inForm(16)),
-		rejected("1.h.5", "a length of 125 in 16 bits", "§5.2", 1002, binaryOf(make([]byte, 125)).inForm(16)),
-		rejected("1.h.6", "a length of 0 in 64 bits", "§5.2", 1002, text("").inForm(64)),
-		rejected("1.h.7", "a length of 5 in 64 bits", "§5.2", 1002, text("Hello").inForm(64)),
-		rejected("1.h.8", "a length of 126 in 64 bits", "§5.2", 1002, binaryOf(make([]byte, 126)).inForm(64)),
-		rejected("1.h.9", "a length of 65535 in 64 bits, the header alone", "§5.2", 1002,
+		rejected("1.h.3", "a length of 0 encoded in 16 bits", "§5.2", 1002, text("").inForm(16)),
+		rejected("1.h.4", "a length of 5 encoded in 16 bits", "§5.2", 1002, text("Hello").inForm(16)),
+		rejected("1.h.5", "a length of 125 encoded in 16 bits", "§5.2", 1002, binaryOf(make([]byte, 125)).inForm(16)),
+		rejected("1.h.6", "a length of 0 encoded in 64 bits", "§5.2", 1002, text("").inForm(64)),
+		rejected("1.h.7", "a length of 5 encoded in 64 bits", "§5.2", 1002, text("Hello").inForm(64)),
+		rejected("1.h.8", "a length of 126 encoded in 64 bits", "§5.2", 1002, binaryOf(make([]byte, 126)).inForm(64)),
+		rejected("1.h.9", "a length of 65535 encoded in 64 bits, header only", "§5.2", 1002,
 			binaryOf(nil).declaring(65535).inForm(64)),
-		rejected("1.h.10", "a length of 2^63: the top bit set", "§5.2", 1002, binaryOf(nil).declaring(1<<63)),
+		rejected("1.h.10", "a length of 2^63, the most significant bit", "§5.2", 1002, binaryOf(nil).declaring(1<<63)),
 		rejected("1.h.11", "a length of 2^64-1", "§5.2", 1002, text(hello).declaring(1<<64-1)),
 		rejected("1.h.12", "a length of 2^63+5, whose low bits are the payload's length", "§5.2", 1002,
 			text("Hello").declaring(1<<63+5)),
-		rejected("1.h.13", "a length with the top bit set on a continuation", "§5.2", 1002,
+		rejected("1.h.13", "a continuation whose length has the most significant bit set", "§5.2", 1002,
 			begin(opText, "Hello"), last("").declaring(1<<63)),
 	}
 }
@@ -102,19 +102,19 @@ func maskCases() []testCase {
 		{"text frame", frames(text(hello).maskedWrongly())},
 		{"empty text frame", frames(text("").maskedWrongly())},
 		{"binary frame", frames(binaryOf([]byte(hello)).maskedWrongly())},
-		{"continuation, after a right first fragment", frames(begin(opText, "a"), last("b").maskedWrongly())},
+		{"continuation, after a valid first fragment", frames(begin(opText, "a"), last("b").maskedWrongly())},
 		{"ping", frames(ping("x").maskedWrongly())},
 		{"pong", frames(pong("x").maskedWrongly())},
 		{"close frame", frames(closing(1000, "").maskedWrongly())},
-		{"text frame, the header alone", frames(text(hello).headerOnly().maskedWrongly())},
+		{"text frame, header only", frames(text(hello).headerOnly().maskedWrongly())},
 	}
 	var cases []testCase
 	for i, w := range wrong {
 		cases = append(cases, rejected(fmt.Sprintf("1.h.%d", i+14),
-			w.name+": not masked by a client, masked by a server", "§5.1", 1002, w.frames...))
+			w.name+", unmasked from a client or masked from a server", "§5.1", 1002, w.frames...))
 	}
 	return append(cases,
-		testCase{id: "1.h.22", title: "a right message, then one that is masked wrongly: the first is echoed", clause: "§5.1",
+		testCase{id: "1.h.22", title: "a valid message, then a wrongly masked one: the first is echoed", clause: "§5.1",
 			script: func(p *peer) {
 				p.send(text(hello), text(hello).maskedWrongly())
 				p.want(textBack(hello))
@@ -137,7 +137,7 @@ func maskCases() []testCase {
 				}
 				p.close()
 			}},
-		answered("1.h.26", "text and binary in turn keep their type", "§5.6",
+		answered("1.h.26", "alternating text and binary messages keep their types", "§5.6",
 			frames(text("a"), binaryOf([]byte("b")), text("c"), binaryOf([]byte("d"))),
 			textBack("a"), binaryBack([]byte("b")), textBack("c"), binaryBack([]byte("d"))),
 	)

@@ -120,45 +120,45 @@ func limitCases() []testCase {
 	thousand := strings.Repeat("x", 1000)
 	limited := func(c testCase, n int64) testCase { c.app.limit = n; return c }
 	cases := []testCase{
-		limited(answered("9.h.1", "a message of just the size that is accepted", "§10.4", frames(text(thousand)),
+		limited(answered("9.h.1", "a message of exactly the size limit", "§10.4", frames(text(thousand)),
 			textBack(thousand)), 1000),
-		limited(rejected("9.h.2", "a message one byte larger", "§10.4", 1009, text(thousand+"x")), 1000),
-		limited(rejected("9.h.3", "a message one byte larger, the header alone", "§10.4", 1009,
+		limited(rejected("9.h.2", "a message one byte above the size limit", "§10.4", 1009, text(thousand+"x")), 1000),
+		limited(rejected("9.h.3", "a message one byte above the size limit, header only", "§10.4", 1009,
 			text(thousand+"x").headerOnly()), 1000),
-		limited(answered("9.h.4", "fragments that add up to just the size that is accepted", "§10.4",
+		limited(answered("9.h.4", "fragments that add up to exactly the size limit", "§10.4",
 			frames(begin(opText, thousand[:600]), more(thousand[:399]), last("x")), textBack(thousand)), 1000),
-		limited(rejected("9.h.5", "fragments that add up to one byte more, the last header alone", "§10.4", 1009,
+		limited(rejected("9.h.5", "fragments that add up to one byte above the size limit, header only of the last", "§10.4", 1009,
 			begin(opText, thousand[:600]), last(thousand[:401]).headerOnly()), 1000),
-		limited(answered("9.h.6", "the limit is for a message, not for all of them", "§10.4",
+		limited(answered("9.h.6", "the size limit applies to each message, not to their sum", "§10.4",
 			frames(text(thousand), text(thousand), binaryOf([]byte(thousand))),
 			textBack(thousand), textBack(thousand), binaryBack([]byte(thousand))), 1000),
-		limited(answered("9.h.7", "a ping is not held to the limit of messages", "§10.4",
+		limited(answered("9.h.7", "the size limit does not apply to a ping", "§10.4",
 			frames(text("abc"), ping(thousand[:125])), textBack("abc"), pongBack(thousand[:125])), 3),
-		rejected("9.h.8", "a header that tells 16 MiB and one byte, against a limit of 16 MiB", "§10.4", 1009,
+		rejected("9.h.8", "a header that declares 16 MiB and one byte, with a limit of 16 MiB", "§10.4", 1009,
 			binaryOf(nil).declaring(16*mib+1)),
-		rejected("9.h.9", "a header that tells 2^62 bytes", "§10.4", 1009, binaryOf(nil).declaring(1<<62)),
-		rejected("9.h.10", "a header that tells 2^63-1 bytes, the largest length there is", "§10.4", 1009,
+		rejected("9.h.9", "a header that declares 2^62 bytes", "§10.4", 1009, binaryOf(nil).declaring(1<<62)),
+		rejected("9.h.10", "a header that declares 2^63-1 bytes, the maximum length", "§10.4", 1009,
 			text("x").declaring(1<<63-1)),
 		rejected("9.h.11", "a first fragment, then one of 2^63-1 bytes: the sum does not overflow", "§10.4", 1009,
 			begin(opBinary, "abc"), last("").declaring(1<<63-1)),
-		{id: "9.h.12", title: "no limit, 2^62 bytes told: nothing is spent on them, the message fails at its first bad byte",
+		{id: "9.h.12", title: "2^62 bytes declared, without a size limit: the message fails at its first invalid byte",
 			clause: "§10.4", app: app{limit: -1}, script: func(p *peer) {
 				p.send(text("abc\xff").declaring(1 << 62))
 				p.failed(1007)
 			}},
-		limited(testCase{id: "9.h.13", title: "a message too large of which much is underway: the close frame is not lost",
+		limited(testCase{id: "9.h.13", title: "a message above the size limit, with much of it in transit: the close frame is not lost",
 			clause: "§7.1.1", script: func(p *peer) {
 				p.send(binaryOf(make([]byte, 128*kib)))
 				p.want(closeWith(1009))
 				p.end()
 			}}, 1000),
-		limited(testCase{id: "9.h.14", title: "a good message, then one too large: the first is echoed", clause: "§10.4",
+		limited(testCase{id: "9.h.14", title: "a valid message, then one above the size limit: the first is echoed", clause: "§10.4",
 			script: func(p *peer) {
 				p.send(text(thousand), text(thousand+"x").headerOnly())
 				p.want(textBack(thousand))
 				p.failed(1009)
 			}}, 1000),
-		{id: "9.h.15", title: "200,000 fragments without a byte and without an end: too many", clause: "§10.4", heavy: true,
+		{id: "9.h.15", title: "200,000 empty fragments of an unfinished message: too many fragments", clause: "§10.4", heavy: true,
 			script: func(p *peer) {
 				list := []frame{begin(opBinary, "")}
 				for range 200_000 {
@@ -181,7 +181,7 @@ func manyCases() []testCase {
 				p.want(textBack(string(long)))
 				p.close()
 			}},
-		{id: "10.h.1", title: "500 messages sent without waiting come back in order", clause: "§5.4", heavy: true,
+		{id: "10.h.1", title: "500 messages sent without waiting are echoed in order", clause: "§5.4", heavy: true,
 			script: func(p *peer) {
 				var list []frame
 				for i := range 500 {
@@ -193,7 +193,7 @@ func manyCases() []testCase {
 				}
 				p.close()
 			}},
-		{id: "10.h.2", title: "300 messages of any type, size, fragmentation and cut, pings among them", clause: "§5.4",
+		{id: "10.h.2", title: "300 messages of random types and sizes, randomly fragmented and cut, with pings among them", clause: "§5.4",
 			heavy: true, script: func(p *peer) {
 				rnd := rand.New(rand.NewPCG(6455, 7692))
 				for range 300 {
@@ -201,7 +201,7 @@ func manyCases() []testCase {
 				}
 				p.close()
 			}},
-		{id: "10.h.3", title: "500 messages of one byte a fragment sent without waiting", clause: "§5.4", heavy: true,
+		{id: "10.h.3", title: "500 messages in fragments of one byte, sent without waiting", clause: "§5.4", heavy: true,
 			script: func(p *peer) {
 				var list []frame
 				for range 500 {

@@ -25,10 +25,10 @@ func utf8Cases() []testCase {
 		answered("6.2.1", "valid text in one frame", "§8.1", frames(text(mixed)), textBack(mixed)),
 		answered("6.2.2", "valid text in two frames, cut between code points", "§8.1",
 			frames(begin(opText, "Hello-µ@ßöä"), last("üàá-UTF-8!!")), textBack(mixed)),
-		answered("6.2.3", "valid text, one byte a frame", "§8.1", spelled(mixed), textBack(mixed)),
-		answered("6.2.4", "valid Greek text, one byte a frame", "§8.1", spelled(greek), textBack(greek)),
+		answered("6.2.3", "valid text, one byte per frame", "§8.1", spelled(mixed), textBack(mixed)),
+		answered("6.2.4", "valid Greek text, one byte per frame", "§8.1", spelled(greek), textBack(greek)),
 		rejected("6.3.1", "a surrogate in the middle, in one frame", "§8.1", 1007, text(greek+"\xed\xa0\x80"+edited)),
-		rejected("6.3.2", "a surrogate in the middle, one byte a frame", "§8.1", 1007,
+		rejected("6.3.2", "a surrogate in the middle, one byte per frame", "§8.1", 1007,
 			spelled(greek+"\xed\xa0\x80"+edited)...),
 	}
 	cases = append(cases, failFastCases()...)
@@ -79,10 +79,10 @@ func failFastCases() []testCase {
 	}
 	n := len(greek)
 	return []testCase{
-		byFrames("6.4.1", "fails at the fragment with a code point past U+10FFFF", greek, tooLarge),
-		byFrames("6.4.2", "fails at the very byte of a code point past U+10FFFF", whole[:n+1], whole[n+1:n+2]),
-		byPieces("6.4.3", "fails within a frame at a code point past U+10FFFF", n, n+4),
-		byPieces("6.4.4", "fails within a frame at the very byte of a code point past U+10FFFF", n+1, n+2),
+		byFrames("6.4.1", "a code point above U+10FFFF: fails at its fragment", greek, tooLarge),
+		byFrames("6.4.2", "a code point above U+10FFFF, split between fragments: fails at the first invalid byte", whole[:n+1], whole[n+1:n+2]),
+		byPieces("6.4.3", "a code point above U+10FFFF within a frame: fails before the end of the frame", n, n+4),
+		byPieces("6.4.4", "a code point above U+10FFFF within a frame: fails at the first invalid byte", n+1, n+2),
 	}
 }
 
@@ -105,32 +105,32 @@ func utf8Groups() []utf8Group {
 	}
 	return []utf8Group{
 		{"text", []string{"hello$world", "hello\u00a2world", "hello€world", "hello\U00024b62world", greek}},
-		{"a prefix", prefixes},
-		{"the first of its length", []string{"\x00", "\u0080", "\u0800", "\U00010000"}},
-		{"the first of its length", []string{"\xf8\x88\x80\x80\x80", "\xfc\x84\x80\x80\x80\x80"}},
-		{"the last of its length", []string{"\x7f", "\u07ff", "\uffff", "\U0010ffff"}},
-		{"the last of its length", []string{"\xf7\xbf\xbf\xbf", "\xfb\xbf\xbf\xbf\xbf", "\xfd\xbf\xbf\xbf\xbf\xbf"}},
-		{"at a border", []string{"\ud7ff", "\ue000", "\ufffd", "\U0010ffff", tooLarge}},
+		{"a prefix of the Greek text", prefixes},
+		{"the first sequence of its length", []string{"\x00", "\u0080", "\u0800", "\U00010000"}},
+		{"the first sequence of its length", []string{"\xf8\x88\x80\x80\x80", "\xfc\x84\x80\x80\x80\x80"}},
+		{"the last sequence of its length", []string{"\x7f", "\u07ff", "\uffff", "\U0010ffff"}},
+		{"the last sequence of its length", []string{"\xf7\xbf\xbf\xbf", "\xfb\xbf\xbf\xbf\xbf", "\xfd\xbf\xbf\xbf\xbf\xbf"}},
+		{"at the boundary of a range", []string{"\ud7ff", "\ue000", "\ufffd", "\U0010ffff", tooLarge}},
 		{"continuation bytes", []string{"\x80", "\xbf", "\x80\xbf", "\x80\xbf\x80", "\x80\xbf\x80\xbf",
 			"\x80\xbf\x80\xbf\x80", "\x80\xbf\x80\xbf\x80\xbf", between(0x80, 0xbe, "")}},
-		{"first bytes alone", []string{between(0xc0, 0xde, " "), between(0xe0, 0xee, " "), between(0xf0, 0xf6, " "),
+		{"lead bytes without continuation bytes", []string{between(0xc0, 0xde, " "), between(0xe0, 0xee, " "), between(0xf0, 0xf6, " "),
 			between(0xf8, 0xfa, " "), between(0xfc, 0xfc, " ")}},
-		{"the last byte missing", unfinished},
-		{"the last byte missing, joined up", []string{joinedUp}},
-		{"bytes that never occur", []string{"\xfe", "\xff", "\xfe\xfe\xff\xff"}},
-		{"overlong /", []string{"\xc0\xaf", "\xe0\x80\xaf", "\xf0\x80\x80\xaf", "\xf8\x80\x80\x80\xaf",
+		{"a sequence without its last byte", unfinished},
+		{"sequences without their last byte", []string{joinedUp}},
+		{"bytes that never occur in UTF-8", []string{"\xfe", "\xff", "\xfe\xfe\xff\xff"}},
+		{"an overlong slash", []string{"\xc0\xaf", "\xe0\x80\xaf", "\xf0\x80\x80\xaf", "\xf8\x80\x80\x80\xaf",
 			"\xfc\x80\x80\x80\x80\xaf"}},
-		{"the largest overlong", []string{"\xc1\xbf", "\xe0\x9f\xbf", "\xf0\x8f\xbf\xbf", "\xf8\x87\xbf\xbf\xbf",
+		{"the largest overlong sequence", []string{"\xc1\xbf", "\xe0\x9f\xbf", "\xf0\x8f\xbf\xbf", "\xf8\x87\xbf\xbf\xbf",
 			"\xfc\x83\xbf\xbf\xbf\xbf"}},
-		{"overlong NUL", []string{"\xc0\x80", "\xe0\x80\x80", "\xf0\x80\x80\x80", "\xf8\x80\x80\x80\x80",
+		{"an overlong NUL", []string{"\xc0\x80", "\xe0\x80\x80", "\xf0\x80\x80\x80", "\xf8\x80\x80\x80\x80",
 			"\xfc\x80\x80\x80\x80\x80"}},
 		{"a surrogate", []string{"\xed\xa0\x80", "\xed\xad\xbf", "\xed\xae\x80", "\xed\xaf\xbf", "\xed\xb0\x80",
 			"\xed\xbe\x80", "\xed\xbf\xbf"}},
 		{"a pair of surrogates", []string{"\xed\xa0\x80\xed\xb0\x80", "\xed\xa0\x80\xed\xbf\xbf", "\xed\xad\xbf\xed\xb0\x80",
 			"\xed\xad\xbf\xed\xbf\xbf", "\xed\xae\x80\xed\xb0\x80", "\xed\xae\x80\xed\xbf\xbf", "\xed\xaf\xbf\xed\xb0\x80",
 			"\xed\xaf\xbf\xed\xbf\xbf"}},
-		{"no character", noncharacters()},
-		{"special", []string{"\ufff9", "\ufffa", "\ufffb", "\ufffc", "\ufffd", "\ufffe", "\uffff"}},
+		{"a noncharacter", noncharacters()},
+		{"from the block Specials", []string{"\ufff9", "\ufffa", "\ufffb", "\ufffc", "\ufffd", "\ufffe", "\uffff"}},
 	}
 }
 
@@ -155,9 +155,9 @@ func noncharacters() []string {
 // moreUTF8Cases returns additional cases, beyond Autobahn's.
 func moreUTF8Cases() []testCase {
 	cases := []testCase{
-		answered("6.h.1", "the Greek text in three pieces of one frame, valid to the end", "§8.1", nil),
+		answered("6.h.1", "the Greek text in one frame, sent in three pieces", "§8.1", nil),
 		rejected("6.h.2", "a message that ends within a code point", "§8.1", 1007, begin(opText, "a"), last("\xce")),
-		rejected("6.h.3", "an empty last fragment after half a code point", "§8.1", 1007, begin(opText, "\xce"), last("")),
+		rejected("6.h.3", "an empty last fragment after an incomplete code point", "§8.1", 1007, begin(opText, "\xce"), last("")),
 		answered("6.h.4", "a ping between the bytes of a code point", "§8.1",
 			frames(begin(opText, "\xe1"), ping("p"), more("\xbd"), ping("q"), last("\xb9")),
 			pongBack("p"), pongBack("q"), textBack("\u1f79")),
@@ -165,17 +165,17 @@ func moreUTF8Cases() []testCase {
 			binaryBack([]byte(notUTF8))),
 		answered("6.h.6", "a fragmented binary message that is not UTF-8", "§5.6",
 			frames(begin(opBinary, notUTF8), last(notUTF8)), binaryBack([]byte(notUTF8+notUTF8))),
-		answered("6.h.7", "a byte order mark stays", "§5.6", frames(text("\ufeffabc")), textBack("\ufeffabc")),
-		{id: "6.h.8", title: "a good message, then a bad one: the first is echoed", clause: "§8.1", script: func(p *peer) {
+		answered("6.h.7", "a byte order mark is kept", "§5.6", frames(text("\ufeffabc")), textBack("\ufeffabc")),
+		{id: "6.h.8", title: "a valid message, then an invalid one: the first is echoed", clause: "§8.1", script: func(p *peer) {
 			p.send(text(mixed), text("\xff"))
 			p.want(textBack(mixed))
 			p.failed(1007)
 		}},
-		rejected("6.h.9", "bytes that continue nothing, after a message that was whole", "§8.1", 1007,
+		rejected("6.h.9", "a last fragment with a continuation byte, after complete code points", "§8.1", 1007,
 			begin(opText, greek), more(""), last("\x80")),
-		rejected("6.h.10", "the last fragment is bad at its first byte and not all here", "§8.1", 1007,
+		rejected("6.h.10", "an incomplete last fragment whose first byte is invalid", "§8.1", 1007,
 			begin(opText, "\xce"), last("\xce").declaring(100)),
-		answered("6.h.11", "a long text of four-byte code points, seven bytes a fragment", "§8.1",
+		answered("6.h.11", "a long text of four-byte code points, in fragments of seven bytes", "§8.1",
 			sevens(strings.Repeat("\U0001f91d", 70)), textBack(strings.Repeat("\U0001f91d", 70))),
 	}
 	cases[0].script = func(p *peer) {
@@ -196,7 +196,7 @@ func moreUTF8Cases() []testCase {
 			seen[s[:bad+1]] = true
 			n++
 			cases = append(cases, rejected(fmt.Sprintf("6.h.%d", n),
-				fmt.Sprintf("fails at the very byte: % x, of a message that goes on", s[:bad+1]), "§8.1", 1007,
+				fmt.Sprintf("fails at the last of these bytes, in an unfinished message: % x", s[:bad+1]), "§8.1", 1007,
 				text("ok "+s[:bad+1]).declaring(uint64(bad)+100)))
 		}
 	}

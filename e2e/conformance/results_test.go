@@ -102,12 +102,13 @@ func (t *table) render() string {
 	var b strings.Builder
 	b.WriteString(`# Conformance to RFC 6455
 
-Written by ` + "`go test ./e2e/conformance -rewrite`" + `; doc.go says how the cases are played. Numbers are those of the Autobahn test
-suite, and its strict results are asked for; numbers with an h are cases of our own. "server" is websocket.Accept,
-"service" is websocket.Server and "events" its event loop, each against a raw client; "client" is websocket.Dial against
-a raw server. A dash is where a case has no meaning; "late" is where the event loop, which inflates a message when all of
-it is there, fails the connection at the message's end and not at its first bad byte. Clauses are of RFC 6455 where no
-other is named. Families 12 and 13 send fewer messages than Autobahn does, of data of our own.
+This file is written by ` + "`go test ./e2e/conformance -rewrite`" + `; doc.go describes how the cases run. A case has the number
+of the corresponding case of the Autobahn test suite, whose strict result is required; cases with an h in their number are
+our own. "server" is websocket.Accept, "service" is websocket.Server and "events" is its event loop, each tested by a raw
+client; "client" is websocket.Dial, tested by a raw server. A dash means that the case does not apply. "late" means that
+the event loop, which inflates only complete messages, fails the connection at the end of the message instead of at its
+first invalid byte. Clauses are of RFC 6455 unless another RFC is named. Families 12 and 13 send fewer messages than
+Autobahn does, with data of our own.
 
 `)
 	var names []string
