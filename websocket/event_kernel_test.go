@@ -99,7 +99,7 @@ func TestEventCloseFrameWithBytesBehind(t *testing.T) {
 
 func TestEventNoDescriptorsIsAPause(t *testing.T) {
 	p := evPerform(t, looptest.New(t, nil), &evServer{})
-	p.k.Poor = 1
+	p.k.FailAccepts = 1
 	c := p.k.Client(evHello)
 	begun := p.k.Clock
 	p.k.Play(p.ls.Loops)

@@ -284,7 +284,7 @@ func TestServer_Unwrapped(t *testing.T) {
 	} {
 		converse(t, addr, request)
 		c := bounded.Receive(t, conns)
-		if !c.stream.WritesAtOnce() {
+		if !c.stream.CanTryWrite() {
 			t.Errorf("%s: the Conn does not know its socket", name)
 		}
 		c.CloseNow()

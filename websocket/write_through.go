@@ -13,7 +13,7 @@ import (
 
 // writesAtOnce reports whether a write that does not wait may be tried on the connection.
 func (o *outbox) writesAtOnce() bool {
-	return !o.c.m.Client && o.c.stream.WritesAtOnce()
+	return !o.c.m.Client && o.c.stream.CanTryWrite()
 }
 
 // takeIdleOut takes the out turn if nothing is being written or queued, and writing is possible. The caller holds mu.

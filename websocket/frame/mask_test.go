@@ -16,8 +16,8 @@ func naiveMask(b []byte, key [4]byte) []byte {
 	return out
 }
 
-// turned returns the key rotated by n bytes.
-func turned(key [4]byte, n int) [4]byte {
+// rotateKey returns the key rotated by n bytes.
+func rotateKey(key [4]byte, n int) [4]byte {
 	return [4]byte{key[n%4], key[(n+1)%4], key[(n+2)%4], key[(n+3)%4]}
 }
 
@@ -39,7 +39,7 @@ func TestRFC6455_5_3_Mask(t *testing.T) {
 	for _, key := range testKeys {
 		for length := range 400 {
 			plain := pattern(length)
-			want, next := naiveMask(plain, key), turned(key, length)
+			want, next := naiveMask(plain, key), rotateKey(key, length)
 			for align := 0; align < 32; align += 3 {
 				buf := bytes.Repeat([]byte{0xee}, around+align+length+around)
 				b := buf[around+align:][:length:length]
@@ -75,7 +75,7 @@ func TestRFC6455_5_3_MaskInPieces(t *testing.T) {
 				k := Mask(b[:i], key)
 				k = Mask(b[i:j], k)
 				k = Mask(b[j:], k)
-				if !bytes.Equal(b, want) || k != turned(key, length) {
+				if !bytes.Equal(b, want) || k != rotateKey(key, length) {
 					t.Fatalf("%d bytes cut at %d and %d: %x, %x; want %x", length, i, j, b, k, want)
 				}
 			}
@@ -94,7 +94,7 @@ func FuzzMask(f *testing.F) {
 		want := naiveMask(plain, key)
 		whole := bytes.Clone(plain)
 		next := Mask(whole, key)
-		if !bytes.Equal(whole, want) || next != turned(key, len(plain)) {
+		if !bytes.Equal(whole, want) || next != rotateKey(key, len(plain)) {
 			t.Fatalf("%x with %x: %x and %x, want %x", plain, key, whole, next, want)
 		}
 		i := min(int(cut), len(plain))

@@ -154,21 +154,21 @@ func TestOpening_HostLinesAndReset(t *testing.T) {
 			t.Fatalf("%s: %v", list, v)
 		}
 	}
-	if got := FormatExtensions(o.Offers()); got != "h; i" || len(o.room.params) != 1 {
-		t.Errorf("after three lists Offers returns %q, with memory for %d parameters", got, len(o.room.params))
+	if got := FormatExtensions(o.Offers()); got != "h; i" || len(o.offersBuf.params) != 1 {
+		t.Errorf("after three lists Offers returns %q, with memory for %d parameters", got, len(o.offersBuf.params))
 	}
 	o.Reset()
-	for _, e := range o.room.list[:cap(o.room.list)] {
+	for _, e := range o.offersBuf.list[:cap(o.offersBuf.list)] {
 		if e.Name != "" || e.Params != nil {
 			t.Errorf("Reset retains %+v", e)
 		}
 	}
-	for _, p := range o.room.params[:cap(o.room.params)] {
+	for _, p := range o.offersBuf.params[:cap(o.offersBuf.params)] {
 		if p != (Param{}) {
 			t.Errorf("Reset retains %+v", p)
 		}
 	}
-	if cap(o.room.list) == 0 || cap(o.room.params) == 0 {
+	if cap(o.offersBuf.list) == 0 || cap(o.offersBuf.params) == 0 {
 		t.Error("Reset dropped the memory for lists")
 	}
 	if o.Key != nil || o.Offers() != nil || o.Method != "" {
@@ -263,7 +263,7 @@ func TestOpening_IsUpgrade(t *testing.T) {
 
 // If a proxy removes the Upgrade header but keeps the key, the hint is about proxies.
 func TestOpening_UpgradeHint(t *testing.T) {
-	taken := edited("Upgrade", "")
+	taken := editSample("Upgrade", "")
 	for head, want := range map[string]string{taken: proxyHint, strings.Replace(taken, "Sec-WebSocket-Key", "X", 1): notWebSocket} {
 		o := OpeningOf(parse(t, head))
 		if v := o.Check(); v == nil || v.Status != http.StatusUpgradeRequired || v.Hint != want {

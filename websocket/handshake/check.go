@@ -243,12 +243,12 @@ func (o *Opening) parseOffers() error {
 	if len(o.Extensions) == 0 {
 		return nil
 	}
-	offers, err := o.room.parse(o.Extensions)
+	offers, err := o.offersBuf.parse(o.Extensions)
 	if err != nil {
 		return err
 	}
 	for _, e := range offers {
-		if err := wellFormed(e); err != nil {
+		if err := checkParamValues(e); err != nil {
 			return err
 		}
 	}

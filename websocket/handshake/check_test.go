@@ -22,8 +22,8 @@ func parse(t testing.TB, head string) *http.Request {
 	return r
 }
 
-// edited returns the sample with the field line that begins with name replaced by lines, or removed if lines is "".
-func edited(name, lines string) string {
+// editSample returns the sample with the field line that begins with name replaced by lines, or removed if lines is "".
+func editSample(name, lines string) string {
 	i := strings.Index(sample, name+":")
 	end := i + strings.Index(sample[i:], "\r\n") + 2
 	if lines != "" {
@@ -69,33 +69,33 @@ func TestRFC6455_4_2_1_Request(t *testing.T) {
 		{"HTTP/2", strings.Replace(sample, "HTTP/1.1", "HTTP/2.0", 1), verdict{StageRequest, "RFC 9113 §8.6", 400}},
 		{"fragment", strings.Replace(sample, "/chat", "/chat#x", 1), verdict{StageRequest, "RFC 6455 §3", 400}},
 
-		{"no Host", edited("Host", ""), verdict{StageRequest, clause, 400}},
-		{"Host with user", edited("Host", "Host: a@b"), verdict{StageRequest, clause, 400}},
-		{"Host is IPv6", edited("Host", "Host: [::1]:80"), ok},
+		{"no Host", editSample("Host", ""), verdict{StageRequest, clause, 400}},
+		{"Host with user", editSample("Host", "Host: a@b"), verdict{StageRequest, clause, 400}},
+		{"Host is IPv6", editSample("Host", "Host: [::1]:80"), ok},
 
-		{"no Upgrade", edited("Upgrade", ""), upgrade},
-		{"Upgrade among others", edited("Upgrade", "Upgrade: h2c/1, WebSocket"), ok},
-		{"Upgrade with a version", edited("Upgrade", "Upgrade: websocket/13"), upgrade},
-		{"Upgrade with a long s", edited("Upgrade", "Upgrade: web\u017focket"), upgrade},
-		{"no Connection", edited("Connection", ""), header},
-		{"Connection of Firefox", edited("Connection", "Connection: keep-alive, Upgrade"), ok},
-		{"Connection, two lines", edited("Connection", "Connection: keep-alive\r\nConnection: upgrade"), ok},
-		{"Connection, part of a word", edited("Connection", "Connection: Upgrade-Insecure"), header},
+		{"no Upgrade", editSample("Upgrade", ""), upgrade},
+		{"Upgrade among others", editSample("Upgrade", "Upgrade: h2c/1, WebSocket"), ok},
+		{"Upgrade with a version", editSample("Upgrade", "Upgrade: websocket/13"), upgrade},
+		{"Upgrade with a long s", editSample("Upgrade", "Upgrade: web\u017focket"), upgrade},
+		{"no Connection", editSample("Connection", ""), header},
+		{"Connection of Firefox", editSample("Connection", "Connection: keep-alive, Upgrade"), ok},
+		{"Connection, two lines", editSample("Connection", "Connection: keep-alive\r\nConnection: upgrade"), ok},
+		{"Connection, part of a word", editSample("Connection", "Connection: Upgrade-Insecure"), header},
 
-		{"no key", edited("Sec-WebSocket-Key", ""), key},
-		{"empty key", edited("Sec-WebSocket-Key", "Sec-WebSocket-Key:"), key},
-		{"key of 15 bytes", edited("Sec-WebSocket-Key", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAA"), key},
-		{"key of 17 bytes", edited("Sec-WebSocket-Key", "Sec-WebSocket-Key: MDAwMDAwMDAwMDAwMDAwMDA="), key},
-		{"key of 18 bytes", edited("Sec-WebSocket-Key", "Sec-WebSocket-Key: MDAwMDAwMDAwMDAwMDAwMDAw"), key},
-		{"key in base64url", edited("Sec-WebSocket-Key", "Sec-WebSocket-Key: -_-_-_-_-_-_-_-_-_-_-w=="), key},
-		{"key, spare bits", edited("Sec-WebSocket-Key", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR=="), ok},
-		{"key, spaces around", edited("Sec-WebSocket-Key", "Sec-WebSocket-Key: \t dGhlIHNhbXBsZSBub25jZQ== "), ok},
+		{"no key", editSample("Sec-WebSocket-Key", ""), key},
+		{"empty key", editSample("Sec-WebSocket-Key", "Sec-WebSocket-Key:"), key},
+		{"key of 15 bytes", editSample("Sec-WebSocket-Key", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAA"), key},
+		{"key of 17 bytes", editSample("Sec-WebSocket-Key", "Sec-WebSocket-Key: MDAwMDAwMDAwMDAwMDAwMDA="), key},
+		{"key of 18 bytes", editSample("Sec-WebSocket-Key", "Sec-WebSocket-Key: MDAwMDAwMDAwMDAwMDAwMDAw"), key},
+		{"key in base64url", editSample("Sec-WebSocket-Key", "Sec-WebSocket-Key: -_-_-_-_-_-_-_-_-_-_-w=="), key},
+		{"key, spare bits", editSample("Sec-WebSocket-Key", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR=="), ok},
+		{"key, spaces around", editSample("Sec-WebSocket-Key", "Sec-WebSocket-Key: \t dGhlIHNhbXBsZSBub25jZQ== "), ok},
 		{"two keys", sample + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", verdict{StageKey, "RFC 6455 §11.3.1", 400}},
 
 		{"body", sample + "Content-Length: 1\r\n", verdict{StageRequest, "RFC 9110 §9.3.1", 400}},
 		{"chunked", sample + "Transfer-Encoding: chunked\r\n", verdict{StageRequest, "RFC 9110 §9.3.1", 400}},
 		{"no body", sample + "Content-Length: 0\r\n", ok},
-		{"old draft", edited("Sec-WebSocket-Version", ""), verdict{StageHeader, "RFC 6455 §4.4", 426}},
+		{"old draft", editSample("Sec-WebSocket-Version", ""), verdict{StageHeader, "RFC 6455 §4.4", 426}},
 	} {
 		tt.want.compare(t, tt.name, Check(parse(t, tt.head)))
 	}
@@ -191,7 +191,7 @@ func TestRFC6455_4_4_Version(t *testing.T) {
 	for value, want := range map[string]bool{
 		"13": true, " 13\t": true, "": false, "8": false, "14": false, "013": false, "+13": false, "13x": false, "13, 8": false,
 	} {
-		v := Check(parse(t, edited("Sec-WebSocket-Version", "Sec-WebSocket-Version: "+value)))
+		v := Check(parse(t, editSample("Sec-WebSocket-Version", "Sec-WebSocket-Version: "+value)))
 		if want {
 			verdict{}.compare(t, value, v)
 			continue

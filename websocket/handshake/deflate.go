@@ -94,14 +94,14 @@ func NegotiateDeflate(offers []Extension, p DeflatePolicy) (agreed Deflate, ok b
 		if err != nil { // RFC 7692 §7: "A server MUST decline an extension negotiation offer for this extension if ..."
 			continue
 		}
-		if agreed, ok = answerDeflate(offer, p); ok {
+		if agreed, ok = acceptOffer(offer, p); ok {
 			return agreed, true
 		}
 	}
 	return Deflate{}, false
 }
 
-func answerDeflate(offer Deflate, p DeflatePolicy) (Deflate, bool) {
+func acceptOffer(offer Deflate, p DeflatePolicy) (Deflate, bool) {
 	a := Deflate{
 		// RFC 7692 §7.1.1.1: a server that accepts an offer with server_no_context_takeover includes the parameter in the response.
 		ServerNoTakeover: offer.ServerNoTakeover || p.ServerNoTakeover,
@@ -123,8 +123,8 @@ func answerDeflate(offer Deflate, p DeflatePolicy) (Deflate, bool) {
 	if p.MaxClientBits == 0 && !a.ClientNoTakeover {
 		want = takeoverBits
 	}
-	if most := WindowBits(offer.ClientBits); offer.ClientBits != 0 && (want < most || !a.ClientNoTakeover) {
-		if bits := min(want, most); bits > MinWindowBits && bits < MaxWindowBits {
+	if offered := WindowBits(offer.ClientBits); offer.ClientBits != 0 && (want < offered || !a.ClientNoTakeover) {
+		if bits := min(want, offered); bits > MinWindowBits && bits < MaxWindowBits {
 			a.ClientBits = bits
 		}
 	}
@@ -207,10 +207,10 @@ func parseDeflate(e Extension, offer bool) (d Deflate, err error) {
 		switch p.Name {
 		case paramServerNoTakeover:
 			bit, d.ServerNoTakeover = 1, true
-			err = noValue(p)
+			err = requireNoValue(p)
 		case paramClientNoTakeover:
 			bit, d.ClientNoTakeover = 2, true
-			err = noValue(p)
+			err = requireNoValue(p)
 		case paramServerBits:
 			bit = 4
 			d.ServerBits, err = parseBits(p)
@@ -235,7 +235,7 @@ func parseDeflate(e Extension, offer bool) (d Deflate, err error) {
 	return d, nil
 }
 
-func noValue(p Param) error {
+func requireNoValue(p Param) error {
 	if p.HasValue { // RFC 7692 §7.1.1.1, §7.1.1.2: the parameter "has no value"
 		return errors.New(p.Name + " with a value")
 	}
@@ -254,9 +254,9 @@ func parseBits(p Param) (uint8, error) {
 	return 0, errors.New(p.Name + " without a value between 8 and 15")
 }
 
-// wellFormed rejects "name=" without a value, as the grammar requires (RFC 6455 §9.1), except for permessage-deflate: RFC 7692 §7
+// checkParamValues rejects "name=" without a value, as the grammar requires (RFC 6455 §9.1), except for permessage-deflate: RFC 7692 §7
 // requires the server to decline an invalid value of that extension and to open the connection without it.
-func wellFormed(e Extension) error {
+func checkParamValues(e Extension) error {
 	if e.Name == DeflateName {
 		return nil
 	}

@@ -46,11 +46,11 @@ func (l *extensionList) parse(lines []string) ([]Extension, error) {
 	for _, line := range lines {
 		s := scanner{s: line}
 		for {
-			s.space()
-			if s.take(',') { // an empty element
+			s.skipSpace()
+			if s.consume(',') { // an empty element
 				continue
 			}
-			if s.done() {
+			if s.atEnd() {
 				break
 			}
 			if len(l.list) == maxExtensions {
@@ -61,7 +61,7 @@ func (l *extensionList) parse(lines []string) ([]Extension, error) {
 				return nil, err
 			}
 			l.list = append(l.list, e)
-			if !s.take(',') && !s.done() {
+			if !s.consume(',') && !s.atEnd() {
 				return nil, errors.New("an extension that is not followed by a comma or a semicolon")
 			}
 		}
@@ -85,18 +85,18 @@ func (l *extensionList) extension(s *scanner) (Extension, error) {
 		return e, errors.New("an extension without a name")
 	}
 	first := len(l.params)
-	for s.space(); s.take(';'); s.space() {
+	for s.skipSpace(); s.consume(';'); s.skipSpace() {
 		if len(l.params)-first == maxParams {
 			return e, errors.New("more than 16 parameters")
 		}
-		s.space()
+		s.skipSpace()
 		p := Param{Name: s.token()}
 		if p.Name == "" {
 			return e, errors.New("a semicolon without a parameter after it")
 		}
 		// The grammar includes the "implied *LWS" rule of RFC 2616: spaces are allowed around "=" too.
-		if s.space(); s.take('=') {
-			s.space()
+		if s.skipSpace(); s.consume('=') {
+			s.skipSpace()
 			var err error
 			if p.Value, err = s.value(); err != nil {
 				return e, err
@@ -113,7 +113,7 @@ func (l *extensionList) extension(s *scanner) (Extension, error) {
 
 // value parses a token, or a quoted string that contains one.
 func (s *scanner) value() (string, error) {
-	if s.i == len(s.s) || s.s[s.i] != '"' {
+	if s.pos == len(s.s) || s.s[s.pos] != '"' {
 		return s.token(), nil
 	}
 	v, ok := s.quoted()

@@ -16,7 +16,7 @@ func forwarded(o *Opening, proxies []netip.Prefix) hop {
 		return hop{}
 	}
 	hops, _ := parseForwarded(o.Forwarded) // empty if the field is invalid
-	std, x := nearest(hops, proxies), nearest(xForwarded(o), proxies)
+	std, x := clientHop(hops, proxies), clientHop(xForwarded(o), proxies)
 	if std.Proto == "" {
 		std.Proto = x.Proto
 	}
@@ -36,9 +36,9 @@ func trustedPeer(remote string, proxies []netip.Prefix) bool {
 	return err == nil && trusted(peer.Addr(), proxies)
 }
 
-// nearest combines hops, which are ordered from the farthest to the nearest, and returns the scheme and host of the farthest hop
+// clientHop combines hops, which are ordered from the farthest to the nearest, and returns the scheme and host of the farthest hop
 // that trusted proxies vouch for.
-func nearest(hops []hop, proxies []netip.Prefix) (h hop) {
+func clientHop(hops []hop, proxies []netip.Prefix) (h hop) {
 	for _, hop := range slices.Backward(hops) {
 		if p, ok := scheme(hop.Proto); ok {
 			h.Proto = p
@@ -74,9 +74,9 @@ func xForwarded(o *Opening) []hop {
 	hops := make([]hop, max(len(from), len(proto), len(host)))
 	for i := range hops {
 		hops[i] = hop{
-			For:   aligned(from, i, len(hops)),
-			Proto: aligned(proto, i, len(hops)),
-			Host:  aligned(host, i, len(hops)),
+			For:   alignedElement(from, i, len(hops)),
+			Proto: alignedElement(proto, i, len(hops)),
+			Host:  alignedElement(host, i, len(hops)),
 		}
 	}
 	return hops
@@ -84,10 +84,10 @@ func xForwarded(o *Opening) []hop {
 
 // lastElements returns at most the last 32 elements of a list.
 func lastElements(lines []string) []string {
-	const most = 32
+	const maxElements = 32
 	var list []string
 	for e := range header.Elements(lines) {
-		if len(list) == most {
+		if len(list) == maxElements {
 			list = list[:copy(list, list[1:])]
 		}
 		list = append(list, e)
@@ -95,8 +95,8 @@ func lastElements(lines []string) []string {
 	return list
 }
 
-// aligned returns element i of a list of n places in which the elements of list occupy the last places, or "" if that place is empty.
-func aligned(list []string, i, n int) string {
+// alignedElement returns element i of a list of n places in which the elements of list occupy the last places, or "" if that place is empty.
+func alignedElement(list []string, i, n int) string {
 	if i -= n - len(list); i >= 0 {
 		return list[i]
 	}

@@ -22,8 +22,8 @@ func parseForwarded(lines []string) ([]hop, error) {
 	var hops []hop
 	for _, line := range lines {
 		s := scanner{s: line}
-		for !s.done() {
-			if s.space(); s.done() || s.take(',') {
+		for !s.atEnd() {
+			if s.skipSpace(); s.atEnd() || s.consume(',') {
 				continue
 			}
 			if len(hops) == maxHops {
@@ -34,7 +34,7 @@ func parseForwarded(lines []string) ([]hop, error) {
 				return nil, err
 			}
 			hops = append(hops, h)
-			if !s.take(',') && !s.done() {
+			if !s.consume(',') && !s.atEnd() {
 				return nil, errors.New("a pair that is not followed by a comma or a semicolon")
 			}
 		}
@@ -46,9 +46,9 @@ func parseForwarded(lines []string) ([]hop, error) {
 func (s *scanner) hop() (hop, error) {
 	var h hop
 	for {
-		s.space()
+		s.skipSpace()
 		if name := s.token(); name != "" { // a pair may be empty: ";;"
-			if !s.take('=') {
+			if !s.consume('=') {
 				return h, errors.New("a name without a value")
 			}
 			v := s.token()
@@ -66,8 +66,8 @@ func (s *scanner) hop() (hop, error) {
 				*field = v
 			}
 		}
-		s.space()
-		if !s.take(';') {
+		s.skipSpace()
+		if !s.consume(';') {
 			return h, nil
 		}
 	}

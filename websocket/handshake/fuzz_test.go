@@ -34,8 +34,8 @@ func elements(lines []string) []string {
 	return slices.DeleteFunc(list, func(s string) bool { return s == "" })
 }
 
-// holds reports whether the whole list matches re and contains want, ignoring case.
-func holds(lines []string, re *regexp.Regexp, want string) bool {
+// listContains reports whether the whole list matches re and contains want, ignoring case.
+func listContains(lines []string, re *regexp.Regexp, want string) bool {
 	some := false
 	for _, e := range elements(lines) {
 		if !re.MatchString(e) {
@@ -59,7 +59,7 @@ func oracle(r *http.Request) bool {
 	nonce, err := base64.StdEncoding.DecodeString(key)
 	version, oneVersion := one(fieldVersion)
 	if r.Method != "GET" || !hostRE.MatchString(r.Host) ||
-		!holds(r.Header["Upgrade"], productRE, "websocket") || !holds(r.Header["Connection"], productRE, "upgrade") ||
+		!listContains(r.Header["Upgrade"], productRE, "websocket") || !listContains(r.Header["Connection"], productRE, "upgrade") ||
 		!oneKey || err != nil || len(nonce) != 16 || strings.ContainsAny(key, "\r\n") || !oneVersion || version != "13" {
 		return false
 	}

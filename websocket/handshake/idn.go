@@ -21,7 +21,7 @@ func asciiHost(host string) (ascii string, ok bool) {
 	}
 	labels := strings.Split(strings.Map(mapHost, host), ".")
 	for i, label := range labels {
-		if strings.ContainsFunc(label, unfit) {
+		if strings.ContainsFunc(label, disallowedRune) {
 			return "", false
 		}
 		if !isASCII(label) {
@@ -47,8 +47,8 @@ func mapHost(r rune) rune {
 	return unicode.ToLower(r)
 }
 
-// unfit reports whether r is not allowed in a host name: Latin combining marks, white space, invisible characters.
-func unfit(r rune) bool {
+// disallowedRune reports whether r is not allowed in a host name: Latin combining marks, white space, invisible characters.
+func disallowedRune(r rune) bool {
 	return 0x300 <= r && r <= 0x36f || unicode.IsSpace(r) || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs)
 }
 

@@ -27,7 +27,7 @@ type Opening struct {
 	ForwardedFor, ForwardedProto       []string // the values of the fields whose names begin with X-
 	ForwardedHost                      []string
 	offers                             []Extension // the parsed Extensions, after Check
-	room                               extensionList
+	offersBuf                          extensionList
 }
 
 // OpeningOf returns the Opening of a request that net/http has parsed.
@@ -55,10 +55,10 @@ func OpeningOf(r *http.Request) Opening {
 
 // Reset clears the request, and retains the memory.
 func (o *Opening) Reset() {
-	o.room.clear()
-	room := o.room
+	o.offersBuf.clear()
+	room := o.offersBuf
 	*o = Opening{} // cleared in place: a single literal that includes the retained slices would be built on the stack, and copied
-	o.room = room
+	o.offersBuf = room
 }
 
 // Authority returns the host, optionally with a port, to which the request is addressed: the authority of a target in absolute form, or

@@ -39,11 +39,11 @@ func ParseOrigin(s string) (Origin, bool) {
 	if !ok {
 		return Origin{}, false
 	}
-	return o.at(a), true
+	return o.withAuthority(a), true
 }
 
-// at returns an origin with the scheme of o, and the host and port of a.
-func (o Origin) at(a authority) Origin {
+// withAuthority returns an origin with the scheme of o, and the host and port of a.
+func (o Origin) withAuthority(a authority) Origin {
 	o.Host, o.Port = a.host, a.port
 	if o.Port == "" {
 		o.Port = defaultPort(o.Scheme)
@@ -94,14 +94,14 @@ func (o *Opening) CheckOrigin(p OriginPolicy) *Violation {
 		return nil
 	}
 	if len(lines) > 1 {
-		return forbidden("there is more than one Origin header", "")
+		return originViolation("there is more than one Origin header", "")
 	}
 	seen := header.Trim(lines[0])
 	origin, ok := ParseOrigin(seen)
 	if !ok {
-		return forbidden("the Origin header "+shown(seen)+" is not one origin, scheme://host or scheme://host:port", "")
+		return originViolation("the Origin header "+quoteOrigin(seen)+" is not one origin, scheme://host or scheme://host:port", "")
 	}
-	own := ownOrigin(o, p.Proxies)
+	own := requestOrigin(o, p.Proxies)
 	if origin == own {
 		return nil
 	}
@@ -109,7 +109,7 @@ func (o *Opening) CheckOrigin(p OriginPolicy) *Violation {
 		allowed, ok := ParseOrigin(s)
 		if !ok {
 			const detail = "entry %d of the allowed origins is not scheme://host, scheme://host:port or null"
-			v := forbidden(fmt.Sprintf(detail, i), HintServerOrigins)
+			v := originViolation(fmt.Sprintf(detail, i), HintServerOrigins)
 			v.Status, v.Section = http.StatusInternalServerError, ""
 			return v
 		}
@@ -118,10 +118,10 @@ func (o *Opening) CheckOrigin(p OriginPolicy) *Violation {
 		}
 	}
 	if origin.Scheme == "https" && own.Scheme == "http" && origin.Host == own.Host {
-		return forbidden("the page of "+shown(seen)+" was loaded over https, but this request arrived here without TLS",
+		return originViolation("the page of "+quoteOrigin(seen)+" was loaded over https, but this request arrived here without TLS",
 			HintServerProxy)
 	}
-	return forbidden("pages of the origin "+shown(seen)+" may not connect here", HintServerOrigin)
+	return originViolation("pages of the origin "+quoteOrigin(seen)+" may not connect here", HintServerOrigin)
 }
 
 // PrintableOrigin returns the part of an Origin header field that may be displayed and logged: without user information, query and
@@ -140,25 +140,25 @@ func PrintableOrigin(s string) string {
 	return s
 }
 
-// shown formats an Origin header for a response and a log. An operator may add the result to the allowed origins, but any client may have
+// quoteOrigin formats an Origin header for a response and a log. An operator may add the result to the allowed origins, but any client may have
 // sent the value, so the result is quoted and truncated.
-func shown(origin string) string {
+func quoteOrigin(origin string) string {
 	origin = PrintableOrigin(origin)
-	const most = 128
-	if len(origin) > most {
-		return strconv.QuoteToASCII(origin[:most]) + "..."
+	const maxLen = 128
+	if len(origin) > maxLen {
+		return strconv.QuoteToASCII(origin[:maxLen]) + "..."
 	}
 	return strconv.QuoteToASCII(origin)
 }
 
-func forbidden(detail, hint string) *Violation {
+func originViolation(detail, hint string) *Violation {
 	return &Violation{
 		Stage: StageOrigin, Section: "RFC 6455 §10.2", Status: http.StatusForbidden, Detail: detail, Hint: hint,
 	}
 }
 
-// ownOrigin returns the origin to which the request was sent.
-func ownOrigin(o *Opening, proxies []netip.Prefix) Origin {
+// requestOrigin returns the origin to which the request was sent.
+func requestOrigin(o *Opening, proxies []netip.Prefix) Origin {
 	scheme, host := "http", o.Authority()
 	if o.TLS {
 		scheme = "https"
@@ -173,5 +173,5 @@ func ownOrigin(o *Opening, proxies []netip.Prefix) Origin {
 		}
 	}
 	a, _ := parseAuthority(host)
-	return Origin{Scheme: scheme}.at(a)
+	return Origin{Scheme: scheme}.withAuthority(a)
 }

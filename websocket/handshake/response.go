@@ -46,7 +46,7 @@ func (h *Head) Feed(b []byte) (r *Response, rest []byte, v *Violation) {
 			part = b[:end+1]
 		}
 		b = b[len(part):]
-		if v := h.grow(part); v != nil {
+		if v := h.appendToLine(part); v != nil {
 			return nil, nil, v
 		}
 		if end < 0 {
@@ -72,8 +72,8 @@ func (h *Head) Feed(b []byte) (r *Response, rest []byte, v *Violation) {
 	return nil, nil, nil
 }
 
-// grow appends part to the current line, unless the line is already known to be invalid.
-func (h *Head) grow(part []byte) *Violation {
+// appendToLine appends part to the current line, unless the line is already known to be invalid.
+func (h *Head) appendToLine(part []byte) *Violation {
 	was := len(h.line)
 	h.line = append(h.line, part[:min(len(part), maxHead-h.size-was)]...)
 	if h.r == nil && !mayStartStatus(h.line) {
@@ -102,7 +102,7 @@ func (h *Head) readLine(line []byte) *Violation {
 		return nil
 	}
 	if line[0] == ' ' || line[0] == '\t' {
-		return h.fold(line)
+		return h.continueField(line)
 	}
 	if h.fields++; h.fields > maxFields {
 		return headViolation(h, "RFC 9110 §5.4", "the response head has more than 256 lines")
@@ -124,9 +124,9 @@ func (h *Head) readLine(line []byte) *Violation {
 	return nil
 }
 
-// fold adds a continuation line to the previous field: RFC 9112 §5.2, a user agent "MUST replace each received obs-fold with one or
+// continueField adds a continuation line to the previous field: RFC 9112 §5.2, a user agent "MUST replace each received obs-fold with one or
 // more SP octets".
-func (h *Head) fold(line []byte) *Violation {
+func (h *Head) continueField(line []byte) *Violation {
 	more := header.Trim(string(line))
 	values := h.r.Header[h.name]
 	if len(values) == 0 || !header.IsValue(more) {

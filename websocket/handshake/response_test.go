@@ -111,8 +111,8 @@ func TestRFC9112_HeadViolations(t *testing.T) {
 	}
 }
 
-// good is the valid response to the sample's key.
-const good = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+// validResponse is the valid response to the sample's key.
+const validResponse = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 	"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
 
 var goodRequest = &Request{Key: "dGhlIHNhbXBsZSBub25jZQ==", Subprotocols: []string{"chat", "superchat"}}
@@ -157,7 +157,7 @@ func TestRFC6455_4_1_Answer(t *testing.T) {
 			verdict{StageExtension, "RFC 6455 §11.3.2", 101}},
 		{"extension twice", "\r\n\r\n", "\r\nSec-WebSocket-Extensions: foo, foo\r\n\r\n", verdict{StageExtension, "RFC 7692 §5", 101}},
 	} {
-		text := strings.Replace(good, tt.from, tt.to, 1)
+		text := strings.Replace(validResponse, tt.from, tt.to, 1)
 		a, _, v := feed(text, len(text))
 		if v != nil || a == nil {
 			t.Fatalf("%s: %v", tt.name, v)
@@ -175,7 +175,7 @@ func TestRFC6455_4_1_Answer(t *testing.T) {
 			t.Errorf("%s: agreed on %q and %q", tt.name, subprotocol, ext)
 		}
 	}
-	a, _, _ := feed(strings.Replace(good, "\r\n\r\n", "\r\nSec-WebSocket-Protocol: chat\r\n\r\n", 1), 1000)
+	a, _, _ := feed(strings.Replace(validResponse, "\r\n\r\n", "\r\nSec-WebSocket-Protocol: chat\r\n\r\n", 1), 1000)
 	_, _, v := Verify(a, &Request{Key: goodRequest.Key})
 	verdict{StageSubprotocol, clause, 101}.compare(t, "a subprotocol although none was offered", v)
 }
@@ -219,12 +219,12 @@ func TestStatusHint(t *testing.T) {
 // The result of parsing a response must not depend on how the network splits it. A response that opens a connection must contain
 // everything that RFC 6455 §4.1 requires, according to a second, simpler parser.
 func FuzzAnswer(f *testing.F) {
-	f.Add(good, byte(3))
-	f.Add("HTTP/1.1 100 x\r\n\r\n"+good+"\x81\x05Hello", byte(1))
-	f.Add(strings.Replace(good, "\r\n\r\n", "\r\nSec-WebSocket-Protocol: chat\r\nX: y\r\n z\r\n\r\n", 1), byte(9))
+	f.Add(validResponse, byte(3))
+	f.Add("HTTP/1.1 100 x\r\n\r\n"+validResponse+"\x81\x05Hello", byte(1))
+	f.Add(strings.Replace(validResponse, "\r\n\r\n", "\r\nSec-WebSocket-Protocol: chat\r\nX: y\r\n z\r\n\r\n", 1), byte(9))
 	f.Add("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\n\r\nbusy", byte(5))
-	f.Add(strings.Replace(good, "Upgrade: websocket", "Upgrade : websocket", 1), byte(2))
-	f.Add(strings.ReplaceAll(good, "\r\n", "\n"), byte(2))
+	f.Add(strings.Replace(validResponse, "Upgrade: websocket", "Upgrade : websocket", 1), byte(2))
+	f.Add(strings.ReplaceAll(validResponse, "\r\n", "\n"), byte(2))
 	f.Add("\x15\x03\x01\x00\x02\x02\x28", byte(1))
 	f.Fuzz(func(t *testing.T, s string, n byte) {
 		if len(s) > 2048 {

@@ -4,23 +4,23 @@ import "github.com/handfast/handfast/websocket/internal/header"
 
 // scanner scans one header line.
 type scanner struct {
-	s string
-	i int
+	s   string
+	pos int
 }
 
-func (s *scanner) done() bool { return s.i == len(s.s) }
+func (s *scanner) atEnd() bool { return s.pos == len(s.s) }
 
-// space skips spaces and tabs.
-func (s *scanner) space() {
-	for s.i < len(s.s) && (s.s[s.i] == ' ' || s.s[s.i] == '\t') {
-		s.i++
+// skipSpace skips spaces and tabs.
+func (s *scanner) skipSpace() {
+	for s.pos < len(s.s) && (s.s[s.pos] == ' ' || s.s[s.pos] == '\t') {
+		s.pos++
 	}
 }
 
-// take skips c, and reports whether it was the next character.
-func (s *scanner) take(c byte) bool {
-	if s.i < len(s.s) && s.s[s.i] == c {
-		s.i++
+// consume skips c, and reports whether it was the next character.
+func (s *scanner) consume(c byte) bool {
+	if s.pos < len(s.s) && s.s[s.pos] == c {
+		s.pos++
 		return true
 	}
 	return false
@@ -28,31 +28,31 @@ func (s *scanner) take(c byte) bool {
 
 // token returns the next token, or "" if there is none.
 func (s *scanner) token() string {
-	start := s.i
-	for s.i < len(s.s) && header.IsTokenByte(s.s[s.i]) {
-		s.i++
+	start := s.pos
+	for s.pos < len(s.s) && header.IsTokenByte(s.s[s.pos]) {
+		s.pos++
 	}
-	return s.s[start:s.i]
+	return s.s[start:s.pos]
 }
 
 // quoted returns the content of the next quoted string (RFC 9110 §5.6.4).
 func (s *scanner) quoted() (string, bool) {
-	if !s.take('"') {
+	if !s.consume('"') {
 		return "", false
 	}
 	var b []byte
-	for s.i < len(s.s) {
-		c := s.s[s.i]
-		s.i++
+	for s.pos < len(s.s) {
+		c := s.s[s.pos]
+		s.pos++
 		switch {
 		case c == '"':
 			return string(b), true
 		case c == '\\':
-			if s.i == len(s.s) {
+			if s.pos == len(s.s) {
 				return "", false
 			}
-			c = s.s[s.i]
-			s.i++
+			c = s.s[s.pos]
+			s.pos++
 		}
 		if c < ' ' && c != '\t' || c == 0x7f {
 			return "", false

@@ -58,8 +58,8 @@ func Verify(a *Response, r *Request) (subprotocol string, ext []Extension, v *Vi
 			return "", nil, v
 		}
 	}
-	ext, _ = answeredExtensions(a)
-	return answeredSubprotocol(a), ext, nil
+	ext, _ = responseExtensions(a)
+	return responseSubprotocol(a), ext, nil
 }
 
 // VerifyAll checks the same rules as Verify, and returns the verdict of every rule, in the order of the Rule constants. Verify
@@ -99,14 +99,14 @@ func verifyVersion(a *Response, _ *Request) *Violation {
 // verifyUpgrade enforces rule (2): the handshake fails if the field is missing, or "contains a value that is not an
 // ASCII case-insensitive match for the value "websocket"". Additional values also violate the rule.
 func verifyUpgrade(a *Response, _ *Request) *Violation {
-	some := false
+	found := false
 	for e := range header.Elements(a.Header["Upgrade"]) {
 		if !header.EqualFold(e, "websocket") {
 			return headerViolation(a, "the Upgrade header of the response names a protocol other than websocket")
 		}
-		some = true
+		found = true
 	}
-	if !some {
+	if !found {
 		return headerViolation(a, "the response has no Upgrade: websocket")
 	}
 	return nil
@@ -135,8 +135,8 @@ func statusName(status int) string {
 // verifyAccept enforces rule (4): the value computed from the key proves that the server supports WebSocket.
 func verifyAccept(a *Response, r *Request) *Violation {
 	lines := a.Header[fieldAccept]
-	var room [28]byte // 20 bytes in base64
-	if len(lines) == 1 && header.Trim(lines[0]) == string(AppendAccept(room[:0], r.Key)) {
+	var buf [28]byte // 20 bytes in base64
+	if len(lines) == 1 && header.Trim(lines[0]) == string(AppendAccept(buf[:0], r.Key)) {
 		return nil
 	}
 	v := &Violation{Stage: StageKey, Section: clauseClient, Status: http.StatusSwitchingProtocols}
@@ -165,7 +165,7 @@ func verifySubprotocol(a *Response, r *Request) *Violation {
 	case len(r.Subprotocols) == 0:
 		v.Detail = "the server chose a subprotocol although none was offered"
 		v.Hint = HintClientOffer
-	case !slices.Contains(r.Subprotocols, answeredSubprotocol(a)): // the comparison is case-sensitive
+	case !slices.Contains(r.Subprotocols, responseSubprotocol(a)): // the comparison is case-sensitive
 		v.Detail = "the server chose a subprotocol that was not offered"
 		v.Hint = HintClientOffer
 	default:
@@ -174,8 +174,8 @@ func verifySubprotocol(a *Response, r *Request) *Violation {
 	return v
 }
 
-// answeredSubprotocol returns the first subprotocol in a response, or "" if there is none.
-func answeredSubprotocol(a *Response) string {
+// responseSubprotocol returns the first subprotocol in a response, or "" if there is none.
+func responseSubprotocol(a *Response) string {
 	if lines := a.Header[fieldProtocol]; len(lines) > 0 {
 		return header.Trim(lines[0])
 	}
@@ -193,7 +193,7 @@ func verifyExtensions(a *Response, r *Request) *Violation {
 		v.Detail, v.Section = "the response has more than one Sec-WebSocket-Extensions", "RFC 6455 §11.3.2"
 		return v
 	}
-	list, err := answeredExtensions(a)
+	list, err := responseExtensions(a)
 	if err != nil { // RFC 6455 §9.1
 		v.Section = "RFC 6455 §9.1"
 		v.Detail = "the Sec-WebSocket-Extensions header of the response does not follow its grammar: " + err.Error()
@@ -213,8 +213,8 @@ func verifyExtensions(a *Response, r *Request) *Violation {
 	return nil
 }
 
-// answeredExtensions returns the extensions in a response.
-func answeredExtensions(a *Response) ([]Extension, error) {
+// responseExtensions returns the extensions in a response.
+func responseExtensions(a *Response) ([]Extension, error) {
 	lines, ok := a.Header[fieldExtensions]
 	if !ok {
 		return nil, nil

@@ -87,7 +87,7 @@ func TestNoDescriptorsPausesEveryListener(t *testing.T) {
 			delete(k.armed, fd)
 		}
 	}
-	k.Poor, k.Listening = 1, loop.Readable // the kernel reports that the first listener is readable
+	k.FailAccepts, k.Listening = 1, loop.Readable // the kernel reports that the first listener is readable
 	k.Client("x")
 	begun := k.Clock
 	for range 2 {

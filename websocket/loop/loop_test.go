@@ -170,7 +170,7 @@ func TestTimers(t *testing.T) {
 
 func TestNoDescriptorsPausesAccepting(t *testing.T) {
 	k, ls, all := stage(t, nil)
-	k.Poor = 1
+	k.FailAccepts = 1
 	k.Client("x")
 	begun := k.Clock
 	k.Play(ls)

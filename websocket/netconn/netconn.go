@@ -15,13 +15,13 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// piece is the maximum size of one message, because peers limit the size of messages.
-const piece = 32 << 10
+// maxMessage is the maximum size of one message, because peers limit the size of messages.
+const maxMessage = 32 << 10
 
 const network = "websocket"
 
-// grace is how long Close waits for a write whose Write was interrupted by a deadline.
-const grace = time.Second
+// closeGrace is how long Close waits for a write whose Write was interrupted by a deadline.
+const closeGrace = time.Second
 
 // New returns c as a stream of bytes, which are sent in messages of type t. The net.Conn owns c: other code must not read from
 // it or write to it.
@@ -42,7 +42,7 @@ const grace = time.Second
 // may send longer messages than New does. t is Binary unless the peer expects text: bytes that are not UTF-8 cannot be written
 // as Text.
 func New(c *websocket.Conn, t websocket.Type) net.Conn {
-	return &conn{c: c, t: t, reading: newDeadline(), writing: newDeadline(), in: make(chan struct{}, 1), out: make(chan struct{}, 1)}
+	return &conn{c: c, t: t, readDeadline: newDeadline(), writeDeadline: newDeadline(), readSem: make(chan struct{}, 1), writeSem: make(chan struct{}, 1)}
 }
 
 // conn is a WebSocket as a net.Conn.
@@ -50,11 +50,11 @@ type conn struct {
 	c *websocket.Conn
 	t websocket.Type
 
-	reading, writing *deadline
+	readDeadline, writeDeadline *deadline
 
-	in   chan struct{} // holds one element during a Read: only that Read may use rest and read from the Conn
-	rest []byte        // the unread part of the last message
-	out  chan struct{} // holds one element during a Write, and while a write continues after its Write has returned
+	readSem  chan struct{} // holds one element during a Read: only that Read may use rest and read from the Conn
+	unread   []byte        // the unread part of the last message
+	writeSem chan struct{} // holds one element during a Write, and while a write continues after its Write has returned
 }
 
 // address is the net.Addr of an unknown address.
@@ -66,52 +66,52 @@ func (address) String() string  { return "" }
 func (n *conn) LocalAddr() net.Addr  { return address{} }
 func (n *conn) RemoteAddr() net.Addr { return n.c.RemoteAddr() }
 
-// failed wraps err in an error of this connection.
-func (n *conn) failed(op string, err error) error {
+// opError wraps err in an error of this connection.
+func (n *conn) opError(op string, err error) error {
 	return &net.OpError{Op: op, Net: network, Source: n.LocalAddr(), Addr: n.RemoteAddr(), Err: err}
 }
 
 func (n *conn) Read(p []byte) (int, error) {
-	ctx := n.reading.context()
-	if err := takeTurn(ctx, n.in); err != nil {
-		return 0, n.failed("read", err)
+	ctx := n.readDeadline.context()
+	if err := acquire(ctx, n.readSem); err != nil {
+		return 0, n.opError("read", err)
 	}
-	defer func() { <-n.in }()
-	for len(n.rest) == 0 && len(p) > 0 {
+	defer func() { <-n.readSem }()
+	for len(n.unread) == 0 && len(p) > 0 {
 		copied := 0
 		err := n.c.View(ctx, func(m websocket.Message) error {
 			if m.Type != n.t {
 				return &typeError{m.Type, n.t}
 			}
 			copied = copy(p, m.Data)
-			n.rest = slices.Clone(m.Data[copied:])
+			n.unread = slices.Clone(m.Data[copied:])
 			return nil
 		})
 		if err != nil {
-			return 0, n.ended(ctx, err)
+			return 0, n.readError(ctx, err)
 		}
 		if copied > 0 {
 			return copied, nil
 		}
 	}
-	copied := copy(p, n.rest)
-	if n.rest = n.rest[copied:]; len(n.rest) == 0 {
-		n.rest = nil
+	copied := copy(p, n.unread)
+	if n.unread = n.unread[copied:]; len(n.unread) == 0 {
+		n.unread = nil
 	}
 	return copied, nil
 }
 
-// ended converts the error of a Read that received no message.
-func (n *conn) ended(ctx context.Context, err error) error {
+// readError converts the error of a Read that received no message.
+func (n *conn) readError(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
-		return n.failed("read", cause)
+		return n.opError("read", cause)
 	}
 	if wrong, ok := errors.AsType[*typeError](err); ok {
 		n.c.Shut(websocket.CodeUnsupportedData, wrong.Error()) //nolint:errcheck // the typeError is returned
-	} else if how, ok := errors.AsType[*websocket.CloseError](err); ok && how.ByPeer && (how.Code == websocket.CodeNormal || how.Code == websocket.CodeGoingAway) {
+	} else if closeErr, ok := errors.AsType[*websocket.CloseError](err); ok && closeErr.ByPeer && (closeErr.Code == websocket.CodeNormal || closeErr.Code == websocket.CodeGoingAway) {
 		return io.EOF // even if sending the reply to the close frame has failed
 	}
-	return n.failed("read", err)
+	return n.opError("read", err)
 }
 
 // typeError reports a message of the wrong type for the stream.
@@ -122,32 +122,32 @@ func (e *typeError) Error() string {
 }
 
 func (n *conn) Write(p []byte) (sent int, err error) {
-	ctx := n.writing.context()
-	if err := takeTurn(ctx, n.out); err != nil {
-		return 0, n.failed("write", err)
+	ctx := n.writeDeadline.context()
+	if err := acquire(ctx, n.writeSem); err != nil {
+		return 0, n.opError("write", err)
 	}
 	for sent < len(p) {
-		next := first(p[sent:], n.t)
+		next := nextMessage(p[sent:], n.t)
 		wrote := n.write(slices.Clone(next)) // a copy, because the write may outlive this call
 		select {
 		case err := <-wrote:
 			if err != nil {
-				<-n.out
+				<-n.writeSem
 				if cause := context.Cause(ctx); cause != nil {
 					err = cause
 				}
-				return sent, n.failed("write", err)
+				return sent, n.opError("write", err)
 			}
 		case <-ctx.Done():
 			go func() { // ends when the message has been written, or the connection has ended
 				<-wrote
-				<-n.out
+				<-n.writeSem
 			}()
-			return sent + len(next), n.failed("write", context.Cause(ctx))
+			return sent + len(next), n.opError("write", context.Cause(ctx))
 		}
 		sent += len(next)
 	}
-	<-n.out
+	<-n.writeSem
 	return sent, nil
 }
 
@@ -161,23 +161,23 @@ func (n *conn) write(data []byte) <-chan error {
 	return wrote
 }
 
-// first returns the part of p for the next message.
-func first(p []byte, t websocket.Type) []byte {
-	if len(p) <= piece {
+// nextMessage returns the part of p for the next message.
+func nextMessage(p []byte, t websocket.Type) []byte {
+	if len(p) <= maxMessage {
 		return p
 	}
-	end := piece
-	for t == websocket.Text && end > piece-utf8.UTFMax && !utf8.RuneStart(p[end]) {
+	end := maxMessage
+	for t == websocket.Text && end > maxMessage-utf8.UTFMax && !utf8.RuneStart(p[end]) {
 		end--
 	}
 	return p[:end]
 }
 
-// takeTurn waits for a turn, unless ctx ends first.
-func takeTurn(ctx context.Context, turn chan struct{}) error {
+// acquire takes sem, unless ctx ends first.
+func acquire(ctx context.Context, sem chan struct{}) error {
 	if ctx.Err() == nil {
 		select {
-		case turn <- struct{}{}:
+		case sem <- struct{}{}:
 			return nil
 		case <-ctx.Done():
 		}
@@ -186,15 +186,15 @@ func takeTurn(ctx context.Context, turn chan struct{}) error {
 }
 
 func (n *conn) Close() error {
-	if !n.reading.close() {
-		return n.failed("close", net.ErrClosed)
+	if !n.readDeadline.close() {
+		return n.opError("close", net.ErrClosed)
 	}
-	n.writing.close()
-	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	n.writeDeadline.close()
+	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()
-	takeTurn(ctx, n.out) //nolint:errcheck // if it fails, a write is still in progress, and the close frame follows it
+	acquire(ctx, n.writeSem) //nolint:errcheck // if it fails, a write is still in progress, and the close frame follows it
 	if err := n.c.Close(websocket.CodeNormal, ""); err != nil {
-		return n.failed("close", err)
+		return n.opError("close", err)
 	}
 	return nil
 }
@@ -203,12 +203,12 @@ func (n *conn) SetDeadline(t time.Time) error {
 	return errors.Join(n.SetReadDeadline(t), n.SetWriteDeadline(t))
 }
 
-func (n *conn) SetReadDeadline(t time.Time) error  { return n.set(n.reading, t) }
-func (n *conn) SetWriteDeadline(t time.Time) error { return n.set(n.writing, t) }
+func (n *conn) SetReadDeadline(t time.Time) error  { return n.setDeadline(n.readDeadline, t) }
+func (n *conn) SetWriteDeadline(t time.Time) error { return n.setDeadline(n.writeDeadline, t) }
 
-func (n *conn) set(d *deadline, t time.Time) error {
+func (n *conn) setDeadline(d *deadline, t time.Time) error {
 	if !d.set(t) {
-		return n.failed("set", net.ErrClosed)
+		return n.opError("set", net.ErrClosed)
 	}
 	return nil
 }

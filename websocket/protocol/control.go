@@ -16,15 +16,15 @@ var ErrClosing = errors.New("the close frame has been sent")
 // ErrCode is returned for a status code that must not be on the wire (RFC 6455 §7.4).
 var ErrCode = errors.New("this status code must not be sent")
 
-// control takes a piece of a control frame's payload, and handles the frame when it is complete.
-func (m *Machine) control(piece []byte) (Event, *Violation) {
-	if m.left > 0 || m.ctl != nil {
-		m.ctl = append(m.ctl, piece...)
+// handleControl takes a piece of a control frame's payload, and handles the frame when it is complete.
+func (m *Machine) handleControl(piece []byte) (Event, *Violation) {
+	if m.left > 0 || m.controlPayload != nil {
+		m.controlPayload = append(m.controlPayload, piece...)
 		if m.left > 0 {
 			return Event{}, nil
 		}
-		piece = m.ctl
-		m.ctl = nil
+		piece = m.controlPayload
+		m.controlPayload = nil
 	}
 	m.inFrame = false
 	switch m.opcode {
@@ -37,11 +37,11 @@ func (m *Machine) control(piece []byte) (Event, *Violation) {
 	case frame.Pong:
 		return Event{Kind: Pong, Payload: piece}, nil // §5.5.3: an unsolicited pong is allowed and has no meaning
 	}
-	return m.closed(piece)
+	return m.handleClose(piece)
 }
 
-// closed handles the payload of the peer's close frame.
-func (m *Machine) closed(p []byte) (Event, *Violation) {
+// handleClose handles the payload of the peer's close frame.
+func (m *Machine) handleClose(p []byte) (Event, *Violation) {
 	code := uint16(codeNoStatus) // §7.1.5: a frame without a code counts as 1005
 	reason := p
 	switch {
@@ -228,9 +228,9 @@ func closePayload(code uint16, reason string) []byte {
 		return nil
 	}
 	reason = strings.ToValidUTF8(reason, "\uFFFD")
-	const most = frame.MaxControlPayload - 2
-	if len(reason) > most {
-		cut := most
+	const maxReason = frame.MaxControlPayload - 2
+	if len(reason) > maxReason {
+		cut := maxReason
 		for !utf8.RuneStart(reason[cut]) {
 			cut--
 		}

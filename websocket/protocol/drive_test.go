@@ -21,11 +21,11 @@ type session struct {
 	relay      bool
 	limits     *Limits
 	stream     []byte
-	sends      []ownClose // sorted by at
+	sends      []localClose // sorted by at
 }
 
-// ownClose is a close frame that we send after at bytes of the stream have been received.
-type ownClose struct {
+// localClose is a close frame that we send after at bytes of the stream have been received.
+type localClose struct {
 	at     int
 	code   uint16
 	reason string
@@ -33,14 +33,14 @@ type ownClose struct {
 
 // outcome is the result of a session, independent of how the stream was split: the parts of a message are joined.
 type outcome struct {
-	events    []string   // messages, pings, pongs and the close frame, in order
-	violation *Violation // nil means none
-	partial   []byte     // the data of an incomplete message; after a violation, only the reported part
-	begun     string     // the type of that message; "" if there is none
-	out       []byte     // the output of the Machine, including our close frames
-	within    string     // Machine.Within at the end
-	left      int64      // Machine.Left at the end
-	inMessage bool       // Machine.InMessage at the end; false if the stream has ended
+	events      []string   // messages, pings, pongs and the close frame, in order
+	violation   *Violation // nil means none
+	partial     []byte     // the data of an incomplete message; after a violation, only the reported part
+	openMessage string     // the type of that message; "" if there is none
+	out         []byte     // the output of the Machine, including our close frames
+	position    string     // Machine.Within at the end
+	left        int64      // Machine.Left at the end
+	inMessage   bool       // Machine.InMessage at the end; false if the stream has ended
 }
 
 // text formats the part of the outcome that does not depend on how the stream was split. It excludes the reported part of a message that is
@@ -53,11 +53,11 @@ func (o outcome) text() string {
 	switch v := o.violation; {
 	case v != nil:
 		fmt.Fprintf(&sb, "violation %s %d %s\n", v.Section, v.Code, v.Detail)
-	case o.begun != "":
-		fmt.Fprintf(&sb, "begun %s %s\n", o.begun, showBytes(o.partial))
+	case o.openMessage != "":
+		fmt.Fprintf(&sb, "begun %s %s\n", o.openMessage, showBytes(o.partial))
 	}
-	if o.within != "" {
-		fmt.Fprintf(&sb, "ends %s", o.within)
+	if o.position != "" {
+		fmt.Fprintf(&sb, "ends %s", o.position)
 		if o.left > 0 {
 			fmt.Fprintf(&sb, ", %d bytes of its payload to come", o.left)
 		}
@@ -67,8 +67,8 @@ func (o outcome) text() string {
 	return sb.String()
 }
 
-// sameMeaning fails the test if the outcomes a and b of one stream, split differently, are not equivalent.
-func sameMeaning(t testing.TB, a, b outcome, how string) {
+// equivalent fails the test if the outcomes a and b of one stream, split differently, are not equivalent.
+func equivalent(t testing.TB, a, b outcome, how string) {
 	t.Helper()
 	if x, y := a.text(), b.text(); x != y || a.inMessage != b.inMessage {
 		t.Fatalf("the input in one piece:\n%s%s:\n%s", x, how, y)
@@ -145,7 +145,7 @@ func (d *driver) flush() {
 	}
 }
 
-func (d *driver) send(c ownClose) {
+func (d *driver) send(c localClose) {
 	d.t.Helper()
 	late := d.m.Closing() // the reply to the peer's close frame, or the close frame for a violation, was sent before
 	was := len(d.out)
@@ -201,8 +201,8 @@ func (d *driver) observe(ev Event) {
 // data joins the parts of a message.
 func (d *driver) data(ev Event) {
 	d.t.Helper()
-	if ev.First != (d.begun == "") {
-		d.t.Fatalf("First is %v with %q begun", ev.First, d.begun)
+	if ev.First != (d.openMessage == "") {
+		d.t.Fatalf("First is %v with %q begun", ev.First, d.openMessage)
 	}
 	if len(ev.Payload) == 0 && !ev.Last {
 		d.t.Fatal("a Data event that has no payload and does not end the message")
@@ -212,15 +212,15 @@ func (d *driver) data(ev Event) {
 	}
 	if ev.First {
 		d.message = ev
-		d.begun = kindOfMessage(ev.Text, ev.Compressed)
+		d.openMessage = kindOfMessage(ev.Text, ev.Compressed)
 	}
 	if ev.Text != d.message.Text || ev.Compressed != d.message.Compressed {
 		d.t.Fatalf("the message changed its type: %+v", ev)
 	}
 	d.partial = append(d.partial, ev.Payload...)
 	if ev.Last {
-		d.events = append(d.events, "message "+d.begun+" "+showBytes(d.partial))
-		d.begun, d.partial = "", nil
+		d.events = append(d.events, "message "+d.openMessage+" "+showBytes(d.partial))
+		d.openMessage, d.partial = "", nil
 	}
 }
 
@@ -228,14 +228,14 @@ func (d *driver) data(ev Event) {
 func (d *driver) finish() {
 	d.t.Helper()
 	d.flush()
-	d.within, d.left = d.m.Within(), d.m.Left()
+	d.position, d.left = d.m.Within(), d.m.Left()
 	over := d.closed || d.violation != nil
 	d.inMessage = d.m.InMessage() && !over
 	if d.m.Ended() != over {
 		d.t.Fatalf("Ended() = %v", d.m.Ended())
 	}
-	if over && (d.left != 0 || d.within != "") {
-		d.t.Fatalf("the stream is over, but Left() = %d and Within() = %q", d.left, d.within)
+	if over && (d.left != 0 || d.position != "") {
+		d.t.Fatalf("the stream is over, but Left() = %d and Within() = %q", d.left, d.position)
 	}
 	// All later bytes are ignored (§5.5.1, §7.1.7).
 	if over {

@@ -32,7 +32,7 @@ func fuzzSession(stream []byte, options byte, message uint16, fragments byte, cl
 		s.limits = &Limits{MaxMessage: int64(message), Fragments: int(fragments)}
 	}
 	if options&fuzzClose != 0 {
-		s.sends = []ownClose{{min(int(closeAt), len(s.stream)), 1000, "bye"}}
+		s.sends = []localClose{{min(int(closeAt), len(s.stream)), 1000, "bye"}}
 	}
 	return s
 }
@@ -43,7 +43,7 @@ func fuzzSession(stream []byte, options byte, message uint16, fragments byte, cl
 func program(p []byte, client bool) []byte {
 	var stream []byte
 	for len(p) >= 2 {
-		f := wireFrame{b0: p[0], masked: !client, key: [4]byte{p[0], p[1], 0x5a, 0xa5}, declares: -1}
+		f := wireFrame{b0: p[0], masked: !client, key: [4]byte{p[0], p[1], 0x5a, 0xa5}, declaredLength: -1}
 		n := min(int(p[1]&0x7f), len(p)-2)
 		f.payload = p[2 : 2+n]
 		if p[1]&0x80 != 0 {
@@ -104,8 +104,8 @@ func FuzzMachineCuts(f *testing.F) {
 		s := fuzzSession(stream, options, message, fragments, closeAt)
 		whole := drive(t, s)
 		cuts := cutsOf(sizes, len(s.stream))
-		sameMeaning(t, whole, drive(t, s, cuts...), fmt.Sprint("cut at ", cuts))
-		sameMeaning(t, whole, drive(t, s, cutsOf([]byte{0}, len(s.stream))...), "byte by byte")
+		equivalent(t, whole, drive(t, s, cuts...), fmt.Sprint("cut at ", cuts))
+		equivalent(t, whole, drive(t, s, cutsOf([]byte{0}, len(s.stream))...), "byte by byte")
 	})
 }
 
@@ -140,7 +140,7 @@ func FuzzWhole(f *testing.F) {
 					t.Fatalf("at %d: Whole used no bytes, but changed some", at)
 				}
 				_, n, err := m.Step(b[:min(1+int(s.stream[at]), len(b))])
-				if err != nil || m.Pending() || m.ctl != nil {
+				if err != nil || m.Pending() || m.controlPayload != nil {
 					return // FuzzMachineOracle checks these cases
 				}
 				at += n
@@ -291,14 +291,14 @@ func FuzzMachineRoundTrip(f *testing.F) {
 		}
 		back := session{client: client, compressed: compressed, stream: got.out}
 		if closed {
-			back.sends = []ownClose{{0, 3000, "done"}}
+			back.sends = []localClose{{0, 3000, "done"}}
 		}
 		answers := drive(t, back, cutsOf(sizes, len(got.out))...)
 		if answers.violation != nil || !slices.Equal(answers.events, w.pongs) {
 			t.Fatalf("the answers: want %q, got %q, %v", w.pongs, answers.events, answers.violation)
 		}
-		if closed == (len(answers.out) == 0) || !closed && got.within != "" {
-			t.Fatalf("closed %v, answers %x, the stream ends %q", closed, answers.out, got.within)
+		if closed == (len(answers.out) == 0) || !closed && got.position != "" {
+			t.Fatalf("closed %v, answers %x, the stream ends %q", closed, answers.out, got.position)
 		}
 	})
 }

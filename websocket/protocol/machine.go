@@ -69,25 +69,25 @@ type Machine struct {
 	Limits     *Limits // nil means no limits
 
 	// The fields of the reading half.
-	head      [frame.MaxHeader]byte // an incomplete header
-	nhead     uint8
-	inFrame   bool // the payload of the current frame is incomplete
-	inMessage bool // the last frame of the current message has not arrived
-	fin       bool // FIN bit of the current frame
-	masked    bool
-	text      bool // the current message is text
-	deflated  bool
-	told      bool // the first Data event of the message has been returned
-	ended     bool // a close frame has arrived, or the peer violated a rule
-	opcode    frame.Opcode
-	key       [4]byte
-	utf8      utf8x.Validator
-	left      int64 // number of missing payload bytes of the current frame
-	size      int64 // number of bytes of the message announced so far
-	frames    int
-	ctl       []byte // incomplete payload of a control frame; otherwise nil
-	broken    *Violation
-	replies   []reply
+	head           [frame.MaxHeader]byte // an incomplete header
+	nhead          uint8
+	inFrame        bool // the payload of the current frame is incomplete
+	inMessage      bool // the last frame of the current message has not arrived
+	fin            bool // FIN bit of the current frame
+	masked         bool
+	text           bool // the current message is text
+	deflated       bool
+	messageBegun   bool // the first Data event of the message has been returned
+	ended          bool // a close frame has arrived, or the peer violated a rule
+	opcode         frame.Opcode
+	key            [4]byte
+	utf8           utf8x.Validator
+	left           int64 // number of missing payload bytes of the current frame
+	size           int64 // number of bytes of the message announced so far
+	frames         int
+	controlPayload []byte // incomplete payload of a control frame; otherwise nil
+	violation      *Violation
+	replies        []reply
 
 	// The fields of the writing half.
 	fragmented bool // one of our messages has begun but not ended
@@ -109,8 +109,8 @@ type reply struct {
 // Step does not allocate, except for a control frame, whose reply or incomplete payload must be stored.
 func (m *Machine) Step(b []byte) (ev Event, n int, err error) {
 	if m.ended {
-		if m.broken != nil {
-			return Event{}, len(b), m.broken
+		if m.violation != nil {
+			return Event{}, len(b), m.violation
 		}
 		return Event{}, len(b), nil // §5.5.1: data after a close frame is not processed
 	}
@@ -119,10 +119,10 @@ func (m *Machine) Step(b []byte) (ev Event, n int, err error) {
 	}
 	for n < len(b) {
 		if !m.inFrame {
-			used, v := m.header(b[n:])
+			used, v := m.parseHeader(b[n:])
 			n += used
 			if v != nil {
-				return Event{}, n, m.violate(v)
+				return Event{}, n, m.fail(v)
 			}
 			if !m.inFrame {
 				return Event{}, n, nil
@@ -137,15 +137,15 @@ func (m *Machine) Step(b []byte) (ev Event, n int, err error) {
 		}
 		var v *Violation
 		if m.opcode.Control() {
-			ev, v = m.control(piece)
+			ev, v = m.handleControl(piece)
 		} else {
-			ev, v = m.data(piece)
+			ev, v = m.handleData(piece)
 		}
 		if v != nil {
-			return Event{}, n, m.violate(v)
+			return Event{}, n, m.fail(v)
 		}
 		if ev.Kind == Data && !ev.Last && m.left == 0 && n < len(b) {
-			n = m.join(b, n, &ev)
+			n = m.joinFragments(b, n, &ev)
 		}
 		if ev.Kind != None {
 			return ev, n, nil
@@ -154,9 +154,9 @@ func (m *Machine) Step(b []byte) (ev Event, n int, err error) {
 	return Event{}, n, nil
 }
 
-// header parses a frame's header from b, or its available part, and returns the number of bytes used. The Machine stores an
+// parseHeader parses a frame's header from b, or its available part, and returns the number of bytes used. The Machine stores an
 // incomplete header: a waiting connection stores at most 14 bytes.
-func (m *Machine) header(b []byte) (used int, v *Violation) {
+func (m *Machine) parseHeader(b []byte) (used int, v *Violation) {
 	head := b
 	if m.nhead > 0 {
 		used = copy(m.head[m.nhead:], b)
@@ -180,30 +180,30 @@ func (m *Machine) header(b []byte) (used int, v *Violation) {
 	}
 	used = size - int(m.nhead)
 	m.nhead = 0
-	return used, m.begin(h)
+	return used, m.beginFrame(h)
 }
 
-// begin starts a frame whose header follows the rules.
-func (m *Machine) begin(h frame.Header) *Violation {
+// beginFrame starts a frame whose header follows the rules.
+func (m *Machine) beginFrame(h frame.Header) *Violation {
 	m.inFrame = true
 	m.fin, m.masked, m.opcode, m.key, m.left = h.Fin, h.Masked, h.Opcode, h.Key, h.Length
 	if h.Opcode.Control() {
 		return nil
 	}
 	if h.Opcode != frame.Continuation {
-		m.inMessage, m.told, m.size, m.frames = true, false, 0, 0
+		m.inMessage, m.messageBegun, m.size, m.frames = true, false, 0, 0
 		m.text = h.Opcode == frame.Text
 		m.deflated = h.RSV&frame.RSV1 != 0
 		m.utf8.Reset()
 	}
-	v := m.bound(h.Length)
+	v := m.checkLimits(h.Length)
 	m.size += h.Length
 	m.frames++
 	return v
 }
 
-// bound checks a frame with this payload length against the limits of its message.
-func (m *Machine) bound(length int64) *Violation {
+// checkLimits checks a frame with this payload length against the limits of its message.
+func (m *Machine) checkLimits(length int64) *Violation {
 	if m.Limits == nil {
 		return nil
 	}
@@ -224,8 +224,8 @@ func (m *Machine) bound(length int64) *Violation {
 	return nil
 }
 
-// data handles a part of a data frame's payload.
-func (m *Machine) data(piece []byte) (Event, *Violation) {
+// handleData handles a part of a data frame's payload.
+func (m *Machine) handleData(piece []byte) (Event, *Violation) {
 	frameEnds := m.left == 0
 	last := frameEnds && m.fin
 	if m.text && !m.deflated { // the text of a compressed message is checked after decompression
@@ -246,8 +246,8 @@ func (m *Machine) data(piece []byte) (Event, *Violation) {
 	if len(piece) == 0 && !last {
 		return Event{}, nil
 	}
-	ev := Event{Kind: Data, Text: m.text, First: !m.told, Last: last, Compressed: m.deflated, Payload: piece}
-	m.told = true
+	ev := Event{Kind: Data, Text: m.text, First: !m.messageBegun, Last: last, Compressed: m.deflated, Payload: piece}
+	m.messageBegun = true
 	return ev, nil
 }
 

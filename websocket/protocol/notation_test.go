@@ -40,7 +40,7 @@ func encodeFrame(line string) ([]byte, error) {
 	if len(words) == 0 {
 		return nil, fmt.Errorf("no opcode")
 	}
-	f := wireFrame{declares: -1}
+	f := wireFrame{declaredLength: -1}
 	if op, ok := opcodeNames[words[0]]; ok {
 		f.b0 = op
 	} else if n, err := strconv.ParseUint(strings.TrimPrefix(words[0], "opcode="), 10, 4); err == nil {
@@ -49,7 +49,7 @@ func encodeFrame(line string) ([]byte, error) {
 		return nil, fmt.Errorf("unknown opcode: %s", words[0])
 	}
 	for _, w := range words[1:] {
-		if err := f.word(w); err != nil {
+		if err := f.parseWord(w); err != nil {
 			return nil, err
 		}
 	}
@@ -58,16 +58,16 @@ func encodeFrame(line string) ([]byte, error) {
 
 // wireFrame is a frame in the form in which it is sent.
 type wireFrame struct {
-	b0       byte
-	masked   bool
-	key      [4]byte
-	lenBytes int   // 2 or 8 to force a longer length field; 0 means the shortest
-	declares int64 // the announced length; -1 means the length of the payload
-	payload  []byte
+	b0             byte
+	masked         bool
+	key            [4]byte
+	lenBytes       int   // 2 or 8 to force a longer length field; 0 means the shortest
+	declaredLength int64 // the announced length; -1 means the length of the payload
+	payload        []byte
 }
 
-// word parses one word of the notation after the opcode.
-func (f *wireFrame) word(w string) error {
+// parseWord parses one word of the notation after the opcode.
+func (f *wireFrame) parseWord(w string) error {
 	flags := map[string]byte{"fin": 0x80, "rsv1": 0x40, "rsv2": 0x20, "rsv3": 0x10}
 	name, value, _ := strings.Cut(w, "=")
 	switch name {
@@ -86,7 +86,7 @@ func (f *wireFrame) word(w string) error {
 		f.lenBytes = 8
 	case "declares":
 		n, err := strconv.ParseInt(value, 0, 64)
-		f.declares = n
+		f.declaredLength = n
 		return err
 	default:
 		p, err := parseBytes(w)
@@ -98,8 +98,8 @@ func (f *wireFrame) word(w string) error {
 
 func (f *wireFrame) encode() []byte {
 	length := uint64(len(f.payload))
-	if f.declares >= 0 {
-		length = uint64(f.declares)
+	if f.declaredLength >= 0 {
+		length = uint64(f.declaredLength)
 	}
 	var mask byte
 	if f.masked {

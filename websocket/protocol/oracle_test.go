@@ -12,15 +12,15 @@ import (
 // message. It is slow and simple, and shares no code with the Machine. detail is the reason in the close frame for a violation. The caller
 // takes it from the Machine, because only the clause and the code are checked.
 func oracle(s session, detail string) outcome {
-	o := reader{session: s, detail: detail, over: -1}
-	for pos := 0; pos < len(s.stream) && o.over < 0; {
+	o := reader{session: s, detail: detail, bytesAfterEnd: -1}
+	for pos := 0; pos < len(s.stream) && o.bytesAfterEnd < 0; {
 		pos = o.frame(pos)
 	}
 	o.answer()
 	if len(o.partial) == 0 {
-		o.begun = "" // nothing is reported about a message before its first payload byte or its end
+		o.openMessage = "" // nothing is reported about a message before its first payload byte or its end
 	}
-	o.inMessage = o.open && o.over < 0
+	o.inMessage = o.open && o.bytesAfterEnd < 0
 	return o.outcome
 }
 
@@ -28,14 +28,14 @@ func oracle(s session, detail string) outcome {
 type reader struct {
 	outcome
 	session
-	detail  string
-	open    bool // a message has begun and not ended
-	text    bool
-	deflate bool
-	bytes   uint64 // number of bytes announced for the message
-	frames  int
-	replies []timed
-	over    int // offset after the byte that ended the stream; -1 if the stream has not ended
+	detail        string
+	open          bool // a message has begun and not ended
+	text          bool
+	deflate       bool
+	bytes         uint64 // number of bytes announced for the message
+	frames        int
+	replies       []timed
+	bytesAfterEnd int // offset after the byte that ended the stream; -1 if the stream has not ended
 }
 
 // timed is a frame that we send after at bytes of the stream have been received.
@@ -47,12 +47,12 @@ type timed struct {
 // frame reads the frame at pos and returns the offset of the next one.
 func (r *reader) frame(pos int) int {
 	b := r.stream[pos:]
-	r.within = "inside a frame's header"
+	r.position = "inside a frame's header"
 	if len(b) < 2 {
 		return len(r.stream)
 	}
 	b0, op := b[0], b[0]&0x0f
-	if section := r.judge(b0, b[1]); section != "" {
+	if section := r.checkHeader(b0, b[1]); section != "" {
 		r.fail(pos+2, section, 1002)
 		return pos
 	}
@@ -90,26 +90,26 @@ func (r *reader) frame(pos int) int {
 	for i := range payload {
 		plain[i] = payload[i] ^ key[i%4]
 	}
-	r.within = ""
+	r.position = ""
 	start := pos + header
 	if op >= 8 {
 		r.control(op, plain, whole, start+len(plain))
 	} else {
 		r.dataFrame(b0, length, plain, whole, start)
 	}
-	if r.over < 0 && !whole {
-		r.within = "inside a " + map[byte]string{0: "continuation", 1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}[op] + " frame"
+	if r.bytesAfterEnd < 0 && !whole {
+		r.position = "inside a " + map[byte]string{0: "continuation", 1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}[op] + " frame"
 		if op < 8 {
 			r.left = int64(length) - int64(len(plain))
 		}
-	} else if r.over < 0 && r.open {
-		r.within = "between the fragments of a message"
+	} else if r.bytesAfterEnd < 0 && r.open {
+		r.position = "between the fragments of a message"
 	}
 	return start + len(plain)
 }
 
-// judge checks the first two bytes of a frame, and returns the section that they violate, or "".
-func (r *reader) judge(b0, b1 byte) string {
+// checkHeader checks the first two bytes of a frame, and returns the section that they violate, or "".
+func (r *reader) checkHeader(b0, b1 byte) string {
 	fin, rsv1, rsv23, op := b0&0x80 != 0, b0&0x40 != 0, b0&0x30 != 0, b0&0x0f
 	data, known := op == 1 || op == 2, op <= 2 || op >= 8 && op <= 10
 	masked, control := b1&0x80 != 0, op >= 8
@@ -150,7 +150,7 @@ func (r *reader) close(p []byte, end int) {
 	if len(p) == 0 {
 		r.events = append(r.events, `close 1005 ""`)
 		r.answers(end, 8, nil)
-		r.over = end
+		r.bytesAfterEnd = end
 		return
 	}
 	if len(p) == 1 {
@@ -169,7 +169,7 @@ func (r *reader) close(p []byte, end int) {
 	}
 	r.events = append(r.events, "close "+decimal(code)+" "+showBytes(p[2:]))
 	r.answers(end, 8, p)
-	r.over = end
+	r.bytesAfterEnd = end
 }
 
 func decimal(n uint16) string {
@@ -185,7 +185,7 @@ func (r *reader) dataFrame(b0 byte, length uint64, p []byte, whole bool, start i
 	if op := b0 & 0x0f; op != 0 {
 		r.open, r.text, r.deflate = true, op == 1, b0&0x40 != 0
 		r.bytes, r.frames, r.partial = 0, 0, nil
-		r.begun = kindOfMessage(r.text, r.deflate)
+		r.openMessage = kindOfMessage(r.text, r.deflate)
 	}
 	r.bytes += length
 	r.frames++
@@ -207,7 +207,7 @@ func (r *reader) dataFrame(b0 byte, length uint64, p []byte, whole bool, start i
 	r.partial = append(r.partial, p...)
 	ends := fin && whole
 	if r.text && !r.deflate {
-		if bad := firstBad(r.partial); bad >= 0 {
+		if bad := invalidUTF8Offset(r.partial); bad >= 0 {
 			r.partial = r.partial[:bad]
 			r.fail(start+bad-before+1, "RFC 6455 §8.1", 1007)
 			return
@@ -218,20 +218,20 @@ func (r *reader) dataFrame(b0 byte, length uint64, p []byte, whole bool, start i
 		}
 	}
 	if ends {
-		r.events = append(r.events, "message "+r.begun+" "+showBytes(r.partial))
-		r.open, r.begun, r.partial = false, "", nil
+		r.events = append(r.events, "message "+r.openMessage+" "+showBytes(r.partial))
+		r.open, r.openMessage, r.partial = false, "", nil
 	}
 }
 
-// firstBad returns the offset of the first byte of p at which p can no longer become valid UTF-8, or -1 if there is none.
-func firstBad(p []byte) int {
+// invalidUTF8Offset returns the offset of the first byte of p at which p can no longer become valid UTF-8, or -1 if there is none.
+func invalidUTF8Offset(p []byte) int {
 	for i := 0; i < len(p); {
 		if c, size := utf8.DecodeRune(p[i:]); c != utf8.RuneError || size > 1 {
 			i += size
 			continue
 		}
 		for n := 1; i+n <= len(p); n++ {
-			if !becomesUTF8(p[i:i+n], 4-n) {
+			if !prefixOfUTF8(p[i:i+n], 4-n) {
 				return i + n - 1
 			}
 		}
@@ -240,9 +240,9 @@ func firstBad(p []byte) int {
 	return -1
 }
 
-// becomesUTF8 reports whether p can become valid UTF-8 by appending at most more bytes. Every incomplete character can be continued with
+// prefixOfUTF8 reports whether p can become valid UTF-8 by appending at most more bytes. Every incomplete character can be continued with
 // one of the three bytes tried here.
-func becomesUTF8(p []byte, more int) bool {
+func prefixOfUTF8(p []byte, more int) bool {
 	if utf8.Valid(p) {
 		return true
 	}
@@ -250,7 +250,7 @@ func becomesUTF8(p []byte, more int) bool {
 		return false
 	}
 	for _, c := range []byte{0x80, 0x90, 0xa0} {
-		if becomesUTF8(append(slices.Clip(p), c), more-1) {
+		if prefixOfUTF8(append(slices.Clip(p), c), more-1) {
 			return true
 		}
 	}
@@ -260,11 +260,11 @@ func becomesUTF8(p []byte, more int) bool {
 func (r *reader) fail(at int, section string, code uint16) {
 	r.violation = &Violation{Section: section, Code: code, Detail: r.detail}
 	r.reply(at, 8, append(binary.BigEndian.AppendUint16(nil, code), r.detail...))
-	r.over, r.within = at, ""
+	r.bytesAfterEnd, r.position = at, ""
 }
 
 func (r *reader) reply(at int, op byte, payload []byte) {
-	r.replies = append(r.replies, timed{at, r.ours(op, payload)})
+	r.replies = append(r.replies, timed{at, r.localCloseSent(op, payload)})
 }
 
 // answers is like reply, for frames that are left to the driver if Relay is set.
@@ -274,8 +274,8 @@ func (r *reader) answers(at int, op byte, payload []byte) {
 	}
 }
 
-func (r *reader) ours(op byte, payload []byte) wireFrame {
-	return wireFrame{b0: 0x80 | op, masked: r.client, key: testKey, declares: -1, payload: payload}
+func (r *reader) localCloseSent(op byte, payload []byte) wireFrame {
+	return wireFrame{b0: 0x80 | op, masked: r.client, key: testKey, declaredLength: -1, payload: payload}
 }
 
 // answer orders the frames that we send: the replies in the order of the stream, with our own close frame among them, and only one
@@ -291,7 +291,7 @@ func (r *reader) answer() {
 		for i < len(all) && all[i].at <= c.at {
 			i++
 		}
-		all = append(all[:i:i], append([]timed{{c.at, r.ours(8, p)}}, all[i:]...)...)
+		all = append(all[:i:i], append([]timed{{c.at, r.localCloseSent(8, p)}}, all[i:]...)...)
 	}
 	closed := false
 	for _, f := range all {

@@ -83,12 +83,12 @@ func lengthViolation(err error) *Violation {
 	return violation("§5.2", codeProtocol, "a payload length in more bytes than it needs")
 }
 
-// violate records that the peer violated a rule, and queues a close frame. §7.1.7: to fail the connection, an endpoint sends a
+// fail records that the peer violated a rule, and queues a close frame. §7.1.7: to fail the connection, an endpoint sends a
 // close frame with the code and no longer processes received data.
-func (m *Machine) violate(v *Violation) error {
-	m.broken = v
+func (m *Machine) fail(v *Violation) error {
+	m.violation = v
 	m.ended = true
-	m.ctl = nil
+	m.controlPayload = nil
 	m.replies = append(m.replies, reply{frame.Close, closePayload(v.Code, v.Detail)})
 	return v
 }
@@ -98,7 +98,7 @@ func (m *Machine) Fail(v *Violation) error {
 	if m.ended {
 		return v
 	}
-	return m.violate(v)
+	return m.fail(v)
 }
 
 // CodeOnWire reports whether a close frame may contain code, whether the frame is sent or received.

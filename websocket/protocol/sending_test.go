@@ -312,7 +312,7 @@ func TestRFC6455_7_4_CodesOnTheWire(t *testing.T) {
 		case !errors.Is(err, ErrCode) || len(out) != 0 || m.Closing():
 			t.Fatalf("AppendClose(%d): %x, %v, closing %v", code, out, err, m.Closing())
 		}
-		f := wireFrame{b0: 0x88, masked: true, declares: -1, payload: []byte{byte(code >> 8), byte(code)}}
+		f := wireFrame{b0: 0x88, masked: true, declaredLength: -1, payload: []byte{byte(code >> 8), byte(code)}}
 		m = Machine{}
 		ev, _, err := m.Step(f.encode())
 		if (err == nil) != want || want && ev.Code != code {
@@ -410,8 +410,8 @@ func TestRFC6455_7_1_7_Fail(t *testing.T) {
 	if f := frames(t, m.AppendOutput(nil, 1<<20, useTestKey)); len(f) != 1 || string(f[0].payload) != "\x03\xf0pings too often" {
 		t.Errorf("%+v", f)
 	}
-	if !m.Ended() || m.ctl != nil {
-		t.Errorf("ended %v, and the ping's %d bytes are kept", m.Ended(), len(m.ctl))
+	if !m.Ended() || m.controlPayload != nil {
+		t.Errorf("ended %v, and the ping's %d bytes are kept", m.Ended(), len(m.controlPayload))
 	}
 	if got := first.Error(); got != "pings too often (RFC 6455 §10.4)" {
 		t.Errorf("Error() = %q", got)

@@ -122,7 +122,7 @@ func (c *transcript) line(word, rest string) error {
 				return err
 			}
 		}
-		c.sends = append(c.sends, ownClose{len(c.stream), uint16(code), string(reason)})
+		c.sends = append(c.sends, localClose{len(c.stream), uint16(code), string(reason)})
 	case "in":
 		b, err = encodeFrame(rest)
 	case "bytes":
@@ -184,15 +184,15 @@ func (c *transcript) run(t *testing.T) {
 	}
 	points := c.cutPoints()
 	for _, i := range points {
-		sameMeaning(t, whole, drive(t, c.session, i), fmt.Sprintf("cut at %d", i))
+		equivalent(t, whole, drive(t, c.session, i), fmt.Sprintf("cut at %d", i))
 	}
-	sameMeaning(t, whole, drive(t, c.session, points...), "cut at every one of these points")
+	equivalent(t, whole, drive(t, c.session, points...), "cut at every one of these points")
 	if len(c.stream) > 64 {
 		return
 	}
 	for i := range len(c.stream) {
 		for j := i + 1; j < len(c.stream); j++ {
-			sameMeaning(t, whole, drive(t, c.session, i, j), fmt.Sprintf("cut at %d and %d", i, j))
+			equivalent(t, whole, drive(t, c.session, i, j), fmt.Sprintf("cut at %d and %d", i, j))
 		}
 	}
 }

@@ -13,7 +13,7 @@ func (m *Machine) Whole(b []byte) (p []byte, text bool, n int) {
 	if len(b) < 6 || b[0] != finText && b[0] != finBinary || m.inFrame || m.inMessage || m.nhead > 0 || m.ended {
 		return nil, false, 0
 	}
-	start, n := m.place(b)
+	start, n := m.payloadBounds(b)
 	if n == 0 || m.Limits != nil && m.Limits.MaxMessage > 0 && int64(n-start) > m.Limits.MaxMessage {
 		return nil, false, 0
 	}
@@ -27,9 +27,9 @@ func (m *Machine) Whole(b []byte) (p []byte, text bool, n int) {
 	return p, text, n
 }
 
-// place returns the start and the end of the payload of the first frame in b. The end is 0 if the frame is incomplete, if its
+// payloadBounds returns the start and the end of the payload of the first frame in b. The end is 0 if the frame is incomplete, if its
 // length has 64 bits, or if it violates a rule about lengths or masks. b contains at least 6 bytes.
-func (m *Machine) place(b []byte) (start, end int) {
+func (m *Machine) payloadBounds(b []byte) (start, end int) {
 	start, size := 2, int(b[1]&0x7f)
 	if size == 126 {
 		start, size = 4, int(b[2])<<8|int(b[3])
@@ -53,21 +53,21 @@ func (m *Machine) unmask(b []byte, start int, p []byte) {
 	}
 }
 
-// join extends ev, a fragment that ends at b[n], with the complete fragments of the same message that follow it. It moves their payloads
+// joinFragments extends ev, a fragment that ends at b[n], with the complete fragments of the same message that follow it. It moves their payloads
 // together, so that the rest of the message needs fewer events. It returns the end of the last joined fragment. Like Whole, it leaves
 // violations of rules and control frames to Step, and does not change their bytes.
-func (m *Machine) join(b []byte, n int, ev *Event) int {
+func (m *Machine) joinFragments(b []byte, n int, ev *Event) int {
 	from, to := n-len(ev.Payload), n
 	for !ev.Last {
 		rest := b[n:]
-		if len(rest) < 6 || rest[0]&^fin != byte(frame.Continuation) {
+		if len(rest) < 6 || rest[0]&^finBit != byte(frame.Continuation) {
 			break
 		}
-		start, end := m.place(rest)
-		if end == 0 || m.bound(int64(end-start)) != nil {
+		start, end := m.payloadBounds(rest)
+		if end == 0 || m.checkLimits(int64(end-start)) != nil {
 			break
 		}
-		p, last := rest[start:end], rest[0]&fin != 0
+		p, last := rest[start:end], rest[0]&finBit != 0
 		m.unmask(rest, start, p)
 		if text := m.utf8; m.text && !m.deflated && (!m.utf8.Write(p) || last && !m.utf8.Complete()) {
 			m.utf8 = text
@@ -83,11 +83,11 @@ func (m *Machine) join(b []byte, n int, ev *Event) int {
 	return n
 }
 
-// fin is the FIN bit, set in a message's last frame.
-const fin = 0x80
+// finBit is the FIN bit, set in a message's last frame.
+const finBit = 0x80
 
 // The first bytes of messages that consist of one uncompressed frame.
 const (
-	finText   = fin | byte(frame.Text)
-	finBinary = fin | byte(frame.Binary)
+	finText   = finBit | byte(frame.Text)
+	finBinary = finBit | byte(frame.Binary)
 )

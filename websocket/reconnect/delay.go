@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// restart is the minimum delay after a server asks clients to wait: the registration of close code 1012 specifies a random
+	// minLaterDelay is the minimum delay after a server asks clients to wait: the registration of close code 1012 specifies a random
 	// delay of 5 to 30 seconds.
-	restart = 5 * time.Second
+	minLaterDelay = 5 * time.Second
 
 	// maxRetryAfter limits Retry-After, so that a mistake on the server does not keep a client disconnected for a day.
 	maxRetryAfter = time.Hour
@@ -29,7 +29,7 @@ func (o *Options) delay(v Verdict, f Failure) time.Duration {
 // window returns the bounds of the delay, which is at least low and less than high. after is the value of Retry-After.
 func (o *Options) window(v Verdict, attempt int, after time.Duration) (low, high time.Duration) {
 	if v == Later && after == 0 {
-		return min(restart, o.MaxDelay/2), o.MaxDelay
+		return min(minLaterDelay, o.MaxDelay/2), o.MaxDelay
 	}
 	high = o.MinDelay
 	for range attempt - 1 {

@@ -63,7 +63,7 @@ func TestDefaults(t *testing.T) {
 // Run ends when a limit is exceeded, not when it is reached, except for the number of attempts.
 func TestExceededBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := loop{opts: Options{MaxAttempts: 3, MaxElapsed: time.Minute}, good: time.Now()}
+		l := loop{opts: Options{MaxAttempts: 3, MaxElapsed: time.Minute}, lastGood: time.Now()}
 		time.Sleep(40 * time.Second) //nolint:forbidigo // the bubble's clock
 		for _, tt := range []struct {
 			attempt int

@@ -115,17 +115,17 @@ type Failure struct {
 // It stops Run, unless Verdict decides otherwise.
 func Run(ctx context.Context, dial func(context.Context) (*websocket.Conn, error),
 	handle func(context.Context, *websocket.Conn) error, opts *Options) error {
-	l := loop{opts: opts.withDefaults(), dial: dial, handle: handle, good: time.Now()}
+	l := loop{opts: opts.withDefaults(), dial: dial, handle: handle, lastGood: time.Now()}
 	for {
 		f := l.attempt(ctx)
 		if f.Err == nil {
 			return nil
 		}
 		if ctx.Err() != nil {
-			return ended(ctx, f.Err)
+			return contextError(ctx, f.Err)
 		}
-		f = l.count(f)
-		verdict := l.judge(f)
+		f = l.recordFailure(f)
+		verdict := l.verdict(f)
 		switch verdict {
 		case Done:
 			return nil
@@ -139,8 +139,8 @@ func Run(ctx context.Context, dial func(context.Context) (*websocket.Conn, error
 		if l.opts.OnRetry != nil {
 			l.opts.OnRetry(f, delay)
 		}
-		if !wait(ctx, delay) {
-			return ended(ctx, f.Err)
+		if !sleep(ctx, delay) {
+			return contextError(ctx, f.Err)
 		}
 	}
 }
@@ -152,9 +152,9 @@ type loop struct {
 	handle   func(context.Context, *websocket.Conn) error
 	sessions int       // number of connections so far
 	failures int       // number of consecutive failures
-	last     error     // the last failure
-	lost     time.Time // when the last connection ended
-	good     time.Time // when the last good connection ended; if there was none, when Run started
+	lastErr  error     // the last failure
+	lastLost time.Time // when the last connection ended
+	lastGood time.Time // when the last good connection ended; if there was none, when Run started
 }
 
 // attempt dials and serves the connection. A Failure without an error ends Run.
@@ -167,15 +167,15 @@ func (l *loop) attempt(ctx context.Context) Failure {
 		return Failure{Err: err, Dialing: true}
 	}
 	begun := time.Now()
-	s := Session{Attempt: l.failures, After: l.last}
+	s := Session{Attempt: l.failures, After: l.lastErr}
 	l.sessions++
 	s.Number = l.sessions
 	if l.sessions > 1 {
-		s.Away = begun.Sub(l.lost)
+		s.Away = begun.Sub(l.lastLost)
 	}
 	err = l.serve(ctx, c, s)
-	l.lost = time.Now()
-	return Failure{Err: err, Lived: l.lost.Sub(begun)}
+	l.lastLost = time.Now()
+	return Failure{Err: err, Lived: l.lastLost.Sub(begun)}
 }
 
 // serve calls the handler with the connection, and then ends the connection.
@@ -191,12 +191,12 @@ func (l *loop) serve(ctx context.Context, c *websocket.Conn, s Session) error {
 		err = l.handle(inner, c)
 	}
 	cancel()
-	return farewell(ctx, c, err)
+	return closeAfterHandle(ctx, c, err)
 }
 
-// farewell closes the connection after handle has returned err, and returns the error to be judged. A failed closing handshake does
+// closeAfterHandle closes the connection after handle has returned err, and returns the error to be judged. A failed closing handshake does
 // not change that error.
-func farewell(ctx context.Context, c *websocket.Conn, err error) error {
+func closeAfterHandle(ctx context.Context, c *websocket.Conn, err error) error {
 	if err == nil {
 		if end := endedByPeer(c); end != nil {
 			return end
@@ -208,10 +208,10 @@ func farewell(ctx context.Context, c *websocket.Conn, err error) error {
 		c.Close(code, "") //nolint:errcheck // a failed closing handshake makes no difference
 		return nil
 	}
-	switch _, told := errors.AsType[*websocket.CloseError](err); {
-	case ctx.Err() != nil, !told && !ofNetwork(err):
+	switch _, closed := errors.AsType[*websocket.CloseError](err); {
+	case ctx.Err() != nil, !closed && !isNetworkError(err):
 		c.Close(websocket.CodeGoingAway, "") //nolint:errcheck // a failed closing handshake makes no difference
-	case !told:
+	case !closed:
 		// A write can fail before the peer's close frame is read. In that case the close frame explains more than err.
 		if end := endedByPeer(c); end != nil {
 			return fmt.Errorf("%w; %w", err, end)
@@ -233,19 +233,19 @@ func endedByPeer(c *websocket.Conn) error {
 	return err
 }
 
-// count counts a failure, and sets its Attempt field.
-func (l *loop) count(f Failure) Failure {
+// recordFailure counts a failure, and sets its Attempt field.
+func (l *loop) recordFailure(f Failure) Failure {
 	if f.Lived >= l.opts.MaxDelay {
 		l.failures = 0
-		l.good = l.lost
+		l.lastGood = l.lastLost
 	}
 	l.failures++
-	l.last = f.Err
+	l.lastErr = f.Err
 	f.Attempt = l.failures
 	return f
 }
 
-func (l *loop) judge(f Failure) Verdict {
+func (l *loop) verdict(f Failure) Verdict {
 	verdict := Default
 	if l.opts.Verdict != nil {
 		verdict = l.opts.Verdict(f)
@@ -258,7 +258,7 @@ func (l *loop) judge(f Failure) Verdict {
 
 // exceeded returns the reason why there is no further attempt after delay, or nil if there may be one.
 func (l *loop) exceeded(f Failure, delay time.Duration) error {
-	away := time.Since(l.good)
+	away := time.Since(l.lastGood)
 	byCount := l.opts.MaxAttempts > 0 && f.Attempt >= l.opts.MaxAttempts
 	byTime := l.opts.MaxElapsed > 0 && away+delay > l.opts.MaxElapsed
 	if !byCount && !byTime {
@@ -267,23 +267,23 @@ func (l *loop) exceeded(f Failure, delay time.Duration) error {
 	return fmt.Errorf("reconnect: gave up after %d failures in %v: %w", f.Attempt, away.Round(time.Millisecond), f.Err)
 }
 
-// ended returns the error for a canceled ctx, which includes the last failure if that is a different error.
-func ended(ctx context.Context, last error) error {
-	why, cause := ctx.Err(), context.Cause(ctx)
-	if errors.Is(last, why) {
-		why = last
+// contextError returns the error for a canceled ctx, which includes the last failure if that is a different error.
+func contextError(ctx context.Context, last error) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(last, err) {
+		err = last
 	}
-	if !errors.Is(why, cause) {
-		why = fmt.Errorf("%w: %w", why, cause)
+	if !errors.Is(err, cause) {
+		err = fmt.Errorf("%w: %w", err, cause)
 	}
-	if errors.Is(why, last) {
-		return fmt.Errorf("reconnect: %w", why)
+	if errors.Is(err, last) {
+		return fmt.Errorf("reconnect: %w", err)
 	}
-	return fmt.Errorf("reconnect: %w; before that: %w", why, last)
+	return fmt.Errorf("reconnect: %w; before that: %w", err, last)
 }
 
-// wait waits for delay, and returns false if ctx is canceled first.
-func wait(ctx context.Context, delay time.Duration) bool {
+// sleep waits for delay, and returns false if ctx is canceled first.
+func sleep(ctx context.Context, delay time.Duration) bool {
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	select {

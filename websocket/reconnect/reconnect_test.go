@@ -29,14 +29,14 @@ var (
 // server determines the result of each dial: an error, or a peer that runs a function. After the last play it repeats the last one. It
 // records the times of the dials.
 type server struct {
-	t     *testing.T
-	plays []any // error, or func(*wstest.Peer)
-	dials []time.Time
-	peers []*wstest.Peer
+	t      *testing.T
+	script []any // error, or func(*wstest.Peer)
+	dials  []time.Time
+	peers  []*wstest.Peer
 }
 
 func (s *server) dial(context.Context) (*websocket.Conn, error) {
-	play := s.plays[min(len(s.dials), len(s.plays)-1)]
+	play := s.script[min(len(s.dials), len(s.script)-1)]
 	s.dials = append(s.dials, time.Now())
 	if err, ok := play.(error); ok {
 		return nil, err
@@ -61,8 +61,8 @@ func closes(code websocket.Code, frames ...wstest.Frame) func(*wstest.Peer) {
 // stays is a peer that keeps the connection open and sends nothing.
 func stays(*wstest.Peer) {}
 
-// breaksOff is a peer that disconnects immediately.
-func breaksOff(p *wstest.Peer) { p.Close() }
+// disconnects is a peer that disconnects immediately.
+func disconnects(p *wstest.Peer) { p.Close() }
 
 // read is a handler that reads until the connection ends.
 func read(ctx context.Context, c *websocket.Conn) error {
@@ -97,7 +97,7 @@ func TestRunEnds(t *testing.T) {
 		{"1000, and handle returns nil", []any{closes(1000)}, messages, nil, 1, isNil},
 		{"1001, then 1000", []any{closes(1001), closes(1000)}, read, nil, 2, isNil},
 		{"1001, and handle returns nil, then 1000", []any{closes(1001), closes(1000)}, messages, nil, 2, isNil},
-		{"all temporary failures", []any{errRefused, breaksOff, closes(1011), closes(1012), closes(1013), closes(1005), closes(4000), closes(1000)},
+		{"all temporary failures", []any{errRefused, disconnects, closes(1011), closes(1012), closes(1013), closes(1005), closes(4000), closes(1000)},
 			read, nil, 8, isNil},
 		{"1008", []any{closes(1001), closes(1008)}, read, nil, 2, hasCode(1008)},
 		{"a violation by the peer", []any{func(p *wstest.Peer) { p.Write([]byte{0xff}); p.Write([]byte{0xff}); p.Close() }}, read, nil, 1, //nolint:errcheck // writes in memory do not fail
@@ -105,13 +105,13 @@ func TestRunEnds(t *testing.T) {
 		{"handle is finished", []any{stays}, returns(nil), nil, 1, isNil},
 		{"handle is finished, and has ended the connection",
 			[]any{stays}, func(_ context.Context, c *websocket.Conn) error { return c.CloseNow() }, nil, 1, isNil},
-		{"an error of handle's own", []any{stays}, returns(errOwn), nil, 1, is(errOwn)},
+		{"an error of handle's own", []any{stays}, returns(errOwn), nil, 1, isError(errOwn)},
 		{"an error of handle's own after the peer has gone", []any{closes(1001)}, func(ctx context.Context, c *websocket.Conn) error {
 			return errors.Join(errOwn, ignore(read(ctx, c)))
-		}, nil, 1, is(errOwn)},
+		}, nil, 1, isError(errOwn)},
 		{"a write that fails after 1008", []any{closes(1008)}, func(ctx context.Context, c *websocket.Conn) error {
 			return errors.Join(errBroken, ignore(read(ctx, c)))
-		}, nil, 1, func(err error) bool { return is(errBroken)(err) && hasCode(1008)(err) }},
+		}, nil, 1, func(err error) bool { return isError(errBroken)(err) && hasCode(1008)(err) }},
 		{"a write that fails for an unknown reason", []any{stays, closes(1000)}, first(errBroken, read), nil, 2, isNil},
 		{"a timeout in handle", []any{stays, closes(1000)}, func(ctx context.Context, c *websocket.Conn) error {
 			ctx, cancel := context.WithTimeout(ctx, time.Minute)
@@ -124,20 +124,20 @@ func TestRunEnds(t *testing.T) {
 		}, nil, 1, hasCode(4001)},
 		{"a status that stops", []any{errRefused, &websocket.HandshakeError{Stage: handshake.StageStatus, Status: 403}}, read, nil, 2,
 			func(err error) bool { var he *websocket.HandshakeError; return errors.As(err, &he) && he.Status == 403 }},
-		{"a verdict that stops", []any{errRefused}, read, verdict(reconnect.Stop), 1, is(errRefused)},
+		{"a verdict that stops", []any{errRefused}, read, verdict(reconnect.Stop), 1, isError(errRefused)},
 		{"a verdict that is done", []any{errRefused}, read, verdict(reconnect.Done), 1, isNil},
 		{"a verdict that leaves the decision to Judge", []any{errRefused, closes(1000)}, read, verdict(reconnect.Default), 2, isNil},
-		{"too many attempts", []any{errRefused}, read, &reconnect.Options{MaxAttempts: 3}, 3, is(errRefused)},
+		{"too many attempts", []any{errRefused}, read, &reconnect.Options{MaxAttempts: 3}, 3, isError(errRefused)},
 		{"too many attempts, with connections", []any{closes(1001)}, read, &reconnect.Options{MaxAttempts: 4}, 4, hasCode(1001)},
-		{"no time for another attempt", []any{errRefused}, read, &reconnect.Options{MaxElapsed: time.Nanosecond}, 1, is(errRefused)},
-		{"OnConnect fails", []any{stays}, read, &reconnect.Options{OnConnect: onConnect(errOwn)}, 1, is(errOwn)},
+		{"no time for another attempt", []any{errRefused}, read, &reconnect.Options{MaxElapsed: time.Nanosecond}, 1, isError(errRefused)},
+		{"OnConnect fails", []any{stays}, read, &reconnect.Options{OnConnect: onConnect(errOwn)}, 1, isError(errOwn)},
 		{"OnConnect finds the connection ended", []any{closes(1008)}, messages, &reconnect.Options{
 			OnConnect: func(ctx context.Context, c *websocket.Conn, _ reconnect.Session) error { return read(ctx, c) }}, 1, hasCode(1008)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := &server{t: t, plays: tt.plays}
+				s := &server{t: t, script: tt.plays}
 				err := reconnect.Run(t.Context(), s.dial, tt.handle, tt.opts)
 				if !tt.want(err) {
 					t.Errorf("Run returned %v", err)
@@ -165,7 +165,9 @@ func first(err error, then handler) handler {
 
 func isNil(err error) bool { return err == nil }
 
-func is(want error) func(error) bool { return func(err error) bool { return errors.Is(err, want) } }
+func isError(want error) func(error) bool {
+	return func(err error) bool { return errors.Is(err, want) }
+}
 
 func hasCode(code websocket.Code) func(error) bool {
 	return func(err error) bool { return websocket.CloseCode(err) == code }
@@ -185,7 +187,7 @@ func onConnect(err error) func(context.Context, *websocket.Conn, reconnect.Sessi
 func TestRunWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		plays := slices.Repeat([]any{errRefused}, 8)
-		s := &server{t: t, plays: append(plays, closes(1000))}
+		s := &server{t: t, script: append(plays, closes(1000))}
 		var delays []time.Duration
 		opts := &reconnect.Options{OnRetry: func(f reconnect.Failure, d time.Duration) {
 			if !f.Dialing || f.Attempt != len(delays)+1 || !errors.Is(f.Err, errRefused) || f.Lived != 0 {
@@ -227,7 +229,7 @@ func TestRunGivesTheServerTime(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := &server{t: t, plays: []any{tt.play, closes(1000)}}
+				s := &server{t: t, script: []any{tt.play, closes(1000)}}
 				if err := reconnect.Run(t.Context(), s.dial, read, nil); err != nil {
 					t.Fatal(err)
 				}
@@ -245,7 +247,7 @@ func TestRunRestartsTheCountAfterAGoodConnection(t *testing.T) {
 		return func(p *wstest.Peer) { time.AfterFunc(d, p.Close) }
 	}
 	synctest.Test(t, func(t *testing.T) {
-		s := &server{t: t, plays: []any{errRefused, errRefused, lives(29 * time.Second), lives(30 * time.Second), errRefused, closes(1000)}}
+		s := &server{t: t, script: []any{errRefused, errRefused, lives(29 * time.Second), lives(30 * time.Second), errRefused, closes(1000)}}
 		var attempts []int
 		var lived []time.Duration
 		opts := &reconnect.Options{OnRetry: func(f reconnect.Failure, _ time.Duration) {
@@ -266,7 +268,7 @@ func TestRunRestartsTheCountAfterAGoodConnection(t *testing.T) {
 // MaxElapsed counts from the last good connection, and Run does not begin a wait that would exceed it.
 func TestRunMaxElapsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &server{t: t, plays: []any{func(p *wstest.Peer) { time.AfterFunc(time.Hour, p.Close) }, errRefused}}
+		s := &server{t: t, script: []any{func(p *wstest.Peer) { time.AfterFunc(time.Hour, p.Close) }, errRefused}}
 		begun := time.Now()
 		err := reconnect.Run(t.Context(), s.dial, read, &reconnect.Options{MaxElapsed: 10 * time.Minute})
 		if !errors.Is(err, errRefused) || !strings.Contains(err.Error(), "gave up after") {
@@ -281,7 +283,7 @@ func TestRunMaxElapsed(t *testing.T) {
 
 func TestRunPassesTheSessionToOnConnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &server{t: t, plays: []any{closes(1001), errRefused, closes(1011), closes(1000)}}
+		s := &server{t: t, script: []any{closes(1001), errRefused, closes(1011), closes(1000)}}
 		var sessions []reconnect.Session
 		var order []string
 		opts := &reconnect.Options{OnConnect: func(_ context.Context, _ *websocket.Conn, s reconnect.Session) error {
@@ -327,7 +329,7 @@ func TestRunUntilItsContextEnds(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancelCause(t.Context())
 				time.AfterFunc(time.Minute, func() { cancel(errQuit) })
-				s := &server{t: t, plays: []any{tt.play}}
+				s := &server{t: t, script: []any{tt.play}}
 				dial := s.dial
 				if tt.play == "dial" {
 					dial = func(ctx context.Context) (*websocket.Conn, error) {
@@ -359,7 +361,7 @@ func TestRunUntilItsContextEnds(t *testing.T) {
 func TestRunWithAContextThatHasEnded(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	s := &server{t: t, plays: []any{stays}}
+	s := &server{t: t, script: []any{stays}}
 	if err := reconnect.Run(ctx, s.dial, read, nil); !errors.Is(err, context.Canceled) || len(s.dials) != 0 {
 		t.Errorf("%v after %d dials", err, len(s.dials))
 	}
@@ -384,7 +386,7 @@ func TestRunClosesTheConnection(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
-				s := &server{t: t, plays: []any{stays}}
+				s := &server{t: t, script: []any{stays}}
 				var inner context.Context
 				var outlived time.Duration
 				err := reconnect.Run(ctx, s.dial, func(ctx context.Context, _ *websocket.Conn) error {
@@ -407,7 +409,7 @@ func TestRunClosesTheConnection(t *testing.T) {
 
 func TestRunEndsTheConnectionWhenHandlePanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &server{t: t, plays: []any{stays}}
+		s := &server{t: t, script: []any{stays}}
 		var c *websocket.Conn
 		var inner context.Context
 		defer func() {

@@ -74,7 +74,7 @@ func Judge(f Failure) Verdict {
 	if f.Dialing {
 		return judgeDial(f.Err)
 	}
-	if ofNetwork(f.Err) {
+	if isNetworkError(f.Err) {
 		return Soon
 	}
 	return Stop
@@ -103,7 +103,7 @@ func judgeClose(ce *websocket.CloseError) Verdict {
 }
 
 func judgeDial(err error) Verdict {
-	if distrusted(err) {
+	if isCertificateError(err) {
 		return Stop
 	}
 	he, ok := errors.AsType[*websocket.HandshakeError](err)
@@ -122,14 +122,14 @@ func judgeDial(err error) Verdict {
 	case status >= 400 && status < 500:
 		return Stop
 	}
-	if he.Stage == handshake.StageRequest && !ofNetwork(err) {
+	if he.Stage == handshake.StageRequest && !isNetworkError(err) {
 		return Stop
 	}
 	return Soon
 }
 
-// distrusted reports whether err concerns the peer's certificate, or a peer that does not speak TLS at all.
-func distrusted(err error) bool {
+// isCertificateError reports whether err concerns the peer's certificate, or a peer that does not speak TLS at all.
+func isCertificateError(err error) bool {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return true
 	}
@@ -147,8 +147,8 @@ func distrusted(err error) bool {
 	return ok
 }
 
-// ofNetwork reports whether err comes from the network. Timeouts count, whichever side has set them.
-func ofNetwork(err error) bool {
+// isNetworkError reports whether err comes from the network. Timeouts count, whichever side has set them.
+func isNetworkError(err error) bool {
 	_, ok := errors.AsType[net.Error](err)
 	return ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }

@@ -21,8 +21,8 @@ import (
 // connection stays open: the caller may continue to read, or close with [websocket.CodeUnsupportedData].
 var ErrBinary = errors.New("wsjson: received a binary message; JSON is expected in a text message")
 
-// keep is the maximum size of a buffer that is returned to the pool, so that one large message does not hold memory forever.
-const keep = 64 << 10
+// maxPooled is the maximum size of a buffer that is returned to the pool, so that one large message does not hold memory forever.
+const maxPooled = 64 << 10
 
 // Read reads the next message and decodes it into v, as [json.Unmarshal] does: fields that are absent from the message keep their values.
 // If v is nil, Read returns an error without reading. v does not refer to the memory of the message: encoding/json copies values, and
@@ -62,13 +62,13 @@ func Messages[T any](ctx context.Context, c *websocket.Conn) iter.Seq2[T, error]
 				}
 				continue
 			}
-			if finished(err) {
+			if isClean(err) {
 				return
 			}
-			if ctx.Err() != nil && !ofMessage(err) {
+			if ctx.Err() != nil && !isMessageError(err) {
 				c.Close(websocket.CodeGoingAway, "") //nolint:errcheck // the error of the context is reported
 			}
-			if !yield(none, err) || !ofMessage(err) {
+			if !yield(none, err) || !isMessageError(err) {
 				return
 			}
 		}
@@ -87,14 +87,14 @@ func (e *decodeError) Error() string {
 
 func (e *decodeError) Unwrap() error { return e.err }
 
-// finished reports whether err is the normal end of a connection.
-func finished(err error) bool {
+// isClean reports whether err is the normal end of a connection.
+func isClean(err error) bool {
 	ce, ok := errors.AsType[*websocket.CloseError](err)
 	return ok && ce.Clean()
 }
 
-// ofMessage reports whether err is about one message, and not about the connection.
-func ofMessage(err error) bool {
+// isMessageError reports whether err is about one message, and not about the connection.
+func isMessageError(err error) bool {
 	_, ok := errors.AsType[*decodeError](err)
 	return ok || errors.Is(err, ErrBinary)
 }
@@ -116,7 +116,7 @@ var encoders = sync.Pool{New: func() any {
 func Write(ctx context.Context, c *websocket.Conn, v any) error {
 	e := encoders.Get().(*encoder)
 	defer func() {
-		if e.buf.Cap() <= keep {
+		if e.buf.Cap() <= maxPooled {
 			e.buf.Reset()
 			encoders.Put(e)
 		}

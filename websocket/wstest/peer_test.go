@@ -310,12 +310,12 @@ func TestPeerOverTCP(t *testing.T) {
 	}
 }
 
-// bare hides the methods of a stream that are not part of net.Conn, such as CloseWrite.
-type bare struct{ net.Conn }
+// plainStream hides the methods of a stream that are not part of net.Conn, such as CloseWrite.
+type plainStream struct{ net.Conn }
 
 func TestPeerOverAnyStream(t *testing.T) {
 	near, far := ends(t, 0)
-	p := wstest.NewPeer(bare{near}, protocol.RoleClient)
+	p := wstest.NewPeer(plainStream{near}, protocol.RoleClient)
 	if err := p.CloseWrite(); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("CloseWrite: %v", err)
 	}

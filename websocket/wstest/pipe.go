@@ -61,5 +61,5 @@ func NetPipe(buffer int) (client, server net.Conn) {
 		buffer = defaultBuffer
 	}
 	up, down := newHalf(buffer), newHalf(buffer)
-	return &stream{in: down, out: up, near: "client", far: "server"}, &stream{in: up, out: down, near: "server", far: "client"}
+	return &stream{in: down, out: up, local: "client", remote: "server"}, &stream{in: up, out: down, local: "server", remote: "client"}
 }

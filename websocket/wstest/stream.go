@@ -127,8 +127,8 @@ func (h *half) writeError() error {
 	return nil
 }
 
-// end sets the state of the writing or the reading end, who. The state of an end never reverts.
-func (h *half) end(who *state, by *deadline, s state) {
+// finish sets the state of the writing or the reading end, who. The state of an end never reverts.
+func (h *half) finish(who *state, by *deadline, s state) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if *who >= closed {
@@ -180,8 +180,8 @@ func (h *half) limit(who *state, by *deadline, t time.Time) error {
 // stream is one end of a connection in memory: a net.Conn that can be half-closed and reset.
 type stream struct {
 	in, out *half
-	near    addr
-	far     addr
+	local   addr
+	remote  addr
 }
 
 // addr is the address of an end, which is its name.
@@ -211,18 +211,18 @@ func (s *stream) Reset() error { return s.end(reset) }
 
 // CloseWrite closes the sending direction. The other end reads the data written before, and then io.EOF.
 func (s *stream) CloseWrite() error {
-	s.out.end(&s.out.writer, &s.out.writeBy, finished)
+	s.out.finish(&s.out.writer, &s.out.writeBy, finished)
 	return nil
 }
 
 func (s *stream) end(how state) error {
-	s.out.end(&s.out.writer, &s.out.writeBy, how)
-	s.in.end(&s.in.reader, &s.in.readBy, how)
+	s.out.finish(&s.out.writer, &s.out.writeBy, how)
+	s.in.finish(&s.in.reader, &s.in.readBy, how)
 	return nil
 }
 
-func (s *stream) LocalAddr() net.Addr  { return s.near }
-func (s *stream) RemoteAddr() net.Addr { return s.far }
+func (s *stream) LocalAddr() net.Addr  { return s.local }
+func (s *stream) RemoteAddr() net.Addr { return s.remote }
 
 func (s *stream) SetReadDeadline(t time.Time) error {
 	return s.failed("set", s.in.limit(&s.in.reader, &s.in.readBy, t))
@@ -244,5 +244,5 @@ func (s *stream) failed(op string, err error) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return err
 	}
-	return &net.OpError{Op: op, Net: s.near.Network(), Source: s.near, Addr: s.far, Err: err}
+	return &net.OpError{Op: op, Net: s.local.Network(), Source: s.local, Addr: s.remote, Err: err}
 }

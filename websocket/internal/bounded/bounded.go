@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// soon is the time limit for an expected event. A passing test never waits that long.
-const soon = 2 * time.Minute
+// defaultTimeout is the time limit for an expected event. A passing test never waits that long.
+const defaultTimeout = 2 * time.Minute
 
-// patience returns the time limit of a wait. In a bubble of testing/synctest the limit is longer, because minutes and hours of fake time
+// timeout returns the time limit of a wait. In a bubble of testing/synctest the limit is longer, because minutes and hours of fake time
 // pass while a test waits.
-func patience() time.Duration {
+func timeout() time.Duration {
 	if time.Now().Year() == 2000 { // the start of the fake clock in a bubble
 		return 100 * time.Hour
 	}
-	return soon
+	return defaultTimeout
 }
 
 // Context returns a context that is canceled when the test ends, or after two minutes. It can also be used in a function passed to
@@ -27,7 +27,7 @@ func Context(t testing.TB) context.Context {
 	if parent.Err() != nil {
 		parent = context.WithoutCancel(parent)
 	}
-	ctx, cancel := context.WithTimeout(parent, patience())
+	ctx, cancel := context.WithTimeout(parent, timeout())
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -35,24 +35,24 @@ func Context(t testing.TB) context.Context {
 // Receive receives a value from ch. A closed channel yields the zero value.
 func Receive[T any](t testing.TB, ch <-chan T) (v T) {
 	t.Helper()
-	late := time.NewTimer(patience())
-	defer late.Stop()
+	timer := time.NewTimer(timeout())
+	defer timer.Stop()
 	select {
 	case v = <-ch:
-	case <-late.C:
+	case <-timer.C:
 		t.Fatal("nothing arrived in time")
 	}
 	return v
 }
 
-// Until waits until so returns true. It polls every millisecond.
-func Until(t testing.TB, so func() bool) {
+// Until waits until condition returns true. It polls every millisecond.
+func Until(t testing.TB, condition func() bool) {
 	t.Helper()
-	late := time.Now().Add(soon)
+	deadline := time.Now().Add(defaultTimeout)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for !so() {
-		if time.Now().After(late) {
+	for !condition() {
+		if time.Now().After(deadline) {
 			t.Fatal("the condition did not become true in time")
 		}
 		<-tick.C

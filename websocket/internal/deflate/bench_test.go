@@ -47,7 +47,7 @@ func BenchmarkFlate(b *testing.B) {
 			all := messages(512, size)
 			level, past := 1, []byte(nil)
 			if takeover {
-				level, past = 2, jsonText(source(2), keepBytes)
+				level, past = 2, jsonText(source(2), takeoverBytes)
 			}
 			w, err := flate.NewWriter(io.Discard, level)
 			if err != nil {
@@ -89,7 +89,7 @@ func BenchmarkInflate(b *testing.B) {
 				b.ReportAllocs()
 				for i := 0; b.Loop(); i++ {
 					if i%len(all) == 0 {
-						d.past = history{buf: d.past.buf}
+						d.history = history{buf: d.history.buf}
 					}
 					if dst, err = d.Append(dst[:0], packed[i%len(all)], -1); err != nil {
 						b.Fatal(err)

@@ -19,7 +19,7 @@ var (
 func fixedLitCodes() *litCodes {
 	lengths := fixedLengths()
 	var all [len(lengths)]code
-	assign(all[:], lengths[:])
+	assignCodes(all[:], lengths[:])
 	return (*litCodes)(all[:numLitLen])
 }
 
@@ -29,7 +29,7 @@ func fixedDistCodes() *distCodes {
 		lengths[i] = 5
 	}
 	var all [len(lengths)]code
-	assign(all[:], lengths[:])
+	assignCodes(all[:], lengths[:])
 	return (*distCodes)(all[:numDist])
 }
 
@@ -62,28 +62,28 @@ func (e *encoder) block(dst []byte) []byte {
 	best := min(stored, fixed)
 	dst = slices.Grow(dst, best/8+2*8)
 	switch {
-	case e.symbols() >= minSymbols && e.describe()+e.extra < best:
+	case e.symbols() >= minSymbols && e.buildDynamic()+e.extra < best:
 		dst = e.dynamic.header(e, dst)
 		dst = e.encode(dst, &e.dynamic.lit, &e.dynamic.dist)
 	case stored < fixed:
 		dst = e.stored(dst)
 	default:
-		e.put(typeFixed<<1, 3)
+		e.putBits(typeFixed<<1, 3)
 		dst = e.encode(dst, fixedLit, fixedDist)
 	}
 	e.start = e.end
 	return dst
 }
 
-// put adds n bits of v, at most 48, to the pending bits. The caller must call drain between calls, so that fewer than 8 bits are
+// putBits adds n bits of v, at most 48, to the pending bits. The caller must call flushBits between calls, so that fewer than 8 bits are
 // pending.
-func (e *encoder) put(v uint64, n uint) {
+func (e *encoder) putBits(v uint64, n uint) {
 	e.acc |= v << (e.n & 63)
 	e.n += n
 }
 
-// drain appends the complete pending bytes to dst.
-func (e *encoder) drain(dst []byte) []byte {
+// flushBits appends the complete pending bytes to dst.
+func (e *encoder) flushBits(dst []byte) []byte {
 	end := len(dst) + int(e.n>>3)
 	dst = binary.LittleEndian.AppendUint64(dst, e.acc)[:end]
 	e.acc >>= e.n & 56
@@ -93,9 +93,9 @@ func (e *encoder) drain(dst []byte) []byte {
 
 // align appends the header of an empty stored block and the padding to the next byte, but not tail.
 func (e *encoder) align(dst []byte) []byte {
-	e.put(typeStored<<1, 3)
+	e.putBits(typeStored<<1, 3)
 	e.n = (e.n + 7) &^ 7
-	return e.drain(dst)
+	return e.flushBits(dst)
 }
 
 // stored appends the block uncompressed (RFC 1951 §3.2.4).
@@ -159,6 +159,6 @@ func (e *encoder) encode(dst []byte, lit *litCodes, dist *distCodes) []byte {
 		n &= 7
 	}
 	e.acc, e.n = acc, n
-	e.put(lit[endOfBlock].word(), lit[endOfBlock].len())
-	return e.drain(out[:at])
+	e.putBits(lit[endOfBlock].word(), lit[endOfBlock].len())
+	return e.flushBits(out[:at])
 }

@@ -58,8 +58,8 @@ type wholeDecoder interface {
 	appendWhole(dst, compressed []byte, limit int64, window int, older, newer []byte) ([]byte, error)
 }
 
-// own is the implementation of this package.
-var own = &Codec{
+// defaultCodec is the implementation of this package.
+var defaultCodec = &Codec{
 	NewEncoder: func() Encoder { return newEncoder() },
 	NewDecoder: func() Decoder { return new(decoder) },
 }

@@ -1,8 +1,8 @@
 package deflate
 
-// keepBytes is the maximum context that a Compressor retains, whatever the window. Together with 32 KiB for the receiving direction, a
+// takeoverBytes is the maximum context that a Compressor retains, whatever the window. Together with 32 KiB for the receiving direction, a
 // connection uses less than 40 KB. A context of 32 KiB would take 16 µs per message to index, and save 2 % of a 1 KiB message.
-const keepBytes = 4 << 10
+const takeoverBytes = 4 << 10
 
 // Compressor is the sending direction of one connection. The zero value compresses every message separately, with a window of 32
 // KiB. It is not safe for concurrent use, and only one message may be in progress at a time.
@@ -12,12 +12,12 @@ type Compressor struct {
 	// Codec compresses; nil means the codec of this package.
 	Codec *Codec
 
-	past history
+	history history
 }
 
 func (c *Compressor) codec() *Codec {
 	if c.Codec == nil {
-		return own
+		return defaultCodec
 	}
 	return c.Codec
 }
@@ -25,7 +25,7 @@ func (c *Compressor) codec() *Codec {
 // begin takes an encoder from the pool, ready for a message.
 func (c *Compressor) begin() Encoder {
 	e := c.codec().encoder()
-	older, newer := c.past.parts()
+	older, newer := c.history.parts()
 	e.Reset(c.Window.Size(), older, newer)
 	return e
 }
@@ -52,10 +52,10 @@ func AppendShared(dst, msg []byte, w Window) []byte {
 // takeover Note has no effect.
 func (c *Compressor) Note(msg []byte) {
 	if c.Window.Takeover {
-		c.past.add(msg, min(keepBytes, c.Window.Size()))
+		c.history.add(msg, min(takeoverBytes, c.Window.Size()))
 	}
 }
 
 // Forget drops the context and its memory. Dropping the context is always allowed, because a sender need not refer to earlier data. Use
 // Forget instead of Note if most messages are shared, and before a connection becomes idle for a long time.
-func (c *Compressor) Forget() { c.past = history{} }
+func (c *Compressor) Forget() { c.history = history{} }

@@ -11,14 +11,14 @@ type decoder struct {
 	f inflater
 
 	// These fields are for streaming, where the output passes through a window buffer.
-	src    io.Reader
-	held   error // error that src returned with its last bytes; reported when these bytes are used up
-	done   error // io.EOF, or the error of the message
-	some   bool  // src was not empty
-	tailed bool  // src has ended and tail was appended
-	r      int   // buf[r:f.w] has not been read yet
-	buf    []byte
-	in     [2048]byte
+	src       io.Reader
+	srcErr    error // error that src returned with its last bytes; reported when these bytes are used up
+	err       error // io.EOF, or the error of the message
+	sawInput  bool  // src was not empty
+	tailAdded bool  // src has ended and tail was appended
+	r         int   // buf[r:f.w] has not been read yet
+	buf       []byte
+	in        [2048]byte
 }
 
 // appendWhole implements wholeDecoder: it writes directly into dst.
@@ -27,7 +27,7 @@ func (d *decoder) appendWhole(dst, compressed []byte, limit int64, window int, o
 		return dst, nil
 	}
 	f := &d.f
-	defer f.forget()
+	defer f.dropRefs()
 	f.begin(window, older, newer)
 	f.in = compressed
 	f.base, f.w, f.out = len(dst), len(dst), dst
@@ -36,7 +36,7 @@ func (d *decoder) appendWhole(dst, compressed []byte, limit int64, window int, o
 	} else {
 		f.grow(limit, 0)
 	}
-	for tailed := false; ; {
+	for tailAdded := false; ; {
 		why, err := f.run()
 		switch {
 		case err != nil:
@@ -45,9 +45,9 @@ func (d *decoder) appendWhole(dst, compressed []byte, limit int64, window int, o
 			return dst, ErrTooBig
 		case why == needOutput:
 			f.grow(limit, f.w-f.base+fastOutput)
-		case !tailed && !f.ended():
-			f.in, tailed = tail[:], true
-		case tailed && !f.complete():
+		case !tailAdded && !f.ended():
+			f.in, tailAdded = tail[:], true
+		case tailAdded && !f.complete():
 			return dst, ErrTruncated
 		default:
 			return f.out[:f.w], nil
@@ -67,19 +67,19 @@ func (f *inflater) grow(limit int64, n int) {
 	}
 }
 
-// forget drops all references to the caller's memory.
-func (f *inflater) forget() { f.in, f.out, f.older, f.newer = nil, nil, nil, nil }
+// dropRefs drops all references to the caller's memory.
+func (f *inflater) dropRefs() { f.in, f.out, f.older, f.newer = nil, nil, nil, nil }
 
 // Reset implements Decoder.
 func (d *decoder) Reset(src io.Reader, window int, older, newer []byte) {
 	if d.buf == nil {
 		d.buf = make([]byte, 2*maxWindow)
 	}
-	d.src, d.held, d.done, d.some, d.tailed = src, nil, nil, false, false
+	d.src, d.srcErr, d.err, d.sawInput, d.tailAdded = src, nil, nil, false, false
 	f := &d.f
 	f.begin(window, nil, nil)
-	newer = last(newer, window)
-	older = last(older, window-len(newer))
+	newer = lastBytes(newer, window)
+	older = lastBytes(older, window-len(newer))
 	f.base, f.out = 0, d.buf
 	f.w = copy(f.out, older)
 	f.w += copy(f.out[f.w:], newer)
@@ -95,13 +95,13 @@ func (d *decoder) Read(p []byte) (int, error) {
 			d.r += n
 			return n, nil
 		}
-		if d.done != nil {
-			return 0, d.done
+		if d.err != nil {
+			return 0, d.err
 		}
 		why, err := f.run()
 		switch {
 		case err != nil:
-			d.done = err
+			d.err = err
 		case f.w > d.r:
 		case why == needOutput: // all of the output has been read: retain the window
 			f.w = copy(f.out, f.out[f.w-f.window:f.w])
@@ -114,30 +114,30 @@ func (d *decoder) Read(p []byte) (int, error) {
 	}
 }
 
-// fill passes more input to the inflater when the inflater has consumed its input. If src has no more input, fill sets done.
+// fill passes more input to the inflater when the inflater has consumed its input. If src has no more input, fill sets err.
 func (d *decoder) fill() error {
-	err := d.held
-	d.held = nil
-	for empty := 0; err == nil && !d.tailed; empty++ {
+	err := d.srcErr
+	d.srcErr = nil
+	for empty := 0; err == nil && !d.tailAdded; empty++ {
 		if empty == 100 {
 			return io.ErrNoProgress
 		}
 		var n int
 		n, err = d.src.Read(d.in[:])
 		if n > 0 {
-			d.f.in, d.some, d.held = d.in[:n], true, err
+			d.f.in, d.sawInput, d.srcErr = d.in[:n], true, err
 			return nil
 		}
 	}
 	switch {
 	case err != nil && err != io.EOF:
 		return err
-	case !d.some || d.f.ended() || d.tailed && d.f.complete():
-		d.done = io.EOF
-	case d.tailed:
-		d.done = ErrTruncated
+	case !d.sawInput || d.f.ended() || d.tailAdded && d.f.complete():
+		d.err = io.EOF
+	case d.tailAdded:
+		d.err = ErrTruncated
 	default:
-		d.f.in, d.tailed = tail[:], true
+		d.f.in, d.tailAdded = tail[:], true
 	}
 	return nil
 }

@@ -14,13 +14,13 @@ type Decompressor struct {
 	// Codec inflates; nil means the codec of this package.
 	Codec *Codec
 
-	past history
-	lost bool // a message was not inflated completely, and later messages may refer to it
+	history     history
+	contextLost bool // a message was not inflated completely, and later messages may refer to it
 }
 
 func (d *Decompressor) codec() *Codec {
 	if d.Codec == nil {
-		return own
+		return defaultCodec
 	}
 	return d.Codec
 }
@@ -33,10 +33,10 @@ func (d *Decompressor) codec() *Codec {
 // A payload that cannot be inflated causes a *CorruptError. After any error dst is returned with its original length, and the
 // connection must be failed.
 func (d *Decompressor) Append(dst, compressed []byte, limit int64) ([]byte, error) {
-	if d.lost {
+	if d.contextLost {
 		return dst, errLost
 	}
-	older, newer := d.past.parts()
+	older, newer := d.history.parts()
 	dec := d.codec().decoder()
 	var out []byte
 	var err error
@@ -47,17 +47,17 @@ func (d *Decompressor) Append(dst, compressed []byte, limit int64) ([]byte, erro
 	}
 	d.codec().decoders.Put(dec)
 	if err != nil {
-		d.lost = d.Window.Takeover
+		d.contextLost = d.Window.Takeover
 		return dst, err
 	}
-	d.note(out[len(dst):])
+	d.addContext(out[len(dst):])
 	return out, nil
 }
 
-// note adds p, which was inflated, to the context.
-func (d *Decompressor) note(p []byte) {
+// addContext adds p, which was inflated, to the context.
+func (d *Decompressor) addContext(p []byte) {
 	if d.Window.Takeover {
-		d.past.add(p, d.Window.Size())
+		d.history.add(p, d.Window.Size())
 	}
 }
 
@@ -83,8 +83,8 @@ func appendByRead(dec Decoder, dst, compressed []byte, limit int64, window int, 
 }
 
 // release makes dec drop its source.
-func release(dec Decoder) { dec.Reset(nothing{}, 1<<MinBits, nil, nil) }
+func release(dec Decoder) { dec.Reset(emptyReader{}, 1<<MinBits, nil, nil) }
 
-type nothing struct{}
+type emptyReader struct{}
 
-func (nothing) Read([]byte) (int, error) { return 0, io.EOF }
+func (emptyReader) Read([]byte) (int, error) { return 0, io.EOF }

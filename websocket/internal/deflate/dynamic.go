@@ -20,9 +20,9 @@ type dynamic struct {
 	builder    builder
 }
 
-// describe makes the codes for the block's frequencies and their description. It returns the size in bits of the block, without the three
+// buildDynamic makes the codes for the block's frequencies and their description. It returns the size in bits of the block, without the three
 // header bits and the extra bits. If the block uses fewer than two distances, the result is one bit too large for each missing distance.
-func (e *encoder) describe() int {
+func (e *encoder) buildDynamic() int {
 	// Some inflaters require a complete code even where RFC 1951 does not. So at least two distances get a codeword.
 	for i, used := 0, e.distances(); used < 2; i++ {
 		if e.distFreq[i] == 0 {
@@ -31,12 +31,12 @@ func (e *encoder) describe() int {
 		}
 	}
 	d := &e.dynamic
-	d.hlit, d.hdist = used(e.litFreq[:]), used(e.distFreq[:])
+	d.hlit, d.hdist = trimmedLen(e.litFreq[:]), trimmedLen(e.distFreq[:])
 	lit, dist := d.lengths[:d.hlit], d.lengths[d.hlit:][:d.hdist]
 	n := d.builder.build(d.lit[:d.hlit], lit, e.litFreq[:d.hlit], maxCodeBits)
 	n += d.builder.build(d.dist[:d.hdist], dist, e.distFreq[:d.hdist], maxCodeBits)
 
-	extra := d.fold()
+	extra := d.encodeLengths()
 	n += extra + d.builder.build(d.pre[:], d.preLengths[:], d.preFreq[:], maxPreBits)
 	d.hclen = numPre
 	for d.hclen > 4 && d.preLengths[preOrder[d.hclen-1]] == 0 {
@@ -55,8 +55,8 @@ func (e *encoder) distances() int {
 	return n
 }
 
-// used returns the length of freq without trailing zeros. At least one element is not zero.
-func used(freq []uint16) int {
+// trimmedLen returns the length of freq without trailing zeros. At least one element is not zero.
+func trimmedLen(freq []uint16) int {
 	n := len(freq)
 	for freq[n-1] == 0 {
 		n--
@@ -64,9 +64,9 @@ func used(freq []uint16) int {
 	return n
 }
 
-// fold encodes the code lengths as runs: 16 repeats the previous length 3 to 6 times, 17 represents 3 to 10 zeros, and 18
+// encodeLengths encodes the code lengths as runs: 16 repeats the previous length 3 to 6 times, 17 represents 3 to 10 zeros, and 18
 // represents 11 to 138 zeros. It returns the number of extra bits.
-func (d *dynamic) fold() int {
+func (d *dynamic) encodeLengths() int {
 	d.runs = d.runs[:0]
 	clear(d.preFreq[:])
 	lengths := d.lengths[:d.hlit+d.hdist]
@@ -79,26 +79,26 @@ func (d *dynamic) fold() int {
 		i += n
 		if v == 0 {
 			for ; n >= 11; n -= min(n, 138) {
-				d.run(18, min(n, 138)-11)
+				d.addRun(18, min(n, 138)-11)
 			}
 			if n >= 3 {
-				d.run(17, n-3)
+				d.addRun(17, n-3)
 				n = 0
 			}
 		} else {
-			d.run(v, 0)
+			d.addRun(v, 0)
 			for n--; n >= 3; n -= min(n, 6) {
-				d.run(16, min(n, 6)-3)
+				d.addRun(16, min(n, 6)-3)
 			}
 		}
 		for range n {
-			d.run(v, 0)
+			d.addRun(v, 0)
 		}
 	}
 	return int(2*d.preFreq[16] + 3*d.preFreq[17] + 7*d.preFreq[18])
 }
 
-func (d *dynamic) run(sym uint8, extra int) {
+func (d *dynamic) addRun(sym uint8, extra int) {
 	d.runs = append(d.runs, uint16(sym)|uint16(extra)<<5)
 	d.preFreq[sym]++
 }
@@ -108,23 +108,23 @@ var preExtra = [32]uint8{16: 2, 17: 3, 18: 7}
 
 // header appends the block's header and the description.
 func (d *dynamic) header(e *encoder, dst []byte) []byte {
-	e.put(typeDynamic<<1, 3)
-	e.put(uint64(d.hlit-firstLength), 5)
-	e.put(uint64(d.hdist-1), 5)
-	e.put(uint64(d.hclen-4), 4)
-	dst = e.drain(dst)
+	e.putBits(typeDynamic<<1, 3)
+	e.putBits(uint64(d.hlit-firstLength), 5)
+	e.putBits(uint64(d.hdist-1), 5)
+	e.putBits(uint64(d.hclen-4), 4)
+	dst = e.flushBits(dst)
 	for i, sym := range preOrder[:d.hclen] {
-		if e.put(uint64(d.preLengths[sym]), 3); i%8 == 7 {
-			dst = e.drain(dst)
+		if e.putBits(uint64(d.preLengths[sym]), 3); i%8 == 7 {
+			dst = e.flushBits(dst)
 		}
 	}
-	dst = e.drain(dst)
+	dst = e.flushBits(dst)
 	for _, r := range d.runs {
 		c := d.pre[r&31]
-		e.put(c.word()|uint64(r>>5)<<c.len(), c.len()+uint(preExtra[r&31]))
+		e.putBits(c.word()|uint64(r>>5)<<c.len(), c.len()+uint(preExtra[r&31]))
 		if e.n > 32 {
-			dst = e.drain(dst)
+			dst = e.flushBits(dst)
 		}
 	}
-	return e.drain(dst)
+	return e.flushBits(dst)
 }

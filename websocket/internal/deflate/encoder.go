@@ -36,15 +36,15 @@ func (e *encoder) Reset(window int, older, newer []byte) {
 	e.advance(e.end)
 	e.window = window
 	e.acc, e.n = 0, 0
-	newer = last(newer, window)
-	older = last(older, window-len(newer))
+	newer = lastBytes(newer, window)
+	older = lastBytes(older, window-len(newer))
 	e.end = copy(e.buf[:], older)
 	e.end += copy(e.buf[e.end:], newer)
 	e.start = e.end
-	e.enter()
+	e.addDictionary()
 }
 
-func last(b []byte, n int) []byte { return b[max(0, len(b)-n):] }
+func lastBytes(b []byte, n int) []byte { return b[max(0, len(b)-n):] }
 
 // advance adds n to the position of buf[0]. The positions restart long before they would overflow.
 func (e *encoder) advance(n int) {

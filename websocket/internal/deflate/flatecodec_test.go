@@ -17,7 +17,7 @@ var stdCodec = &Codec{
 		}
 		return &stdEncoder{w: w}
 	},
-	NewDecoder: func() Decoder { return &stdDecoder{r: flate.NewReader(nothing{})} },
+	NewDecoder: func() Decoder { return &stdDecoder{r: flate.NewReader(emptyReader{})} },
 }
 
 // stdEncoder respects the window, which compress/flate does not support, by compressing half a window at a time with the previous
@@ -36,7 +36,7 @@ func (e *stdEncoder) Reset(window int, older, newer []byte) {
 
 func (e *stdEncoder) Encode(dst, p []byte, flush Flush) []byte {
 	for len(p) > 0 {
-		e.past = append(e.past[:0], last(e.past, e.half)...)
+		e.past = append(e.past[:0], lastBytes(e.past, e.half)...)
 		var out bytes.Buffer
 		e.w.Reset(&out)
 		k := min(len(p), e.half)

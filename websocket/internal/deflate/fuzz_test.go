@@ -55,7 +55,7 @@ func FuzzInflate(f *testing.F) {
 		limit := int64(max)
 		fresh := func() *Decompressor {
 			d := &Decompressor{Window: Window{Takeover: true}}
-			d.note(dict)
+			d.addContext(dict)
 			return d
 		}
 		guard := make([]byte, 3, 40)
@@ -64,7 +64,7 @@ func FuzzInflate(f *testing.F) {
 			t.Fatalf("%d bytes for a limit of %d, %v", len(got)-3, limit, err)
 		}
 		r := rand.New(rand.NewPCG(seed, 0))
-		streamed, streamErr := readAll(fresh().Reader(&cut{r: r, b: payload, flaky: seed%2 == 0}, limit), r)
+		streamed, streamErr := readAll(fresh().Reader(&flakyReader{r: r, b: payload, flaky: seed%2 == 0}, limit), r)
 		if streamErr != err || err == nil && !bytes.Equal(streamed, got[3:]) || int64(len(streamed)) > limit {
 			t.Fatalf("whole: %d bytes, %v; cut: %d bytes, %v", len(got)-3, err, len(streamed), streamErr)
 		}

@@ -2,16 +2,16 @@ package deflate
 
 // counts reads the numbers of code lengths (RFC 1951 §3.2.7).
 func (f *inflater) counts() (bool, error) {
-	if !f.need(14) {
+	if !f.fillBits(14) {
 		return false, nil
 	}
-	f.hlit = f.take(5) + firstLength
-	hdist := f.take(5) + 1
+	f.hlit = f.takeBits(5) + firstLength
+	hdist := f.takeBits(5) + 1
 	if f.hlit > numLitLen || hdist > numDist {
 		return false, errCodeCount
 	}
 	f.left = f.hlit + hdist
-	f.hclen = f.take(4) + 4
+	f.hclen = f.takeBits(4) + 4
 	clear(f.preLengths[:])
 	f.at = 0
 	f.state = inPre
@@ -21,10 +21,10 @@ func (f *inflater) counts() (bool, error) {
 // preCode reads the lengths of the code length code.
 func (f *inflater) preCode() (bool, error) {
 	for ; f.at < f.hclen; f.at++ {
-		if !f.need(3) {
+		if !f.fillBits(3) {
 			return false, nil
 		}
-		f.preLengths[preOrder[f.at]] = uint8(f.take(3))
+		f.preLengths[preOrder[f.at]] = uint8(f.takeBits(3))
 	}
 	if !fill(f.dynamic.pre[:], maxPreBits, f.preLengths[:], &preMeaning) {
 		return false, errCodeLengths
@@ -38,16 +38,16 @@ func (f *inflater) preCode() (bool, error) {
 // other.
 func (f *inflater) codeLengths() (bool, error) {
 	for f.at < f.left {
-		f.need(2 * maxPreBits) // or as many bits as are available
+		f.fillBits(2 * maxPreBits) // or as many bits as are available
 		e := f.dynamic.pre[f.acc&(1<<maxPreBits-1)]
-		if e.take() > f.n {
+		if e.totalBits() > f.n {
 			return false, nil
 		}
 		if e&isBad != 0 {
 			return false, errCodeLengths
 		}
-		extra := int(f.acc & (1<<e.take() - 1) >> e.word())
-		f.drop(e.take())
+		extra := int(f.acc & (1<<e.totalBits() - 1) >> e.codeBits())
+		f.dropBits(e.totalBits())
 		if !f.lengthRun(uint8(e.value()), extra) {
 			return false, errRepeat
 		}

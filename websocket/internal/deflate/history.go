@@ -2,8 +2,8 @@ package deflate
 
 import "math/bits"
 
-// smallest is the minimum number of bytes that a history allocates.
-const smallest = 256
+// minHistory is the minimum number of bytes that a history allocates.
+const minHistory = 256
 
 // history is a ring buffer with the last bytes of a direction. It is the only memory for compression that an idle connection
 // retains. It starts empty and doubles up to the limit, which is a power of two and constant for one history.
@@ -27,7 +27,7 @@ func (h *history) add(p []byte, limit int) {
 		p = p[len(p)-limit:]
 	}
 	if need := min(int(h.n)+len(p), limit); need > len(h.buf) {
-		h.grow(min(limit, max(smallest, 1<<bits.Len(uint(need-1)))))
+		h.grow(min(limit, max(minHistory, 1<<bits.Len(uint(need-1)))))
 	}
 	if len(p) == 0 {
 		return

@@ -8,21 +8,21 @@ type code uint32
 func (c code) word() uint64 { return uint64(c & 0xFFFF) }
 func (c code) len() uint    { return uint(c>>16) & 31 }
 
-// firstWords returns the first canonical codeword of each length, for count[n] codewords of n bits (RFC 1951 §3.2.2).
-func firstWords(count *[maxCodeBits + 1]uint16) (first [maxCodeBits + 1]uint16) {
+// firstCodes returns the first canonical codeword of each length, for count[n] codewords of n bits (RFC 1951 §3.2.2).
+func firstCodes(count *[maxCodeBits + 1]uint16) (first [maxCodeBits + 1]uint16) {
 	for n := 1; n < maxCodeBits; n++ {
 		first[n+1] = (first[n] + count[n]) << 1
 	}
 	return first
 }
 
-// assign sets the canonical codeword of every symbol whose length is not zero.
-func assign(codes []code, lengths []uint8) {
+// assignCodes sets the canonical codeword of every symbol whose length is not zero.
+func assignCodes(codes []code, lengths []uint8) {
 	var count [maxCodeBits + 1]uint16
 	for _, n := range lengths {
 		count[n]++
 	}
-	next := firstWords(&count)
+	next := firstCodes(&count)
 	for i, n := range lengths {
 		codes[i] = 0
 		if n != 0 {
@@ -34,8 +34,8 @@ func assign(codes []code, lengths []uint8) {
 
 // builder makes length-limited prefix codes. It only contains scratch memory, which is not used after a call.
 type builder struct {
-	leaves, spare [numLitLen]uint32 // weight<<9 | symbol
-	nodes         [numLitLen]uint32 // a node's weight, then its parent, then its depth
+	leaves, scratch [numLitLen]uint32 // weight<<9 | symbol
+	nodes           [numLitLen]uint32 // a node's weight, then its parent, then its depth
 }
 
 // build makes an optimal prefix code for the frequencies freq, with codewords of at most limit bits, and sets the lengths and
@@ -45,7 +45,7 @@ func (b *builder) build(codes []code, lengths []uint8, freq []uint16, limit int)
 	n := b.sort(freq)
 	var count [32]int
 	b.depths(n, &count)
-	fit(&count, limit)
+	limitDepths(&count, limit)
 	clear(lengths)
 	total, i := 0, 0
 	for depth := limit; depth > 0; depth-- { // the longest codewords first, for the rarest symbols
@@ -55,18 +55,18 @@ func (b *builder) build(codes []code, lengths []uint8, freq []uint16, limit int)
 		}
 		i += count[depth]
 	}
-	assign(codes, lengths)
+	assignCodes(codes, lengths)
 	return total
 }
 
 // sort puts the symbols that occur into leaves, rarest first, and returns their number.
 func (b *builder) sort(freq []uint16) int {
-	n, most := 0, uint16(0)
+	n, maxFreq := 0, uint16(0)
 	for i, f := range freq {
 		if f != 0 {
 			b.leaves[n] = uint32(f)<<9 | uint32(i)
 			n++
-			most = max(most, f)
+			maxFreq = max(maxFreq, f)
 		}
 	}
 	leaves := b.leaves[:n]
@@ -81,9 +81,9 @@ func (b *builder) sort(freq []uint16) int {
 		return n
 	}
 	// This is a radix sort that uses one byte of the frequency at a time. For a message, one byte is usually enough.
-	for shift := 9; most > 0; shift += 8 {
+	for shift := 9; maxFreq > 0; shift += 8 {
 		var start [257]uint16
-		buckets := start[:min(most, 255)+2]
+		buckets := start[:min(maxFreq, 255)+2]
 		for _, v := range leaves {
 			start[v>>shift&255+1]++
 		}
@@ -92,11 +92,11 @@ func (b *builder) sort(freq []uint16) int {
 		}
 		for _, v := range leaves {
 			k := v >> shift & 255
-			b.spare[start[k]] = v
+			b.scratch[start[k]] = v
 			start[k]++
 		}
-		copy(leaves, b.spare[:n])
-		most >>= 8
+		copy(leaves, b.scratch[:n])
+		maxFreq >>= 8
 	}
 	return n
 }
@@ -137,8 +137,8 @@ func (b *builder) depths(n int, count *[32]int) {
 	}
 }
 
-// fit moves leaves that are deeper than limit up, and as few others down as a prefix code requires.
-func fit(count *[32]int, limit int) {
+// limitDepths moves leaves that are deeper than limit up, and as few others down as a prefix code requires.
+func limitDepths(count *[32]int, limit int) {
 	used := 0 // the used part of the code space, in codewords of length limit
 	for depth := limit + 1; depth < len(count); depth++ {
 		count[limit] += count[depth]

@@ -14,11 +14,11 @@ const (
 	inMatch                // the remaining bytes of a match
 )
 
-// stop is the reason why the inflater has stopped.
-type stop uint8
+// stopReason is the reason why the inflater has stopped.
+type stopReason uint8
 
 const (
-	needInput stop = iota
+	needInput stopReason = iota
 	needOutput
 )
 
@@ -56,9 +56,9 @@ func (f *inflater) begin(window int, older, newer []byte) {
 	f.state, f.final = atBlock, false
 }
 
-// need moves input to acc until that contains at least k bits, at most 56. If there are fewer, it moves all of them and returns
+// fillBits moves input to acc until that contains at least k bits, at most 56. If there are fewer, it moves all of them and returns
 // false.
-func (f *inflater) need(k uint) bool {
+func (f *inflater) fillBits(k uint) bool {
 	for f.n < k {
 		if len(f.in) == 0 {
 			return false
@@ -70,22 +70,22 @@ func (f *inflater) need(k uint) bool {
 	return true
 }
 
-func (f *inflater) drop(k uint) {
+func (f *inflater) dropBits(k uint) {
 	f.acc >>= k & 63
 	f.n -= k
 }
 
-// take returns the next k bits, which need has made available.
-func (f *inflater) take(k uint) int {
+// takeBits returns the next k bits, which fillBits has made available.
+func (f *inflater) takeBits(k uint) int {
 	v := f.acc & (1<<k - 1)
-	f.drop(k)
+	f.dropBits(k)
 	return int(v)
 }
 
 // run inflates as much as possible.
-func (f *inflater) run() (stop, error) {
+func (f *inflater) run() (stopReason, error) {
 	for {
-		var why stop
+		var why stopReason
 		var more bool
 		var err error
 		switch f.state {
@@ -114,13 +114,13 @@ func (f *inflater) run() (stop, error) {
 
 // block reads a block's header (RFC 1951 §3.2.3).
 func (f *inflater) block() (bool, error) {
-	if !f.need(3) {
+	if !f.fillBits(3) {
 		return false, nil
 	}
-	f.final = f.take(1) == 1
-	switch f.take(2) {
+	f.final = f.takeBits(1) == 1
+	switch f.takeBits(2) {
 	case typeStored:
-		f.drop(f.n & 7) // RFC 1951 §3.2.4: the rest of the byte is ignored
+		f.dropBits(f.n & 7) // RFC 1951 §3.2.4: the rest of the byte is ignored
 		f.state = atStored
 	case typeFixed:
 		f.tables = fixedTables
@@ -136,7 +136,7 @@ func (f *inflater) block() (bool, error) {
 // endBlock handles the end of a block. RFC 7692 §7.2.3.4: after a block with BFINAL set the message continues at the next byte.
 func (f *inflater) endBlock() {
 	if f.final {
-		f.drop(f.n & 7)
+		f.dropBits(f.n & 7)
 	}
 	f.state = atBlock
 }
@@ -148,11 +148,11 @@ func (f *inflater) ended() bool { return f.state == atBlock && f.final && f.n ==
 func (f *inflater) complete() bool { return f.state == atBlock && f.n == 0 && len(f.in) == 0 }
 
 func (f *inflater) storedLength() (bool, error) {
-	if !f.need(32) {
+	if !f.fillBits(32) {
 		return false, nil
 	}
-	n := f.take(16)
-	if f.take(16) != n^0xFFFF {
+	n := f.takeBits(16)
+	if f.takeBits(16) != n^0xFFFF {
 		return false, errStored
 	}
 	f.left = n
@@ -160,7 +160,7 @@ func (f *inflater) storedLength() (bool, error) {
 	return true, nil
 }
 
-func (f *inflater) storedBytes() (bool, stop) {
+func (f *inflater) storedBytes() (bool, stopReason) {
 	for f.left > 0 {
 		if f.n == 0 && len(f.in) == 0 {
 			return false, needInput
@@ -171,7 +171,7 @@ func (f *inflater) storedBytes() (bool, stop) {
 		}
 		k := 1
 		if f.n > 0 { // whole bytes, because the stored data begins at a byte boundary
-			room[0] = byte(f.take(8))
+			room[0] = byte(f.takeBits(8))
 		} else {
 			k = copy(room, f.in)
 			f.in = f.in[k:]

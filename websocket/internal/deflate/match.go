@@ -44,8 +44,8 @@ func matchLen(b []byte, s, t, end int) int {
 	return n - s
 }
 
-// enter adds the positions of the dictionary, buf[:e.end], to the table.
-func (e *encoder) enter() {
+// addDictionary adds the positions of the dictionary, buf[:e.end], to the table.
+func (e *encoder) addDictionary() {
 	for i := 0; i+minMatch <= e.end; i += dictStep {
 		e.table[hash4(load32(e.buf[:], i))] = e.base + uint32(i)
 	}

@@ -12,7 +12,7 @@ func TestFind_GoodMatch(t *testing.T) {
 		e := newEncoder()
 		history := text[:n] + "~~" + text[1:] + "~~"
 		e.Reset(maxWindow, nil, []byte(history))
-		for i := range len(history) - minMatch + 1 { // every position, because enter only adds every second one
+		for i := range len(history) - minMatch + 1 { // every position, because addDictionary only adds every second one
 			e.table[hash4(load32(e.buf[:], i))] = e.base + uint32(i)
 		}
 		e.end += copy(e.buf[e.end:], text)
@@ -50,13 +50,13 @@ func TestBlock_SizesAreExact(t *testing.T) {
 
 		e := counted()
 		missing := max(0, 2-e.distances()) // distances that get a one-bit codeword and are counted as if they occurred
-		size := e.describe() + e.extra - missing
+		size := e.buildDynamic() + e.extra - missing
 		if got := written(e, e.encode(e.dynamic.header(e, make([]byte, 0, 2*len(text)+400)), &e.dynamic.lit, &e.dynamic.dist)); got != size {
 			t.Errorf("%d bytes with dynamic codes: %d bits, counted as %d", len(text), got, size)
 		}
 		e = counted()
 		size = e.fixedBits()
-		e.put(typeFixed<<1, 3)
+		e.putBits(typeFixed<<1, 3)
 		if got := written(e, e.encode(make([]byte, 0, 2*len(text)+400), fixedLit, fixedDist)); got != size {
 			t.Errorf("%d bytes with the fixed codes: %d bits, counted as %d", len(text), got, size)
 		}

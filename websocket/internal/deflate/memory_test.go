@@ -91,7 +91,7 @@ func TestAllocations(t *testing.T) {
 				}
 			}
 			one()
-			for d.past.n < int32(d.Window.Size()) && takeover {
+			for d.history.n < int32(d.Window.Size()) && takeover {
 				one()
 			}
 			if n := allocs.PerRun(20, one); n >= 1 && !raceEnabled {

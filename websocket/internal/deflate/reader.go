@@ -20,11 +20,11 @@ type Reader struct {
 // Other errors of src are returned unchanged, and no data is lost: the next Read reads src again, and continues at the bit at which
 // the previous one stopped.
 func (d *Decompressor) Reader(src io.Reader, limit int64) *Reader {
-	if d.lost {
+	if d.contextLost {
 		return &Reader{err: errLost}
 	}
 	dec := d.codec().decoder()
-	older, newer := d.past.parts()
+	older, newer := d.history.parts()
 	dec.Reset(src, d.Window.Size(), older, newer)
 	return &Reader{d: d, dec: dec, left: limit}
 }
@@ -41,7 +41,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 		}
 		r.left -= int64(n)
 	}
-	r.d.note(p[:n])
+	r.d.addContext(p[:n])
 	if err == nil {
 		return n, nil
 	}
@@ -64,7 +64,7 @@ var errClosed = errors.New("deflate: read from a closed reader")
 
 func (r *Reader) end(err error) {
 	r.err = err
-	r.d.lost = err != io.EOF && r.d.Window.Takeover
+	r.d.contextLost = err != io.EOF && r.d.Window.Takeover
 	release(r.dec)
 	r.d.codec().decoders.Put(r.dec)
 	r.dec = nil

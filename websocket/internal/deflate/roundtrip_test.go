@@ -79,7 +79,7 @@ func TestForeignDecoder(t *testing.T) {
 		if _, err := d.Append(nil, c.Append(nil, []byte("Hello")), 4); err != ErrTooBig {
 			t.Errorf("limit: %v", err)
 		}
-		d.lost = false
+		d.contextLost = false
 		if _, err := d.Append(nil, []byte{6}, 4); err != errSymbol {
 			t.Errorf("corrupt: %v", err)
 		}
@@ -145,12 +145,12 @@ func TestHistory(t *testing.T) {
 			n := r.IntN(1 + r.IntN(1+limit*3/2))
 			p := fillBytes(n, func() byte { return byte(r.Uint32()) })
 			h.add(p, limit)
-			want = append([]byte(nil), last(append(want, p...), limit)...)
+			want = append([]byte(nil), lastBytes(append(want, p...), limit)...)
 			older, newer := h.parts()
 			if got := append(bytes.Clone(older), newer...); !bytes.Equal(got, want) {
 				t.Fatalf("limit %d, step %d: %d bytes, want %d", limit, i, len(got), len(want))
 			}
-			if len(h.buf) > limit || len(h.buf) >= 2*max(len(want), smallest) {
+			if len(h.buf) > limit || len(h.buf) >= 2*max(len(want), minHistory) {
 				t.Fatalf("limit %d: %d bytes held for %d", limit, len(h.buf), len(want))
 			}
 		}

@@ -10,8 +10,8 @@ import (
 	"testing/iotest"
 )
 
-// cut yields its bytes in pieces of random size, and sometimes fails between two pieces, like a read whose context was canceled.
-type cut struct {
+// flakyReader yields its bytes in pieces of random size, and sometimes fails between two pieces, like a read whose context was canceled.
+type flakyReader struct {
 	r     *rand.Rand
 	b     []byte
 	flaky bool
@@ -20,7 +20,7 @@ type cut struct {
 
 var errFlaky = errors.New("not now")
 
-func (c *cut) Read(p []byte) (int, error) {
+func (c *flakyReader) Read(p []byte) (int, error) {
 	if c.flaky && c.r.IntN(2) == 0 {
 		c.fails++
 		return 0, errFlaky
@@ -63,8 +63,8 @@ func TestReader_Cuts(t *testing.T) {
 		{"whole", func(b []byte, _ *rand.Rand) io.Reader { return bytes.NewReader(b) }},
 		{"one byte", func(b []byte, _ *rand.Rand) io.Reader { return iotest.OneByteReader(bytes.NewReader(b)) }},
 		{"error with data", func(b []byte, _ *rand.Rand) io.Reader { return iotest.DataErrReader(bytes.NewReader(b)) }},
-		{"random", func(b []byte, r *rand.Rand) io.Reader { return &cut{r: r, b: b} }},
-		{"flaky", func(b []byte, r *rand.Rand) io.Reader { return &cut{r: r, b: b, flaky: true} }},
+		{"random", func(b []byte, r *rand.Rand) io.Reader { return &flakyReader{r: r, b: b} }},
+		{"flaky", func(b []byte, r *rand.Rand) io.Reader { return &flakyReader{r: r, b: b, flaky: true} }},
 	}
 	for _, reader := range readers {
 		for _, w := range []Window{{}, {Takeover: true}, {Bits: 9, Takeover: true}} {
@@ -111,14 +111,14 @@ func TestReader_Prompt(t *testing.T) {
 
 func TestReader_NoProgress(t *testing.T) {
 	var d Decompressor
-	if _, err := d.Reader(stuck{}, -1).Read(make([]byte, 1)); err != io.ErrNoProgress {
+	if _, err := d.Reader(stuckReader{}, -1).Read(make([]byte, 1)); err != io.ErrNoProgress {
 		t.Error(err)
 	}
 }
 
-type stuck struct{}
+type stuckReader struct{}
 
-func (stuck) Read([]byte) (int, error) { return 0, nil }
+func (stuckReader) Read([]byte) (int, error) { return 0, nil }
 
 // TestReader_Close checks that abandoning a message loses the context, if there is any.
 func TestReader_Close(t *testing.T) {

@@ -3,14 +3,14 @@ package deflate
 import "encoding/binary"
 
 // symbols decodes literals and matches.
-func (f *inflater) symbols() (more bool, why stop, err error) {
+func (f *inflater) symbols() (more bool, why stopReason, err error) {
 	for {
 		if more, err := f.fast(); more || err != nil {
 			return more, 0, err
 		}
-		f.need(48) // or as many bits as are available; a match requires at most 48
+		f.fillBits(48) // or as many bits as are available; a match requires at most 48
 		e := f.tables.litAt(f.acc)
-		if e.take() > f.n {
+		if e.totalBits() > f.n {
 			return false, needInput, nil
 		}
 		switch {
@@ -20,26 +20,26 @@ func (f *inflater) symbols() (more bool, why stop, err error) {
 			}
 			f.out[f.w] = byte(e.value())
 			f.w++
-			f.drop(e.take())
+			f.dropBits(e.totalBits())
 			continue
 		case e&isEnd != 0:
-			f.drop(e.take())
+			f.dropBits(e.totalBits())
 			f.endBlock()
 			return true, 0, nil
 		case e&isBad != 0:
 			return false, 0, errSymbol
 		}
-		d := f.tables.distAt(f.acc >> e.take())
-		if e.take()+d.take() > f.n {
+		d := f.tables.distAt(f.acc >> e.totalBits())
+		if e.totalBits()+d.totalBits() > f.n {
 			return false, needInput, nil
 		}
 		if d&isBad != 0 {
 			return false, 0, errSymbol
 		}
-		f.left = e.at(f.acc)
-		f.drop(e.take())
-		f.dist = d.at(f.acc)
-		f.drop(d.take())
+		f.left = e.decode(f.acc)
+		f.dropBits(e.totalBits())
+		f.dist = d.decode(f.acc)
+		f.dropBits(d.totalBits())
 		if !f.reachable(f.dist) {
 			return false, 0, errDistance
 		}
@@ -52,7 +52,7 @@ func (f *inflater) symbols() (more bool, why stop, err error) {
 func (t *tables) litAt(acc uint64) entry {
 	e := t.lit[acc&(1<<litRoot-1)]
 	if e&isLink != 0 {
-		e = t.lit[uint64(e.value())+acc>>litRoot&(1<<e.take()-1)]
+		e = t.lit[uint64(e.value())+acc>>litRoot&(1<<e.totalBits()-1)]
 	}
 	return e
 }
@@ -60,7 +60,7 @@ func (t *tables) litAt(acc uint64) entry {
 func (t *tables) distAt(acc uint64) entry {
 	e := t.dist[acc&(1<<distRoot-1)]
 	if e&isLink != 0 {
-		e = t.dist[uint64(e.value())+acc>>distRoot&(1<<e.take()-1)]
+		e = t.dist[uint64(e.value())+acc>>distRoot&(1<<e.totalBits()-1)]
 	}
 	return e
 }
@@ -88,13 +88,13 @@ func (f *inflater) fast() (more bool, err error) {
 		if e&isLiteral != 0 {
 			out[w] = byte(e.value())
 			w++
-			acc >>= e.take()
-			n -= e.take()
+			acc >>= e.totalBits()
+			n -= e.totalBits()
 			if e = t.litAt(acc); e&isLiteral != 0 {
 				out[w] = byte(e.value())
 				w++
-				acc >>= e.take()
-				n -= e.take()
+				acc >>= e.totalBits()
+				n -= e.totalBits()
 				continue
 			}
 			acc |= binary.LittleEndian.Uint64(in[at:]) << (n & 63)
@@ -106,22 +106,22 @@ func (f *inflater) fast() (more bool, err error) {
 				f.w = w
 				return false, errSymbol
 			}
-			acc >>= e.take()
-			n -= e.take()
+			acc >>= e.totalBits()
+			n -= e.totalBits()
 			more = true
 			break
 		}
-		length := e.at(acc)
-		acc >>= e.take()
-		n -= e.take()
+		length := e.decode(acc)
+		acc >>= e.totalBits()
+		n -= e.totalBits()
 		d := t.distAt(acc)
 		if d&isBad != 0 {
 			f.w = w
 			return false, errSymbol
 		}
-		dist := d.at(acc)
-		acc >>= d.take()
-		n -= d.take()
+		dist := d.decode(acc)
+		acc >>= d.totalBits()
+		n -= d.totalBits()
 		if dist > w-f.base || dist > f.window {
 			f.w = w
 			if !f.reachable(dist) {

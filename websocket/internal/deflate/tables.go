@@ -17,13 +17,13 @@ const (
 	isBad     entry = 1 << 15
 )
 
-func (e entry) take() uint    { return uint(e & 31) }
-func (e entry) word() uint    { return uint(e>>8) & 15 }
-func (e entry) value() uint32 { return uint32(e >> 16) }
+func (e entry) totalBits() uint { return uint(e & 31) }
+func (e entry) codeBits() uint  { return uint(e>>8) & 15 }
+func (e entry) value() uint32   { return uint32(e >> 16) }
 
-// at returns the entry's base plus the extra bits that follow the codeword in acc.
-func (e entry) at(acc uint64) int {
-	return int(e.value()) + int(acc&(1<<e.take()-1)>>e.word())
+// decode returns the entry's base plus the extra bits that follow the codeword in acc.
+func (e entry) decode(acc uint64) int {
+	return int(e.value()) + int(acc&(1<<e.totalBits()-1)>>e.codeBits())
 }
 
 // The number of bits of the first lookup. Longer codewords are rare and require a second lookup.
@@ -45,11 +45,11 @@ type tables struct {
 var fixedTables = func() *tables {
 	t := new(tables)
 	lengths := fixedLengths()
-	var five [32]uint8
-	for i := range five {
-		five[i] = 5
+	var fiveBits [32]uint8
+	for i := range fiveBits {
+		fiveBits[i] = 5
 	}
-	if !fill(t.lit[:], litRoot, lengths[:], &litMeaning) || !fill(t.dist[:], distRoot, five[:], &distMeaning) {
+	if !fill(t.lit[:], litRoot, lengths[:], &litMeaning) || !fill(t.dist[:], distRoot, fiveBits[:], &distMeaning) {
 		panic("deflate: the fixed codes are not prefix codes")
 	}
 	return t

@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// fragment is the number of bytes of compressed data that are emitted at a time while a message is being written.
-const fragment = 4 << 10
+// emitSize is the number of bytes of compressed data that are emitted at a time while a message is being written.
+const emitSize = 4 << 10
 
 // Writer compresses one message while it is being written. It uses an encoder from the pool until Close. It is not safe for
 // concurrent use.
@@ -45,8 +45,8 @@ func (w *Writer) Write(p []byte) (int, error) {
 		w.out = w.enc.Encode(w.out, p[done:done+k], NoFlush)
 		w.c.Note(p[done : done+k])
 		done += k
-		if len(w.out) >= fragment {
-			w.pass(false)
+		if len(w.out) >= emitSize {
+			w.emitOut(false)
 		}
 	}
 }
@@ -55,7 +55,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 func (w *Writer) Flush() error {
 	if w.err == nil {
 		w.out = w.enc.Encode(w.out, nil, SyncFlush)
-		w.pass(false)
+		w.emitOut(false)
 	}
 	return w.err
 }
@@ -69,14 +69,14 @@ func (w *Writer) Close() error {
 		return w.err
 	}
 	w.out = w.enc.Encode(w.out, nil, EndFlush)
-	if w.pass(true); w.err != nil {
+	if w.emitOut(true); w.err != nil {
 		return w.err
 	}
 	w.end(errWriterClosed)
 	return nil
 }
 
-func (w *Writer) pass(last bool) {
+func (w *Writer) emitOut(last bool) {
 	if err := w.emit(w.out, last); err != nil {
 		w.end(err)
 		return

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// tchar marks the bytes that are allowed in a token (RFC 7230 §3.2.6).
-var tchar = func() (t [256]bool) {
+// isTokenChar marks the bytes that are allowed in a token (RFC 7230 §3.2.6).
+var isTokenChar = func() (t [256]bool) {
 	for _, c := range []byte("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") {
 		t[c] = true
 	}
@@ -18,12 +18,12 @@ var tchar = func() (t [256]bool) {
 }()
 
 // IsTokenByte reports whether c is allowed in a token.
-func IsTokenByte(c byte) bool { return tchar[c] }
+func IsTokenByte(c byte) bool { return isTokenChar[c] }
 
 // IsToken reports whether s is a token: at least one byte, with no delimiter, space or non-ASCII byte.
 func IsToken(s string) bool {
 	for i := range len(s) {
-		if !tchar[s[i]] {
+		if !isTokenChar[s[i]] {
 			return false
 		}
 	}

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// patience limits the wait for goroutines that are about to return. Without a leak it is never reached.
-const patience = 30 * time.Second
+// timeout limits the wait for goroutines that are about to return. Without a leak it is never reached.
+const timeout = 30 * time.Second
 
 // Main runs m's tests and returns the exit code for os.Exit. It also returns 1 if a goroutine is still running after the tests.
 func Main(m *testing.M) int {
@@ -19,18 +19,18 @@ func Main(m *testing.M) int {
 	if code != 0 {
 		return code
 	}
-	if left := wait(); left != "" {
+	if left := waitIdle(); left != "" {
 		fmt.Fprintf(os.Stderr, "leak: goroutines outlive the tests:\n\n%s\n", left)
 		return 1
 	}
 	return 0
 }
 
-// wait polls until only the test's own goroutine is running. If other goroutines are still running after patience, it returns their stacks.
-func wait() string {
-	deadline := time.Now().Add(patience)
+// waitIdle polls until only the test's own goroutine is running. If other goroutines are still running after the timeout, it returns their stacks.
+func waitIdle() string {
+	deadline := time.Now().Add(timeout)
 	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
-		left := others()
+		left := otherGoroutines()
 		if left == "" || time.Now().After(deadline) {
 			return left
 		}
@@ -38,8 +38,8 @@ func wait() string {
 	}
 }
 
-// others returns the stacks of all goroutines except the caller and those of the runtime and package testing.
-func others() string {
+// otherGoroutines returns the stacks of all goroutines except the caller and those of the runtime and package testing.
+func otherGoroutines() string {
 	buf := make([]byte, 1<<20)
 	buf = buf[:runtime.Stack(buf, true)]
 	var left []string

@@ -14,14 +14,14 @@ import (
 // Fake is a kernel that a test controls. Each byte of its script determines the result of the next call. After the end of the
 // script every call succeeds. A call for a closed descriptor fails the test.
 type Fake struct {
-	Script    []byte        // the remaining script
-	Errs      bool          // the script can break connections
-	Clock     time.Duration // the current time
-	Queue     []*Conn       // connections that have not been accepted yet
-	Poor      int           // number of accepts that fail because descriptors have run out
-	Listening loop.Events   // the events for which the listener is armed
-	Quiet     bool          // Wait found no event, so only a deadline can end the wait
-	Ticks     bool          // Wait advances the clock to the deadline if it finds no event
+	Script      []byte        // the remaining script
+	Errs        bool          // the script can break connections
+	Clock       time.Duration // the current time
+	Queue       []*Conn       // connections that have not been accepted yet
+	FailAccepts int           // number of accepts that fail because descriptors have run out
+	Listening   loop.Events   // the events for which the listener is armed
+	Quiet       bool          // Wait found no event, so only a deadline can end the wait
+	Ticks       bool          // Wait advances the clock to the deadline if it finds no event
 
 	t     testing.TB
 	conns map[int]*Conn
@@ -92,8 +92,8 @@ func (k *Fake) Pass(ls *loop.Loops, deadlines int) {
 	k.Ticks = false
 }
 
-// roll returns the next byte of the script, or 0 after its end.
-func (k *Fake) roll() byte {
+// nextByte returns the next byte of the script, or 0 after its end.
+func (k *Fake) nextByte() byte {
 	if len(k.Script) == 0 {
 		return 0
 	}
@@ -120,7 +120,7 @@ func (k *Fake) Wait(events []loop.Event, timeout time.Duration) (int, error) {
 		}
 	}
 	k.Quiet = false
-	if k.roll()%8 == 7 {
+	if k.nextByte()%8 == 7 {
 		return 0, nil // the wait is interrupted
 	}
 	idle := len(k.Queue) == 0 || k.Listening&loop.Readable == 0
@@ -133,12 +133,12 @@ func (k *Fake) Wait(events []loop.Event, timeout time.Duration) (int, error) {
 			continue
 		}
 		var r loop.Events
-		if c.Armed&loop.Readable != 0 && (len(c.In) > 0 || c.EOF || c.Reset || k.roll()%8 == 6) {
+		if c.Armed&loop.Readable != 0 && (len(c.In) > 0 || c.EOF || c.Reset || k.nextByte()%8 == 6) {
 			r |= loop.Readable
 		}
 		if c.Armed&loop.Writable != 0 && (!c.Full || c.Reset) {
 			idle = false
-			if k.roll()%4 != 3 {
+			if k.nextByte()%4 != 3 {
 				r |= loop.Writable
 			}
 		}
@@ -190,8 +190,8 @@ func (k *Fake) Arm(fd int, token uint64, interest loop.Events, first bool) error
 
 // Accept implements loop.Kernel.
 func (k *Fake) Accept(int) (int, error) {
-	if k.Poor > 0 {
-		k.Poor--
+	if k.FailAccepts > 0 {
+		k.FailAccepts--
 		return 0, loop.ErrNoDescriptors
 	}
 	if len(k.Queue) == 0 {
@@ -209,7 +209,7 @@ var errReset = errors.New("reset by the script")
 // Read implements loop.Kernel.
 func (k *Fake) Read(fd int, p []byte) (int, error) {
 	c := k.conn(fd)
-	r := k.roll()
+	r := k.nextByte()
 	if k.Errs && r == 255 || c.Reset {
 		c.Reset = true
 		return 0, errReset
@@ -232,7 +232,7 @@ func (k *Fake) Read(fd int, p []byte) (int, error) {
 // Write implements loop.Kernel.
 func (k *Fake) Write(fd int, p []byte) (int, error) {
 	c := k.conn(fd)
-	r := k.roll()
+	r := k.nextByte()
 	if k.Errs && r == 255 || c.Reset {
 		c.Reset = true
 		return 0, errReset

@@ -30,8 +30,8 @@ const (
 	kindCount
 )
 
-// names are the fields' names in lower case.
-var names = [kindCount]string{
+// fieldNames are the fields' names in lower case.
+var fieldNames = [kindCount]string{
 	kindHost:             "host",
 	kindUpgrade:          "upgrade",
 	kindConnection:       "connection",
@@ -49,18 +49,18 @@ var names = [kindCount]string{
 	kindTransferEncoding: "transfer-encoding",
 }
 
-// byLength contains the kinds for each length of a name, because most names differ in length.
-var byLength = func() (t [25][]kind) {
-	for k, name := range names[1:] {
+// kindsByLength contains the kinds for each length of a name, because most names differ in length.
+var kindsByLength = func() (t [25][]kind) {
+	for k, name := range fieldNames[1:] {
 		t[len(name)] = append(t[len(name)], kind(k+1))
 	}
 	return t
 }()
 
 func kindOf(name string) kind {
-	if len(name) < len(byLength) {
-		for _, k := range byLength[len(name)] {
-			if header.EqualFold(name, names[k]) {
+	if len(name) < len(kindsByLength) {
+		for _, k := range kindsByLength[len(name)] {
+			if header.EqualFold(name, fieldNames[k]) {
 				return k
 			}
 		}
@@ -73,7 +73,7 @@ func (h *Head) fieldLine(text string, line span) *handshake.Violation {
 	if h.lines++; h.lines > h.limits.Lines {
 		return tooLarge("the request has more header lines than the server accepts")
 	}
-	s := line.of(text)
+	s := line.slice(text)
 	if s[0] == ' ' || s[0] == '\t' {
 		// RFC 9112 §5.2: a server "MUST either reject the message by sending a 400 (Bad Request), preferably with a
 		// representation explaining that obsolete line folding is unacceptable, or replace each received obs-fold".
@@ -124,16 +124,16 @@ func trim(s string, from int) (int, int) {
 // contentLength parses 1*DIGIT (RFC 9110 §8.6). Any number above 0 is reported as content, so that Check rejects the
 // request. After a value of 0, every further value must have the same number of digits.
 func (h *Head) contentLength(value string) *handshake.Violation {
-	valid := value != "" && (h.zeros == 0 || h.zeros == len(value))
+	valid := value != "" && (h.lengthDigits == 0 || h.lengthDigits == len(value))
 	for i := range len(value) {
-		valid = valid && digit(value[i])
+		valid = valid && isDigit(value[i])
 		h.content = h.content || value[i] != '0'
 	}
 	if !valid { // RFC 9112 §6.3: "the server MUST respond with a 400 (Bad Request) status code"
 		return malformed("RFC 9112 §6.3", "the Content-Length is not a single number")
 	}
 	if !h.content {
-		h.zeros = len(value)
+		h.lengthDigits = len(value)
 	}
 	return nil
 }

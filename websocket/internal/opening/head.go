@@ -35,31 +35,31 @@ const (
 // Head is the header of one request while it is being received. It stores positions in the caller's buffer instead of bytes.
 type Head struct {
 	limits Limits
-	found
+	parseState
 	fields  []field // the fields that the rules need
 	opening handshake.Opening
 	values  []string // reusable memory for the lists of opening
 }
 
-// found is the result of parsing so far.
-type found struct {
-	verdict Verdict
-	broken  *handshake.Violation
+// parseState is the result of parsing so far.
+type parseState struct {
+	verdict   Verdict
+	violation *handshake.Violation
 
-	line  int // beginning of the incomplete line
-	seen  int // number of bytes already searched for the end of that line
-	lines int // number of header lines so far
+	line    int // beginning of the incomplete line
+	scanned int // number of bytes already searched for the end of that line
+	lines   int // number of header lines so far
 
 	method, target span
 	major, minor   byte
 	content        bool
-	zeros          int    // number of digits of a Content-Length of 0; 0 if there is none
+	lengthDigits   int    // number of digits of a Content-Length of 0; 0 if there is none
 	kinds          uint32 // a bit for each kind in fields
 }
 
 type span struct{ from, to int }
 
-func (s span) of(text string) string { return text[s.from:s.to] }
+func (s span) slice(text string) string { return text[s.from:s.to] }
 
 // field is a header line that the rules need.
 type field struct {
@@ -77,7 +77,7 @@ func (h *Head) Reset(limits Limits) {
 	}
 	h.opening.Reset()
 	clear(h.values)
-	h.limits, h.found = limits, found{}
+	h.limits, h.parseState = limits, parseState{}
 	h.fields, h.values = h.fields[:0], h.values[:0]
 }
 
@@ -88,40 +88,40 @@ func View(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 // is Bad.
 func (h *Head) Parse(b []byte) (Verdict, *handshake.Violation) {
 	if h.verdict != More {
-		return h.verdict, h.broken
+		return h.verdict, h.violation
 	}
 	text := View(b)
-	if h.seen == 0 && len(text) > 0 && !header.IsToken(text[:1]) {
-		return h.refuse(notHTTP(text[0]))
+	if h.scanned == 0 && len(text) > 0 && !header.IsToken(text[:1]) {
+		return h.reject(notHTTP(text[0]))
 	}
 	for h.verdict == More {
-		i := strings.IndexByte(text[h.seen:], '\n')
+		i := strings.IndexByte(text[h.scanned:], '\n')
 		if i < 0 {
-			h.seen = len(text)
+			h.scanned = len(text)
 		}
-		if h.seen+max(i, 0) >= h.limits.Bytes {
-			return h.refuse(tooLarge("the request head is longer than the server accepts"))
+		if h.scanned+max(i, 0) >= h.limits.Bytes {
+			return h.reject(tooLarge("the request head is longer than the server accepts"))
 		}
 		if i < 0 {
 			return More, nil
 		}
-		line := span{h.line, h.seen + i}
-		h.seen += i + 1
-		h.line = h.seen
-		if v := h.take(text, line); v != nil {
-			return h.refuse(v)
+		line := span{h.line, h.scanned + i}
+		h.scanned += i + 1
+		h.line = h.scanned
+		if v := h.parseLine(text, line); v != nil {
+			return h.reject(v)
 		}
 	}
 	return h.verdict, nil
 }
 
-func (h *Head) refuse(v *handshake.Violation) (Verdict, *handshake.Violation) {
-	h.verdict, h.broken = Bad, v
+func (h *Head) reject(v *handshake.Violation) (Verdict, *handshake.Violation) {
+	h.verdict, h.violation = Bad, v
 	return Bad, v
 }
 
-// take parses one line, without its line feed.
-func (h *Head) take(text string, line span) *handshake.Violation {
+// parseLine parses one line, without its line feed.
+func (h *Head) parseLine(text string, line span) *handshake.Violation {
 	if line.to == line.from || text[line.to-1] != '\r' {
 		// RFC 9112 §2.2: a recipient "MAY recognize a single LF as a line terminator". Two recipients that differ in this respect may see
 		// different requests, so a bare LF is not accepted.
@@ -136,8 +136,8 @@ func (h *Head) take(text string, line span) *handshake.Violation {
 	}
 	h.verdict = Other
 	o := &h.opening // contains only the fields that IsUpgrade needs
-	o.Method, o.Major, o.Minor = h.method.of(text), int(h.major), int(h.minor)
-	o.Upgrade = h.linesOf(kindUpgrade, text)
+	o.Method, o.Major, o.Minor = h.method.slice(text), int(h.major), int(h.minor)
+	o.Upgrade = h.fieldValues(kindUpgrade, text)
 	if o.IsUpgrade() {
 		h.verdict = Upgrade
 	}
@@ -148,14 +148,14 @@ func (h *Head) take(text string, line span) *handshake.Violation {
 }
 
 // Target returns the request's target. text is the header passed to Parse.
-func (h *Head) Target(text string) string { return h.target.of(text) }
+func (h *Head) Target(text string) string { return h.target.slice(text) }
 
 // Len returns the length of the header, including the empty line, if the verdict is Upgrade. After Other the header may be longer.
 func (h *Head) Len() int { return h.line }
 
 // requestLine parses method SP request-target SP HTTP-version (RFC 9112 §3), separated by single spaces.
 func (h *Head) requestLine(text string, line span) *handshake.Violation {
-	method, rest, _ := strings.Cut(line.of(text), " ")
+	method, rest, _ := strings.Cut(line.slice(text), " ")
 	target, version, _ := strings.Cut(rest, " ")
 	if !header.IsToken(method) || !validVersion(version) { // without two spaces the version is empty
 		return malformed("RFC 9112 §3", "the request line is not a method, a target and an HTTP version")
@@ -176,12 +176,12 @@ func (h *Head) requestLine(text string, line span) *handshake.Violation {
 
 // validVersion reports whether s is HTTP-name "/" DIGIT "." DIGIT (RFC 9112 §2.3), with "HTTP" in capitals.
 func validVersion(s string) bool {
-	return len(s) == len("HTTP/1.1") && s[:5] == "HTTP/" && digit(s[5]) && s[6] == '.' && digit(s[7])
+	return len(s) == len("HTTP/1.1") && s[:5] == "HTTP/" && isDigit(s[5]) && s[6] == '.' && isDigit(s[7])
 }
 
-func digit(c byte) bool { return '0' <= c && c <= '9' }
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-func hex(c byte) bool { return digit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
+func isHex(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
 
 // validTarget reports whether net/url can parse the target: it contains no space or control byte, and in a path two hex digits
 // follow each percent sign. A target that is not a path is checked when its authority is parsed.
@@ -193,7 +193,7 @@ func validTarget(s string) bool {
 			return false
 		case c == '?':
 			path = false
-		case c == '%' && path && (i+2 >= len(s) || !hex(s[i+1]) || !hex(s[i+2])):
+		case c == '%' && path && (i+2 >= len(s) || !isHex(s[i+1]) || !isHex(s[i+2])):
 			return false
 		}
 	}

@@ -324,7 +324,7 @@ func TestSimpleRequest(t *testing.T) {
 		"HTTP/1.2":              {strings.Replace(sample, "HTTP/1.1", "HTTP/1.2", 1) + "\r\n", true},
 	} {
 		var got http.Request
-		simply := simple(&got, tt.text)
+		simply := parseTypical(&got, tt.text)
 		if simply == tt.left {
 			t.Errorf("%s: %+v", name, got)
 		}

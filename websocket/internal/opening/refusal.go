@@ -20,10 +20,10 @@ type Refusal struct {
 	Hint    string      // the next step, in a sentence for the user; "" if there is none
 	Err     error       // the cause
 
-	text    string // the body, if the application has set it
-	picked  bool   // the application has chosen the response
-	excuse  string // a sentence for the client about an error of the server; "" if none may be disclosed
-	typeSet bool   // Header contains the Content-Type of the body
+	text       string // the body, if the application has set it
+	fromApp    bool   // the application has chosen the response
+	publicText string // a sentence for the client about an error of the server; "" if none may be disclosed
+	typeSet    bool   // Header contains the Content-Type of the body
 }
 
 // Violated returns the refusal of a request that violates a rule.
@@ -47,7 +47,7 @@ func Rejected(err error, status int, h http.Header, text string) *Refusal {
 		status = http.StatusInternalServerError
 	}
 	typed := h.Get("Content-Type") != ""
-	return &Refusal{Stage: handshake.StageCheck, Status: status, Header: h, Err: err, text: text, picked: true, typeSet: typed}
+	return &Refusal{Stage: handshake.StageCheck, Status: status, Header: h, Err: err, text: text, fromApp: true, typeSet: typed}
 }
 
 // Unparsable returns the refusal of a request that net/http cannot parse, so that the application's check cannot be called.
@@ -55,13 +55,13 @@ func Unparsable(err error) *Refusal {
 	return &Refusal{Stage: handshake.StageRequest, Status: http.StatusBadRequest, Err: err}
 }
 
-// Faulty returns the refusal of a client because of an error on the server's side. excuse is a sentence that may be disclosed to
+// Faulty returns the refusal of a client because of an error on the server's side. publicText is a sentence that may be disclosed to
 // the client, or "".
-func Faulty(stage handshake.Stage, err error, hint, excuse string) *Refusal {
-	return &Refusal{Stage: stage, Status: http.StatusInternalServerError, Err: err, Hint: hint, excuse: excuse}
+func Faulty(stage handshake.Stage, err error, hint, publicText string) *Refusal {
+	return &Refusal{Stage: stage, Status: http.StatusInternalServerError, Err: err, Hint: hint, publicText: publicText}
 }
 
-func mistake(stage handshake.Stage, err error, hint string) *Refusal {
+func configError(stage handshake.Stage, err error, hint string) *Refusal {
 	return Faulty(stage, err, hint, "")
 }
 
@@ -130,7 +130,7 @@ func StatusLine(status int) string {
 }
 
 // body returns the text for the client: the error, the violated clause, and the next step. An error of the application is not disclosed
-// unless the application has chosen the response. For an error of the server only excuse is disclosed.
+// unless the application has chosen the response. For an error of the server only publicText is disclosed.
 func (f *Refusal) body() string {
 	status := strconv.Itoa(f.Status)
 	if text := http.StatusText(f.Status); text != "" {
@@ -140,9 +140,9 @@ func (f *Refusal) body() string {
 	switch {
 	case f.typeSet:
 		return f.text
-	case f.picked && f.text != "":
+	case f.fromApp && f.text != "":
 		return f.text + "\n"
-	case f.picked:
+	case f.fromApp:
 		return status + "\n"
 	case errors.As(f.Err, &v) && f.Status != http.StatusInternalServerError:
 		s := status + "\n\n" + v.Detail
@@ -158,8 +158,8 @@ func (f *Refusal) body() string {
 		return status + "\n\nAccess denied.\n"
 	case f.Stage == handshake.StageRequest && f.Status == http.StatusBadRequest:
 		return status + "\n\nThe request cannot be parsed.\n"
-	case f.excuse != "":
-		return status + "\n\n" + f.excuse + "\n"
+	case f.publicText != "":
+		return status + "\n\n" + f.publicText + "\n"
 	}
 	return status + "\n\nServer misconfiguration; see the server log.\n"
 }

@@ -19,7 +19,7 @@ import (
 func (h *Head) Opening(text string) *handshake.Opening {
 	o := &h.opening
 	o.Reset()
-	o.Method, o.Target = h.method.of(text), h.target.of(text)
+	o.Method, o.Target = h.method.slice(text), h.target.slice(text)
 	o.Major, o.Minor = int(h.major), int(h.minor)
 	o.Content = h.content
 
@@ -42,7 +42,7 @@ func (h *Head) Opening(text string) *handshake.Opening {
 		kindTransferEncoding: &o.TransferEncoding,
 	} {
 		if h.kinds&(1<<k) != 0 {
-			*list = h.linesOf(kind(k), text)
+			*list = h.fieldValues(kind(k), text)
 		}
 	}
 	if o.HostLines = len(hosts); o.HostLines > 0 {
@@ -51,12 +51,12 @@ func (h *Head) Opening(text string) *handshake.Opening {
 	return o
 }
 
-// linesOf returns the values of all fields of a kind.
-func (h *Head) linesOf(k kind, text string) []string {
+// fieldValues returns the values of all fields of a kind.
+func (h *Head) fieldValues(k kind, text string) []string {
 	first := len(h.values)
 	for _, f := range h.fields {
 		if f.kind == k {
-			h.values = append(h.values, f.value.of(text))
+			h.values = append(h.values, f.value.slice(text))
 		}
 	}
 	n := len(h.values)
@@ -67,7 +67,7 @@ func (h *Head) linesOf(k kind, text string) []string {
 // complete header for which Parse has returned Upgrade. Parts of the Request that the caller retains do not keep text
 // in memory, except for the Header.
 func Request(r *http.Request, text string) error {
-	if simple(r, text) {
+	if parseTypical(r, text) {
 		return nil
 	}
 	parsed, err := http.ReadRequest(bufio.NewReaderSize(strings.NewReader(text), min(len(text), 4<<10)))
@@ -77,9 +77,9 @@ func Request(r *http.Request, text string) error {
 	return err
 }
 
-// simple does the same as http.ReadRequest for a typical header. It returns false for a header that net/http might not copy
+// parseTypical does the same as http.ReadRequest for a typical header. It returns false for a header that net/http might not copy
 // unchanged.
-func simple(r *http.Request, text string) bool {
+func parseTypical(r *http.Request, text string) bool {
 	line, fields, _ := strings.Cut(text, "\r\n")
 	target, proto, _ := strings.Cut(strings.TrimPrefix(line, "GET "), " ")
 	if !strings.HasPrefix(line, "GET /") || proto != "HTTP/1.1" {
@@ -136,9 +136,9 @@ func simple(r *http.Request, text string) bool {
 	return true
 }
 
-// canonicals contains net/http's forms of the names that the rules need.
-var canonicals = func() (all [kindCount]string) {
-	for k, name := range names {
+// canonicalNames contains net/http's forms of the names that the rules need.
+var canonicalNames = func() (all [kindCount]string) {
+	for k, name := range fieldNames {
 		all[k] = textproto.CanonicalMIMEHeaderKey(name)
 	}
 	return all
@@ -147,7 +147,7 @@ var canonicals = func() (all [kindCount]string) {
 // canonical returns the name of a field in net/http's form.
 func canonical(name string) string {
 	if k := kindOf(name); k != kindNone {
-		return canonicals[k]
+		return canonicalNames[k]
 	}
 	return textproto.CanonicalMIMEHeaderKey(name)
 }

@@ -35,13 +35,13 @@ type Terms struct {
 // Check returns a refusal with status 500 for the first mistake in the rules themselves, which would affect every handshake.
 func (r *Rules) Check() *Refusal {
 	if err := handshake.CheckFields(r.Header); err != nil {
-		return mistake(handshake.StageStatus, err, handshake.HintServerHeader)
+		return configError(handshake.StageStatus, err, handshake.HintServerHeader)
 	}
 	if err := handshake.CheckSubprotocols(r.Subprotocols); err != nil {
-		return mistake(handshake.StageSubprotocol, err, handshake.HintServerSubprotocols)
+		return configError(handshake.StageSubprotocol, err, handshake.HintServerSubprotocols)
 	}
 	if _, err := r.policy(); err != nil {
-		return mistake(handshake.StageExtension, err, handshake.HintServerCompression)
+		return configError(handshake.StageExtension, err, handshake.HintServerCompression)
 	}
 	return nil
 }
@@ -56,7 +56,7 @@ func (r *Rules) policy() (handshake.DeflatePolicy, error) {
 
 // Admit performs all checks that can reject a client, for any server that has parsed its request: the protocol, the origin, the
 // server's own options, and finally the application's check ask, unless that is nil. It returns the terms of the connection.
-func (r *Rules) Admit(o *handshake.Opening, ask func() *Refusal) (t Terms, refused *Refusal) {
+func (r *Rules) Admit(o *handshake.Opening, appCheck func() *Refusal) (t Terms, refused *Refusal) {
 	v := o.Check()
 	if v == nil {
 		v = o.CheckOrigin(r.Origin)
@@ -67,8 +67,8 @@ func (r *Rules) Admit(o *handshake.Opening, ask func() *Refusal) (t Terms, refus
 	if refused := r.Check(); refused != nil {
 		return t, refused
 	}
-	if ask != nil {
-		if refused := ask(); refused != nil {
+	if appCheck != nil {
+		if refused := appCheck(); refused != nil {
 			return t, refused
 		}
 	}
@@ -84,7 +84,7 @@ func (r *Rules) Admit(o *handshake.Opening, ask func() *Refusal) (t Terms, refus
 // §4.2.2).
 func (t *Terms) Agree(o *handshake.Opening, subprotocol string) *Refusal {
 	if subprotocol != "" && o.Choose([]string{subprotocol}) == "" {
-		return mistake(handshake.StageSubprotocol, errors.New("a subprotocol that the client did not offer"),
+		return configError(handshake.StageSubprotocol, errors.New("a subprotocol that the client did not offer"),
 			"choose one of those in the request's Sec-WebSocket-Protocol header")
 	}
 	t.Subprotocol = subprotocol
@@ -95,7 +95,7 @@ func (t *Terms) Agree(o *handshake.Opening, subprotocol string) *Refusal {
 // connection are passed to that server.
 func (t *Terms) Pass(extensions string) *Refusal {
 	if err := handshake.CheckFields(http.Header{"Extensions": {extensions}}); err != nil { // only the value has to be checked
-		return mistake(handshake.StageExtension, err, "correct Admission.Extensions")
+		return configError(handshake.StageExtension, err, "correct Admission.Extensions")
 	}
 	t.Compressed, t.Passed = false, extensions
 	return nil

@@ -11,12 +11,12 @@ import (
 // Frames is one message in the form in which a server sends it: framed once, and compressed once for each window size that a
 // connection requires. Its methods may be called concurrently. Their results are shared and must not be modified.
 type Frames struct {
-	op    frame.Opcode
-	plain []byte
-	head  int // the length of plain's header
+	op        frame.Opcode
+	plain     []byte
+	headerLen int // the length of plain's header
 
-	mu     sync.Mutex
-	zipped *[deflate.MaxBits + 1][]byte // the frame with the compressed message, by window bits; nil until it is needed
+	mu         sync.Mutex
+	compressed *[deflate.MaxBits + 1][]byte // the frame with the compressed message, by window bits; nil until it is needed
 }
 
 // Made reports whether Init was called.
@@ -26,7 +26,7 @@ func (f *Frames) Made() bool { return f.plain != nil }
 func (f *Frames) Init(op frame.Opcode, payload []byte) {
 	h := frame.Header{Fin: true, Opcode: op, Length: int64(len(payload))}
 	plain := frame.Append(make([]byte, 0, frame.MaxHeader+len(payload)), h)
-	f.op, f.head = op, len(plain)
+	f.op, f.headerLen = op, len(plain)
 	f.plain = append(plain, payload...)
 }
 
@@ -34,27 +34,27 @@ func (f *Frames) Init(op frame.Opcode, payload []byte) {
 func (f *Frames) Plain() []byte { return f.plain }
 
 // Head returns the length of the frame's header.
-func (f *Frames) Head() int { return f.head }
+func (f *Frames) Head() int { return f.headerLen }
 
 // Payload returns the message.
-func (f *Frames) Payload() []byte { return f.plain[f.head:] }
+func (f *Frames) Payload() []byte { return f.plain[f.headerLen:] }
 
 // Compressed returns the frame with the message compressed for a window of that many bits, or the plain frame if compression does
 // not make it shorter.
 func (f *Frames) Compressed(bits uint8) []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.zipped == nil {
-		f.zipped = new([deflate.MaxBits + 1][]byte)
+	if f.compressed == nil {
+		f.compressed = new([deflate.MaxBits + 1][]byte)
 	}
-	if f.zipped[bits] == nil {
+	if f.compressed[bits] == nil {
 		body := deflate.AppendShared(nil, f.Payload(), deflate.Window{Bits: bits})
 		h := frame.Header{Fin: true, RSV: frame.RSV1, Opcode: f.op, Length: int64(len(body))}
 		b := append(frame.Append(make([]byte, 0, frame.MaxHeader+len(body)), h), body...)
 		if len(b) >= len(f.plain) {
 			b = f.plain
 		}
-		f.zipped[bits] = b
+		f.compressed[bits] = b
 	}
-	return f.zipped[bits]
+	return f.compressed[bits]
 }

@@ -19,15 +19,15 @@ type bridge struct {
 	timer *time.Timer
 }
 
-// patience is how long a closed bridge continues to write the data that it has accepted.
-const patience = time.Second
+// drainTimeout is how long a closed bridge continues to write the data that it has accepted.
+const drainTimeout = time.Second
 
 func newBridge(rwc io.ReadWriteCloser) *bridge {
 	near, far := net.Pipe()
 	b := &bridge{Conn: near, rwc: rwc}
 	go func() {
 		_, _ = io.Copy(rwc, far) // if this fails, the other side reads the end of the stream instead of the error
-		b.shut()
+		b.closeStream()
 		far.Close()
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -43,13 +43,13 @@ func newBridge(rwc io.ReadWriteCloser) *bridge {
 	return b
 }
 
-// Close closes the stream when the stream has accepted the written data, or after patience.
+// Close closes the stream when the stream has accepted the written data, or after drainTimeout.
 func (b *bridge) Close() error {
 	err := b.Conn.Close()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.idle && b.timer == nil {
-		b.timer = time.AfterFunc(patience, b.shut)
+		b.timer = time.AfterFunc(drainTimeout, b.closeStream)
 	}
 	return err
 }
@@ -57,8 +57,8 @@ func (b *bridge) Close() error {
 // abort closes the stream immediately.
 func (b *bridge) abort() error {
 	b.Conn.Close()
-	b.shut()
+	b.closeStream()
 	return b.err
 }
 
-func (b *bridge) shut() { b.once.Do(func() { b.err = b.rwc.Close() }) }
+func (b *bridge) closeStream() { b.once.Do(func() { b.err = b.rwc.Close() }) }

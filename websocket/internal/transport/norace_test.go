@@ -25,7 +25,7 @@ func TestReadSomeThatWaitsAllocatesNothing(t *testing.T) {
 			}
 		}
 	}(far)
-	if !s.WritesAtOnce() {
+	if !s.CanTryWrite() {
 		return // TryWrite is not available on this system
 	}
 	one := []byte("x")

@@ -12,17 +12,17 @@ import (
 
 // poller reads from a socket that Go's runtime polls. It waits until bytes are available, and borrows a buffer only then.
 type poller struct {
-	raw     syscall.RawConn
-	attempt func(fd uintptr) bool // try as a func value: a method value created for each read would allocate
-	buf     *Buffer               // the bytes of the last attempt, or nil if there were none
-	n       int                   // number of bytes in buf
-	err     error
+	raw         syscall.RawConn
+	tryReadFunc func(fd uintptr) bool // tryRead as a func value: a method value created for each read would allocate
+	buf         *Buffer               // the bytes of the last attempt, or nil if there were none
+	n           int                   // number of bytes in buf
+	err         error
 
-	put     func(fd uintptr) bool // putOnce as a func value, created at its first use
-	out     []byte                // the bytes to write
-	moved   *atomic.Bool          // set whenever the socket accepts bytes; nil means to write once without waiting for room
-	written int
-	outErr  error
+	tryWriteFunc func(fd uintptr) bool // tryWrite as a func value, created at its first use
+	out          []byte                // the bytes to write
+	progress     *atomic.Bool          // set whenever the socket accepts bytes; nil means to write once without waiting for room
+	written      int
+	outErr       error
 }
 
 // newPoller returns nil if rwc is not a socket that can be polled. It only accepts types whose Read is the bare system call: a type
@@ -45,37 +45,37 @@ func newPoller(rwc io.ReadWriteCloser) *poller {
 		return nil
 	}
 	p := &poller{raw: raw}
-	p.attempt = p.try
+	p.tryReadFunc = p.tryRead
 	return p
 }
 
 func (p *poller) read() (*Buffer, []byte, error) {
-	err := p.raw.Read(p.attempt)
+	err := p.raw.Read(p.tryReadFunc)
 	buf, n := p.buf, p.n
 	p.buf = nil
 	if err == nil {
 		err = p.err
 	}
 	if buf == nil {
-		return nil, nil, p.failed(err)
+		return nil, nil, p.wrapError(err)
 	}
 	return buf, buf[:n], err
 }
 
-// failed adds the name of the system call to the error of a read. The method try does not do that itself: an allocation
+// wrapError adds the name of the system call to the error of a read. The method tryRead does not do that itself: an allocation
 // there would need more than 2 KiB of stack, so the stack of every connection would grow when the connection ends.
-// failed is not inlined, so that read has a small frame.
+// wrapError is not inlined, so that read has a small frame.
 //
 //go:noinline
-func (p *poller) failed(err error) error {
+func (p *poller) wrapError(err error) error {
 	if err != p.err || err == io.EOF {
 		return err
 	}
 	return os.NewSyscallError("read", err)
 }
 
-// try reads once. It returns false to make the runtime wait until data is available.
-func (p *poller) try(fd uintptr) bool {
+// tryRead reads once. It returns false to make the runtime wait until data is available.
+func (p *poller) tryRead(fd uintptr) bool {
 	buf := Borrow()
 	for {
 		n, err := syscall.Read(int(fd), buf[:])
@@ -98,44 +98,44 @@ func (p *poller) try(fd uintptr) bool {
 	}
 }
 
-// write writes all of b, and sets moved whenever the socket has accepted some of it. If moved is nil, it writes once and does not wait for
+// write writes all of b, and sets progress whenever the socket has accepted some of it. If progress is nil, it writes once and does not wait for
 // room. It does the same as the Write of net.Conn, but needs less stack.
-func (p *poller) write(b []byte, moved *atomic.Bool) (int, error) {
-	if p.put == nil {
-		p.put = p.putOnce
+func (p *poller) write(b []byte, progress *atomic.Bool) (int, error) {
+	if p.tryWriteFunc == nil {
+		p.tryWriteFunc = p.tryWrite
 	}
-	p.out, p.moved = b, moved
-	err := p.raw.Write(p.put)
+	p.out, p.progress = b, progress
+	err := p.raw.Write(p.tryWriteFunc)
 	n := p.written
 	if err == nil {
 		err = p.outErr
 	}
-	p.out, p.moved, p.written, p.outErr = nil, nil, 0, nil
+	p.out, p.progress, p.written, p.outErr = nil, nil, 0, nil
 	return n, err
 }
 
-// most is the maximum size of one write, because some systems reject 2 GiB and more.
-const most = 1 << 30
+// maxWrite is the maximum size of one write, because some systems reject 2 GiB and more.
+const maxWrite = 1 << 30
 
-func (p *poller) putOnce(fd uintptr) bool {
+func (p *poller) tryWrite(fd uintptr) bool {
 	for {
-		n, err := syscall.Write(int(fd), p.out[:min(len(p.out), most)])
+		n, err := syscall.Write(int(fd), p.out[:min(len(p.out), maxWrite)])
 		switch {
 		case err == syscall.EINTR:
 			continue
 		case err == syscall.EAGAIN:
-			return p.moved == nil
+			return p.progress == nil
 		case err != nil:
 			p.outErr = os.NewSyscallError("write", err)
 			return true
 		}
 		p.written += n
 		p.out = p.out[n:]
-		if p.moved == nil {
+		if p.progress == nil {
 			return true
 		}
-		if !p.moved.Load() {
-			p.moved.Store(true)
+		if !p.progress.Load() {
+			p.progress.Store(true)
 		}
 		if len(p.out) == 0 {
 			return true

@@ -37,11 +37,11 @@ type deadliner interface {
 // Stream is a byte stream with deadlines. It must be initialized with Init, and must not be copied afterwards. One goroutine may read and
 // one may write at the same time. The other methods may be called concurrently.
 type Stream struct {
-	rwc   io.ReadWriteCloser
-	dl    deadliner
-	ready *poller   // waits for bytes without a buffer; nil if that is not possible
-	first *[64]byte // the buffer used for waiting if ready is nil
-	sent  atomic.Int64
+	rwc       io.ReadWriteCloser
+	deadlines deadliner
+	poller    *poller   // waits for bytes without a buffer; nil if that is not possible
+	waitBuf   *[64]byte // the buffer used for waiting if poller is nil
+	sent      atomic.Int64
 }
 
 // vector contains the data that WriteVec needs during a call.
@@ -56,13 +56,13 @@ var vectors = sync.Pool{New: func() any { return new(vector) }}
 // return when rwc is closed: its Close must unblock its Read and Write.
 func (s *Stream) Init(rwc io.ReadWriteCloser) {
 	var ok bool
-	if s.dl, ok = rwc.(deadliner); !ok {
+	if s.deadlines, ok = rwc.(deadliner); !ok {
 		b := newBridge(rwc)
-		rwc, s.dl = b, b
+		rwc, s.deadlines = b, b
 	}
 	s.rwc = rwc
-	if s.ready = newPoller(rwc); s.ready == nil {
-		s.first = new([64]byte)
+	if s.poller = newPoller(rwc); s.poller == nil {
+		s.waitBuf = new([64]byte)
 	}
 }
 
@@ -73,12 +73,12 @@ func (s *Stream) Below() io.ReadWriteCloser { return s.rwc }
 // While it waits it holds no Buffer, unless hold is set and the system cannot report the arrival of bytes. If both are true, ReadSome waits
 // with a Buffer, so that it receives more bytes in one read.
 func (s *Stream) ReadSome(hold bool) (*Buffer, []byte, error) {
-	if s.ready != nil {
-		return s.ready.read()
+	if s.poller != nil {
+		return s.poller.read()
 	}
 	if !hold {
-		n, err := s.rwc.Read(s.first[:])
-		return nil, s.first[:n], err
+		n, err := s.rwc.Read(s.waitBuf[:])
+		return nil, s.waitBuf[:n], err
 	}
 	b := Borrow()
 	n, err := s.rwc.Read(b[:])
@@ -92,21 +92,21 @@ func (s *Stream) ReadSome(hold bool) (*Buffer, []byte, error) {
 // Read reads into p.
 func (s *Stream) Read(p []byte) (int, error) { return s.rwc.Read(p) }
 
-// Write writes p, and sets moved whenever the peer has accepted some of it: on a socket after each partial write, and on other
-// streams after each stride.
-func (s *Stream) Write(p []byte, moved *atomic.Bool) (int, error) {
-	if s.ready != nil {
-		n, err := s.ready.write(p, moved)
+// Write writes p, and sets progress whenever the peer has accepted some of it: on a socket after each partial write, and on other
+// streams after each chunk.
+func (s *Stream) Write(p []byte, progress *atomic.Bool) (int, error) {
+	if s.poller != nil {
+		n, err := s.poller.write(p, progress)
 		s.sent.Add(int64(n))
 		return n, err
 	}
 	sent := 0
 	for {
-		n, err := s.rwc.Write(p[sent:min(len(p), sent+stride)])
+		n, err := s.rwc.Write(p[sent:min(len(p), sent+chunkSize)])
 		sent += n
 		s.sent.Add(int64(n))
 		if n > 0 {
-			moved.Store(true)
+			progress.Store(true)
 		}
 		if err != nil || sent == len(p) {
 			return sent, err
@@ -114,15 +114,15 @@ func (s *Stream) Write(p []byte, moved *atomic.Bool) (int, error) {
 	}
 }
 
-// stride is the size of one write if the system does not report partial writes.
-const stride = 256 << 10
+// chunkSize is the size of one write if the system does not report partial writes.
+const chunkSize = 256 << 10
 
-// WritesAtOnce reports whether TryWrite is available.
-func (s *Stream) WritesAtOnce() bool { return s.ready != nil }
+// CanTryWrite reports whether TryWrite is available.
+func (s *Stream) CanTryWrite() bool { return s.poller != nil }
 
 // TryWrite writes as much as the socket accepts without waiting. If it accepts nothing, TryWrite returns 0 and no error.
 func (s *Stream) TryWrite(p []byte) (int, error) {
-	n, err := s.ready.write(p, nil)
+	n, err := s.poller.write(p, nil)
 	s.sent.Add(int64(n))
 	return n, err
 }
@@ -147,10 +147,10 @@ func (s *Stream) WriteVec(head, body []byte) (int, error) {
 }
 
 // SetReadDeadline sets the time after which reads fail with os.ErrDeadlineExceeded. Such a failure loses no bytes.
-func (s *Stream) SetReadDeadline(t time.Time) error { return s.dl.SetReadDeadline(t) }
+func (s *Stream) SetReadDeadline(t time.Time) error { return s.deadlines.SetReadDeadline(t) }
 
 // SetWriteDeadline sets the time after which writes fail with os.ErrDeadlineExceeded.
-func (s *Stream) SetWriteDeadline(t time.Time) error { return s.dl.SetWriteDeadline(t) }
+func (s *Stream) SetWriteDeadline(t time.Time) error { return s.deadlines.SetWriteDeadline(t) }
 
 // CloseWrite closes the sending direction. The error may be errors.ErrUnsupported, because not every stream supports that.
 func (s *Stream) CloseWrite() error {

@@ -32,8 +32,8 @@ func TestSentCountsAllWrites(t *testing.T) {
 			t.Errorf("%s: %q", name, b)
 		}
 		far.Close()
-		if s.WritesAtOnce() != strings.HasSuffix(name, "socket") {
-			t.Errorf("%s: WritesAtOnce() = %v", name, s.WritesAtOnce())
+		if s.CanTryWrite() != strings.HasSuffix(name, "socket") {
+			t.Errorf("%s: CanTryWrite() = %v", name, s.CanTryWrite())
 		}
 	}
 }
@@ -56,7 +56,7 @@ func (w *strides) Write(p []byte) (int, error) {
 
 // If the system does not report partial writes, data is written in pieces.
 func TestWriteInStrides(t *testing.T) {
-	for n, want := range map[int]int{0: 1, 1: 1, stride: 1, stride + 1: 2, 3 * stride: 3} {
+	for n, want := range map[int]int{0: 1, 1: 1, chunkSize: 1, chunkSize + 1: 2, 3 * chunkSize: 3} {
 		w := new(strides)
 		s := new(Stream)
 		s.Init(w)
@@ -67,7 +67,7 @@ func TestWriteInStrides(t *testing.T) {
 	w := &strides{fail: 2, taken: 3}
 	s := new(Stream)
 	s.Init(w)
-	if n, err := s.Write(make([]byte, 3*stride), new(atomic.Bool)); n != stride+3 || err == nil || s.Sent() != stride+3 || len(w.sizes) != 2 {
+	if n, err := s.Write(make([]byte, 3*chunkSize), new(atomic.Bool)); n != chunkSize+3 || err == nil || s.Sent() != chunkSize+3 || len(w.sizes) != 2 {
 		t.Errorf("a write that fails: %d, %v, sent %d", n, err, s.Sent())
 	}
 	for taken, want := range []bool{false, true} {
@@ -153,7 +153,7 @@ func TestAccepted(t *testing.T) {
 		t.Errorf("the address is %v", a.RemoteAddr())
 	}
 	over := new(Stream)
-	if over.Init(a); !over.WritesAtOnce() {
+	if over.Init(a); !over.CanTryWrite() {
 		t.Error("the underlying socket is not polled")
 	}
 	if err := over.CloseWrite(); err != nil {
@@ -191,7 +191,7 @@ func TestBridgeClose(t *testing.T) {
 		after        time.Duration
 	}{
 		"a peer that reads":         {true, false, 0},
-		"a peer that does not read": {false, false, patience},
+		"a peer that does not read": {false, false, drainTimeout},
 		"Abort":                     {false, true, 0},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -232,7 +232,7 @@ func TestBridgeClose(t *testing.T) {
 			}
 			s.Close()
 			far.Close()
-			time.Sleep(2 * patience) //nolint:forbidigo // it uses the fake clock of the bubble
+			time.Sleep(2 * drainTimeout) //nolint:forbidigo // it uses the fake clock of the bubble
 			if n := closes.Load(); n != 1 {
 				t.Errorf("%s: closed %d times in the end", name, n)
 			}

@@ -44,7 +44,7 @@ func (s *Stream) socket() *poller {
 	if t, ok := s.rwc.(*tls.Conn); ok {
 		return newPoller(t.NetConn())
 	}
-	return s.ready
+	return s.poller
 }
 
 // Arm makes w notify once when bytes are available. It returns false if that is not possible. The caller must not call Arm concurrently

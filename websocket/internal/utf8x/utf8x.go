@@ -5,8 +5,8 @@ import "unicode/utf8"
 
 // Validator checks one text, piece by piece. The zero value is ready for the first piece.
 type Validator struct {
-	open [utf8.UTFMax]byte // the first n bytes of the rune that is split at the end of the last piece
-	n    uint8
+	partial [utf8.UTFMax]byte // the first n bytes of the rune that is split at the end of the last piece
+	n       uint8
 }
 
 // Write processes the next piece and reports whether the text so far is valid UTF-8 or a prefix of it. It returns false as soon as p
@@ -16,13 +16,13 @@ func (v *Validator) Write(p []byte) bool {
 		if len(p) == 0 {
 			return true
 		}
-		v.open[v.n] = p[0]
+		v.partial[v.n] = p[0]
 		v.n++
 		p = p[1:]
-		if !utf8.FullRune(v.open[:v.n]) {
+		if !utf8.FullRune(v.partial[:v.n]) {
 			continue
 		}
-		if r, size := utf8.DecodeRune(v.open[:v.n]); r == utf8.RuneError && size == 1 {
+		if r, size := utf8.DecodeRune(v.partial[:v.n]); r == utf8.RuneError && size == 1 {
 			return false
 		}
 		v.n = 0
@@ -36,7 +36,7 @@ func (v *Validator) Write(p []byte) bool {
 			break
 		}
 	}
-	v.n = uint8(copy(v.open[:], p[cut:]))
+	v.n = uint8(copy(v.partial[:], p[cut:]))
 	return utf8.Valid(p[:cut])
 }
 

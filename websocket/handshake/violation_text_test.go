@@ -16,19 +16,19 @@ func TestViolationTexts(t *testing.T) {
 		}
 		return v
 	}
-	chosen := strings.Replace(good, "\r\n\r\n", "\r\nSec-WebSocket-Protocol: other\r\n\r\n", 1)
+	chosen := strings.Replace(validResponse, "\r\n\r\n", "\r\nSec-WebSocket-Protocol: other\r\n\r\n", 1)
 	offering := func(list ...string) *Request { return &Request{Key: goodRequest.Key, Subprotocols: list} }
 	for name, tt := range map[string]struct {
 		v            *Violation
 		detail, hint string
 	}{
-		"no version":    {request(edited("Sec-WebSocket-Version", "")), "header is missing", ""},
-		"another":       {request(edited("Sec-WebSocket-Version", "Sec-WebSocket-Version: 8")), "version is not 13", "use version 13"},
-		"no key":        {request(edited("Sec-WebSocket-Key", "")), "header is missing", ""},
-		"a bad key":     {request(edited("Sec-WebSocket-Key", "Sec-WebSocket-Key: x")), "not the base64 of 16 bytes", ""},
+		"no version":    {request(editSample("Sec-WebSocket-Version", "")), "header is missing", ""},
+		"another":       {request(editSample("Sec-WebSocket-Version", "Sec-WebSocket-Version: 8")), "version is not 13", "use version 13"},
+		"no key":        {request(editSample("Sec-WebSocket-Key", "")), "header is missing", ""},
+		"a bad key":     {request(editSample("Sec-WebSocket-Key", "Sec-WebSocket-Key: x")), "not the base64 of 16 bytes", ""},
 		"404":           {answer("HTTP/1.1 404 x\r\n\r\n", goodRequest), "the server answered 404 Not Found instead", ""},
 		"499":           {answer("HTTP/1.1 499 x\r\n\r\n", goodRequest), "the server answered 499 instead", ""},
-		"another key":   {answer(good, &Request{Key: "AAAAAAAAAAAAAAAAAAAAAA=="}), "does not match the key", "from a cache"},
+		"another key":   {answer(validResponse, &Request{Key: "AAAAAAAAAAAAAAAAAAAAAA=="}), "does not match the key", "from a cache"},
 		"none offered":  {answer(chosen, offering()), "although none was offered", HintClientOffer},
 		"one offered":   {answer(chosen, offering("chat")), "that was not offered", HintClientOffer},
 		"two offered":   {answer(chosen, offering("chat", "x")), "that was not offered", HintClientOffer},
