@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// crowded returns a pool with n upstreams of different weights with four connections each, and a list of keys.
-func crowded(tb testing.TB, policy Policy, n int) (*Pool, []string) {
+// loadedPool returns a pool with n upstreams of different weights with four connections each, and a list of keys.
+func loadedPool(tb testing.TB, policy Policy, n int) (*Pool, []string) {
 	rnd := rand.New(rand.NewPCG(1, 1))
-	p := poolOf(tb, Options{Policy: policy, SlowStart: time.Hour}, numbered(randomWeights(rnd, n, 10)...)...)
+	p := newListedPool(tb, Options{Policy: policy, SlowStart: time.Hour}, numberedSpecs(randomWeights(rnd, n, 10)...)...)
 	keys := make([]string, 1024)
 	for i := range keys {
 		keys[i] = fmt.Sprintf("/rooms/%d", i)
@@ -28,7 +28,7 @@ func BenchmarkPick(b *testing.B) {
 	for _, name := range policyNames {
 		for _, n := range sizes {
 			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
-				p, keys := crowded(b, policies(1)[name], n)
+				p, keys := loadedPool(b, policies(1)[name], n)
 				b.ReportAllocs()
 				i := 0
 				for b.Loop() {
@@ -49,8 +49,8 @@ func BenchmarkPick(b *testing.B) {
 func TestPickDoesNotAllocate(t *testing.T) {
 	for _, name := range policyNames {
 		for _, n := range sizes {
-			p, keys := crowded(t, policies(1)[name], n)
-			full := numbered(make([]int, n)...)
+			p, keys := loadedPool(t, policies(1)[name], n)
+			full := numberedSpecs(make([]int, n)...)
 			full[1].Capacity = p.all[1].live + 1
 			if err := p.Set(start, full); err != nil {
 				t.Fatal(err)

@@ -32,7 +32,7 @@ func TestAcquireAt(t *testing.T) {
 
 // OthersReady reports whether an upstream other than the given one accepts connections.
 func TestOthersReady(t *testing.T) {
-	p := poolOf(t, Options{}, Spec{ID: "a", Capacity: 1}, Spec{ID: "b"})
+	p := newListedPool(t, Options{}, Spec{ID: "a", Capacity: 1}, Spec{ID: "b"})
 	a, b := p.byID["a"], p.byID["b"]
 	ready := func(when string, besideA, besideB bool) {
 		t.Helper()

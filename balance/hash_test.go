@@ -10,8 +10,8 @@ import (
 
 const noBound = 1e9
 
-// places returns the upstream of each key, without counting load.
-func places(t *testing.T, p *Pool, keys int) []string {
+// upstreamsByKey returns the upstream of each key, without counting load.
+func upstreamsByKey(t *testing.T, p *Pool, keys int) []string {
 	t.Helper()
 	all := make([]string, keys)
 	for i := range all {
@@ -29,9 +29,9 @@ func TestHashMinimalMovement(t *testing.T) {
 	for seed := range uint64(6) {
 		rnd := rand.New(rand.NewPCG(seed, 6))
 		weights := randomWeights(rnd, 2+rnd.IntN(10), 5)
-		specs := numbered(weights...)
-		p := poolOf(t, Options{Policy: Hash(noBound, nil)}, specs...)
-		before := places(t, p, keys)
+		specs := numberedSpecs(weights...)
+		p := newListedPool(t, Options{Policy: Hash(noBound, nil)}, specs...)
+		before := upstreamsByKey(t, p, keys)
 
 		i := rnd.IntN(len(specs))
 		gone := specs[i].ID
@@ -55,16 +55,16 @@ func TestHashMinimalMovement(t *testing.T) {
 		if err := p.Set(start, slices.Delete(slices.Clone(specs), i, i+1)); err != nil {
 			t.Fatal(err)
 		}
-		without := places(t, p, keys)
+		without := upstreamsByKey(t, p, keys)
 		check("removed", without, func(from, _ string) bool { return from == gone })
 		if err := p.Set(start, specs); err != nil {
 			t.Fatal(err)
 		}
-		if again := places(t, p, keys); !slices.Equal(again, before) {
+		if again := upstreamsByKey(t, p, keys); !slices.Equal(again, before) {
 			t.Fatalf("seed %d: some keys did not return to %s when it was listed again", seed, gone)
 		}
 		p.Drain(start, gone, true)
-		if drained := places(t, p, keys); !slices.Equal(drained, without) {
+		if drained := upstreamsByKey(t, p, keys); !slices.Equal(drained, without) {
 			t.Fatalf("seed %d: draining %s moved other keys than removing it", seed, gone)
 		}
 		p.Drain(start, gone, false)
@@ -74,7 +74,7 @@ func TestHashMinimalMovement(t *testing.T) {
 		if err := p.Set(start, heavier); err != nil {
 			t.Fatal(err)
 		}
-		for k, id := range places(t, p, keys) {
+		for k, id := range upstreamsByKey(t, p, keys) {
 			if id != before[k] && id != gone {
 				t.Fatalf("seed %d: key %d moved from %s to %s when the weight of %s grew, want it to stay or move there", seed, k, before[k], id, gone)
 			}
@@ -86,12 +86,12 @@ func TestHashMinimalMovement(t *testing.T) {
 func TestHashSpreadsKeys(t *testing.T) {
 	const keys = 20_000
 	weights := []int{1, 1, 2, 3, 5, 8, 13}
-	p := poolOf(t, Options{Policy: Hash(noBound, nil)}, numbered(weights...)...)
+	p := newListedPool(t, Options{Policy: Hash(noBound, nil)}, numberedSpecs(weights...)...)
 	got := map[string]int{}
-	for _, id := range places(t, p, keys) {
+	for _, id := range upstreamsByKey(t, p, keys) {
 		got[id]++
 	}
-	for i, s := range numbered(weights...) {
+	for i, s := range numberedSpecs(weights...) {
 		part := float64(weights[i]) / float64(sumOf(weights))
 		if sigma := math.Sqrt(keys * part * (1 - part)); math.Abs(float64(got[s.ID])-keys*part) > 5*sigma {
 			t.Errorf("%s has %d keys, want about %.0f", s.ID, got[s.ID], keys*part)
@@ -110,7 +110,7 @@ func TestHashBoundsLoad(t *testing.T) {
 		if bound == 0 {
 			effective = 1.25
 		}
-		p := poolOf(t, Options{Policy: Hash(bound, nil)}, numbered(weights...)...)
+		p := newListedPool(t, Options{Policy: Hash(bound, nil)}, numberedSpecs(weights...)...)
 		popular := rand.NewZipf(rnd, 1.5, 1, 200)
 		var held []*Upstream
 		for i := range 2000 {
@@ -133,7 +133,7 @@ func TestHashBoundsLoad(t *testing.T) {
 // One key alone fills its upstream up to the bound, and no further.
 func TestHashFillsToBound(t *testing.T) {
 	for bound, want := range map[float64]int{0: 625, 0.2: 500, 1: 500, 1.5: 750} {
-		p := poolOf(t, Options{Policy: Hash(bound, nil)}, numbered(1, 1)...)
+		p := newListedPool(t, Options{Policy: Hash(bound, nil)}, numberedSpecs(1, 1)...)
 		for range 1000 {
 			acquire(t, p, start, "room")
 		}
@@ -147,7 +147,7 @@ func TestHashFillsToBound(t *testing.T) {
 // A key whose upstream has reached the bound goes to the upstream that follows after a failed attempt, and returns when its own
 // upstream has room again.
 func TestHashOverflow(t *testing.T) {
-	p := poolOf(t, Options{Policy: Hash(1.5, nil)}, numbered(1, 1, 1, 1)...)
+	p := newListedPool(t, Options{Policy: Hash(1.5, nil)}, numberedSpecs(1, 1, 1, 1)...)
 	first := acquire(t, p, start, "room")
 	p.Release(start, first)
 	second := acquire(t, p, start, "room", first)
@@ -173,10 +173,10 @@ func ids(us []*Upstream) (ids []string) {
 
 // Balancers of different versions, and several processes, have to agree, so these values must not change.
 func TestHashIsStable(t *testing.T) {
-	p := poolOf(t, Options{Policy: Hash(noBound, nil)},
+	p := newListedPool(t, Options{Policy: Hash(noBound, nil)},
 		Spec{ID: "ws://10.0.0.1:9001"}, Spec{ID: "ws://10.0.0.2:9001"}, Spec{ID: "ws://10.0.0.3:9001", Weight: 2})
 	var got string
-	for _, id := range places(t, p, 24) {
+	for _, id := range upstreamsByKey(t, p, 24) {
 		got += id[len("ws://10.0.0."):][:1]
 	}
 	if want := "333321133321132111333213"; got != want {
@@ -189,7 +189,7 @@ func TestHashIsStable(t *testing.T) {
 
 // A client without a key goes where the load is low, rather than where "" hashes to.
 func TestHashWithoutKey(t *testing.T) {
-	p := poolOf(t, Options{Policy: Hash(0, rand.NewPCG(1, 2))}, numbered(1, 1, 1)...)
+	p := newListedPool(t, Options{Policy: Hash(0, rand.NewPCG(1, 2))}, numberedSpecs(1, 1, 1)...)
 	for range 300 {
 		acquire(t, p, start, "")
 	}

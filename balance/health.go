@@ -36,38 +36,38 @@ func (e Ejection) withDefaults() Ejection {
 
 // An upstream is also ejected if half of its last 32 outcomes were failures, once there are at least 16.
 const (
-	outcomes    = 32
-	fewOutcomes = 16
+	historySize = 32
+	minOutcomes = 16
 )
 
 // ejection is the state of passive health checks for one upstream.
 type ejection struct {
-	inRow   int
-	history uint32 // the last outcomes, one bit each, 1 for a failure, the latest in the lowest bit
-	known   int    // number of valid bits
+	consecutiveFailures int
+	history             uint32 // the last outcomes, one bit each, 1 for a failure, the latest in the lowest bit
+	recorded            int    // number of valid bits
 
-	out    bool
-	until  time.Time
-	ended  time.Time // end of the last ejection; zero if there was none
-	times  int       // consecutive ejections, for the backoff
-	reason string
+	active      bool
+	until       time.Time
+	ended       time.Time // end of the last ejection; zero if there was none
+	consecutive int       // consecutive ejections, for the backoff
+	reason      string
 }
 
 // count counts an outcome, and returns why the upstream should be ejected, or "" if it should not be.
 func (e *ejection) count(failed bool, what string, failures int) string {
 	e.history <<= 1
-	e.known = min(e.known+1, outcomes)
+	e.recorded = min(e.recorded+1, historySize)
 	if !failed {
-		e.inRow = 0
+		e.consecutiveFailures = 0
 		return ""
 	}
 	e.history |= 1
-	e.inRow++
-	if e.inRow >= failures {
-		return fmt.Sprintf("%d failures in a row, the last: %s", e.inRow, what)
+	e.consecutiveFailures++
+	if e.consecutiveFailures >= failures {
+		return fmt.Sprintf("%d failures in a row, the last: %s", e.consecutiveFailures, what)
 	}
-	if n := bits.OnesCount32(e.history); e.known >= fewOutcomes && 2*n >= e.known {
-		return fmt.Sprintf("%d failures in %d connections, the last: %s", n, e.known, what)
+	if n := bits.OnesCount32(e.history); e.recorded >= minOutcomes && 2*n >= e.recorded {
+		return fmt.Sprintf("%d failures in %d connections, the last: %s", n, e.recorded, what)
 	}
 	return ""
 }
@@ -75,27 +75,27 @@ func (e *ejection) count(failed bool, what string, failures int) string {
 // begin ejects the upstream until the backoff has passed.
 func (e *ejection) begin(now time.Time, o Ejection, reason string) {
 	if !e.ended.IsZero() && now.Sub(e.ended) >= o.Max {
-		e.times = 0
+		e.consecutive = 0
 	}
-	last := math.Min(float64(o.Base)*math.Pow(2, float64(e.times)), float64(o.Max))
-	e.out, e.until, e.reason = true, now.Add(time.Duration(last)), reason
-	e.times++
+	last := math.Min(float64(o.Base)*math.Pow(2, float64(e.consecutive)), float64(o.Max))
+	e.active, e.until, e.reason = true, now.Add(time.Duration(last)), reason
+	e.consecutive++
 }
 
 // end ends the ejection. Earlier outcomes are not counted any more.
 func (e *ejection) end(now time.Time) {
-	*e = ejection{ended: now, times: e.times}
+	*e = ejection{ended: now, consecutive: e.consecutive}
 }
 
 // clear resets the counters.
-func (e *ejection) clear() { e.inRow, e.history, e.known = 0, 0, 0 }
+func (e *ejection) clear() { e.consecutiveFailures, e.history, e.recorded = 0, 0, 0 }
 
 // probes are the results of health checks of one upstream.
 type probes struct {
-	down   bool
-	known  bool // there was a probe
-	inRow  int  // consecutive results that contradict the verdict
-	reason string
+	down          bool
+	known         bool // there was a probe
+	contradicting int  // consecutive results that contradict the verdict
+	reason        string
 }
 
 // Outcome is the outcome of a connection to an upstream.
@@ -139,15 +139,15 @@ func (p *Pool) mayEject() bool {
 		if u.serving {
 			serving++
 		}
-		if u.listed && u.ejection.out {
+		if u.listed && u.ejection.active {
 			ejected++
 		}
 	}
-	return serving > 1 && ejected < p.mostEjected()
+	return serving > 1 && ejected < p.maxEjected()
 }
 
-// mostEjected returns the maximum number of ejected upstreams.
-func (p *Pool) mostEjected() int {
+// maxEjected returns the maximum number of ejected upstreams.
+func (p *Pool) maxEjected() int {
 	listed := 0
 	for _, u := range p.all {
 		if u.listed {
@@ -157,23 +157,24 @@ func (p *Pool) mostEjected() int {
 	return max(1, int(p.options.Ejection.Share*float64(listed)))
 }
 
-// pardon ends the ejections that exceed the limit, those with the earliest end first, and all of them if no other upstream serves.
-func (p *Pool) pardon(now time.Time) {
+// endExcessEjections ends the ejections that exceed the limit, those with the earliest end first, and all of them if no other
+// upstream serves.
+func (p *Pool) endExcessEjections(now time.Time) {
 	ejected, other := 0, false
 	for _, u := range p.all {
-		if u.listed && u.ejection.out {
+		if u.listed && u.ejection.active {
 			ejected++
 		}
-		other = other || u.healthy() && !u.ejection.out
+		other = other || u.healthy() && !u.ejection.active
 	}
-	most := p.mostEjected()
+	most := p.maxEjected()
 	if !other {
 		most = 0
 	}
 	for ; ejected > most; ejected-- {
 		var soonest *Upstream
 		for _, u := range p.all {
-			if u.listed && u.ejection.out && (soonest == nil || u.ejection.until.Before(soonest.ejection.until)) {
+			if u.listed && u.ejection.active && (soonest == nil || u.ejection.until.Before(soonest.ejection.until)) {
 				soonest = u
 			}
 		}
@@ -202,18 +203,18 @@ func (p *Pool) Probe(now time.Time, id string, result error) (changed bool) {
 		c.reason = result.Error()
 	}
 	if c.down == (result != nil) {
-		c.inRow = 0
+		c.contradicting = 0
 		return false
 	}
-	c.inRow++
+	c.contradicting++
 	need := p.options.Rise
 	if !c.down {
 		need = p.options.Fall
 	}
-	if c.inRow < need && !first {
+	if c.contradicting < need && !first {
 		return false
 	}
-	c.down, c.inRow = !c.down, 0
+	c.down, c.contradicting = !c.down, 0
 	p.update(now)
 	return true
 }
@@ -224,7 +225,7 @@ func (p *Pool) Wavers(id string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	u := p.byID[id]
-	return u != nil && u.probes.inRow > 0
+	return u != nil && u.probes.contradicting > 0
 }
 
 // ForgetProbes discards the results of all probes, so that no upstream is down because of them. Call it when probing ends.
@@ -272,8 +273,8 @@ func (p *Pool) ReportLoad(now time.Time, u *Upstream, load int) {
 		return
 	}
 	was := u.full()
-	u.others, u.reported = max(0, min(load, mostReported)-u.live), now
-	p.due(now.Add(reportValid))
+	u.others, u.reported = max(0, min(load, maxReportedLoad)-u.live), now
+	p.scheduleUpdate(now.Add(reportValidity))
 	if u.full() != was {
 		p.stale = true
 	}

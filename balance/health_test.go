@@ -10,7 +10,7 @@ import (
 // Consecutive failures cause an ejection, for a time that doubles with each ejection up to a maximum. After the maximum time in
 // service, the next ejection is the shortest again.
 func TestEjectionBacksOff(t *testing.T) {
-	p := poolOf(t, Options{Ejection: Ejection{Failures: 3, Base: time.Second, Max: 5 * time.Second}}, numbered(1, 1)...)
+	p := newListedPool(t, Options{Ejection: Ejection{Failures: 3, Base: time.Second, Max: 5 * time.Second}}, numberedSpecs(1, 1)...)
 	u := p.byID["u000"]
 	now := start
 	eject := func(want time.Duration) {
@@ -55,7 +55,7 @@ func TestEjectionBacksOff(t *testing.T) {
 
 // Without times in the options, the first ejection lasts 10 seconds, and none lasts longer than 5 minutes.
 func TestEjectionDefaults(t *testing.T) {
-	p := poolOf(t, Options{Ejection: Ejection{Failures: 1}}, numbered(1, 1)...)
+	p := newListedPool(t, Options{Ejection: Ejection{Failures: 1}}, numberedSpecs(1, 1)...)
 	now := start
 	for _, seconds := range []int{10, 20, 40, 80, 160, 300, 300} {
 		want := time.Duration(seconds) * time.Second
@@ -72,7 +72,7 @@ func TestEjectionDefaults(t *testing.T) {
 // An upstream that fails every other handshake is ejected, one that fails fewer is not.
 func TestEjectionByShare(t *testing.T) {
 	run := func(each int) (n int, why string) {
-		p := poolOf(t, Options{}, numbered(1, 1)...)
+		p := newListedPool(t, Options{}, numberedSpecs(1, 1)...)
 		for n = 1; n <= 200; n++ {
 			o := OK
 			if n%each == 0 {
@@ -91,7 +91,7 @@ func TestEjectionByShare(t *testing.T) {
 		t.Errorf("every third handshake fails: ejected after %d (%s), want no ejection", n, why)
 	}
 	// Outcomes before the last 32 connections do not count.
-	p := poolOf(t, Options{Ejection: Ejection{Failures: 100}}, numbered(1, 1)...)
+	p := newListedPool(t, Options{Ejection: Ejection{Failures: 100}}, numberedSpecs(1, 1)...)
 	u := p.byID["u000"]
 	report := func(n int, o Outcome) {
 		for range n {
@@ -110,7 +110,7 @@ func TestEjectionByShare(t *testing.T) {
 
 // While an upstream is out of service, nothing is counted, and earlier counts are forgotten.
 func TestOutcomesWhileNotServing(t *testing.T) {
-	p := poolOf(t, Options{Ejection: Ejection{Failures: 3}}, numbered(1, 1)...)
+	p := newListedPool(t, Options{Ejection: Ejection{Failures: 3}}, numberedSpecs(1, 1)...)
 	u := p.byID["u000"]
 	p.Outcome(start, u, Failed)
 	p.Outcome(start, u, Failed)
@@ -130,7 +130,7 @@ func TestOutcomesWhileNotServing(t *testing.T) {
 
 // A maximum that is shorter than the first ejection does not shorten it.
 func TestEjectionMaxBelowBase(t *testing.T) {
-	p := poolOf(t, Options{Ejection: Ejection{Failures: 1, Base: 10 * time.Second, Max: 1}}, numbered(1, 1)...)
+	p := newListedPool(t, Options{Ejection: Ejection{Failures: 1, Base: 10 * time.Second, Max: 1}}, numberedSpecs(1, 1)...)
 	for i := range 2 {
 		now := start.Add(time.Duration(i) * 10 * time.Second)
 		p.Outcome(now, p.byID["u000"], Failed)
@@ -141,7 +141,7 @@ func TestEjectionMaxBelowBase(t *testing.T) {
 }
 
 func TestEjectionDisabled(t *testing.T) {
-	p := poolOf(t, Options{Ejection: Ejection{Failures: -1}}, numbered(1, 1)...)
+	p := newListedPool(t, Options{Ejection: Ejection{Failures: -1}}, numberedSpecs(1, 1)...)
 	for range 100 {
 		if p.Outcome(start, p.byID["u000"], Failed) {
 			t.Fatal("ejected, although ejection is off")
@@ -157,7 +157,7 @@ func TestEjectionDisabled(t *testing.T) {
 func TestEjectionLimits(t *testing.T) {
 	for _, tt := range []struct{ upstreams, want int }{{1, 0}, {2, 1}, {3, 1}, {4, 2}, {5, 2}, {10, 5}} {
 		weights := make([]int, tt.upstreams)
-		p := poolOf(t, Options{Ejection: Ejection{Failures: 1}}, numbered(weights...)...)
+		p := newListedPool(t, Options{Ejection: Ejection{Failures: 1}}, numberedSpecs(weights...)...)
 		ejected := 0
 		for _, u := range slices.Clone(p.all) {
 			if p.Outcome(start, u, Failed) {
@@ -168,7 +168,7 @@ func TestEjectionLimits(t *testing.T) {
 			t.Errorf("%d of %d were ejected, want %d", ejected, tt.upstreams, tt.want)
 		}
 	}
-	p := poolOf(t, Options{Ejection: Ejection{Failures: 1, Share: 5}}, numbered(1, 1, 1)...)
+	p := newListedPool(t, Options{Ejection: Ejection{Failures: 1, Share: 5}}, numberedSpecs(1, 1, 1)...)
 	for i, want := range []bool{true, true, false} {
 		if got := p.Outcome(start, p.all[i], Failed); got != want {
 			t.Errorf("%s: got ejected %v, want %v", p.all[i].id, got, want)
@@ -182,10 +182,10 @@ func TestEjectionLimits(t *testing.T) {
 		t.Errorf("the last serving one drains: got %v, want ready, ready, draining", got)
 	}
 
-	p = poolOf(t, Options{Ejection: Ejection{Failures: 1}}, numbered(1, 1, 1, 1)...)
+	p = newListedPool(t, Options{Ejection: Ejection{Failures: 1}}, numberedSpecs(1, 1, 1, 1)...)
 	p.Outcome(start, p.all[1], Failed)
 	p.Outcome(start.Add(time.Second), p.all[0], Failed)
-	if err := p.Set(start.Add(time.Second), numbered(1, 1, 1)); err != nil {
+	if err := p.Set(start.Add(time.Second), numberedSpecs(1, 1, 1)); err != nil {
 		t.Fatal(err)
 	}
 	if got := states(p, start.Add(time.Second)); !slices.Equal(got, []State{Ejected, Ready, Ready}) {
@@ -201,7 +201,7 @@ func TestEjectionLimits(t *testing.T) {
 
 // The status contains the number of connections at the beginning of a drain, which shows its progress.
 func TestDrainFrom(t *testing.T) {
-	p := poolOf(t, Options{Policy: RoundRobin()}, numbered(1, 1)...)
+	p := newListedPool(t, Options{Policy: RoundRobin()}, numberedSpecs(1, 1)...)
 	var all []*Upstream
 	for range 4 {
 		u, err := p.Acquire(start, "")
@@ -232,7 +232,7 @@ func TestDrainFrom(t *testing.T) {
 	p.Drain(start, "u000", false)
 	p.DrainReported(start, "u000", false)
 	shows("after it", 0, 0)
-	if err := p.Set(start, numbered(1)); err != nil {
+	if err := p.Set(start, numberedSpecs(1)); err != nil {
 		t.Fatal(err)
 	}
 	shows("removed", 0, 2)
@@ -252,7 +252,7 @@ func TestProbes(t *testing.T) {
 		{Options{Rise: 1, Fall: 1}, "+-+-", "udud"},
 		{Options{Rise: 3, Fall: 2}, "-+++--", "ddduud"},
 	} {
-		p := poolOf(t, tt.options, numbered(1, 1)...)
+		p := newListedPool(t, tt.options, numberedSpecs(1, 1)...)
 		down := false
 		for i, c := range tt.probes {
 			var result error
@@ -270,7 +270,7 @@ func TestProbes(t *testing.T) {
 			}
 		}
 	}
-	p := poolOf(t, Options{}, numbered(1)...)
+	p := newListedPool(t, Options{}, numberedSpecs(1)...)
 	if p.Probe(start, "x", refused) || p.Wavers("x") || p.Drain(start, "x", true) || p.DrainReported(start, "x", true) {
 		t.Error("Probe, Wavers, Drain or DrainReported returned true for an unknown upstream")
 	}
@@ -283,7 +283,7 @@ func TestProbes(t *testing.T) {
 
 // The two kinds of drain are independent.
 func TestDrains(t *testing.T) {
-	p := poolOf(t, Options{}, numbered(1, 1)...)
+	p := newListedPool(t, Options{}, numberedSpecs(1, 1)...)
 	u := acquire(t, p, start, "")
 	for i, tt := range []struct {
 		do   func(time.Time, string, bool) bool
@@ -317,7 +317,7 @@ func TestDrains(t *testing.T) {
 
 // The drain of an upstream that is down only appears in the reason for the state, because the state remains down.
 func TestDrainOfDown(t *testing.T) {
-	p := poolOf(t, Options{}, numbered(1, 1)...)
+	p := newListedPool(t, Options{}, numberedSpecs(1, 1)...)
 	p.Probe(start, "u000", errors.New("refused"))
 	for _, tt := range []struct {
 		on   bool

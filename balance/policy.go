@@ -66,8 +66,8 @@ const draws = 8
 
 // draw returns the index of an upstream, with a probability in proportion to its weight.
 func (p *powerOfTwo) draw(ready []*Upstream) int {
-	at := p.rnd.Int64N(ready[len(ready)-1].upTo)
-	return sort.Search(len(ready)-1, func(i int) bool { return at < ready[i].upTo })
+	at := p.rnd.Int64N(ready[len(ready)-1].cumulativeWeight)
+	return sort.Search(len(ready)-1, func(i int) bool { return at < ready[i].cumulativeWeight })
 }
 
 // refused decides at random whether u is passed over in this draw because of slow start.

@@ -11,8 +11,8 @@ import (
 
 var start = time.Unix(1_000_000, 0)
 
-// poolOf returns a pool with newly listed upstreams.
-func poolOf(t testing.TB, o Options, specs ...Spec) *Pool {
+// newListedPool returns a pool with newly listed upstreams.
+func newListedPool(t testing.TB, o Options, specs ...Spec) *Pool {
 	t.Helper()
 	p := NewPool(o)
 	if err := p.Set(start, specs); err != nil {
@@ -21,8 +21,8 @@ func poolOf(t testing.TB, o Options, specs ...Spec) *Pool {
 	return p
 }
 
-// numbered returns upstreams u000, u001, ... with these weights.
-func numbered(weights ...int) []Spec {
+// numberedSpecs returns upstreams u000, u001, ... with these weights.
+func numberedSpecs(weights ...int) []Spec {
 	specs := make([]Spec, len(weights))
 	for i, w := range weights {
 		specs[i] = Spec{ID: fmt.Sprintf("u%03d", i), Weight: w}
@@ -30,10 +30,10 @@ func numbered(weights ...int) []Spec {
 	return specs
 }
 
-func randomWeights(rnd *rand.Rand, n, most int) []int {
+func randomWeights(rnd *rand.Rand, n, limit int) []int {
 	weights := make([]int, n)
 	for i := range weights {
-		weights[i] = 1 + rnd.IntN(most)
+		weights[i] = 1 + rnd.IntN(limit)
 	}
 	return weights
 }
@@ -66,7 +66,7 @@ func TestWeights(t *testing.T) {
 			for seed := range uint64(8) {
 				rnd := rand.New(rand.NewPCG(seed, 4))
 				weights := randomWeights(rnd, 1+rnd.IntN(20), 10)
-				p := poolOf(t, Options{Policy: policies(seed)[name]}, numbered(weights...)...)
+				p := newListedPool(t, Options{Policy: policies(seed)[name]}, numberedSpecs(weights...)...)
 				const n = 5000
 				for i := range n {
 					acquire(t, p, start, fmt.Sprintf("key %d", i))
@@ -87,7 +87,7 @@ func TestFairnessUnderChurn(t *testing.T) {
 	for name, bound := range map[string]float64{"power of two": 1.06, "least connections": 1.02, "hash": 1.26} {
 		t.Run(name, func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(7, 7))
-			p := poolOf(t, Options{Policy: policies(7)[name]}, numbered(1, 2, 3, 1, 2, 3, 1, 2, 3, 2)...)
+			p := newListedPool(t, Options{Policy: policies(7)[name]}, numberedSpecs(1, 2, 3, 1, 2, 3, 1, 2, 3, 2)...)
 			var held []*Upstream
 			for i := range 50_000 {
 				if len(held) >= 4000 {
@@ -113,8 +113,8 @@ func TestNoStarvation(t *testing.T) {
 	for name := range policies(0) {
 		t.Run(name, func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(9, 9))
-			p := poolOf(t, Options{Policy: policies(9)[name], SlowStart: time.Hour}, numbered(1, 10, 10, 10)...)
-			if err := p.Set(start, numbered(1, 10, 10, 10, 1)); err != nil {
+			p := newListedPool(t, Options{Policy: policies(9)[name], SlowStart: time.Hour}, numberedSpecs(1, 10, 10, 10)...)
+			if err := p.Set(start, numberedSpecs(1, 10, 10, 10, 1)); err != nil {
 				t.Fatal(err)
 			}
 			last := map[string]int{}
@@ -144,7 +144,7 @@ func TestNoStarvation(t *testing.T) {
 // The turns of an upstream are spaced as evenly as the weights allow, and every round contains each upstream exactly as often as
 // its weight.
 func TestRoundRobinIsSmooth(t *testing.T) {
-	p := poolOf(t, Options{Policy: RoundRobin()}, Spec{ID: "a", Weight: 5}, Spec{ID: "b"}, Spec{ID: "c"})
+	p := newListedPool(t, Options{Policy: RoundRobin()}, Spec{ID: "a", Weight: 5}, Spec{ID: "b"}, Spec{ID: "c"})
 	var got string
 	for range 14 {
 		got += acquire(t, p, start, "").ID()
@@ -155,7 +155,7 @@ func TestRoundRobinIsSmooth(t *testing.T) {
 	for seed := range uint64(50) {
 		rnd := rand.New(rand.NewPCG(seed, 5))
 		weights := randomWeights(rnd, 1+rnd.IntN(8), 9)
-		p := poolOf(t, Options{Policy: RoundRobin()}, numbered(weights...)...)
+		p := newListedPool(t, Options{Policy: RoundRobin()}, numberedSpecs(weights...)...)
 		for round := 1; round <= 3; round++ {
 			for range sumOf(weights) {
 				acquire(t, p, start, "")
@@ -171,7 +171,7 @@ func TestRoundRobinIsSmooth(t *testing.T) {
 
 // Upstreams of equal load take turns, so that a list whose connections are short does not favor its first entry.
 func TestLeastConnectionsTakesTurns(t *testing.T) {
-	p := poolOf(t, Options{Policy: LeastConnections()}, numbered(1, 1, 1, 1)...)
+	p := newListedPool(t, Options{Policy: LeastConnections()}, numberedSpecs(1, 1, 1, 1)...)
 	seen := map[string]int{}
 	for range 8 {
 		u := acquire(t, p, start, "")
@@ -191,7 +191,7 @@ func TestLeastConnectionsTakesTurns(t *testing.T) {
 // If there are two upstreams, both are always compared, so that the lower load wins, whatever the weights are.
 func TestPowerOfTwoOfTwo(t *testing.T) {
 	for _, heavy := range []int{1, 1000, maxWeight} {
-		p := poolOf(t, Options{Policy: PowerOfTwo(rand.NewPCG(1, 1))}, numbered(1, heavy)...)
+		p := newListedPool(t, Options{Policy: PowerOfTwo(rand.NewPCG(1, 1))}, numberedSpecs(1, heavy)...)
 		for i := range 3000 {
 			before := p.Status(start)
 			u := acquire(t, p, start, "")
@@ -207,7 +207,7 @@ func TestPowerOfTwoOfTwo(t *testing.T) {
 
 // With equal weights and many upstreams the highest load is close to the average, far below that with one random draw.
 func TestPowerOfTwoOfMany(t *testing.T) {
-	p := poolOf(t, Options{Policy: PowerOfTwo(rand.NewPCG(3, 3))}, numbered(randomWeights(rand.New(rand.NewPCG(3, 4)), 100, 1)...)...)
+	p := newListedPool(t, Options{Policy: PowerOfTwo(rand.NewPCG(3, 3))}, numberedSpecs(randomWeights(rand.New(rand.NewPCG(3, 4)), 100, 1)...)...)
 	for range 10_000 {
 		acquire(t, p, start, "")
 	}
@@ -220,8 +220,8 @@ func TestPowerOfTwoOfMany(t *testing.T) {
 
 // A new upstream gets a share that grows linearly from a tenth of its weight. The upstreams of the first list have no slow start.
 func TestSlowStart(t *testing.T) {
-	p := poolOf(t, Options{SlowStart: 10 * time.Second}, numbered(1, 1)...)
-	if err := p.Set(start, numbered(1, 1, 1)); err != nil {
+	p := newListedPool(t, Options{SlowStart: 10 * time.Second}, numberedSpecs(1, 1)...)
+	if err := p.Set(start, numberedSpecs(1, 1, 1)); err != nil {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {
@@ -239,8 +239,8 @@ func TestSlowStart(t *testing.T) {
 	if s := p.Status(now.Add(5 * time.Second))[1]; math.Abs(s.Share-0.55) > 1e-9 {
 		t.Errorf("after a drain: got a share of %v, want 0.55", s.Share)
 	}
-	without := poolOf(t, Options{}, numbered(1)...)
-	if err := without.Set(start, numbered(1, 1)); err != nil {
+	without := newListedPool(t, Options{}, numberedSpecs(1)...)
+	if err := without.Set(start, numberedSpecs(1, 1)); err != nil {
 		t.Fatal(err)
 	}
 	if s := without.Status(start)[1]; s.Share != 1 {
@@ -259,11 +259,11 @@ func TestSlowStartOfPolicies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			joined := func(slow time.Duration) int {
-				p := poolOf(t, Options{Policy: policies(5)[name], SlowStart: slow}, numbered(1, 1)...)
+				p := newListedPool(t, Options{Policy: policies(5)[name], SlowStart: slow}, numberedSpecs(1, 1)...)
 				for range 1000 {
 					acquire(t, p, start, "")
 				}
-				if err := p.Set(start, numbered(1, 1, 1)); err != nil {
+				if err := p.Set(start, numberedSpecs(1, 1, 1)); err != nil {
 					t.Fatal(err)
 				}
 				for range 210 {
@@ -283,7 +283,7 @@ func TestSlowStartOfPolicies(t *testing.T) {
 
 // The cost of an upstream is its load, including the connection to place, relative to its weight.
 func TestCost(t *testing.T) {
-	p := poolOf(t, Options{}, Spec{ID: "a", Weight: 4})
+	p := newListedPool(t, Options{}, Spec{ID: "a", Weight: 4})
 	var u *Upstream
 	for _, want := range []float64{0.5, 0.75, 1} {
 		var err error

@@ -27,9 +27,9 @@ type Options struct {
 }
 
 const (
-	firstShare   = 0.1         // share of the weight at the beginning of slow start
-	reportValid  = time.Minute // how long a reported load is used
-	mostReported = 1 << 24     // larger reports are wrong
+	firstShare      = 0.1         // share of the weight at the beginning of slow start
+	reportValidity  = time.Minute // how long a reported load is used
+	maxReportedLoad = 1 << 24     // larger reports are wrong
 )
 
 // Pool is a list of upstreams with their connections and their health. Make it with [NewPool]. Its methods are safe for concurrent
@@ -38,19 +38,19 @@ const (
 type Pool struct {
 	options Options
 
-	mu    sync.Mutex // guards options too
-	byID  map[string]*Upstream
-	all   []*Upstream // sorted by ID; includes removed ones with connections
-	ready []*Upstream // in state Ready, sorted by ID
-	some  []*Upstream // scratch space: ready without the tried upstreams
-	slow  []*Upstream // serving upstreams in slow start
+	mu       sync.Mutex // guards options too
+	byID     map[string]*Upstream
+	all      []*Upstream // sorted by ID; includes removed ones with connections
+	ready    []*Upstream // in state Ready, sorted by ID
+	filtered []*Upstream // scratch space: ready without the tried upstreams
+	slow     []*Upstream // serving upstreams in slow start
 
 	stale   bool      // ready has to be rebuilt
 	next    time.Time // when ready has to be rebuilt even without a change; zero means never
 	refusal *Unavailable
 
-	released time.Time     // time of the last release
-	between  time.Duration // average time between releases
+	lastRelease     time.Time     // time of the last release
+	releaseInterval time.Duration // average time between releases
 }
 
 // NewPool returns an empty pool.
@@ -103,14 +103,14 @@ func (p *Pool) Set(now time.Time, specs []Spec) error {
 		}
 		u.weight, u.capacity, u.listed = max(s.Weight, 1), s.Capacity, true
 	}
-	p.forget()
+	p.removeUnlisted()
 	slices.SortFunc(p.all, func(a, b *Upstream) int { return strings.Compare(a.id, b.id) })
 	p.update(now)
 	return nil
 }
 
-// forget drops the upstreams that are not in the list and have no connection.
-func (p *Pool) forget() {
+// removeUnlisted drops the upstreams that are not in the list and have no connection.
+func (p *Pool) removeUnlisted() {
 	p.all = slices.DeleteFunc(p.all, func(u *Upstream) bool {
 		if u.listed || u.live > 0 {
 			return false
@@ -128,18 +128,18 @@ func (p *Pool) Acquire(now time.Time, key string, tried ...*Upstream) (*Upstream
 	defer p.mu.Unlock()
 	p.refresh(now)
 	for _, u := range p.slow {
-		if p.grow(now, u); !u.slow {
+		if p.updateShare(now, u); !u.slowStart {
 			p.stale = true // to remove it from ready
 		}
 	}
 	ready := p.ready
 	if len(tried) > 0 && len(ready) > 0 {
-		ready = p.without(tried)
+		ready = p.readyExcept(tried)
 	}
 	if len(ready) == 0 {
 		return nil, p.refuse(now, tried)
 	}
-	return p.take(p.options.Policy.Pick(ready, key)), nil
+	return p.addConnection(p.options.Policy.Pick(ready, key)), nil
 }
 
 // AcquireAt is Acquire for a client that belongs to one upstream, for example because of a cookie; the policy is not used. It
@@ -152,7 +152,7 @@ func (p *Pool) AcquireAt(now time.Time, id string) (*Upstream, bool) {
 	if u == nil || !slices.Contains(p.ready, u) {
 		return nil, false
 	}
-	return p.take(u), true
+	return p.addConnection(u), true
 }
 
 // OthersReady reports whether an upstream other than u is ready.
@@ -163,8 +163,8 @@ func (p *Pool) OthersReady(now time.Time, u *Upstream) bool {
 	return slices.ContainsFunc(p.ready, func(other *Upstream) bool { return other != u })
 }
 
-// take counts a connection at u.
-func (p *Pool) take(u *Upstream) *Upstream {
+// addConnection counts a connection at u.
+func (p *Pool) addConnection(u *Upstream) *Upstream {
 	u.live++
 	if u.full() {
 		p.stale = true
@@ -172,25 +172,25 @@ func (p *Pool) take(u *Upstream) *Upstream {
 	return u
 }
 
-// without returns the upstreams that are ready and were not tried.
-func (p *Pool) without(tried []*Upstream) []*Upstream {
-	p.some = p.some[:0]
+// readyExcept returns the upstreams that are ready and were not tried.
+func (p *Pool) readyExcept(tried []*Upstream) []*Upstream {
+	p.filtered = p.filtered[:0]
 	for _, u := range p.ready {
 		if !slices.Contains(tried, u) {
-			p.some = append(p.some, u)
+			p.filtered = append(p.filtered, u)
 		}
 	}
-	sum(p.some)
+	setCumulativeWeights(p.filtered)
 	p.stale = true // the sums in ready are invalid now
-	return p.some
+	return p.filtered
 }
 
-// sum sets the running sums of weights in a list for a policy.
-func sum(ready []*Upstream) {
+// setCumulativeWeights sets the running sums of weights in a list for a policy.
+func setCumulativeWeights(ready []*Upstream) {
 	var weight int64
 	for _, u := range ready {
 		weight += int64(u.weight)
-		u.upTo = weight
+		u.cumulativeWeight = weight
 	}
 }
 
@@ -206,12 +206,12 @@ func (p *Pool) Release(now time.Time, u *Upstream) {
 	}
 	u.live--
 	if !u.listed && u.live == 0 {
-		p.forget()
+		p.removeUnlisted()
 	}
-	if took := now.Sub(p.released); !p.released.IsZero() && took >= 0 {
-		p.between += (took - p.between) / 8
+	if took := now.Sub(p.lastRelease); !p.lastRelease.IsZero() && took >= 0 {
+		p.releaseInterval += (took - p.releaseInterval) / 8
 	}
-	p.released = now
+	p.lastRelease = now
 }
 
 // refresh updates the pool if something has changed or is due.
@@ -225,65 +225,65 @@ func (p *Pool) refresh(now time.Time) {
 func (p *Pool) update(now time.Time) {
 	p.stale, p.next, p.refusal = false, time.Time{}, nil
 	for _, u := range p.all {
-		if u.ejection.out && !now.Before(u.ejection.until) {
+		if u.ejection.active && !now.Before(u.ejection.until) {
 			u.ejection.end(u.ejection.until)
 		}
-		if !u.reported.IsZero() && now.Sub(u.reported) >= reportValid {
+		if !u.reported.IsZero() && now.Sub(u.reported) >= reportValidity {
 			u.others, u.reported = 0, time.Time{}
 		}
 	}
-	p.pardon(now)
+	p.endExcessEjections(now)
 
 	served := slices.ContainsFunc(p.all, func(u *Upstream) bool { return u.serving })
 	p.ready, p.slow = p.ready[:0], p.slow[:0]
 	for _, u := range p.all {
-		serving := u.healthy() && !u.ejection.out
+		serving := u.healthy() && !u.ejection.active
 		if serving != u.serving {
 			u.serving, u.since = serving, now
 			u.ejection.clear()
-			u.slow = serving && served && p.options.SlowStart > 0
+			u.slowStart = serving && served && p.options.SlowStart > 0
 		}
 		if emptying := !u.listed || u.drained || u.leaving; emptying != u.emptying {
-			u.emptying, u.from = emptying, 0
+			u.emptying, u.liveAtDrainStart = emptying, 0
 			if emptying {
-				u.from = u.live
+				u.liveAtDrainStart = u.live
 			}
 		}
-		p.grow(now, u)
+		p.updateShare(now, u)
 		if !u.reported.IsZero() {
-			p.due(u.reported.Add(reportValid))
+			p.scheduleUpdate(u.reported.Add(reportValidity))
 		}
-		if u.ejection.out {
-			p.due(u.ejection.until)
+		if u.ejection.active {
+			p.scheduleUpdate(u.ejection.until)
 		}
 		if !serving {
 			continue
 		}
-		if u.slow {
+		if u.slowStart {
 			p.slow = append(p.slow, u)
 		}
 		if !u.full() {
 			p.ready = append(p.ready, u)
 		}
 	}
-	sum(p.ready)
+	setCumulativeWeights(p.ready)
 }
 
-// due schedules an update of the pool no later than t.
-func (p *Pool) due(t time.Time) {
+// scheduleUpdate schedules an update of the pool no later than t.
+func (p *Pool) scheduleUpdate(t time.Time) {
 	if p.next.IsZero() || t.Before(p.next) {
 		p.next = t
 	}
 }
 
-// grow sets the share of an upstream according to its progress in slow start.
-func (p *Pool) grow(now time.Time, u *Upstream) {
+// updateShare sets the share of an upstream according to its progress in slow start.
+func (p *Pool) updateShare(now time.Time, u *Upstream) {
 	done := 1.0
-	if u.slow {
+	if u.slowStart {
 		done = math.Max(0, float64(now.Sub(u.since))/float64(p.options.SlowStart))
 	}
 	if done >= 1 {
-		u.slow, done = false, 1
+		u.slowStart, done = false, 1
 	}
 	u.setShare(firstShare + (1-firstShare)*done)
 }

@@ -32,7 +32,7 @@ func states(p *Pool, now time.Time) (all []State) {
 
 // An invalid list changes nothing.
 func TestSetRejects(t *testing.T) {
-	p := poolOf(t, Options{}, numbered(1)...)
+	p := newListedPool(t, Options{}, numberedSpecs(1)...)
 	for want, specs := range map[string][]Spec{
 		"upstream 2 has no ID":                                {{ID: "a"}, {}},
 		"upstream a is in the list twice":                     {{ID: "a"}, {ID: "b"}, {ID: "a"}},
@@ -55,7 +55,7 @@ func TestSetRejects(t *testing.T) {
 // Counts, health and drains belong to the ID: they survive every change of the list, and a removed upstream is known until its last
 // connection has ended.
 func TestSetKeepsState(t *testing.T) {
-	p := poolOf(t, Options{}, numbered(1, 1, 1)...)
+	p := newListedPool(t, Options{}, numberedSpecs(1, 1, 1)...)
 	a := acquire(t, p, start, "")
 	p.Drain(start, a.ID(), true)
 	p.Probe(start, a.ID(), errors.New("no route to host"))
@@ -100,7 +100,7 @@ func TestSetKeepsState(t *testing.T) {
 }
 
 func TestReleaseTwicePanics(t *testing.T) {
-	p := poolOf(t, Options{}, numbered(1)...)
+	p := newListedPool(t, Options{}, numberedSpecs(1)...)
 	u := acquire(t, p, start, "")
 	p.Release(start, u)
 	defer func() {
@@ -113,7 +113,7 @@ func TestReleaseTwicePanics(t *testing.T) {
 
 // The error contains one reason for each upstream, and its text is limited.
 func TestUnavailable(t *testing.T) {
-	p := poolOf(t, Options{Ejection: Ejection{Failures: 1, Base: 20 * time.Second}}, Spec{ID: "a"}, Spec{ID: "b"}, Spec{ID: "c"}, Spec{ID: "d", Capacity: 2}, Spec{ID: "e"})
+	p := newListedPool(t, Options{Ejection: Ejection{Failures: 1, Base: 20 * time.Second}}, Spec{ID: "a"}, Spec{ID: "b"}, Spec{ID: "c"}, Spec{ID: "d", Capacity: 2}, Spec{ID: "e"})
 	find := func(id string) *Upstream { return p.byID[id] }
 	p.Probe(start, "a", errors.New("connection refused"))
 	p.Drain(start, "b", true)
@@ -151,7 +151,7 @@ func TestUnavailable(t *testing.T) {
 	for i := range 20 {
 		many = append(many, Spec{ID: fmt.Sprint("u", i)})
 	}
-	p = poolOf(t, Options{}, many...)
+	p = newListedPool(t, Options{}, many...)
 	for _, s := range many {
 		p.Drain(start, s.ID, true)
 	}
@@ -170,7 +170,7 @@ func TestUnavailable(t *testing.T) {
 // If the remaining upstreams are ejected, Retry-After is the end of the first ejection, wherever it is in the list.
 func TestRetryAfterFollowsEjections(t *testing.T) {
 	for first := range 4 {
-		p := poolOf(t, Options{Ejection: Ejection{Failures: 1, Base: 10 * time.Second}}, numbered(1, 1, 1, 1)...)
+		p := newListedPool(t, Options{Ejection: Ejection{Failures: 1, Base: 10 * time.Second}}, numberedSpecs(1, 1, 1, 1)...)
 		second, tried := (first+1)%4, p.all[(first+2)%4]
 		p.Outcome(start, p.all[first], Failed)
 		p.Outcome(start.Add(3*time.Second), p.all[second], Failed)
@@ -190,7 +190,7 @@ func TestRetryAfterFollowsReleases(t *testing.T) {
 		8 * time.Second:       {7 * time.Second, 8 * time.Second},
 		5 * time.Minute:       {30 * time.Second, 30 * time.Second},
 	} {
-		p := poolOf(t, Options{}, Spec{ID: "a", Capacity: 1})
+		p := newListedPool(t, Options{}, Spec{ID: "a", Capacity: 1})
 		now := start
 		for range 40 {
 			u := acquire(t, p, now, "")
@@ -209,7 +209,7 @@ func TestRetryAfterFollowsReleases(t *testing.T) {
 // The capacity limits the connections of all balancers: those that the server reports for other balancers count until the report is
 // a minute old.
 func TestReportedLoad(t *testing.T) {
-	p := poolOf(t, Options{Policy: LeastConnections()}, Spec{ID: "a", Capacity: 10}, Spec{ID: "b"})
+	p := newListedPool(t, Options{Policy: LeastConnections()}, Spec{ID: "a", Capacity: 10}, Spec{ID: "b"})
 	a := acquire(t, p, start, "")
 	if a.ID() != "a" {
 		t.Fatalf("got %s, want a", a.ID())
@@ -254,7 +254,7 @@ func TestReportedLoad(t *testing.T) {
 // An upstream that was tried is not chosen again, and stays in the pool for other clients.
 func TestTried(t *testing.T) {
 	for name, policy := range policies(3) {
-		p := poolOf(t, Options{Policy: policy}, numbered(5, 1, 1, 3)...)
+		p := newListedPool(t, Options{Policy: policy}, numberedSpecs(5, 1, 1, 3)...)
 		var tried []*Upstream
 		for range 4 {
 			u := acquire(t, p, start, "k", tried...)
@@ -281,7 +281,7 @@ func TestTried(t *testing.T) {
 // Goroutines use a pool while its list changes; when they have finished, no upstream is left.
 func TestPoolConcurrently(t *testing.T) {
 	for name, policy := range policies(11) {
-		p := poolOf(t, Options{Policy: policy, SlowStart: time.Second}, numbered(1, 2, 3, 4)...)
+		p := newListedPool(t, Options{Policy: policy, SlowStart: time.Second}, numberedSpecs(1, 2, 3, 4)...)
 		var wg sync.WaitGroup
 		for g := range 4 {
 			wg.Go(func() {
@@ -296,7 +296,7 @@ func TestPoolConcurrently(t *testing.T) {
 					p.Outcome(now, u, OK)
 					p.ReportLoad(now, u, i%7)
 					if g == 0 {
-						if err := p.Set(now, numbered(1, 2, 3, 4)[i%3:]); err != nil {
+						if err := p.Set(now, numberedSpecs(1, 2, 3, 4)[i%3:]); err != nil {
 							t.Errorf("%s: Set: %v", name, err)
 						}
 						p.Surplus(now, Rebalance{})

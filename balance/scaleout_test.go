@@ -25,13 +25,13 @@ const (
 // newScaleOut returns the simulation at the moment when the new servers have joined.
 func newScaleOut(tb testing.TB, policy Policy, slowStart time.Duration) *scaleOut {
 	s := &scaleOut{rnd: rand.New(rand.NewPCG(1, 20)), pool: NewPool(Options{Policy: policy, SlowStart: slowStart}), now: start}
-	if err := s.pool.Set(s.now, numbered(1, 1)); err != nil {
+	if err := s.pool.Set(s.now, numberedSpecs(1, 1)); err != nil {
 		tb.Fatal(err)
 	}
 	for range scaleConnections {
 		s.place(tb)
 	}
-	if err := s.pool.Set(s.now, numbered(1, 1, 1, 1)); err != nil {
+	if err := s.pool.Set(s.now, numberedSpecs(1, 1, 1, 1)); err != nil {
 		tb.Fatal(err)
 	}
 	return s
@@ -50,8 +50,8 @@ func (s *scaleOut) end(i int) {
 	s.held = s.held[:last]
 }
 
-// rush returns the maximum number of the next hundred connections that one of the new servers gets.
-func (s *scaleOut) rush(tb testing.TB) (most int) {
+// maxOfNextHundred returns the maximum number of the next hundred connections that one of the new servers gets.
+func (s *scaleOut) maxOfNextHundred(tb testing.TB) (most int) {
 	got := map[*Upstream]int{}
 	for range 100 {
 		got[s.place(tb)]++
@@ -67,8 +67,8 @@ func (s *scaleOut) rush(tb testing.TB) (most int) {
 	return most
 }
 
-// second simulates one second, in which connections end and begin.
-func (s *scaleOut) second(tb testing.TB) {
+// step simulates one second, in which connections end and begin.
+func (s *scaleOut) step(tb testing.TB) {
 	s.now = s.now.Add(time.Second)
 	for i := len(s.held) - 1; i >= 0; i-- {
 		if s.rnd.Float64() < 1/scaleLifetime.Seconds() {
@@ -110,7 +110,7 @@ func TestScaleOutIsRebalanced(t *testing.T) {
 				if seconds++; seconds > 900 {
 					t.Fatalf("got spread %.3f after %d seconds and %d moves, want at most %v", s.spread(), seconds, moved, bound)
 				}
-				s.second(t)
+				s.step(t)
 				moved += s.move(t, Rebalance{Spread: bound}, 10)
 			}
 			t.Logf("spread %.3f after %d seconds, %d moved", s.spread(), seconds, moved)
@@ -126,10 +126,10 @@ func BenchmarkScaleOut(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/slow start %v", name, slowStart), func(b *testing.B) {
 				for b.Loop() {
 					s := newScaleOut(b, policies(1)[name], slowStart)
-					b.ReportMetric(float64(s.rush(b)), "of-100")
+					b.ReportMetric(float64(s.maxOfNextHundred(b)), "of-100")
 					for minute := 1; minute <= 30; minute++ {
 						for range 60 {
-							s.second(b)
+							s.step(b)
 						}
 						switch minute {
 						case 1, 5, 15, 30:

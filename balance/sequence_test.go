@@ -16,16 +16,16 @@ type sequence struct {
 	pool *Pool
 	in   []byte
 
-	model map[string]*modelled
+	model map[string]*modelUpstream
 	held  []*Upstream // one element for each connection
 }
 
-type modelled struct {
+type modelUpstream struct {
 	spec             Spec
 	listed           bool
 	drained, leaving bool
 	down, probed     bool
-	against          int // consecutive probes that contradict the verdict
+	contradicting    int // consecutive probes that contradict the verdict
 	live             int
 }
 
@@ -38,7 +38,7 @@ var sequenceEjection = Ejection{Failures: 3, Share: 0.4, Base: 2 * time.Second, 
 func runSequence(t *testing.T, policy Policy, in []byte) {
 	t.Helper()
 	s := &sequence{
-		t: t, in: in, now: time.Unix(1000, 0), model: map[string]*modelled{},
+		t: t, in: in, now: time.Unix(1000, 0), model: map[string]*modelUpstream{},
 		pool: NewPool(Options{Policy: policy, SlowStart: 5 * time.Second, Rise: sequenceRise, Fall: sequenceFall, Ejection: sequenceEjection}),
 	}
 	s.set()
@@ -103,7 +103,7 @@ func (s *sequence) set() {
 	}
 	for _, spec := range specs {
 		if s.model[spec.ID] == nil {
-			s.model[spec.ID] = &modelled{}
+			s.model[spec.ID] = &modelUpstream{}
 		}
 		s.model[spec.ID].spec, s.model[spec.ID].listed = spec, true
 	}
@@ -238,11 +238,11 @@ func (s *sequence) probe() {
 	}
 	was := m.down
 	if m.down == (result != nil) {
-		m.against = 0
+		m.contradicting = 0
 	} else {
-		m.against++
-		if !m.probed || m.down && m.against == sequenceRise || !m.down && m.against == sequenceFall {
-			m.down, m.against = !m.down, 0
+		m.contradicting++
+		if !m.probed || m.down && m.contradicting == sequenceRise || !m.down && m.contradicting == sequenceFall {
+			m.down, m.contradicting = !m.down, 0
 		}
 	}
 	m.probed = true

@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// several is a simulation of balancers in front of the same servers. Clients connect at random times, most of them to the first
-// balancer, and stay for random durations. A server reports its number of connections in each response to a handshake.
-type several struct {
+// balancerGroup is a simulation of balancers in front of the same servers. Clients connect at random times, most of them to the
+// first balancer, and stay for random durations. A server reports its number of connections in each response to a handshake.
+type balancerGroup struct {
 	rnd     *rand.Rand
 	now     time.Time
 	pools   []*Pool
-	held    []placed
+	held    []placedConn
 	total   map[string]int // number of connections of each server
 	reports bool
 }
 
-type placed struct {
+type placedConn struct {
 	pool *Pool
 	at   *Upstream
 }
@@ -32,21 +32,21 @@ const (
 // severalParts are the cumulative shares of the clients of each balancer.
 var severalParts = []float64{0.6, 0.9, 1}
 
-func newSeveral(t *testing.T, policy func(seed uint64) Policy, reports bool) *several {
-	s := &several{rnd: rand.New(rand.NewPCG(6, 3)), now: start, total: map[string]int{}, reports: reports}
+func newBalancerGroup(t *testing.T, policy func(seed uint64) Policy, reports bool) *balancerGroup {
+	s := &balancerGroup{rnd: rand.New(rand.NewPCG(6, 3)), now: start, total: map[string]int{}, reports: reports}
 	weights := make([]int, severalServers)
 	for i := range weights {
 		weights[i] = 1
 	}
 	for i := range severalParts {
-		s.pools = append(s.pools, poolOf(t, Options{Policy: policy(uint64(i))}, numbered(weights...)...))
+		s.pools = append(s.pools, newListedPool(t, Options{Policy: policy(uint64(i))}, numberedSpecs(weights...)...))
 	}
 	s.total["u000"] = severalPast
 	return s
 }
 
-// second simulates one second. The numbers of new and ended connections are those of a Poisson process, within limits.
-func (s *several) second(t *testing.T) {
+// step simulates one second. The numbers of new and ended connections are those of a Poisson process, within limits.
+func (s *balancerGroup) step(t *testing.T) {
 	s.now = s.now.Add(time.Second)
 	for i := len(s.held) - 1; i >= 0; i-- {
 		if s.rnd.Float64() < 1/severalLifetime.Seconds() {
@@ -55,24 +55,24 @@ func (s *several) second(t *testing.T) {
 	}
 	rate := severalConnections / severalLifetime.Seconds()
 	for at := s.rnd.ExpFloat64() / rate; at < 1; at += s.rnd.ExpFloat64() / rate {
-		s.come(t)
+		s.connect(t)
 	}
 }
 
-func (s *several) come(t *testing.T) {
+func (s *balancerGroup) connect(t *testing.T) {
 	where, i := s.rnd.Float64(), 0
 	for where > severalParts[i] {
 		i++
 	}
 	u := acquire(t, s.pools[i], s.now, "")
-	s.held = append(s.held, placed{s.pools[i], u})
+	s.held = append(s.held, placedConn{s.pools[i], u})
 	s.total[u.ID()]++
 	if s.reports {
 		s.pools[i].ReportLoad(s.now, u, s.total[u.ID()])
 	}
 }
 
-func (s *several) end(i int) {
+func (s *balancerGroup) end(i int) {
 	c := s.held[i]
 	c.pool.Release(s.now, c.at)
 	s.total[c.at.ID()]--
@@ -81,7 +81,7 @@ func (s *several) end(i int) {
 }
 
 // restart closes all connections of a server.
-func (s *several) restart(id string) {
+func (s *balancerGroup) restart(id string) {
 	for i := len(s.held) - 1; i >= 0; i-- {
 		if s.held[i].at.ID() == id {
 			s.end(i)
@@ -90,7 +90,7 @@ func (s *several) restart(id string) {
 }
 
 // spread returns the highest load of a server, as a multiple of the average.
-func (s *several) spread() float64 {
+func (s *balancerGroup) spread() float64 {
 	highest := 0
 	for _, n := range s.total {
 		highest = max(highest, n)
@@ -99,9 +99,9 @@ func (s *several) spread() float64 {
 }
 
 // run returns the worst spread in a period.
-func (s *several) run(t *testing.T, lasts time.Duration) (worst float64) {
+func (s *balancerGroup) run(t *testing.T, lasts time.Duration) (worst float64) {
 	for until := s.now.Add(lasts); s.now.Before(until); {
-		s.second(t)
+		s.step(t)
 		worst = max(worst, s.spread())
 	}
 	return worst
@@ -118,7 +118,7 @@ func TestSeveralBalancers(t *testing.T) {
 		"least connections": func(uint64) Policy { return LeastConnections() },
 	} {
 		for _, reports := range []bool{true, false} {
-			s := newSeveral(t, policy, reports)
+			s := newBalancerGroup(t, policy, reports)
 			s.run(t, 4*severalLifetime)
 			steady := s.run(t, 4*severalLifetime)
 			s.restart("u003")

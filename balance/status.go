@@ -30,10 +30,10 @@ func (p *Pool) Status(now time.Time) []Status {
 	all := make([]Status, 0, len(p.all))
 	for _, u := range p.all {
 		all = append(all, Status{
-			ID: u.id, State: u.state(), Why: u.why(), Since: u.since,
+			ID: u.id, State: u.state(), Why: u.stateReason(), Since: u.since,
 			Weight: u.weight, Share: u.share, Capacity: u.capacity, Live: u.live, Load: u.Load(),
-			Drained: u.drained, Leaving: u.leaving, From: u.from, Probed: u.probes.reason,
-			Ejected: u.ejection.until, Failures: u.ejection.inRow,
+			Drained: u.drained, Leaving: u.leaving, From: u.liveAtDrainStart, Probed: u.probes.reason,
+			Ejected: u.ejection.until, Failures: u.ejection.consecutiveFailures,
 		})
 	}
 	return all

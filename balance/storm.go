@@ -21,19 +21,19 @@ type StormOptions struct {
 }
 
 const (
-	leastFloor    = 1000
+	minFloor      = 1000
 	defaultTarget = 500 * time.Millisecond
 
-	window     = 100 * time.Millisecond // duration of a measurement; at its end the rate may change
-	increase   = 0.1                    // part of the floor by which the rate rises in a window
-	decrease   = 0.7                    // factor of a decrease of the rate, at most once per second
-	settle     = time.Second            // time after a decrease in which handshakes admitted before it do not cause another
-	mostFailed = 0.1                    // part of the handshakes in a window that may fail
+	window           = 100 * time.Millisecond // duration of a measurement; at its end the rate may change
+	increase         = 0.1                    // part of the floor by which the rate rises in a window
+	decrease         = 0.7                    // factor of a decrease of the rate, at most once per second
+	decreaseCooldown = time.Second            // time after a decrease in which handshakes admitted before it do not cause another
+	maxFailedShare   = 0.1                    // part of the handshakes in a window that may fail
 
-	newcomers = 0.1 // part of the rate that is reserved for handshakes that do not resume a session
+	newHandshakeShare = 0.1 // part of the rate that is reserved for handshakes that do not resume a session
 
-	latestReturn = time.Minute // the longest Retry-After before jitter
-	forgotten    = time.Minute // after this time without a refusal the measurements are discarded
+	maxReconnectDelay = time.Minute // the longest Retry-After before jitter
+	resetAfter        = time.Minute // after this time without a refusal the measurements are discarded
 )
 
 // Storm limits handshakes to a measured rate if there are more clients than the upstreams can handle: after the restart of a server
@@ -61,22 +61,22 @@ type Storm struct {
 	floor  float64
 	target time.Duration
 
-	mu      sync.Mutex
-	rnd     *rand.Rand
-	limited bool // the rate applies
-	rate    float64
-	tokens  limit.Bucket
-	fresh   limit.Bucket // the part of the rate for new handshakes
-	booked  time.Time    // time of the last token promised to a refused client
+	mu           sync.Mutex
+	rnd          *rand.Rand
+	limited      bool // the rate applies
+	rate         float64
+	tokens       limit.Bucket
+	newTokens    limit.Bucket // the part of the rate for new handshakes
+	lastPromised time.Time    // time of the last token promised to a refused client
 
-	underway int
-	took     time.Duration // total duration of completed handshakes since the start
-	began    time.Time     // beginning of the window
-	settled  time.Time     // no decrease before this time
-	lately   time.Time     // time of the last refusal
-	seen     counts        // counts of the window
-	admitted byPriority
-	refused  byPriority
+	inProgress    int
+	totalDuration time.Duration // total duration of completed handshakes since the start
+	windowStart   time.Time     // beginning of the window
+	nextDecrease  time.Time     // no decrease before this time
+	lastRefusal   time.Time     // time of the last refusal
+	measured      counts        // counts of the window
+	admitted      byPriority
+	refused       byPriority
 }
 
 // byPriority counts handshakes.
@@ -93,7 +93,7 @@ func (n *byPriority) add(resuming bool) {
 type counts struct {
 	refused, done, failed int
 
-	took time.Duration // total duration of the completed handshakes
+	duration time.Duration // total duration of the completed handshakes
 }
 
 // NewStorm returns a Storm that admits everything until the upstreams are overloaded.
@@ -101,7 +101,7 @@ func NewStorm(o StormOptions) *Storm {
 	if o.Target <= 0 {
 		o.Target = defaultTarget
 	}
-	s := &Storm{floor: max(o.Floor, leastFloor), target: o.Target, rnd: source(o.Source)}
+	s := &Storm{floor: max(o.Floor, minFloor), target: o.Target, rnd: source(o.Source)}
 	s.rate = s.floor
 	return s
 }
@@ -113,29 +113,29 @@ func (s *Storm) Admit(now time.Time, resuming bool) (retryAfter time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.adjust(now)
-	if !s.limited || s.take(now, resuming) {
+	if !s.limited || s.takeToken(now, resuming) {
 		s.admitted.add(resuming)
 		return 0
 	}
-	s.seen.refused++
+	s.measured.refused++
 	s.refused.add(resuming)
-	s.lately = now
-	if s.booked.Before(now) {
-		s.booked = now
+	s.lastRefusal = now
+	if s.lastPromised.Before(now) {
+		s.lastPromised = now
 	}
-	s.booked = s.booked.Add(time.Duration(float64(time.Second) / s.rate))
-	if latest := now.Add(latestReturn); s.booked.After(latest) {
-		s.booked = latest
+	s.lastPromised = s.lastPromised.Add(time.Duration(float64(time.Second) / s.rate))
+	if latest := now.Add(maxReconnectDelay); s.lastPromised.After(latest) {
+		s.lastPromised = latest
 	}
-	wait := max(s.booked.Sub(now), time.Second)
+	wait := max(s.lastPromised.Sub(now), time.Second)
 	return wait + time.Duration(s.rnd.Float64()*float64(time.Second+wait/4))
 }
 
-// take takes a token. The bucket holds the tokens of two seconds for handshakes that resume, and the tokens of one second for new
-// handshakes. The part of the rate that is reserved for new handshakes is taken from the bucket even if the bucket is empty, so
+// takeToken takes a token. The bucket holds the tokens of two seconds for handshakes that resume, and the tokens of one second for
+// new handshakes. The part of the rate that is reserved for new handshakes is taken from the bucket even if the bucket is empty, so
 // that handshakes that resume have to wait. The bucket stores a time, so its size in seconds must stay the same when the rate
 // changes: a constant number of tokens would overdraw it.
-func (s *Storm) take(now time.Time, resuming bool) bool {
+func (s *Storm) takeToken(now time.Time, resuming bool) bool {
 	second := int(s.rate)
 	most := second
 	if resuming {
@@ -147,8 +147,8 @@ func (s *Storm) take(now time.Time, resuming bool) bool {
 	if resuming {
 		return false
 	}
-	kept := s.rate * newcomers
-	if ok, _ := s.fresh.Allow(now, kept, int(kept)); !ok {
+	kept := s.rate * newHandshakeShare
+	if ok, _ := s.newTokens.Allow(now, kept, int(kept)); !ok {
 		return false
 	}
 	ok, _ := s.tokens.Allow(now, s.rate, 3*second)
@@ -160,7 +160,7 @@ func (s *Storm) take(now time.Time, resuming bool) bool {
 func (s *Storm) Begin() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.underway++
+	s.inProgress++
 }
 
 // Done reports the end of a handshake that has begun: how long the upstreams took, without the wait for a slot, and whether one of
@@ -168,58 +168,60 @@ func (s *Storm) Begin() {
 func (s *Storm) Done(now time.Time, took time.Duration, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.underway--
-	s.seen.done++
-	s.seen.took += took
-	s.took += took
+	s.inProgress--
+	s.measured.done++
+	s.measured.duration += took
+	s.totalDuration += took
 	if !ok {
-		s.seen.failed++
+		s.measured.failed++
 	}
 	s.adjust(now)
 }
 
 // adjust changes the rate at the end of a window.
 func (s *Storm) adjust(now time.Time) {
-	if s.limited && now.Sub(s.lately) >= forgotten {
+	if s.limited && now.Sub(s.lastRefusal) >= resetAfter {
 		s.limited, s.rate = false, s.floor
 	}
-	if !s.limited && s.crowded() {
+	if !s.limited && s.tooManyInProgress() {
 		s.limit(now)
 	}
-	if now.Sub(s.began) < window {
+	if now.Sub(s.windowStart) < window {
 		return
 	}
 	switch {
 	case s.overloaded() && !s.limited:
 		s.limit(now)
 	case s.overloaded():
-		if !now.Before(s.settled) {
+		if !now.Before(s.nextDecrease) {
 			s.rate = max(s.floor, s.rate*decrease)
-			s.settled = now.Add(settle)
+			s.nextDecrease = now.Add(decreaseCooldown)
 		}
-	case s.seen.refused > 0 && s.seen.done > 0:
+	case s.measured.refused > 0 && s.measured.done > 0:
 		s.rate += s.floor * increase
 	}
-	s.began, s.seen = now, counts{}
+	s.windowStart, s.measured = now, counts{}
 }
 
 // overloaded reports whether the window shows that the upstreams are overloaded.
 func (s *Storm) overloaded() bool {
-	c := s.seen
-	if c.done > 0 && (c.took/time.Duration(c.done) > s.target || float64(c.failed) > mostFailed*float64(c.done)) {
+	c := s.measured
+	if c.done > 0 && (c.duration/time.Duration(c.done) > s.target || float64(c.failed) > maxFailedShare*float64(c.done)) {
 		return true
 	}
-	return s.crowded()
+	return s.tooManyInProgress()
 }
 
-// crowded reports whether more handshakes are in progress than can end within the target at the rate (Little's law), plus a burst
-// of two seconds.
-func (s *Storm) crowded() bool { return float64(s.underway) > s.rate*(s.target.Seconds()+2) }
+// tooManyInProgress reports whether more handshakes are in progress than can end within the target at the rate (Little's law), plus
+// a burst of two seconds.
+func (s *Storm) tooManyInProgress() bool {
+	return float64(s.inProgress) > s.rate*(s.target.Seconds()+2)
+}
 
 // limit starts to limit the rate: to a fraction of the rate that the upstreams handled in this window.
 func (s *Storm) limit(now time.Time) {
-	s.limited, s.lately, s.settled = true, now, now.Add(settle)
-	s.rate = max(s.floor, decrease*float64(s.seen.done-s.seen.failed)/max(now.Sub(s.began), window).Seconds())
+	s.limited, s.lastRefusal, s.nextDecrease = true, now, now.Add(decreaseCooldown)
+	s.rate = max(s.floor, decrease*float64(s.measured.done-s.measured.failed)/max(now.Sub(s.windowStart), window).Seconds())
 }
 
 // StormStatus is the state of a Storm.
@@ -243,7 +245,7 @@ func (s *Storm) Status(now time.Time) StormStatus {
 	defer s.mu.Unlock()
 	s.adjust(now)
 	return StormStatus{
-		Limited: s.limited, Rate: s.rate, Underway: s.underway, Took: s.took,
+		Limited: s.limited, Rate: s.rate, Underway: s.inProgress, Took: s.totalDuration,
 		Admitted: s.admitted.all, AdmittedResuming: s.admitted.resuming, Refused: s.refused.all, RefusedResuming: s.refused.resuming,
 	}
 }

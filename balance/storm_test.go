@@ -8,9 +8,9 @@ import (
 
 // slowServer is a server that needs some time for each handshake, one after another.
 type slowServer struct {
-	each time.Duration
-	free time.Time // when all handshakes of the server will be done
-	end  []handshakeEnd
+	serviceTime time.Duration
+	free        time.Time // when all handshakes of the server will be done
+	end         []handshakeEnd
 }
 
 type handshakeEnd struct{ at, began time.Time }
@@ -19,7 +19,7 @@ func (s *slowServer) begin(now time.Time) {
 	if s.free.Before(now) {
 		s.free = now
 	}
-	s.free = s.free.Add(s.each)
+	s.free = s.free.Add(s.serviceTime)
 	s.end = append(s.end, handshakeEnd{s.free, now})
 }
 
@@ -168,7 +168,7 @@ func TestStormFailures(t *testing.T) {
 // If upstreams accept connections and hang, the number of handshakes in progress lowers the rate.
 func TestStormHangingUpstreams(t *testing.T) {
 	s := limitedStorm(StormOptions{})
-	server := slowServer{each: 100 * time.Microsecond}
+	server := slowServer{serviceTime: 100 * time.Microsecond}
 	now := start
 	for range 6000 {
 		now = now.Add(time.Millisecond)
@@ -194,7 +194,7 @@ func TestStormHangingUpstreams(t *testing.T) {
 func TestStormApproachesCapacity(t *testing.T) {
 	for _, capacity := range []int{2000, 6000} {
 		s := NewStorm(StormOptions{})
-		server := slowServer{each: time.Second / time.Duration(capacity)}
+		server := slowServer{serviceTime: time.Second / time.Duration(capacity)}
 		now := start
 		admitted := 0
 		const seconds = 30
@@ -255,7 +255,7 @@ func TestStormPriority(t *testing.T) {
 func TestStormReconnects(t *testing.T) {
 	for _, capacity := range []int{1000, 3000, 20_000} {
 		s := NewStorm(StormOptions{Source: rand.NewPCG(1, 1)})
-		server := slowServer{each: time.Second / time.Duration(capacity)}
+		server := slowServer{serviceTime: time.Second / time.Duration(capacity)}
 		const clients = 8000
 		due := map[int64]int{0: clients} // number of clients by millisecond
 		var in, attempts, crowd int
@@ -321,14 +321,14 @@ func TestStormRetryAfter(t *testing.T) {
 // limitedStorm returns a Storm at its floor.
 func limitedStorm(o StormOptions) *Storm {
 	s := NewStorm(o)
-	s.limited, s.lately = true, start
+	s.limited, s.lastRefusal = true, start
 	return s
 }
 
 // While the upstreams are not overloaded, everything is admitted, at any rate. When they are, their last rate becomes the limit.
 func TestStormUnlimitedUntilOverload(t *testing.T) {
 	s := NewStorm(StormOptions{})
-	server := slowServer{each: 50 * time.Microsecond}
+	server := slowServer{serviceTime: 50 * time.Microsecond}
 	now := start
 	for range 3000 {
 		now = now.Add(time.Millisecond)
@@ -354,7 +354,7 @@ func TestStormUnlimitedUntilOverload(t *testing.T) {
 	for range s.Status(now).Underway {
 		s.Done(now, 0, true)
 	}
-	if got := s.Status(now.Add(forgotten)); got.Limited {
+	if got := s.Status(now.Add(resetAfter)); got.Limited {
 		t.Errorf("a minute after the last refusal: got %+v, want no limit", got)
 	}
 }
@@ -393,7 +393,7 @@ func TestStormIgnoresQueuedHandshakes(t *testing.T) {
 // average, and some new ones are admitted before the last of the former.
 func TestStormPrefersResuming(t *testing.T) {
 	s := NewStorm(StormOptions{Source: rand.NewPCG(3, 3)})
-	server := slowServer{each: time.Second / 1500}
+	server := slowServer{serviceTime: time.Second / 1500}
 	const each = 4000
 	due := map[int64][]bool{} // clients by millisecond; true for clients that resume a session
 	for i := range 2 * each {

@@ -47,7 +47,7 @@ func Plan(servers []Status, r Rebalance) []Move {
 		case s.State == Ready || s.State == Full:
 			load += float64(s.Load)
 			weight += float64(s.Weight) * s.Share
-		case s.gives() != "":
+		case s.emptyingReason() != "":
 			load += float64(s.Live) // these connections will be placed on the other upstreams
 		}
 	}
@@ -66,7 +66,7 @@ func Plan(servers []Status, r Rebalance) []Move {
 	}
 	var moves []Move
 	for _, s := range servers {
-		if why := s.gives(); why != "" && s.Live > 0 {
+		if why := s.emptyingReason(); why != "" && s.Live > 0 {
 			room -= s.Live
 			moves = append(moves, Move{s.ID, s.Live, why})
 		}
@@ -89,9 +89,9 @@ func Plan(servers []Status, r Rebalance) []Move {
 	return moves
 }
 
-// gives returns why an upstream gives up all of its connections: [Draining], even if it is also down or removed, or [Removed].
-// Otherwise it is "".
-func (s Status) gives() State {
+// emptyingReason returns why an upstream gives up all of its connections: [Draining], even if it is also down or removed, or
+// [Removed]. Otherwise it is "".
+func (s Status) emptyingReason() State {
 	switch {
 	case s.State == Draining || s.Drained || s.Leaving:
 		return Draining

@@ -77,7 +77,7 @@ func TestPlansConverge(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(seed, 12))
 		r := Rebalance{Spread: 1 + rnd.Float64()/2, Percentage: 1 + rnd.Float64()*50}
 		p := NewPool(Options{Policy: LeastConnections()})
-		old := numbered(randomWeights(rnd, 1+rnd.IntN(4), 4)...)
+		old := numberedSpecs(randomWeights(rnd, 1+rnd.IntN(4), 4)...)
 		all := slices.Clone(old)
 		for i := range 1 + rnd.IntN(4) {
 			all = append(all, Spec{ID: fmt.Sprint("v", i), Weight: rnd.IntN(5)})

@@ -32,13 +32,13 @@ func (r Reason) String() string {
 
 // The limits of a suggestion for Retry-After.
 const (
-	retrySoonest = time.Second
-	retryLatest  = 30 * time.Second
-	retryUnknown = 5 * time.Second
+	minRetryAfter     = time.Second
+	maxRetryAfter     = 30 * time.Second
+	defaultRetryAfter = 5 * time.Second
 )
 
-// mostReasons limits the text of an error.
-const mostReasons = 8
+// maxReasons limits the text of an error.
+const maxReasons = 8
 
 // Error returns Err and the first eight reasons.
 func (e *Unavailable) Error() string {
@@ -48,7 +48,7 @@ func (e *Unavailable) Error() string {
 		b.WriteString(": the list of upstreams is empty")
 	}
 	for i, r := range e.Reasons {
-		if i == mostReasons {
+		if i == maxReasons {
 			fmt.Fprintf(&b, ", and %d more", len(e.Reasons)-i)
 			break
 		}
@@ -75,7 +75,7 @@ func (p *Pool) refuse(now time.Time, tried []*Upstream) *Unavailable {
 		if !u.listed {
 			continue
 		}
-		r := Reason{u.id, u.state(), u.why()}
+		r := Reason{u.id, u.state(), u.stateReason()}
 		switch {
 		case slices.Contains(tried, u):
 			r.State, r.Why = Tried, ""
@@ -87,14 +87,14 @@ func (p *Pool) refuse(now time.Time, tried []*Upstream) *Unavailable {
 		e.Reasons = append(e.Reasons, r)
 	}
 	switch {
-	case e.Err == ErrFull && p.between > 0:
-		e.RetryAfter = p.between
+	case e.Err == ErrFull && p.releaseInterval > 0:
+		e.RetryAfter = p.releaseInterval
 	case e.Err == ErrNone && !ends.IsZero():
 		e.RetryAfter = ends.Sub(now)
 	default:
-		e.RetryAfter = retryUnknown
+		e.RetryAfter = defaultRetryAfter
 	}
-	e.RetryAfter = min(max(e.RetryAfter, retrySoonest), retryLatest)
+	e.RetryAfter = min(max(e.RetryAfter, minRetryAfter), maxRetryAfter)
 	if len(tried) == 0 && ends.IsZero() {
 		p.refusal = e
 	}

@@ -56,29 +56,29 @@ const (
 // [Pool.Status].
 type Upstream struct {
 	// The fields that a policy reads are first, so that they are in one cache line.
-	live   int     // connections of this pool
-	others int     // connections of other balancers, as last reported
-	cost   float64 // cost of a connection: 1 / (weight * share)
-	weight int
-	hash   uint64  // hash of id
-	upTo   int64   // running sum of the weights in the ready list, including this weight
-	share  float64 // share of the weight; 1 after slow start
-	turn   float64 // for RoundRobin, and for LeastConnections in slow start
+	live             int     // connections of this pool
+	others           int     // connections of other balancers, as last reported
+	cost             float64 // cost of a connection: 1 / (weight * share)
+	weight           int
+	hash             uint64  // hash of id
+	cumulativeWeight int64   // running sum of the weights in the ready list, including this weight
+	share            float64 // share of the weight; 1 after slow start
+	turn             float64 // for RoundRobin, and for LeastConnections in slow start
 
 	id       string
 	capacity int // 0 means no limit
 	listed   bool
 	reported time.Time // when others was reported
 
-	ejection ejection
-	probes   probes
-	drained  bool // drained by the operator
-	leaving  bool // the server has announced that it drains
-	serving  bool // listed, up, neither draining nor ejected
-	since    time.Time
-	slow     bool // in slow start, which began at since
-	emptying bool // drained, leaving or not listed
-	from     int  // live when emptying began
+	ejection         ejection
+	probes           probes
+	drained          bool // drained by the operator
+	leaving          bool // the server has announced that it drains
+	serving          bool // listed, up, neither draining nor ejected
+	since            time.Time
+	slowStart        bool // in slow start, which began at since
+	emptying         bool // drained, leaving or not listed
+	liveAtDrainStart int  // live when emptying began
 }
 
 // ID returns the identity from the list.
@@ -112,7 +112,7 @@ func (u *Upstream) state() State {
 		return Down
 	case u.drained || u.leaving:
 		return Draining
-	case u.ejection.out:
+	case u.ejection.active:
 		return Ejected
 	case u.full():
 		return Full
@@ -120,8 +120,8 @@ func (u *Upstream) state() State {
 	return Ready
 }
 
-// why describes the state in words. It is "" for Ready.
-func (u *Upstream) why() string {
+// stateReason describes the state in words. It is "" for Ready.
+func (u *Upstream) stateReason() string {
 	switch u.state() {
 	case Removed:
 		return "no longer in the list"
