@@ -77,31 +77,31 @@ func TestLedgerBounds(t *testing.T) {
 	o := Options{Unanswered: 2, Subscriptions: 2, Bytes: 3 * one.size()}
 	l := ledger[int]{opts: o}
 	for i := range 3 {
-		if ok := l.wait(one); ok != (i < 2) || errors.Is(l.no, ErrTooMuch) == ok {
-			t.Errorf("command %d of at most two: got %t, %v, want %t", i+1, ok, l.no, i < 2)
+		if ok := l.add(one); ok != (i < 2) || errors.Is(l.failure, ErrTooMuch) == ok {
+			t.Errorf("command %d of at most two: got %t, %v, want %t", i+1, ok, l.failure, i < 2)
 		}
 	}
 	o.Unanswered = 4
 	l = ledger[int]{opts: o}
 	for i := range 4 {
-		if ok := l.wait(one); ok != (i < 3) {
-			t.Errorf("command %d, %d of %d bytes: got %t, %v, want %t", i+1, l.size, o.Bytes, ok, l.no, i < 3)
+		if ok := l.add(one); ok != (i < 3) {
+			t.Errorf("command %d, %d of %d bytes: got %t, %v, want %t", i+1, l.size, o.Bytes, ok, l.failure, i < 3)
 		}
 	}
 	for number, want := range map[int]bool{1: true, 2: false} {
-		if l = (ledger[int]{opts: o}); l.room(number, o.Bytes) != want || (l.no == nil) != want {
-			t.Errorf("room after %d: got %v, want room %v", number, l.no, want)
+		if l = (ledger[int]{opts: o}); l.hasRoom(number, o.Bytes) != want || (l.failure == nil) != want {
+			t.Errorf("room after %d: got %v, want room %v", number, l.failure, want)
 		}
 	}
-	if l = (ledger[int]{opts: o}); l.room(0, o.Bytes+1) {
+	if l = (ledger[int]{opts: o}); l.hasRoom(0, o.Bytes+1) {
 		t.Errorf("got room for %d bytes, want at most %d", o.Bytes+1, o.Bytes)
 	}
 	l = ledger[int]{opts: o}
-	if l.grow(o.Bytes); l.no != nil {
-		t.Errorf("grow to the limit: got %v, want nil", l.no)
+	if l.grow(o.Bytes); l.failure != nil {
+		t.Errorf("grow to the limit: got %v, want nil", l.failure)
 	}
-	if l.grow(1); !errors.Is(l.no, ErrTooMuch) {
-		t.Errorf("grow beyond the limit: got %v, want ErrTooMuch", l.no)
+	if l.grow(1); !errors.Is(l.failure, ErrTooMuch) {
+		t.Errorf("grow beyond the limit: got %v, want ErrTooMuch", l.failure)
 	}
 }
 
@@ -149,7 +149,7 @@ func TestResumedMembersSize(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.Server(Message{Data: []byte(`{"type":"welcome","client":"BBBB"}`)})
-		reply := fmt.Sprintf(`{"type":"subscribed","id":%d,"channel":"room","position":{"epoch":"e","offset":0},"recovered":true,%s`, firstOwn, lists[1])
+		reply := fmt.Sprintf(`{"type":"subscribed","id":%d,"channel":"room","position":{"epoch":"e","offset":0},"recovered":true,%s`, firstOwnID, lists[1])
 		if _, done, err := s.Server(Message{Data: []byte(reply)}); !done || err != nil {
 			t.Fatalf("got done %v, %v, want a complete resume", done, err)
 		}

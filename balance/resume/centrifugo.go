@@ -7,8 +7,8 @@ import (
 	"github.com/centrifugal/protocol"
 )
 
-// firstOwnCentrifugo is the ID of the session's own first command. Further IDs count down from it, while clients count up from 1.
-const firstOwnCentrifugo = 1<<32 - 1
+// firstOwnIDCentrifugo is the ID of the session's own first command. Further IDs count down from it, while clients count up from 1.
+const firstOwnIDCentrifugo = 1<<32 - 1
 
 // centrifugo is the session for Centrifugo's client protocol, version 2, in JSON and in Protobuf.
 //
@@ -16,20 +16,20 @@ const firstOwnCentrifugo = 1<<32 - 1
 // idempotent, so a connection cannot continue while a publication or an RPC has no reply.
 type centrifugo struct {
 	ledger[centrifugoCommand]
-	format format
-	spoken bool // the client has sent a message, so that the format is known
+	format      format
+	formatKnown bool // the client has sent a message, so that the format is known
 
-	client string                     // the connection's ID as the client knows it; "" before it is connected
-	names  map[string]bool            // the connection's IDs at later servers
-	token  string                     // the last token with which the connection was refreshed
-	call   *protocol.ConnectRequest   // the client's connect request
-	answer *protocol.ConnectResult    // the parts of the reply that must be the same at each server
-	subs   map[string]*centrifugoSubs // by channel
+	client         string                     // the connection's ID as the client knows it; "" before it is connected
+	ids            map[string]bool            // the connection's IDs at later servers
+	token          string                     // the last token with which the connection was refreshed
+	connectRequest *protocol.ConnectRequest   // the client's connect request
+	connectResult  *protocol.ConnectResult    // the parts of the reply that must be the same at each server
+	subs           map[string]*centrifugoSubs // by channel
 
-	due      bool // the client has not answered the last ping of the present server
-	moved    bool // the present server is not the first
-	resuming bool
-	missing  int // own commands of the resume that have no reply yet
+	pongPending bool // the client has not answered the last ping of the present server
+	moved       bool // the present server is not the first
+	resuming    bool
+	missing     int // own commands of the resume that have no reply yet
 
 	out [2]Message
 }
@@ -49,7 +49,7 @@ type centrifugoSubs struct {
 type centrifugoKind uint8
 
 const (
-	cfQuestion centrifugoKind = iota // can be repeated
+	cfQuery centrifugoKind = iota // can be repeated
 	cfConnect
 	cfSubscribe
 	cfUnsubscribe
@@ -60,31 +60,31 @@ const (
 )
 
 type centrifugoCommand struct {
-	kind   centrifugoKind
-	ponged bool // for a message without a reply: the client has answered a ping since
+	kind     centrifugoKind
+	pongSeen bool // for a message without a reply: the client has answered a ping since
 }
 
 func newCentrifugo(o Options) *centrifugo {
-	return &centrifugo{ledger: ledger[centrifugoCommand]{opts: o, first: firstOwnCentrifugo}, names: map[string]bool{}, subs: map[string]*centrifugoSubs{}}
+	return &centrifugo{ledger: ledger[centrifugoCommand]{opts: o, firstID: firstOwnIDCentrifugo}, ids: map[string]bool{}, subs: map[string]*centrifugoSubs{}}
 }
 
 // Gone implements [Session]. The protocol has its own code for a server that shuts down.
-func (s *centrifugo) Gone(code uint16) bool { return gone(code) || code == 3001 }
+func (s *centrifugo) Gone(code uint16) bool { return isGoingAway(code) || code == 3001 }
 
 // Idle implements [Session].
 func (s *centrifugo) Idle() bool {
-	return s.no == nil && len(s.waiting) == 0 && s.client != "" && !s.resuming
+	return s.failure == nil && len(s.waiting) == 0 && s.client != "" && !s.resuming
 }
 
 // Client implements [Session].
 func (s *centrifugo) Client(m Message) (Message, bool) {
-	if !s.spoken {
-		s.format, s.spoken = format{m.Binary}, true
+	if !s.formatKnown {
+		s.format, s.formatKnown = format{m.Binary}, true
 	}
-	if s.no == nil && m.Binary != s.format.binary {
-		s.no = ErrUnknown
+	if s.failure == nil && m.Binary != s.format.binary {
+		s.failure = ErrUnknown
 	}
-	if s.no != nil && !s.moved {
+	if s.failure != nil && !s.moved {
 		return m, true
 	}
 	var without []byte // the message without the pongs that the server does not expect
@@ -92,10 +92,10 @@ func (s *centrifugo) Client(m Message) (Message, bool) {
 	for rest := m.Data; len(rest) > 0; {
 		part, more, ok := s.format.cut(rest)
 		if !ok {
-			s.no = ErrUnknown
+			s.failure = ErrUnknown
 			return m, true
 		}
-		if s.format.blank(part) || s.note(part) {
+		if s.format.blank(part) || s.record(part) {
 			if dropped {
 				without = s.format.join(without, part)
 			}
@@ -112,79 +112,79 @@ func (s *centrifugo) Client(m Message) (Message, bool) {
 	return m, true
 }
 
-// note records a command, and reports whether it is passed to the server.
-func (s *centrifugo) note(part []byte) bool {
+// record records a command, and reports whether it is passed to the server.
+func (s *centrifugo) record(part []byte) bool {
 	c, ok := s.format.command(part)
 	if !ok {
-		s.no = ErrUnknown
+		s.failure = ErrUnknown
 		return true
 	}
 	w := command[centrifugoCommand]{id: uint64(c.Id)}
 	again := true
 	switch {
 	case c.Connect != nil:
-		w.is.kind = cfConnect
+		w.data.kind = cfConnect
 	case c.Subscribe != nil:
-		w.is.kind, w.channel = cfSubscribe, c.Subscribe.Channel
+		w.data.kind, w.channel = cfSubscribe, c.Subscribe.Channel
 	case c.Unsubscribe != nil:
-		w.is.kind, w.channel = cfUnsubscribe, c.Unsubscribe.Channel
+		w.data.kind, w.channel = cfUnsubscribe, c.Unsubscribe.Channel
 	case c.Publish != nil:
-		w.is.kind, w.channel, again = cfOnce, c.Publish.Channel, false
+		w.data.kind, w.channel, again = cfOnce, c.Publish.Channel, false
 	case c.Presence != nil, c.PresenceStats != nil, c.History != nil, c.Ping != nil:
 	case c.Send != nil:
-		w.is.kind, again = cfSend, false
+		w.data.kind, again = cfSend, false
 	case c.Rpc != nil:
-		w.is.kind, again = cfOnce, false
+		w.data.kind, again = cfOnce, false
 	case c.Refresh != nil:
-		w.is.kind = cfRefresh
+		w.data.kind = cfRefresh
 	case c.SubRefresh != nil:
-		w.is.kind, w.channel = cfSubRefresh, c.SubRefresh.Channel
+		w.data.kind, w.channel = cfSubRefresh, c.SubRefresh.Channel
 	case c.Id == 0:
 		return s.pong()
 	default:
 		again = false // the reply is an error
-		w.is.kind = cfOnce
+		w.data.kind = cfOnce
 	}
-	if s.no != nil {
+	if s.failure != nil {
 		return true
 	}
-	if c.Id == 0 && w.is.kind != cfSend {
-		s.no = ErrUnknown // the server will close the connection
+	if c.Id == 0 && w.data.kind != cfSend {
+		s.failure = ErrUnknown // the server will close the connection
 		return true
 	}
 	w.channel = strings.Clone(w.channel)
 	if again {
 		w.text = bytes.Clone(part)
 	}
-	s.wait(w)
+	s.add(w)
 	return true
 }
 
 // pong records the reply to a ping, and reports whether it is passed to the server, which closes the connection for a pong without
 // a ping.
 func (s *centrifugo) pong() bool {
-	pass := s.due || !s.moved
-	if s.due {
+	pass := s.pongPending || !s.moved
+	if s.pongPending {
 		for i := range s.waiting {
-			s.waiting[i].is.ponged = true
+			s.waiting[i].data.pongSeen = true
 		}
 	}
-	s.due = false
+	s.pongPending = false
 	return pass
 }
 
 // pinged records a ping. The server sends a ping only after it has received the reply to the previous ping, and all messages before
 // that reply.
 func (s *centrifugo) pinged() {
-	s.due = true
-	s.settle(func(_ int, c *command[centrifugoCommand]) bool { return c.is.ponged })
+	s.pongPending = true
+	s.dropExecuted(func(_ int, c *command[centrifugoCommand]) bool { return c.data.pongSeen })
 }
 
-// settle forgets the messages without replies that the server is known to have received.
-func (s *centrifugo) settle(known func(i int, c *command[centrifugoCommand]) bool) {
+// dropExecuted forgets the messages without replies that the server is known to have received.
+func (s *centrifugo) dropExecuted(known func(i int, c *command[centrifugoCommand]) bool) {
 	kept := s.waiting[:0]
 	for i, c := range s.waiting {
-		if c.is.kind == cfSend && known(i, &c) {
+		if c.data.kind == cfSend && known(i, &c) {
 			s.size -= c.size()
 			continue
 		}

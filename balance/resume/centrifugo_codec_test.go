@@ -92,7 +92,7 @@ func TestReconnectedDiffers(t *testing.T) {
 			if name != "same" && name != "version" {
 				want = ErrRefused
 			}
-			if err := reply(firstOwnCentrifugo, second); !errors.Is(err, want) {
+			if err := reply(firstOwnIDCentrifugo, second); !errors.Is(err, want) {
 				t.Errorf("another %s: got %v, want %v", name, err, want)
 			}
 		})

@@ -35,7 +35,7 @@ func (p *push) push(o *object) bool {
 	for name, ok := o.name(); ok; name, ok = o.name() {
 		switch string(name) {
 		case "channel":
-			if p.channel, ok = plain(o.take()); !ok {
+			if p.channel, ok = unquoted(o.take()); !ok {
 				return false
 			}
 		case "pub":
@@ -75,7 +75,7 @@ func (p *push) info(o *object) bool {
 	for name, ok := o.name(); ok; name, ok = o.name() {
 		value := o.take()
 		if string(name) == "client" {
-			if p.client, ok = plain(value); !ok {
+			if p.client, ok = unquoted(value); !ok {
 				return false
 			}
 		}

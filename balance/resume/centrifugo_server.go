@@ -10,8 +10,8 @@ import (
 
 // Server implements [Session].
 func (s *centrifugo) Server(m Message) ([]Message, bool, error) {
-	if !s.spoken || m.Binary != s.format.binary {
-		return s.strange(m)
+	if !s.formatKnown || m.Binary != s.format.binary {
+		return s.passInvalid(m)
 	}
 	var changed []byte // the message for the client, if it differs from m
 	other := false
@@ -19,14 +19,14 @@ func (s *centrifugo) Server(m Message) ([]Message, bool, error) {
 		before := m.Data[:len(m.Data)-len(rest)]
 		part, more, ok := s.format.cut(rest)
 		if rest = more; !ok {
-			return s.strange(m)
+			return s.passInvalid(m)
 		}
 		if s.format.blank(part) {
 			continue
 		}
 		own, pass, err := s.part(part)
-		if errors.Is(err, errStrange) {
-			return s.strange(m)
+		if errors.Is(err, errInvalidReply) {
+			return s.passInvalid(m)
 		}
 		if err != nil {
 			return nil, false, err
@@ -52,7 +52,7 @@ func (s *centrifugo) Server(m Message) ([]Message, bool, error) {
 	done := s.resuming && s.missing == 0
 	if done {
 		s.resuming = false
-		if s.answer != nil && s.answer.Ping > 0 {
+		if s.connectResult != nil && s.connectResult.Ping > 0 {
 			// A client waits for the next ping for an interval and a few seconds. The new server may send its first ping a whole
 			// interval after the connect, so the client gets one now.
 			out = append(out, s.format.ping())
@@ -61,18 +61,18 @@ func (s *centrifugo) Server(m Message) ([]Message, bool, error) {
 	return out, done, nil
 }
 
-// errStrange indicates that data is not a reply.
-var errStrange = errors.New("resume: the data is not a reply")
+// errInvalidReply indicates that data is not a reply.
+var errInvalidReply = errors.New("resume: the data is not a reply")
 
 // part handles one reply or push. If it is not passed to the client, own is sent in its place.
 func (s *centrifugo) part(part []byte) (own [][]byte, pass bool, err error) {
-	if p, ok := s.format.publication(part); ok && !s.names[string(p.client)] {
+	if p, ok := s.format.publication(part); ok && !s.ids[string(p.client)] {
 		x := s.subs[string(p.channel)]
 		return nil, x == nil || s.advance(x, p.offset), nil
 	}
 	r, ok := s.format.reply(part)
 	if !ok {
-		return nil, false, errStrange
+		return nil, false, errInvalidReply
 	}
 	instead, pass, err := s.receive(r)
 	if err != nil {
@@ -85,20 +85,20 @@ func (s *centrifugo) part(part []byte) (own [][]byte, pass bool, err error) {
 		s.rename(r)
 		text, err := s.format.encodeReply(r)
 		if err != nil {
-			return nil, false, because(ErrRefused, err.Error())
+			return nil, false, withReason(ErrRefused, err.Error())
 		}
 		own = append(own, text)
 	}
 	return own, pass, nil
 }
 
-// strange passes on a message that does not conform to the protocol.
-func (s *centrifugo) strange(m Message) ([]Message, bool, error) {
-	if s.no == nil {
-		s.no = ErrUnknown
+// passInvalid passes on a message that does not conform to the protocol.
+func (s *centrifugo) passInvalid(m Message) ([]Message, bool, error) {
+	if s.failure == nil {
+		s.failure = ErrUnknown
 	}
 	if s.resuming {
-		return nil, false, because(ErrRefused, "the new server does not speak the protocol of the previous one")
+		return nil, false, withReason(ErrRefused, "the new server does not speak the protocol of the previous one")
 	}
 	s.out[0] = m
 	return s.out[:1], false, nil
@@ -113,13 +113,13 @@ func (s *centrifugo) receive(r *protocol.Reply) (own []*protocol.Reply, pass boo
 		if !ok {
 			return nil, true, nil
 		}
-		if c.resumes {
+		if c.own {
 			if own, err = s.resumed(&c, r); err == nil {
 				s.missing--
 			}
 			return own, false, err
 		}
-		s.settle(func(i int, _ *command[centrifugoCommand]) bool { return i < at }) // the server has received the earlier commands, too
+		s.dropExecuted(func(i int, _ *command[centrifugoCommand]) bool { return i < at }) // the server has received the earlier commands, too
 		if r.Error == nil {
 			s.effect(&c, r)
 		}
@@ -139,17 +139,17 @@ func (s *centrifugo) effect(c *command[centrifugoCommand], r *protocol.Reply) {
 		q, _ = s.format.command(c.text) // c.text was decoded before without an error
 	}
 	switch {
-	case c.is.kind == cfConnect && r.Connect != nil:
+	case c.data.kind == cfConnect && r.Connect != nil:
 		s.grow(len(c.text)) // the request shares the memory of the text
 		s.connected(q.Connect, r.Connect)
-	case c.is.kind == cfSubscribe && r.Subscribe != nil:
+	case c.data.kind == cfSubscribe && r.Subscribe != nil:
 		s.subscribed(c.channel, q.Subscribe, r.Subscribe, len(c.text))
-	case c.is.kind == cfUnsubscribe:
+	case c.data.kind == cfUnsubscribe:
 		s.unsubscribed(c.channel)
-	case c.is.kind == cfRefresh:
+	case c.data.kind == cfRefresh:
 		s.grow(len(q.Refresh.Token) - len(s.token))
 		s.token = strings.Clone(q.Refresh.Token)
-	case c.is.kind == cfSubRefresh:
+	case c.data.kind == cfSubRefresh:
 		if x := s.subs[c.channel]; x != nil && x.request != nil {
 			more := len(q.SubRefresh.Token) - len(x.token)
 			x.token, x.size = strings.Clone(q.SubRefresh.Token), x.size+more
@@ -160,11 +160,11 @@ func (s *centrifugo) effect(c *command[centrifugoCommand], r *protocol.Reply) {
 
 func (s *centrifugo) connected(q *protocol.ConnectRequest, r *protocol.ConnectResult) {
 	if r.Flag != 0 || r.Dict != nil || s.client != "" || r.Client == "" {
-		s.no = ErrUnknown
+		s.failure = ErrUnknown
 		return
 	}
-	s.client, s.call = strings.Clone(r.Client), q
-	s.answer = &protocol.ConnectResult{Ping: r.Ping, Pong: r.Pong, Expires: r.Expires}
+	s.client, s.connectRequest = strings.Clone(r.Client), q
+	s.connectResult = &protocol.ConnectResult{Ping: r.Ping, Pong: r.Pong, Expires: r.Expires}
 	for channel, sub := range r.Subs {
 		s.subscribed(strings.Clone(channel), nil, sub, 0)
 	}
@@ -172,7 +172,7 @@ func (s *centrifugo) connected(q *protocol.ConnectRequest, r *protocol.ConnectRe
 
 func (s *centrifugo) subscribed(channel string, q *protocol.SubscribeRequest, r *protocol.SubscribeResult, size int) {
 	x := &centrifugoSubs{
-		request: q, epoch: strings.Clone(r.Epoch), offset: r.Offset, delta: r.Delta, size: perItem + len(channel) + len(r.Epoch) + size,
+		request: q, epoch: strings.Clone(r.Epoch), offset: r.Offset, delta: r.Delta, size: itemOverhead + len(channel) + len(r.Epoch) + size,
 	}
 	if n := len(r.Publications); n > 0 && r.Recovered {
 		x.offset = r.Publications[n-1].Offset
@@ -188,7 +188,7 @@ func (s *centrifugo) subscribed(channel string, q *protocol.SubscribeRequest, r 
 		x.inexact = "the subscription includes joins and leaves"
 	}
 	s.unsubscribed(channel)
-	if s.room(len(s.subs), x.size) {
+	if s.hasRoom(len(s.subs), x.size) {
 		s.subs[channel] = x
 		s.size += x.size
 	}
@@ -244,7 +244,7 @@ func (s *centrifugo) advance(x *centrifugoSubs, offset uint64) bool {
 func (s *centrifugo) rename(r *protocol.Reply) bool {
 	changed := false
 	info := func(i *protocol.ClientInfo) {
-		if i != nil && s.names[i.Client] {
+		if i != nil && s.ids[i.Client] {
 			i.Client, changed = s.client, true
 		}
 	}
@@ -271,11 +271,11 @@ func (s *centrifugo) rename(r *protocol.Reply) bool {
 		publications(r.Subscribe.Publications)
 		publications(r.Subscribe.State)
 	}
-	if r.Refresh != nil && s.names[r.Refresh.Client] {
+	if r.Refresh != nil && s.ids[r.Refresh.Client] {
 		r.Refresh.Client, changed = s.client, true
 	}
 	if r.Presence != nil {
-		for name := range s.names {
+		for name := range s.ids {
 			if i, ok := r.Presence.Presence[name]; ok {
 				info(i)
 				delete(r.Presence.Presence, name)

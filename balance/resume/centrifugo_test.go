@@ -35,8 +35,8 @@ func centrifugoServers(t *testing.T) []string {
 	return urls
 }
 
-// speaker is a client of Centrifugo's protocol.
-type speaker struct {
+// testClient is a client of Centrifugo's protocol.
+type testClient struct {
 	t      *testing.T
 	conn   *websocket.Conn
 	format format
@@ -47,7 +47,7 @@ type speaker struct {
 	got  map[string][]int
 }
 
-func connectTo(t *testing.T, url string, f format) *speaker {
+func connectTo(t *testing.T, url string, f format) *testClient {
 	t.Helper()
 	subprotocol := "centrifuge-json"
 	if f.binary {
@@ -58,13 +58,13 @@ func connectTo(t *testing.T, url string, f format) *speaker {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.CloseNow() })
-	c := &speaker{t: t, conn: conn, format: f, got: map[string][]int{}}
-	c.ask(&protocol.Command{Connect: &protocol.ConnectRequest{}})
+	c := &testClient{t: t, conn: conn, format: f, got: map[string][]int{}}
+	c.call(&protocol.Command{Connect: &protocol.ConnectRequest{}})
 	return c
 }
 
-// ask sends a command and waits for its reply.
-func (c *speaker) ask(q *protocol.Command) *protocol.Reply {
+// call sends a command and waits for its reply.
+func (c *testClient) call(q *protocol.Command) *protocol.Reply {
 	c.t.Helper()
 	c.last++
 	q.Id = c.last
@@ -87,7 +87,7 @@ func (c *speaker) ask(q *protocol.Command) *protocol.Reply {
 }
 
 // next reads a reply or push.
-func (c *speaker) next() *protocol.Reply {
+func (c *testClient) next() *protocol.Reply {
 	c.t.Helper()
 	for len(c.parts) == 0 {
 		m, err := c.conn.Read(bounded.Context(c.t))
@@ -114,7 +114,7 @@ func (c *speaker) next() *protocol.Reply {
 }
 
 // publication records a publication, whose data is "NAME NUMBER" as a JSON string.
-func (c *speaker) publication(p *protocol.Publication) {
+func (c *testClient) publication(p *protocol.Publication) {
 	c.t.Helper()
 	data := []byte(p.Data)
 	if c.base != nil { // deltas were negotiated
@@ -142,10 +142,10 @@ func (c *speaker) publication(p *protocol.Publication) {
 }
 
 // publish publishes a numbered message, and waits until it is accepted.
-func (c *speaker) publish(name string, i int) {
+func (c *testClient) publish(name string, i int) {
 	c.t.Helper()
 	data := fmt.Sprintf(`"%s %d %s"`, name, i, strings.Repeat("x", 50))
-	c.ask(&protocol.Command{Publish: &protocol.PublishRequest{Channel: "chat", Data: protocol.Raw(data)}})
+	c.call(&protocol.Command{Publish: &protocol.PublishRequest{Channel: "chat", Data: protocol.Raw(data)}})
 }
 
 // A client behind a relay that moves its connection to another server again and again gets all publications, once and in order. The
@@ -155,19 +155,19 @@ func TestCentrifugoContinues(t *testing.T) {
 		for _, delta := range []string{"", "fossil"} {
 			for _, planned := range []bool{false, true} {
 				t.Run(fmt.Sprintf("binary=%v,delta=%s,planned=%v", f.binary, delta, planned), func(t *testing.T) {
-					centrifugoGoesOn(t, f, delta, planned)
+					checkCentrifugoContinues(t, f, delta, planned)
 				})
 			}
 		}
 	}
 }
 
-func centrifugoGoesOn(t *testing.T, f format, delta string, planned bool) {
+func checkCentrifugoContinues(t *testing.T, f format, delta string, planned bool) {
 	const n = 100
 	servers := centrifugoServers(t)
 	r := &relay{t: t, servers: servers, path: "/connection/websocket", planned: planned}
 	moving, still := connectTo(t, r.start(), f), connectTo(t, servers[0]+r.path, format{})
-	sub := moving.ask(&protocol.Command{Subscribe: &protocol.SubscribeRequest{Channel: "chat", Delta: delta}}).Subscribe
+	sub := moving.call(&protocol.Command{Subscribe: &protocol.SubscribeRequest{Channel: "chat", Delta: delta}}).Subscribe
 	if sub.Delta != (delta != "") {
 		t.Fatalf("got %+v, want delta %v", sub, delta != "")
 	}
@@ -179,7 +179,7 @@ func centrifugoGoesOn(t *testing.T, f format, delta string, planned bool) {
 		if planned {
 			moving.publish("moving", i)
 		} else {
-			moving.ask(&protocol.Command{History: &protocol.HistoryRequest{Channel: "chat", Limit: 1}})
+			moving.call(&protocol.Command{History: &protocol.HistoryRequest{Channel: "chat", Limit: 1}})
 		}
 	}
 	for len(moving.got["still"]) < n || planned && len(moving.got["moving"]) < n {

@@ -8,14 +8,14 @@ import (
 )
 
 const (
-	// firstOwn is the ID of the session's own first command. Every JSON implementation can represent this number.
-	firstOwn = 1<<53 - 1
+	// firstOwnID is the ID of the session's own first command. Every JSON implementation can represent this number.
+	firstOwnID = 1<<53 - 1
 
 	// maxNames is the maximum number of servers that a connection may move to: the session remembers the client ID at each.
 	maxNames = 1000
 
-	// maxClient is the maximum length of a client ID that message IDs are made of; they have at most 255 bytes.
-	maxClient = 200
+	// maxClientID is the maximum length of a client ID that message IDs are made of; they have at most 255 bytes.
+	maxClientID = 200
 )
 
 // channels is the session for handfast.v1.json.
@@ -28,16 +28,16 @@ type channels struct {
 
 	client string          // the client ID as the client knows it; "" before the welcome
 	user   string          // user of the client
-	names  map[string]bool // the client IDs at later servers
+	ids    map[string]bool // the client IDs at later servers
 	token  string          // the last token with which the client renewed its credential
 
-	subs  map[string]*subscription // by channel
-	keys  uint64                   // number of message IDs that the session has made
-	stray bool                     // the client has published without an echo in a channel without a subscription
+	subs               map[string]*subscription // by channel
+	messageIDs         uint64                   // number of message IDs that the session has made
+	unsubscribedSilent bool                     // the client has published without an echo in a channel without a subscription
 
-	resuming bool // a resume is in progress
-	welcome  bool // the present server has sent its welcome
-	missing  int  // own commands of the resume that have no reply yet
+	resuming   bool // a resume is in progress
+	gotWelcome bool // the present server has sent its welcome
+	missing    int  // own commands of the resume that have no reply yet
 
 	out [1]Message
 }
@@ -49,7 +49,7 @@ type subscription struct {
 	changes bool   // the client gets changes of the members
 	joined  bool   // the client is a member
 	members roster // the members, if the client gets changes of them
-	unsure  bool   // messages after at may include some that the client must not get
+	inexact bool   // messages after at may include some that the client must not get
 	silent  []span // offsets after at of the client's own messages, which the client must not get
 }
 
@@ -60,7 +60,7 @@ type span struct{ from, to uint64 }
 type kind uint8
 
 const (
-	question    kind = iota // changes nothing, and always has a reply
+	query       kind = iota // changes nothing, and always has a reply
 	subscribe               // always has a reply
 	renewal                 // always has a reply
 	publication             // like all kinds below, has a reply only if the command has an ID
@@ -71,31 +71,33 @@ const (
 
 // channelCommand contains the data that the session needs of a command without a reply.
 type channelCommand struct {
-	kind   kind
-	own    bool   // the session has added the ID
-	keyed  bool   // the session has added the message ID
-	silent bool   // a publication without an echo
-	again  bool   // the command was sent to several servers
-	value  string // the token of a renewal, or the data of an update
-	sub    *subscription
+	kind           kind
+	idAdded        bool   // the session has added the ID
+	messageIDAdded bool   // the session has added the message ID
+	silent         bool   // a publication without an echo
+	repeated       bool   // the command was sent to several servers
+	value          string // the token of a renewal, or the data of an update
+	sub            *subscription
 }
 
 func newChannels(o Options) *channels {
-	return &channels{ledger: ledger[channelCommand]{opts: o, first: firstOwn}, names: map[string]bool{}, subs: map[string]*subscription{}}
+	return &channels{ledger: ledger[channelCommand]{opts: o, firstID: firstOwnID}, ids: map[string]bool{}, subs: map[string]*subscription{}}
 }
 
 // Renewed implements [Renewer].
 func (s *channels) Renewed() string { return s.token }
 
 // Gone implements [Session].
-func (s *channels) Gone(code uint16) bool { return gone(code) }
+func (s *channels) Gone(code uint16) bool { return isGoingAway(code) }
 
 // Idle implements [Session].
-func (s *channels) Idle() bool { return s.no == nil && len(s.waiting) == 0 && s.welcome && !s.resuming }
+func (s *channels) Idle() bool {
+	return s.failure == nil && len(s.waiting) == 0 && s.gotWelcome && !s.resuming
+}
 
 // Client implements [Session].
 func (s *channels) Client(m Message) (Message, bool) {
-	if s.no != nil {
+	if s.failure != nil {
 		return m, true
 	}
 	bad := &wire.Error{} // kept if the message is not text
@@ -104,48 +106,48 @@ func (s *channels) Client(m Message) (Message, bool) {
 		c, bad = wire.Decode(m.Data)
 	}
 	if bad != nil {
-		s.wait(command[channelCommand]{id: bad.ID}) // the reply is an error, possibly without an ID; the message is not sent again
+		s.add(command[channelCommand]{id: bad.ID}) // the reply is an error, possibly without an ID; the message is not sent again
 		return m, true
 	}
-	text, w := s.note(c, m.Data)
-	if !s.wait(w) {
+	text, w := s.record(c, m.Data)
+	if !s.add(w) {
 		return m, true
 	}
 	return Message{Data: text}, true
 }
 
-// note returns the record of a command, and its text for the server.
-func (s *channels) note(c wire.Command, message []byte) (text []byte, _ command[channelCommand]) {
+// record returns the record of a command, and its text for the server.
+func (s *channels) record(c wire.Command, message []byte) (text []byte, _ command[channelCommand]) {
 	h := wire.HeadOf(c)
 	w := command[channelCommand]{id: h.ID, channel: h.Channel}
 	text = message
 	again := true
 	switch c := c.(type) {
 	case *wire.Subscribe:
-		w.is.kind = subscribe
-		w.is.sub = &subscription{changes: c.Changes, joined: c.Join, unsure: c.Since != nil && s.stray}
+		w.data.kind = subscribe
+		w.data.sub = &subscription{changes: c.Changes, joined: c.Join, inexact: c.Since != nil && s.unsubscribedSilent}
 	case *wire.Unsubscribe:
-		w.is.kind = unsubscribe
+		w.data.kind = unsubscribe
 	case *wire.Update:
-		w.is.kind, w.is.value = update, string(c.Data)
+		w.data.kind, w.data.value = update, string(c.Data)
 	case *wire.Ack:
-		w.is.kind = ack
+		w.data.kind = ack
 	case *wire.Refresh:
-		w.is.kind, w.is.value = renewal, c.Token
+		w.data.kind, w.data.value = renewal, c.Token
 	case *wire.Publish:
-		w.is.kind, w.is.silent = publication, c.Echo != nil && !*c.Echo
-		if again = c.MessageID != ""; !again && s.client != "" && len(s.client) <= maxClient {
-			s.keys++
-			text = with(text, "message_id", strconv.AppendQuote(nil, s.client+"-"+strconv.FormatUint(s.keys, 10)))
-			w.is.keyed, again = true, true
+		w.data.kind, w.data.silent = publication, c.Echo != nil && !*c.Echo
+		if again = c.MessageID != ""; !again && s.client != "" && len(s.client) <= maxClientID {
+			s.messageIDs++
+			text = withMember(text, "message_id", strconv.AppendQuote(nil, s.client+"-"+strconv.FormatUint(s.messageIDs, 10)))
+			w.data.messageIDAdded, again = true, true
 		}
 	}
 	if w.id == 0 {
-		w.id, w.is.own = s.ownID(), true
-		text = with(text, "id", number64(w.id))
+		w.id, w.data.idAdded = s.ownID(), true
+		text = withMember(text, "id", number64(w.id))
 	}
 	if again {
-		text = kept(text, message)
+		text = cloneShared(text, message)
 		w.text = text
 	}
 	return text, w
@@ -153,26 +155,26 @@ func (s *channels) note(c wire.Command, message []byte) (text []byte, _ command[
 
 // subscribed records a subscription that the server has accepted.
 func (s *channels) subscribed(c *command[channelCommand], r *wire.Subscribed) {
-	text, ok := without(c.text, "id", "since", "members")
+	text, ok := withoutMembers(c.text, "id", "since", "members")
 	if !ok {
-		s.no = ErrUnknown
+		s.failure = ErrUnknown
 		return
 	}
 	s.unsubscribed(c.channel)
-	x := c.is.sub
+	x := c.data.sub
 	x.text, x.at = text, r.Position
 	if x.changes {
 		if x.members = rosterOf(r); x.members == nil && r.Users == 1 && x.joined {
 			x.members = roster{} // the only member is the client itself
 		}
 	}
-	if s.room(len(s.subs), x.size()) {
+	if s.hasRoom(len(s.subs), x.size()) {
 		s.subs[c.channel] = x
 		s.size += x.size()
 	}
 }
 
-func (x *subscription) size() int { return perItem + len(x.text) + x.members.size() }
+func (x *subscription) size() int { return itemOverhead + len(x.text) + x.members.size() }
 
 // unsubscribed records the end of a subscription.
 func (s *channels) unsubscribed(channel string) {
@@ -186,27 +188,27 @@ func (s *channels) unsubscribed(channel string) {
 // them.
 const maxSpans = 64
 
-// hush records the position of one of the client's own messages, which the client must not get.
-func (s *channels) hush(channel string, at wire.Position) {
+// recordSilent records the position of one of the client's own messages, which the client must not get.
+func (s *channels) recordSilent(channel string, at wire.Position) {
 	x := s.subs[channel]
 	switch {
 	case at.Offset == 0:
 	case x == nil:
-		s.stray = true
+		s.unsubscribedSilent = true
 	case at.Epoch != x.at.Epoch || at.Offset <= x.at.Offset:
 	case len(x.silent) > 0 && x.silent[len(x.silent)-1].to+1 == at.Offset:
 		x.silent[len(x.silent)-1].to++
 	default:
 		x.silent = slices.DeleteFunc(x.silent, func(p span) bool { return p.to <= x.at.Offset })
 		if len(x.silent) >= maxSpans {
-			x.unsure = true
+			x.inexact = true
 			return
 		}
 		x.silent = append(x.silent, span{at.Offset, at.Offset})
 	}
 }
 
-// hushed reports whether the client must not get the message at an offset.
-func (x *subscription) hushed(offset uint64) bool {
+// isSilent reports whether the client must not get the message at an offset.
+func (x *subscription) isSilent(offset uint64) bool {
 	return slices.ContainsFunc(x.silent, func(p span) bool { return p.from <= offset && offset <= p.to })
 }

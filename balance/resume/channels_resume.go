@@ -12,16 +12,16 @@ import (
 // before the server sends the missed messages. Publications without an echo can then be withheld from the client. Other commands
 // follow the subscriptions that they need.
 func (s *channels) Resume() ([]Message, error) {
-	if err := s.possible(); err != nil {
+	if err := s.check(); err != nil {
 		return nil, err
 	}
-	before := s.restart()
-	s.missing, s.welcome, s.resuming = 0, false, true
+	before := s.takeClientCommands()
+	s.missing, s.gotWelcome, s.resuming = 0, false, true
 	var out []Message
 	again := func(publications bool) {
 		for _, c := range before {
-			if (c.is.kind == publication) == publications {
-				c.is.again = true
+			if (c.data.kind == publication) == publications {
+				c.data.repeated = true
 				s.waiting = append(s.waiting, c)
 				out = append(out, Message{Data: c.text})
 			}
@@ -29,7 +29,7 @@ func (s *channels) Resume() ([]Message, error) {
 	}
 	resume := func(kind kind, id uint64, channel string, text []byte) {
 		s.missing++
-		s.resume(command[channelCommand]{id: id, channel: channel, text: text, is: channelCommand{kind: kind}})
+		s.addOwn(command[channelCommand]{id: id, channel: channel, text: text, data: channelCommand{kind: kind}})
 		out = append(out, Message{Data: text})
 	}
 	if s.token != "" {
@@ -42,9 +42,9 @@ func (s *channels) Resume() ([]Message, error) {
 		x := s.subs[channel]
 		since, _ := json.Marshal(x.at) // a position can always be encoded
 		id := s.ownID()
-		text := with(with(x.text, "id", number64(id)), "since", since)
+		text := withMember(withMember(x.text, "id", number64(id)), "since", since)
 		if x.changes {
-			text = with(text, "members", number64(maxRoster))
+			text = withMember(text, "members", number64(maxRoster))
 		}
 		resume(subscribe, id, channel, text)
 	}
@@ -52,28 +52,28 @@ func (s *channels) Resume() ([]Message, error) {
 	return out, nil
 }
 
-// possible returns nil if the connection can be resumed, and otherwise the reason.
-func (s *channels) possible() error {
-	if s.no != nil {
-		return s.no
+// check returns nil if the connection can be resumed, and otherwise the reason.
+func (s *channels) check() error {
+	if s.failure != nil {
+		return s.failure
 	}
 	for channel, x := range s.subs {
 		switch {
-		case x.at.Epoch == "" || x.unsure:
-			return because(ErrState, channel)
+		case x.at.Epoch == "" || x.inexact:
+			return withReason(ErrState, channel)
 		case x.changes && x.members == nil:
-			return because(ErrState, "the members of "+channel+" are not known")
+			return withReason(ErrState, "the members of "+channel+" are not known")
 		}
 	}
 	subscribing := map[string]bool{}
 	for _, c := range s.waiting {
 		switch {
 		case c.text == nil:
-			return because(ErrUnanswered, c.channel)
-		case c.is.kind == subscribe && !c.resumes:
+			return withReason(ErrUnanswered, c.channel)
+		case c.data.kind == subscribe && !c.own:
 			subscribing[c.channel] = true
-		case c.is.kind == publication && subscribing[c.channel]:
-			return because(ErrUnanswered, "a publication to "+c.channel+" follows an unanswered subscription") // the subscription would begin after the message
+		case c.data.kind == publication && subscribing[c.channel]:
+			return withReason(ErrUnanswered, "a publication to "+c.channel+" follows an unanswered subscription") // the subscription would begin after the message
 		}
 	}
 	return nil
@@ -84,25 +84,25 @@ func (s *channels) resumed(c *command[channelCommand], failed bool, text []byte)
 	if failed {
 		var e wire.Error
 		_ = json.Unmarshal(text, &e) // an error without a code is an error, too
-		return nil, because(ErrRefused, string(e.Code)+" "+c.channel)
+		return nil, withReason(ErrRefused, string(e.Code)+" "+c.channel)
 	}
 	x := s.subs[c.channel]
-	if c.is.kind != subscribe || x == nil { // x is nil if the subscription has ended in the meantime
+	if c.data.kind != subscribe || x == nil { // x is nil if the subscription has ended in the meantime
 		return nil, nil
 	}
 	var r wire.Subscribed
 	if err := json.Unmarshal(text, &r); err != nil {
-		return nil, because(ErrRefused, err.Error())
+		return nil, withReason(ErrRefused, err.Error())
 	}
 	if r.Recovered == nil || !*r.Recovered || r.Position.Epoch != x.at.Epoch {
-		return nil, because(ErrGap, c.channel+" "+string(r.Why))
+		return nil, withReason(ErrGap, c.channel+" "+string(r.Why))
 	}
 	if !x.changes {
 		return nil, nil
 	}
 	now := rosterOf(&r)
 	if now == nil || s.size+now.size() > s.opts.Bytes {
-		return nil, because(ErrGap, "there are too many members in "+c.channel)
+		return nil, withReason(ErrGap, "there are too many members in "+c.channel)
 	}
 	return s.caughtUp(c.channel, x, now)
 }

@@ -6,8 +6,8 @@ import (
 	"github.com/handfast/handfast/channels/wire"
 )
 
-// heading contains the top-level fields of a message of the server.
-type heading struct {
+// header contains the top-level fields of a message of the server.
+type header struct {
 	kind    []byte // the type
 	channel []byte // still encoded
 	id      uint64
@@ -16,14 +16,14 @@ type heading struct {
 	user    []byte // still encoded
 }
 
-// headingOf parses the heading of a message, and reports whether it is an object with a type. If whole is false, it stops at the
+// parseHeader parses the heading of a message, and reports whether it is an object with a type. If whole is false, it stops at the
 // offset of a publication.
-func headingOf(text []byte, whole bool) (h heading, ok bool) {
+func parseHeader(text []byte, whole bool) (h header, ok bool) {
 	o := objectOf(text)
 	for name, value, more := o.next(); more; name, value, more = o.next() {
 		switch string(name) {
 		case "type":
-			h.kind, _ = plain(value)
+			h.kind, _ = unquoted(value)
 		case "channel":
 			h.channel = value
 		case "client":
@@ -48,9 +48,9 @@ func headingOf(text []byte, whole bool) (h heading, ok bool) {
 
 // Server implements [Session].
 func (s *channels) Server(m Message) ([]Message, bool, error) {
-	h, ok := headingOf(m.Data, len(s.names) > 0)
+	h, ok := parseHeader(m.Data, len(s.ids) > 0)
 	if !ok || m.Binary || h.id != 0 && !json.Valid(m.Data) { // a reply may be withheld from the client, so it must be valid
-		return s.strange(m)
+		return s.passInvalid(m)
 	}
 	pass, err := true, error(nil)
 	var more []Message
@@ -60,7 +60,7 @@ func (s *channels) Server(m Message) ([]Message, bool, error) {
 	case string(h.kind) == "error":
 		s.take(0) // the reply to a message that is not a command
 	case string(h.kind) == "welcome":
-		pass, err = s.welcomed(h)
+		pass, err = s.handleWelcome(h)
 	case string(h.kind) == "message":
 		pass = s.message(h)
 	case string(h.kind) == "unsubscribed":
@@ -71,17 +71,17 @@ func (s *channels) Server(m Message) ([]Message, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	if pass && len(s.names) > 0 {
+	if pass && len(s.ids) > 0 {
 		m.Data, pass = s.rename(h, m.Data)
 	}
-	done := s.resuming && s.welcome && s.missing == 0
+	done := s.resuming && s.gotWelcome && s.missing == 0
 	if done {
 		s.resuming = false
 	}
 	if !pass {
 		return more, done, nil
 	}
-	if change(h.kind) {
+	if isMembersChange(h.kind) {
 		if channel, ok := textOf(h.channel); ok {
 			s.changed(channel, string(h.kind), m.Data)
 		}
@@ -90,53 +90,53 @@ func (s *channels) Server(m Message) ([]Message, bool, error) {
 	return s.out[:], done, nil
 }
 
-// change reports whether a message of this type is about the members of a channel.
-func change(kind []byte) bool {
+// isMembersChange reports whether a message of this type is about the members of a channel.
+func isMembersChange(kind []byte) bool {
 	return string(kind) == "join" || string(kind) == "update" || string(kind) == "leave"
 }
 
-// strange passes on a message that does not conform to the protocol. The first messages of a new server must conform.
-func (s *channels) strange(m Message) ([]Message, bool, error) {
-	if s.no == nil {
-		s.no = ErrUnknown
+// passInvalid passes on a message that does not conform to the protocol. The first messages of a new server must conform.
+func (s *channels) passInvalid(m Message) ([]Message, bool, error) {
+	if s.failure == nil {
+		s.failure = ErrUnknown
 	}
 	if s.resuming {
-		return nil, false, because(ErrRefused, "the new server does not speak "+wire.Subprotocol)
+		return nil, false, withReason(ErrRefused, "the new server does not speak "+wire.Subprotocol)
 	}
 	s.out[0] = m
 	return s.out[:], false, nil
 }
 
-// welcomed handles the first message of a server. The client gets only the first welcome.
-func (s *channels) welcomed(h heading) (pass bool, err error) {
+// handleWelcome handles the first message of a server. The client gets only the first welcome.
+func (s *channels) handleWelcome(h header) (pass bool, err error) {
 	client, ok := textOf(h.client)
 	user := ""
 	if h.user != nil {
 		user, _ = textOf(h.user)
 	}
 	switch {
-	case !ok || client == "", s.welcome: // s.welcome means that this is a second welcome
-		s.no = ErrUnknown
+	case !ok || client == "", s.gotWelcome: // with gotWelcome, this is a second welcome
+		s.failure = ErrUnknown
 		return !s.resuming, nil
 	case s.client == "":
-		s.client, s.user, s.welcome = client, user, true
+		s.client, s.user, s.gotWelcome = client, user, true
 		return true, nil
 	case user != s.user:
-		return false, because(ErrRefused, "the new server identifies the client as another user")
-	case len(s.names) == maxNames:
+		return false, withReason(ErrRefused, "the new server identifies the client as another user")
+	case len(s.ids) == maxNames:
 		return false, ErrTooMuch
 	}
-	s.names[client], s.welcome = true, true
+	s.ids[client], s.gotWelcome = true, true
 	return false, nil
 }
 
 // message records a publication, and reports whether it is passed to the client.
-func (s *channels) message(h heading) bool {
+func (s *channels) message(h header) bool {
 	if h.offset == 0 {
 		return true
 	}
 	var x *subscription
-	if raw, ok := plain(h.channel); ok {
+	if raw, ok := unquoted(h.channel); ok {
 		x = s.subs[string(raw)]
 	} else if channel, ok := textOf(h.channel); ok {
 		x = s.subs[channel]
@@ -144,7 +144,7 @@ func (s *channels) message(h heading) bool {
 	if x == nil {
 		return true
 	}
-	if len(s.names) > 0 && (h.offset <= x.at.Offset || x.hushed(h.offset)) {
+	if len(s.ids) > 0 && (h.offset <= x.at.Offset || x.isSilent(h.offset)) {
 		x.at.Offset = max(x.at.Offset, h.offset)
 		return false
 	}
@@ -153,31 +153,31 @@ func (s *channels) message(h heading) bool {
 }
 
 // reply records a reply to a command, and returns it for the client, or the messages that the client gets instead.
-func (s *channels) reply(h heading, text []byte) (_ []byte, instead []Message, pass bool, err error) {
+func (s *channels) reply(h header, text []byte) (_ []byte, instead []Message, pass bool, err error) {
 	c, ok := s.take(h.id)
 	if !ok {
 		return text, nil, true, nil
 	}
 	failed := string(h.kind) == "error"
-	if c.resumes {
+	if c.own {
 		if instead, err = s.resumed(&c, failed, text); err == nil {
 			s.missing--
 		}
 		return nil, instead, false, err
 	}
 	s.effect(&c, failed, text)
-	if c.is.again && c.is.keyed { // the client has published the message only once
-		text, _ = without(text, "duplicate")
+	if c.data.repeated && c.data.messageIDAdded { // the client has published the message only once
+		text, _ = withoutMembers(text, "duplicate")
 	}
-	if !c.is.own {
+	if !c.data.idAdded {
 		return text, nil, true, nil
 	}
-	if !failed && c.is.kind >= publication {
+	if !failed && c.data.kind >= publication {
 		return nil, nil, false, nil
 	}
-	text, ok = without(text, "id")
-	if ok && !failed && c.is.kind != subscribe {
-		text = with(text, "id", []byte("0")) // as in the server's reply to a command without an ID
+	text, ok = withoutMembers(text, "id")
+	if ok && !failed && c.data.kind != subscribe {
+		text = withMember(text, "id", []byte("0")) // as in the server's reply to a command without an ID
 	}
 	return text, nil, ok, nil
 }
@@ -186,34 +186,34 @@ func (s *channels) reply(h heading, text []byte) (_ []byte, instead []Message, p
 func (s *channels) effect(c *command[channelCommand], failed bool, text []byte) {
 	switch {
 	case failed:
-	case c.is.kind == subscribe:
+	case c.data.kind == subscribe:
 		var r wire.Subscribed
 		if json.Unmarshal(text, &r) == nil {
 			s.subscribed(c, &r)
 		}
-	case c.is.kind == unsubscribe:
+	case c.data.kind == unsubscribe:
 		s.unsubscribed(c.channel)
-	case c.is.kind == update:
+	case c.data.kind == update:
 		if x := s.subs[c.channel]; x != nil {
 			before := len(x.text)
-			if x.text, _ = without(x.text, "data"); c.is.value != "" {
-				x.text = with(x.text, "data", []byte(c.is.value))
+			if x.text, _ = withoutMembers(x.text, "data"); c.data.value != "" {
+				x.text = withMember(x.text, "data", []byte(c.data.value))
 			}
 			s.grow(len(x.text) - before)
 		}
-	case c.is.kind == renewal:
-		s.grow(len(c.is.value) - len(s.token))
-		s.token = c.is.value
-	case c.is.silent:
+	case c.data.kind == renewal:
+		s.grow(len(c.data.value) - len(s.token))
+		s.token = c.data.value
+	case c.data.silent:
 		var r wire.Published
 		if json.Unmarshal(text, &r) == nil {
-			s.hush(c.channel, r.Position)
+			s.recordSilent(c.channel, r.Position)
 		}
 	}
 }
 
 // rename replaces the connection's client ID with the one that the client knows, if they differ.
-func (s *channels) rename(h heading, text []byte) (_ []byte, pass bool) {
+func (s *channels) rename(h header, text []byte) (_ []byte, pass bool) {
 	own := false
 	rename := func(value []byte) []byte {
 		name, ok := textOf(value)
@@ -221,7 +221,7 @@ func (s *channels) rename(h heading, text []byte) (_ []byte, pass bool) {
 			return value
 		}
 		own = own || name == s.client
-		if s.names[name] {
+		if s.ids[name] {
 			own = true
 			value, _ = json.Marshal(s.client) // a string can always be encoded
 		}
@@ -229,15 +229,15 @@ func (s *channels) rename(h heading, text []byte) (_ []byte, pass bool) {
 	}
 	switch string(h.kind) {
 	case "message":
-		if client, _ := plain(h.client); s.names[string(client)] {
-			text = replaced(text, rename, "client")
+		if client, _ := unquoted(h.client); s.ids[string(client)] {
+			text = replaceAt(text, rename, "client")
 		}
 	case "history", "snapshot":
-		text = replaced(text, rename, "messages", "*", "client")
+		text = replaceAt(text, rename, "messages", "*", "client")
 	case "subscribed", "members":
-		text = replaced(text, rename, "members", "*", "user")
+		text = replaceAt(text, rename, "members", "*", "user")
 	case "join", "leave", "update":
-		text = replaced(text, rename, "member", "user")
+		text = replaceAt(text, rename, "member", "user")
 		return text, !own // a connection gets no notice of its own changes
 	}
 	return text, true

@@ -121,7 +121,7 @@ func TestChannelsContinueExactly(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.CloseNow()
-	c := &exact{t: t, conn: conn, replies: map[uint64]string{}}
+	c := &exactClient{t: t, conn: conn, replies: map[uint64]string{}}
 	c.next()
 	c.send(&wire.Subscribe{Head: wire.Head{Type: "subscribe", ID: 1, Channel: "chat"}, Join: true, Members: 100, Changes: true})
 	for c.replies[1] == "" {
@@ -159,8 +159,8 @@ func TestChannelsContinueExactly(t *testing.T) {
 	t.Logf("%d switches", r.switches)
 }
 
-// exact is a client that checks every received message.
-type exact struct {
+// exactClient is a client that checks every received message.
+type exactClient struct {
 	t       *testing.T
 	conn    *websocket.Conn
 	name    string
@@ -173,7 +173,7 @@ type exact struct {
 	other   string            // the other member's name
 }
 
-func (c *exact) send(cmd wire.Command) {
+func (c *exactClient) send(cmd wire.Command) {
 	c.t.Helper()
 	text, err := wire.Encode(cmd)
 	if err != nil {
@@ -185,7 +185,7 @@ func (c *exact) send(cmd wire.Command) {
 }
 
 // publish publishes message i, in one of four ways.
-func (c *exact) publish(i int) {
+func (c *exactClient) publish(i int) {
 	p := &wire.Publish{Head: wire.Head{Type: "publish", Channel: "chat"}, Data: []byte(strconv.Itoa(i))}
 	switch i % 4 {
 	case 0:
@@ -199,7 +199,7 @@ func (c *exact) publish(i int) {
 }
 
 // next reads a message of the server.
-func (c *exact) next() {
+func (c *exactClient) next() {
 	c.t.Helper()
 	m, err := c.conn.Read(bounded.Context(c.t))
 	if err != nil {

@@ -131,18 +131,18 @@ func FuzzObject(f *testing.F) {
 				t.Errorf("%s: member %q: got %s, want %s", text, name, got[name], value)
 			}
 		}
-		if added := with(text, "a", []byte("[2]")); len(want) > 0 {
+		if added := withMember(text, "a", []byte("[2]")); len(want) > 0 {
 			if json.Unmarshal(added, &want) != nil || string(want["a"]) != "[2]" {
 				t.Errorf("with(%s): got %s, want the last a to be [2]", text, added)
 			}
 		}
-		if less, ok := without(text, "a", "B"); ok {
+		if less, ok := withoutMembers(text, "a", "B"); ok {
 			var left map[string]json.RawMessage
 			if err := json.Unmarshal(less, &left); err != nil || left["a"] != nil || left["b"] != nil {
 				t.Errorf("without(%s): got %s, %v, want neither a nor b", text, less, err)
 			}
 		}
-		if again := replaced(text, func(value []byte) []byte { return value }, "a", "*", "b"); !bytes.Equal(again, text) {
+		if again := replaceAt(text, func(value []byte) []byte { return value }, "a", "*", "b"); !bytes.Equal(again, text) {
 			t.Errorf("replaced(%s): got %s, want it unchanged", text, again)
 		}
 	})

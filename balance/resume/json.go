@@ -34,58 +34,58 @@ func (o *object) name() (name []byte, ok bool) {
 	if o.bad {
 		return nil, false
 	}
-	o.space()
-	if o.at(',') {
+	o.skipSpace()
+	if o.peek(',') {
 		o.i++
-		o.space()
+		o.skipSpace()
 	}
-	if o.at('}') {
+	if o.peek('}') {
 		o.i++
 		return nil, false
 	}
 	from := o.i
-	o.string()
+	o.skipString()
 	if o.bad {
 		return nil, false
 	}
 	name = o.text[from+1 : o.i-1]
-	o.space()
-	if o.bad = !o.at(':'); o.bad {
+	o.skipSpace()
+	if o.bad = !o.peek(':'); o.bad {
 		return nil, false
 	}
 	o.i++
-	o.space()
+	o.skipSpace()
 	return name, true
 }
 
 // take returns the current value, and advances past it.
 func (o *object) take() []byte {
 	from := o.i
-	o.value()
+	o.skipValue()
 	return o.text[from:o.i]
 }
 
 // enter enters the current value if it is an object, and reports whether it is. After the end of the inner object, the iteration
 // continues in the outer object.
 func (o *object) enter() bool {
-	o.space()
-	if o.bad = o.bad || !o.at('{'); !o.bad {
+	o.skipSpace()
+	if o.bad = o.bad || !o.peek('{'); !o.bad {
 		o.i++
 	}
 	return !o.bad
 }
 
-func (o *object) at(c byte) bool { return o.i < len(o.text) && o.text[o.i] == c }
+func (o *object) peek(c byte) bool { return o.i < len(o.text) && o.text[o.i] == c }
 
-func (o *object) space() {
+func (o *object) skipSpace() {
 	for o.i < len(o.text) && (o.text[o.i] == ' ' || o.text[o.i] == '\n' || o.text[o.i] == '\t' || o.text[o.i] == '\r') {
 		o.i++
 	}
 }
 
-// string skips a string.
-func (o *object) string() {
-	if o.bad = !o.at('"'); o.bad {
+// skipString skips a string.
+func (o *object) skipString() {
+	if o.bad = !o.peek('"'); o.bad {
 		return
 	}
 	for o.i++; ; {
@@ -104,13 +104,13 @@ func (o *object) string() {
 	}
 }
 
-// value skips a value.
-func (o *object) value() {
+// skipValue skips a value.
+func (o *object) skipValue() {
 	depth := 0
 	for from := o.i; o.i < len(o.text); {
 		switch c := o.text[o.i]; c {
 		case '"':
-			if o.string(); o.bad || depth == 0 {
+			if o.skipString(); o.bad || depth == 0 {
 				return
 			}
 			continue
@@ -135,15 +135,15 @@ func (o *object) value() {
 
 // textOf returns a value if it is a string.
 func textOf(value []byte) (string, bool) {
-	if raw, ok := plain(value); ok {
+	if raw, ok := unquoted(value); ok {
 		return string(raw), true
 	}
 	var s string
 	return s, json.Unmarshal(value, &s) == nil
 }
 
-// plain returns the content of a string, if the string contains no escapes.
-func plain(value []byte) ([]byte, bool) {
+// unquoted returns the content of a string, if the string contains no escapes.
+func unquoted(value []byte) ([]byte, bool) {
 	if len(value) < 2 || value[0] != '"' || bytes.IndexByte(value, '\\') >= 0 {
 		return nil, false
 	}
@@ -165,9 +165,9 @@ func number(value []byte) (n uint64, ok bool) {
 	return n, true
 }
 
-// with returns the object text with one more member at its end. text must have a member already. Of members with the same name, the
-// last one counts.
-func with(text []byte, name string, value []byte) []byte {
+// withMember returns the object text with one more member at its end. text must have a member already. Of members with the same
+// name, the last one counts.
+func withMember(text []byte, name string, value []byte) []byte {
 	text = bytes.TrimRight(text, " \n\t\r")
 	end := len(text) - 1
 	b := make([]byte, 0, len(text)+len(name)+len(value)+4)
@@ -179,9 +179,9 @@ func with(text []byte, name string, value []byte) []byte {
 	return append(b, '}')
 }
 
-// without returns the object text without some members, and false if their names may be hidden by escapes. As in encoding/json,
-// case is ignored.
-func without(text []byte, names ...string) ([]byte, bool) {
+// withoutMembers returns the object text without some members, and false if their names may be hidden by escapes. As in
+// encoding/json, case is ignored.
+func withoutMembers(text []byte, names ...string) ([]byte, bool) {
 	b := []byte{'{'}
 	o := objectOf(text)
 	for name, value, ok := o.next(); ok; name, value, ok = o.next() {
@@ -205,14 +205,14 @@ func without(text []byte, names ...string) ([]byte, bool) {
 // number64 returns a number in JSON.
 func number64(n uint64) []byte { return strconv.AppendUint(nil, n, 10) }
 
-// replaced returns the object text with the value at path replaced by the result of f for it. "*" means each element of an array,
+// replaceAt returns the object text with the value at path replaced by the result of f for it. "*" means each element of an array,
 // and the last name is that of a member. text is not modified.
-func replaced(text []byte, f func(value []byte) []byte, path ...string) []byte {
+func replaceAt(text []byte, f func(value []byte) []byte, path ...string) []byte {
 	if len(path) == 0 {
 		return f(text)
 	}
 	if path[0] == "*" {
-		return eachElement(text, func(value []byte) []byte { return replaced(value, f, path[1:]...) })
+		return eachElement(text, func(value []byte) []byte { return replaceAt(value, f, path[1:]...) })
 	}
 	var b []byte
 	done := 0
@@ -222,7 +222,7 @@ func replaced(text []byte, f func(value []byte) []byte, path ...string) []byte {
 			continue
 		}
 		b = append(b, text[done:o.i-len(value)]...)
-		b = append(b, replaced(value, f, path[1:]...)...)
+		b = append(b, replaceAt(value, f, path[1:]...)...)
 		done = o.i
 	}
 	if o.bad || done == 0 {
@@ -234,22 +234,22 @@ func replaced(text []byte, f func(value []byte) []byte, path ...string) []byte {
 // eachElement returns an array with each element replaced by the result of f.
 func eachElement(text []byte, f func(value []byte) []byte) []byte {
 	o := object{text: text}
-	if o.space(); !o.at('[') {
+	if o.skipSpace(); !o.peek('[') {
 		return text
 	}
 	o.i++
 	b, done := []byte(nil), 0
 	for {
-		o.space()
-		if o.at(',') {
+		o.skipSpace()
+		if o.peek(',') {
 			o.i++
-			o.space()
+			o.skipSpace()
 		}
-		if o.at(']') {
+		if o.peek(']') {
 			return append(b, text[done:]...)
 		}
 		from := o.i
-		if o.value(); o.bad {
+		if o.skipValue(); o.bad {
 			return text
 		}
 		b = append(b, text[done:from]...)

@@ -2,34 +2,34 @@ package resume
 
 import "bytes"
 
-// perItem is the size counted for each remembered item, in addition to its text.
-const perItem = 128
+// itemOverhead is the size counted for each remembered item, in addition to its text.
+const itemOverhead = 128
 
 // command is a command that has no reply yet.
 type command[T any] struct {
 	id      uint64
-	resumes bool   // sent by the session itself, to resume
+	own     bool   // sent by the session itself, to resume
 	channel string // the channel that the command concerns
 	text    []byte // the command as it was sent; nil if it must not be sent again
-	is      T      // the data that the protocol needs
+	data    T      // the data that the protocol needs
 }
 
 // ledger holds the unanswered commands, and limits the size of the remembered data.
 type ledger[T any] struct {
 	opts    Options
-	no      error // why the connection can no longer be resumed; nil if it can
+	failure error // why the connection can no longer be resumed; nil if it can
 	size    int   // bytes remembered
 	waiting []command[T]
-	first   uint64 // the first ID for the session's own commands; further IDs count down from first
-	own     uint64 // the last ID that ownID has returned
+	firstID uint64 // the first ID for the session's own commands; further IDs count down from first
+	lastID  uint64 // the last ID that ownID has returned
 }
 
-func (c *command[T]) size() int { return perItem + len(c.text) + len(c.channel) }
+func (c *command[T]) size() int { return itemOverhead + len(c.text) + len(c.channel) }
 
-// wait records a command that waits for its reply. It returns false if the limit is reached.
-func (l *ledger[T]) wait(c command[T]) bool {
+// add records a command that waits for its reply. It returns false if the limit is reached.
+func (l *ledger[T]) add(c command[T]) bool {
 	if len(l.waiting) >= l.opts.Unanswered || l.size+c.size() > l.opts.Bytes {
-		l.no = ErrTooMuch
+		l.failure = ErrTooMuch
 		return false
 	}
 	l.size += c.size()
@@ -37,10 +37,10 @@ func (l *ledger[T]) wait(c command[T]) bool {
 	return true
 }
 
-// room reports whether one more item may be remembered. If not, the connection can no longer be resumed.
-func (l *ledger[T]) room(number, size int) bool {
+// hasRoom reports whether one more item may be remembered. If not, the connection can no longer be resumed.
+func (l *ledger[T]) hasRoom(number, size int) bool {
 	if number >= l.opts.Subscriptions || l.size+size > l.opts.Bytes {
-		l.no = ErrTooMuch
+		l.failure = ErrTooMuch
 		return false
 	}
 	return true
@@ -49,7 +49,7 @@ func (l *ledger[T]) room(number, size int) bool {
 // grow adds to the number of bytes remembered, or subtracts from it.
 func (l *ledger[T]) grow(bytes int) {
 	if l.size += bytes; l.size > l.opts.Bytes && bytes > 0 {
-		l.no = ErrTooMuch
+		l.failure = ErrTooMuch
 	}
 }
 
@@ -80,20 +80,20 @@ func (l *ledger[T]) take(id uint64) (c command[T], ok bool) {
 // ownID returns an ID that no waiting command has.
 func (l *ledger[T]) ownID() uint64 {
 	for {
-		if l.own--; l.own < l.first/2 || l.own > l.first {
-			l.own = l.first
+		if l.lastID--; l.lastID < l.firstID/2 || l.lastID > l.firstID {
+			l.lastID = l.firstID
 		}
-		if l.find(l.own) < 0 {
-			return l.own
+		if l.find(l.lastID) < 0 {
+			return l.lastID
 		}
 	}
 }
 
-// restart returns the commands of the client, for a new server, and forgets those of an incomplete resume.
-func (l *ledger[T]) restart() []command[T] {
+// takeClientCommands returns the commands of the client, for a new server, and forgets those of an incomplete resume.
+func (l *ledger[T]) takeClientCommands() []command[T] {
 	var clients []command[T]
 	for _, c := range l.waiting {
-		if c.resumes {
+		if c.own {
 			l.size -= c.size()
 		} else {
 			clients = append(clients, c)
@@ -103,15 +103,15 @@ func (l *ledger[T]) restart() []command[T] {
 	return clients
 }
 
-// resume records a command of the session itself. The limits do not apply: the session decides how many there are.
-func (l *ledger[T]) resume(c command[T]) {
-	c.resumes = true
+// addOwn records a command of the session itself. The limits do not apply: the session decides how many there are.
+func (l *ledger[T]) addOwn(c command[T]) {
+	c.own = true
 	l.size += c.size()
 	l.waiting = append(l.waiting, c)
 }
 
-// kept returns text in memory that can be kept: a copy, if it shares the memory of a message.
-func kept(text, message []byte) []byte {
+// cloneShared returns text in memory that can be kept: a copy, if it shares the memory of a message.
+func cloneShared(text, message []byte) []byte {
 	if len(text) > 0 && len(text) == len(message) && &text[0] == &message[0] {
 		return bytes.Clone(text)
 	}

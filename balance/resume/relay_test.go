@@ -33,7 +33,7 @@ func (r *relay) start() string {
 		defer client.CloseNow()
 		ctx, cancel := context.WithCancel(bounded.Context(r.t))
 		defer cancel()
-		c := &carried{relay: r, client: client, session: New(client.Subprotocol(), r.path, Options{})}
+		c := &relayedConn{relay: r, client: client, session: New(client.Subprotocol(), r.path, Options{})}
 		if err := c.run(ctx); err != nil && ctx.Err() == nil {
 			r.t.Error(err)
 		}
@@ -42,8 +42,8 @@ func (r *relay) start() string {
 	return s.URL
 }
 
-// carried is one client connection of the relay.
-type carried struct {
+// relayedConn is one client connection of the relay.
+type relayedConn struct {
 	*relay
 	client, server *websocket.Conn
 	session        Session
@@ -73,7 +73,7 @@ func read(ctx context.Context, c *websocket.Conn) <-chan websocket.Message {
 }
 
 // run forwards messages until the client disconnects.
-func (c *carried) run(ctx context.Context) error {
+func (c *relayedConn) run(ctx context.Context) error {
 	fromServer, err := c.connect(ctx)
 	if err != nil {
 		return err
@@ -115,7 +115,7 @@ func (c *carried) run(ctx context.Context) error {
 	}
 }
 
-func (c *carried) connect(ctx context.Context) (<-chan websocket.Message, error) {
+func (c *relayedConn) connect(ctx context.Context) (<-chan websocket.Message, error) {
 	o := &websocket.DialOptions{}
 	if s := c.client.Subprotocol(); s != "" {
 		o.Subprotocols = []string{s}
@@ -134,7 +134,7 @@ func (c *carried) connect(ctx context.Context) (<-chan websocket.Message, error)
 }
 
 // move continues on another server.
-func (c *carried) move(ctx context.Context) (<-chan websocket.Message, error) {
+func (c *relayedConn) move(ctx context.Context) (<-chan websocket.Message, error) {
 	first, err := c.session.Resume()
 	if err != nil {
 		return nil, err

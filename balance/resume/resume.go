@@ -121,12 +121,12 @@ type stateless struct{}
 
 func (stateless) Client(m Message) (Message, bool)          { return m, true }
 func (stateless) Server(m Message) ([]Message, bool, error) { return []Message{m}, false, nil }
-func (stateless) Gone(code uint16) bool                     { return gone(code) }
+func (stateless) Gone(code uint16) bool                     { return isGoingAway(code) }
 func (stateless) Idle() bool                                { return true }
 func (stateless) Resume() (toServer []Message, err error)   { return nil, nil }
 
-// gone reports whether a close code means, by RFC 6455 or its registry, that the server goes away: 1001 or 1012.
-func gone(code uint16) bool { return code == 1001 || code == 1012 }
+// isGoingAway reports whether a close code means, by RFC 6455 or its registry, that the server goes away: 1001 or 1012.
+func isGoingAway(code uint16) bool { return code == 1001 || code == 1012 }
 
-// because wraps one of the package's errors with a reason.
-func because(err error, reason string) error { return fmt.Errorf("%w: %s", err, reason) }
+// withReason wraps one of the package's errors with a reason.
+func withReason(err error, reason string) error { return fmt.Errorf("%w: %s", err, reason) }

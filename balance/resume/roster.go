@@ -35,7 +35,7 @@ func (r roster) size() int {
 	return n
 }
 
-func sizeOfMember(user, data string) int { return perItem + len(user) + len(data) }
+func sizeOfMember(user, data string) int { return itemOverhead + len(user) + len(data) }
 
 // changed records a change of the members of a channel that is passed to the client.
 func (s *channels) changed(channel, kind string, text []byte) {
@@ -111,5 +111,5 @@ func (s *channels) caughtUp(channel string, x *subscription, now roster) ([]Mess
 
 // isOwn reports whether a member is the client itself.
 func (s *channels) isOwn(user string, x *subscription) bool {
-	return x.joined && user == s.user || user == s.client || s.names[user]
+	return x.joined && user == s.user || user == s.client || s.ids[user]
 }
