@@ -112,13 +112,13 @@ type Balancer struct {
 
 	switching atomic.Int64 // held clients that are being moved by a plan
 
-	mu       sync.Mutex
-	sources  map[string][]balance.Spec      // servers, by the source that lists them
-	servers  map[string]*server             // by ID
-	pace     map[string]*balance.Pace       // pace of each drain with its own rate, by ID
-	refusing map[*balance.Upstream]refusals // servers that refuse held clients
-	said     map[string]time.Time           // end of the drain that a server has announced in a response, by ID
-	closed   bool
+	mu              sync.Mutex
+	sources         map[string][]balance.Spec      // servers, by the source that lists them
+	servers         map[string]*server             // by ID
+	pace            map[string]*balance.Pace       // pace of each drain with its own rate, by ID
+	refusals        map[*balance.Upstream]refusals // servers that refuse held clients
+	announcedDrains map[string]time.Time           // end of the drain that a server has announced in a response, by ID
+	closed          bool
 }
 
 // New returns a Balancer without servers. The caller must call [Balancer.Close].
@@ -129,9 +129,9 @@ func newWith(c *Carrier, s Settings, h Hooks) *Balancer {
 	b := &Balancer{
 		hooks: h, pool: balance.NewPool(s.Pool), storm: balance.NewStorm(balance.StormOptions{}), carrier: c,
 		moving: make(chan struct{}, 1), sources: map[string][]balance.Spec{}, servers: map[string]*server{}, pace: map[string]*balance.Pace{},
-		said: map[string]time.Time{},
+		announcedDrains: map[string]time.Time{},
 	}
-	b.members.by = map[string]*group{}
+	b.members.byServer = map[string]*group{}
 	b.set.Store(&s)
 	b.ctx, b.stop = context.WithCancel(context.Background())
 	b.wg.Go(b.move)
@@ -167,7 +167,7 @@ func (b *Balancer) forget(list []balance.Spec, check string) {
 		b.pool.ForgetProbes(now)
 	}
 	for _, s := range list {
-		if _, said := b.said[s.ID]; check != CheckHTTP && !said {
+		if _, said := b.announcedDrains[s.ID]; check != CheckHTTP && !said {
 			b.pool.DrainReported(now, s.ID, false)
 		}
 	}
@@ -199,7 +199,7 @@ func (b *Balancer) SetServers(source string, list []balance.Spec) error {
 		return err
 	}
 	b.serve(all, made)
-	b.members.keep(all)
+	b.members.prune(all)
 	b.queue.next()
 	b.wake()
 	return nil

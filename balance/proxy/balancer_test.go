@@ -204,11 +204,11 @@ func TestAnnouncedDrainExpires(t *testing.T) {
 	if s := state(b, up.addr); s.State != balance.Draining {
 		t.Fatalf("got state %s, want draining", s.State)
 	}
-	b.unsay(time.Now().Add(saidFor / 2))
+	b.expireAnnouncedDrains(time.Now().Add(drainValidity / 2))
 	if s := state(b, up.addr); s.State != balance.Draining {
 		t.Errorf("before the end of the drain: got state %s, want draining", s.State)
 	}
-	b.unsay(time.Now().Add(saidFor))
+	b.expireAnnouncedDrains(time.Now().Add(drainValidity))
 	if s := state(b, up.addr); s.State != balance.Ready {
 		t.Errorf("after the drain: got state %s, want ready", s.State)
 	}
@@ -330,7 +330,7 @@ func TestBytesOfShortConnection(t *testing.T) {
 	if _, err := b.carrier.carry(near, c.link, early, TunnelOptions{}, func(t *Tunnel, _ error) { ended <- t }); err != nil {
 		t.Fatal(err)
 	}
-	c.over(bounded.Receive(t, ended), &websocket.CloseError{ByPeer: true})
+	c.ended(bounded.Receive(t, ended), &websocket.CloseError{ByPeer: true})
 	if s := state(b, up.addr); s.FromClients != int64(len(early)) || s.Live != 0 {
 		t.Errorf("got %d bytes of clients and %d open connections, want %d and 0", s.FromClients, s.Live, len(early))
 	}

@@ -22,7 +22,7 @@ func BenchmarkTunnel(b *testing.B) {
 					defer r.client.Close()
 					defer r.server.Close()
 				}
-				ask, answer := packed(frame.Binary, true, make([]byte, size)), packed(frame.Binary, false, make([]byte, size))
+				ask, answer := frameOf(frame.Binary, true, make([]byte, size)), frameOf(frame.Binary, false, make([]byte, size))
 				buf := make([]byte, len(ask))
 				b.SetBytes(int64(len(ask) + len(answer)))
 				before := cpu(b)

@@ -18,7 +18,7 @@ type Carrier struct {
 	mu     sync.Mutex
 	live   map[*Tunnel]struct{}
 	closed bool
-	all    sync.WaitGroup
+	wg     sync.WaitGroup
 }
 
 // NewCarrier returns a Carrier. On Linux it has event loops, one for each CPU that Go may use, which end with [Carrier.Close]. On
@@ -72,30 +72,30 @@ type TunnelOptions struct {
 //
 // If the Carrier is closed, the error is net.ErrClosed, and the connections are unchanged.
 func (c *Carrier) Carry(cl, up net.Conn, early, late []byte, o TunnelOptions, done func(*Tunnel, error)) (*Tunnel, error) {
-	if !c.enter() {
+	if !c.reserve() {
 		return nil, net.ErrClosed
 	}
-	of := [...]taken{client: takes(cl), upstream: takes(up)}
+	of := [...]loopParts{client: partsOf(cl), upstream: partsOf(up)}
 	o.setKeepAlive(of[client].socket)
 	o.setKeepAlive(of[upstream].socket)
 	if c.loops != nil {
 		if toClient, toUpstream, err := c.loops.TakeBoth(of[client].socket, of[upstream].socket); err == nil {
-			l := newLooped()
+			l := newLoopTunnel()
 			l.mu.Lock()
 			defer l.mu.Unlock()
-			l.enlist(c, l)
+			l.register(c, l)
 			l.setUp(o, done)
-			l.place(upstream, toUpstream, of[upstream].sec)
-			l.place(client, toClient, of[client].sec)
-			l.join(early, late)
-			l.nudge()
+			l.place(upstream, toUpstream, of[upstream].tls)
+			l.place(client, toClient, of[client].tls)
+			l.processBuffered(early, late)
+			l.wake()
 			return &l.Tunnel, nil
 		}
 	}
-	p := &pumped{ends: [2]pumpEnd{{nc: cl}, {nc: up}}}
+	p := &pumpTunnel{ends: [2]pumpEnd{{nc: cl}, {nc: up}}}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.enlist(c, p)
+	p.register(c, p)
 	p.setUp(o, done)
 	p.run(bytes.Clone(early), bytes.Clone(late))
 	return &p.Tunnel, nil
@@ -116,14 +116,14 @@ func socket(nc net.Conn) net.Conn {
 	return nc
 }
 
-// enlist adds t to c. The caller holds t.mu.
-func (t *Tunnel) enlist(c *Carrier, d driver) {
+// register adds t to c. The caller holds t.mu.
+func (t *Tunnel) register(c *Carrier, d driver) {
 	t.carrier, t.driver = c, d
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.live[t] = struct{}{}
 	if c.closed { // c was closed after enter
-		t.over, t.how = true, closedNow()
+		t.terminated, t.closeErr = true, closedNow()
 	}
 }
 
@@ -140,22 +140,22 @@ func (o TunnelOptions) jittered() TunnelOptions {
 	return o
 }
 
-// enter counts a new tunnel. It returns false if c is closed.
-func (c *Carrier) enter() bool {
+// reserve counts a new tunnel. It returns false if c is closed.
+func (c *Carrier) reserve() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.closed {
-		c.all.Add(1)
+		c.wg.Add(1)
 	}
 	return !c.closed
 }
 
-// left removes a tunnel that has ended.
-func (c *Carrier) left(t *Tunnel) {
+// remove removes a tunnel that has ended.
+func (c *Carrier) remove(t *Tunnel) {
 	c.mu.Lock()
 	delete(c.live, t)
 	c.mu.Unlock()
-	c.all.Done()
+	c.wg.Done()
 }
 
 // Len returns the number of tunnels.
@@ -178,7 +178,7 @@ func (c *Carrier) Close() error {
 	for _, t := range live {
 		t.CloseNow() //nolint:errcheck // it returns nil
 	}
-	c.all.Wait()
+	c.wg.Wait()
 	if c.loops != nil && !already {
 		c.loops.Stop()
 		c.loops.Wait()

@@ -24,9 +24,9 @@ func (c *Conn) Tunnel(client net.Conn, early []byte, done func(error)) error {
 	b, link, options := c.balancer, c.link, c.set.Tunnel
 	c.link, c.set = nil, nil
 	b.members.add(c)
-	options.Lost = c.lost
+	options.Lost = c.lostFrame
 	t, err := b.carrier.carry(client, link, early, options, func(t *Tunnel, err error) {
-		c.over(t, err)
+		c.ended(t, err)
 		done(err)
 	})
 	if err != nil {
@@ -48,8 +48,8 @@ const goneWithin = 5 * time.Second
 // read, because the kernel discards sent data when a connection is closed with unread bytes.
 func (c *Conn) turnAway(client net.Conn) {
 	defer client.Close()
-	toClient, _, err := closeFrames(c.lost())
-	if err != nil || !c.balancer.enter() {
+	toClient, _, err := closeFrames(c.lostFrame())
+	if err != nil || !c.balancer.addGoroutine() {
 		return
 	}
 	defer c.balancer.wg.Done()
@@ -67,7 +67,7 @@ func (c *Conn) turnAway(client net.Conn) {
 func (c *Conn) Serve(client *websocket.Conn, received func(bytes int64) error, sent func(bytes int64)) (how *websocket.CloseError) {
 	b, link, o := c.balancer, c.link, c.set.Tunnel.jittered()
 	c.link, c.set = nil, nil
-	if !b.enter() {
+	if !b.addGoroutine() {
 		link.close()
 		b.release(c.server.Load())
 		_ = client.CloseNow()
@@ -81,9 +81,9 @@ func (c *Conn) Serve(client *websocket.Conn, received func(bytes int64) error, s
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	defer r.cancel()
 	var err error
-	if r.server, err = newServing(r.ctx, c.server.Load(), link, c.messages); err != nil { // the server has gone already
+	if r.server, err = newServerConn(r.ctx, c.server.Load(), link, c.messages); err != nil { // the server has gone already
 		b.release(c.server.Load())
-		_ = client.Close(c.lost())
+		_ = client.Close(c.lostFrame())
 		how, _ = errors.AsType[*websocket.CloseError](context.Cause(client.Context()))
 		return how
 	}
@@ -93,13 +93,13 @@ func (c *Conn) Serve(client *websocket.Conn, received func(bytes int64) error, s
 		if how == nil {
 			how = &websocket.CloseError{Code: websocket.CodeAbnormal, Err: net.ErrClosed}
 		}
-		c.over(r, how)
+		c.ended(r, how)
 	}()
 	return r.run()
 }
 
-// enter counts a goroutine that Close waits for. It returns false if b is closed.
-func (b *Balancer) enter() bool {
+// addGoroutine counts a goroutine that Close waits for. It returns false if b is closed.
+func (b *Balancer) addGoroutine() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.closed {
@@ -123,8 +123,8 @@ func (c *Conn) begin(by carriage) {
 	}
 }
 
-// over is called once both sides are closed; for a tunnel, perhaps before [Carrier.Carry] has returned it.
-func (c *Conn) over(by carriage, err error) {
+// ended is called once both sides are closed; for a tunnel, perhaps before [Carrier.Carry] has returned it.
+func (c *Conn) ended(by carriage, err error) {
 	c.carried.Store(&by)
 	e, _ := errors.AsType[*websocket.CloseError](err)
 	if c.messages == nil && e != nil && e.Code == websocket.CodeAbnormal && !e.ByPeer && time.Since(c.since) < earlyEnd && !errors.Is(e, net.ErrClosed) {
@@ -134,8 +134,8 @@ func (c *Conn) over(by carriage, err error) {
 	c.balancer.release(c.server.Load())
 }
 
-// by returns the carriage of the connection, nil before there is one.
-func (c *Conn) by() carriage {
+// currentCarriage returns the carriage of the connection, nil before there is one.
+func (c *Conn) currentCarriage() carriage {
 	if p := c.carried.Load(); p != nil {
 		return *p
 	}
@@ -145,7 +145,7 @@ func (c *Conn) by() carriage {
 // Shut sends a close frame to both sides, and cuts the connection when they do not reply in time. Before Tunnel or Serve it does
 // nothing. An error means that the code must not be sent.
 func (c *Conn) Shut(code websocket.Code, reason string) error {
-	if by := c.by(); by != nil {
+	if by := c.currentCarriage(); by != nil {
 		return by.Shut(code, reason)
 	}
 	return nil
@@ -153,7 +153,7 @@ func (c *Conn) Shut(code websocket.Code, reason string) error {
 
 // CloseNow cuts the connection. Before Tunnel or Serve it does nothing. It returns nil.
 func (c *Conn) CloseNow() error {
-	if by := c.by(); by != nil {
+	if by := c.currentCarriage(); by != nil {
 		return by.CloseNow()
 	}
 	return nil
@@ -167,7 +167,7 @@ func (c *Conn) Bytes() (fromClient, fromServer int64) {
 
 // traffic returns the traffic since the connection was moved to its present server.
 func (c *Conn) traffic() Traffic {
-	if by := c.by(); by != nil {
+	if by := c.currentCarriage(); by != nil {
 		return by.traffic()
 	}
 	return Traffic{}

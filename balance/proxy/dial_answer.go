@@ -58,13 +58,13 @@ func (d *Dialer) readHead(ctx context.Context, nc net.Conn) (*handshake.Response
 			}
 		}
 		if err != nil {
-			return nil, nil, d.failure(ctx, StageHandshake, unanswered(err))
+			return nil, nil, d.failure(ctx, StageHandshake, noResponseError(err))
 		}
 	}
 }
 
-// unanswered converts an error of a connection to the reason why there is no response.
-func unanswered(err error) error {
+// noResponseError converts an error of a connection to the reason why there is no response.
+func noResponseError(err error) error {
 	if err == io.EOF { //nolint:errorlint // a connection returns it bare
 		return fmt.Errorf("the upstream closed the connection without a complete response: %w", io.ErrUnexpectedEOF)
 	}
@@ -74,7 +74,7 @@ func unanswered(err error) error {
 // refused returns a response as it is passed on to the client. Its body may be cut short.
 func (d *Dialer) refused(resp *handshake.Response, rest io.Reader) *Refused {
 	r := &Refused{Upstream: d.upstream, Status: resp.Status, Reason: resp.Reason, Header: endToEnd(resp.Header, nil)}
-	body, err := content(resp, rest)
+	body, err := bodyOf(resp, rest)
 	if err == nil {
 		r.Body, err = io.ReadAll(io.LimitReader(body, maxBody+1))
 	}
@@ -89,8 +89,8 @@ func (d *Dialer) refused(resp *handshake.Response, rest io.Reader) *Refused {
 
 var errFraming = errors.New("the header of the response does not determine the length of its body")
 
-// content returns the body of a response (RFC 9112 §6.3). The error is errFraming if the header does not determine the length.
-func content(resp *handshake.Response, rest io.Reader) (io.Reader, error) {
+// bodyOf returns the body of a response (RFC 9112 §6.3). The error is errFraming if the header does not determine the length.
+func bodyOf(resp *handshake.Response, rest io.Reader) (io.Reader, error) {
 	lengths, codings := resp.Header["Content-Length"], resp.Header["Transfer-Encoding"]
 	switch {
 	case resp.Status == http.StatusNoContent, resp.Status == http.StatusNotModified:
@@ -106,16 +106,16 @@ func content(resp *handshake.Response, rest io.Reader) (io.Reader, error) {
 	if err != nil {
 		return nil, errFraming
 	}
-	return &exactly{rest, int64(n)}, nil
+	return &exactReader{rest, int64(n)}, nil
 }
 
-// exactly reads n bytes, and returns an error if there are fewer.
-type exactly struct {
+// exactReader reads n bytes, and returns an error if there are fewer.
+type exactReader struct {
 	r io.Reader
 	n int64
 }
 
-func (e *exactly) Read(p []byte) (int, error) {
+func (e *exactReader) Read(p []byte) (int, error) {
 	if e.n == 0 {
 		return 0, io.EOF
 	}

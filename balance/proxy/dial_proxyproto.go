@@ -17,11 +17,11 @@ func appendProxyV1(dst []byte, from, to netip.AddrPort, known bool) []byte {
 	if from.Addr().Is4() {
 		family = "TCP4"
 	}
-	return fmt.Appendf(dst, "PROXY %s %s %s %d %d\r\n", family, shown(from.Addr()), shown(to.Addr()), from.Port(), to.Port())
+	return fmt.Appendf(dst, "PROXY %s %s %s %d %d\r\n", family, formatAddr(from.Addr()), formatAddr(to.Addr()), from.Port(), to.Port())
 }
 
-// shown formats an address without the dotted form of IPv6, which some parsers of version 1 do not accept.
-func shown(a netip.Addr) string {
+// formatAddr formats an address without the dotted form of IPv6, which some parsers of version 1 do not accept.
+func formatAddr(a netip.Addr) string {
 	if !a.Is4In6() {
 		return a.String()
 	}

@@ -24,8 +24,8 @@ var forwardedNames = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Proto
 // names with the same result.
 func folded(name string) string { return strings.ReplaceAll(strings.ToLower(name), "_", "-") }
 
-// same reports whether two names are equal after folding.
-func same(a, b string) bool {
+// equalFolded reports whether two names are equal after folding.
+func equalFolded(a, b string) bool {
 	if len(a) != len(b) {
 		return false
 	}
@@ -47,9 +47,9 @@ func fold(c byte) byte {
 	return c
 }
 
-// among reports whether a list has the name, after folding.
-func among(name string, list []string) bool {
-	return slices.ContainsFunc(list, func(s string) bool { return same(name, s) })
+// containsFolded reports whether a list has the name, after folding.
+func containsFolded(name string, list []string) bool {
+	return slices.ContainsFunc(list, func(s string) bool { return equalFolded(name, s) })
 }
 
 // request returns the request for the upstream.
@@ -110,20 +110,20 @@ func (d *Dialer) header(r *Request) (http.Header, error) {
 			out[http.CanonicalHeaderKey(name)] = values
 		}
 	}
-	d.forward(out, r)
+	d.addForwarded(out, r)
 	return out, nil
 }
 
-// clientFields returns the fields of a client's header or trailer that are passed on. A field with a name in ours is left out,
+// clientFields returns the fields of a client's header or trailer that are passed on. A field with a name in added is left out,
 // because a server may treat the two as one field.
-func (d *Dialer) clientFields(h http.Header, ours ...http.Header) http.Header {
+func (d *Dialer) clientFields(h http.Header, added ...http.Header) http.Header {
 	return endToEnd(h, func(name string) bool {
-		if among(name, forwardedNames) || among(name, d.removed) {
+		if containsFolded(name, forwardedNames) || containsFolded(name, d.removed) {
 			return true
 		}
-		for _, fields := range ours {
+		for _, fields := range added {
 			for own := range fields {
-				if same(name, own) {
+				if equalFolded(name, own) {
 					return true
 				}
 			}
@@ -135,7 +135,7 @@ func (d *Dialer) clientFields(h http.Header, ours ...http.Header) http.Header {
 // endToEnd returns the fields of h that are not hop-by-hop and not part of the handshake, without those for which removed returns
 // true.
 func endToEnd(h http.Header, removed func(name string) bool) http.Header {
-	out, named := make(http.Header, len(h)), namedBy(h)
+	out, named := make(http.Header, len(h)), connectionOptions(h)
 	for name, values := range h {
 		if !nextHop(name, named) && (removed == nil || !removed(name)) {
 			out[name] = values
@@ -146,16 +146,16 @@ func endToEnd(h http.Header, removed func(name string) bool) http.Header {
 
 // strip removes from h the fields that endToEnd leaves out.
 func strip(h http.Header) http.Header {
-	named := namedBy(h)
+	named := connectionOptions(h)
 	maps.DeleteFunc(h, func(name string, _ []string) bool { return nextHop(name, named) })
 	return h
 }
 
-// namedBy returns the fields that the Connection field of h names, nil if it names none beyond the standard ones.
-func namedBy(h http.Header) (named map[string]bool) {
+// connectionOptions returns the fields that the Connection field of h names, nil if it names none beyond the standard ones.
+func connectionOptions(h http.Header) (named map[string]bool) {
 	for _, line := range h["Connection"] {
 		for name := range strings.SplitSeq(line, ",") {
-			if name = strings.Trim(name, " \t"); !among(name, hopByHop) && !same(name, "upgrade") {
+			if name = strings.Trim(name, " \t"); !containsFolded(name, hopByHop) && !equalFolded(name, "upgrade") {
 				if named == nil {
 					named = map[string]bool{}
 				}
@@ -168,7 +168,7 @@ func namedBy(h http.Header) (named map[string]bool) {
 
 // nextHop reports whether a field is hop-by-hop, or part of the handshake.
 func nextHop(name string, named map[string]bool) bool {
-	return among(name, hopByHop) || reserved(name) || named != nil && named[folded(name)]
+	return containsFolded(name, hopByHop) || reserved(name) || named != nil && named[folded(name)]
 }
 
 // reserved reports whether a field is part of the handshake to a server that does not distinguish "_" from "-".
@@ -179,8 +179,8 @@ func reserved(name string) bool {
 	return handshake.Reserved(name)
 }
 
-// forward adds the fields that identify the client.
-func (d *Dialer) forward(set http.Header, r *Request) {
+// addForwarded adds the fields that identify the client.
+func (d *Dialer) addForwarded(set http.Header, r *Request) {
 	proto := "http"
 	if r.TLS != nil {
 		proto = "https"
@@ -232,7 +232,7 @@ func (d *Dialer) forward(set http.Header, r *Request) {
 
 // appendQuoted appends a value for the Forwarded field, in quotes if it is not a token (RFC 7239 §4).
 func appendQuoted(dst []byte, s string) []byte {
-	if s != "" && !strings.ContainsFunc(s, unplain) {
+	if s != "" && !strings.ContainsFunc(s, needsQuoting) {
 		return append(dst, s...)
 	}
 	dst = append(dst, '"')
@@ -245,15 +245,15 @@ func appendQuoted(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-// unplain reports whether a value that contains c must be quoted.
-func unplain(c rune) bool {
+// needsQuoting reports whether a value that contains c must be quoted.
+func needsQuoting(c rune) bool {
 	return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '-' && c != '_'
 }
 
 // target returns the path and query for the upstream. The path is always below the upstream's prefix.
 func (d *Dialer) target(u *url.URL) (string, error) {
 	path := u.EscapedPath()
-	if !strings.HasPrefix(path, "/") || dotted(path) {
+	if !strings.HasPrefix(path, "/") || hasDotSegment(path) {
 		return "", errors.New("the path does not begin with a slash, or has a segment . or ..")
 	}
 	if strip := strings.TrimRight(d.o.StripPrefix, "/"); strip != "" {
@@ -275,9 +275,9 @@ func (d *Dialer) target(u *url.URL) (string, error) {
 // encoded replaces the percent-encodings of special characters in a path.
 var encoded = strings.NewReplacer("%2e", ".", "%2E", ".", "%2f", "/", "%2F", "/", "%5c", "/", "%5C", "/", `\`, "/", "%3b", ";", "%3B", ";", "%25", "%")
 
-// dotted reports whether a path has a dot segment for some server: one that decodes the path up to three times, treats a backslash
-// as a slash, or drops the parameters of a segment.
-func dotted(path string) bool {
+// hasDotSegment reports whether a path has a dot segment for some server: one that decodes the path up to three times, treats a
+// backslash as a slash, or drops the parameters of a segment.
+func hasDotSegment(path string) bool {
 	for range 4 {
 		for segment := range strings.SplitSeq(path, "/") {
 			if segment, _, _ = strings.Cut(segment, ";"); segment == "." || segment == ".." {

@@ -87,12 +87,12 @@ func NewDialer(upstreamURL string, o DialerOptions) (*Dialer, error) {
 	if err := handshake.CheckFields(o.Header); err != nil {
 		return nil, fmt.Errorf("proxy: a header field for upstreams: %w", err)
 	}
-	if o.StripPrefix != "" && (o.StripPrefix[0] != '/' || dotted(o.StripPrefix)) {
+	if o.StripPrefix != "" && (o.StripPrefix[0] != '/' || hasDotSegment(o.StripPrefix)) {
 		return nil, errors.New("proxy: the prefix to strip must begin with a slash, and have no segment . or ..")
 	}
 	if o.AddPrefix != "" {
 		u, err := url.ParseRequestURI(o.AddPrefix)
-		if err != nil || o.AddPrefix[0] != '/' || u.RawQuery != "" || u.ForceQuery || dotted(o.AddPrefix) {
+		if err != nil || o.AddPrefix[0] != '/' || u.RawQuery != "" || u.ForceQuery || hasDotSegment(o.AddPrefix) {
 			return nil, errors.New("proxy: the prefix to add must be a path that begins with a slash, and have no segment . or ..")
 		}
 		d.prefix += strings.TrimRight(u.EscapedPath(), "/")
@@ -126,7 +126,7 @@ func (d *Dialer) parse(raw string) error {
 	if v != nil {
 		return fmt.Errorf("proxy: an upstream: %w", v)
 	}
-	if dotted(u.Path) {
+	if hasDotSegment(u.Path) {
 		return errors.New("proxy: the path of an upstream has a segment . or ..")
 	}
 	d.address, d.host, d.prefix = net.JoinHostPort(t.Name, t.Port), t.Host(), strings.TrimRight(u.EscapedPath(), "/")
@@ -206,7 +206,7 @@ func (k *Link) close() {
 // conn takes the connection off the event loop and returns it.
 func (k *Link) conn() (net.Conn, error) {
 	if k.dialed != nil {
-		return k.dialed.detached()
+		return k.dialed.detach()
 	}
 	return k.Conn, nil
 }

@@ -20,8 +20,9 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// upstreamed is a server that reads one header and responds with raw bytes, in which KEY stands for the Sec-WebSocket-Accept value.
-type upstreamed struct {
+// rawUpstream is a server that reads one header and responds with raw bytes, in which KEY stands for the Sec-WebSocket-Accept
+// value.
+type rawUpstream struct {
 	addr string
 	head chan string // the received header
 	hold chan struct{}
@@ -29,9 +30,9 @@ type upstreamed struct {
 }
 
 // serveRaw starts an upstreamed. It keeps the connection open until the test ends if the response ends in "HOLD".
-func serveRaw(t testing.TB, l net.Listener, answer string) *upstreamed {
+func serveRaw(t testing.TB, l net.Listener, answer string) *rawUpstream {
 	t.Helper()
-	u := &upstreamed{addr: l.Addr().String(), head: make(chan string, 8), hold: make(chan struct{}), gone: make(chan struct{}, 8)}
+	u := &rawUpstream{addr: l.Addr().String(), head: make(chan string, 8), hold: make(chan struct{}), gone: make(chan struct{}, 8)}
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
@@ -51,7 +52,7 @@ func serveRaw(t testing.TB, l net.Listener, answer string) *upstreamed {
 	return u
 }
 
-func (u *upstreamed) answer(nc net.Conn, answer string) {
+func (u *rawUpstream) answer(nc net.Conn, answer string) {
 	defer nc.Close()
 	if answer == "CLOSE" {
 		return
@@ -94,8 +95,8 @@ const (
 	ours     = "198.51.100.1:443"
 )
 
-// asked parses raw as a client's request.
-func asked(t testing.TB, raw string) *Request {
+// parseRequest parses raw as a client's request.
+func parseRequest(t testing.TB, raw string) *Request {
 	t.Helper()
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(raw)))
 	if err != nil {
@@ -192,7 +193,7 @@ func TestDialerRequest(t *testing.T) {
 			if tt.line != "" {
 				raw = tt.line + strings.TrimPrefix(plain, "GET /chat?room=1 HTTP/1.1")
 			}
-			r := asked(t, raw+tt.fields+"\r\n")
+			r := parseRequest(t, raw+tt.fields+"\r\n")
 			r.Identity = tt.id
 			link, err := open(bounded.Context(t), d, r)
 			if err != nil {
@@ -224,7 +225,7 @@ func TestDialerRefusesRequests(t *testing.T) {
 		`/public/..%5cx`, "/public/..;a=b/x", "/./public",
 		"/public/100%25/%252e%252e/x", "/public/%25252e%25252e", `/public/x%5C..`, "/public/..%3ba",
 	} {
-		_, err := d.Open(bounded.Context(t), asked(t, "GET "+path+strings.TrimPrefix(plain, "GET /chat?room=1")+"\r\n"))
+		_, err := d.Open(bounded.Context(t), parseRequest(t, "GET "+path+strings.TrimPrefix(plain, "GET /chat?room=1")+"\r\n"))
 		f, ok := errors.AsType[*Failure](err)
 		if !ok || f.Stage != StageRequest || f.Status() != http.StatusBadRequest {
 			t.Errorf("%s: got %v, want a failure at the stage request with 400", path, err)
@@ -233,12 +234,12 @@ func TestDialerRefusesRequests(t *testing.T) {
 	for _, fields := range []string{
 		"Sec-WebSocket-Protocol: a b\r\n", "Sec-WebSocket-Protocol: a, a\r\n", "Sec-WebSocket-Extensions: ;\r\n",
 	} {
-		_, err := d.Open(bounded.Context(t), asked(t, strings.Replace(plain, "/chat", "/public", 1)+fields+"\r\n"))
+		_, err := d.Open(bounded.Context(t), parseRequest(t, strings.Replace(plain, "/chat", "/public", 1)+fields+"\r\n"))
 		if f, ok := errors.AsType[*Failure](err); !ok || f.Stage != StageRequest {
 			t.Errorf("%q: got %v, want a failure at the stage request", fields, err)
 		}
 	}
-	r := asked(t, strings.Replace(plain, "/chat", "/public", 1)+"\r\n")
+	r := parseRequest(t, strings.Replace(plain, "/chat", "/public", 1)+"\r\n")
 	r.Identity = http.Header{"X-User": {"a\r\nX-Admin: yes"}}
 	if _, err := d.Open(bounded.Context(t), r); err == nil {
 		t.Error("an identity field with a line break was accepted")
@@ -294,7 +295,7 @@ func TestDialerResponses(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			link, err := open(bounded.Context(t), d, asked(t, plain+"Sec-WebSocket-Protocol: a, b\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"))
+			link, err := open(bounded.Context(t), d, parseRequest(t, plain+"Sec-WebSocket-Protocol: a, b\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"))
 			if tt.stage == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -322,7 +323,7 @@ func TestDialerHeaderAndEarlyBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	link, err := d.Open(bounded.Context(t), asked(t, plain+"\r\n"))
+	link, err := d.Open(bounded.Context(t), parseRequest(t, plain+"\r\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -370,7 +371,7 @@ func TestDialerRefused(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = open(bounded.Context(t), d, asked(t, plain+"\r\n"))
+			_, err = open(bounded.Context(t), d, parseRequest(t, plain+"\r\n"))
 			r, ok := errors.AsType[*Refused](err)
 			if !ok {
 				t.Fatalf("got %v, want a *Refused", err)
@@ -403,7 +404,7 @@ func TestDialerTLSAndUnix(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		link, err := d.Open(bounded.Context(t), asked(t, plain+"\r\n"))
+		link, err := d.Open(bounded.Context(t), parseRequest(t, plain+"\r\n"))
 		if err == nil {
 			link.Conn.Close()
 		}
@@ -449,7 +450,7 @@ func TestDialerFailsToConnect(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = open(bounded.Context(t), d, asked(t, plain+"\r\n"))
+		_, err = open(bounded.Context(t), d, parseRequest(t, plain+"\r\n"))
 		if f, ok := errors.AsType[*Failure](err); !ok || f.Stage != StageConnect || f.Status() != http.StatusServiceUnavailable {
 			t.Errorf("got %v, want a failure at the stage connect with 503", err)
 		}
@@ -459,7 +460,7 @@ func TestDialerFailsToConnect(t *testing.T) {
 			t.Fatal(err)
 		}
 		go func() { <-u.head; cancel() }()
-		if _, err = open(ctx, d, asked(t, plain+"\r\n")); !errors.Is(err, context.Canceled) {
+		if _, err = open(ctx, d, parseRequest(t, plain+"\r\n")); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v, want context.Canceled", err)
 		}
 	})
@@ -526,7 +527,7 @@ func FuzzAnswer(f *testing.F) {
 		req := &handshake.Request{Target: "/", Host: "host", Key: newKey(), Subprotocols: []string{"a", "b"}, Extensions: offered}
 		accept := string(handshake.AppendAccept(nil, req.Key))
 		raw := strings.ReplaceAll(string(answer), "KEY", accept)
-		link, err := d.answer(t.Context(), &played{r: iotest.HalfReader(strings.NewReader(raw))}, req)
+		link, err := d.answer(t.Context(), &answerReader{r: iotest.HalfReader(strings.NewReader(raw))}, req)
 		if err == nil {
 			if !strings.Contains(raw, accept) || !strings.Contains(raw, " 101") {
 				t.Fatalf("got a link for %q, want a failure", raw)
@@ -546,10 +547,10 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// played is a connection from which a test reads.
-type played struct {
+// answerReader is a connection from which a test reads.
+type answerReader struct {
 	net.Conn
 	r io.Reader
 }
 
-func (p *played) Read(b []byte) (int, error) { return p.r.Read(b) }
+func (p *answerReader) Read(b []byte) (int, error) { return p.r.Read(b) }

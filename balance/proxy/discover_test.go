@@ -15,25 +15,25 @@ import (
 	"github.com/handfast/handfast/balance"
 )
 
-// names is a Resolver controlled by tests.
-type names struct {
-	mu    sync.Mutex
-	addrs []string
-	srv   []*net.SRV
-	err   error
-	asked int
+// fakeResolver is a Resolver controlled by tests.
+type fakeResolver struct {
+	mu      sync.Mutex
+	addrs   []string
+	srv     []*net.SRV
+	err     error
+	lookups int
 }
 
-func (n *names) set(addrs []string, err error) {
+func (n *fakeResolver) set(addrs []string, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.addrs, n.err = addrs, err
 }
 
-func (n *names) LookupNetIP(_ context.Context, _, host string) (list []netip.Addr, err error) {
+func (n *fakeResolver) LookupNetIP(_ context.Context, _, host string) (list []netip.Addr, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.asked++
+	n.lookups++
 	if host != "chat.internal" {
 		return nil, errors.New("no such host")
 	}
@@ -43,14 +43,14 @@ func (n *names) LookupNetIP(_ context.Context, _, host string) (list []netip.Add
 	return list, n.err
 }
 
-func (n *names) LookupSRV(context.Context, string, string, string) (string, []*net.SRV, error) {
+func (n *fakeResolver) LookupSRV(context.Context, string, string, string) (string, []*net.SRV, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return "", n.srv, n.err
 }
 
 func TestLookup(t *testing.T) {
-	r := &names{addrs: []string{"10.0.0.2", "::ffff:10.0.0.1", "2001:db8::1", "10.0.0.2"}, srv: []*net.SRV{
+	r := &fakeResolver{addrs: []string{"10.0.0.2", "::ffff:10.0.0.1", "2001:db8::1", "10.0.0.2"}, srv: []*net.SRV{
 		{Target: "B.internal.", Port: 9002, Priority: 1, Weight: 3}, {Target: "a.internal.", Port: 9001, Priority: 1}, {Target: "spare.", Port: 1, Priority: 2},
 	}}
 	for _, tt := range []struct {
@@ -68,7 +68,7 @@ func TestLookup(t *testing.T) {
 			t.Errorf("Lookup(%s): got %v, %v, want %v, %q", tt.target, got, err, tt.want, tt.err)
 		}
 	}
-	if _, err := Lookup(t.Context(), &names{}, "ws://chat.internal:9000"); err == nil || !strings.Contains(err.Error(), "no server was found for chat.internal") {
+	if _, err := Lookup(t.Context(), &fakeResolver{}, "ws://chat.internal:9000"); err == nil || !strings.Contains(err.Error(), "no server was found for chat.internal") {
 		t.Errorf("without addresses: got %v, want that no server was found", err)
 	}
 }
@@ -76,7 +76,7 @@ func TestLookup(t *testing.T) {
 // Discover reports changes, and an error once, however long it lasts.
 func TestDiscover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &names{addrs: []string{"10.0.0.1"}}
+		r := &fakeResolver{addrs: []string{"10.0.0.1"}}
 		ctx, cancel := context.WithCancel(t.Context())
 		var told []string
 		ended := make(chan struct{})
@@ -117,7 +117,7 @@ func TestDiscover(t *testing.T) {
 // SRV records are looked up again as well: another weight, port or target is a change, and so is a record with a lower priority value.
 func TestDiscoverSRV(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &names{}
+		r := &fakeResolver{}
 		ctx, cancel := context.WithCancel(t.Context())
 		var got [][]balance.Spec
 		ended := make(chan struct{})

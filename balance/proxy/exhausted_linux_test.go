@@ -71,7 +71,7 @@ func TestNoDescriptorForTunnel(t *testing.T) {
 	c := open(t, b)
 	far, near := tcpPair(t)
 	defer far.Close()
-	if _, err := far.Write(packed(frame.Text, true, []byte("hello"))); err != nil {
+	if _, err := far.Write(frameOf(frame.Text, true, []byte("hello"))); err != nil {
 		t.Fatal(err)
 	}
 	restore := noDescriptors(t)

@@ -41,17 +41,17 @@ func (c *Conn) farewell(cause Cause) (websocket.Code, string) {
 	return frame(Farewell{cause, c.subprotocol, c.path, retryAfter()})
 }
 
-// leave sends the client its close frame, if the connection is already carried.
-func (c *Conn) leave(cause Cause) {
+// sendFarewell sends the client its close frame, if the connection is already carried.
+func (c *Conn) sendFarewell(cause Cause) {
 	_ = c.Shut(c.farewell(cause)) // if the connection has ended, that is as good as a move
 }
 
-// lost returns the close frame for the client if its server has ended the connection without one.
-func (c *Conn) lost() (websocket.Code, string) { return c.farewell(CauseLost) }
+// lostFrame returns the close frame for the client if its server has ended the connection without one.
+func (c *Conn) lostFrame() (websocket.Code, string) { return c.farewell(CauseLost) }
 
 // causeOf returns the cause for a held client that no other server has accepted because of err.
 func causeOf(err error) Cause {
-	if hopeless(err) {
+	if isPermanent(err) {
 		return CauseNotResumed
 	}
 	return CauseNoServer

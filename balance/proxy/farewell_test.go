@@ -32,16 +32,16 @@ func TestFarewellOfDrain(t *testing.T) {
 		}, CauseNoServer},
 	} {
 		t.Run(name, func(t *testing.T) {
-			up := speak(t, nil)
+			up := serveMessages(t, nil)
 			b := newBalancer(t, Settings{ByMessage: true}, up.addr())
-			k := talk(t, b, nil)
-			k.say("hello")
-			k.hear("hello")
+			k := dialClient(t, b, nil)
+			k.send("hello")
+			k.receive("hello")
 			tt.others(t, b)
 			if err := b.Drain("ws://"+up.addr(), 0); err != nil {
 				t.Fatal(err)
 			}
-			k.closed(websocket.CodeServiceRestart, string(tt.want)+"; retry-after=")
+			k.expectClose(websocket.CodeServiceRestart, string(tt.want)+"; retry-after=")
 		})
 	}
 }
@@ -49,7 +49,7 @@ func TestFarewellOfDrain(t *testing.T) {
 // list adds a server, and returns its ID.
 func list(t *testing.T, b *Balancer, capacity int) string {
 	t.Helper()
-	id := "ws://" + speak(t, nil).addr()
+	id := "ws://" + serveMessages(t, nil).addr()
 	if err := b.SetServers("more", []balance.Spec{{ID: id, Capacity: capacity}}); err != nil {
 		t.Fatal(err)
 	}
@@ -58,14 +58,14 @@ func list(t *testing.T, b *Balancer, capacity int) string {
 
 // The settings choose the close frame for a cause, a protocol and a path, with a time below three seconds.
 func TestFarewellOfSettings(t *testing.T) {
-	up := speak(t, func(c *websocket.Conn) { c.CloseNow() }, "chat")
+	up := serveMessages(t, func(c *websocket.Conn) { c.CloseNow() }, "chat")
 	b := newBalancer(t, Settings{ByMessage: true, Farewell: func(f Farewell) (websocket.Code, string) {
-		if f.RetryAfter < 0 || f.RetryAfter >= mostRetryAfter {
+		if f.RetryAfter < 0 || f.RetryAfter >= maxRetryAfter {
 			t.Errorf("got RetryAfter %v, want 0s to 3s", f.RetryAfter)
 		}
 		return 4000, fmt.Sprintf("%s: %s at %s", f.Cause, f.Subprotocol, f.Path)
 	}}, up.addr())
-	talk(t, b, nil, "chat").closed(4000, "the server is gone: chat at /")
+	dialClient(t, b, nil, "chat").expectClose(4000, "the server is gone: chat at /")
 }
 
 // The error of the last attempt determines whether no other server accepts clients, or none can resume the connection.
@@ -73,7 +73,7 @@ func TestFarewellOfHeldClient(t *testing.T) {
 	for err, want := range map[error]Cause{
 		balance.ErrNone: CauseNoServer, balance.ErrFull: CauseNoServer, errNotResumed: CauseNotResumed,
 		&Refused{Status: http.StatusServiceUnavailable}: CauseNoServer, &Refused{Status: http.StatusTooManyRequests}: CauseNoServer,
-		&Refused{Status: http.StatusForbidden}: CauseNotResumed, &Failure{Stage: StageConnect, Err: errGone}: CauseNoServer,
+		&Refused{Status: http.StatusForbidden}: CauseNotResumed, &Failure{Stage: StageConnect, Err: errRemoved}: CauseNoServer,
 	} {
 		if got := causeOf(err); got != want {
 			t.Errorf("%v: got %q, want %q", err, got, want)

@@ -10,15 +10,15 @@ import (
 
 // The result of a flow does not depend on how its bytes are split, or when the close frame is requested.
 func FuzzFlow(f *testing.F) {
-	text := packed(frame.Text, true, []byte("hello"))
+	text := frameOf(frame.Text, true, []byte("hello"))
 	f.Add(append(bytes.Clone(text), text...), uint16(3), uint8(2))
-	f.Add(append(bytes.Clone(text), closing(true, 1000, "bye")...), uint16(40), uint8(1))
-	f.Add(packed(frame.Binary, false, make([]byte, 300)), uint16(0), uint8(7))
+	f.Add(append(bytes.Clone(text), closeFrameOfPeer(true, 1000, "bye")...), uint16(40), uint8(1))
+	f.Add(frameOf(frame.Binary, false, make([]byte, 300)), uint16(0), uint8(7))
 	f.Add([]byte{0x82, 0x7f, 0xff, 0, 0, 0, 0, 0, 0, 0, 1, 2}, uint16(1), uint8(1))
 	f.Add([]byte{0x88, 0x7e, 0, 200, 1}, uint16(5), uint8(3))
 	f.Fuzz(func(t *testing.T, stream []byte, at uint16, step uint8) {
 		shutAt := min(int(at), len(stream))
-		bye := closing(false, 1012, "restart")
+		bye := closeFrameOfPeer(false, 1012, "restart")
 		var fl flow
 		var out []byte
 		put := 0
@@ -30,7 +30,7 @@ func FuzzFlow(f *testing.F) {
 		}
 		for pos := 0; ; {
 			if pos == shutAt {
-				fl.closes().frame = bye
+				fl.ensureEnd().frame = bye
 				if fl.due() {
 					frames(fl.insert())
 				}
@@ -56,7 +56,7 @@ func FuzzFlow(f *testing.F) {
 		if int(fl.bytes) != len(stream) {
 			t.Fatalf("got a count of %d bytes, want %d", fl.bytes, len(stream))
 		}
-		want, lost := expected(stream, shutAt, bye)
+		want, lost := expectedFlow(stream, shutAt, bye)
 		if lost && len(out) >= shutAt && bytes.HasPrefix(want, out) { // how many bytes of the invalid header have passed depends on the split
 			return
 		}
@@ -66,8 +66,8 @@ func FuzzFlow(f *testing.F) {
 	})
 }
 
-// expected returns the result for a stream, computed frame by frame, and whether the frame boundaries are lost.
-func expected(stream []byte, shutAt int, bye []byte) (out []byte, lost bool) {
+// expectedFlow returns the result for a stream, computed frame by frame, and whether the frame boundaries are lost.
+func expectedFlow(stream []byte, shutAt int, bye []byte) (out []byte, lost bool) {
 	for at := 0; ; {
 		if at >= shutAt {
 			return append(bytes.Clone(stream[:at]), bye...), false
@@ -92,18 +92,18 @@ func TestRFC6455_5_5_1_FlowCloseFrame(t *testing.T) {
 		code   websocket.Code
 		reason string
 	}{
-		"code and reason":     {closing(true, 4001, "bye"), true, 4001, "bye"},
-		"unmasked":            {closing(false, 1000, ""), true, 1000, ""},
-		"without a code":      {packed(frame.Close, true, nil), true, websocket.CodeNoStatus, ""},
-		"half a code":         {packed(frame.Close, true, []byte{3}), true, websocket.CodeNoStatus, ""},
-		"a code never sent":   {closing(true, 1006, "x"), true, websocket.CodeNoStatus, ""},
-		"a reason not UTF-8":  {closing(true, 1000, "\xff"), true, websocket.CodeNoStatus, ""},
-		"behind others":       {append(packed(frame.Ping, true, []byte("abc")), closing(true, 1001, "")...), true, 1001, ""},
-		"too long":            {packed(frame.Close, true, make([]byte, 126)), false, 0, ""},
+		"code and reason":     {closeFrameOfPeer(true, 4001, "bye"), true, 4001, "bye"},
+		"unmasked":            {closeFrameOfPeer(false, 1000, ""), true, 1000, ""},
+		"without a code":      {frameOf(frame.Close, true, nil), true, websocket.CodeNoStatus, ""},
+		"half a code":         {frameOf(frame.Close, true, []byte{3}), true, websocket.CodeNoStatus, ""},
+		"a code never sent":   {closeFrameOfPeer(true, 1006, "x"), true, websocket.CodeNoStatus, ""},
+		"a reason not UTF-8":  {closeFrameOfPeer(true, 1000, "\xff"), true, websocket.CodeNoStatus, ""},
+		"behind others":       {append(frameOf(frame.Ping, true, []byte("abc")), closeFrameOfPeer(true, 1001, "")...), true, 1001, ""},
+		"too long":            {frameOf(frame.Close, true, make([]byte, 126)), false, 0, ""},
 		"a fragment":          {append([]byte{0x08, 0x82, 0, 0, 0, 0}, 3, 0xe8), false, 0, ""},
 		"a reserved bit":      {append([]byte{0xc8, 0x82, 0, 0, 0, 0}, 3, 0xe8), false, 0, ""},
-		"cut":                 {closing(true, 1000, "bye")[:8], false, 0, ""},
-		"bytes of no payload": {packed(frame.Text, true, closing(false, 1000, "")), false, 0, ""},
+		"cut":                 {closeFrameOfPeer(true, 1000, "bye")[:8], false, 0, ""},
+		"bytes of no payload": {frameOf(frame.Text, true, closeFrameOfPeer(false, 1000, "")), false, 0, ""},
 	} {
 		for step := 1; step <= len(tt.stream); step++ {
 			var f flow

@@ -42,7 +42,7 @@ func (b *Balancer) watch(ctx context.Context, id string, n *server, h Health) {
 		if ctx.Err() != nil {
 			return
 		}
-		if !ownFault(err) { // otherwise the result indicates nothing about the server
+		if !isLocalFault(err) { // otherwise the result indicates nothing about the server
 			said = b.probed(time.Now(), id, h, said, err)
 		}
 		pause := every
@@ -65,7 +65,7 @@ func (b *Balancer) probed(now time.Time, id string, h Health, said bool, err err
 	if h.Check == CheckHTTP {
 		drains = errors.Is(err, errDraining)
 		if drains || said {
-			b.says(now, id, drains, time.Time{})
+			b.setAnnouncedDrain(now, id, drains, time.Time{})
 		}
 		if drains { // the server works, and serves its present clients
 			err = nil
@@ -78,17 +78,17 @@ func (b *Balancer) probed(now time.Time, id string, h Health, said bool, err err
 	return drains
 }
 
-// saidFor is how long a drain that a server announces in a response lasts. The drain must expire, because no further request may
-// reach the server to end it.
-const saidFor = time.Minute
+// drainValidity is how long a drain that a server announces in a response lasts. The drain must expire, because no further request
+// may reach the server to end it.
+const drainValidity = time.Minute
 
-// says records whether a server drains. A drain ends at until, or, if until is zero, when the server reports its end.
-func (b *Balancer) says(now time.Time, id string, draining bool, until time.Time) {
+// setAnnouncedDrain records whether a server drains. A drain ends at until, or, if until is zero, when the server reports its end.
+func (b *Balancer) setAnnouncedDrain(now time.Time, id string, draining bool, until time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.said, id)
+	delete(b.announcedDrains, id)
 	if draining && !until.IsZero() {
-		b.said[id] = until
+		b.announcedDrains[id] = until
 	}
 	if b.pool.DrainReported(now, id, draining) {
 		b.wake()
@@ -98,16 +98,16 @@ func (b *Balancer) says(now time.Time, id string, draining bool, until time.Time
 	}
 }
 
-// unsay ends the drains that servers have announced and not repeated. The responses to the next clients then show the server's
-// present state.
-func (b *Balancer) unsay(now time.Time) {
+// expireAnnouncedDrains ends the drains that servers have announced and not repeated. The responses to the next clients then show
+// the server's present state.
+func (b *Balancer) expireAnnouncedDrains(now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for id, until := range b.said {
+	for id, until := range b.announcedDrains {
 		if now.Before(until) {
 			continue
 		}
-		delete(b.said, id)
+		delete(b.announcedDrains, id)
 		if b.pool.DrainReported(now, id, false) {
 			b.queue.next()
 		}
@@ -146,7 +146,7 @@ func probeHTTP(ctx context.Context, n *server, path string) error {
 	defer resp.Body.Close()
 	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)
 	switch {
-	case resp.StatusCode == http.StatusServiceUnavailable, drains(resp.Header):
+	case resp.StatusCode == http.StatusServiceUnavailable, announcesDrain(resp.Header):
 		return errDraining
 	case resp.StatusCode/100 != 2:
 		return fmt.Errorf("the server answers with status %d", resp.StatusCode)

@@ -116,26 +116,26 @@ func TestDrainsOfResponsesAndChecks(t *testing.T) {
 		}
 	}
 	first := turn()
-	b.says(now, id, true, now.Add(saidFor))
+	b.setAnnouncedDrain(now, id, true, now.Add(drainValidity))
 	b.probed(now, id, Health{Check: CheckHTTP}, false, nil)
 	if s := state(b, "a:1"); s.State != balance.Draining || came(first) {
 		t.Errorf("after a check without a drain: got %s, turn %v, want draining, false", s.State, came(first))
 	}
-	b.unsay(now.Add(saidFor - 1))
+	b.expireAnnouncedDrains(now.Add(drainValidity - 1))
 	if s := state(b, "a:1"); s.State != balance.Draining || came(first) {
 		t.Errorf("just before the end of the drain: got %s, turn %v, want draining, false", s.State, came(first))
 	}
-	b.unsay(now.Add(saidFor))
-	if s := state(b, "a:1"); s.State != balance.Ready || !came(first) || len(b.said) != 0 {
+	b.expireAnnouncedDrains(now.Add(drainValidity))
+	if s := state(b, "a:1"); s.State != balance.Ready || !came(first) || len(b.announcedDrains) != 0 {
 		t.Errorf("at the end of the drain: got %s, turn %v, want ready, true", s.State, came(first))
 	}
 	second := turn()
-	b.says(now, id, true, time.Time{})
-	b.unsay(now.Add(24 * time.Hour))
+	b.setAnnouncedDrain(now, id, true, time.Time{})
+	b.expireAnnouncedDrains(now.Add(24 * time.Hour))
 	if s := state(b, "a:1"); s.State != balance.Draining || came(second) {
 		t.Errorf("drain found by a check, a day later: got %s, turn %v, want draining, false", s.State, came(second))
 	}
-	b.says(now, id, false, time.Time{})
+	b.setAnnouncedDrain(now, id, false, time.Time{})
 	if s := state(b, "a:1"); s.State != balance.Ready || !came(second) {
 		t.Errorf("after a report that ends the drain: got %s, turn %v, want ready, true", s.State, came(second))
 	}

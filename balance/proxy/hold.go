@@ -50,7 +50,7 @@ type hold struct {
 	stateless bool     // the session does not track which commands have been answered
 	request   *Request // the client's request, to repeat
 	wait      time.Duration
-	next      *serving           // where the client is to be moved; nil means nowhere
+	next      *serverConn        // where the client is to be moved; nil means nowhere
 	moves     int                // planned moves that failed since the client has been on its present server
 	planned   bool               // counted in Balancer.switching
 	switching bool               // another server was found or is being looked for: the gate is full
@@ -130,7 +130,7 @@ func (h *hold) fromClient(m websocket.Message) (websocket.Message, bool) {
 var errNotResumed = errors.New("the connection cannot be resumed on another server")
 
 // pumpResumed passes on the messages of s while the connection is being resumed there, and returns once it has been resumed.
-func (r *relay) pumpResumed(s *serving) error {
+func (r *relay) pumpResumed(s *serverConn) error {
 	if r.hold == nil || r.hold.until.IsZero() {
 		return nil
 	}
@@ -139,8 +139,8 @@ func (r *relay) pumpResumed(s *serving) error {
 	return r.pump(ctx, s, func() bool { return r.hold.until.IsZero() }) // a method value would capture the present value of until
 }
 
-// heldFromServer passes a message of the server on.
-func (r *relay) heldFromServer(m websocket.Message) error {
+// forwardHeld passes a message of the server on.
+func (r *relay) forwardHeld(m websocket.Message) error {
 	out, done, err := func() ([]resume.Message, bool, error) {
 		r.mu.Lock()
 		defer r.mu.Unlock() // runs even after a panic
@@ -161,8 +161,9 @@ func (r *relay) heldFromServer(m websocket.Message) error {
 	return nil
 }
 
-// place performs the client's handshake at another server, with the latest token with which the client has renewed its credential.
-func (r *relay) place(ctx context.Context, avoid ...*balance.Upstream) (*serving, error) {
+// openElsewhere performs the client's handshake at another server, with the latest token with which the client has renewed its
+// credential.
+func (r *relay) openElsewhere(ctx context.Context, avoid ...*balance.Upstream) (*serverConn, error) {
 	b, request := r.conn.balancer, r.hold.request
 	if renewer, ok := r.hold.session.(resume.Renewer); ok {
 		r.mu.Lock()
@@ -178,8 +179,8 @@ func (r *relay) place(ctx context.Context, avoid ...*balance.Upstream) (*serving
 	for err := errReconfigured; err != nil; {
 		s := b.set.Load()
 		if u, link, err = b.place(ctx, s, s.identified(request), "", true, avoid...); err != nil && !errors.Is(err, errReconfigured) {
-			if hopeless(err) {
-				b.refused(u)
+			if isPermanent(err) {
+				b.countRefusal(u)
 			}
 			return nil, err
 		}
@@ -187,29 +188,30 @@ func (r *relay) place(ctx context.Context, avoid ...*balance.Upstream) (*serving
 	if link.Subprotocol != r.conn.subprotocol {
 		link.close()
 		b.release(u)
-		b.refused(u)
+		b.countRefusal(u)
 		return nil, errNotResumed
 	}
-	b.accepted(u)
-	s, err := newServing(r.ctx, u, link, r.conn.messages)
+	b.clearRefusals(u)
+	s, err := newServerConn(r.ctx, u, link, r.conn.messages)
 	if err != nil {
 		b.release(u)
 	}
 	return s, err
 }
 
-// giveUp leaves a server that the client was not moved to.
-func (r *relay) giveUp(s *serving) {
+// abandon leaves a server that the client was not moved to.
+func (r *relay) abandon(s *serverConn) {
 	_ = s.Close(websocket.CodeGoingAway, "")
 	r.conn.balancer.release(s.upstream)
 }
 
-// another moves the client to another server after s, which is lost or has to be left. It reports whether the connection continues.
-func (r *relay) another(s *serving, err error) bool {
+// switchServer moves the client to another server after s, which is lost or has to be left. It reports whether the connection
+// continues.
+func (r *relay) switchServer(s *serverConn, err error) bool {
 	h := r.hold
 	r.mu.Lock()
 	next, switching := h.next, h.switching
-	ends := r.leaving != nil || next == nil && !switching && !h.goneAway(err)
+	ends := r.firstClose != nil || next == nil && !switching && !h.isGoingAway(err)
 	if !ends {
 		h.next, h.switching = nil, true
 	}
@@ -219,7 +221,7 @@ func (r *relay) another(s *serving, err error) bool {
 		return false
 	}
 	if h.until.IsZero() {
-		h.fails(s, next != nil)
+		h.beginOutage(s, next != nil)
 	}
 	ctx, cancel := context.WithDeadline(r.ctx, h.until)
 	defer cancel()
@@ -234,7 +236,7 @@ func (r *relay) another(s *serving, err error) bool {
 			return r.fail(next, CauseNotResumed)
 		}
 		if g.code != 0 {
-			r.giveUp(next)
+			r.abandon(next)
 			r.end(g, g)
 			return false
 		}
@@ -243,32 +245,32 @@ func (r *relay) another(s *serving, err error) bool {
 		r.lost(s)
 		r.shut(s.Conn, clientLeaves) // also the reply to the server's close frame, if it sent one
 		if switching {
-			h.slower()
+			h.backOff()
 		}
-		if next, err = r.find(ctx, s); err != nil {
+		if next, err = r.findServer(ctx, s); err != nil {
 			return r.fail(nil, causeOf(err))
 		}
 	}
 	return r.resume(s, next)
 }
 
-// fails begins an outage. If the server was lost soon after the previous outage, fails continues that outage instead: otherwise a
-// server that accepts connections and immediately goes away would be tried forever.
-func (h *hold) fails(s *serving, well bool) {
-	if well || h.outage.IsZero() || time.Since(s.since) >= earlyEnd {
+// beginOutage begins an outage. If the server was lost soon after the previous outage, it continues that outage instead: otherwise
+// a server that accepts connections and immediately goes away would be tried forever.
+func (h *hold) beginOutage(s *serverConn, working bool) {
+	if working || h.outage.IsZero() || time.Since(s.since) >= earlyEnd {
 		h.until, h.pause = time.Now().Add(h.wait), 0
 		return
 	}
 	h.until = h.outage
-	h.slower()
+	h.backOff()
 }
 
-// slower doubles the next pause.
-func (h *hold) slower() { h.pause = min(max(2*h.pause, firstPause), lastPause) }
+// backOff doubles the next pause.
+func (h *hold) backOff() { h.pause = min(max(2*h.pause, firstPause), lastPause) }
 
-// goneAway reports whether a server that ended a connection with err is going away: it sent no close frame, or one whose code has
-// this meaning.
-func (h *hold) goneAway(err error) bool {
+// isGoingAway reports whether a server that ended a connection with err is going away: it sent no close frame, or one whose code
+// has this meaning.
+func (h *hold) isGoingAway(err error) bool {
 	if _, violated := errors.AsType[*protocol.Violation](err); violated {
 		return false
 	}
@@ -277,21 +279,21 @@ func (h *hold) goneAway(err error) bool {
 }
 
 // fail closes a connection that cannot continue, and returns false. next may be nil.
-func (r *relay) fail(next *serving, cause Cause) bool {
-	r.conn.leave(cause)
+func (r *relay) fail(next *serverConn, cause Cause) bool {
+	r.conn.sendFarewell(cause)
 	if next != nil {
-		r.giveUp(next)
+		r.abandon(next)
 	}
 	return false
 }
 
-// stop takes the gate, so that nothing more is written to s. If well is true, a message that is being written has the time patience
-// to complete. stop returns false if the gate is not free in time.
-func (r *relay) stop(ctx context.Context, s *serving, well bool) bool {
-	if well {
-		patient, cancel := context.WithTimeout(ctx, patience)
+// stop takes the gate, so that nothing more is written to s. If working is true, a message that is being written has the time
+// closeTimeout to complete. stop returns false if the gate is not free in time.
+func (r *relay) stop(ctx context.Context, s *serverConn, working bool) bool {
+	if working {
+		patient, cancel := context.WithTimeout(ctx, closeTimeout)
 		defer cancel()
-		defer time.AfterFunc(patience, func() { _ = s.CloseNow() }).Stop() // ends a write that takes too long
+		defer time.AfterFunc(closeTimeout, func() { _ = s.CloseNow() }).Stop() // ends a write that takes too long
 		ctx = patient
 	}
 	select {
@@ -306,8 +308,8 @@ func (r *relay) stop(ctx context.Context, s *serving, well bool) bool {
 // finish waits until s has replied to all messages that it received, and then leaves it. No other message is written to s in the
 // meantime. If s closes the connection in the meantime with a code that concerns the client, finish returns that close frame: the
 // client must not continue at another server.
-func (r *relay) finish(s *serving) (g goodbye, err error) {
-	ctx, cancel := context.WithTimeout(r.ctx, patience)
+func (r *relay) finish(s *serverConn) (g closeFrame, err error) {
+	ctx, cancel := context.WithTimeout(r.ctx, closeTimeout)
 	defer cancel()
 	idle := func() bool {
 		r.mu.Lock()
@@ -315,30 +317,31 @@ func (r *relay) finish(s *serving) (g goodbye, err error) {
 		return r.hold.session.Idle()
 	}
 	err = r.pump(ctx, s, idle)
-	g, closed := said(err)
+	g, closed := closeFrameOf(err)
 	if !closed && !stopped(err) && s.wire.finish(clientLeaves.code, clientLeaves.reason) == nil {
 		// A server that handles messages in order has handled all of them when it replies to the close frame.
-		closing, cancel := context.WithTimeout(r.ctx, patience)
+		closing, cancel := context.WithTimeout(r.ctx, closeTimeout)
 		defer cancel()
 		err = r.pump(closing, s, nil)
-		g, closed = said(err)
+		g, closed = closeFrameOf(err)
 		closed = closed && g.code != websocket.CodeNormal && g.code != websocket.CodeNoStatus // the codes of a reply to our close frame
 	}
 	_ = s.CloseNow()
 	if stopped(err) {
-		return goodbye{}, err
+		return closeFrame{}, err
 	}
 	if !closed || r.hold.session.Gone(uint16(g.code)) {
-		return goodbye{}, nil
+		return closeFrame{}, nil
 	}
 	return g, nil
 }
 
 // stopped reports whether an error of pump has a cause other than the server.
-func stopped(err error) bool { return errors.Is(err, errClient) || errors.Is(err, errNotResumed) }
+func stopped(err error) bool { return errors.Is(err, errClientWrite) || errors.Is(err, errNotResumed) }
 
-// find looks for another server until ctx ends. From the second attempt on, the lost server is tried too, because it may be back.
-func (r *relay) find(ctx context.Context, lost *serving) (*serving, error) {
+// findServer looks for another server until ctx ends. From the second attempt on, the lost server is tried too, because it may be
+// back.
+func (r *relay) findServer(ctx context.Context, lost *serverConn) (*serverConn, error) {
 	avoid := []*balance.Upstream{lost.upstream}
 	h := r.hold
 	for {
@@ -349,23 +352,23 @@ func (r *relay) find(ctx context.Context, lost *serving) (*serving, error) {
 				return nil, ctx.Err()
 			}
 		}
-		next, err := r.place(ctx, avoid...)
-		if err == nil || hopeless(err) {
+		next, err := r.openElsewhere(ctx, avoid...)
+		if err == nil || isPermanent(err) {
 			return next, err
 		}
 		if ctx.Err() != nil {
 			return nil, err
 		}
 		if h.pause = max(h.pause, firstPause); avoid == nil {
-			h.slower()
+			h.backOff()
 		}
 		avoid = nil
 	}
 }
 
 // resume begins to resume the connection at next, which is the client's server from now on.
-func (r *relay) resume(s, next *serving) bool {
-	r.conn.balancer.members.change(r.conn, next.upstream)
+func (r *relay) resume(s, next *serverConn) bool {
+	r.conn.balancer.members.reassign(r.conn, next.upstream)
 	r.conn.stays.Store(next.stays)
 	r.conn.balancer.release(s.upstream)
 	r.mu.Lock()
@@ -396,14 +399,14 @@ func (r *relay) resume(s, next *serving) bool {
 
 // resumed is called when the connection has been resumed.
 func (r *relay) resumed() {
-	h, s := r.hold, r.now()
+	h, s := r.hold, r.currentServer()
 	h.outage, h.until = h.until, time.Time{}
 	r.mu.Lock()
 	m := h.unsent
 	h.unsent, h.switching, h.moves = nil, false, 0
 	r.mu.Unlock()
 	r.conn.balancer.members.resumed(r.conn)
-	r.settle()
+	r.endMove()
 	r.conn.moved.Store(false) // the connection may be moved again
 	r.conn.balancer.wake()
 	if m == nil || !h.stateless {
@@ -412,7 +415,7 @@ func (r *relay) resumed() {
 	}
 	go func() { // while messages of s are being read
 		if s.Write(r.ctx, *m) != nil {
-			r.unsent(s, *m)
+			r.writeFailed(s, *m)
 			return
 		}
 		<-r.gate

@@ -14,21 +14,21 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// without stops the server of a client while no other server is listed. It returns when the client's relay has noticed.
-func without(t *testing.T, b *Balancer, k *talker, c *websocket.Conn) {
+// removeServer stops the server of a client while no other server is listed. It returns when the client's relay has noticed.
+func removeServer(t *testing.T, b *Balancer, k *testClient, c *websocket.Conn) {
 	t.Helper()
-	b.switching.Add(mostSwitching) // the client moves because its server stops, rather than by the plan
-	defer b.switching.Add(-mostSwitching)
+	b.switching.Add(maxSwitching) // the client moves because its server stops, rather than by the plan
+	defer b.switching.Add(-maxSwitching)
 	if err := b.SetServers("test", nil); err != nil {
 		t.Fatal(err)
 	}
 	c.CloseNow()
-	bounded.Until(t, func() bool { return k.has(func(r *relay) bool { return r.hold.switching }) })
+	bounded.Until(t, func() bool { return k.relayMatches(func(r *relay) bool { return r.hold.switching }) })
 }
 
-// has reports whether the client has a relay for which so returns true.
-func (k *talker) has(so func(r *relay) bool) bool {
-	r, ok := k.conn.by().(*relay)
+// relayMatches reports whether the client has a relay for which so returns true.
+func (k *testClient) relayMatches(so func(r *relay) bool) bool {
+	r, ok := k.conn.currentCarriage().(*relay)
 	if !ok {
 		return false
 	}
@@ -39,8 +39,8 @@ func (k *talker) has(so func(r *relay) bool) bool {
 
 // collector is a server that waits for the client's close frame and then replies to each received message with its hash. Hashes are
 // short enough for the limited time after a close frame.
-func collector(t *testing.T) *speaker {
-	return speakWith(t, websocket.ConnOptions{HalfClose: true, MaxMessage: 64 << 20}, func(c *websocket.Conn) {
+func collector(t *testing.T) *testServer {
+	return serveMessagesWith(t, websocket.ConnOptions{HalfClose: true, MaxMessage: 64 << 20}, func(c *websocket.Conn) {
 		texts, end := endOf(t, c)
 		for _, hash := range hashes(texts) {
 			c.Write(context.Background(), websocket.Message{Type: websocket.Text, Data: []byte(hash)})
@@ -65,27 +65,27 @@ func TestHoldCloseBehindMessages(t *testing.T) {
 	for name, texts := range map[string][]string{"some that wait": numbered(20), "one that could not be written": {big}} {
 		t.Run(name, func(t *testing.T) {
 			conns := make(chan *websocket.Conn, 1)
-			up := speak(t, func(c *websocket.Conn) { conns <- c; <-c.Context().Done() }) // the server reads nothing
+			up := serveMessages(t, func(c *websocket.Conn) { conns <- c; <-c.Context().Done() }) // the server reads nothing
 			s := holding
 			s.Hold.Wait = time.Minute // the client must not be closed before the next server is listed
 			b := newBalancer(t, s, up.addr())
-			k := talk(t, b, &websocket.ConnOptions{HalfClose: true, MaxMessage: 64 << 20})
+			k := dialClient(t, b, &websocket.ConnOptions{HalfClose: true, MaxMessage: 64 << 20})
 			c := bounded.Receive(t, conns)
 			if name == "some that wait" {
-				without(t, b, k, c)
+				removeServer(t, b, k, c)
 			}
 			for _, text := range texts {
-				k.say(text)
+				k.send(text)
 			}
 			if err := k.Shut(4002, "done"); err != nil {
 				t.Fatal(err)
 			}
 			if name != "some that wait" {
 				bounded.Until(t, func() bool { // the message is being written to the server
-					return k.has(func(r *relay) bool { return len(r.gate) == 1 })
+					return k.relayMatches(func(r *relay) bool { return len(r.gate) == 1 })
 				})
-				without(t, b, k, c)
-				bounded.Until(t, func() bool { return k.has(func(r *relay) bool { return r.ending || r.hold.unsent != nil }) })
+				removeServer(t, b, k, c)
+				bounded.Until(t, func() bool { return k.relayMatches(func(r *relay) bool { return r.ending || r.hold.unsent != nil }) })
 			}
 			if err := b.SetServers("more", specs(collector(t).addr())); err != nil {
 				t.Fatal(err)
@@ -99,19 +99,19 @@ func TestHoldCloseBehindMessages(t *testing.T) {
 	}
 }
 
-// owing is a session with a command that has no reply until the next server receives it.
-type owing struct {
+// pendingSession is a session with a command that has no reply until the next server receives it.
+type pendingSession struct {
 	resume.Session
 	resumed bool
 }
 
-func (s *owing) Idle() bool { return s.resumed }
+func (s *pendingSession) Idle() bool { return s.resumed }
 
-func (s *owing) Resume() ([]resume.Message, error) {
+func (s *pendingSession) Resume() ([]resume.Message, error) {
 	return []resume.Message{{Data: []byte("again")}}, nil
 }
 
-func (s *owing) Server(m resume.Message) ([]resume.Message, bool, error) {
+func (s *pendingSession) Server(m resume.Message) ([]resume.Message, bool, error) {
 	s.resumed = true
 	return []resume.Message{m}, true, nil
 }
@@ -119,20 +119,20 @@ func (s *owing) Server(m resume.Message) ([]resume.Message, bool, error) {
 // A client's close frame also waits for the replies to its commands, which are sent again to the next server.
 func TestHoldCloseBehindCommands(t *testing.T) {
 	conns := make(chan *websocket.Conn, 1)
-	up := speak(t, func(c *websocket.Conn) { conns <- c; <-c.Context().Done() })
+	up := serveMessages(t, func(c *websocket.Conn) { conns <- c; <-c.Context().Done() })
 	s := holding
 	s.Hold.Wait = time.Minute // the client must not be closed before the next server is listed
 	b := newBalancer(t, s, up.addr())
-	k := talk(t, b, halfClosing)
+	k := dialClient(t, b, halfClosing)
 	c := bounded.Receive(t, conns)
 	bounded.Until(t, func() bool {
-		return k.has(func(r *relay) bool { r.hold.session = &owing{Session: r.hold.session}; return true })
+		return k.relayMatches(func(r *relay) bool { r.hold.session = &pendingSession{Session: r.hold.session}; return true })
 	})
-	without(t, b, k, c)
+	removeServer(t, b, k, c)
 	if err := k.Shut(4002, "done"); err != nil {
 		t.Fatal(err)
 	}
-	other := speakHalf(t, func(c *websocket.Conn) {
+	other := serveHalfClosing(t, func(c *websocket.Conn) {
 		m, err := c.Read(bounded.Context(t))
 		if err != nil {
 			t.Error(err)
@@ -158,18 +158,18 @@ func TestHoldCloseWithoutServer(t *testing.T) {
 	for name, text := range map[string]string{"nothing to pass on": "", "a message": "x"} {
 		t.Run(name, func(t *testing.T) {
 			conns := make(chan *websocket.Conn, 1)
-			up := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) })
+			up := serveMessages(t, func(c *websocket.Conn) { conns <- c; echo(c) })
 			s := holding
 			s.Hold.Wait = time.Hour
 			if text != "" {
 				s.Hold.Wait = time.Second
 			}
 			b := newBalancer(t, s, up.addr())
-			k := talk(t, b, halfClosing)
-			without(t, b, k, bounded.Receive(t, conns))
+			k := dialClient(t, b, halfClosing)
+			removeServer(t, b, k, bounded.Receive(t, conns))
 			want := websocket.Code(4002)
 			if text != "" {
-				k.say(text)
+				k.send(text)
 				want = websocket.CodeServiceRestart
 			}
 			if err := k.Shut(4002, "done"); err != nil {

@@ -26,11 +26,11 @@ func TestHoldFlapping(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a, z := speak(t, end), speak(t, end)
+			a, z := serveMessages(t, end), serveMessages(t, end)
 			s := holding
 			s.Hold.Wait = 500 * time.Millisecond
 			b := newBalancer(t, s, a.addr(), z.addr())
-			k := talk(t, b, nil)
+			k := dialClient(t, b, nil)
 			ctx := bounded.Context(t)
 			for {
 				if _, err := k.Read(ctx); err != nil {
@@ -50,31 +50,31 @@ func TestHoldFlapping(t *testing.T) {
 
 // A held client that rebalancing would move stays where it is if the other server refuses it.
 func TestHoldRebalanceFails(t *testing.T) {
-	a := speak(t, nil)
+	a := serveMessages(t, nil)
 	var refused atomic.Int64
 	z := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { refused.Add(1); http.NotFound(w, r) }))
 	t.Cleanup(z.Close)
 	s := holding
 	s.Rebalance = &Rebalance{Rebalance: balance.Rebalance{Spread: 1.1, Percentage: 100}, PerSecond: 1e5}
 	b := newBalancer(t, s, a.addr())
-	var all []*talker
+	var all []*testClient
 	for range 10 {
-		all = append(all, talk(t, b, nil))
+		all = append(all, dialClient(t, b, nil))
 	}
 	if err := b.SetServers("test", specs(a.addr(), z.Listener.Addr().String())); err != nil {
 		t.Fatal(err)
 	}
-	bounded.Until(t, func() bool { return len(b.leftOut(time.Now())) == 1 && b.switching.Load() == 0 })
+	bounded.Until(t, func() bool { return len(b.excluded(time.Now())) == 1 && b.switching.Load() == 0 })
 	n := refused.Load()
-	if moves := balance.Plan(b.planned(time.Now()), s.Rebalance.Rebalance); n < mostMoves || len(moves) != 0 {
+	if moves := balance.Plan(b.planned(time.Now()), s.Rebalance.Rebalance); n < maxMoves || len(moves) != 0 {
 		t.Errorf("after %d refusals: got moves %v, want none", n, moves)
 	}
-	if len(b.leftOut(time.Now().Add(leftOutFor))) != 0 {
+	if len(b.excluded(time.Now().Add(exclusionTime))) != 0 {
 		t.Error("the server is still left out after a minute")
 	}
 	for i, k := range all {
-		k.say(strconv.Itoa(i))
-		k.hear(strconv.Itoa(i))
+		k.send(strconv.Itoa(i))
+		k.receive(strconv.Itoa(i))
 		k.CloseNow()
 		bounded.Receive(t, k.ended)
 	}
@@ -83,15 +83,15 @@ func TestHoldRebalanceFails(t *testing.T) {
 // A server that accepts connections without responding does not use up the time limit of a held client.
 func TestHoldUnresponsiveServer(t *testing.T) {
 	conns := make(chan *websocket.Conn, 10)
-	up := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) })
-	other, silent := speak(t, nil), listen(t)
+	up := serveMessages(t, func(c *websocket.Conn) { conns <- c; echo(c) })
+	other, silent := serveMessages(t, nil), listen(t)
 	defer silent.Close()
 	s := holding
 	s.Hold.Wait = 6 * time.Second
 	b := newBalancer(t, s, up.addr())
-	var all []*talker
+	var all []*testClient
 	for range 8 {
-		all = append(all, talk(t, b, nil))
+		all = append(all, dialClient(t, b, nil))
 	}
 	if err := b.SetServers("test", specs(silent.Addr().String(), other.addr())); err != nil {
 		t.Fatal(err)
@@ -103,8 +103,8 @@ func TestHoldUnresponsiveServer(t *testing.T) {
 		bounded.Receive(t, other.opens)
 	}
 	for i, k := range all {
-		k.say(strconv.Itoa(i))
-		k.hear(strconv.Itoa(i))
+		k.send(strconv.Itoa(i))
+		k.receive(strconv.Itoa(i))
 		k.CloseNow()
 		bounded.Receive(t, k.ended)
 	}

@@ -12,11 +12,11 @@ import (
 
 // The number of times that the move of a client off a working server is tried, and the pause between two attempts.
 const (
-	mostMoves = 5
+	maxMoves  = 5
 	movePause = 250 * time.Millisecond
 
-	// leftOutFor is how long a server that has refused mostMoves held clients in a row is left out of rebalancing.
-	leftOutFor = time.Minute
+	// exclusionTime is how long a server that has refused maxMoves held clients in a row is left out of rebalancing.
+	exclusionTime = time.Minute
 )
 
 // refusals counts the held clients in a row that a server has refused.
@@ -25,47 +25,47 @@ type refusals struct {
 	until time.Time // end of the exclusion from rebalancing; zero means none
 }
 
-// refused notes that a server has finally refused a held client, which does not affect its health. u may be nil.
-func (b *Balancer) refused(u *balance.Upstream) {
+// countRefusal notes that a server has finally refused a held client, which does not affect its health. u may be nil.
+func (b *Balancer) countRefusal(u *balance.Upstream) {
 	if u == nil {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.refusing == nil {
-		b.refusing = map[*balance.Upstream]refusals{}
+	if b.refusals == nil {
+		b.refusals = map[*balance.Upstream]refusals{}
 	}
-	r := b.refusing[u]
-	if r.n++; r.n >= mostMoves {
-		r = refusals{n: mostMoves - 1, until: time.Now().Add(leftOutFor)} // after that, one client is tried
+	r := b.refusals[u]
+	if r.n++; r.n >= maxMoves {
+		r = refusals{n: maxMoves - 1, until: time.Now().Add(exclusionTime)} // after that, one client is tried
 	}
-	b.refusing[u] = r
+	b.refusals[u] = r
 }
 
-// accepted notes that a server has accepted a held client.
-func (b *Balancer) accepted(u *balance.Upstream) {
+// clearRefusals notes that a server has accepted a held client.
+func (b *Balancer) clearRefusals(u *balance.Upstream) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.refusing, u)
+	delete(b.refusals, u)
 }
 
-// leftOut returns the servers that are left out of rebalancing now.
-func (b *Balancer) leftOut(now time.Time) (list []*balance.Upstream) {
+// excluded returns the servers that are left out of rebalancing now.
+func (b *Balancer) excluded(now time.Time) (list []*balance.Upstream) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for u, r := range b.refusing {
+	for u, r := range b.refusals {
 		if now.Before(r.until) {
 			list = append(list, u)
 		} else if b.servers[u.ID()] == nil {
-			delete(b.refusing, u)
+			delete(b.refusals, u)
 		}
 	}
 	return list
 }
 
 // move implements moves. It finds another server before it leaves the present one.
-func (r *relay) move(well bool) bool {
-	if r.hold == nil || !r.conn.balancer.enter() {
+func (r *relay) move(working bool) bool {
+	if r.hold == nil || !r.conn.balancer.addGoroutine() {
 		return false
 	}
 	r.mu.Lock()
@@ -80,12 +80,12 @@ func (r *relay) move(well bool) bool {
 		ctx, cancel := context.WithTimeout(r.ctx, r.hold.wait)
 		defer cancel()
 		avoid := []*balance.Upstream{from.upstream}
-		if well {
-			avoid = append(avoid, r.conn.balancer.leftOut(time.Now())...)
+		if working {
+			avoid = append(avoid, r.conn.balancer.excluded(time.Now())...)
 		}
-		next, err := r.place(ctx, avoid...)
+		next, err := r.openElsewhere(ctx, avoid...)
 		r.mu.Lock()
-		busy := r.ending || r.leaving != nil || r.hold.switching || r.hold.next != nil || r.server != from
+		busy := r.ending || r.firstClose != nil || r.hold.switching || r.hold.next != nil || r.server != from
 		if err == nil && !busy {
 			r.hold.next = next
 			r.server.cancel() // the server's reader then moves the client
@@ -93,17 +93,17 @@ func (r *relay) move(well bool) bool {
 		r.mu.Unlock()
 		switch {
 		case err == nil && busy:
-			r.giveUp(next)
+			r.abandon(next)
 		case err != nil && !busy:
-			r.settle()
-			r.stay(err, well)
+			r.endMove()
+			r.moveFailed(err, working)
 		}
 	}()
 	return true
 }
 
-// settle is called when a planned move of the client has ended.
-func (r *relay) settle() {
+// endMove is called when a planned move of the client has ended.
+func (r *relay) endMove() {
 	r.mu.Lock()
 	planned := r.hold.planned
 	r.hold.planned = false
@@ -114,18 +114,18 @@ func (r *relay) settle() {
 	}
 }
 
-// stay is called if no other server has accepted the client. Its own server still works, so the client stays there for now. If that
-// server has to be left, the client is closed when no other server can ever take it, or after some attempts.
-func (r *relay) stay(err error, well bool) {
+// moveFailed is called if no other server has accepted the client. Its own server still works, so the client stays there for now.
+// If that server has to be left, the client is closed when no other server can ever take it, or after some attempts.
+func (r *relay) moveFailed(err error, working bool) {
 	r.mu.Lock()
 	r.hold.moves++
-	last := r.hold.moves >= mostMoves
+	last := r.hold.moves >= maxMoves
 	r.mu.Unlock()
-	if well && last && hopeless(err) {
+	if working && last && isPermanent(err) {
 		r.conn.stays.Store(true) // until the client is on another server
 	}
-	if !well && (last || errors.Is(err, balance.ErrNone) || hopeless(err)) {
-		r.conn.leave(causeOf(err))
+	if !working && (last || errors.Is(err, balance.ErrNone) || isPermanent(err)) {
+		r.conn.sendFarewell(causeOf(err))
 		return
 	}
 	select {
@@ -136,8 +136,8 @@ func (r *relay) stay(err error, well bool) {
 	}
 }
 
-// hopeless reports whether no server can continue the connection, after one has refused it.
-func hopeless(err error) bool {
+// isPermanent reports whether no server can continue the connection, after one has refused it.
+func isPermanent(err error) bool {
 	refused, ok := errors.AsType[*Refused](err)
 	return errors.Is(err, errNotResumed) || ok && refused.Status < http.StatusInternalServerError && refused.Status != http.StatusTooManyRequests
 }

@@ -15,9 +15,9 @@ import (
 
 // A client stays on a draining server for a while if no other server accepts it.
 func TestHoldDrainRetries(t *testing.T) {
-	for name, refusals := range map[string]int64{"taken later": mostMoves - 1, "never taken": math.MaxInt64} {
+	for name, refusals := range map[string]int64{"taken later": maxMoves - 1, "never taken": math.MaxInt64} {
 		t.Run(name, func(t *testing.T) {
-			up, other := speak(t, nil), speak(t, nil)
+			up, other := serveMessages(t, nil), serveMessages(t, nil)
 			var asked atomic.Int64
 			busy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if asked.Add(1) <= refusals {
@@ -28,7 +28,7 @@ func TestHoldDrainRetries(t *testing.T) {
 			}))
 			t.Cleanup(busy.Close)
 			b := newBalancer(t, holding, up.addr())
-			k := talk(t, b, nil)
+			k := dialClient(t, b, nil)
 			if err := b.SetServers("more", specs(busy.Listener.Addr().String())); err != nil {
 				t.Fatal(err)
 			}
@@ -36,14 +36,14 @@ func TestHoldDrainRetries(t *testing.T) {
 				t.Fatal(err)
 			}
 			if refusals == math.MaxInt64 {
-				k.closed(websocket.CodeServiceRestart, string(CauseNoServer)+"; retry-after=")
-				if n := asked.Load(); n != mostMoves {
-					t.Errorf("got %d handshakes at the other server, want %d", n, mostMoves)
+				k.expectClose(websocket.CodeServiceRestart, string(CauseNoServer)+"; retry-after=")
+				if n := asked.Load(); n != maxMoves {
+					t.Errorf("got %d handshakes at the other server, want %d", n, maxMoves)
 				}
 			} else {
 				bounded.Until(t, func() bool { return state(b, busy.Listener.Addr().String()).Resumed == 1 })
-				k.say("here")
-				k.hear("here")
+				k.send("here")
+				k.receive("here")
 				k.CloseNow()
 			}
 			bounded.Receive(t, k.ended)
@@ -53,7 +53,7 @@ func TestHoldDrainRetries(t *testing.T) {
 
 // When a server drains, only a limited number of its clients perform handshakes at the same time.
 func TestHoldMoveConcurrency(t *testing.T) {
-	up, other := speak(t, nil), speak(t, nil)
+	up, other := serveMessages(t, nil), serveMessages(t, nil)
 	release := make(chan struct{})
 	var now, most atomic.Int64
 	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -66,9 +66,9 @@ func TestHoldMoveConcurrency(t *testing.T) {
 	}))
 	t.Cleanup(slow.Close)
 	b := newBalancer(t, holding, up.addr())
-	var all []*talker
-	for range mostSwitching + 20 {
-		all = append(all, talk(t, b, nil))
+	var all []*testClient
+	for range maxSwitching + 20 {
+		all = append(all, dialClient(t, b, nil))
 	}
 	if err := b.SetServers("more", specs(slow.Listener.Addr().String())); err != nil {
 		t.Fatal(err)
@@ -76,11 +76,11 @@ func TestHoldMoveConcurrency(t *testing.T) {
 	if err := b.Drain("ws://"+up.addr(), 0); err != nil {
 		t.Fatal(err)
 	}
-	bounded.Until(t, func() bool { return now.Load() == mostSwitching })
+	bounded.Until(t, func() bool { return now.Load() == maxSwitching })
 	close(release)
 	bounded.Until(t, func() bool { return state(b, slow.Listener.Addr().String()).Resumed == uint64(len(all)) })
-	if most.Load() != mostSwitching || b.switching.Load() != 0 {
-		t.Errorf("got at most %d concurrent moves and %d at the end, want %d and 0", most.Load(), b.switching.Load(), mostSwitching)
+	if most.Load() != maxSwitching || b.switching.Load() != 0 {
+		t.Errorf("got at most %d concurrent moves and %d at the end, want %d and 0", most.Load(), b.switching.Load(), maxSwitching)
 	}
 	for _, k := range all {
 		k.CloseNow()
@@ -90,11 +90,11 @@ func TestHoldMoveConcurrency(t *testing.T) {
 
 // A client is counted once while it is being moved, even if another move is requested in the meantime.
 func TestHoldConcurrentMoves(t *testing.T) {
-	up := speak(t, nil)
+	up := serveMessages(t, nil)
 	b := newBalancer(t, holding, up.addr())
-	k := talk(t, b, nil)
-	bounded.Until(t, func() bool { _, ok := k.conn.by().(*relay); return ok })
-	r := k.conn.by().(*relay)
+	k := dialClient(t, b, nil)
+	bounded.Until(t, func() bool { _, ok := k.conn.currentCarriage().(*relay); return ok })
+	r := k.conn.currentCarriage().(*relay)
 	for range 2 {
 		if !r.move(true) {
 			t.Error("move returned false for a held client")
@@ -123,7 +123,7 @@ func TestHoldStayHeader(t *testing.T) {
 	}
 	first, second, third := wants("0"), wants("1"), wants("0")
 	b := newBalancer(t, holding, first)
-	k := talk(t, b, nil)
+	k := dialClient(t, b, nil)
 	if k.conn.stays.Load() {
 		t.Error("the connection stays, although the first server sent Handfast-Stay: 0")
 	}
@@ -139,8 +139,8 @@ func TestHoldStayHeader(t *testing.T) {
 			t.Fatal(err)
 		}
 		bounded.Until(t, func() bool { return state(b, tt.to).Resumed == 1 })
-		k.say("here")
-		k.hear("here")
+		k.send("here")
+		k.receive("here")
 		if list, _ := b.members.movable("ws://"+tt.to, false); k.conn.stays.Load() != tt.stays || (len(list) == 0) != tt.stays {
 			t.Errorf("at %s: got stays %v and %d movable, want stays %v", tt.to, k.conn.stays.Load(), len(list), tt.stays)
 		}
@@ -153,27 +153,27 @@ func TestHoldStayHeader(t *testing.T) {
 // A client that other servers have finally refused five times stays where it is. A server that has refused five clients in a row is
 // asked again after a minute, until it accepts one.
 func TestHoldRefusals(t *testing.T) {
-	up := speak(t, nil)
+	up := serveMessages(t, nil)
 	b := newBalancer(t, holding, up.addr())
-	k := talk(t, b, nil)
+	k := dialClient(t, b, nil)
 	u := k.conn.server.Load()
-	for i := range mostMoves {
-		if n := len(b.leftOut(time.Now())); n != 0 {
-			t.Fatalf("the server is left out after %d refusals, want %d", i, mostMoves)
+	for i := range maxMoves {
+		if n := len(b.excluded(time.Now())); n != 0 {
+			t.Fatalf("the server is left out after %d refusals, want %d", i, maxMoves)
 		}
-		b.refused(u)
+		b.countRefusal(u)
 	}
-	if list := b.leftOut(time.Now()); len(list) != 1 || list[0] != u {
+	if list := b.excluded(time.Now()); len(list) != 1 || list[0] != u {
 		t.Errorf("left out: got %v, want the refusing server", list)
 	}
 	if list := b.planned(time.Now()); len(list) != 0 {
 		t.Errorf("planned: got %v, want no server", list)
 	}
-	if b.leftOut(time.Now().Add(leftOutFor)) != nil {
+	if b.excluded(time.Now().Add(exclusionTime)) != nil {
 		t.Error("the server is still left out after a minute")
 	}
-	b.accepted(u)
-	if b.leftOut(time.Now()) != nil {
+	b.clearRefusals(u)
+	if b.excluded(time.Now()) != nil {
 		t.Error("the server is still left out after it has accepted a client")
 	}
 	k.CloseNow()
@@ -187,7 +187,7 @@ func TestHoldClosedDuringMove(t *testing.T) {
 		for _, code := range []websocket.Code{4003, websocket.CodePolicy} {
 			t.Run(fmt.Sprint(name, " ", code), func(t *testing.T) {
 				draining, serving := make(chan struct{}), make(chan struct{})
-				up := speakHalf(t, func(c *websocket.Conn) {
+				up := serveHalfClosing(t, func(c *websocket.Conn) {
 					close(serving)
 					if idle {
 						if _, end := endOf(t, c); end == nil || end.Code != websocket.CodeGoingAway {
@@ -199,15 +199,15 @@ func TestHoldClosedDuringMove(t *testing.T) {
 					c.Close(code, "kicked")
 				})
 				b := newBalancer(t, holding, up.addr())
-				k := talk(t, b, nil)
+				k := dialClient(t, b, nil)
 				bounded.Receive(t, serving)
 				bounded.Until(t, func() bool {
-					return k.has(func(r *relay) bool {
-						r.hold.session = &owing{Session: r.hold.session, resumed: idle}
+					return k.relayMatches(func(r *relay) bool {
+						r.hold.session = &pendingSession{Session: r.hold.session, resumed: idle}
 						return true
 					})
 				})
-				other := speak(t, nil)
+				other := serveMessages(t, nil)
 				if err := b.SetServers("more", specs(other.addr())); err != nil {
 					t.Fatal(err)
 				}
@@ -215,9 +215,9 @@ func TestHoldClosedDuringMove(t *testing.T) {
 					t.Fatal(err)
 				}
 				bounded.Receive(t, other.opens)
-				bounded.Until(t, func() bool { return k.has(func(r *relay) bool { return r.hold.switching || r.ending }) })
+				bounded.Until(t, func() bool { return k.relayMatches(func(r *relay) bool { return r.hold.switching || r.ending }) })
 				close(draining)
-				k.closed(code, "kicked")
+				k.expectClose(code, "kicked")
 				bounded.Receive(t, k.ended)
 				bounded.Receive(t, other.ended)
 				if n := state(b, other.addr()).Live; n != 0 {

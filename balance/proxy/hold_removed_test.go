@@ -10,8 +10,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// nothingLeft checks that a Balancer has only these servers, and keeps no state of the clients that it has held.
-func nothingLeft(t *testing.T, b *Balancer, addrs ...string) {
+// checkForgotten checks that a Balancer has only these servers, and keeps no state of the clients that it has held.
+func checkForgotten(t *testing.T, b *Balancer, addrs ...string) {
 	t.Helper()
 	bounded.Until(t, func() bool {
 		s := b.Status()
@@ -22,7 +22,7 @@ func nothingLeft(t *testing.T, b *Balancer, addrs ...string) {
 		}
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		return len(s.Servers) == len(addrs) && s.Storm.Underway == 0 && s.Waiting == 0 && b.switching.Load() == 0 && len(b.refusing) == 0 && len(b.members.all()) == 0
+		return len(s.Servers) == len(addrs) && s.Storm.Underway == 0 && s.Waiting == 0 && b.switching.Load() == 0 && len(b.refusals) == 0 && len(b.members.all()) == 0
 	})
 }
 
@@ -30,53 +30,53 @@ func nothingLeft(t *testing.T, b *Balancer, addrs ...string) {
 // the failed one is forgotten.
 func TestHoldServerRemoved(t *testing.T) {
 	conns := make(chan *websocket.Conn, 1)
-	up, other := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) }), speak(t, nil)
+	up, other := serveMessages(t, func(c *websocket.Conn) { conns <- c; echo(c) }), serveMessages(t, nil)
 	b := newBalancer(t, holding, up.addr())
-	k := talk(t, b, nil)
+	k := dialClient(t, b, nil)
 	c := bounded.Receive(t, conns)
 	if err := b.SetServers("test", specs(other.addr())); err != nil {
 		t.Fatal(err)
 	}
-	k.say("stays")
-	k.hear("stays")
+	k.send("stays")
+	k.receive("stays")
 	if s := state(b, up.addr()); s.State != balance.Removed || s.Live != 1 {
 		t.Errorf("got %+v, want removed with 1 connection", s)
 	}
 	c.CloseNow()
 	bounded.Receive(t, other.opens)
-	k.say("goes on")
-	k.hear("goes on")
+	k.send("goes on")
+	k.receive("goes on")
 	bounded.Until(t, func() bool { s := b.Status().Servers; return len(s) == 1 && s[0].Live == 1 })
 	k.CloseNow()
 	bounded.Receive(t, k.ended)
-	nothingLeft(t, b, other.addr())
+	checkForgotten(t, b, other.addr())
 }
 
 // A held client is closed with 1012 if its server drains and is then removed from the list while no other server accepts clients.
 func TestHoldServerRemovedInDrain(t *testing.T) {
-	up := speak(t, nil)
+	up := serveMessages(t, nil)
 	b := newBalancer(t, holding, up.addr(), "127.0.0.1:1")
 	for range 2 { // the other server accepts no client
 		if err := b.Drain("ws://127.0.0.1:1", 0); err != nil {
 			t.Fatal(err)
 		}
 	}
-	k := talk(t, b, nil)
+	k := dialClient(t, b, nil)
 	if err := b.Drain("ws://"+up.addr(), 1e-3); err != nil { // the first attempt is immediate, the others are slow
 		t.Fatal(err)
 	}
 	if err := b.SetServers("test", nil); err != nil {
 		t.Fatal(err)
 	}
-	k.closed(websocket.CodeServiceRestart, string(CauseNoServer)+"; retry-after=")
+	k.expectClose(websocket.CodeServiceRestart, string(CauseNoServer)+"; retry-after=")
 	bounded.Receive(t, k.ended)
-	nothingLeft(t, b)
+	checkForgotten(t, b)
 }
 
-// waiting is a session that waits for a server to resume it.
-type waiting struct{ resume.Session }
+// waitingSession is a session that waits for a server to resume it.
+type waitingSession struct{ resume.Session }
 
-func (waiting) Resume() ([]resume.Message, error) {
+func (waitingSession) Resume() ([]resume.Message, error) {
 	return []resume.Message{{Data: []byte("again")}}, nil
 }
 
@@ -84,8 +84,8 @@ func (waiting) Resume() ([]resume.Message, error) {
 // does not respond.
 func TestHoldNextServerRemoved(t *testing.T) {
 	conns := make(chan *websocket.Conn, 1)
-	up := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) })
-	next := speak(t, func(c *websocket.Conn) { // the server reads, but does not respond
+	up := serveMessages(t, func(c *websocket.Conn) { conns <- c; echo(c) })
+	next := serveMessages(t, func(c *websocket.Conn) { // the server reads, but does not respond
 		for {
 			if _, err := c.Read(bounded.Context(t)); err != nil {
 				return
@@ -95,10 +95,10 @@ func TestHoldNextServerRemoved(t *testing.T) {
 	s := holding
 	s.Hold.Wait = 2 * time.Second
 	b := newBalancer(t, s, up.addr())
-	k := talk(t, b, nil)
+	k := dialClient(t, b, nil)
 	c := bounded.Receive(t, conns)
 	bounded.Until(t, func() bool {
-		return k.has(func(r *relay) bool { r.hold.session = waiting{r.hold.session}; return true })
+		return k.relayMatches(func(r *relay) bool { r.hold.session = waitingSession{r.hold.session}; return true })
 	})
 	if err := b.SetServers("test", specs(next.addr())); err != nil {
 		t.Fatal(err)
@@ -108,25 +108,25 @@ func TestHoldNextServerRemoved(t *testing.T) {
 	if err := b.SetServers("test", nil); err != nil {
 		t.Fatal(err)
 	}
-	k.closed(websocket.CodeServiceRestart, string(CauseNotResumed)+"; retry-after=")
+	k.expectClose(websocket.CodeServiceRestart, string(CauseNotResumed)+"; retry-after=")
 	bounded.Receive(t, k.ended)
 	bounded.Receive(t, next.ended)
-	nothingLeft(t, b)
+	checkForgotten(t, b)
 }
 
 // When a Balancer closes, a held client without a server is closed, too, and leaves nothing behind.
 func TestHoldBalancerClosed(t *testing.T) {
 	conns := make(chan *websocket.Conn, 1)
-	up := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) })
+	up := serveMessages(t, func(c *websocket.Conn) { conns <- c; echo(c) })
 	s := holding
 	s.Hold.Wait = time.Hour
 	b := newBalancer(t, s, up.addr())
-	k := talk(t, b, nil)
-	without(t, b, k, bounded.Receive(t, conns))
-	k.say("what waits")
+	k := dialClient(t, b, nil)
+	removeServer(t, b, k, bounded.Receive(t, conns))
+	k.send("what waits")
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
 	bounded.Receive(t, k.ended)
-	nothingLeft(t, b)
+	checkForgotten(t, b)
 }

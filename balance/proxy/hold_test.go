@@ -24,9 +24,9 @@ var holding = Settings{Hold: Hold{Mode: HoldStateless}, MovesPerSecond: 1e5, Ret
 // A client stays connected while it sends messages and its servers drain: every message is echoed once and in order.
 func TestHoldDrains(t *testing.T) {
 	for _, compression := range []*websocket.Compression{nil, {}} {
-		servers := []*speaker{speak(t, nil), speak(t, nil)}
+		servers := []*testServer{serveMessages(t, nil), serveMessages(t, nil)}
 		b := newBalancer(t, holding, servers[0].addr(), servers[1].addr())
-		k := talk(t, b, &websocket.ConnOptions{Compression: compression})
+		k := dialClient(t, b, &websocket.ConnOptions{Compression: compression})
 		writing := bounded.Context(t)
 		ctx, stop := context.WithCancel(writing)
 		sent := make(chan int, 1)
@@ -104,20 +104,20 @@ func TestHoldKill(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			conns := make(chan *websocket.Conn, 100)
-			up := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) })
+			up := serveMessages(t, func(c *websocket.Conn) { conns <- c; echo(c) })
 			s := holding
 			s.Hold.Wait = time.Minute // the pauses grow if a server is lost again and again
 			b := newBalancer(t, s, up.addr())
-			k := talk(t, b, nil)
+			k := dialClient(t, b, nil)
 			for range kills {
 				c := bounded.Receive(t, conns)
-				k.say("before")
-				k.hear("before")
+				k.send("before")
+				k.receive("before")
 				end(c)
 			}
 			bounded.Receive(t, conns)
-			k.say("after")
-			k.hear("after")
+			k.send("after")
+			k.receive("after")
 			bounded.Until(t, func() bool { return state(b, up.addr()).Resumed == kills })
 			if e := k.Close(websocket.CodeNormal, ""); e != nil {
 				t.Error(e)
@@ -130,21 +130,21 @@ func TestHoldKill(t *testing.T) {
 // Messages that a client sends while there is no server wait, and arrive at the next server.
 func TestHoldWaits(t *testing.T) {
 	conns := make(chan *websocket.Conn, 10)
-	up := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) })
-	other := speak(t, nil)
+	up := serveMessages(t, func(c *websocket.Conn) { conns <- c; echo(c) })
+	other := serveMessages(t, nil)
 	b := newBalancer(t, holding, up.addr())
-	k := talk(t, b, nil)
+	k := dialClient(t, b, nil)
 	c := bounded.Receive(t, conns)
-	without(t, b, k, c) // a message that is sent earlier could still reach the lost server
+	removeServer(t, b, k, c) // a message that is sent earlier could still reach the lost server
 	for i := range 20 {
-		k.say(strconv.Itoa(i))
+		k.send(strconv.Itoa(i))
 	}
 	if err := b.SetServers("more", specs(other.addr())); err != nil {
 		t.Fatal(err)
 	}
 	bounded.Receive(t, other.opens)
 	for i := range 20 {
-		k.hear(strconv.Itoa(i))
+		k.receive(strconv.Itoa(i))
 	}
 	k.CloseNow()
 	bounded.Receive(t, k.ended)
@@ -156,7 +156,7 @@ func TestHoldFails(t *testing.T) {
 		next  func(t *testing.T) string
 		cause Cause
 	}{
-		"another subprotocol": {func(t *testing.T) string { return speak(t, nil, "b").addr() }, CauseNotResumed},
+		"another subprotocol": {func(t *testing.T) string { return serveMessages(t, nil, "b").addr() }, CauseNotResumed},
 		"a refusal": {func(t *testing.T) string {
 			s := httptest.NewServer(http.NotFoundHandler())
 			t.Cleanup(s.Close)
@@ -170,17 +170,17 @@ func TestHoldFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			conns := make(chan *websocket.Conn, 10)
-			up := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) }, "a")
+			up := serveMessages(t, func(c *websocket.Conn) { conns <- c; echo(c) }, "a")
 			s := holding
 			s.Hold.Wait = 300 * time.Millisecond
 			b := newBalancer(t, s, up.addr())
-			k := talk(t, b, nil, "b", "a")
+			k := dialClient(t, b, nil, "b", "a")
 			c := bounded.Receive(t, conns)
 			if err := b.SetServers("test", specs(tt.next(t))); err != nil {
 				t.Fatal(err)
 			}
 			c.CloseNow()
-			k.closed(websocket.CodeServiceRestart, string(tt.cause)+"; retry-after=")
+			k.expectClose(websocket.CodeServiceRestart, string(tt.cause)+"; retry-after=")
 			bounded.Receive(t, k.ended)
 		})
 	}
@@ -189,17 +189,17 @@ func TestHoldFails(t *testing.T) {
 // A close frame that does not mean that the server is going away is passed on to the client, as without hold.
 func TestHoldEnds(t *testing.T) {
 	for _, code := range []websocket.Code{websocket.CodeNormal, websocket.CodePolicy, 4000} {
-		up := speak(t, func(c *websocket.Conn) { c.Close(code, "done") })
+		up := serveMessages(t, func(c *websocket.Conn) { c.Close(code, "done") })
 		b := newBalancer(t, holding, up.addr())
-		k := talk(t, b, nil)
-		k.closed(code, "done")
+		k := dialClient(t, b, nil)
+		k.expectClose(code, "done")
 		bounded.Receive(t, k.ended)
 	}
 }
 
 // The resume mode holds only connections whose protocol can be resumed; for others, bytes are forwarded.
 func TestHoldByProtocol(t *testing.T) {
-	up := speak(t, nil, "handfast.v1.json", "other")
+	up := serveMessages(t, nil, "handfast.v1.json", "other")
 	b := newBalancer(t, Settings{Hold: Hold{Mode: HoldResume}}, up.addr())
 	for offer, want := range map[string]bool{"": false, "other": false, "other, more": false, "handfast.v1.json": true, "more, handfast.v1.json": true} {
 		r := opening(t)
@@ -220,37 +220,37 @@ func TestHoldByProtocol(t *testing.T) {
 
 // A rebalance moves held clients without a close.
 func TestHoldRebalance(t *testing.T) {
-	a, z := speak(t, nil), speak(t, nil)
+	a, z := serveMessages(t, nil), serveMessages(t, nil)
 	s := holding
 	s.Rebalance = &Rebalance{Rebalance: balance.Rebalance{Spread: 1.1, Percentage: 100}, PerSecond: 1e5}
 	b := newBalancer(t, s, a.addr())
-	var all []*talker
+	var all []*testClient
 	for range 10 {
-		all = append(all, talk(t, b, nil))
+		all = append(all, dialClient(t, b, nil))
 	}
 	if err := b.SetServers("test", specs(a.addr(), z.addr())); err != nil {
 		t.Fatal(err)
 	}
 	bounded.Until(t, func() bool { n := state(b, z.addr()).Live; return n >= 4 && state(b, a.addr()).Live == 10-n })
 	for i, k := range all {
-		k.say(strconv.Itoa(i))
-		k.hear(strconv.Itoa(i))
+		k.send(strconv.Itoa(i))
+		k.receive(strconv.Itoa(i))
 		k.CloseNow()
 		bounded.Receive(t, k.ended)
 	}
 }
 
-// broken is a session that panics.
-type broken struct{ resume.Session }
+// panickingSession is a session that panics.
+type panickingSession struct{ resume.Session }
 
-func (broken) Server(resume.Message) ([]resume.Message, bool, error) { panic("a mistake") }
+func (panickingSession) Server(resume.Message) ([]resume.Message, bool, error) { panic("a mistake") }
 
 // A panic in a session is propagated through Serve, whose caller may recover from it. Nothing of the connection remains.
 func TestHoldPanics(t *testing.T) {
-	up := speak(t, nil)
+	up := serveMessages(t, nil)
 	b := newBalancer(t, holding, up.addr())
 	c := open(t, b)
-	c.hold.session = broken{c.hold.session}
+	c.hold.session = panickingSession{c.hold.session}
 	far, near := tcpPair(t)
 	defer far.Close()
 	front, err := websocket.NewConn(near, protocol.RoleServer, nil, nil)
@@ -262,7 +262,7 @@ func TestHoldPanics(t *testing.T) {
 		defer func() { panicked <- recover() }()
 		c.Serve(front, nil, nil)
 	}()
-	if _, err := far.Write(packed(frame.Text, true, []byte("x"))); err != nil {
+	if _, err := far.Write(frameOf(frame.Text, true, []byte("x"))); err != nil {
 		t.Fatal(err)
 	}
 	if v := bounded.Receive(t, panicked); v != "a mistake" {
@@ -275,14 +275,16 @@ func TestHoldPanics(t *testing.T) {
 	}
 }
 
-// confirming is a session that is resumed by a server's first message.
-type confirming struct{ resume.Session }
+// confirmingSession is a session that is resumed by a server's first message.
+type confirmingSession struct{ resume.Session }
 
-func (confirming) Server(m resume.Message) ([]resume.Message, bool, error) { return nil, true, nil }
+func (confirmingSession) Server(m resume.Message) ([]resume.Message, bool, error) {
+	return nil, true, nil
+}
 
 // The time limit for resuming a connection no longer applies once the connection has been resumed: it stays on the new server.
 func TestHoldResumedHasNoTimeLimit(t *testing.T) {
-	up := speak(t, nil)
+	up := serveMessages(t, nil)
 	b := newBalancer(t, holding, up.addr())
 	c := open(t, b)
 	far, near := tcpPair(t)
@@ -293,14 +295,14 @@ func TestHoldResumedHasNoTimeLimit(t *testing.T) {
 	}
 	defer front.CloseNow()
 	h := c.hold
-	h.session, h.switching, h.until = confirming{h.session}, true, time.Now().Add(time.Hour)
+	h.session, h.switching, h.until = confirmingSession{h.session}, true, time.Now().Add(time.Hour)
 	r := &relay{conn: c, client: front, hold: h, gate: make(chan struct{}, 1), began: time.Now()}
 	r.gate <- struct{}{}
 	r.ctx, r.cancel = context.WithCancel(t.Context())
 	defer r.cancel()
 	link := c.link
 	c.link = nil
-	if r.server, err = newServing(r.ctx, c.server.Load(), link, c.messages); err != nil {
+	if r.server, err = newServerConn(r.ctx, c.server.Load(), link, c.messages); err != nil {
 		t.Fatal(err)
 	}
 	defer b.release(c.server.Load())

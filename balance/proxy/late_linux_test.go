@@ -48,7 +48,7 @@ func TestConnectTimeout(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = open(bounded.Context(t), d, asked(t, plain+"\r\n"))
+		_, err = open(bounded.Context(t), d, parseRequest(t, plain+"\r\n"))
 		if f, ok := errors.AsType[*Failure](err); !ok || f.Stage != StageConnect || !f.Timeout() {
 			t.Errorf("got %v, want a timeout at the stage connect", err)
 		}
@@ -69,7 +69,7 @@ func TestHandshakeTimeout(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := asked(t, plain+"\r\n")
+		r := parseRequest(t, plain+"\r\n")
 		all.Go(func() {
 			if _, err := c.open(ctx, d, r); !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("got %v, want os.ErrDeadlineExceeded", err)

@@ -41,19 +41,19 @@ func TestLimits(t *testing.T) {
 	} {
 		onEach(t, func(t *testing.T, r *rig) {
 			r.carry("", "", o)
-			closed(t, r.client, false, websocket.CodeGoingAway, reason)
-			closed(t, r.server, true, websocket.CodeGoingAway, reason)
-			r.says(r.client, closing(true, websocket.CodeGoingAway, ""))
+			expectClose(t, r.client, false, websocket.CodeGoingAway, reason)
+			expectClose(t, r.server, true, websocket.CodeGoingAway, reason)
+			r.write(r.client, closeFrameOfPeer(true, websocket.CodeGoingAway, ""))
 			r.server.Close()
 			if e := r.ended(); e.Code != websocket.CodeGoingAway || e.Reason != reason || e.Err != nil {
 				t.Errorf("got %v, want a close with 1001 and %q", e, reason)
 			}
 		})
 		t.Run("messages", func(t *testing.T) {
-			up := speak(t, nil)
+			up := serveMessages(t, nil)
 			b := newBalancer(t, Settings{ByMessage: true, Tunnel: o}, up.addr())
-			k := talk(t, b, nil)
-			k.closed(websocket.CodeGoingAway, reason)
+			k := dialClient(t, b, nil)
+			k.expectClose(websocket.CodeGoingAway, reason)
 			if e := bounded.Receive(t, up.ended); e.Code != websocket.CodeGoingAway || e.Reason != reason {
 				t.Errorf("server: got %v, want a close with 1001 and %q", e, reason)
 			}
@@ -64,51 +64,51 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// looker is a tunnel without connections.
-type looker struct {
+// fakeDriver is a tunnel without connections.
+type fakeDriver struct {
 	Tunnel
-	nudged int
+	wakes int
 }
 
-func (l *looker) nudge() { l.nudged++ }
+func (l *fakeDriver) wake() { l.wakes++ }
 
-func (l *looker) waits(side) bool { return false }
+func (l *fakeDriver) hasQueued(side) bool { return false }
 
 // look closes a tunnel that has reached a limit, and returns when to look again.
 func TestTunnelLook(t *testing.T) {
 	const start = time.Second
 	for name, tt := range map[string]struct {
-		set  func(l *looker)
+		set  func(l *fakeDriver)
 		now  time.Duration // since start
 		next time.Duration // since start, 0 for never
 		shut string        // the reason; "" if it was not closed
 		over bool
 	}{
-		"without limits":                {set: func(*looker) {}, now: 1000 * time.Hour},
-		"idle, before":                  {set: func(l *looker) { l.idle = time.Minute }, now: 59 * time.Second, next: time.Minute},
-		"idle":                          {set: func(l *looker) { l.idle = time.Minute }, now: time.Minute, next: time.Minute + patience, shut: ReasonIdle},
-		"the lifetime, before":          {set: func(l *looker) { l.idle, l.expires = 2*time.Hour, time.Hour }, now: time.Minute, next: time.Hour},
-		"the lifetime":                  {set: func(l *looker) { l.expires = time.Hour }, now: time.Hour, next: time.Hour + patience, shut: ReasonLifetime},
-		"half open, before":             {set: func(l *looker) { l.heard[client] = true }, now: time.Second, next: halfOpen},
-		"half open":                     {set: func(l *looker) { l.heard[upstream] = true }, now: halfOpen, next: halfOpen, over: true},
-		"half open, with a lower limit": {set: func(l *looker) { l.heard[client], l.idle = true, time.Second }, now: time.Second, next: time.Second, over: true},
-		"closing, before":               {set: func(l *looker) { l.shut = true }, now: time.Second, next: time.Second + patience},
-		"closing":                       {set: func(l *looker) { l.shut, l.endBy = true, start+patience }, now: patience, next: patience, over: true},
+		"without limits":                {set: func(*fakeDriver) {}, now: 1000 * time.Hour},
+		"idle, before":                  {set: func(l *fakeDriver) { l.idle = time.Minute }, now: 59 * time.Second, next: time.Minute},
+		"idle":                          {set: func(l *fakeDriver) { l.idle = time.Minute }, now: time.Minute, next: time.Minute + closeTimeout, shut: ReasonIdle},
+		"the lifetime, before":          {set: func(l *fakeDriver) { l.idle, l.expires = 2*time.Hour, time.Hour }, now: time.Minute, next: time.Hour},
+		"the lifetime":                  {set: func(l *fakeDriver) { l.expires = time.Hour }, now: time.Hour, next: time.Hour + closeTimeout, shut: ReasonLifetime},
+		"half open, before":             {set: func(l *fakeDriver) { l.readEnded[client] = true }, now: time.Second, next: halfOpenTimeout},
+		"half open":                     {set: func(l *fakeDriver) { l.readEnded[upstream] = true }, now: halfOpenTimeout, next: halfOpenTimeout, over: true},
+		"half open, with a lower limit": {set: func(l *fakeDriver) { l.readEnded[client], l.idle = true, time.Second }, now: time.Second, next: time.Second, over: true},
+		"closing, before":               {set: func(l *fakeDriver) { l.shut = true }, now: time.Second, next: time.Second + closeTimeout},
+		"closing":                       {set: func(l *fakeDriver) { l.shut, l.cutAt = true, start+closeTimeout }, now: closeTimeout, next: closeTimeout, over: true},
 	} {
-		l := &looker{}
+		l := &fakeDriver{}
 		l.driver = l
 		tt.set(l)
 		l.start(start)
-		next := l.look(start + tt.now)
+		next := l.checkLimits(start + tt.now)
 		if next != 0 {
 			next -= start
 		}
 		reason := ""
-		if l.how != nil {
-			reason = l.how.Reason
+		if l.closeErr != nil {
+			reason = l.closeErr.Reason
 		}
-		if next != tt.next || reason != tt.shut || l.over != tt.over || (l.nudged > 0) != (tt.shut != "") {
-			t.Errorf("%s: got next %v, reason %q, over %v, %d nudges, want %v, %q, %v", name, next, reason, l.over, l.nudged, tt.next, tt.shut, tt.over)
+		if next != tt.next || reason != tt.shut || l.terminated != tt.over || (l.wakes > 0) != (tt.shut != "") {
+			t.Errorf("%s: got next %v, reason %q, over %v, %d nudges, want %v, %q, %v", name, next, reason, l.terminated, l.wakes, tt.next, tt.shut, tt.over)
 		}
 	}
 }

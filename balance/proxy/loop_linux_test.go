@@ -26,9 +26,9 @@ func onLoop(t *testing.T, test func(t *testing.T, k kind)) {
 }
 
 // An idle tunnel has no goroutine, two descriptors, and less than 1 KiB of heap in addition to the memory of crypto/tls.
-func TestIdleTunnelMemory(t *testing.T) { onLoop(t, idleIsSmall) }
+func TestIdleTunnelMemory(t *testing.T) { onLoop(t, checkIdleMemory) }
 
-func idleIsSmall(t *testing.T, k kind) {
+func checkIdleMemory(t *testing.T, k kind) {
 	const n, most = 500, 1024
 	c := NewCarrier()
 	defer c.Close()
@@ -36,7 +36,7 @@ func idleIsSmall(t *testing.T, k kind) {
 	if k.name != "loop" {
 		size = 500 // small: more data would make the buffers of crypto/tls grow, depending on how the bytes arrive
 	}
-	hello, answer := packed(frame.Text, true, []byte("hello")), packed(frame.Text, false, make([]byte, size))
+	hello, answer := frameOf(frame.Text, true, []byte("hello")), frameOf(frame.Text, false, make([]byte, size))
 	pairs := make([][4]net.Conn, n+1) // created before the measurement, because they belong to the test
 	for i := range pairs {
 		p := &pairs[i]
@@ -83,7 +83,7 @@ func idleIsSmall(t *testing.T, k kind) {
 // A tunnel is on the event loop, even with TLS and with a client from the PROXY protocol, unless the loop cannot take it.
 func TestTunnelOnLoop(t *testing.T) {
 	for _, k := range kinds {
-		_, ok := newRig(t, k).carry("", "", TunnelOptions{}).tunnel.driver.(*looped)
+		_, ok := newRig(t, k).carry("", "", TunnelOptions{}).tunnel.driver.(*loopTunnel)
 		if want := !k.threads && !k.off; ok != want {
 			t.Errorf("%s: got a tunnel on the loop: got %v, want %v", k.name, ok, want)
 		}
@@ -108,13 +108,13 @@ func openDescriptors(t *testing.T) int {
 	return len(list)
 }
 
-// hangups counts the kernel's reports about closed connections.
-type hangups struct {
+// hangupCounter counts the kernel's reports about closed connections.
+type hangupCounter struct {
 	loop.Kernel
 	n atomic.Int64
 }
 
-func (h *hangups) Wait(events []loop.Event, timeout time.Duration) (int, error) {
+func (h *hangupCounter) Wait(events []loop.Event, timeout time.Duration) (int, error) {
 	n, err := h.Kernel.Wait(events, timeout)
 	for _, e := range events[:max(n, 0)] {
 		if e.Ready&loop.Hangup != 0 {
@@ -149,9 +149,9 @@ func TestTunnelClosesDescriptors(t *testing.T) {
 }
 
 // A side that has disconnected while the other side does not read is not reported repeatedly.
-func TestHangupReportedOnce(t *testing.T) { onLoop(t, goneIsReportedOnce) }
+func TestHangupReportedOnce(t *testing.T) { onLoop(t, checkHangupReportedOnce) }
 
-func goneIsReportedOnce(t *testing.T, k kind) {
+func checkHangupReportedOnce(t *testing.T, k kind) {
 	r := newRig(t, k)
 	r.c.loops.Stop()
 	r.c.loops.Wait()
@@ -159,7 +159,7 @@ func goneIsReportedOnce(t *testing.T, k kind) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	counted := &hangups{Kernel: kernel}
+	counted := &hangupCounter{Kernel: kernel}
 	if r.c.loops, err = loop.New(loop.Options{Loops: 1, Kernel: func() (loop.Kernel, error) { return counted, nil }}); err != nil {
 		t.Fatal(err)
 	}
@@ -173,17 +173,17 @@ func goneIsReportedOnce(t *testing.T, k kind) {
 	other.carry("", "", TunnelOptions{})
 	turns := func() { // makes the loop wait and continue at least 200 times
 		for range 200 {
-			other.says(other.client, []byte("hello"))
+			other.write(other.client, []byte("hello"))
 			expect(t, other.server, []byte("hello"))
 		}
 	}
-	r.says(r.server, packed(frame.Binary, false, make([]byte, 16<<20)))
+	r.write(r.server, frameOf(frame.Binary, false, make([]byte, 16<<20)))
 	expect(t, r.client, []byte{0x82}) // the rest stays unread, so that the tunnel stops reading from the server
-	l := r.tunnel.driver.(*looped)
+	l := r.tunnel.driver.(*loopTunnel)
 	bounded.Until(t, func() bool {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		return l.waits(client)
+		return l.hasQueued(client)
 	})
 	turns()
 	reset(r.server)

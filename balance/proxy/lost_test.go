@@ -11,8 +11,8 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// saying returns options with which the client of a lost upstream gets 1012 and a reason.
-func saying() TunnelOptions {
+// lostUpstreamOptions returns options with which the client of a lost upstream gets 1012 and a reason.
+func lostUpstreamOptions() TunnelOptions {
 	return TunnelOptions{Lost: func() (websocket.Code, string) { return websocket.CodeServiceRestart, "lost" }}
 }
 
@@ -22,13 +22,13 @@ func TestTunnelUpstreamLost(t *testing.T) {
 	for name, ends := range map[string]func(net.Conn){"end": func(nc net.Conn) { nc.Close() }, "reset": reset, "without close_notify": truncate} {
 		t.Run(name, func(t *testing.T) {
 			onEach(t, func(t *testing.T, r *rig) {
-				r.carry("", "", saying())
-				last := packed(frame.Text, false, []byte("last words"))
-				r.says(r.server, last)
+				r.carry("", "", lostUpstreamOptions())
+				last := frameOf(frame.Text, false, []byte("last words"))
+				r.write(r.server, last)
 				expect(t, r.client, last)
 				ends(r.server)
-				closed(t, r.client, false, websocket.CodeServiceRestart, "lost")
-				r.says(r.client, closing(true, websocket.CodeServiceRestart, "lost"))
+				expectClose(t, r.client, false, websocket.CodeServiceRestart, "lost")
+				r.write(r.client, closeFrameOfPeer(true, websocket.CodeServiceRestart, "lost"))
 				rest(t, r.client)
 				r.client.Close()
 				if e := r.ended(); e.Code != websocket.CodeAbnormal || e.ByPeer || e.Err == nil {
@@ -42,19 +42,19 @@ func TestTunnelUpstreamLost(t *testing.T) {
 // If no close frame can be inserted, the client's stream ends like the upstream's.
 func TestTunnelUpstreamLostWithoutCloseFrame(t *testing.T) {
 	for name, said := range map[string][]byte{
-		"within a frame":         packed(frame.Text, false, []byte("last words"))[:5],
-		"behind a close frame":   closing(false, 4001, "so long"),
+		"within a frame":         frameOf(frame.Text, false, []byte("last words"))[:5],
+		"behind a close frame":   closeFrameOfPeer(false, 4001, "so long"),
 		"what is not WebSocket":  {0xff, 0xff},
 		"the client has closed":  nil,
 		"the client has left it": nil,
 	} {
 		t.Run(name, func(t *testing.T) {
 			onEach(t, func(t *testing.T, r *rig) {
-				r.carry("", "", saying())
+				r.carry("", "", lostUpstreamOptions())
 				switch name {
 				case "the client has closed":
-					b := closing(true, 1000, "")
-					r.says(r.client, b)
+					b := closeFrameOfPeer(true, 1000, "")
+					r.write(r.client, b)
 					expect(t, r.server, b)
 				case "the client has left it":
 					if !r.kind.halves { // such a connection cannot end its stream and still read
@@ -67,7 +67,7 @@ func TestTunnelUpstreamLostWithoutCloseFrame(t *testing.T) {
 					halfClose(t, r.client)
 					rest(t, r.server)
 				}
-				if err := bounded.Receive(t, r.says(r.server, said)); err != nil {
+				if err := bounded.Receive(t, r.write(r.server, said)); err != nil {
 					t.Fatal(err)
 				}
 				expect(t, r.client, said)

@@ -12,14 +12,14 @@ import (
 
 // members are the open connections by the ID of their server, and the counts of each server.
 type members struct {
-	mu sync.Mutex
-	by map[string]*group
+	mu       sync.Mutex
+	byServer map[string]*group
 }
 
 // group has the connections and counts of one server.
 type group struct {
-	live map[*Conn]struct{}
-	sum  Counts // counts of ended connections and of handshakes
+	live  map[*Conn]struct{}
+	total Counts // counts of ended connections and of handshakes
 }
 
 // Counts are the counts of a server since the Balancer has known it.
@@ -46,12 +46,12 @@ func (t *Traffic) add(o Traffic) {
 	t.MessagesFromServer += o.MessagesFromServer
 }
 
-// of returns the group of a server. The caller holds mu.
-func (m *members) of(id string) *group {
-	g := m.by[id]
+// group returns the group of a server. The caller holds mu.
+func (m *members) group(id string) *group {
+	g := m.byServer[id]
 	if g == nil {
 		g = &group{live: map[*Conn]struct{}{}}
-		m.by[id] = g
+		m.byServer[id] = g
 	}
 	return g
 }
@@ -59,47 +59,47 @@ func (m *members) of(id string) *group {
 func (m *members) add(c *Conn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	g := m.of(c.Server())
+	g := m.group(c.Server())
 	g.live[c] = struct{}{}
-	g.sum.Opened++
+	g.total.Opened++
 }
 
 // remove removes a connection that has ended, and counts how it ended.
 func (m *members) remove(c *Conn, how error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	g := m.of(c.Server())
+	g := m.group(c.Server())
 	delete(g.live, c)
-	g.sum.Traffic.add(c.traffic())
-	if g.sum.Closed == nil {
-		g.sum.Closed = map[websocket.Code]uint64{}
+	g.total.Traffic.add(c.traffic())
+	if g.total.Closed == nil {
+		g.total.Closed = map[websocket.Code]uint64{}
 	}
 	code := cmp.Or(websocket.CloseCode(how), websocket.CodeAbnormal)
-	if _, known := g.sum.Closed[code]; known || len(g.sum.Closed) < maxCodes {
-		g.sum.Closed[code]++
+	if _, known := g.total.Closed[code]; known || len(g.total.Closed) < maxCodes {
+		g.total.Closed[code]++
 	}
 }
 
-// change notes that a connection continues on another server.
-func (m *members) change(c *Conn, to *balance.Upstream) {
+// reassign notes that a connection continues on another server.
+func (m *members) reassign(c *Conn, to *balance.Upstream) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	g := m.of(c.Server())
+	g := m.group(c.Server())
 	delete(g.live, c)
-	if r, ok := c.by().(*relay); ok {
-		g.sum.Traffic.add(r.take())
+	if r, ok := c.currentCarriage().(*relay); ok {
+		g.total.Traffic.add(r.takeTraffic())
 	}
 	c.server.Store(to)
-	g = m.of(to.ID())
+	g = m.group(to.ID())
 	g.live[c] = struct{}{}
-	g.sum.Opened++
+	g.total.Opened++
 }
 
 // resumed counts a connection that continues on its server.
 func (m *members) resumed(c *Conn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.of(c.Server()).sum.Resumed++
+	m.group(c.Server()).total.Resumed++
 }
 
 // maxCodes is the maximum number of close codes counted for a server. A peer may use any of two thousand.
@@ -108,16 +108,16 @@ const maxCodes = 64
 func (m *members) failed(id string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.of(id).sum.Failed++
+	m.group(id).total.Failed++
 }
 
-// keep forgets the servers that are not in the list and have no connections.
-func (m *members) keep(list []balance.Spec) {
+// prune forgets the servers that are not in the list and have no connections.
+func (m *members) prune(list []balance.Spec) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for id, g := range m.by {
+	for id, g := range m.byServer {
 		if len(g.live) == 0 && !slices.ContainsFunc(list, func(s balance.Spec) bool { return s.ID == id }) {
-			delete(m.by, id)
+			delete(m.byServer, id)
 		}
 	}
 }
@@ -126,11 +126,11 @@ func (m *members) keep(list []balance.Spec) {
 func (m *members) counts(id string) Counts {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	g := m.by[id]
+	g := m.byServer[id]
 	if g == nil {
 		return Counts{}
 	}
-	n := g.sum
+	n := g.total
 	n.Closed = maps.Clone(n.Closed)
 	for c := range g.live {
 		n.Traffic.add(c.traffic())
@@ -142,7 +142,7 @@ func (m *members) counts(id string) Counts {
 func (m *members) all() (list []*Conn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, g := range m.by {
+	for _, g := range m.byServer {
 		for c := range g.live {
 			list = append(list, c)
 		}
@@ -154,7 +154,7 @@ func (m *members) all() (list []*Conn) {
 // of them, in any order. Otherwise it excludes those that the server asks to keep, and has the oldest first.
 func (m *members) movable(id string, drain bool) (list []*Conn, leaving int) {
 	m.mu.Lock()
-	if g := m.by[id]; g != nil {
+	if g := m.byServer[id]; g != nil {
 		for c := range g.live {
 			switch {
 			case c.moved.Load():

@@ -12,12 +12,12 @@ import (
 
 // Rebalancing takes the connections in order and leaves those that the server asks to keep; a drain takes all.
 func TestMovable(t *testing.T) {
-	m := members{by: map[string]*group{"a": {live: map[*Conn]struct{}{}}}}
+	m := members{byServer: map[string]*group{"a": {live: map[*Conn]struct{}{}}}}
 	for i := range uint64(6) {
 		c := &Conn{number: i}
 		c.stays.Store(i == 2)
 		c.moved.Store(i == 4)
-		m.by["a"].live[c] = struct{}{}
+		m.byServer["a"].live[c] = struct{}{}
 	}
 	numbers := func(list []*Conn) (n []uint64) {
 		for _, c := range list {
@@ -60,12 +60,12 @@ func TestPick(t *testing.T) {
 	}
 }
 
-// fixed is a carriage with fixed traffic.
-type fixed struct{ n int64 }
+// fakeCarriage is a carriage with fixed traffic.
+type fakeCarriage struct{ n int64 }
 
-func (p fixed) Shut(websocket.Code, string) error { return nil }
-func (p fixed) CloseNow() error                   { return nil }
-func (p fixed) traffic() Traffic {
+func (p fakeCarriage) Shut(websocket.Code, string) error { return nil }
+func (p fakeCarriage) CloseNow() error                   { return nil }
+func (p fakeCarriage) traffic() Traffic {
 	return Traffic{FromClients: p.n, FromServer: 2 * p.n, MessagesFromClients: 3, MessagesFromServer: 4}
 }
 
@@ -82,7 +82,7 @@ func connectionOf(t *testing.T, id string, bytes int64) *Conn {
 	}
 	c := new(Conn)
 	c.server.Store(u)
-	by := carriage(fixed{bytes})
+	by := carriage(fakeCarriage{bytes})
 	c.carried.Store(&by)
 	return c
 }
@@ -90,7 +90,7 @@ func connectionOf(t *testing.T, id string, bytes int64) *Conn {
 // Traffic is counted while a connection is open and afterwards, and closed connections are counted by close code, for at most
 // maxCodes different codes.
 func TestCounts(t *testing.T) {
-	m := members{by: map[string]*group{}}
+	m := members{byServer: map[string]*group{}}
 	if n := m.counts("ws://a"); !reflect.DeepEqual(n, Counts{}) {
 		t.Errorf("unknown server: got %+v, want no counts", n)
 	}
@@ -104,7 +104,7 @@ func TestCounts(t *testing.T) {
 		t.Errorf("two open connections: got %+v, want %+v", n, want)
 	}
 	m.remove(one, &websocket.CloseError{Code: websocket.CodeNormal})
-	m.remove(two, errGone)
+	m.remove(two, errRemoved)
 	want.Closed = map[websocket.Code]uint64{websocket.CodeNormal: 1, websocket.CodeAbnormal: 1}
 	n := m.counts("ws://a")
 	if !reflect.DeepEqual(n, want) || len(m.all()) != 0 {
@@ -127,30 +127,30 @@ func TestCounts(t *testing.T) {
 
 // A server is forgotten when it is no longer in the list and has no connections.
 func TestForgottenServers(t *testing.T) {
-	m := members{by: map[string]*group{}}
+	m := members{byServer: map[string]*group{}}
 	live := connectionOf(t, "ws://live", 0)
 	m.add(live)
 	m.failed("ws://listed")
 	m.failed("ws://gone")
-	m.keep([]balance.Spec{{ID: "ws://listed"}})
+	m.prune([]balance.Spec{{ID: "ws://listed"}})
 	for id, want := range map[string]Counts{"ws://live": {Opened: 1, Traffic: Traffic{0, 0, 3, 4}}, "ws://listed": {Failed: 1}, "ws://gone": {}} {
 		if n := m.counts(id); !reflect.DeepEqual(n, want) {
 			t.Errorf("%s: got %+v, want %+v", id, n, want)
 		}
 	}
 	m.remove(live, nil)
-	m.keep(nil)
-	if len(m.by) != 0 {
-		t.Errorf("got %d servers, want 0", len(m.by))
+	m.prune(nil)
+	if len(m.byServer) != 0 {
+		t.Errorf("got %d servers, want 0", len(m.byServer))
 	}
 }
 
 // A connection that continues on another server is counted there from then on.
 func TestCountsOfMovedConnection(t *testing.T) {
-	m := members{by: map[string]*group{}}
+	m := members{byServer: map[string]*group{}}
 	c, other := connectionOf(t, "ws://a", 0), connectionOf(t, "ws://b", 0)
 	m.add(c)
-	m.change(c, other.server.Load())
+	m.reassign(c, other.server.Load())
 	if list, _ := m.movable("ws://a", true); len(list) != 0 || c.Server() != "ws://b" {
 		t.Errorf("got %d connections of the old server, and %s as the present one, want 0 and ws://b", len(list), c.Server())
 	}

@@ -12,18 +12,18 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// goodbye is the content of a close frame.
-type goodbye struct {
+// closeFrame is the content of a close frame.
+type closeFrame struct {
 	code   websocket.Code
 	reason string
 }
 
 // The close frames of a relay, in addition to those of limits and rules.
 var (
-	clientLeaves = goodbye{websocket.CodeGoingAway, "the client leaves this server"}
-	clientGone   = goodbye{websocket.CodeGoingAway, "the client disconnected"}
-	clientBad    = goodbye{websocket.CodeGoingAway, "the client violated the protocol"}
-	serverBad    = goodbye{1014, "the server violated the protocol"} // bad gateway, in the IANA registry
+	clientLeaves   = closeFrame{websocket.CodeGoingAway, "the client leaves this server"}
+	clientGone     = closeFrame{websocket.CodeGoingAway, "the client disconnected"}
+	clientViolated = closeFrame{websocket.CodeGoingAway, "the client violated the protocol"}
+	serverViolated = closeFrame{1014, "the server violated the protocol"} // bad gateway, in the IANA registry
 )
 
 // relay carries the messages of one connection between a client and a server. Each side has a goroutine that reads a message and
@@ -49,12 +49,12 @@ type relay struct {
 	// another server. It stays full after a message that could not be written.
 	gate gate
 
-	mu      sync.Mutex
-	server  *serving
-	ending  bool
-	leaving *goodbye    // the first close frame of either side, which has been passed on; nil if there is none
-	timer   *time.Timer // nil if there are no limits
-	late    *time.Timer // started when a close frame is passed on
+	mu         sync.Mutex
+	server     *serverConn
+	ending     bool
+	firstClose *closeFrame // the first close frame of either side, which has been passed on; nil if there is none
+	timer      *time.Timer // nil if there are no limits
+	closeTimer *time.Timer // started when a close frame is passed on
 }
 
 // passed counts the messages of one direction.
@@ -63,8 +63,8 @@ type passed struct {
 	bytes    atomic.Int64
 }
 
-// serving is a connection to a server.
-type serving struct {
+// serverConn is a connection to a server.
+type serverConn struct {
 	*websocket.Conn
 	wire     *wire
 	upstream *balance.Upstream
@@ -75,29 +75,29 @@ type serving struct {
 	failed   chan struct{} // closed when a message could not be written and the gate was left full
 }
 
-// newServing takes over a link, after a handshake without extensions. If there is an error, the link is closed.
-func newServing(ctx context.Context, u *balance.Upstream, link *Link, m *Messages) (*serving, error) {
-	stays := link.stays()
+// newServerConn takes over a link, after a handshake without extensions. If there is an error, the link is closed.
+func newServerConn(ctx context.Context, u *balance.Upstream, link *Link, m *Messages) (*serverConn, error) {
+	stays := link.asksToStay()
 	nc, err := link.conn()
 	if err != nil {
 		return nil, err
 	}
 	w := &wire{Conn: nc, late: link.Late}
 	c, err := websocket.NewConn(w, protocol.RoleClient, &websocket.Handshake{Subprotocol: link.Subprotocol}, &websocket.ConnOptions{
-		MaxMessage: m.MaxFromServer, PingInterval: m.Ping, CloseTimeout: patience, HalfClose: true,
+		MaxMessage: m.MaxFromServer, PingInterval: m.Ping, CloseTimeout: closeTimeout, HalfClose: true,
 	})
 	if err != nil { // the server has chosen an extension that was not offered
 		_ = nc.Close()
 		return nil, err
 	}
-	s := &serving{Conn: c, wire: w, upstream: u, stays: stays, since: time.Now(), failed: make(chan struct{})}
+	s := &serverConn{Conn: c, wire: w, upstream: u, stays: stays, since: time.Now(), failed: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	return s, nil
 }
 
 // run carries messages until both connections have ended.
 func (r *relay) run() *websocket.CloseError {
-	r.look()
+	r.checkLimits()
 	var all sync.WaitGroup
 	var panicked any
 	all.Go(func() {
@@ -118,7 +118,7 @@ func (r *relay) run() *websocket.CloseError {
 	r.cancel()
 	r.mu.Lock()
 	server := r.server
-	for _, timer := range []*time.Timer{r.timer, r.late} {
+	for _, timer := range []*time.Timer{r.timer, r.closeTimer} {
 		if timer != nil {
 			timer.Stop()
 		}
@@ -126,9 +126,9 @@ func (r *relay) run() *websocket.CloseError {
 	r.mu.Unlock()
 	<-server.Context().Done() // Shut bounds the wait
 	if r.hold != nil {
-		r.settle()
+		r.endMove()
 		if r.hold.next != nil {
-			r.giveUp(r.hold.next)
+			r.abandon(r.hold.next)
 		}
 	}
 	how, _ := errors.AsType[*websocket.CloseError](context.Cause(r.client.Context()))
@@ -140,7 +140,7 @@ func (r *relay) fromClient() {
 	for {
 		m, err := r.client.Read(context.Background())
 		if err != nil {
-			if g, closed := said(err); closed {
+			if g, closed := closeFrameOf(err); closed {
 				r.passToServer(g)
 			} else {
 				r.clientEnded(err)
@@ -149,7 +149,7 @@ func (r *relay) fromClient() {
 		}
 		r.count(client, m)
 		if bad := r.rules.check(m, r.received); bad.code != 0 {
-			r.end(bad, clientBad)
+			r.end(bad, clientViolated)
 		} else {
 			r.toServer(m)
 		}
@@ -163,15 +163,15 @@ func (r *relay) toServer(m websocket.Message) {
 		return
 	}
 	s, m, send := r.forward(m)
-	if send && s.Write(context.Background(), m) != nil && !r.leaves() { // bounded by the keepalive of s
-		r.unsent(s, m)
+	if send && s.Write(context.Background(), m) != nil && !r.closing() { // bounded by the keepalive of s
+		r.writeFailed(s, m)
 		return
 	}
 	<-r.gate
 }
 
 // forward returns the client's server, and, if send is true, the message to send there for a message of the client.
-func (r *relay) forward(m websocket.Message) (s *serving, out websocket.Message, send bool) {
+func (r *relay) forward(m websocket.Message) (s *serverConn, out websocket.Message, send bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock() // runs even after a panic
 	if r.hold != nil && !r.ending {
@@ -181,26 +181,26 @@ func (r *relay) forward(m websocket.Message) (s *serving, out websocket.Message,
 	return r.server, m, !r.ending
 }
 
-// unsent is called when m could not be written. The gate stays full until there is another server.
-func (r *relay) unsent(s *serving, m websocket.Message) {
+// writeFailed is called when m could not be written. The gate stays full until there is another server.
+func (r *relay) writeFailed(s *serverConn, m websocket.Message) {
 	if r.hold != nil {
 		r.mu.Lock()
 		r.hold.unsent = &m
 		r.mu.Unlock()
 	}
 	close(s.failed)
-	time.AfterFunc(patience, func() { _ = s.CloseNow() }) // until then, the remaining messages of s can be read
+	time.AfterFunc(closeTimeout, func() { _ = s.CloseNow() }) // until then, the remaining messages of s can be read
 }
 
 // clientEnded ends the connection when the client has ended its side, or accepts no more messages.
 func (r *relay) clientEnded(err error) {
-	g, closed := said(err)
+	g, closed := closeFrameOf(err)
 	_, violated := errors.AsType[*protocol.Violation](err)
 	switch {
 	case closed:
 		r.end(g, g)
 	case violated:
-		r.end(clientBad, clientBad)
+		r.end(clientViolated, clientViolated)
 	default:
 		r.end(clientGone, clientGone)
 	}
@@ -209,31 +209,31 @@ func (r *relay) clientEnded(err error) {
 // fromServer passes on the messages of the server, and of the servers that follow it, until the connection ends.
 func (r *relay) fromServer() {
 	for {
-		s := r.now()
+		s := r.currentServer()
 		err := r.pumpResumed(s)
 		if err == nil {
 			err = r.pump(s.ctx, s, nil)
 		}
-		if !r.goesOn(s, err) {
+		if !r.continueElsewhere(s, err) {
 			break
 		}
 	}
-	for s := r.now(); ; { // reads up to the close frame
+	for s := r.currentServer(); ; { // reads up to the close frame
 		if _, err := s.Read(context.Background()); err != nil { // Read fails when s ends
 			return
 		}
 	}
 }
 
-// now returns the client's present server.
-func (r *relay) now() *serving {
+// currentServer returns the client's present server.
+func (r *relay) currentServer() *serverConn {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.server
 }
 
 // pump passes on the messages of s until enough, if it is not nil, returns true, or ctx or s has ended.
-func (r *relay) pump(ctx context.Context, s *serving, enough func() bool) error {
+func (r *relay) pump(ctx context.Context, s *serverConn, enough func() bool) error {
 	for enough == nil || !enough() {
 		m, err := s.Read(ctx)
 		if err != nil {
@@ -243,7 +243,7 @@ func (r *relay) pump(ctx context.Context, s *serving, enough func() bool) error 
 		if r.hold == nil {
 			err = r.toClient(m)
 		} else {
-			err = r.heldFromServer(m)
+			err = r.forwardHeld(m)
 		}
 		if err != nil {
 			return err
@@ -252,28 +252,28 @@ func (r *relay) pump(ctx context.Context, s *serving, enough func() bool) error 
 	return nil
 }
 
-// errClient reports that the client accepts no more messages.
-var errClient = errors.New("the client accepts no more messages")
+// errClientWrite reports that the client accepts no more messages.
+var errClientWrite = errors.New("the client accepts no more messages")
 
 // toClient writes a message of the server to the client.
 func (r *relay) toClient(m websocket.Message) error {
 	if err := r.client.Write(context.Background(), m); err != nil { // bounded by the client's keepalive
-		return errors.Join(errClient, err)
+		return errors.Join(errClientWrite, err)
 	}
 	return nil
 }
 
-// goesOn decides how to continue after the last message of s, and reports whether the client is on another server now.
-func (r *relay) goesOn(s *serving, err error) bool {
+// continueElsewhere decides how to continue after the last message of s, and reports whether the client is on another server now.
+func (r *relay) continueElsewhere(s *serverConn, err error) bool {
 	r.mu.Lock()
 	ending := r.ending
 	r.mu.Unlock()
 	switch {
 	case ending:
-	case errors.Is(err, errClient):
+	case errors.Is(err, errClientWrite):
 		r.clientEnded(err) // the client's reader may be waiting for us
-	case r.hold != nil && !r.leaves():
-		return r.another(s, err)
+	case r.hold != nil && !r.closing():
+		return r.switchServer(s, err)
 	default:
 		r.serverEnded(s, err)
 	}
@@ -281,42 +281,42 @@ func (r *relay) goesOn(s *serving, err error) bool {
 }
 
 // serverEnded passes on how the server has ended the connection.
-func (r *relay) serverEnded(s *serving, err error) {
-	if s.ctx.Err() != nil && r.leaves() { // the client was to be moved
-		if err = r.pump(r.ctx, s, nil); errors.Is(err, errClient) {
+func (r *relay) serverEnded(s *serverConn, err error) {
+	if s.ctx.Err() != nil && r.closing() { // the client was to be moved
+		if err = r.pump(r.ctx, s, nil); errors.Is(err, errClientWrite) {
 			r.clientEnded(err)
 			return
 		}
 	}
-	if g, closed := said(err); closed {
+	if g, closed := closeFrameOf(err); closed {
 		r.passToClient(g)
 		return
 	}
 	r.mu.Lock()
-	leaving := r.leaving
+	leaving := r.firstClose
 	r.mu.Unlock()
 	if leaving != nil { // the server does not reply to the client's close frame
 		r.end(*leaving, *leaving)
 		return
 	}
 	if _, violated := errors.AsType[*protocol.Violation](err); violated {
-		r.end(serverBad, serverBad)
+		r.end(serverViolated, serverViolated)
 		return
 	}
 	r.lost(s)
-	code, reason := r.conn.lost()
-	r.end(goodbye{code, reason}, clientGone)
+	code, reason := r.conn.lostFrame()
+	r.end(closeFrame{code, reason}, clientGone)
 }
 
 // lost counts a failure of the server if the server ended its connection without a close frame soon after the handshake.
-func (r *relay) lost(s *serving) {
+func (r *relay) lost(s *serverConn) {
 	if time.Since(s.since) < earlyEnd {
 		r.conn.balancer.outcome(s.upstream, balance.ClosedEarly)
 	}
 }
 
 // end ends the connection: each side that has not received a close frame gets one.
-func (r *relay) end(toClient, toServer goodbye) {
+func (r *relay) end(toClient, toServer closeFrame) {
 	r.mu.Lock()
 	r.ending = true
 	s := r.server
@@ -326,21 +326,21 @@ func (r *relay) end(toClient, toServer goodbye) {
 	r.shut(s.Conn, toServer)
 }
 
-// said returns the close frame in an error of Read or Write.
-func said(err error) (g goodbye, closed bool) {
+// closeFrameOf returns the close frame in an error of Read or Write.
+func closeFrameOf(err error) (g closeFrame, closed bool) {
 	e, _ := errors.AsType[*websocket.CloseError](err)
 	if e == nil || e.Err != nil {
-		return goodbye{}, false
+		return closeFrame{}, false
 	}
-	return goodbye{e.Code, e.Reason}, true
+	return closeFrame{e.Code, e.Reason}, true
 }
 
 // passToServer passes on the client's close frame, after its messages. Further messages of the server go to the client, until the
 // server's close frame. While there is no server, the close frame waits behind the messages that the next server must receive; if
 // there are none, the client gets the reply immediately.
-func (r *relay) passToServer(g goodbye) {
-	left, later := r.leave(g, client)
-	for ; later; left, later = r.leave(g, client) {
+func (r *relay) passToServer(g closeFrame) {
+	left, later := r.beginClosing(g, client)
+	for ; later; left, later = r.beginClosing(g, client) {
 		if !r.gate.enter(r.ctx) {
 			return
 		}
@@ -350,7 +350,7 @@ func (r *relay) passToServer(g goodbye) {
 		r.end(g, g)
 	} else if r.gate.enter(r.ctx) {
 		defer func() { <-r.gate }()
-		r.shut(r.now().Conn, g)
+		r.shut(r.currentServer().Conn, g)
 	}
 }
 
@@ -369,16 +369,16 @@ func (g gate) enter(ctx context.Context) bool {
 
 // passToClient passes on the server's close frame, after its messages. Further messages of the client go to the server, until the
 // client's close frame.
-func (r *relay) passToClient(g goodbye) {
-	if left, _ := r.leave(g, upstream); left {
+func (r *relay) passToClient(g closeFrame) {
+	if left, _ := r.beginClosing(g, upstream); left {
 		r.shut(r.client, g)
 	}
 }
 
-// leave notes that a side's close frame is passed on, and limits the time for the rest. While there is no server, leave does
+// beginClosing notes that a side's close frame is passed on, and limits the time for the rest. While there is no server, it does
 // nothing. later then reports that the client's close frame must be passed on to the next server, after the messages that the lost
 // server has not accepted or replied to.
-func (r *relay) leave(g goodbye, from side) (left, later bool) {
+func (r *relay) beginClosing(g closeFrame, from side) (left, later bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if h := r.hold; h != nil {
@@ -387,22 +387,22 @@ func (r *relay) leave(g goodbye, from side) (left, later bool) {
 			return false, later
 		}
 	}
-	if r.leaving == nil && !r.ending {
-		r.leaving = &g
-		r.late = time.AfterFunc(2*patience, func() { r.end(g, g) })
+	if r.firstClose == nil && !r.ending {
+		r.firstClose = &g
+		r.closeTimer = time.AfterFunc(2*closeTimeout, func() { r.end(g, g) })
 	}
 	return true, false
 }
 
-// leaves reports whether a close frame has been passed on: then the connection does not continue on another server.
-func (r *relay) leaves() bool {
+// closing reports whether a close frame has been passed on: then the connection does not continue on another server.
+func (r *relay) closing() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.leaving != nil
+	return r.firstClose != nil
 }
 
 // shut sends a close frame.
-func (r *relay) shut(side *websocket.Conn, g goodbye) {
+func (r *relay) shut(side *websocket.Conn, g closeFrame) {
 	if side.Shut(g.code, g.reason) != nil { // the code must not be sent
 		_ = side.Shut(websocket.CodeGoingAway, "")
 	}
@@ -410,7 +410,7 @@ func (r *relay) shut(side *websocket.Conn, g goodbye) {
 
 // Shut implements carriage.
 func (r *relay) Shut(code websocket.Code, reason string) error {
-	g := goodbye{code, reason}
+	g := closeFrame{code, reason}
 	r.end(g, g)
 	return nil
 }
@@ -435,8 +435,8 @@ func (r *relay) traffic() Traffic {
 	}
 }
 
-// take returns the traffic and resets the counts.
-func (r *relay) take() Traffic {
+// takeTraffic returns the traffic and resets the counts.
+func (r *relay) takeTraffic() Traffic {
 	in, out := &r.passed[client], &r.passed[upstream]
 	return Traffic{
 		FromClients: in.bytes.Swap(0), FromServer: out.bytes.Swap(0),
@@ -454,22 +454,22 @@ func (r *relay) count(from side, m websocket.Message) {
 	}
 }
 
-// look ends the connection if it has reached a limit, and sets the timer otherwise.
-func (r *relay) look() {
+// checkLimits ends the connection if it has reached a limit, and sets the timer otherwise.
+func (r *relay) checkLimits() {
 	now := time.Since(r.began)
 	switch reason, next := r.limits.reached(time.Duration(r.active.Load()), now); {
 	case reason != "":
 		_ = r.Shut(websocket.CodeGoingAway, reason)
 	case next != 0:
-		r.lookIn(next - now)
+		r.checkLimitsIn(next - now)
 	}
 }
 
-func (r *relay) lookIn(d time.Duration) {
+func (r *relay) checkLimitsIn(d time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.timer == nil {
-		r.timer = time.AfterFunc(d, r.look)
+		r.timer = time.AfterFunc(d, r.checkLimits)
 	} else if !r.ending {
 		r.timer.Reset(d)
 	}

@@ -42,7 +42,7 @@ func TestMessageHalfClose(t *testing.T) {
 	}
 	for name, set := range settings {
 		t.Run("the client, "+name, func(t *testing.T) {
-			up := speakHalf(t, func(c *websocket.Conn) {
+			up := serveHalfClosing(t, func(c *websocket.Conn) {
 				texts, end := endOf(t, c) // all of the client's messages, before the first reply
 				if end == nil || end.Code != 4002 || end.Reason != "done" || len(texts) != n {
 					t.Errorf("server: got %d messages, %v, want %d and a close with 4002", len(texts), end, n)
@@ -53,9 +53,9 @@ func TestMessageHalfClose(t *testing.T) {
 				c.Close(4003, "answered")
 			})
 			b := newBalancer(t, set, up.addr())
-			k := talk(t, b, halfClosing)
+			k := dialClient(t, b, halfClosing)
 			for _, text := range numbered(n) {
-				k.say(text)
+				k.send(text)
 			}
 			if err := k.Shut(4002, "done"); err != nil {
 				t.Fatal(err)
@@ -72,7 +72,7 @@ func TestMessageHalfClose(t *testing.T) {
 		})
 		t.Run("the server, "+name, func(t *testing.T) {
 			heard := make(chan []string, 1)
-			up := speakHalf(t, func(c *websocket.Conn) {
+			up := serveHalfClosing(t, func(c *websocket.Conn) {
 				for _, text := range numbered(n) {
 					c.Write(context.Background(), websocket.Message{Type: websocket.Text, Data: []byte(text)})
 				}
@@ -84,13 +84,13 @@ func TestMessageHalfClose(t *testing.T) {
 				heard <- texts
 			})
 			b := newBalancer(t, set, up.addr())
-			k := talk(t, b, halfClosing)
+			k := dialClient(t, b, halfClosing)
 			texts, end := endOf(t, k.Conn)
 			if end == nil || end.Code != 4000 || end.Reason != "done" || end.Err != nil || len(texts) != n {
 				t.Errorf("client: got %d messages, %v, want %d and a close with 4000", len(texts), end, n)
 			}
 			for _, text := range numbered(n) {
-				k.say(text)
+				k.send(text)
 			}
 			if err := k.Shut(4003, "said"); err != nil {
 				t.Fatal(err)

@@ -25,25 +25,25 @@ type Messages struct {
 
 const defaultMaxFromServer = 16 << 20
 
-// filled returns m with the defaults.
-func (m Messages) filled() *Messages {
+// withDefaults returns m with the defaults.
+func (m Messages) withDefaults() *Messages {
 	m.MaxFromServer = cmp.Or(m.MaxFromServer, defaultMaxFromServer)
 	return &m
 }
 
 // check returns the close frame for a client that has sent m, with the code 0 if m is allowed. received is the argument of
 // [Conn.Serve].
-func (r *Messages) check(m websocket.Message, received func(bytes int64) error) goodbye {
+func (r *Messages) check(m websocket.Message, received func(bytes int64) error) closeFrame {
 	if received != nil {
 		if err := received(int64(len(m.Data))); err != nil {
 			if e, ok := errors.AsType[*websocket.CloseError](err); ok {
-				return goodbye{e.Code, e.Reason}
+				return closeFrame{e.Code, e.Reason}
 			}
-			return goodbye{websocket.CodePolicy, ""}
+			return closeFrame{websocket.CodePolicy, ""}
 		}
 	}
 	if r.Only != 0 && m.Type != r.Only {
-		return goodbye{websocket.CodeUnsupportedData, fmt.Sprintf("a %v message: only %v messages are accepted", m.Type, r.Only)}
+		return closeFrame{websocket.CodeUnsupportedData, fmt.Sprintf("a %v message: only %v messages are accepted", m.Type, r.Only)}
 	}
-	return goodbye{}
+	return closeFrame{}
 }

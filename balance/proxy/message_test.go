@@ -17,31 +17,31 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// speaker is a WebSocket server.
-type speaker struct {
+// testServer is a WebSocket server.
+type testServer struct {
 	*httptest.Server
 	ended chan *websocket.CloseError // the final errors of the server's connections
 	opens chan *http.Request
 }
 
-// speak starts a server that serves connections, with one of these subprotocols. If serve is nil, it echoes.
-func speak(t *testing.T, serve func(c *websocket.Conn), subprotocols ...string) *speaker {
+// serveMessages starts a server that serves connections, with one of these subprotocols. If serve is nil, it echoes.
+func serveMessages(t *testing.T, serve func(c *websocket.Conn), subprotocols ...string) *testServer {
 	t.Helper()
-	return speakWith(t, websocket.ConnOptions{Compression: &websocket.Compression{}, MaxMessage: 64 << 20}, serve, subprotocols...)
+	return serveMessagesWith(t, websocket.ConnOptions{Compression: &websocket.Compression{}, MaxMessage: 64 << 20}, serve, subprotocols...)
 }
 
-// speakHalf is speak for a server that closes each direction separately.
-func speakHalf(t *testing.T, serve func(c *websocket.Conn)) *speaker {
+// serveHalfClosing is speak for a server that closes each direction separately.
+func serveHalfClosing(t *testing.T, serve func(c *websocket.Conn)) *testServer {
 	t.Helper()
-	return speakWith(t, websocket.ConnOptions{HalfClose: true}, serve)
+	return serveMessagesWith(t, websocket.ConnOptions{HalfClose: true}, serve)
 }
 
-func speakWith(t *testing.T, o websocket.ConnOptions, serve func(c *websocket.Conn), subprotocols ...string) *speaker {
+func serveMessagesWith(t *testing.T, o websocket.ConnOptions, serve func(c *websocket.Conn), subprotocols ...string) *testServer {
 	t.Helper()
 	if serve == nil {
 		serve = echo
 	}
-	s := &speaker{ended: make(chan *websocket.CloseError, 1000), opens: make(chan *http.Request, 1000)}
+	s := &testServer{ended: make(chan *websocket.CloseError, 1000), opens: make(chan *http.Request, 1000)}
 	ctx, stop := context.WithCancel(context.Background())
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{
@@ -61,7 +61,7 @@ func speakWith(t *testing.T, o websocket.ConnOptions, serve func(c *websocket.Co
 	return s
 }
 
-func (s *speaker) addr() string { return s.Listener.Addr().String() }
+func (s *testServer) addr() string { return s.Listener.Addr().String() }
 
 // echo sends back each received message, until the connection ends.
 func echo(c *websocket.Conn) {
@@ -73,16 +73,16 @@ func echo(c *websocket.Conn) {
 	}
 }
 
-// talker is a client whose messages a Balancer forwards.
-type talker struct {
+// testClient is a client whose messages a Balancer forwards.
+type testClient struct {
 	*websocket.Conn
 	t     *testing.T
 	conn  *Conn
 	ended chan *websocket.CloseError // the final error of the connection between the client and the Balancer
 }
 
-// talk opens a connection of a client. The options are those of the Balancer's end.
-func talk(t *testing.T, b *Balancer, o *websocket.ConnOptions, subprotocols ...string) *talker {
+// dialClient opens a connection of a client. The options are those of the Balancer's end.
+func dialClient(t *testing.T, b *Balancer, o *websocket.ConnOptions, subprotocols ...string) *testClient {
 	t.Helper()
 	r := opening(t)
 	r.Header.Set("Sec-Websocket-Extensions", "permessage-deflate")
@@ -114,7 +114,7 @@ func talk(t *testing.T, b *Balancer, o *websocket.ConnOptions, subprotocols ...s
 	if o != nil {
 		peer.Compression, peer.HalfClose = o.Compression, o.HalfClose
 	}
-	k := &talker{t: t, conn: c, ended: make(chan *websocket.CloseError, 1)}
+	k := &testClient{t: t, conn: c, ended: make(chan *websocket.CloseError, 1)}
 	if k.Conn, err = websocket.NewConn(far, protocol.RoleClient, hs, peer); err != nil {
 		t.Fatal(err)
 	}
@@ -129,22 +129,22 @@ func talk(t *testing.T, b *Balancer, o *websocket.ConnOptions, subprotocols ...s
 	return k
 }
 
-func (k *talker) say(text string) {
+func (k *testClient) send(text string) {
 	k.t.Helper()
 	if err := k.Write(bounded.Context(k.t), websocket.Message{Type: websocket.Text, Data: []byte(text)}); err != nil {
 		k.t.Fatal(err)
 	}
 }
 
-func (k *talker) hear(want string) {
+func (k *testClient) receive(want string) {
 	k.t.Helper()
 	if m, err := k.Read(bounded.Context(k.t)); err != nil || string(m.Data) != want {
 		k.t.Fatalf("got %.80q, %v, want %.80q", m.Data, err, want)
 	}
 }
 
-// closed waits for a close frame.
-func (k *talker) closed(code websocket.Code, reason string) {
+// expectClose waits for a close frame.
+func (k *testClient) expectClose(code websocket.Code, reason string) {
 	k.t.Helper()
 	_, err := k.Read(bounded.Context(k.t))
 	e, ok := errors.AsType[*websocket.CloseError](err)
@@ -157,16 +157,16 @@ func (k *talker) closed(code websocket.Code, reason string) {
 // independent of the server.
 func TestMessages(t *testing.T) {
 	for _, compression := range []*websocket.Compression{nil, {}} {
-		up := speak(t, nil, "b", "c")
+		up := serveMessages(t, nil, "b", "c")
 		b := newBalancer(t, Settings{ByMessage: true}, up.addr())
-		k := talk(t, b, &websocket.ConnOptions{Compression: compression}, "a", "b")
+		k := dialClient(t, b, &websocket.ConnOptions{Compression: compression}, "a", "b")
 		if r := bounded.Receive(t, up.opens); k.Subprotocol() != "b" || r.Header.Get("Sec-WebSocket-Extensions") != "" {
 			t.Errorf("got subprotocol %q and extensions %q, want b and none", k.Subprotocol(), r.Header.Get("Sec-WebSocket-Extensions"))
 		}
 		for _, size := range []int{0, 1, 200, 70_000, 1 << 20} {
 			text := strings.Repeat("x", size)
-			k.say(text)
-			k.hear(text)
+			k.send(text)
+			k.receive(text)
 			m := websocket.Message{Type: websocket.Binary, Data: bytes.Repeat([]byte{0xff}, size)}
 			if err := k.Write(bounded.Context(t), m); err != nil {
 				t.Fatal(err)
@@ -213,7 +213,7 @@ func TestMessageRules(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var heard atomic.Int64
-			up := speak(t, func(c *websocket.Conn) {
+			up := serveMessages(t, func(c *websocket.Conn) {
 				for _, err := range c.Messages(context.Background()) {
 					if err == nil {
 						heard.Add(1)
@@ -221,7 +221,7 @@ func TestMessageRules(t *testing.T) {
 				}
 			})
 			b := newBalancer(t, Settings{ByMessage: true, Messages: tt.rules}, up.addr())
-			k := talk(t, b, &websocket.ConnOptions{MaxMessage: tt.max})
+			k := dialClient(t, b, &websocket.ConnOptions{MaxMessage: tt.max})
 			for _, m := range tt.send {
 				if err := k.Write(bounded.Context(t), m); err != nil {
 					t.Fatal(err)
@@ -232,7 +232,7 @@ func TestMessageRules(t *testing.T) {
 				bounded.Until(t, func() bool { return heard.Load() == want })
 				return
 			}
-			k.closed(tt.code, "")
+			k.expectClose(tt.code, "")
 			if e := bounded.Receive(t, up.ended); e.Code != websocket.CodeGoingAway || e.Err != nil {
 				t.Errorf("server: got %v, want a close with 1001", e)
 			}
@@ -249,30 +249,30 @@ func TestMessageRules(t *testing.T) {
 func TestMessageEnds(t *testing.T) {
 	for name, tt := range map[string]struct {
 		serve  func(c *websocket.Conn)
-		client func(k *talker)
+		client func(k *testClient)
 		sees   [2]websocket.Code // the close codes that the client and the server get
 	}{
 		"the server closes":       {serve: func(c *websocket.Conn) { c.Close(4001, "done") }, sees: [2]websocket.Code{4001, 4001}},
 		"the server says no code": {serve: func(c *websocket.Conn) { c.Close(websocket.CodeNoStatus, "") }, sees: [2]websocket.Code{1005, 1005}},
 		"the server is cut":       {serve: func(c *websocket.Conn) { c.CloseNow() }, sees: [2]websocket.Code{1012, 1006}},
-		"the client closes":       {client: func(k *talker) { k.Close(4002, "done") }, sees: [2]websocket.Code{4002, 4002}},
-		"the client says no code": {client: func(k *talker) { k.Close(websocket.CodeNoStatus, "") }, sees: [2]websocket.Code{1005, 1005}},
-		"the client is cut":       {client: func(k *talker) { k.CloseNow() }, sees: [2]websocket.Code{1006, 1001}},
-		"the operator closes":     {client: func(k *talker) { k.conn.Shut(4003, "go") }, sees: [2]websocket.Code{4003, 4003}},
-		"the operator cuts":       {client: func(k *talker) { k.conn.CloseNow() }, sees: [2]websocket.Code{1006, 1006}},
+		"the client closes":       {client: func(k *testClient) { k.Close(4002, "done") }, sees: [2]websocket.Code{4002, 4002}},
+		"the client says no code": {client: func(k *testClient) { k.Close(websocket.CodeNoStatus, "") }, sees: [2]websocket.Code{1005, 1005}},
+		"the client is cut":       {client: func(k *testClient) { k.CloseNow() }, sees: [2]websocket.Code{1006, 1001}},
+		"the operator closes":     {client: func(k *testClient) { k.conn.Shut(4003, "go") }, sees: [2]websocket.Code{4003, 4003}},
+		"the operator cuts":       {client: func(k *testClient) { k.conn.CloseNow() }, sees: [2]websocket.Code{1006, 1006}},
 		"a message that is too big": {serve: func(c *websocket.Conn) {
 			c.Write(context.Background(), websocket.Message{Type: websocket.Binary, Data: make([]byte, 2000)})
 			echo(c)
 		}, sees: [2]websocket.Code{1014, 1009}},
-		"a move": {client: func(k *talker) { k.conn.Move() }, sees: [2]websocket.Code{1012, 1012}},
+		"a move": {client: func(k *testClient) { k.conn.Move() }, sees: [2]websocket.Code{1012, 1012}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			up := speak(t, tt.serve)
+			up := serveMessages(t, tt.serve)
 			b := newBalancer(t, Settings{ByMessage: true, Messages: Messages{MaxFromServer: 1000}}, up.addr())
-			k := talk(t, b, nil)
+			k := dialClient(t, b, nil)
 			if tt.client != nil {
-				k.say("hello")
-				k.hear("hello")
+				k.send("hello")
+				k.receive("hello")
 				tt.client(k)
 			}
 			_, err := k.Read(bounded.Context(t))
@@ -317,9 +317,9 @@ func TestMessageBackpressure(t *testing.T) {
 	t.Run("the client", func(t *testing.T) {
 		var sent atomic.Int64
 		ctx, stop := context.WithCancel(context.Background())
-		up := speak(t, func(c *websocket.Conn) { flood(ctx, c, &sent) })
+		up := serveMessages(t, func(c *websocket.Conn) { flood(ctx, c, &sent) })
 		b := newBalancer(t, Settings{ByMessage: true}, up.addr())
-		k := talk(t, b, nil)
+		k := dialClient(t, b, nil)
 		full(t, &sent, b, up.addr())
 		for range sent.Load() {
 			if m, err := k.Read(bounded.Context(t)); err != nil || len(m.Data) != size {
@@ -334,7 +334,7 @@ func TestMessageBackpressure(t *testing.T) {
 		var sent, heard atomic.Int64
 		ctx, stop := context.WithCancel(context.Background())
 		read, over := make(chan struct{}), make(chan struct{})
-		up := speak(t, func(c *websocket.Conn) {
+		up := serveMessages(t, func(c *websocket.Conn) {
 			<-read
 			for _, err := range c.Messages(context.Background()) {
 				if err == nil {
@@ -343,7 +343,7 @@ func TestMessageBackpressure(t *testing.T) {
 			}
 		})
 		b := newBalancer(t, Settings{ByMessage: true}, up.addr())
-		k := talk(t, b, nil)
+		k := dialClient(t, b, nil)
 		go func() { flood(ctx, k.Conn, &sent); close(over) }()
 		full(t, &sent, b, up.addr())
 		n := sent.Load()
@@ -360,30 +360,30 @@ func TestMessageBackpressure(t *testing.T) {
 func TestMessagePings(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts+"HOLD")
 	b := newBalancer(t, Settings{ByMessage: true, Messages: Messages{Ping: 20 * time.Millisecond}}, up.addr)
-	k := talk(t, b, nil)
-	k.closed(websocket.CodeServiceRestart, "the server is gone")
+	k := dialClient(t, b, nil)
+	k.expectClose(websocket.CodeServiceRestart, "the server is gone")
 	bounded.Receive(t, k.ended)
 }
 
 // Data that the server has sent after its 101 is read first.
 func TestMessageEarlyData(t *testing.T) {
-	up := serveRaw(t, listen(t), accepts+string(packed(1, false, []byte("early")))+string(closing(false, 4001, "done"))+"HOLD")
+	up := serveRaw(t, listen(t), accepts+string(frameOf(1, false, []byte("early")))+string(closeFrameOfPeer(false, 4001, "done"))+"HOLD")
 	b := newBalancer(t, Settings{ByMessage: true}, up.addr)
-	k := talk(t, b, nil)
-	k.hear("early")
-	k.closed(4001, "done")
+	k := dialClient(t, b, nil)
+	k.receive("early")
+	k.expectClose(4001, "done")
 	bounded.Receive(t, k.ended)
 }
 
 // Close closes the connections whose messages are forwarded, and waits for them.
 func TestMessageClose(t *testing.T) {
-	up := speak(t, nil)
+	up := serveMessages(t, nil)
 	b := newBalancer(t, Settings{ByMessage: true}, up.addr())
-	var all []*talker
+	var all []*testClient
 	for range 10 {
-		k := talk(t, b, nil)
-		k.say("x")
-		k.hear("x")
+		k := dialClient(t, b, nil)
+		k.send("x")
+		k.receive("x")
 		all = append(all, k)
 	}
 	if err := b.Close(); err != nil {

@@ -45,7 +45,7 @@ func (w *wire) finish(code websocket.Code, reason string) error {
 	if err != nil {
 		return err
 	}
-	if err := w.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+	if err := w.SetWriteDeadline(time.Now().Add(closeTimeout)); err != nil {
 		return err
 	}
 	w.mu.Lock()

@@ -12,15 +12,15 @@ import (
 const (
 	jitter = 0.5 // of the rate at which clients are moved
 
-	// lookAgain is how often the mover checks for clients to move if nothing wakes it. The share of a server in slow start grows
-	// with time.
-	lookAgain = time.Second
+	// checkInterval is how often the mover checks for clients to move if nothing wakes it. The share of a server in slow start
+	// grows with time.
+	checkInterval = time.Second
 
-	// mostSwitching is the maximum number of held clients that are moved at the same time. More handshakes do not help when the
+	// maxSwitching is the maximum number of held clients that are moved at the same time. More handshakes do not help when the
 	// machine is busy already.
-	mostSwitching = 64
+	maxSwitching = 64
 
-	mostRetryAfter = 3 * time.Second // a moved client reconnects within this time
+	maxRetryAfter = 3 * time.Second // a moved client reconnects within this time
 )
 
 // move moves clients off servers until the Balancer is closed.
@@ -37,7 +37,7 @@ func (b *Balancer) move() {
 		case <-b.moving:
 		case <-timer.C:
 		}
-		b.unsay(time.Now())
+		b.expireAnnouncedDrains(time.Now())
 		b.report(seen)
 		s := b.set.Load()
 		drain.SetRate(cmp.Or(s.MovesPerSecond, 100))
@@ -46,7 +46,7 @@ func (b *Balancer) move() {
 			plan = s.Rebalance.Rebalance
 			spread.SetRate(cmp.Or(s.Rebalance.PerSecond, 20))
 		}
-		wait := lookAgain
+		wait := checkInterval
 		for _, m := range balance.Plan(b.planned(time.Now()), plan) {
 			switch m.Why {
 			case balance.Draining:
@@ -65,7 +65,7 @@ func (b *Balancer) move() {
 // clients have to leave.
 func (b *Balancer) planned(now time.Time) []balance.Status {
 	list := b.pool.Status(now)
-	for _, u := range b.leftOut(now) {
+	for _, u := range b.excluded(now) {
 		list = slices.DeleteFunc(list, func(s balance.Status) bool {
 			return s.ID == u.ID() && (s.State == balance.Ready || s.State == balance.Full)
 		})
@@ -87,8 +87,8 @@ func (b *Balancer) paceOf(id string, otherwise *balance.Pace) *balance.Pace {
 func (b *Balancer) moveSome(m balance.Move, pace *balance.Pace, oldestFirst bool) time.Duration {
 	list, leaving := b.members.movable(m.ID, m.Why == balance.Draining)
 	for n := m.Count - leaving; n > 0 && len(list) > 0; n-- {
-		if b.switching.Load() >= mostSwitching {
-			return lookAgain // the mover is woken when a move has ended
+		if b.switching.Load() >= maxSwitching {
+			return checkInterval // the mover is woken when a move has ended
 		}
 		if wait := pace.Next(time.Now()); wait > 0 {
 			return wait
@@ -97,7 +97,7 @@ func (b *Balancer) moveSome(m balance.Move, pace *balance.Pace, oldestFirst bool
 		list[i].move(m.Why != balance.Draining)
 		list = append(list[:i], list[i+1:]...)
 	}
-	return lookAgain
+	return checkInterval
 }
 
 // pick returns which of n connections, ordered from the oldest to the newest, is moved next.
@@ -116,20 +116,20 @@ func pick(n int, drain, oldestFirst bool) int {
 // progress.
 func (c *Conn) Move() { c.move(false) }
 
-// move implements Move. If well is true, the server works: a held connection then stays if no other server accepts it.
-func (c *Conn) move(well bool) {
+// move implements Move. If working is true, the server works: a held connection then stays if no other server accepts it.
+func (c *Conn) move(working bool) {
 	if c.moved.Swap(true) {
 		return
 	}
-	if m, ok := c.by().(moves); ok && m.move(well) {
+	if m, ok := c.currentCarriage().(mover); ok && m.move(working) {
 		return
 	}
 	if c.balancer.pool.OthersReady(time.Now(), c.server.Load()) {
-		c.leave(CauseMoved)
+		c.sendFarewell(CauseMoved)
 	} else {
-		c.leave(CauseNoServer)
+		c.sendFarewell(CauseNoServer)
 	}
 }
 
 // retryAfter returns a random time after which a client should reconnect, so that clients do not all reconnect at the same time.
-func retryAfter() time.Duration { return time.Duration(rand.Int64N(int64(mostRetryAfter))) }
+func retryAfter() time.Duration { return time.Duration(rand.Int64N(int64(maxRetryAfter))) }

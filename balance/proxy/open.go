@@ -50,12 +50,12 @@ type carriage interface {
 	traffic() Traffic // with the present server
 }
 
-// moves is a carriage that can continue on another server. move reports whether the carriage tries to move. If well is true, the
+// mover is a carriage that can continue on another server. move reports whether the carriage tries to move. If working is true, the
 // present server may keep the connection.
-type moves interface{ move(well bool) bool }
+type mover interface{ move(well bool) bool }
 
-// numbers is the number of the last connection.
-var numbers atomic.Uint64
+// connNumber is the number of the last connection.
+var connNumber atomic.Uint64
 
 // Server returns the ID of the server. It changes when a held connection continues on another server.
 func (c *Conn) Server() string { return c.server.Load().ID() }
@@ -98,7 +98,7 @@ func (b *Balancer) openWith(ctx context.Context, s *Settings, r *Request) (*Conn
 	c := b.opened(s, u, link, r)
 	if byMessage {
 		if c.hold = s.held(link.Subprotocol, r); c.hold != nil || s.ByMessage {
-			c.messages = s.Messages.filled()
+			c.messages = s.Messages.withDefaults()
 		}
 	}
 	return c, nil
@@ -132,7 +132,7 @@ func (b *Balancer) place(ctx context.Context, s *Settings, r *Request, prefer st
 			began = true
 			b.storm.Begin()
 		}
-		link, spent, err := b.attemptIn(ctx, s, u, r)
+		link, spent, err := b.attemptWithin(ctx, s, u, r)
 		took += spent
 		if err == nil {
 			served = true
@@ -217,9 +217,9 @@ func (b *Balancer) preferred(s *Settings, r *Request) string {
 	return ""
 }
 
-// attemptIn is attempt, limited to half of the remaining time if there is a deadline, so that a server that does not respond leaves
-// time for the next.
-func (b *Balancer) attemptIn(ctx context.Context, s *Settings, u *balance.Upstream, r *Request) (link *Link, took time.Duration, err error) {
+// attemptWithin is attempt, limited to half of the remaining time if there is a deadline, so that a server that does not respond
+// leaves time for the next.
+func (b *Balancer) attemptWithin(ctx context.Context, s *Settings, u *balance.Upstream, r *Request) (link *Link, took time.Duration, err error) {
 	if by, bounded := ctx.Deadline(); bounded {
 		half, cancel := timeout.Context(ctx, time.Until(by)/2)
 		defer cancel()
@@ -246,8 +246,8 @@ func (b *Balancer) attempt(ctx context.Context, s *Settings, u *balance.Upstream
 	if outOfPorts(err) { // this server is not to blame either
 		return nil, took, err
 	}
-	outcome, status, header := judge(link, err)
-	b.heard(u, header)
+	outcome, status, header := classify(link, err)
+	b.readStateHeader(u, header)
 	b.outcome(u, outcome)
 	if b.hooks.Tried != nil {
 		b.hooks.Tried(Attempt{Server: u.ID(), Outcome: outcome, Status: status, Took: took})
@@ -255,9 +255,9 @@ func (b *Balancer) attempt(ctx context.Context, s *Settings, u *balance.Upstream
 	return link, took, err
 }
 
-// judge returns the outcome of a handshake for the server, with the status and the header of its response, 0 and nil if there was
-// none.
-func judge(link *Link, err error) (balance.Outcome, int, http.Header) {
+// classify returns the outcome of a handshake for the server, with the status and the header of its response, 0 and nil if there
+// was none.
+func classify(link *Link, err error) (balance.Outcome, int, http.Header) {
 	if err == nil {
 		return balance.OK, http.StatusSwitchingProtocols, link.Header
 	}
@@ -277,7 +277,7 @@ func judge(link *Link, err error) (balance.Outcome, int, http.Header) {
 	return balance.Failed, 0, nil
 }
 
-var errGone = errors.New("the server is no longer in the list")
+var errRemoved = errors.New("the server is no longer in the list")
 
 // retryable reports whether another server may succeed: err is a failure of this server, or its report that it or a server behind
 // it does not work.
@@ -296,8 +296,8 @@ func retryable(err error) bool {
 	return false
 }
 
-// heard processes the fields with which a server reports its state, and removes them from the header that is passed on.
-func (b *Balancer) heard(u *balance.Upstream, h http.Header) {
+// readStateHeader processes the fields with which a server reports its state, and removes them from the header that is passed on.
+func (b *Balancer) readStateHeader(u *balance.Upstream, h http.Header) {
 	if h == nil {
 		return
 	}
@@ -308,14 +308,14 @@ func (b *Balancer) heard(u *balance.Upstream, h http.Header) {
 	}
 	if h.Get(DrainHeader) != "" {
 		now := time.Now()
-		b.says(now, u.ID(), drains(h), now.Add(saidFor))
+		b.setAnnouncedDrain(now, u.ID(), announcesDrain(h), now.Add(drainValidity))
 	}
 	h.Del(LoadHeader)
 	h.Del(DrainHeader)
 }
 
-// drains reports whether a server announces that it drains.
-func drains(h http.Header) bool {
+// announcesDrain reports whether a server announces that it drains.
+func announcesDrain(h http.Header) bool {
 	v := h.Get(DrainHeader)
 	return v != "" && v != "0"
 }
@@ -336,8 +336,8 @@ func (b *Balancer) release(u *balance.Upstream) {
 	b.queue.next()
 }
 
-// stays reports whether the server asks to keep the connection, and removes StayHeader from the header that is passed on.
-func (k *Link) stays() bool {
+// asksToStay reports whether the server asks to keep the connection, and removes StayHeader from the header that is passed on.
+func (k *Link) asksToStay() bool {
 	stay := k.Header.Get(StayHeader)
 	k.Header.Del(StayHeader)
 	return stay != "" && stay != "0"
@@ -346,8 +346,8 @@ func (k *Link) stays() bool {
 // lastPath is the path of the last connection. Most clients request the same path, so that connections can share a copy.
 type lastPath struct{ atomic.Pointer[string] }
 
-// keep returns a copy of path.
-func (l *lastPath) keep(path string) string {
+// intern returns a copy of path.
+func (l *lastPath) intern(path string) string {
 	if last := l.Load(); last != nil && *last == path {
 		return *last
 	}
@@ -358,9 +358,9 @@ func (l *lastPath) keep(path string) string {
 
 // opened returns the connection for a successful handshake at u.
 func (b *Balancer) opened(s *Settings, u *balance.Upstream, link *Link, r *Request) *Conn {
-	c := &Conn{balancer: b, link: link, set: s, path: b.last.keep(r.URL.Path), subprotocol: link.Subprotocol, number: numbers.Add(1), since: time.Now()}
+	c := &Conn{balancer: b, link: link, set: s, path: b.last.intern(r.URL.Path), subprotocol: link.Subprotocol, number: connNumber.Add(1), since: time.Now()}
 	c.server.Store(u)
-	c.stays.Store(link.stays())
+	c.stays.Store(link.asksToStay())
 	s.Sticky.set(link.Header, r, u.ID())
 	return c
 }

@@ -21,19 +21,19 @@ import (
 const watchAfter = 20 * time.Millisecond
 
 // dialing is a handshake with an upstream on the event loop, until the tunnel begins. The Tunnel's mu guards it; its results may be
-// read once news has reported that it is done.
+// read once progress has reported that it is done.
 type dialing struct {
-	dialer *Dialer
-	l      *looped
-	head   []byte    // the unsent part of the request; nil if there is none
-	broken error     // why the stage has failed, for the loop to handle
-	by     time.Time // the deadline of the stage
-	look   time.Time // time of the next check on the loop; zero means never
-	slow   bool      // the upstream has not responded within watchAfter
-	stage  Stage     // the current stage
-	answer handshake.Head
-	off    chan net.Conn // receives the connection when it leaves the loop, or nil on failure; off is nil if the connection stays
-	news   chan bool     // receives true at the end, and may receive false before if the upstream is slow; has room for both
+	dialer       *Dialer
+	l            *loopTunnel
+	head         []byte    // the unsent part of the request; nil if there is none
+	stageErr     error     // why the stage has failed, for the loop to handle
+	deadline     time.Time // the deadline of the stage
+	nextCheck    time.Time // time of the next check on the loop; zero means never
+	slow         bool      // the upstream has not responded within watchAfter
+	stage        Stage     // the current stage
+	answer       handshake.Head
+	detachedConn chan net.Conn // receives the connection when it leaves the loop, or nil on failure; itself nil if the connection stays
+	progress     chan bool     // receives true at the end, and may receive false before if the upstream is slow; has room for both
 
 	resp *handshake.Response
 	late []byte   // the bytes received after resp
@@ -41,8 +41,8 @@ type dialing struct {
 	err  error    // why the stage failed
 }
 
-// heads are buffers for requests.
-var heads = sync.Pool{New: func() any { b := make([]byte, 0, 1<<10); return &b }}
+// headBuffers are buffers for requests.
+var headBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 1<<10); return &b }}
 
 // open implements [Dialer.Open]. If the upstream is an IP address without TLS, the connection is on the event loop from the
 // beginning, and package net is not involved. The Link then has no Conn, and is only for a tunnel of the Carrier.
@@ -66,7 +66,7 @@ func (c *Carrier) open(ctx context.Context, d *Dialer, r *Request) (*Link, error
 		return nil, d.failure(ctx, o.stage, o.err)
 	case o.conn != nil:
 		defer o.conn.Close()
-		o.conn.SetDeadline(o.by)                                                       //nolint:errcheck // a broken connection fails anyway
+		o.conn.SetDeadline(o.deadline)                                                 //nolint:errcheck // a broken connection fails anyway
 		stop := context.AfterFunc(ctx, func() { o.conn.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // likewise
 		defer stop()
 		return nil, d.refused(o.resp, io.MultiReader(bytes.NewReader(o.late), o.conn))
@@ -82,16 +82,16 @@ func (c *Carrier) open(ctx context.Context, d *Dialer, r *Request) (*Link, error
 
 // dial starts to connect, and sends the request if it can do so without waiting.
 func (c *Carrier) dial(d *Dialer, r *Request, req *handshake.Request) (*dialing, error) {
-	if !c.enter() {
+	if !c.reserve() {
 		return nil, net.ErrClosed
 	}
 	place, err := c.loops.Dial(d.at, d.o.KeepAlive)
 	if err != nil {
-		c.all.Done()
+		c.wg.Done()
 		return nil, err
 	}
-	buf := heads.Get().(*[]byte)
-	o := &dialing{dialer: d, l: newLooped(), news: make(chan bool, 2), head: req.AppendHead(d.proxyHeader((*buf)[:0], r))}
+	buf := headBuffers.Get().(*[]byte)
+	o := &dialing{dialer: d, l: newLoopTunnel(), progress: make(chan bool, 2), head: req.AppendHead(d.proxyHeader((*buf)[:0], r))}
 	*buf = o.head
 	l := o.l
 	l.mu.Lock()
@@ -99,28 +99,28 @@ func (c *Carrier) dial(d *Dialer, r *Request, req *handshake.Request) (*dialing,
 	l.dialing = o
 	e := &l.ends[upstream]
 	l.place(upstream, place, nil)
-	l.enlist(c, l)
-	o.lookAt(e, time.Now().Add(watchAfter))
+	l.register(c, l)
+	o.scheduleCheck(e, time.Now().Add(watchAfter))
 	o.begin(e, StageConnect, d.o.Connect)
-	if o.broken = o.send(e); o.head == nil {
-		heads.Put(buf) // otherwise buf still holds the rest of the request
+	if o.stageErr = o.send(e); o.head == nil {
+		headBuffers.Put(buf) // otherwise buf still holds the rest of the request
 	}
-	if o.broken != nil || l.over {
+	if o.stageErr != nil || l.terminated {
 		e.wake() // only the loop may close the connection
 	}
 	return o, nil
 }
 
-// begin begins a stage with the time limit most.
-func (o *dialing) begin(e *loopEnd, stage Stage, most time.Duration) {
-	o.stage, o.by = stage, time.Now().Add(most)
-	o.lookAt(e, o.by)
+// begin begins a stage with the time limit.
+func (o *dialing) begin(e *loopEnd, stage Stage, limit time.Duration) {
+	o.stage, o.deadline = stage, time.Now().Add(limit)
+	o.scheduleCheck(e, o.deadline)
 }
 
-// lookAt schedules a check of the deadlines at the time at, unless an earlier check is scheduled.
-func (o *dialing) lookAt(e *loopEnd, at time.Time) {
-	if o.look.IsZero() || at.Before(o.look) {
-		o.look = at
+// scheduleCheck schedules a check of the deadlines at the time at, unless an earlier check is scheduled.
+func (o *dialing) scheduleCheck(e *loopEnd, at time.Time) {
+	if o.nextCheck.IsZero() || at.Before(o.nextCheck) {
+		o.nextCheck = at
 		e.fd.After(time.Until(at))
 	}
 }
@@ -130,28 +130,28 @@ func (o *dialing) lookAt(e *loopEnd, at time.Time) {
 func (o *dialing) overdue(e *loopEnd) bool {
 	if !o.slow {
 		o.slow = true
-		o.news <- false
+		o.progress <- false
 	}
-	o.look = time.Time{}
-	if time.Until(o.by) <= 0 {
+	o.nextCheck = time.Time{}
+	if time.Until(o.deadline) <= 0 {
 		return true
 	}
-	o.lookAt(e, o.by)
+	o.scheduleCheck(e, o.deadline)
 	return false
 }
 
 // wait waits until the upstream has responded or failed. If ctx is done first, it closes the connection and returns true, unless
 // the connection has just left the loop: then the caller owns it.
 func (o *dialing) wait(ctx context.Context) (ended bool) {
-	if <-o.news {
+	if <-o.progress {
 		return false
 	}
 	select {
-	case <-o.news:
+	case <-o.progress:
 		return false
 	case <-ctx.Done():
 		o.l.CloseNow() //nolint:errcheck // it returns nil
-		<-o.news
+		<-o.progress
 		return o.conn == nil
 	}
 }
@@ -159,18 +159,18 @@ func (o *dialing) wait(ctx context.Context) (ended bool) {
 // serve handles events and whatever is due.
 func (o *dialing) serve(e *loopEnd, d *loop.Driver, why loop.Events) {
 	switch l := e.l; {
-	case l.over:
+	case l.terminated:
 		o.fail(e, net.ErrClosed)
-	case o.broken != nil:
-		o.fail(e, o.broken)
-	case o.off != nil:
+	case o.stageErr != nil:
+		o.fail(e, o.stageErr)
+	case o.detachedConn != nil:
 		conn, _ := o.leave(e)
-		o.off <- conn
+		o.detachedConn <- conn
 	case o.resp != nil: // the tunnel has not begun yet
 		if why&loop.Hangup != 0 {
-			e.hung = true
+			e.hungUp = true
 		}
-		o.wants(e, loop.Once)
+		o.setEvents(e, loop.Once)
 	case why&loop.Due != 0 && o.overdue(e):
 		err := os.ErrDeadlineExceeded
 		if o.stage == StageConnect {
@@ -186,8 +186,8 @@ func (o *dialing) serve(e *loopEnd, d *loop.Driver, why loop.Events) {
 	}
 }
 
-// wants sets the events that e waits for.
-func (o *dialing) wants(e *loopEnd, what loop.Events) {
+// setEvents sets the events that e waits for.
+func (o *dialing) setEvents(e *loopEnd, what loop.Events) {
 	e.fd.Lock()
 	defer e.fd.Unlock()
 	e.fd.Arm(what) //nolint:errcheck // it was armed before
@@ -200,7 +200,7 @@ func (o *dialing) send(e *loopEnd) error {
 	defer e.fd.Unlock()
 	n, err := e.fd.Write(o.head)
 	o.head = o.head[n:]
-	if err = unready(err); err != nil {
+	if err = ignoreNotReady(err); err != nil {
 		if o.stage == StageConnect && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
 			return o.dialer.dialError(err)
 		}
@@ -220,8 +220,8 @@ func (o *dialing) send(e *loopEnd) error {
 // read reads the response.
 func (o *dialing) read(e *loopEnd, d *loop.Driver) {
 	n, err := e.fd.Read(d.Buffer())
-	if err = unready(err); err != nil {
-		o.fail(e, unanswered(err))
+	if err = ignoreNotReady(err); err != nil {
+		o.fail(e, noResponseError(err))
 		return
 	}
 	resp, late, v := o.answer.Feed(d.Buffer()[:n])
@@ -230,17 +230,17 @@ func (o *dialing) read(e *loopEnd, d *loop.Driver) {
 		o.stage = StageAnswer
 		o.fail(e, v)
 	case resp == nil:
-		o.wants(e, loop.Readable)
+		o.setEvents(e, loop.Readable)
 	case resp.Status >= http.StatusMultipleChoices:
 		o.resp, o.late = resp, bytes.Clone(late)
 		if o.conn, err = o.leave(e); err != nil {
 			o.stage, o.err = StageHandshake, err
 		}
-		o.news <- true
+		o.progress <- true
 	default:
 		o.resp, o.late = resp, bytes.Clone(late)
-		o.wants(e, loop.Readable)
-		o.news <- true
+		o.setEvents(e, loop.Readable)
+		o.progress <- true
 	}
 }
 
@@ -249,7 +249,7 @@ func (o *dialing) leave(e *loopEnd) (net.Conn, error) {
 	e.fd.Lock()
 	defer e.fd.Unlock()
 	conn, err := e.fd.Detach()
-	o.over()
+	o.abandon()
 	return conn, err
 }
 
@@ -260,18 +260,18 @@ func (o *dialing) fail(e *loopEnd, err error) {
 	e.fd.Close()
 	if o.resp == nil {
 		o.err = err
-		o.news <- true
+		o.progress <- true
 	}
-	if o.off != nil {
-		o.off <- nil
+	if o.detachedConn != nil {
+		o.detachedConn <- nil
 	}
-	o.over()
+	o.abandon()
 }
 
-// over ends a dialing that does not become a tunnel.
-func (o *dialing) over() {
-	o.l.over = true
-	o.l.carrier.left(&o.l.Tunnel)
+// abandon ends a dialing that does not become a tunnel.
+func (o *dialing) abandon() {
+	o.l.terminated = true
+	o.l.carrier.remove(&o.l.Tunnel)
 }
 
 // carry begins a tunnel between a client and the upstream of link. See [Carrier.Carry].
@@ -279,18 +279,18 @@ func (c *Carrier) carry(cl net.Conn, link *Link, early []byte, o TunnelOptions, 
 	if link.dialed == nil {
 		return c.Carry(cl, link.Conn, early, link.Late, o, done)
 	}
-	of := takes(cl)
+	of := partsOf(cl)
 	o.setKeepAlive(of.socket) // the upstream's has already been set
 	l := link.dialed.l
 	l.mu.Lock()
-	if l.over {
+	if l.terminated {
 		l.mu.Unlock()
 		return nil, net.ErrClosed
 	}
 	toClient, err := c.loops.TakeBeside(of.socket, &l.ends[upstream].fd)
 	if err != nil { // for example, the client has TLS on something that is not a socket
 		l.mu.Unlock()
-		up, err := link.dialed.detached()
+		up, err := link.dialed.detach()
 		if err != nil {
 			return nil, err
 		}
@@ -303,23 +303,23 @@ func (c *Carrier) carry(cl net.Conn, link *Link, early []byte, o TunnelOptions, 
 	defer l.mu.Unlock()
 	l.dialing = nil
 	l.setUp(o, done)
-	l.place(client, toClient, of.sec)
-	l.join(early, link.Late)
-	l.launch()
+	l.place(client, toClient, of.tls)
+	l.processBuffered(early, link.Late)
+	l.beginTunnel()
 	return &l.Tunnel, nil
 }
 
-// detached makes the loop release the connection, and returns it.
-func (o *dialing) detached() (net.Conn, error) {
+// detach makes the loop release the connection, and returns it.
+func (o *dialing) detach() (net.Conn, error) {
 	o.l.mu.Lock()
-	if o.l.over {
+	if o.l.terminated {
 		o.l.mu.Unlock()
 		return nil, net.ErrClosed
 	}
-	o.off = make(chan net.Conn, 1)
-	o.l.nudge()
+	o.detachedConn = make(chan net.Conn, 1)
+	o.l.wake()
 	o.l.mu.Unlock()
-	if conn := <-o.off; conn != nil {
+	if conn := <-o.detachedConn; conn != nil {
 		return conn, nil
 	}
 	return nil, net.ErrClosed

@@ -51,7 +51,7 @@ func TestHangupBeforeTunnel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	link, err := c.open(bounded.Context(t), d, asked(t, plain+"\r\n"))
+	link, err := c.open(bounded.Context(t), d, parseRequest(t, plain+"\r\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,9 +64,9 @@ func TestHangupBeforeTunnel(t *testing.T) {
 	defer o.l.mu.Unlock()
 	e := &o.l.ends[upstream]
 	for why, hung := range map[loop.Events]bool{loop.Readable: false, loop.Hangup: true, loop.Readable | loop.Hangup: true} {
-		e.hung = false
-		if o.serve(e, nil, why); e.hung != hung {
-			t.Errorf("events %b: got hung %t, want %t", why, e.hung, hung)
+		e.hungUp = false
+		if o.serve(e, nil, why); e.hungUp != hung {
+			t.Errorf("events %b: got hung %t, want %t", why, e.hungUp, hung)
 		}
 	}
 }

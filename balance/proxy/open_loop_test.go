@@ -8,14 +8,14 @@ import (
 
 // answers is a driver that delivers a refusal at the moment when the client disconnects.
 type answers struct {
-	*looped
+	*loopTunnel
 	o    *dialing
 	conn net.Conn
 }
 
-func (a *answers) nudge() {
+func (a *answers) wake() {
 	a.o.conn = a.conn
-	a.o.news <- true
+	a.o.progress <- true
 }
 
 // The caller has to close a connection that has left the loop for the body of a refusal, even if the client disconnects at that
@@ -23,9 +23,9 @@ func (a *answers) nudge() {
 func TestRefusalDuringClientDisconnect(t *testing.T) {
 	_, near := tcpPair(t)
 	defer near.Close()
-	l := newLooped()
-	o := &dialing{l: l, news: make(chan bool, 2)}
-	o.news <- false // the server is slow, so the client is watched
+	l := newLoopTunnel()
+	o := &dialing{l: l, progress: make(chan bool, 2)}
+	o.progress <- false // the server is slow, so the client is watched
 	l.driver = &answers{l, o, near}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

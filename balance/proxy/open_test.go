@@ -60,7 +60,7 @@ const (
 func TestJudge(t *testing.T) {
 	head := http.Header{"A": {"b"}}
 	refused := func(status int) error { return &Refused{Status: status, Header: head} }
-	failure := func(s Stage) error { return &Failure{Stage: s, Err: errGone} }
+	failure := func(s Stage) error { return &Failure{Stage: s, Err: errRemoved} }
 	for _, tt := range []struct {
 		what    string
 		err     error
@@ -82,9 +82,9 @@ func TestJudge(t *testing.T) {
 		{"its certificate", failure(StageTLS), balance.Unreachable, 0, nil, true},
 		{"no answer", failure(StageHandshake), balance.Failed, 0, nil, true},
 		{"a wrong answer", failure(StageAnswer), balance.Failed, 0, nil, true},
-		{"anything else", errGone, balance.Failed, 0, nil, true},
+		{"anything else", errRemoved, balance.Failed, 0, nil, true},
 	} {
-		outcome, status, got := judge(nil, tt.err)
+		outcome, status, got := classify(nil, tt.err)
 		if outcome != tt.outcome || status != tt.status || !reflect.DeepEqual(got, tt.head) {
 			t.Errorf("%s: got %v, %d, %v, want %v, %d, %v", tt.what, outcome, status, got, tt.outcome, tt.status, tt.head)
 		}
@@ -92,7 +92,7 @@ func TestJudge(t *testing.T) {
 			t.Errorf("%s: got retryable %v, want %v", tt.what, !tt.again, tt.again)
 		}
 	}
-	outcome, status, got := judge(&Link{Header: head}, nil)
+	outcome, status, got := classify(&Link{Header: head}, nil)
 	if outcome != balance.OK || status != http.StatusSwitchingProtocols || !reflect.DeepEqual(got, head) {
 		t.Errorf("success: got %v, %d, %v, want ok, 101, %v", outcome, status, got, head)
 	}
@@ -272,7 +272,7 @@ func TestServerEndsDrain(t *testing.T) {
 		{nil, balance.Draining},
 		{http.Header{DrainHeader: {"0"}}, balance.Ready},
 	} {
-		b.heard(u, tt.head)
+		b.readStateHeader(u, tt.head)
 		if s := state(b, up.addr); s.State != tt.want {
 			t.Errorf("response %d: got %s, want %s", i, s.State, tt.want)
 		}
@@ -339,10 +339,10 @@ func TestOpenError(t *testing.T) {
 	}
 }
 
-// keyed is a policy that records the key in each call.
-type keyed chan string
+// keyRecorder is a policy that records the key in each call.
+type keyRecorder chan string
 
-func (k keyed) Pick(ready []*balance.Upstream, key string) *balance.Upstream {
+func (k keyRecorder) Pick(ready []*balance.Upstream, key string) *balance.Upstream {
 	k <- key
 	return ready[0]
 }
@@ -352,7 +352,7 @@ func TestOpenByKey(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts)
 	keys := make(chan string, 1)
 	b := newBalancer(t, Settings{
-		Pool: balance.Options{Policy: keyed(keys)},
+		Pool: balance.Options{Policy: keyRecorder(keys)},
 		Key:  func(r *Request) string { return "key of " + r.Host },
 	}, up.addr)
 	open(t, b).Abandon()

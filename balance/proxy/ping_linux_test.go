@@ -14,26 +14,26 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// handClock is a kernel whose clock a test advances.
-type handClock struct {
+// manualClock is a kernel whose clock a test advances.
+type manualClock struct {
 	loop.Kernel
 	now atomic.Int64
 }
 
-func (h *handClock) Now() time.Duration { return time.Duration(h.now.Load()) }
+func (h *manualClock) Now() time.Duration { return time.Duration(h.now.Load()) }
 
-func (h *handClock) Wait(events []loop.Event, _ time.Duration) (int, error) {
+func (h *manualClock) Wait(events []loop.Event, _ time.Duration) (int, error) {
 	return h.Kernel.Wait(events, time.Millisecond)
 }
 
-// byHand returns a tunnel on an event loop whose clock advances only with step, by 200 ms, so that a slow machine does not miss a
-// deadline.
-func byHand(t *testing.T, k kind) (r *rig, step func()) {
+// manualRig returns a tunnel on an event loop whose clock advances only with step, by 200 ms, so that a slow machine does not miss
+// a deadline.
+func manualRig(t *testing.T, k kind) (r *rig, step func()) {
 	kernel, err := loop.NewKernel()
 	if err != nil {
 		t.Fatal(err)
 	}
-	clock := &handClock{Kernel: kernel}
+	clock := &manualClock{Kernel: kernel}
 	r = newRig(t, k)
 	r.c.loops.Stop()
 	r.c.loops.Wait()
@@ -45,18 +45,18 @@ func byHand(t *testing.T, k kind) (r *rig, step func()) {
 
 // On the event loop, too, a side with a full send buffer is not sent a ping. It is considered gone if it accepts no data for one to
 // two ping intervals.
-func TestTunnelPingFullSendBufferOnLoop(t *testing.T) { onLoop(t, pingsNoFullSide) }
+func TestTunnelPingFullSendBufferOnLoop(t *testing.T) { onLoop(t, checkPingFullSide) }
 
-func pingsNoFullSide(t *testing.T, k kind) {
-	big := packed(frame.Binary, false, make([]byte, 16<<20))
-	r, step := byHand(t, k)
+func checkPingFullSide(t *testing.T, k kind) {
+	big := frameOf(frame.Binary, false, make([]byte, 16<<20))
+	r, step := manualRig(t, k)
 	r.carry("", "", TunnelOptions{Ping: time.Minute})
-	r.says(r.server, big)
+	r.write(r.server, big)
 	expect(t, r.client, big[:10])
 	bounded.Until(t, func() bool {
 		r.tunnel.mu.Lock()
 		defer r.tunnel.mu.Unlock()
-		return r.tunnel.driver.waits(client)
+		return r.tunnel.driver.hasQueued(client)
 	})
 	bounded.Until(t, func() bool { step(); return len(r.done) > 0 })
 	if e := r.ended(); e.Code != websocket.CodeGoingAway || e.Reason != ReasonSilent {
@@ -65,12 +65,12 @@ func pingsNoFullSide(t *testing.T, k kind) {
 }
 
 // On the event loop, peers that answer stay connected, but still count as idle.
-func TestTunnelPingsOnLoop(t *testing.T) { onLoop(t, pingsOnTheLoop) }
+func TestTunnelPingsOnLoop(t *testing.T) { onLoop(t, checkPingsOnLoop) }
 
-func pingsOnTheLoop(t *testing.T, k kind) {
-	r, step := byHand(t, k)
+func checkPingsOnLoop(t *testing.T, k kind) {
+	r, step := manualRig(t, k)
 	r.carry("", "", TunnelOptions{Ping: time.Minute, Idle: 5 * time.Minute})
-	peers := []*websocket.Conn{bare(t, r.client, protocol.RoleClient), bare(t, r.server, protocol.RoleServer)}
+	peers := []*websocket.Conn{connWithoutPings(t, r.client, protocol.RoleClient), connWithoutPings(t, r.server, protocol.RoleServer)}
 	for n := range int64(3) {
 		bounded.Until(t, func() bool {
 			step()

@@ -63,7 +63,7 @@ func TestTunnelPings(t *testing.T) {
 		if pings < 1 || pings > 2 {
 			t.Errorf("got %d pings, want 1 or 2", pings)
 		}
-		r.says(r.client, closing(true, 1001, ""))
+		r.write(r.client, closeFrameOfPeer(true, 1001, ""))
 		r.server.Close()
 		if e := r.ended(); e.Code != 1001 || e.Reason != ReasonSilent || e.ByPeer || e.Err != nil {
 			t.Errorf("got %v, want a close with 1001 and %q", e, ReasonSilent)
@@ -71,8 +71,8 @@ func TestTunnelPings(t *testing.T) {
 	})
 }
 
-// withOwnTime runs a test of a tunnel with goroutines, in a bubble.
-func withOwnTime(t *testing.T, test func(t *testing.T, r *rig)) {
+// withFakeTime runs a test of a tunnel with goroutines, in a bubble.
+func withFakeTime(t *testing.T, test func(t *testing.T, r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rig{t: t, c: &Carrier{live: map[*Tunnel]struct{}{}}, done: make(chan error, 1)} // the waits of event loops are not durably blocking in a bubble
 		r.client, r.near[client] = net.Pipe()
@@ -84,8 +84,8 @@ func withOwnTime(t *testing.T, test func(t *testing.T, r *rig)) {
 	})
 }
 
-// after fails the test unless exactly d has passed since began.
-func after(t *testing.T, began time.Time, d time.Duration) {
+// expectElapsed fails the test unless exactly d has passed since began.
+func expectElapsed(t *testing.T, began time.Time, d time.Duration) {
 	t.Helper()
 	if got := time.Since(began); got != d {
 		t.Fatalf("got %v, want %v", got, d)
@@ -95,24 +95,24 @@ func after(t *testing.T, began time.Time, d time.Duration) {
 // A side that sends data is not sent a ping. The pong of a side that was sent a ping is passed on to the other side.
 func TestTunnelPingsSilentSide(t *testing.T) {
 	for _, silent := range []side{client, upstream} {
-		withOwnTime(t, func(t *testing.T, r *rig) {
+		withFakeTime(t, func(t *testing.T, r *rig) {
 			r.carry("", "", TunnelOptions{Ping: time.Minute})
 			began := time.Now()
 			speaker, other := r.server, r.client
 			if silent == upstream {
 				speaker, other = other, speaker
 			}
-			hello := packed(frame.Text, silent == upstream, []byte("hello"))
-			pong := packed(frame.Pong, silent == client, nil)
+			hello := frameOf(frame.Text, silent == upstream, []byte("hello"))
+			pong := frameOf(frame.Pong, silent == client, nil)
 			for n := range 10 {
 				for range 2 {
 					<-time.After(25 * time.Second)
-					r.says(speaker, hello)
+					r.write(speaker, hello)
 					expect(t, other, hello)
 				}
 				ping(t, other, silent == upstream)
-				after(t, began, time.Duration(n+1)*time.Minute)
-				r.says(other, pong)
+				expectElapsed(t, began, time.Duration(n+1)*time.Minute)
+				r.write(other, pong)
 				expect(t, speaker, pong)
 			}
 		})
@@ -122,31 +122,31 @@ func TestTunnelPingsSilentSide(t *testing.T) {
 // A side that has not answered is considered gone: its peer gets the reason, and a client is asked to reconnect.
 func TestTunnelUnresponsiveSide(t *testing.T) {
 	for _, gone := range []side{client, upstream} {
-		withOwnTime(t, func(t *testing.T, r *rig) {
-			o := saying()
+		withFakeTime(t, func(t *testing.T, r *rig) {
+			o := lostUpstreamOptions()
 			o.Ping = time.Minute
 			r.carry("", "", o)
 			began := time.Now()
 			ping(t, r.client, false)
 			ping(t, r.server, true)
-			left, pong := r.server, packed(frame.Pong, false, nil)
+			left, pong := r.server, frameOf(frame.Pong, false, nil)
 			if gone == upstream {
-				left, pong = r.client, packed(frame.Pong, true, nil)
+				left, pong = r.client, frameOf(frame.Pong, true, nil)
 			}
 			other := r.server
 			if gone == client {
 				other = r.client
 			}
-			r.says(left, pong)
+			r.write(left, pong)
 			expect(t, other, pong)
 			if gone == upstream {
-				closed(t, r.client, false, websocket.CodeServiceRestart, "lost")
+				expectClose(t, r.client, false, websocket.CodeServiceRestart, "lost")
 			} else {
-				closed(t, r.server, true, websocket.CodeGoingAway, ReasonSilent)
+				expectClose(t, r.server, true, websocket.CodeGoingAway, ReasonSilent)
 			}
-			after(t, began, 2*time.Minute)
+			expectElapsed(t, began, 2*time.Minute)
 			e, _ := errors.AsType[*websocket.CloseError](<-r.done) // the side that is gone reads nothing
-			after(t, began, 2*time.Minute+patience)
+			expectElapsed(t, began, 2*time.Minute+closeTimeout)
 			if e.Code != websocket.CodeGoingAway || e.Reason != ReasonSilent || !errors.Is(e, ErrUnanswered) {
 				t.Errorf("got %v, %v, want a close with 1001 and %q, without a reply", e, e.Err, ReasonSilent)
 			}
@@ -158,17 +158,17 @@ func TestTunnelUnresponsiveSide(t *testing.T) {
 // No ping is sent in the middle of a frame, after a close frame, after a side has ended, or if the bytes are not frames. The tunnel
 // stays open.
 func TestTunnelWithoutPing(t *testing.T) {
-	frames := packed(frame.Text, false, []byte("hello"))
+	frames := frameOf(frame.Text, false, []byte("hello"))
 	for name, said := range map[string][]byte{
 		"within a header":       frames[:1],
 		"within a frame":        frames[:5],
-		"behind a close frame":  closing(false, 4001, "so long"),
+		"behind a close frame":  closeFrameOfPeer(false, 4001, "so long"),
 		"what is not WebSocket": {0x82, 0x7f, 0xff, 0, 0, 0, 0, 0, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			withOwnTime(t, func(t *testing.T, r *rig) {
+			withFakeTime(t, func(t *testing.T, r *rig) {
 				r.carry("", "", TunnelOptions{Ping: time.Minute})
-				r.says(r.server, said)
+				r.write(r.server, said)
 				expect(t, r.client, said)
 				if name[:6] == "within" { // the server can be sent a ping, and answers
 					go func() {
@@ -183,7 +183,7 @@ func TestTunnelWithoutPing(t *testing.T) {
 						}
 					}()
 					<-time.After(90 * time.Second)
-					r.says(r.server, frames[len(said):])
+					r.write(r.server, frames[len(said):])
 					expect(t, r.client, append(frames[len(said):], 0x89, 0)) // the ping that was due is sent after the frame
 				} else {
 					<-time.After(time.Hour)
@@ -191,7 +191,7 @@ func TestTunnelWithoutPing(t *testing.T) {
 				if n := len(r.done); n != 0 {
 					t.Fatal("the tunnel has ended")
 				}
-				r.says(r.client, nil)
+				r.write(r.client, nil)
 				r.server.Close()
 				if rest, _ := io.ReadAll(r.client); len(rest) != 0 {
 					t.Errorf("client: got % x, want no more data", rest)
@@ -204,10 +204,10 @@ func TestTunnelWithoutPing(t *testing.T) {
 // With pings, pongs do not count for the limit on idle connections, but other frames do.
 func TestTunnelPongsAreNotActivity(t *testing.T) {
 	for op, want := range map[frame.Opcode]time.Duration{frame.Pong: 10 * time.Minute, frame.Ping: 15 * time.Minute, frame.Text: 15 * time.Minute} {
-		withOwnTime(t, func(t *testing.T, r *rig) {
+		withFakeTime(t, func(t *testing.T, r *rig) {
 			r.carry("", "", TunnelOptions{Ping: time.Minute, Idle: 10 * time.Minute})
 			began := time.Now()
-			peers := []*websocket.Conn{bare(t, r.client, protocol.RoleClient), bare(t, r.server, protocol.RoleServer)}
+			peers := []*websocket.Conn{connWithoutPings(t, r.client, protocol.RoleClient), connWithoutPings(t, r.server, protocol.RoleServer)}
 			<-time.After(5 * time.Minute)
 			var err error
 			switch op {
@@ -222,7 +222,7 @@ func TestTunnelPongsAreNotActivity(t *testing.T) {
 			}
 			for _, c := range peers {
 				<-c.Context().Done()
-				after(t, began, want)
+				expectElapsed(t, began, want)
 				if e, ok := errors.AsType[*websocket.CloseError](context.Cause(c.Context())); !ok || e.Code != websocket.CodeGoingAway || e.Reason != ReasonIdle {
 					t.Errorf("got %v, want a close with 1001 and %q", e, ReasonIdle)
 				}
@@ -231,19 +231,19 @@ func TestTunnelPongsAreNotActivity(t *testing.T) {
 	}
 }
 
-// bare returns a Conn that sends no pings, and reads until it ends.
-func bare(t *testing.T, nc net.Conn, role protocol.Role) *websocket.Conn {
+// connWithoutPings returns a Conn that sends no pings, and reads until it ends.
+func connWithoutPings(t *testing.T, nc net.Conn, role protocol.Role) *websocket.Conn {
 	t.Helper()
 	c, err := websocket.NewConn(nc, role, &websocket.Handshake{}, &websocket.ConnOptions{PingInterval: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	go hear(c)
+	go readAll(c)
 	return c
 }
 
-// hear reads until the connection ends.
-func hear(c *websocket.Conn) {
+// readAll reads until the connection ends.
+func readAll(c *websocket.Conn) {
 	for {
 		if _, err := c.Read(context.Background()); err != nil {
 			return
@@ -253,28 +253,28 @@ func hear(c *websocket.Conn) {
 
 // A side with a full send buffer is not sent a ping. It is considered gone if it accepts no data for one to two ping intervals.
 func TestTunnelPingFullSendBuffer(t *testing.T) {
-	big := packed(frame.Binary, false, make([]byte, 16<<20))
-	withOwnTime(t, func(t *testing.T, r *rig) {
+	big := frameOf(frame.Binary, false, make([]byte, 16<<20))
+	withFakeTime(t, func(t *testing.T, r *rig) {
 		r.carry("", "", TunnelOptions{Ping: time.Minute})
-		r.says(r.server, big)
+		r.write(r.server, big)
 		read, last := 0, time.Now()
 		for range 20 { // the client accepts some data now and then
 			expect(t, r.client, big[read:read+(256<<10)])
 			read, last = read+(256<<10), time.Now()
 			<-time.After(50 * time.Second)
 		}
-		closed(t, r.server, true, websocket.CodeGoingAway, ReasonSilent)
+		expectClose(t, r.server, true, websocket.CodeGoingAway, ReasonSilent)
 		if d := time.Since(last); d < time.Minute || d > 2*time.Minute {
 			t.Errorf("got a close %v after the last accepted data, want 1m to 2m", d)
 		}
 		expect(t, r.client, big[read:])
-		closed(t, r.client, false, websocket.CodeGoingAway, ReasonSilent)
+		expectClose(t, r.client, false, websocket.CodeGoingAway, ReasonSilent)
 	})
 }
 
 // Only frames other than pongs count as activity, however the bytes are split.
 func TestFlowPongActivity(t *testing.T) {
-	text, pong := packed(frame.Text, true, []byte("hello")), packed(frame.Pong, true, []byte("x"))
+	text, pong := frameOf(frame.Text, true, []byte("hello")), frameOf(frame.Pong, true, []byte("x"))
 	for _, tt := range []struct {
 		stream []byte
 		news   bool
@@ -284,16 +284,16 @@ func TestFlowPongActivity(t *testing.T) {
 		{append(bytes.Clone(pong), text...), true},
 		{append(bytes.Clone(text), pong...), true},
 		{text, true},
-		{packed(frame.Ping, true, nil), true},
-		{closing(true, 1000, ""), true},
+		{frameOf(frame.Ping, true, nil), true},
+		{closeFrameOfPeer(true, 1000, ""), true},
 	} {
 		for step := 1; step <= len(tt.stream); step++ {
 			var f flow
 			for b := tt.stream; len(b) > 0; b = b[min(step, len(b)):] {
 				f.pass(b[:min(step, len(b))])
 			}
-			if f.news != tt.news {
-				t.Errorf("% x, %d bytes at a time: got news %v, want %v", tt.stream, step, f.news, tt.news)
+			if f.activity != tt.news {
+				t.Errorf("% x, %d bytes at a time: got news %v, want %v", tt.stream, step, f.activity, tt.news)
 			}
 		}
 	}

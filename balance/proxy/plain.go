@@ -26,7 +26,7 @@ func (b *Balancer) ServeRequest(w http.ResponseWriter, r *Request) {
 		FlushInterval: -1,
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			if r.Context().Err() == nil {
-				b.troubled(err)
+				b.reportFailure(err)
 			}
 			status, after, reason := Reply(err)
 			if after > 0 {
@@ -38,8 +38,8 @@ func (b *Balancer) ServeRequest(w http.ResponseWriter, r *Request) {
 	p.ServeHTTP(side, r.Request)
 }
 
-// troubled reports a server's failure of an ordinary HTTP request.
-func (b *Balancer) troubled(err error) {
+// reportFailure reports a server's failure of an ordinary HTTP request.
+func (b *Balancer) reportFailure(err error) {
 	f, ok := errors.AsType[*Failure](err)
 	if ok && f.Stage != StageRequest && b.hooks.Troubled != nil {
 		b.hooks.Troubled(f)
@@ -87,12 +87,12 @@ func (t roundTripper) roundTripWith(s *Settings, out *http.Request) (*http.Respo
 			err = errSwitched
 		}
 		if err == nil {
-			t.b.heard(u, resp.Header)
+			t.b.readStateHeader(u, resp.Header)
 			s.Sticky.set(resp.Header, t.r, u.ID())
-			resp.Body = &counted{ReadCloser: resp.Body, done: func(err error) {
+			resp.Body = &countedBody{ReadCloser: resp.Body, done: func(err error) {
 				t.b.release(u)
 				if err != nil && out.Context().Err() == nil {
-					t.b.troubled(&Failure{Upstream: u.ID(), Stage: StageResponse, Err: err})
+					t.b.reportFailure(&Failure{Upstream: u.ID(), Stage: StageResponse, Err: err})
 				}
 			}}
 			return resp, nil
@@ -171,8 +171,8 @@ func safe(method string) bool {
 
 var errSwitched = errors.New("the server switched protocols, which the request did not ask for")
 
-// counted calls done when a body is closed, with the error that cut it short.
-type counted struct {
+// countedBody calls done when a body is closed, with the error that cut it short.
+type countedBody struct {
 	io.ReadCloser
 	once sync.Once
 	err  error // error of Read
@@ -180,7 +180,7 @@ type counted struct {
 }
 
 // Read returns context.Canceled for any error, because httputil.ReverseProxy does not log context.Canceled.
-func (c *counted) Read(p []byte) (int, error) {
+func (c *countedBody) Read(p []byte) (int, error) {
 	n, err := c.ReadCloser.Read(p)
 	if err != nil && err != io.EOF { //nolint:errorlint // a body returns it bare
 		c.err, err = err, context.Canceled
@@ -188,7 +188,7 @@ func (c *counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (c *counted) Close() error {
+func (c *countedBody) Close() error {
 	defer c.once.Do(func() { c.done(c.err) })
 	return c.ReadCloser.Close()
 }

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// stall is how long a client may accept nothing of an available response, or send nothing of a request that is being read. There
-// are no other limits: a download or an event stream may last indefinitely.
-const stall = 30 * time.Second
+// stallTimeout is how long a client may accept nothing of an available response, or send nothing of a request that is being read.
+// There are no other limits: a download or an event stream may last indefinitely.
+const stallTimeout = 30 * time.Second
 
 // clientSide is the client's side of an ordinary HTTP request. It has a deadline for each step, in place of the deadlines of the
 // http.Server, which are for whole requests and responses.
@@ -19,24 +19,24 @@ type clientSide struct {
 	http.ResponseWriter
 	control *http.ResponseController
 
-	mu   sync.Mutex
-	over bool // the server owns the connection again
+	mu    sync.Mutex
+	ended bool // the server owns the connection again
 }
 
 // newClientSide removes the deadlines of a request and its response. end sets deadlines again.
 func newClientSide(w http.ResponseWriter) *clientSide {
 	c := &clientSide{ResponseWriter: w, control: http.NewResponseController(w)}
 	_ = c.control.EnableFullDuplex() // otherwise net/http discards a part of the body when the response begins before the body has ended
-	c.within(c.control.SetReadDeadline, 0)
-	c.within(c.control.SetWriteDeadline, 0)
+	c.setDeadline(c.control.SetReadDeadline, 0)
+	c.setDeadline(c.control.SetWriteDeadline, 0)
 	return c
 }
 
-// within limits the next step to d, 0 for no limit.
-func (c *clientSide) within(set func(time.Time) error, d time.Duration) {
+// setDeadline limits the next step to d, 0 for no limit.
+func (c *clientSide) setDeadline(set func(time.Time) error, d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.over {
+	if c.ended {
 		return
 	}
 	at := time.Time{}
@@ -48,15 +48,15 @@ func (c *clientSide) within(set func(time.Time) error, d time.Duration) {
 
 // Write implements [http.ResponseWriter].
 func (c *clientSide) Write(p []byte) (int, error) {
-	c.within(c.control.SetWriteDeadline, stall)
-	defer c.within(c.control.SetWriteDeadline, 0)
+	c.setDeadline(c.control.SetWriteDeadline, stallTimeout)
+	defer c.setDeadline(c.control.SetWriteDeadline, 0)
 	return c.ResponseWriter.Write(p)
 }
 
 // FlushError implements the interface that [http.ResponseController] uses.
 func (c *clientSide) FlushError() error {
-	c.within(c.control.SetWriteDeadline, stall)
-	defer c.within(c.control.SetWriteDeadline, 0)
+	c.setDeadline(c.control.SetWriteDeadline, stallTimeout)
+	defer c.setDeadline(c.control.SetWriteDeadline, 0)
 	return c.control.Flush()
 }
 
@@ -65,11 +65,11 @@ func (c *clientSide) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 // end limits the time for the rest of the request and of the response.
 func (c *clientSide) end() {
-	c.within(c.control.SetReadDeadline, stall)
-	c.within(c.control.SetWriteDeadline, stall)
+	c.setDeadline(c.control.SetReadDeadline, stallTimeout)
+	c.setDeadline(c.control.SetWriteDeadline, stallTimeout)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.over = true
+	c.ended = true
 }
 
 // clientBody is the body of a client's request. It remembers whether the client failed to send it, which is not the server's fault.
@@ -81,8 +81,8 @@ type clientBody struct {
 }
 
 func (b *clientBody) Read(p []byte) (int, error) {
-	b.side.within(b.side.control.SetReadDeadline, stall)
-	defer b.side.within(b.side.control.SetReadDeadline, 0)
+	b.side.setDeadline(b.side.control.SetReadDeadline, stallTimeout)
+	defer b.side.setDeadline(b.side.control.SetReadDeadline, 0)
 	n, err := b.ReadCloser.Read(p)
 	switch err { //nolint:errorlint // a body returns them bare
 	case nil, http.ErrBodyReadAfterClose:

@@ -178,7 +178,7 @@ func TestLargeBodiesWithTrailers(t *testing.T) {
 		}
 		up.dialer = n
 		trailer := http.Header{"X-Check": nil, "X_user": nil, "X-Forwarded-For": nil}
-		body := &slow{r: io.MultiReader(io.LimitReader(zeros{}, size), &atEnd{func() {
+		body := &slow{r: io.MultiReader(io.LimitReader(zeros{}, size), &callOnRead{func() {
 			trailer["X-Check"], trailer["X_user"], trailer["X-Forwarded-For"] = []string{"abc"}, []string{"root"}, []string{"6.6.6.6"}
 		}}), left: 4, pause: 20 * time.Second}
 		resp := s.ask(http.MethodPost, body, trailer)
@@ -202,10 +202,10 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// atEnd is an empty reader that calls a function.
-type atEnd struct{ do func() }
+// callOnRead is an empty reader that calls a function.
+type callOnRead struct{ do func() }
 
-func (a *atEnd) Read([]byte) (int, error) {
+func (a *callOnRead) Read([]byte) (int, error) {
 	a.do()
 	return 0, io.EOF
 }
@@ -267,10 +267,10 @@ func TestClientStalls(t *testing.T) {
 		io.Copy(io.Discard, r.Body)
 		read <- time.Since(began)
 	}, func(t *testing.T, s *site) {
-		resp := s.ask(http.MethodPost, &slow{r: strings.NewReader("abcdef"), left: 5, pause: stall + time.Second}, nil)
+		resp := s.ask(http.MethodPost, &slow{r: strings.NewReader("abcdef"), left: 5, pause: stallTimeout + time.Second}, nil)
 		resp.Body.Close()
-		if took := <-read; took > stall {
-			t.Errorf("got a request of %v at the server, want %v at most", took, stall)
+		if took := <-read; took > stallTimeout {
+			t.Errorf("got a request of %v at the server, want %v at most", took, stallTimeout)
 		}
 		if resp.StatusCode != http.StatusBadRequest {
 			t.Errorf("got %d, want 400", resp.StatusCode)

@@ -19,7 +19,7 @@ import (
 // If there is no source port for a server's address, another server is tried. No failure of the first server is counted, and if
 // there is no other server, the client is asked to reconnect.
 func TestNoPortsLeft(t *testing.T) {
-	up := speak(t, nil)
+	up := serveMessages(t, nil)
 	other := "127.0.0.1:1"
 	b := newBalancer(t, Settings{
 		Retries: 1, Pool: balance.Options{Policy: balance.RoundRobin(), Ejection: balance.Ejection{Failures: 1}},

@@ -19,14 +19,14 @@ type queue struct {
 }
 
 // wait waits for the caller's turn to look for a slot again, for at most d. most is the maximum number of waiting callers.
-func (q *queue) wait(ctx context.Context, most int, d time.Duration) error {
+func (q *queue) wait(ctx context.Context, limit int, d time.Duration) error {
 	turn := make(chan struct{})
 	q.mu.Lock()
 	if q.closed {
 		q.mu.Unlock()
 		return ErrClosed
 	}
-	if len(q.waiting) >= most {
+	if len(q.waiting) >= limit {
 		q.mu.Unlock()
 		return errQueue
 	}

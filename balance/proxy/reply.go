@@ -29,20 +29,20 @@ func (e *Busy) Error() string {
 // Unwrap returns Err.
 func (e *Busy) Unwrap() error { return e.Err }
 
-// lacking are errors for a lack of resources of this process or its system, for which no server is to blame.
-var lacking = []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM}
+// exhaustionErrors are errors for a lack of resources of this process or its system, for which no server is to blame.
+var exhaustionErrors = []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM}
 
 // exhausted reports whether a connection to a server could not be made because this process has no descriptors or memory left.
 func exhausted(err error) bool {
-	return slices.ContainsFunc(lacking, func(lack syscall.Errno) bool { return errors.Is(err, lack) })
+	return slices.ContainsFunc(exhaustionErrors, func(lack syscall.Errno) bool { return errors.Is(err, lack) })
 }
 
 // outOfPorts reports whether a connection to a server could not be made because this machine has no source ports left for the
 // address of that server. Other addresses have their own source ports. The server is not to blame.
 func outOfPorts(err error) bool { return errors.Is(err, syscall.EADDRNOTAVAIL) }
 
-// ownFault reports whether the server is not to blame for a failed connection.
-func ownFault(err error) bool { return exhausted(err) || outOfPorts(err) }
+// isLocalFault reports whether the server is not to blame for a failed connection.
+func isLocalFault(err error) bool { return exhausted(err) || outOfPorts(err) }
 
 // exhaustedBusy returns a Busy that asks a client to reconnect in one to two seconds, when descriptors may be available again.
 func exhaustedBusy(err error) *Busy {

@@ -18,8 +18,8 @@ type Change struct {
 // reporter finds the changes of servers by comparing states. Only one goroutine uses it.
 type reporter map[string]Change // the last change by ID
 
-// look reports the changes since the last call.
-func (r reporter) look(servers []balance.Status, report func(Change)) {
+// update reports the changes since the last call.
+func (r reporter) update(servers []balance.Status, report func(Change)) {
 	listed := map[string]bool{}
 	for _, s := range servers {
 		listed[s.ID] = true
@@ -46,6 +46,6 @@ func (r reporter) look(servers []balance.Status, report func(Change)) {
 // report reports changes to the hook. Only the mover calls it.
 func (b *Balancer) report(r reporter) {
 	if b.hooks.Changed != nil {
-		r.look(b.pool.Status(time.Now()), b.hooks.Changed)
+		r.update(b.pool.Status(time.Now()), b.hooks.Changed)
 	}
 }

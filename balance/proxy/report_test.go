@@ -35,7 +35,7 @@ func TestReporter(t *testing.T) {
 		{nil, nil},
 	} {
 		var got []Change
-		r.look(step.servers, func(c Change) { got = append(got, c) })
+		r.update(step.servers, func(c Change) { got = append(got, c) })
 		if !slices.Equal(got, step.want) {
 			t.Errorf("step %d: got %+v, want %+v", i, got, step.want)
 		}

@@ -119,8 +119,8 @@ func (r *rig) ended() *websocket.CloseError {
 	return e
 }
 
-// says writes data without waiting for a reader.
-func (r *rig) says(nc net.Conn, b []byte) <-chan error {
+// write writes data without waiting for a reader.
+func (r *rig) write(nc net.Conn, b []byte) <-chan error {
 	wrote := make(chan error, 1)
 	go func() {
 		_, err := nc.Write(b)
@@ -182,8 +182,8 @@ func reset(nc net.Conn) {
 	nc.Close()
 }
 
-// packed returns a frame with a payload, masked if it is from a client.
-func packed(op frame.Opcode, masked bool, payload []byte) []byte {
+// frameOf returns a frame with a payload, masked if it is from a client.
+func frameOf(op frame.Opcode, masked bool, payload []byte) []byte {
 	h := frame.Header{Fin: true, Opcode: op, Masked: masked, Length: int64(len(payload))}
 	payload = bytes.Clone(payload)
 	if masked {
@@ -193,12 +193,12 @@ func packed(op frame.Opcode, masked bool, payload []byte) []byte {
 	return append(frame.Append(nil, h), payload...)
 }
 
-func closing(masked bool, code websocket.Code, reason string) []byte {
-	return packed(frame.Close, masked, append([]byte{byte(code >> 8), byte(code)}, reason...))
+func closeFrameOfPeer(masked bool, code websocket.Code, reason string) []byte {
+	return frameOf(frame.Close, masked, append([]byte{byte(code >> 8), byte(code)}, reason...))
 }
 
-// closed reads a close frame, whose masking key is not known in advance.
-func closed(t testing.TB, nc net.Conn, masked bool, code websocket.Code, reason string) {
+// expectClose reads a close frame, whose masking key is not known in advance.
+func expectClose(t testing.TB, nc net.Conn, masked bool, code websocket.Code, reason string) {
 	t.Helper()
 	head := make([]byte, 2)
 	nc.SetReadDeadline(time.Now().Add(2 * time.Minute))
@@ -276,7 +276,7 @@ func dialed(t testing.TB, c *Carrier) (server net.Conn, link *Link) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if link, err = c.open(bounded.Context(t), d, asked(t, plain+"\r\n")); err != nil {
+	if link, err = c.open(bounded.Context(t), d, parseRequest(t, plain+"\r\n")); err != nil {
 		t.Fatal(err)
 	}
 	return bounded.Receive(t, accepted), link
@@ -286,26 +286,26 @@ func pipePair(testing.TB) (far, near net.Conn) { return net.Pipe() }
 
 // tlsPair returns the ends of a client and a server, as package websocket creates them.
 func tlsPair(t testing.TB) (far, near net.Conn) {
-	return secured(t, func(nc net.Conn) net.Conn { return &loop.Under{Conn: nc} }, false, 0)
+	return tlsPairOver(t, func(nc net.Conn) net.Conn { return &loop.Under{Conn: nc} }, false, 0)
 }
 
 // tlsServerPair returns the ends of a server and a client, as a Dialer creates them.
 func tlsServerPair(t testing.TB) (far, near net.Conn) {
-	return secured(t, func(nc net.Conn) net.Conn { return &loop.Under{Conn: nc} }, true, 0)
+	return tlsPairOver(t, func(nc net.Conn) net.Conn { return &loop.Under{Conn: nc} }, true, 0)
 }
 
 func oldTLSPair(t testing.TB) (far, near net.Conn) {
-	return secured(t, func(nc net.Conn) net.Conn { return &loop.Under{Conn: nc} }, false, tls.VersionTLS12)
+	return tlsPairOver(t, func(nc net.Conn) net.Conn { return &loop.Under{Conn: nc} }, false, tls.VersionTLS12)
 }
 
 // foreignTLSPair is tlsPair on a connection that an event loop does not take.
 func foreignTLSPair(t testing.TB) (far, near net.Conn) {
-	return secured(t, func(nc net.Conn) net.Conn { return nc }, false, 0)
+	return tlsPairOver(t, func(nc net.Conn) net.Conn { return nc }, false, 0)
 }
 
-// secured returns both ends of a TLS connection. The near end is a server's, or a client's, and uses the result of under for its
-// socket. most is the maximum TLS version, 0 for any.
-func secured(t testing.TB, under func(net.Conn) net.Conn, clients bool, most uint16) (far, near net.Conn) {
+// tlsPairOver returns both ends of a TLS connection. The near end is a server's, or a client's, and uses the result of under for
+// its socket. most is the maximum TLS version, 0 for any.
+func tlsPairOver(t testing.TB, under func(net.Conn) net.Conn, clients bool, most uint16) (far, near net.Conn) {
 	t.Helper()
 	a, b := tcpPair(t)
 	b = under(b)

@@ -89,7 +89,7 @@ func (b *Balancer) server(id string) (*server, error) {
 	if n := b.servers[id]; n != nil {
 		return n, nil
 	}
-	return nil, &Failure{Upstream: id, Stage: StageConnect, Err: errGone}
+	return nil, &Failure{Upstream: id, Stage: StageConnect, Err: errRemoved}
 }
 
 // errReconfigured reports that the settings have changed since a handshake, or a request, began. The handshake or request then

@@ -18,11 +18,11 @@ func TestShortConnections(t *testing.T) {
 
 	for name, set := range map[string]Settings{"bytes": {}, "messages": {ByMessage: true}, "held": {Hold: Hold{Mode: HoldStateless}}} {
 		t.Run(name, func(t *testing.T) {
-			up := speak(t, nil)
+			up := serveMessages(t, nil)
 			b := newBalancer(t, set, up.addr())
 			short := func() {
 				if name != "bytes" {
-					k := talk(t, b, nil)
+					k := dialClient(t, b, nil)
 					k.CloseNow()
 					bounded.Receive(t, k.ended)
 					bounded.Receive(t, up.opens)
@@ -35,7 +35,7 @@ func TestShortConnections(t *testing.T) {
 				if err := c.Tunnel(near, nil, func(error) { close(over) }); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := far.Write(packed(frame.Text, true, []byte("hello"))); err != nil {
+				if _, err := far.Write(frameOf(frame.Text, true, []byte("hello"))); err != nil {
 					t.Fatal(err)
 				}
 				far.Close()
@@ -67,7 +67,7 @@ func TestShortConnections(t *testing.T) {
 // A small message that inflates to a large one closes its sender's connection, and the server receives no part of the message.
 func TestCompressionBomb(t *testing.T) {
 	heard := make(chan int, 10)
-	up := speak(t, func(c *websocket.Conn) {
+	up := serveMessages(t, func(c *websocket.Conn) {
 		for m, err := range c.Messages(bounded.Context(t)) {
 			if err == nil {
 				heard <- len(m.Data)
@@ -75,13 +75,13 @@ func TestCompressionBomb(t *testing.T) {
 		}
 	})
 	b := newBalancer(t, Settings{ByMessage: true, Messages: Messages{MaxFromServer: 1000}}, up.addr())
-	k := talk(t, b, &websocket.ConnOptions{Compression: &websocket.Compression{}, MaxMessage: 1000})
+	k := dialClient(t, b, &websocket.ConnOptions{Compression: &websocket.Compression{}, MaxMessage: 1000})
 	var before, after runtime.MemStats
 	bomb := make([]byte, 256<<20)
 	runtime.ReadMemStats(&before)
 	sent := make(chan error, 1)
 	go func() { sent <- k.Write(bounded.Context(t), websocket.Message{Type: websocket.Binary, Data: bomb}) }()
-	k.closed(websocket.CodeTooBig, "")
+	k.expectClose(websocket.CodeTooBig, "")
 	k.CloseNow()
 	bounded.Receive(t, sent)
 	runtime.ReadMemStats(&after)

@@ -148,11 +148,11 @@ func TestCookieOfUnavailableServer(t *testing.T) {
 		},
 		"drained by itself": {
 			func(b *Balancer, id string, _ []balance.Spec) error {
-				b.says(time.Now(), id, true, time.Time{})
+				b.setAnnouncedDrain(time.Now(), id, true, time.Time{})
 				return nil
 			},
 			func(b *Balancer, id string, _ []balance.Spec) error {
-				b.says(time.Now(), id, false, time.Time{})
+				b.setAnnouncedDrain(time.Now(), id, false, time.Time{})
 				return nil
 			},
 		},
@@ -166,7 +166,7 @@ func TestCookieOfUnavailableServer(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			addrs := []string{speak(t, nil).addr(), speak(t, nil).addr()}
+			addrs := []string{serveMessages(t, nil).addr(), serveMessages(t, nil).addr()}
 			all, sticky := specs(addrs...), NewSticky("hf", []byte("k1"))
 			b := newBalancer(t, Settings{Sticky: sticky}, addrs...)
 			come := func(cookie *http.Cookie) (server string, h http.Header) {

@@ -15,11 +15,11 @@ import (
 )
 
 const (
-	// patience is how long a closing tunnel waits for its peers.
-	patience = 5 * time.Second
+	// closeTimeout is how long a closing tunnel waits for its peers.
+	closeTimeout = 5 * time.Second
 
-	// halfOpen is how long a tunnel may pass no byte after one side has ended and the other has not.
-	halfOpen = time.Minute
+	// halfOpenTimeout is how long a tunnel may pass no byte after one side has ended and the other has not.
+	halfOpenTimeout = time.Minute
 )
 
 // ErrUnanswered indicates that the closing handshake was not completed in time.
@@ -45,16 +45,16 @@ type Tunnel struct {
 	since   int64 // when the tunnel began, in Unix nanoseconds
 
 	// mu guards the fields below, and the driver's ends.
-	mu       sync.Mutex
-	driver   driver
-	flows    [2]flow // by the sending side
-	heard    [2]bool // the side has ended its stream
-	deaf     [2]bool // the side accepts no more bytes
-	finished [2]bool // the end of the stream was sent to the side
-	shut     bool    // a close frame has been sent, or is due, to both sides
-	over     bool    // both connections are closed, or about to be
-	how      *websocket.CloseError
-	err      *sideError // the first failure after how was set
+	mu         sync.Mutex
+	driver     driver
+	flows      [2]flow // by the sending side
+	readEnded  [2]bool // the side has ended its stream
+	writeEnded [2]bool // the side accepts no more bytes
+	eofSent    [2]bool // the end of the stream was sent to the side
+	shut       bool    // a close frame has been sent, or is due, to both sides
+	terminated bool    // both connections are closed, or about to be
+	closeErr   *websocket.CloseError
+	err        *sideError // the first failure after closeErr was set
 
 	lost func() (websocket.Code, string) // as in TunnelOptions
 
@@ -63,16 +63,16 @@ type Tunnel struct {
 	ping    time.Duration // as in TunnelOptions
 	active  time.Duration // time of the last activity
 	expires time.Duration // end of the lifetime; before start, its length
-	endBy   time.Duration // when the connections will be cut
+	cutAt   time.Duration // when the connections will be cut
 }
 
 // driver moves the bytes of a tunnel.
 type driver interface {
-	// nudge makes the driver soon do the work that is due. The caller holds mu.
-	nudge()
+	// wake makes the driver soon do the work that is due. The caller holds mu.
+	wake()
 
-	// waits reports whether bytes are queued for s. The caller holds mu.
-	waits(s side) bool
+	// hasQueued reports whether bytes are queued for s. The caller holds mu.
+	hasQueued(s side) bool
 }
 
 // Shut sends a close frame to the client and one to the upstream, each after the frame that is being sent. Later data of either is
@@ -89,9 +89,9 @@ func (t *Tunnel) Shut(code websocket.Code, reason string) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.shut && !t.over {
+	if !t.shut && !t.terminated {
 		t.begin(code, reason, toClient, toUpstream)
-		t.driver.nudge()
+		t.driver.wake()
 	}
 	return nil
 }
@@ -100,12 +100,12 @@ func (t *Tunnel) Shut(code websocket.Code, reason string) error {
 func (t *Tunnel) CloseNow() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.over {
-		t.over = true
-		if t.how == nil {
-			t.how = closedNow()
+	if !t.terminated {
+		t.terminated = true
+		if t.closeErr == nil {
+			t.closeErr = closedNow()
 		}
-		t.driver.nudge()
+		t.driver.wake()
 	}
 	return nil
 }
@@ -149,7 +149,7 @@ func (t *Tunnel) State() TunnelState {
 		Since:        time.Unix(0, t.since),
 		FromClient:   Count{t.flows[client].bytes, t.flows[client].frames},
 		FromUpstream: Count{t.flows[upstream].bytes, t.flows[upstream].frames},
-		Closing:      t.how != nil,
+		Closing:      t.closeErr != nil,
 	}
 }
 
@@ -172,12 +172,12 @@ func maskKey() (key [4]byte) {
 // begin requests that both close frames are inserted. The caller holds mu, as for all methods below.
 func (t *Tunnel) begin(code websocket.Code, reason string, toClient, toUpstream []byte) {
 	t.shut = true
-	if t.how == nil {
-		t.how = &websocket.CloseError{Code: code, Reason: reason}
+	if t.closeErr == nil {
+		t.closeErr = &websocket.CloseError{Code: code, Reason: reason}
 	}
-	t.flows[upstream].closes().frame, t.flows[client].closes().frame = toClient, toUpstream
+	t.flows[upstream].ensureEnd().frame, t.flows[client].ensureEnd().frame = toClient, toUpstream
 	for s := range t.flows {
-		if t.finished[side(s).other()] || t.heard[s] && !t.flows[s].due() {
+		if t.eofSent[side(s).other()] || t.readEnded[s] && !t.flows[s].due() {
 			t.flows[s].ended = true
 		}
 	}
@@ -187,96 +187,96 @@ func (t *Tunnel) begin(code websocket.Code, reason string, toClient, toUpstream 
 func (t *Tunnel) start(now time.Duration) {
 	t.active = now
 	for s := range t.flows {
-		t.flows[s].answered(now)
+		t.flows[s].markAlive(now)
 	}
 	if t.expires > 0 {
 		t.expires += now
 	}
 }
 
-// arrived takes bytes from s, and returns the bytes for the other side: the part to pass on, and a frame to insert after it.
-func (t *Tunnel) arrived(s side, b []byte, now time.Duration) (through, put []byte) {
+// receive takes bytes from s, and returns the bytes for the other side: the part to pass on, and a frame to insert after it.
+func (t *Tunnel) receive(s side, b []byte, now time.Duration) (through, inserted []byte) {
 	f := &t.flows[s]
 	was := f.closed
-	f.answered(now)
-	through, put = f.pass(b)
-	if f.news || t.ping == 0 {
-		t.active, f.news = now, false
+	f.markAlive(now)
+	through, inserted = f.pass(b)
+	if f.activity || t.ping == 0 {
+		t.active, f.activity = now, false
 	}
 	if f.closed && !was {
-		if t.how == nil {
+		if t.closeErr == nil {
 			code, reason := f.reason()
-			t.how = &websocket.CloseError{Code: code, Reason: reason, ByPeer: s == client}
+			t.closeErr = &websocket.CloseError{Code: code, Reason: reason, ByPeer: s == client}
 		}
 		if t.flows[s.other()].closed {
-			t.ending(now)
+			t.scheduleCut(now)
 		}
 	}
-	if t.deaf[s.other()] {
+	if t.writeEnded[s.other()] {
 		return nil, nil
 	}
-	return through, put
+	return through, inserted
 }
 
-// put returns the frame that is due for s, nil if there is none.
-func (t *Tunnel) put(s side, now time.Duration) []byte {
-	if f := &t.flows[s.other()]; f.due() && !t.deaf[s] {
+// dueFrame returns the frame that is due for s, nil if there is none.
+func (t *Tunnel) dueFrame(s side, now time.Duration) []byte {
+	if f := &t.flows[s.other()]; f.due() && !t.writeEnded[s] {
 		return f.insert()
 	}
-	return t.question(s, now)
+	return t.duePing(s, now)
 }
 
-// ended notes that s has ended its stream, with an error other than io.EOF if it failed. TLS without close_notify is a failure,
-// unless a close frame was received: many peers omit the close_notify after a close frame.
-func (t *Tunnel) ended(s side, err error, now time.Duration) {
+// streamEnded notes that s has ended its stream, with an error other than io.EOF if it failed. TLS without close_notify is a
+// failure, unless a close frame was received: many peers omit the close_notify after a close frame.
+func (t *Tunnel) streamEnded(s side, err error, now time.Duration) {
 	if err == loop.ErrTruncated && t.flows[s].closed { //nolint:errorlint // it is never wrapped
 		err = io.EOF
 	}
 	t.active = now
-	t.heard[s] = true
-	if f := &t.flows[s]; f.wanted() && !f.due() {
+	t.readEnded[s] = true
+	if f := &t.flows[s]; f.closeRequested() && !f.due() {
 		f.ended = true
 	}
 	if err == io.EOF { //nolint:errorlint // a reader returns it bare
 		if !t.flows[s].closed {
-			t.failed(s, io.ErrUnexpectedEOF)
-			t.parted(s)
+			t.recordError(s, io.ErrUnexpectedEOF)
+			t.closeForLostUpstream(s)
 		}
 		return
 	}
-	t.failed(s, err)
-	t.deaf[s] = true
-	t.parted(s)
-	t.ending(now)
+	t.recordError(s, err)
+	t.writeEnded[s] = true
+	t.closeForLostUpstream(s)
+	t.scheduleCut(now)
 }
 
-// parted gives the client a close frame if its upstream has ended without one, at the end of a frame.
-func (t *Tunnel) parted(s side) {
+// closeForLostUpstream gives the client a close frame if its upstream has ended without one, at the end of a frame.
+func (t *Tunnel) closeForLostUpstream(s side) {
 	f := &t.flows[upstream]
-	if s != upstream || t.lost == nil || t.shut || t.heard[client] || t.flows[client].closed || f.lost || !f.cursor.Between() {
+	if s != upstream || t.lost == nil || t.shut || t.readEnded[client] || t.flows[client].closed || f.unframed || !f.cursor.Between() {
 		return
 	}
 	toClient, toUpstream, err := closeFrames(t.lost())
 	if err != nil {
 		return // the stream ends without a close frame
 	}
-	t.begin(websocket.CodeAbnormal, "", toClient, toUpstream) // failed has recorded the reason
+	t.begin(websocket.CodeAbnormal, "", toClient, toUpstream) // recordError has recorded the reason
 	t.flows[client].ended = true                              // nothing more passes to the client
-	t.driver.nudge()
+	t.driver.wake()
 }
 
-// refused notes that s accepts no more bytes.
-func (t *Tunnel) refused(s side, err error, now time.Duration) {
-	t.deaf[s] = true
-	t.failed(s, err)
-	t.ending(now)
+// writeFailed notes that s accepts no more bytes.
+func (t *Tunnel) writeFailed(s side, err error, now time.Duration) {
+	t.writeEnded[s] = true
+	t.recordError(s, err)
+	t.scheduleCut(now)
 }
 
-// failed records a failure.
-func (t *Tunnel) failed(s side, err error) {
+// recordError records a failure.
+func (t *Tunnel) recordError(s side, err error) {
 	e := &sideError{s, err}
-	if t.how == nil {
-		t.how = &websocket.CloseError{Code: websocket.CodeAbnormal, ByPeer: s == client, Err: e}
+	if t.closeErr == nil {
+		t.closeErr = &websocket.CloseError{Code: websocket.CodeAbnormal, ByPeer: s == client, Err: e}
 	} else if t.err == nil {
 		t.err = e
 	}
@@ -294,71 +294,71 @@ func (e *sideError) Error() string { return "the " + e.s.String() + ": " + e.err
 // Unwrap returns the error of the connection.
 func (e *sideError) Unwrap() error { return e.err }
 
-// ending sets the time when the connections are cut.
-func (t *Tunnel) ending(now time.Duration) {
-	if t.endBy == 0 {
-		t.endBy = now + patience
+// scheduleCut sets the time when the connections are cut.
+func (t *Tunnel) scheduleCut(now time.Duration) {
+	if t.cutAt == 0 {
+		t.cutAt = now + closeTimeout
 	}
 }
 
-// quiet reports whether nothing more is expected from s. An upstream is expected to end its stream, because the server closes the
+// isDone reports whether nothing more is expected from s. An upstream is expected to end its stream, because the server closes the
 // TCP connection first (RFC 6455 §7.1.1).
-func (t *Tunnel) quiet(s side) bool {
-	return t.heard[s] || t.shut && s == client && t.flows[client].closed
+func (t *Tunnel) isDone(s side) bool {
+	return t.readEnded[s] || t.shut && s == client && t.flows[client].closed
 }
 
-// finish reports whether s has to receive the end of its stream now, after everything queued for it. It returns true once.
-func (t *Tunnel) finish(s side) bool {
+// takeEOF reports whether s has to receive the end of its stream now, after everything queued for it. It returns true once.
+func (t *Tunnel) takeEOF(s side) bool {
 	from := &t.flows[s.other()]
-	all := t.heard[s.other()] && !from.due() || t.shut && from.ended && (from.lost || t.quiet(s))
-	if !all || t.finished[s] || t.deaf[s] {
+	all := t.readEnded[s.other()] && !from.due() || t.shut && from.ended && (from.unframed || t.isDone(s))
+	if !all || t.eofSent[s] || t.writeEnded[s] {
 		return false
 	}
-	t.finished[s] = true
+	t.eofSent[s] = true
 	return true
 }
 
-// finishedBoth reports whether neither side has data to send or to receive, apart from queued data. If the client's connection has
+// bothDone reports whether neither side has data to send or to receive, apart from queued data. If the client's connection has
 // failed, data that the upstream still sends does not matter.
-func (t *Tunnel) finishedBoth() bool {
-	gone := t.heard[client] && t.deaf[client]
-	return (gone || t.quiet(client) && t.quiet(upstream)) && !t.flows[client].due() && !t.flows[upstream].due()
+func (t *Tunnel) bothDone() bool {
+	gone := t.readEnded[client] && t.writeEnded[client]
+	return (gone || t.isDone(client) && t.isDone(upstream)) && !t.flows[client].due() && !t.flows[upstream].due()
 }
 
-// look enforces the time limits, and returns when to look again, 0 for never.
-func (t *Tunnel) look(now time.Duration) (next time.Duration) {
+// checkLimits enforces the time limits, and returns when to look again, 0 for never.
+func (t *Tunnel) checkLimits(now time.Duration) (next time.Duration) {
 	if t.shut {
-		t.ending(now)
+		t.scheduleCut(now)
 	}
 	switch {
-	case t.over:
+	case t.terminated:
 		return 0
-	case t.endBy != 0:
-		t.over = now >= t.endBy
-		return t.endBy
-	case t.heard[client] || t.heard[upstream]:
-		idle := t.active + halfOpen
+	case t.cutAt != 0:
+		t.terminated = now >= t.cutAt
+		return t.cutAt
+	case t.readEnded[client] || t.readEnded[upstream]:
+		idle := t.active + halfOpenTimeout
 		if t.idle > 0 {
-			idle = t.active + min(t.idle, halfOpen)
+			idle = t.active + min(t.idle, halfOpenTimeout)
 		}
-		t.over = now >= idle
+		t.terminated = now >= idle
 		return idle
 	}
 	reason, next := limits{t.idle, t.expires}.reached(t.active, now)
 	switch {
 	case reason != "":
-		t.limit(reason)
-	case t.ask(now):
+		t.closeForLimit(reason)
+	case t.checkSilence(now):
 	default:
-		return t.next(next)
+		return t.nextCheck(next)
 	}
-	t.ending(now)
-	return t.endBy
+	t.scheduleCut(now)
+	return t.cutAt
 }
 
-// next returns the earlier of the given time and the time when a side's silence has to be handled, 0 for never.
-func (t *Tunnel) next(next time.Duration) time.Duration {
-	for _, at := range [...]time.Duration{t.silence(client), t.silence(upstream)} {
+// nextCheck returns the earlier of the given time and the time when a side's silence has to be handled, 0 for never.
+func (t *Tunnel) nextCheck(next time.Duration) time.Duration {
+	for _, at := range [...]time.Duration{t.silenceDeadline(client), t.silenceDeadline(upstream)} {
 		if at != 0 && (next == 0 || at < next) {
 			next = at
 		}
@@ -366,23 +366,23 @@ func (t *Tunnel) next(next time.Duration) time.Duration {
 	return next
 }
 
-// limit begins to close the tunnel because of a limit.
-func (t *Tunnel) limit(reason string) {
+// closeForLimit begins to close the tunnel because of a limit.
+func (t *Tunnel) closeForLimit(reason string) {
 	toClient, toUpstream, err := closeFrames(websocket.CodeGoingAway, reason)
 	if err != nil { // never happens: the code may be sent
-		t.over = true
+		t.terminated = true
 		return
 	}
 	t.begin(websocket.CodeGoingAway, reason, toClient, toUpstream)
-	t.driver.nudge()
+	t.driver.wake()
 }
 
-// report reports the end, after both connections are closed. The caller does not hold mu.
-func (t *Tunnel) report() {
+// reportEnd reports the end, after both connections are closed. The caller does not hold mu.
+func (t *Tunnel) reportEnd() {
 	t.mu.Lock()
 	how := &websocket.CloseError{Code: websocket.CodeAbnormal}
-	if t.how != nil {
-		*how = *t.how
+	if t.closeErr != nil {
+		*how = *t.closeErr
 	}
 	answered := t.flows[client].closed && (t.shut || t.flows[upstream].closed)
 	if how.Err == nil && !answered {
@@ -391,7 +391,7 @@ func (t *Tunnel) report() {
 		}
 	}
 	t.mu.Unlock()
-	t.carrier.left(t)
+	t.carrier.remove(t)
 	if t.done != nil {
 		t.done(t, how)
 	}

@@ -48,8 +48,8 @@ func startOpenSSL(t *testing.T, args ...string) *openssl {
 	return &openssl{t, in, bufio.NewReader(out)}
 }
 
-// said returns the next output line that contains a text, or an error if there is none.
-func (o *openssl) said(what string) (line string, err error) {
+// findLine returns the next output line that contains a text, or an error if there is none.
+func (o *openssl) findLine(what string) (line string, err error) {
 	for err == nil && !strings.Contains(line, what) {
 		line, err = o.lines.ReadString('\n')
 	}
@@ -59,15 +59,15 @@ func (o *openssl) said(what string) (line string, err error) {
 // await returns the next line with a text.
 func (o *openssl) await(what string) string {
 	o.t.Helper()
-	line, err := o.said(what)
+	line, err := o.findLine(what)
 	if err != nil { // openssl is killed when the time limit is reached
 		o.t.Fatalf("got no line with %q: %v", what, err)
 	}
 	return line
 }
 
-// types writes line and a newline to openssl's standard input.
-func (o *openssl) types(line string) {
+// typeLine writes line and a newline to openssl's standard input.
+func (o *openssl) typeLine(line string) {
 	o.t.Helper()
 	if _, err := io.WriteString(o.in, line+"\n"); err != nil {
 		o.t.Fatal(err)
@@ -153,11 +153,11 @@ func TestRFC8446_4_6_3_KeyUpdatesOfOpenSSL(t *testing.T) {
 	onEachOpenSSL(t, "-tls1_3", func(r *rig, s side, o *openssl, to net.Conn) {
 		for range 3 {
 			for _, command := range []string{"K", "k"} { // with a request, and without
-				o.types(command)
+				o.typeLine(command)
 				o.await(done(s)) // openssl mistakes a line that follows too soon for a part of the command
-				o.types("under new keys")
+				o.typeLine("under new keys")
 				expect(o.t, to, []byte("under new keys\n"))
-				r.says(to, []byte("the answer\n"))
+				r.write(to, []byte("the answer\n"))
 				o.await("the answer")
 			}
 		}
@@ -173,7 +173,7 @@ func TestRFC8446_4_6_3_KeyUpdateFlood(t *testing.T) {
 			if _, err := io.WriteString(o.in, "K\n"); err != nil {
 				break
 			}
-			if _, err := o.said(done(s)); err != nil {
+			if _, err := o.findLine(done(s)); err != nil {
 				break
 			}
 		}
@@ -187,9 +187,9 @@ func TestRFC8446_4_6_3_KeyUpdateFlood(t *testing.T) {
 // TLS 1.2 is not renegotiated: a peer that begins a renegotiation is disconnected.
 func TestRFC5246_7_4_1_Renegotiation(t *testing.T) {
 	onEachOpenSSL(t, "-tls1_2", func(r *rig, s side, o *openssl, to net.Conn) {
-		o.types("before")
+		o.typeLine("before")
 		expect(o.t, to, []byte("before\n"))
-		o.types(map[side]string{client: "R", upstream: "r"}[s])
+		o.typeLine(map[side]string{client: "R", upstream: "r"}[s])
 		r.cutOff(s, to)
 	})
 }

@@ -10,16 +10,16 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// pumped is a Tunnel with one goroutine for each side that is read from, and a few short-lived goroutines at its end.
+// pumpTunnel is a Tunnel with one goroutine for each side that is read from, and a few short-lived goroutines at its end.
 //
 // Lock order: writing of one end, then mu.
-type pumped struct {
+type pumpTunnel struct {
 	Tunnel
 	ends    [2]pumpEnd
 	began   time.Time
 	running int         // number of goroutines
 	timer   *time.Timer // nil if there is none
-	at      time.Duration
+	timerAt time.Duration
 	cut     bool // the connections are closed
 }
 
@@ -31,23 +31,23 @@ type pumpEnd struct {
 }
 
 // run starts the goroutines. The caller holds mu.
-func (p *pumped) run(early, late []byte) {
+func (p *pumpTunnel) run(early, late []byte) {
 	p.began = time.Now()
 	p.start(0)
 	p.running = 2
 	go p.pump(client, early)
 	go p.pump(upstream, late)
-	p.watch()
+	p.enforceLimits()
 }
 
-func (p *pumped) now() time.Duration { return time.Since(p.began) }
+func (p *pumpTunnel) now() time.Duration { return time.Since(p.began) }
 
 // pump passes on the bytes of s, beginning with first, which has been read already.
-func (p *pumped) pump(s side, first []byte) {
-	defer p.leave()
+func (p *pumpTunnel) pump(s side, first []byte) {
+	defer p.exit()
 	in := newReader(p.ends[s].nc)
 	p.move(s, first)
-	for p.reads(s) {
+	for p.wantsRead(s) {
 		b, err := in.read()
 		p.move(s, b)
 		in.release()
@@ -56,32 +56,32 @@ func (p *pumped) pump(s side, first []byte) {
 				err = loop.Truncated(conn, err)
 			}
 			p.mu.Lock()
-			if !p.over {
-				p.ended(s, err, p.now())
+			if !p.terminated {
+				p.streamEnded(s, err, p.now())
 			}
-			p.settle()
+			p.propagateEnds()
 			return
 		}
 	}
 }
 
-// reads reports whether s has to be read from.
-func (p *pumped) reads(s side) bool {
+// wantsRead reports whether s has to be read from.
+func (p *pumpTunnel) wantsRead(s side) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return !p.over && !p.quiet(s)
+	return !p.terminated && !p.isDone(s)
 }
 
 // move passes on b, which s has sent.
-func (p *pumped) move(s side, b []byte) {
+func (p *pumpTunnel) move(s side, b []byte) {
 	if len(b) == 0 {
 		return
 	}
-	p.write(s.other(), func() (through, put []byte) { return p.arrived(s, b, p.now()) })
+	p.write(s.other(), func() (through, put []byte) { return p.receive(s, b, p.now()) })
 }
 
 // write writes the data that decide returns to s. decide is called with mu held.
-func (p *pumped) write(s side, decide func() (through, put []byte)) {
+func (p *pumpTunnel) write(s side, decide func() (through, put []byte)) {
 	e := &p.ends[s]
 	e.writing.Lock()
 	p.mu.Lock()
@@ -98,41 +98,42 @@ func (p *pumped) write(s side, decide func() (through, put []byte)) {
 	p.mu.Lock()
 	e.busy = false
 	if err == nil {
-		p.took(s, p.now())
-	} else if !p.over && !p.deaf[s] {
-		p.refused(s, err, p.now())
+		p.noteProgress(s, p.now())
+	} else if !p.terminated && !p.writeEnded[s] {
+		p.writeFailed(s, err, p.now())
 	}
-	p.settle()
+	p.propagateEnds()
 }
 
-// nudge implements driver.
-func (p *pumped) nudge() {
-	if p.over {
+// wake implements driver.
+func (p *pumpTunnel) wake() {
+	if p.terminated {
 		p.running++
 		go func() {
-			defer p.leave()
+			defer p.exit()
 			p.mu.Lock()
 			p.unlock()
 		}()
 		return
 	}
-	p.watch() // bounds how long the goroutines wait for their turn to write
+	p.enforceLimits() // bounds how long the goroutines wait for their turn to write
 	for s := range p.ends {
 		p.running++
 		go func() {
-			defer p.leave()
-			p.write(side(s), func() (_, put []byte) { return nil, p.put(side(s), p.now()) })
+			defer p.exit()
+			p.write(side(s), func() (_, put []byte) { return nil, p.dueFrame(side(s), p.now()) })
 		}()
 	}
 }
 
-// waits implements driver.
-func (p *pumped) waits(s side) bool { return p.ends[s].busy }
+// hasQueued implements driver.
+func (p *pumpTunnel) hasQueued(s side) bool { return p.ends[s].busy }
 
-// settle passes on the ends of streams, and ends the tunnel if it is finished. The caller holds mu, and settle releases it.
-func (p *pumped) settle() {
+// propagateEnds passes on the ends of streams, and ends the tunnel if it is finished. The caller holds mu, and propagateEnds
+// releases it.
+func (p *pumpTunnel) propagateEnds() {
 	for s := range p.ends {
-		if p.over || !p.finish(side(s)) {
+		if p.terminated || !p.takeEOF(side(s)) {
 			continue
 		}
 		e := &p.ends[s]
@@ -142,45 +143,45 @@ func (p *pumped) settle() {
 		e.writing.Unlock()
 		p.mu.Lock()
 		if errors.Is(err, errors.ErrUnsupported) && !p.shut {
-			p.over = true // the connection cannot be half-closed, and everything has been written
+			p.terminated = true // the connection cannot be half-closed, and everything has been written
 		}
 	}
-	if p.finishedBoth() {
-		p.over = true
+	if p.bothDone() {
+		p.terminated = true
 	}
-	p.watch()
+	p.enforceLimits()
 	p.unlock()
 }
 
-// watch enforces the time limits, and sets the timer.
-func (p *pumped) watch() {
+// enforceLimits enforces the time limits, and sets the timer.
+func (p *pumpTunnel) enforceLimits() {
 	now := p.now()
-	next := p.look(now)
-	if p.over || next == 0 || p.at != 0 && p.at <= next {
+	next := p.checkLimits(now)
+	if p.terminated || next == 0 || p.timerAt != 0 && p.timerAt <= next {
 		return
 	}
-	p.at = next
+	p.timerAt = next
 	if p.timer == nil {
-		p.timer = time.AfterFunc(next-now, p.due)
+		p.timer = time.AfterFunc(next-now, p.onTimer)
 	} else {
 		p.timer.Reset(next - now)
 	}
 }
 
-// due is called by the timer.
-func (p *pumped) due() {
+// onTimer is called by the timer.
+func (p *pumpTunnel) onTimer() {
 	p.mu.Lock()
-	p.at = 0
-	if !p.over {
-		p.watch()
+	p.timerAt = 0
+	if !p.terminated {
+		p.enforceLimits()
 	}
 	p.unlock()
 }
 
 // unlock releases mu. If the tunnel is over, it closes the connections, which ends the goroutines.
-func (p *pumped) unlock() {
-	cut := p.over && !p.cut
-	p.cut = p.over
+func (p *pumpTunnel) unlock() {
+	cut := p.terminated && !p.cut
+	p.cut = p.terminated
 	if cut && p.timer != nil {
 		p.timer.Stop()
 	}
@@ -197,15 +198,15 @@ func (p *pumped) unlock() {
 	}
 }
 
-// leave ends a goroutine of p. The last one reports the end.
-func (p *pumped) leave() {
+// exit ends a goroutine of p. The last one reports the end.
+func (p *pumpTunnel) exit() {
 	p.mu.Lock()
 	p.running--
 	last := p.running == 0
-	p.over = p.over || last
+	p.terminated = p.terminated || last
 	p.unlock()
 	if last {
-		p.report()
+		p.reportEnd()
 	}
 }
 

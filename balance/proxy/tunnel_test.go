@@ -18,9 +18,9 @@ import (
 func TestTunnelBothDirections(t *testing.T) {
 	onEach(t, func(t *testing.T, r *rig) {
 		r.carry("early, ", "late, ", TunnelOptions{})
-		r.says(r.client, []byte("question"))
+		r.write(r.client, []byte("question"))
 		expect(t, r.server, []byte("early, question"))
-		r.says(r.server, []byte("answer"))
+		r.write(r.server, []byte("answer"))
 		expect(t, r.client, []byte("late, answer"))
 		if up, down := r.tunnel.Bytes(); up != 15 || down != 12 {
 			t.Errorf("got %d and %d bytes, want 15 and 12", up, down)
@@ -39,8 +39,8 @@ func TestTunnelBackpressure(t *testing.T) {
 	onEach(t, func(t *testing.T, r *rig) {
 		r.carry("", "", TunnelOptions{})
 		big := bytes.Repeat([]byte("0123456789abcdef"), 1<<20) // 16 MiB, more than the buffers of all kernels in between
-		wrote := r.says(r.client, big)
-		r.says(r.server, []byte("meanwhile"))
+		wrote := r.write(r.client, big)
+		r.write(r.server, []byte("meanwhile"))
 		expect(t, r.client, []byte("meanwhile"))
 		select {
 		case err := <-wrote:
@@ -64,7 +64,7 @@ func TestTunnelHalfClose(t *testing.T) {
 				from, to = to, from
 			}
 			if r.kind.halves {
-				wrote := r.says(from, bytes.Repeat([]byte("x"), 1<<20))
+				wrote := r.write(from, bytes.Repeat([]byte("x"), 1<<20))
 				if err := bounded.Receive(t, wrote); err != nil {
 					t.Fatal(err)
 				}
@@ -72,7 +72,7 @@ func TestTunnelHalfClose(t *testing.T) {
 				if n := len(rest(t, to)); n != 1<<20 {
 					t.Errorf("got %d bytes, want %d", n, 1<<20)
 				}
-				r.says(to, []byte("the rest"))
+				r.write(to, []byte("the rest"))
 				expect(t, from, []byte("the rest"))
 				halfClose(t, to)
 			} else {
@@ -93,15 +93,15 @@ func TestTunnelReportsPeerClose(t *testing.T) {
 	for _, first := range []side{client, upstream} {
 		onEach(t, func(t *testing.T, r *rig) {
 			r.carry("", "", TunnelOptions{})
-			ask, answer := closing(true, 4001, "so long"), closing(false, 4001, "")
+			ask, answer := closeFrameOfPeer(true, 4001, "so long"), closeFrameOfPeer(false, 4001, "")
 			from, to := r.client, r.server
 			if first == upstream {
-				ask, answer = closing(false, 4001, "so long"), closing(true, 4001, "")
+				ask, answer = closeFrameOfPeer(false, 4001, "so long"), closeFrameOfPeer(true, 4001, "")
 				from, to = to, from
 			}
-			r.says(from, ask)
+			r.write(from, ask)
 			expect(t, to, ask)
-			r.says(to, answer)
+			r.write(to, answer)
 			expect(t, from, answer)
 			r.server.Close()
 			rest(t, r.client)
@@ -123,7 +123,7 @@ func TestTunnelReset(t *testing.T) {
 			if first == upstream {
 				from, to = to, from
 			}
-			r.says(from, []byte("last words"))
+			r.write(from, []byte("last words"))
 			expect(t, to, []byte("last words"))
 			reset(from)
 			if got := rest(t, to); len(got) > 0 {
@@ -140,18 +140,18 @@ func TestTunnelReset(t *testing.T) {
 func TestTunnelShutIdle(t *testing.T) {
 	onEach(t, func(t *testing.T, r *rig) {
 		r.carry("", "", TunnelOptions{})
-		hello := packed(frame.Text, true, []byte("hello"))
-		r.says(r.client, hello)
+		hello := frameOf(frame.Text, true, []byte("hello"))
+		r.write(r.client, hello)
 		expect(t, r.server, hello)
 		if err := r.tunnel.Shut(1012, "retry-after=3"); err != nil {
 			t.Fatal(err)
 		}
 		r.tunnel.Shut(1001, "the second does nothing")
-		closed(t, r.client, false, 1012, "retry-after=3")
-		closed(t, r.server, true, 1012, "retry-after=3")
+		expectClose(t, r.client, false, 1012, "retry-after=3")
+		expectClose(t, r.server, true, 1012, "retry-after=3")
 		// Data that is sent after the close frame is discarded, and the replies end the tunnel.
-		r.says(r.server, append(packed(frame.Text, false, []byte("too late")), closing(false, 1012, "")...))
-		if err := bounded.Receive(t, r.says(r.client, append(packed(frame.Text, true, []byte("too late")), closing(true, 1012, "")...))); err != nil {
+		r.write(r.server, append(frameOf(frame.Text, false, []byte("too late")), closeFrameOfPeer(false, 1012, "")...))
+		if err := bounded.Receive(t, r.write(r.client, append(frameOf(frame.Text, true, []byte("too late")), closeFrameOfPeer(true, 1012, "")...))); err != nil {
 			t.Fatal(err)
 		}
 		if !r.kind.halves {
@@ -171,20 +171,20 @@ func TestTunnelShutIdle(t *testing.T) {
 func TestTunnelShutWithinAFrame(t *testing.T) {
 	onEach(t, func(t *testing.T, r *rig) {
 		r.carry("", "", TunnelOptions{})
-		up, down := packed(frame.Binary, true, make([]byte, 300)), packed(frame.Text, false, make([]byte, 70000))
-		r.says(r.client, up[:3])
+		up, down := frameOf(frame.Binary, true, make([]byte, 300)), frameOf(frame.Text, false, make([]byte, 70000))
+		r.write(r.client, up[:3])
 		expect(t, r.server, up[:3])
-		r.says(r.server, down[:1])
+		r.write(r.server, down[:1])
 		expect(t, r.client, down[:1])
 		if err := r.tunnel.Shut(1001, "bye"); err != nil {
 			t.Fatal(err)
 		}
-		r.says(r.client, append(bytes.Clone(up[3:]), closing(true, 1000, "crossed")...))
+		r.write(r.client, append(bytes.Clone(up[3:]), closeFrameOfPeer(true, 1000, "crossed")...))
 		expect(t, r.server, up[3:])
-		closed(t, r.server, true, 1001, "bye")
-		r.says(r.server, append(bytes.Clone(down[1:]), packed(frame.Text, false, []byte("more"))...))
+		expectClose(t, r.server, true, 1001, "bye")
+		r.write(r.server, append(bytes.Clone(down[1:]), frameOf(frame.Text, false, []byte("more"))...))
 		expect(t, r.client, down[1:])
-		closed(t, r.client, false, 1001, "bye")
+		expectClose(t, r.client, false, 1001, "bye")
 		r.server.Close()
 		if got := rest(t, r.client); len(got) > 0 {
 			t.Errorf("client: got %q after the close frame, want nothing", got)
@@ -199,12 +199,12 @@ func TestTunnelShutWithinAFrame(t *testing.T) {
 func TestTunnelShutAfterCloseFrame(t *testing.T) {
 	onEach(t, func(t *testing.T, r *rig) {
 		r.carry("", "", TunnelOptions{})
-		bye := closing(false, 4000, "of the server")
-		r.says(r.server, bye)
+		bye := closeFrameOfPeer(false, 4000, "of the server")
+		r.write(r.server, bye)
 		expect(t, r.client, bye)
 		r.tunnel.Shut(1012, "of the balancer")
-		closed(t, r.server, true, 1012, "of the balancer")
-		r.says(r.client, closing(true, 4000, ""))
+		expectClose(t, r.server, true, 1012, "of the balancer")
+		r.write(r.client, closeFrameOfPeer(true, 4000, ""))
 		r.server.Close()
 		if got := rest(t, r.client); len(got) > 0 {
 			t.Errorf("client: got %q, want no second close frame", got)
@@ -220,12 +220,12 @@ func TestTunnelShutTimeout(t *testing.T) {
 	onEach(t, func(t *testing.T, r *rig) {
 		t.Parallel() // the test mostly waits
 		r.carry("", "", TunnelOptions{})
-		big := packed(frame.Binary, false, make([]byte, 16<<20))
-		wrote := r.says(r.server, big)
+		big := frameOf(frame.Binary, false, make([]byte, 16<<20))
+		wrote := r.write(r.server, big)
 		expect(t, r.client, big[:10]) // the rest stays unread
 		ran := bounded.Clock(t)
 		r.tunnel.Shut(1012, "restart")
-		closed(t, r.server, true, 1012, "restart")
+		expectClose(t, r.server, true, 1012, "restart")
 		e := r.ended()
 		if e.Code != 1012 || !errors.Is(e, ErrUnanswered) {
 			t.Errorf("got %v, want 1012 with ErrUnanswered", e)
@@ -245,9 +245,9 @@ func TestTunnelNonWebSocketData(t *testing.T) {
 	onEach(t, func(t *testing.T, r *rig) {
 		r.carry("", "", TunnelOptions{})
 		odd := append([]byte{0x82, 0x7f, 0xff, 0, 0, 0, 0, 0, 0, 0}, "anything at all"...) // a length with its top bit set
-		r.says(r.server, odd)
+		r.write(r.server, odd)
 		expect(t, r.client, odd)
-		r.says(r.client, odd)
+		r.write(r.client, odd)
 		expect(t, r.server, odd)
 		r.tunnel.Shut(1012, "restart")
 		if r.kind.halves {
@@ -295,8 +295,8 @@ func TestTunnelSoak(t *testing.T) {
 			rng := rand.New(rand.NewChaCha8([32]byte{byte(round)}))
 			r := newRig(t, r.kind).carry("", "", TunnelOptions{})
 			up, down := soakStream(rng, true), soakStream(rng, false)
-			r.says(r.client, up)
-			r.says(r.server, down)
+			r.write(r.client, up)
+			r.write(r.server, down)
 			got := [2]chan []byte{make(chan []byte, 1), make(chan []byte, 1)}
 			for i, nc := range []net.Conn{r.server, r.client} {
 				step := 1 + rng.IntN(100_000)
@@ -321,7 +321,7 @@ func soakStream(rng *rand.Rand, masked bool) (b []byte) {
 		if len(payload) > 8 {
 			binary.BigEndian.PutUint64(payload, rng.Uint64())
 		}
-		b = append(b, packed(frame.Binary, masked, payload)...)
+		b = append(b, frameOf(frame.Binary, masked, payload)...)
 	}
 	return b
 }
@@ -343,7 +343,7 @@ func soakRead(nc net.Conn, step int) (all []byte) {
 // soakCheck checks that got is the beginning of sent up to the end of a frame, and a close frame.
 func soakCheck(t *testing.T, sent, got []byte, masked bool) {
 	t.Helper()
-	last := len(closing(masked, 1012, "soak"))
+	last := len(closeFrameOfPeer(masked, 1012, "soak"))
 	if len(got) < last {
 		t.Fatalf("got %d bytes, want at least a close frame of %d", len(got), last)
 	}
@@ -370,7 +370,7 @@ func TestTunnelLostClient(t *testing.T) {
 		{upstream, errReset, false}, // the client has to get the bytes that have arrived
 	} {
 		var l Tunnel
-		if l.ended(c.s, c.err, time.Second); l.finishedBoth() != c.want {
+		if l.streamEnded(c.s, c.err, time.Second); l.bothDone() != c.want {
 			t.Errorf("%v ends with %v: got finished %v, want %v", c.s, c.err, !c.want, c.want)
 		}
 	}
@@ -381,16 +381,16 @@ func TestTunnelLostClient(t *testing.T) {
 func TestTunnelFirstFailure(t *testing.T) {
 	first, second := errors.New("first"), errors.New("second")
 	var open Tunnel
-	open.failed(client, first)
-	open.failed(upstream, second)
-	if e := open.how; e.Code != websocket.CodeAbnormal || !e.ByPeer || !errors.Is(e.Err, first) {
+	open.recordError(client, first)
+	open.recordError(upstream, second)
+	if e := open.closeErr; e.Code != websocket.CodeAbnormal || !e.ByPeer || !errors.Is(e.Err, first) {
 		t.Errorf("open tunnel: got %v, want 1006 and the first failure", e)
 	}
-	closing := Tunnel{how: &websocket.CloseError{Code: websocket.CodeServiceRestart}}
-	closing.failed(upstream, first)
-	closing.failed(client, second)
-	if closing.how.Err != nil || !errors.Is(closing.err, first) || closing.err.s != upstream {
-		t.Errorf("closing tunnel: got %v and %v, want the first failure", closing.how, closing.err)
+	closing := Tunnel{closeErr: &websocket.CloseError{Code: websocket.CodeServiceRestart}}
+	closing.recordError(upstream, first)
+	closing.recordError(client, second)
+	if closing.closeErr.Err != nil || !errors.Is(closing.err, first) || closing.err.s != upstream {
+		t.Errorf("closing tunnel: got %v and %v, want the first failure", closing.closeErr, closing.err)
 	}
 }
 
@@ -401,8 +401,8 @@ func TestTunnelFailsWhileClosing(t *testing.T) {
 		if err := r.tunnel.Shut(1012, "restart"); err != nil {
 			t.Fatal(err)
 		}
-		closed(t, r.client, false, 1012, "restart")
-		closed(t, r.server, true, 1012, "restart")
+		expectClose(t, r.client, false, 1012, "restart")
+		expectClose(t, r.server, true, 1012, "restart")
 		reset(r.client)
 		r.server.Close()
 		e := r.ended()

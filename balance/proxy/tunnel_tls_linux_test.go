@@ -13,16 +13,16 @@ func TestRFC8446_6_1_AfterCloseNotify(t *testing.T) {
 	onEachTLS(t, func(t *testing.T, r *rig, s side) {
 		r.carry("", "", TunnelOptions{})
 		from, to := r.peers(s)
-		r.says(from, []byte("last words"))
+		r.write(from, []byte("last words"))
 		expect(t, to, []byte("last words"))
 		halfClose(t, from)
-		r.says(socketOf(from), make([]byte, 64<<10))
+		r.write(socketOf(from), make([]byte, 64<<10))
 		if got := rest(t, to); len(got) > 0 {
 			t.Errorf("got %q after close_notify, want nothing", got)
 		}
-		r.says(to, []byte("goes on"))
+		r.write(to, []byte("goes on"))
 		expect(t, from, []byte("goes on"))
-		isCalm(t)
+		checkNotBusy(t)
 		halfClose(t, to)
 		rest(t, from)
 		to.Close()
@@ -32,8 +32,8 @@ func TestRFC8446_6_1_AfterCloseNotify(t *testing.T) {
 	})
 }
 
-// isCalm checks that the process does not repeat any action in a busy loop.
-func isCalm(t *testing.T) {
+// checkNotBusy checks that the process does not repeat any action in a busy loop.
+func checkNotBusy(t *testing.T) {
 	t.Helper()
 	before := cpu(t)
 	<-time.After(200 * time.Millisecond)

@@ -40,7 +40,7 @@ func TestRFC8446_6_1_TruncatedTunnel(t *testing.T) {
 	onEachTLS(t, func(t *testing.T, r *rig, s side) {
 		r.carry("", "", TunnelOptions{})
 		from, to := r.peers(s)
-		r.says(from, []byte("last words"))
+		r.write(from, []byte("last words"))
 		expect(t, to, []byte("last words"))
 		truncate(from)
 		if got := rest(t, to); len(got) > 0 {
@@ -62,10 +62,10 @@ func TestTruncatedTunnelAfterCloseFrame(t *testing.T) {
 	onEachTLS(t, func(t *testing.T, r *rig, s side) {
 		r.carry("", "", TunnelOptions{})
 		from, to := r.peers(s)
-		ask, answer := closing(s == client, 4001, "so long"), closing(s != client, 4001, "")
-		r.says(from, ask)
+		ask, answer := closeFrameOfPeer(s == client, 4001, "so long"), closeFrameOfPeer(s != client, 4001, "")
+		r.write(from, ask)
 		expect(t, to, ask)
-		r.says(to, answer)
+		r.write(to, answer)
 		expect(t, from, answer)
 		truncate(from)
 		rest(t, to)
@@ -81,7 +81,7 @@ func TestTunnelBufferedTLSData(t *testing.T) {
 	onEachTLS(t, func(t *testing.T, r *rig, s side) {
 		from, to := r.peers(s)
 		near := r.near[s]
-		if err := bounded.Receive(t, r.says(from, []byte("behind the head"))); err != nil {
+		if err := bounded.Receive(t, r.write(from, []byte("behind the head"))); err != nil {
 			t.Fatal(err)
 		}
 		first := make([]byte, 6)
@@ -104,7 +104,7 @@ func TestTunnelOfSmallRecords(t *testing.T) {
 		r.carry("", "", TunnelOptions{})
 		from, to := r.peers(s)
 		wrote := make(chan error, 1)
-		big := packed(frame.Binary, s == client, make([]byte, 4<<20))
+		big := frameOf(frame.Binary, s == client, make([]byte, 4<<20))
 		go func() {
 			w := bufio.NewWriterSize(from, 16<<10)
 			w.Write(big)
@@ -129,7 +129,7 @@ func TestRFC8446_5_2_ForgedRecord(t *testing.T) {
 	onEachTLS(t, func(t *testing.T, r *rig, s side) {
 		r.carry("", "", TunnelOptions{})
 		from, to := r.peers(s)
-		if err := bounded.Receive(t, r.says(socketOf(from), append([]byte{23, 3, 3, 0, 32}, make([]byte, 32)...))); err != nil {
+		if err := bounded.Receive(t, r.write(socketOf(from), append([]byte{23, 3, 3, 0, 32}, make([]byte, 32)...))); err != nil {
 			t.Fatal(err)
 		}
 		_, err := io.ReadAll(from)
