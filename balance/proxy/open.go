@@ -255,8 +255,8 @@ func (b *Balancer) attempt(ctx context.Context, s *Settings, u *balance.Upstream
 	return link, took, err
 }
 
-// classify returns the outcome of a handshake for the server, with the status and the header of its response, 0 and nil if there
-// was none.
+// classify returns the outcome of a handshake for the server, with the status and the header of its response, or 0 and nil
+// without a response.
 func classify(link *Link, err error) (balance.Outcome, int, http.Header) {
 	if err == nil {
 		return balance.OK, http.StatusSwitchingProtocols, link.Header
