@@ -1,6 +1,8 @@
 package config
 
 import (
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -47,6 +49,8 @@ func TestSecrets(t *testing.T) {
 		"hub: {engine: {nats: {cluster: {listen: '127.0.0.1:0', cert: cert.pem, key: key.pem, ca: cert.pem}}}}":                            "key.pem",
 		"endpoints: [{path: /x, auth: [anonymous], target: {balance: {to: [a], tls: {cert: cert.pem, key: key.pem}}}}]":                    "key.pem",
 		"endpoints: [{path: /x, auth: [anonymous], target: {balance: {to: [a], request: {identity: {header: X-Id, key_file: key.pem}}}}}]": "key.pem",
+		"endpoints: [{path: /x, auth: [anonymous], target: {balance: {to: [a], request: {header: {Authorization: Bearer t}}}}}]":           "f.yaml",
+		"endpoints: [{path: /x, auth: [anonymous], target: {balance: {to: [a], request: {header: {}}}}}]":                                  "",
 		"endpoints: [{path: /x, auth: [jwt: {secret: " + inline + "}], target: echo}]":                                                     "f.yaml",
 	} {
 		file := filepath.Join(dir, "f.yaml")
@@ -112,5 +116,37 @@ func TestFilesAreSecretOrPublic(t *testing.T) {
 	}
 	if files < len(public)+9 {
 		t.Errorf("%d keys", files)
+	}
+}
+
+// The values of header fields for servers are in no printed configuration, in no report of a reload, and in no message.
+func TestSecretHeader(t *testing.T) {
+	const document = "endpoints: [{path: /x, auth: [anonymous], target: {balance: {to: [a], request: {header: {Authorization: 'Bearer %s'}}}}}]\n"
+	load := func(secret string) *Config {
+		file := filepath.Join(t.TempDir(), "f.yaml")
+		if err := os.WriteFile(file, fmt.Appendf(nil, document, secret), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Load(Sources{File: file})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	a, b := load("s3cret-a"), load("s3cret-b")
+	if got := a.Endpoints[0].Target.Settings.(*Balance).Request.Header["Authorization"].Reveal(); got != "Bearer s3cret-a" {
+		t.Errorf("the value is %q", got)
+	}
+	changes := Diff(a, b)
+	if len(changes) != 1 {
+		t.Errorf("changes: %v, want one", changes)
+	}
+	text, err := json.Marshal(changes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	printed := fmt.Sprintf("%+v\n", a.Endpoints[0].Target.Settings) + a.YAML() + string(text)
+	if !strings.Contains(printed, "Authorization: '[redacted]'") || strings.Contains(printed, "s3cret") {
+		t.Errorf("printed:\n%s", printed)
 	}
 }

@@ -209,8 +209,8 @@ type Rewrite struct {
 	// A signed token that identifies the user. With the token, a server can verify that the request is from the balancer.
 	Identity SignedIdentity `yaml:"identity"`
 
-	// Header fields to set. Fields of these names from the client are removed.
-	Header map[string]string `yaml:"header"`
+	// Header fields to set. Fields of these names from the client are removed. The values count as secrets: they may be passwords or keys.
+	Header map[string]Secret `yaml:"header" secret:"true"`
 
 	// The PROXY protocol in front of each connection to a server: off, v1 or v2.
 	ProxyProtocol string `yaml:"proxy_protocol" enum:"off|v1|v2" default:"off"`
@@ -377,7 +377,7 @@ func (r *Rewrite) check(k *checker, path string) {
 	}
 	r.Identity.check(k, path+".identity")
 	for name, value := range r.Header {
-		if !validHeader(name) || strings.ContainsAny(value, "\r\n\x00") {
+		if !validHeader(name) || strings.ContainsAny(value.Reveal(), "\r\n\x00") {
 			k.Wrong(path+".header", tree.Quote(name)+" cannot be a header field", "names of letters, digits and -, and values of one line")
 		}
 	}

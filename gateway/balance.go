@@ -177,7 +177,7 @@ func dialOptions(set *config.Balance, wire *tls.Config) proxy.DialerOptions {
 		}
 	}
 	for name, value := range set.Request.Header {
-		o.Header.Set(name, value)
+		o.Header.Set(name, value.Reveal())
 	}
 	return o
 }

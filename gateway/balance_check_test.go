@@ -23,7 +23,7 @@ func TestCheckBalance(t *testing.T) {
 	text, good := file("text", "a b\n"), file("servers", "127.0.0.1:9001 weight=2\n\n# none\n")
 	ca, cert, key := nodeFiles(t)
 	const none = config.Path("/nowhere/none")
-	named := func(user string, id config.SignedIdentity, set map[string]string) config.Balance {
+	named := func(user string, id config.SignedIdentity, set map[string]config.Secret) config.Balance {
 		return config.Balance{Request: config.Rewrite{UserHeader: user, Identity: id, Header: set}}
 	}
 	for _, tt := range []struct {
@@ -41,10 +41,10 @@ func TestCheckBalance(t *testing.T) {
 		{"a certificate", config.Balance{TLS: config.BackendTLS{Cert: cert, Key: cert}}, ""},
 		{"another key", config.Balance{TLS: config.BackendTLS{Cert: cert, Key: key}}, "tls.cert: tls: private key does not match public key"},
 		{"no private key", named("", config.SignedIdentity{Header: "X-Id", KeyFile: text}, nil), "request.identity.key_file: auth: the private key is not PEM"},
-		{"fields", named("X-User", config.SignedIdentity{Header: "Authorization", Secret: config.NewSecret(strings.Repeat("x", 32))}, map[string]string{"X-A": "b"}), ""},
+		{"fields", named("X-User", config.SignedIdentity{Header: "Authorization", Secret: config.NewSecret(strings.Repeat("x", 32))}, map[string]config.Secret{"X-A": config.NewSecret("b")}), ""},
 		{"the user as Host", named("host", config.SignedIdentity{}, nil), "request.user_header: the balancer sets Host itself"},
 		{"an identity in the handshake", named("", config.SignedIdentity{Header: "Sec_WebSocket-Key", Secret: config.NewSecret(strings.Repeat("x", 32))}, nil), "request.identity.header: the balancer sets "},
-		{"a field of the connection", named("", config.SignedIdentity{}, map[string]string{"upgrade": "x"}), "request.header: the balancer sets Upgrade itself"},
+		{"a field of the connection", named("", config.SignedIdentity{}, map[string]config.Secret{"upgrade": config.NewSecret("x")}), "request.header: the balancer sets Upgrade itself"},
 	} {
 		cfg := &config.Config{Endpoints: []config.Endpoint{{}, {}}}
 		cfg.Endpoints[1].Target.Settings = &tt.set

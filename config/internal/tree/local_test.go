@@ -134,7 +134,7 @@ func TestWrittenLists(t *testing.T) {
 		t.Fatal(wrong)
 	}
 	text := YAML(f)
-	for _, want := range []string{"words: []\n", "\nitems: []\n", "\nbad: " + redact.Mark + "\n", "\ndo:\n  foo:\n    size: 3\n    name: x\n"} {
+	for _, want := range []string{"words: []\n", "\nitems: []\n", "\nbad: '" + redact.Mark + "'\n", "\ndo:\n  foo:\n    size: 3\n    name: x\n"} {
 		if !strings.Contains("\n"+text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}

@@ -71,11 +71,7 @@ func oneYAML(v reflect.Value) string {
 		return yamlText(word)
 	}
 	if m, ok := v.Interface().(encoding.TextMarshaler); ok {
-		text, err := m.MarshalText()
-		if err != nil {
-			return redact.Mark // does not happen with the types of this module
-		}
-		return yamlText(string(text))
+		return yamlText(oneText(m))
 	}
 	switch v.Kind() {
 	case reflect.Bool, reflect.Int:
@@ -88,10 +84,22 @@ func oneYAML(v reflect.Value) string {
 		x := map[string]any{}
 		for _, key := range keysOf(v) {
 			x[key] = v.MapIndex(reflect.ValueOf(key)).Interface()
+			if m, ok := x[key].(encoding.TextMarshaler); ok {
+				x[key] = oneText(m)
+			}
 		}
 		return anyYAML(x)
 	}
 	return anyYAML(v.Interface())
+}
+
+// oneText returns the text of a value.
+func oneText(m encoding.TextMarshaler) string {
+	text, err := m.MarshalText()
+	if err != nil {
+		return redact.Mark // does not happen with the types of this module
+	}
+	return string(text)
 }
 
 // anyYAML formats a value of any type, as returned by decoder.any, on one line.

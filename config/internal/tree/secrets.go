@@ -3,6 +3,7 @@ package tree
 import (
 	"maps"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -32,7 +33,7 @@ func (t *Tree) Secrets() []string {
 
 // secret reports whether a value is a secret, or names a file with one.
 func (n node) secret() bool {
-	if n.field == nil || n.value.IsZero() || !n.field.hidden && n.field.Secret == "" {
+	if n.field == nil || isEmpty(n.value) || n.value.Kind() == reflect.Map && n.value.Len() == 0 || !n.field.hidden && n.field.Secret == "" {
 		return false
 	}
 	switch kind, key, _ := strings.Cut(n.field.Secret, " "); kind {
