@@ -63,7 +63,7 @@ func documents(t *testing.T) []string {
 // Every Go block in a document is a whole program that passes go vet, or a whole test file that passes go test.
 func TestGoInDocumentsCompiles(t *testing.T) {
 	// Each block becomes a package in a folder of this module, so that go checks all of them together.
-	dir, err := os.MkdirTemp(".", "_documents") //nolint:usetesting // it must be in this module; "./..." does not include it
+	dir, err := os.MkdirTemp(".", "_documents") //nolint:usetesting // the directory must be in this module; "./..." does not include it, because its name begins with _
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -72,7 +72,7 @@ func tlsCallbackConn() (c1, c2 net.Conn, stop func(), err error) {
 	greeted := make(chan struct{})
 	go func() {
 		defer close(greeted)
-		tls.Client(hello, &tls.Config{ServerName: "localhost"}).Handshake() //nolint:errcheck // this fails when the test ends
+		tls.Client(hello, &tls.Config{ServerName: "localhost"}).Handshake() //nolint:errcheck // the handshake fails when the test ends
 	}()
 	stop = func() {
 		close(over)
@@ -137,7 +137,7 @@ func connectTo(serve func(net.Listener) error) (net.Conn, chan struct{}, error) 
 	}
 	served := make(chan struct{})
 	go func() {
-		serve(l) //nolint:errcheck // this fails when the test closes the listener
+		serve(l) //nolint:errcheck // serve returns an error when the test closes the listener
 		close(served)
 	}()
 	nc, err := net.Dial("tcp", l.Addr().String())

@@ -424,7 +424,7 @@ func TestClock(t *testing.T) {
 				if err := r.Message(text(c.first)); err != nil {
 					t.Fatal(err)
 				}
-				time.Sleep(c.after) //nolint:forbidigo // the fake clock of a synctest bubble
+				time.Sleep(c.after) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 				synctest.Wait()
 				if code := websocket.Code(out.code.Load()); code != c.code { //nolint:gosec // the stored value is a websocket.Code
 					t.Errorf("closed with %d", code)
@@ -443,7 +443,7 @@ func TestClock(t *testing.T) {
 		}
 		for i := 1; i <= 5; i++ {
 			for synctest.Wait(); int(out.pings.Load()) < i; synctest.Wait() {
-				time.Sleep(time.Second) //nolint:forbidigo // the fake clock of a synctest bubble
+				time.Sleep(time.Second) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 			}
 			if err := r.Message(text(`{}`)); err != nil {
 				t.Fatal(err)
@@ -472,7 +472,7 @@ func FuzzReceive(f *testing.F) {
 		if err := n.receive(connect); err != nil {
 			t.Fatal(err)
 		}
-		n.receive(data) //nolint:errcheck // any result is fine, as long as there is no panic
+		n.receive(data) //nolint:errcheck // the test only checks that receive does not panic
 	})
 }
 

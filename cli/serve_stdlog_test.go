@@ -19,7 +19,7 @@ func TestStdLog(t *testing.T) {
 		for range 100 {
 			log.Printf("Unsolicited response received on idle HTTP channel starting with %q; err=<nil>", "x\ny")
 		}
-		time.Sleep(time.Second) //nolint:forbidigo // the fake clock of a synctest bubble
+		time.Sleep(time.Second) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 		log.Print("later")
 		giveBack()
 		lines := strings.Split(strings.TrimSpace(b.String()), "\n")

@@ -41,7 +41,7 @@ func TestLargeMessagesWithoutFault(t *testing.T) {
 			in := newInbound(ended{}, []byte(c.in), &inflater{noTakeover: c.fresh})
 			for {
 				f, err := in.next(time.Time{})
-				if err == io.EOF { //nolint:errorlint // the error is from ended
+				if err == io.EOF { //nolint:errorlint // the reader of type ended returns io.EOF unwrapped
 					return
 				}
 				if err != nil {

@@ -22,7 +22,7 @@ func (t *tracer) exchange(fields []field) (*link, *head, error) {
 		}
 	}
 	l.bound(t.until(probeTimeout))
-	l.Write(t.appendRequest(nil, fields)) //nolint:errcheck // the read of the response reports a failure
+	l.Write(t.appendRequest(nil, fields)) //nolint:errcheck // if the write fails, reading the response reports an error
 	return l, readHead(l, t.until(probeTimeout)), nil
 }
 

@@ -52,7 +52,7 @@ func (t *tracer) try(title, origin string, foreign bool) OriginTry {
 	if o.Opened {
 		m := protocol.Machine{Client: true}
 		if b, err := m.AppendClose(nil, 1000, "", t.maskKey); err == nil {
-			l.Write(b) //nolint:errcheck // the result does not depend on the close frame
+			l.Write(b) //nolint:errcheck // the result does not depend on whether the close frame is sent
 		}
 	}
 	t.end(s, map[bool]string{true: "accepted", false: "refused"}[o.Opened]+": "+h.statusText())

@@ -24,7 +24,7 @@ func TestOriginInHeader(t *testing.T) {
 			return
 		}
 		defer c.CloseNow()
-		c.Read(r.Context()) //nolint:errcheck // returns when the client has disconnected
+		c.Read(r.Context()) //nolint:errcheck // the call returns when the client has disconnected
 	}))
 	defer server.Close()
 	const page = "https://page.example"

@@ -37,7 +37,7 @@ func throughProxy(t *testing.T, via, server string, serve func(*exchange)) *Repo
 // rule of HTTP/1 is not diagnosed as another protocol.
 func TestProxyResponseIsIncomplete(t *testing.T) {
 	const part = "HTTP/1.1 407 Proxy Authentication Required\nProxy-Auth"
-	hang := func(v *exchange) { io.Copy(io.Discard, v.in) } //nolint:errcheck // returns when the client has disconnected
+	hang := func(v *exchange) { io.Copy(io.Discard, v.in) } //nolint:errcheck // the call returns when the client has disconnected
 	for name, c := range map[string]struct {
 		serve         func(*exchange)
 		detail, cause string
@@ -153,7 +153,7 @@ func TestTunnelWithBytesAhead(t *testing.T) {
 					} else {
 						v.writeText(established + c.sent)
 					}
-					io.Copy(io.Discard, v.in) //nolint:errcheck // returns when the client has disconnected
+					io.Copy(io.Discard, v.in) //nolint:errcheck // the call returns when the client has disconnected
 				})
 				if len(r.Findings) != 1 || r.Findings[0].Fault != c.fault || !strings.Contains(r.Findings[0].Detail, c.detail) {
 					t.Errorf("late %t: %+v, want %s: %s", late, r.Findings, c.fault, c.detail)

@@ -414,6 +414,6 @@ func (s *session) write(b []byte, shown Frame) {
 
 // maskKey returns a new masking key.
 func (t *requester) maskKey() (key [4]byte) {
-	io.ReadFull(t.o.rand, key[:]) //nolint:errcheck // the same source has already worked in newKey
+	io.ReadFull(t.o.rand, key[:]) //nolint:errcheck // newKey has already read from the same source without an error
 	return key
 }

@@ -94,7 +94,7 @@ func splitReport(t *testing.T, url, head, after string, n int) string {
 				v.open("")
 			}
 			send(v.Conn, head+after)
-			io.Copy(io.Discard, v.in) //nolint:errcheck // returns when the client has disconnected
+			io.Copy(io.Discard, v.in) //nolint:errcheck // the call returns when the client has disconnected
 		})
 		opts.NoProbes, opts.NoOriginProbes = true, true
 		if url == "" {
@@ -103,9 +103,9 @@ func splitReport(t *testing.T, url, head, after string, n int) string {
 			opts.Dial = func(context.Context, string, string) (net.Conn, error) {
 				client, server := wstest.NetPipe(0)
 				served.Go(func() {
-					server.Read(make([]byte, 1)) //nolint:errcheck // reads the ClientHello
+					server.Read(make([]byte, 1)) //nolint:errcheck // Read only waits for the ClientHello
 					send(server, head)
-					io.Copy(io.Discard, server) //nolint:errcheck // returns when the client has disconnected
+					io.Copy(io.Discard, server) //nolint:errcheck // the call returns when the client has disconnected
 				})
 				return client, nil
 			}

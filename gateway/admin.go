@@ -84,7 +84,7 @@ func (a *adminListener) serve() {
 
 // close closes the listener and its connections immediately.
 func (a *adminListener) close() {
-	a.server.Close() //nolint:errcheck // it returns nil
+	a.server.Close() //nolint:errcheck // Close always returns nil
 	for _, l := range a.ports {
 		_ = l.Close() // in case serve was never called
 	}

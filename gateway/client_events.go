@@ -43,7 +43,7 @@ func fail(h auth.Handle, err error) {
 
 // aborts reports whether v, a panic value or the error for it, is http.ErrAbortHandler. As in net/http, that value closes the
 // connection and is not recorded.
-func aborts(v any) bool { return v == http.ErrAbortHandler } //nolint:errorlint // net/http compares the value in the same way
+func aborts(v any) bool { return v == http.ErrAbortHandler } //nolint:errorlint // net/http compares http.ErrAbortHandler with ==, too
 
 // guard runs call, which calls the target. It returns an error for a panic, and records the panic unless its value is http.ErrAbortHandler.
 func (k *client) guard(call func() error) (err error) {

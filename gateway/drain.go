@@ -62,7 +62,7 @@ func (s *Server) drain(cfg config.Drain) (closed, cut int) {
 	ctx, cancel := context.WithTimeout(s.alive, time.Duration(cfg.Timeout))
 	defer cancel()
 	// Handshakes that still wait for a service, for example for authentication, end with their connection.
-	defer context.AfterFunc(ctx, func() { s.in.server.Close() })() //nolint:errcheck // it returns nil
+	defer context.AfterFunc(ctx, func() { s.in.server.Close() })() //nolint:errcheck // Close always returns nil
 	s.in.server.HTTP.SetKeepAlivesEnabled(false)
 	return s.conns.Drain(ctx, registry.Drain{
 		Spread: time.Duration(cfg.Spread), Code: websocket.Code(cfg.Code), Refuse: stopping(time.Duration(cfg.RetryAfter)),

@@ -46,7 +46,7 @@ endpoints: [{path: /open, target: echo, auth: [anonymous]}]
 			c.CloseNow()
 			return false
 		}
-		e, ok := err.(*websocket.HandshakeError) //nolint:errorlint // Dial does not wrap it
+		e, ok := err.(*websocket.HandshakeError) //nolint:errorlint // Dial returns a *HandshakeError unwrapped
 		if !ok || e.Status != 503 || e.Header.Get("Retry-After") != "7" {
 			t.Errorf("a new handshake: %v", err)
 		}

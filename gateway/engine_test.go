@@ -130,7 +130,7 @@ func TestNATSEmbedded(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", state)
 	ca, node, _ := nodeFiles(t)
 	var log output
-	warn := func(text string) { log.Write([]byte(text)) } //nolint:errcheck // a write to an output does not fail
+	warn := func(text string) { log.Write([]byte(text)) } //nolint:errcheck // Write of the test output does not fail
 	e, err := embedded(&config.NATSEngine{}, warn)
 	if err != nil || e.Dir != filepath.Join(state, "handfast", "nats", "alone") || e.Secret != "" || e.TLS != nil || e.ClusterListen != "" || e.SyncAlways {
 		t.Errorf("alone: %+v, %v", e, err)

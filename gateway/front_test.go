@@ -160,7 +160,7 @@ endpoints:
 		}
 	}
 	_, err = websocket.Dial(bounded.Context(t), plain+"/open", nil)
-	e, ok := err.(*websocket.HandshakeError) //nolint:errorlint // Dial does not wrap it
+	e, ok := err.(*websocket.HandshakeError) //nolint:errorlint // Dial returns a *HandshakeError unwrapped
 	if !ok || e.Status != 403 || !strings.Contains(string(e.Body), "wss://127.0.0.1:"+port+"/open") {
 		t.Errorf("a WebSocket without TLS: %v", err)
 	}

@@ -52,7 +52,7 @@ type Server struct {
 	site  atomic.Pointer[site]
 	ready atomic.Bool
 
-	alive context.Context //nolint:containedctx // ends when Close is called
+	alive context.Context //nolint:containedctx // the context ends when Close is called
 	kill  context.CancelFunc
 
 	mu       sync.Mutex // held by Open, by a reload and during shutdown; guards the fields below and the entrance
@@ -221,7 +221,7 @@ func (s *Server) start() {
 func (s *Server) Close() {
 	s.kill()
 	s.ready.Store(false)
-	s.in.server.Close() //nolint:errcheck // it returns nil; without the lock: a request may hold up its holder
+	s.in.server.Close() //nolint:errcheck // Close always returns nil; s.mu is not locked yet, because a request may keep its holder waiting
 	s.conns.Abort()
 	s.mu.Lock()
 	defer s.mu.Unlock()

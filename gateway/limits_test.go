@@ -103,7 +103,7 @@ endpoints:
 			c.CloseNow()
 			return false
 		}
-		e, ok := err.(*websocket.HandshakeError) //nolint:errorlint // Dial does not wrap it
+		e, ok := err.(*websocket.HandshakeError) //nolint:errorlint // Dial returns a *HandshakeError unwrapped
 		return ok && e.Status == 0
 	})
 	r.open(t, "/open", from("127.0.0.6", nil))
@@ -204,7 +204,7 @@ endpoints:
 			c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/judged", opts)
 			if err == nil {
 				c.CloseNow()
-			} else if e, ok := err.(*websocket.HandshakeError); ok { //nolint:errorlint // Dial does not wrap it
+			} else if e, ok := err.(*websocket.HandshakeError); ok { //nolint:errorlint // Dial returns a *HandshakeError unwrapped
 				if e.Status == 503 && e.Header.Get("Retry-After") == "" {
 					t.Error("no Retry-After")
 				}

@@ -77,7 +77,7 @@ type pageKey struct{}
 // pageAt is the endpoint of a page, and the context of the request without the timeout of pages, for requests that last longer.
 type pageAt struct {
 	e       *endpoint
-	lasting context.Context //nolint:containedctx // it is the context of one request
+	lasting context.Context //nolint:containedctx // the value belongs to a single request
 }
 
 // page returns a handler for the pages of a target. The handler applies the endpoint's limits and origin check, and writes the outcome of

@@ -125,7 +125,7 @@ func raw(t *testing.T, r *running, request string) (status int, body string) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	nc.SetDeadline(time.Now().Add(2 * time.Minute)) //nolint:errcheck // a broken connection fails anyway
+	nc.SetDeadline(time.Now().Add(2 * time.Minute)) //nolint:errcheck // if the connection is broken, its next read or write fails anyway
 	if _, err := io.WriteString(nc, request); err != nil {
 		t.Fatal(err)
 	}

@@ -204,7 +204,7 @@ func (f *messageFlood) runUnread(t *testing.T, r *running) {
 	for range 60 { // at the allowed rate
 		for _, c := range cs {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)                   // the server need not read the message
-			c.Write(ctx, websocket.Message{Type: websocket.Text, Data: []byte(f.message)}) //nolint:errcheck // see above
+			c.Write(ctx, websocket.Message{Type: websocket.Text, Data: []byte(f.message)}) //nolint:errcheck // the server need not read the message before the timeout
 			cancel()
 		}
 	}

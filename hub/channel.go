@@ -171,7 +171,7 @@ func (h *Hub) unsubscribeFailed(name string) {
 	}
 	ctx, cancel := context.WithTimeout(h.ctx, engineWait)
 	defer cancel()
-	h.engine.Unsubscribe(ctx, name) //nolint:errcheck // if it fails, deliveries for the channel are ignored
+	h.engine.Unsubscribe(ctx, name) //nolint:errcheck // if Unsubscribe fails, deliveries for the channel are ignored
 }
 
 // keeps reports whether a channel has a history.
@@ -296,7 +296,7 @@ func (h *Hub) leave(chs []*channel) {
 	}
 	ctx, cancel := context.WithTimeout(h.ctx, engineWait)
 	defer cancel()
-	h.engine.Unsubscribe(ctx, names...) //nolint:errcheck // if it fails, deliveries for the channels are ignored
+	h.engine.Unsubscribe(ctx, names...) //nolint:errcheck // if Unsubscribe fails, deliveries for the channels are ignored
 	for _, ch := range chs {
 		shard := h.channels.shard(ch.name)
 		shard.mu.Lock()

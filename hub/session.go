@@ -288,10 +288,10 @@ func (s *Session) close(why EndReason) {
 	}
 	m, code, reason := s.client.Codec.Closing(why)
 	if m != nil {
-		s.client.Out.SendPrepared(m) //nolint:errcheck // if it fails, the connection is closed nevertheless
+		s.client.Out.SendPrepared(m) //nolint:errcheck // if SendPrepared fails, the connection is closed nevertheless
 	}
 	if s.client.Out.Shut(code, reason) != nil {
-		s.client.Out.Shut(websocket.CodeGoingAway, "") //nolint:errcheck // the codec's code must not be sent, but this one may
+		s.client.Out.Shut(websocket.CodeGoingAway, "") //nolint:errcheck // Shut fails only for an invalid code, and CodeGoingAway is valid
 	}
 }
 
@@ -335,7 +335,7 @@ func (s *Session) Publish(ctx context.Context, channel string, p *Publication, o
 		return Published{}, ErrTooFast
 	}
 	done, err := ns.publish(ctx, s.hub, ChannelOf(s.client.App, channel), p, o)
-	if err == ErrTooBig { //nolint:errorlint // the error is never wrapped
+	if err == ErrTooBig { //nolint:errorlint // ErrTooBig is never wrapped
 		ns.rejected.Add(1)
 	}
 	return done, err

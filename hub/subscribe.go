@@ -93,7 +93,7 @@ func (a *admission) run(ctx context.Context, reply func(*Recovered) error) error
 		a.x.flags |= isMember
 	}
 	err := a.admit(ctx, reply)
-	if err != nil && err != ErrSubscribed && a.x.state != ended && a.x.flags&isMember != 0 { //nolint:errorlint // the error is never wrapped
+	if err != nil && err != ErrSubscribed && a.x.state != ended && a.x.flags&isMember != 0 { //nolint:errorlint // ErrSubscribed is never wrapped
 		a.s.hub.tenancy.withdraw(a.ch, a.s.client.ID)
 	}
 	return err

@@ -19,7 +19,7 @@ func (crowded) Occupy(context.Context, string, []hub.Occupied) error { return ni
 
 func (crowded) Occupied(_ context.Context, prefix, after string, limit int) (cs []hub.Occupied, more bool, err error) {
 	from := 0
-	fmt.Sscanf(strings.TrimPrefix(after, prefix), "%d", &from) //nolint:errcheck // for the first page, there is no number, and from remains 0
+	fmt.Sscanf(strings.TrimPrefix(after, prefix), "%d", &from) //nolint:errcheck // the first page has no number, so from remains 0
 	for i := range limit {
 		cs = append(cs, hub.Occupied{Channel: fmt.Sprintf("%s%09d-%s", prefix, from+1+i, strings.Repeat("x", 180)), Subscribers: 1})
 	}

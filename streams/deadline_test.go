@@ -48,7 +48,7 @@ func TestLiveReadOutlastsServerTimeouts(t *testing.T) {
 			l := only{conns: make(chan net.Conn, 1)}
 			l.conns <- theirs
 			server := &http.Server{Handler: n.Handler("/"), ReadTimeout: time.Second, WriteTimeout: time.Second}
-			go server.Serve(l) //nolint:errcheck // this returns an error when the server is closed
+			go server.Serve(l) //nolint:errcheck // Serve returns an error when the server is closed
 			defer server.Close()
 			defer ours.Close()
 			if _, err := io.WriteString(ours, "GET /s?"+tt.query+" HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
@@ -57,7 +57,7 @@ func TestLiveReadOutlastsServerTimeouts(t *testing.T) {
 			published := make(chan struct{})
 			go func() {
 				defer close(published)
-				time.Sleep(tt.after) //nolint:forbidigo // the fake clock of a synctest bubble
+				time.Sleep(tt.after) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 				n.must(204, "POST", "s", "later", typ, textType)
 				n.must(204, "POST", "s", "", headerClosed, "true")
 			}()

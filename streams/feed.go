@@ -103,7 +103,7 @@ func (f *feed) look(ctx context.Context) {
 		return
 	}
 	defer s.leave()
-	s.refresh(ctx) //nolint:errcheck // an error is retried at the next tick
+	s.refresh(ctx) //nolint:errcheck // a failed refresh is repeated at the next tick
 }
 
 // SendPrepared implements [websocket.Sender]: it wakes the feed.

@@ -357,7 +357,7 @@ func TestRecordsInNamespace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{History: 100, MaxData: 80, Expiry: time.Minute}}})[0]
 		n.must(201, "PUT", "s", "text", typ, textType)
-		time.Sleep(2 * time.Minute) //nolint:forbidigo // the fake clock of a synctest bubble
+		time.Sleep(2 * time.Minute) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 		if text, h := n.must(200, "GET", "s", ""); text != "" || h.Get(typ) != textType {
 			t.Errorf("%q, %v", text, h)
 		}
@@ -436,7 +436,7 @@ func TestForkOnSlowEngine(t *testing.T) {
 					a.must(201, "PUT", "f", "", headerFork, "s")
 				}()
 				if !batch {
-					time.Sleep(40 * time.Second) //nolint:forbidigo // the fake clock of a synctest bubble
+					time.Sleep(40 * time.Second) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 					b.must(503, "PUT", "f", "", headerFork, "s")
 					b.must(404, "GET", "f", "")
 				}

@@ -493,17 +493,17 @@ func TestTTL(t *testing.T) {
 		n := nodes(t, 1, hub.Options{})[0]
 		n.must(201, "PUT", "s", "x", typ, textType, headerTTL, "60")
 		for range 10 {
-			time.Sleep(55 * time.Second) //nolint:forbidigo // the fake clock of a synctest bubble
+			time.Sleep(55 * time.Second) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 			n.must(200, "GET", "s", "")
 		}
 		for range 2 { // HEAD requests do not count as reads
-			time.Sleep(30 * time.Second) //nolint:forbidigo // the fake clock of a synctest bubble
+			time.Sleep(30 * time.Second) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 			n.must(200, "HEAD", "s", "")
 		}
-		time.Sleep(30 * time.Second) //nolint:forbidigo // the fake clock of a synctest bubble
+		time.Sleep(30 * time.Second) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 		n.must(404, "HEAD", "s", "")
 		n.must(201, "PUT", "t", "x", typ, textType, headerTTL, "60")
-		time.Sleep(2 * time.Minute) //nolint:forbidigo // the fake clock of a synctest bubble
+		time.Sleep(2 * time.Minute) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 		page, err := n.Hub.History(t.Context(), "dev", "t", hub.HistoryQuery{Limit: -1})
 		if err != nil || len(page.Publications) != 0 {
 			t.Errorf("%d messages, %v", len(page.Publications), err)
@@ -610,7 +610,7 @@ func TestLongPoll(t *testing.T) {
 			t.Errorf("%v", h)
 		}
 		go func() {
-			time.Sleep(time.Second) //nolint:forbidigo // the fake clock of a synctest bubble
+			time.Sleep(time.Second) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 			n.do("POST", "s", "x", typ, textType)
 		}()
 		began := time.Now()

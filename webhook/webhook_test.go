@@ -82,7 +82,7 @@ func start(t *testing.T, r *receiver, o Options) *Sender {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		s.Close(ctx) //nolint:errcheck // with an expired context, Close drops what is queued and reports that
+		s.Close(ctx) //nolint:errcheck // with an expired context, Close drops the queued events and returns an error
 	})
 	return s
 }

@@ -302,7 +302,7 @@ var answerings = []struct {
 	{"CloseNow while the answer is blocked", 0, false, func(a *answering) {
 		a.fill()
 		a.closes(CodeNormal, "theirs")
-		a.conn.CloseNow() //nolint:errcheck // CloseNow returns nil
+		a.conn.CloseNow() //nolint:errcheck // CloseNow always returns nil
 	}, CodeAbnormal, false, false},
 	{"we began, and the peer answers", 0, false, func(a *answering) {
 		a.shuts(CodeGoingAway)

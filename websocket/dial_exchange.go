@@ -160,7 +160,7 @@ func readBody(nc net.Conn, r *handshake.Response, rest []byte) []byte {
 	if r.Status == http.StatusNoContent || r.Status == http.StatusNotModified || r.Status < 200 {
 		return nil
 	}
-	nc.SetReadDeadline(time.Now().Add(bodyPatience)) //nolint:errcheck // if it fails, the context still bounds the read
+	nc.SetReadDeadline(time.Now().Add(bodyPatience)) //nolint:errcheck // if SetReadDeadline fails, the context still limits the read
 	var body io.Reader = io.MultiReader(strings.NewReader(string(rest)), nc)
 	limit := int64(maxBody)
 	if te := r.Header["Transfer-Encoding"]; len(te) > 0 {

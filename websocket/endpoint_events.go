@@ -78,7 +78,7 @@ func (t *trail) events(nc net.Conn, x *service, early, answer []byte) bool {
 			return false
 		}
 		if k.closes() { // a Shutdown that has begun does not see this connection
-			c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is valid
+			c.Shut(CodeGoingAway, "") //nolint:errcheck // Shut fails only for an invalid code
 		}
 		return true
 	})

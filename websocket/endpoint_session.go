@@ -156,7 +156,7 @@ func (s *session) served() {
 	code := CodeInternalError
 	switch v := recover(); {
 	case aborts(v):
-		s.own.CloseNow() //nolint:errcheck // CloseNow returns nil
+		s.own.CloseNow() //nolint:errcheck // CloseNow always returns nil
 	case v != nil:
 		s.trail.panicked(v)
 	case s.returned:
@@ -168,7 +168,7 @@ func (s *session) served() {
 
 // close closes the connection, if it has not ended, and returns its CloseError.
 func (s *session) close(code Code) *CloseError {
-	s.own.Close(code, "") //nolint:errcheck // the hook reports the error
+	s.own.Close(code, "") //nolint:errcheck // the hook reports the error of Close
 	how, _ := errors.AsType[*CloseError](s.own.ended())
 	return how
 }

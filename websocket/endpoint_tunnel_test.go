@@ -97,7 +97,7 @@ func TestEndpointTunnelMistakes(t *testing.T) {
 		}},
 	}
 	_, _, r := upgradeBy(t, e)
-	io.ReadAll(r) //nolint:errcheck // the connection is closed, in whatever way
+	io.ReadAll(r) //nolint:errcheck // ReadAll only waits until the connection is closed
 	if got := bounded.Receive(t, panics); got != "broken" {
 		t.Errorf("panic: %v", got)
 	}

@@ -69,7 +69,7 @@ func closeFor(err error) (code Code, reason string, cause error) {
 	if !ok {
 		return CodeInternalError, "", err
 	}
-	if e == err { //nolint:errorlint // if err is e itself and does not wrap it, only e's cause is missing from the other results
+	if e == err { //nolint:errorlint // an error that wraps e adds text of its own, so only e itself is replaced by its cause
 		err = e.Err
 	}
 	return e.Code, e.Reason, err

@@ -127,7 +127,7 @@ func TestShutdown_EndsTheLoops(t *testing.T) {
 		if ls == nil || ls.Len() != 1 {
 			t.Fatalf("%s: the connection is on no loop", name)
 		}
-		go c.Read(bounded.Context(t)) //nolint:errcheck // only to reply to the close frame
+		go c.Read(bounded.Context(t)) //nolint:errcheck // Read only replies to the close frame
 		if err := tt.shutdown(bounded.Context(t)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

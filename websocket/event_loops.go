@@ -111,7 +111,7 @@ func (ls *eventLoops) arrived(p loop.Place, k *eventKind, came func() bool) *loo
 	p.Add(&c.fd, c)
 	c.fd.After(k.front.headTimeout)
 	if k.closes() { // a Shutdown that has begun does not see this connection
-		c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is valid
+		c.Shut(CodeGoingAway, "") //nolint:errcheck // Shut fails only for an invalid code
 	}
 	return &c.fd
 }

@@ -94,7 +94,7 @@ func (c *eventConn) answer(h *opening.Head, text string) bool {
 	}
 	c.opened()
 	if endpoint.closes() { // the connection was still in its handshake when a Shutdown listed the open ones
-		c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is valid
+		c.Shut(CodeGoingAway, "") //nolint:errcheck // Shut fails only for an invalid code
 	}
 	return true
 }
@@ -107,7 +107,7 @@ func (c *eventConn) late() {
 	h := eventHeads.Get().(*opening.Head)
 	defer eventHeads.Put(h)
 	h.Reset(c.kind.front.heads)
-	h.Parse(text.b) //nolint:errcheck // the header is known to be incomplete
+	h.Parse(text.b) //nolint:errcheck // the header is incomplete, so Parse returns an error
 	c.refuse(opening.Violated(slow), h.Opening(opening.View(text.b)))
 }
 

@@ -83,7 +83,7 @@ func (c *eventOutbox) makeRoom(n int) error {
 	case QueueClose:
 		// Queued messages are discarded, so that the close frame does not wait for them.
 		c.drop(waits)
-		c.shut(CodeTryAgainLater, reasonSlow) //nolint:errcheck // the code is valid
+		c.shut(CodeTryAgainLater, reasonSlow) //nolint:errcheck // shut fails only for an invalid code
 	}
 	return ErrQueueFull
 }

@@ -258,7 +258,7 @@ func TestEventSendsFromEverywhere(t *testing.T) {
 			}
 		})
 	}
-	go io.WriteString(p.Conn, strings.Repeat(evMasked(frame.Text, true, "echo"), each)) //nolint:errcheck // the test counts the echoes
+	go io.WriteString(p.Conn, strings.Repeat(evMasked(frame.Text, true, "echo"), each)) //nolint:errcheck // the test counts the echoes of these messages
 	got := map[byte]int{}
 	for range senders*each*2 + each {
 		_, text := p.next()

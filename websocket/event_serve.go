@@ -232,7 +232,7 @@ func (c *eventConn) closed(over *CloseError) {
 // failed closes the connection after an error of the application.
 func (c *eventOutbox) failed(err error) {
 	if aborts(err) {
-		c.CloseNow() //nolint:errcheck // CloseNow returns nil
+		c.CloseNow() //nolint:errcheck // CloseNow always returns nil
 		return
 	}
 	code, reason, cause := closeFor(err)
@@ -242,7 +242,7 @@ func (c *eventOutbox) failed(err error) {
 		return
 	}
 	if c.shut(code, reason) != nil { // the code must not be sent
-		c.shut(CodeInternalError, "") //nolint:errcheck // the code is valid
+		c.shut(CodeInternalError, "") //nolint:errcheck // shut fails only for an invalid code
 	}
 	c.end.cause = cause
 }

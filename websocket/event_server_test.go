@@ -220,7 +220,7 @@ func (s *evServer) shake(nc net.Conn, config *tls.Config) error {
 // Shutdown closes all connections with 1001 and waits until they have ended.
 func (s *evServer) Shutdown(ctx context.Context) error {
 	return s.drain(ctx, func(c *eventConn) {
-		c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is valid
+		c.Shut(CodeGoingAway, "") //nolint:errcheck // Shut fails only for an invalid code
 	})
 }
 
@@ -228,7 +228,7 @@ func (s *evServer) Shutdown(ctx context.Context) error {
 func (s *evServer) Close() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	s.drain(ctx, func(c *eventConn) { c.CloseNow() }) //nolint:errcheck // drain returns the error of the canceled context
+	s.drain(ctx, func(c *eventConn) { c.CloseNow() }) //nolint:errcheck // drain only returns the error of the canceled context
 	return nil
 }
 

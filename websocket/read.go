@@ -89,7 +89,7 @@ func (c *Conn) Messages(ctx context.Context) iter.Seq2[Message, error] {
 					return
 				}
 				if ctx.Err() != nil && c.ended() == nil {
-					c.Close(CodeGoingAway, "") //nolint:errcheck // the error of the context is reported
+					c.Close(CodeGoingAway, "") //nolint:errcheck // the error of the context is reported instead
 				}
 				yield(Message{}, err)
 				return

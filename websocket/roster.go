@@ -97,7 +97,7 @@ func (m *member) join(c *Conn, r *roster) {
 	case cutting:
 		c.CloseNow()
 	case closing:
-		c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is valid
+		c.Shut(CodeGoingAway, "") //nolint:errcheck // Shut fails only for an invalid code
 	}
 }
 
@@ -153,7 +153,7 @@ func (r *roster) waiting() <-chan struct{} {
 // also's error. If ctx is done first, it cuts the remaining connections and returns ctx's error.
 func (r *roster) shutdown(ctx context.Context, also func() error) error {
 	for _, c := range r.halt(false) {
-		c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is valid
+		c.Shut(CodeGoingAway, "") //nolint:errcheck // Shut fails only for an invalid code
 	}
 	var err error
 	if also != nil {

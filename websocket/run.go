@@ -36,7 +36,7 @@ func (c *Conn) run(ctx context.Context, open func(Sender) Receiver, panicked fun
 		e.fail(errQueueBlocks)
 	} else if c.halves {
 		e.cause = errHalfClose
-		c.Close(CodeInternalError, "") //nolint:errcheck // e.how returns the error; Shut would leave the reading to a caller
+		c.Close(CodeInternalError, "") //nolint:errcheck // e.how returns the error. Shut would require the caller to continue reading
 	} else if err := e.open(open); err != nil {
 		e.fail(err)
 	} else {
@@ -86,7 +86,7 @@ func panicCaused(v any, report func(value any, stack []byte)) error {
 
 // aborts reports whether v, which is a panic value or the error made of it, is http.ErrAbortHandler: as in net/http, it cuts the
 // connection, and is not reported.
-func aborts(v any) bool { return v == http.ErrAbortHandler } //nolint:errorlint // net/http compares it in the same way
+func aborts(v any) bool { return v == http.ErrAbortHandler } //nolint:errorlint // net/http compares http.ErrAbortHandler with ==, too
 
 // guard calls f, and converts a panic in it to an error.
 func (e *events) guard(f func() error) (err error) {
@@ -151,7 +151,7 @@ func (e *events) serve(ctx context.Context) {
 // fail closes the connection because of err.
 func (e *events) fail(err error) {
 	if aborts(err) {
-		e.c.CloseNow() //nolint:errcheck // CloseNow returns nil
+		e.c.CloseNow() //nolint:errcheck // CloseNow always returns nil
 		return
 	}
 	code, reason, cause := closeFor(err)
@@ -191,7 +191,7 @@ func (c *Conn) shut(code Code, reason string) (began bool, err error) {
 		return false, err
 	}
 	if c.halves && c.asked == nil {
-		go c.awaitEnd(deadline, e) //nolint:errcheck // the application continues to read, and gets the error there
+		go c.awaitEnd(deadline, e) //nolint:errcheck // the application continues to read, and Read returns the error
 	} else {
 		go c.finishClose(deadline, e) // returns by the deadline
 	}

@@ -258,14 +258,14 @@ func (s *Server) watch(c *Conn) {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.halt(false)
 	err := s.roster.shutdown(ctx, func() error {
-		s.loops.each(func(c *eventConn) { c.Shut(CodeGoingAway, "") }) //nolint:errcheck // the code is valid
+		s.loops.each(func(c *eventConn) { c.Shut(CodeGoingAway, "") }) //nolint:errcheck // Shut fails only for an invalid code
 		if s.HTTP == nil {
 			return nil
 		}
 		return s.HTTP.Shutdown(ctx)
 	})
 	if ctx.Err() != nil {
-		s.Close() //nolint:errcheck // Close returns nil
+		s.Close() //nolint:errcheck // Close always returns nil
 	}
 	s.loops.stop(err == nil)
 	return err
@@ -275,7 +275,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) Close() error {
 	s.halt(true)
 	s.roster.cut()
-	s.loops.each(func(c *eventConn) { c.CloseNow() }) //nolint:errcheck // CloseNow returns nil
+	s.loops.each(func(c *eventConn) { c.CloseNow() }) //nolint:errcheck // CloseNow always returns nil
 	s.loops.stop(false)
 	if s.HTTP != nil {
 		s.HTTP.Close()

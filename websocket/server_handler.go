@@ -42,9 +42,9 @@ func (a *arrival) handled() *responder {
 // the connection. It is not called if the handler accepts a WebSocket, which takes the connection over.
 func (w *responder) bound() {
 	w.bounded.Do(func() {
-		w.nc.SetDeadline(time.Time{}) //nolint:errcheck // if the connection is gone, the next read or write fails
+		w.nc.SetDeadline(time.Time{}) //nolint:errcheck // if the connection has ended, the next read or write fails
 		if !w.writeBy.IsZero() {
-			w.nc.SetWriteDeadline(w.writeBy) //nolint:errcheck // likewise
+			w.nc.SetWriteDeadline(w.writeBy) //nolint:errcheck // if the connection has ended, the next read or write fails
 		}
 	})
 }
@@ -204,10 +204,10 @@ func (w *responder) stopWatching() {
 	if w.watcher.running == nil {
 		return
 	}
-	w.nc.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // if the connection is gone, the read fails anyway
+	w.nc.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // if the connection has ended, the read fails anyway
 	<-w.watcher.running
 	w.watcher.running = nil
-	w.nc.SetReadDeadline(time.Time{}) //nolint:errcheck // likewise
+	w.nc.SetReadDeadline(time.Time{}) //nolint:errcheck // if the connection has ended, the read fails anyway
 }
 
 // takeOver takes the connection away from the Server. It returns the bytes that the client has sent after its request. If free is

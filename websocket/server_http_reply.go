@@ -32,7 +32,7 @@ func (h *handed) why() error {
 	switch {
 	case f == nil:
 		return errHead
-	case f.err == io.EOF: //nolint:errorlint // connections do not wrap io.EOF
+	case f.err == io.EOF: //nolint:errorlint // connections return io.EOF unwrapped
 		return io.ErrUnexpectedEOF
 	}
 	return f.err
@@ -70,7 +70,7 @@ func (r *replayed) Write(p []byte) (int, error) {
 func (r *replayed) Close() error {
 	if h := r.handed; h.pending() && h.timedOut() {
 		h.taken.Store(true)
-		r.refuse(opening.Violated(slow)) //nolint:errcheck // the connection is closed in any case
+		r.refuse(opening.Violated(slow)) //nolint:errcheck // the connection is closed even if the response cannot be sent
 	}
 	return r.Conn.Close()
 }

@@ -309,7 +309,7 @@ func (a *arrival) read() (opening.Verdict, *opening.Refusal) {
 		case transport.IsTimeout(err): // RFC 9110 §15.5.9: 408 (Request Timeout)
 			return opening.More, opening.Violated(slow)
 		default:
-			if err == io.EOF { //nolint:errorlint // connections do not wrap io.EOF
+			if err == io.EOF { //nolint:errorlint // connections return io.EOF unwrapped
 				err = io.ErrUnexpectedEOF
 			}
 			return opening.More, &opening.Refusal{Stage: handshake.StageRequest, Err: err}

@@ -176,7 +176,7 @@ func TestServer_EarlyPieces(t *testing.T) {
 		by := httptest.NewServer(h)
 		defer by.Close()
 		if e, ok := h.(*Endpoint); ok {
-			defer e.Shutdown(bounded.Context(t)) //nolint:errcheck // other tests check its result
+			defer e.Shutdown(bounded.Context(t)) //nolint:errcheck // other tests check the result of Shutdown
 		}
 		for _, addr := range []string{serveOwn(t, &Server{HTTP: &http.Server{Handler: h}}), by.Listener.Addr().String()} {
 			for cut := range len(f) + 1 {

@@ -160,7 +160,7 @@ func (w *responder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	// The bytes that the client sent early are in the Reader's own buffer, where Buffered finds them.
 	r := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(early), nc), max(bodyRoom, len(early)))
-	r.Peek(len(early)) //nolint:errcheck // early is in memory
+	r.Peek(len(early)) //nolint:errcheck // early is in memory, so Peek does not fail
 	return nc, bufio.NewReadWriter(r, bufio.NewWriter(nc)), nil
 }
 

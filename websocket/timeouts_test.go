@@ -47,7 +47,7 @@ func TestTimeoutsOfHTTPServer(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer c.CloseNow()
-				time.Sleep(10 * time.Second) //nolint:forbidigo // the clock of a bubble
+				time.Sleep(10 * time.Second) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				if err := c.Write(ctx, Message{Type: Text, Data: []byte("late")}); err != nil {

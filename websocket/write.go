@@ -353,7 +353,7 @@ func (o *outbox) leaveOut() {
 // the out turn, which its caller, a separate goroutine, holds.
 func (o *outbox) writeOut() {
 	if left, err := o.writeAll(); err != nil {
-		o.writeBroke(err, left) //nolint:errcheck // every later call returns the same error
+		o.writeBroke(err, left) //nolint:errcheck // every later call returns this error
 	}
 }
 

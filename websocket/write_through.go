@@ -28,7 +28,7 @@ func (o *outbox) writeThrough(ctx context.Context, m Message, waits bool) (done 
 	o.c.mu.Lock()
 	if ctx.Err() != nil || !waits && o.c.batch.Load() || !o.takeIdleOut() {
 		o.c.mu.Unlock()
-		return false, nil //nolint:nilerr // write, which comes next, returns the error of ctx
+		return false, nil //nolint:nilerr // the caller then calls write, which returns the error of ctx
 	}
 	buf := transport.Borrow()
 	b := frameNow(&o.c.m, buf, m)

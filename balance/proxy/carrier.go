@@ -103,7 +103,7 @@ func (c *Carrier) Carry(cl, up net.Conn, early, late []byte, o TunnelOptions, do
 
 func (o *TunnelOptions) setKeepAlive(nc net.Conn) {
 	if tcp, ok := nc.(*net.TCPConn); ok && o.KeepAlive.Enable {
-		tcp.SetKeepAliveConfig(o.KeepAlive) //nolint:errcheck // a connection that is broken shows that soon
+		tcp.SetKeepAliveConfig(o.KeepAlive) //nolint:errcheck // if the connection is broken, its next read or write fails anyway
 	}
 }
 
@@ -176,7 +176,7 @@ func (c *Carrier) Close() error {
 	}
 	c.mu.Unlock()
 	for _, t := range live {
-		t.CloseNow() //nolint:errcheck // it returns nil
+		t.CloseNow() //nolint:errcheck // CloseNow always returns nil
 	}
 	c.wg.Wait()
 	if c.loops != nil && !already {

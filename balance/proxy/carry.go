@@ -53,7 +53,7 @@ func (c *Conn) turnAway(client net.Conn) {
 		return
 	}
 	defer c.balancer.wg.Done()
-	client.SetDeadline(time.Now().Add(goneWithin)) //nolint:errcheck // a broken connection fails anyway
+	client.SetDeadline(time.Now().Add(goneWithin)) //nolint:errcheck // if the connection is broken, its next read or write fails anyway
 	if _, err := client.Write(toClient); err == nil {
 		_, _ = io.Copy(io.Discard, client)
 	}

@@ -65,7 +65,7 @@ func (d *Dialer) readHead(ctx context.Context, nc net.Conn) (*handshake.Response
 
 // noResponseError converts an error of a connection to the reason why there is no response.
 func noResponseError(err error) error {
-	if err == io.EOF { //nolint:errorlint // a connection returns it bare
+	if err == io.EOF { //nolint:errorlint // a connection returns io.EOF unwrapped
 		return fmt.Errorf("the upstream closed the connection without a complete response: %w", io.ErrUnexpectedEOF)
 	}
 	return err
@@ -120,7 +120,7 @@ func (e *exactReader) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	n, err := e.r.Read(p[:min(int64(len(p)), e.n)])
-	if e.n -= int64(n); e.n > 0 && err == io.EOF { //nolint:errorlint // a connection returns it bare
+	if e.n -= int64(n); e.n > 0 && err == io.EOF { //nolint:errorlint // a connection returns io.EOF unwrapped
 		err = io.ErrUnexpectedEOF
 	}
 	return n, err

@@ -197,10 +197,10 @@ type Link struct {
 // close closes the connection.
 func (k *Link) close() {
 	if k.dialed != nil {
-		k.dialed.l.CloseNow() //nolint:errcheck // it returns nil
+		k.dialed.l.CloseNow() //nolint:errcheck // CloseNow always returns nil
 		return
 	}
-	k.Conn.Close() //nolint:errcheck // nothing is to be saved
+	k.Conn.Close() //nolint:errcheck // the connection is discarded, so an error of Close does not matter
 }
 
 // conn takes the connection off the event loop and returns it.
@@ -265,7 +265,7 @@ func (d *Dialer) handshake(ctx context.Context, nc net.Conn, r *Request, req *ha
 	if err := nc.SetDeadline(time.Now().Add(d.o.Handshake)); err != nil {
 		return nil, d.failure(ctx, StageHandshake, err)
 	}
-	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // a broken connection fails anyway
+	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // if the connection is broken, its next read or write fails anyway
 	defer stop()
 	var head []byte
 	if d.tls == nil {
@@ -291,6 +291,6 @@ func (d *Dialer) handshake(ctx context.Context, nc net.Conn, r *Request, req *ha
 // newKey returns a Sec-WebSocket-Key (RFC 6455 §4.1).
 func newKey() string {
 	var nonce [16]byte
-	rand.Read(nonce[:]) //nolint:errcheck // it never fails
+	rand.Read(nonce[:]) //nolint:errcheck // crypto/rand.Read never fails
 	return handshake.EncodeKey(nonce)
 }

@@ -95,7 +95,7 @@ func TestDiscover(t *testing.T) {
 		}()
 		step := func(addrs []string, err error, n int) {
 			r.set(addrs, err)
-			time.Sleep(time.Duration(n) * time.Minute) //nolint:forbidigo // the clock of a bubble
+			time.Sleep(time.Duration(n) * time.Minute) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 			synctest.Wait()
 		}
 		synctest.Wait()
@@ -139,7 +139,7 @@ func TestDiscoverSRV(t *testing.T) {
 			r.mu.Lock()
 			r.srv = step.records
 			r.mu.Unlock()
-			time.Sleep(3 * time.Minute) //nolint:forbidigo // the clock of a bubble
+			time.Sleep(3 * time.Minute) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 			synctest.Wait()
 			want = append(want, []balance.Spec{step.want})
 		}

@@ -108,7 +108,7 @@ func (r *relay) run() *websocket.CloseError {
 		}()
 		r.fromServer()
 	})
-	defer r.CloseNow() //nolint:errcheck // it returns nil, and has something to do after a panic only
+	defer r.CloseNow() //nolint:errcheck // CloseNow always returns nil; the call has an effect only after a panic
 	r.fromClient()
 	all.Wait()
 	if panicked != nil { // panic on the caller's goroutine, which may recover, so that only one client is affected

@@ -66,14 +66,14 @@ func (c *Carrier) open(ctx context.Context, d *Dialer, r *Request) (*Link, error
 		return nil, d.failure(ctx, o.stage, o.err)
 	case o.conn != nil:
 		defer o.conn.Close()
-		o.conn.SetDeadline(o.deadline)                                                 //nolint:errcheck // a broken connection fails anyway
-		stop := context.AfterFunc(ctx, func() { o.conn.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // likewise
+		o.conn.SetDeadline(o.deadline)                                                 //nolint:errcheck // if the connection is broken, its next read or write fails anyway
+		stop := context.AfterFunc(ctx, func() { o.conn.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // if the connection is broken, its next read or write fails anyway
 		defer stop()
 		return nil, d.refused(o.resp, io.MultiReader(bytes.NewReader(o.late), o.conn))
 	}
 	link, err := d.link(ctx, o.resp, req, o.late)
 	if err != nil {
-		o.l.CloseNow() //nolint:errcheck // it returns nil
+		o.l.CloseNow() //nolint:errcheck // CloseNow always returns nil
 		return nil, err
 	}
 	link.dialed = o
@@ -150,7 +150,7 @@ func (o *dialing) wait(ctx context.Context) (ended bool) {
 	case <-o.progress:
 		return false
 	case <-ctx.Done():
-		o.l.CloseNow() //nolint:errcheck // it returns nil
+		o.l.CloseNow() //nolint:errcheck // CloseNow always returns nil
 		<-o.progress
 		return o.conn == nil
 	}
@@ -190,7 +190,7 @@ func (o *dialing) serve(e *loopEnd, d *loop.Driver, why loop.Events) {
 func (o *dialing) setEvents(e *loopEnd, what loop.Events) {
 	e.fd.Lock()
 	defer e.fd.Unlock()
-	e.fd.Arm(what) //nolint:errcheck // it was armed before
+	e.fd.Arm(what) //nolint:errcheck // arming e.fd has succeeded before
 }
 
 // send sends as much of the request as it can: nothing until the connection is established. After an error it must not be called

@@ -59,7 +59,7 @@ func TestHangupBeforeTunnel(t *testing.T) {
 	if o == nil {
 		t.Fatal("the handshake was not on the loop")
 	}
-	defer o.l.CloseNow() //nolint:errcheck // it returns nil
+	defer o.l.CloseNow() //nolint:errcheck // CloseNow always returns nil
 	o.l.mu.Lock()
 	defer o.l.mu.Unlock()
 	e := &o.l.ends[upstream]

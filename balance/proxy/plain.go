@@ -182,7 +182,7 @@ type countedBody struct {
 // Read returns context.Canceled for any error, because httputil.ReverseProxy does not log context.Canceled.
 func (c *countedBody) Read(p []byte) (int, error) {
 	n, err := c.ReadCloser.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // a body returns it bare
+	if err != nil && err != io.EOF { //nolint:errorlint // a body returns io.EOF unwrapped
 		c.err, err = err, context.Canceled
 	}
 	return n, err

@@ -84,7 +84,7 @@ func (b *clientBody) Read(p []byte) (int, error) {
 	b.side.setDeadline(b.side.control.SetReadDeadline, stallTimeout)
 	defer b.side.setDeadline(b.side.control.SetReadDeadline, 0)
 	n, err := b.ReadCloser.Read(p)
-	switch err { //nolint:errorlint // a body returns them bare
+	switch err { //nolint:errorlint // a body returns these errors unwrapped
 	case nil, http.ErrBodyReadAfterClose:
 	case io.EOF:
 		b.last()

@@ -87,7 +87,7 @@ func inBubble(t *testing.T, page http.HandlerFunc, test func(t *testing.T, s *si
 			front.Close()
 			s.b.Close()
 			up.Close()
-			time.Sleep(time.Hour) //nolint:forbidigo // the clock of a bubble: until all pages and net/http's delayed closes are over
+			time.Sleep(time.Hour) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble; when it returns, all pages and net/http's delayed closes have ended
 		}()
 		test(t, s)
 	})
@@ -115,7 +115,7 @@ func TestEventStreamOutlastsTimeouts(t *testing.T) {
 		for i := range events {
 			fmt.Fprintf(w, "data: %d\n\n", i)
 			http.NewResponseController(w).Flush()
-			time.Sleep(pause) //nolint:forbidigo // the clock of a bubble
+			time.Sleep(pause) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 		}
 	}, func(t *testing.T, s *site) {
 		resp := s.ask(http.MethodGet, nil, nil)

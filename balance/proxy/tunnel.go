@@ -165,7 +165,7 @@ func closeFrames(code websocket.Code, reason string) (toClient, toUpstream []byt
 
 // maskKey returns a masking key "from a strong source of entropy" (RFC 6455 §5.3).
 func maskKey() (key [4]byte) {
-	rand.Read(key[:]) //nolint:errcheck // it never fails
+	rand.Read(key[:]) //nolint:errcheck // crypto/rand.Read never fails
 	return key
 }
 
@@ -229,7 +229,7 @@ func (t *Tunnel) dueFrame(s side, now time.Duration) []byte {
 // streamEnded notes that s has ended its stream, with an error other than io.EOF if it failed. TLS without close_notify is a
 // failure, unless a close frame was received: many peers omit the close_notify after a close frame.
 func (t *Tunnel) streamEnded(s side, err error, now time.Duration) {
-	if err == loop.ErrTruncated && t.flows[s].closed { //nolint:errorlint // it is never wrapped
+	if err == loop.ErrTruncated && t.flows[s].closed { //nolint:errorlint // loop.ErrTruncated is never wrapped
 		err = io.EOF
 	}
 	t.active = now
@@ -237,7 +237,7 @@ func (t *Tunnel) streamEnded(s side, err error, now time.Duration) {
 	if f := &t.flows[s]; f.closeRequested() && !f.due() {
 		f.ended = true
 	}
-	if err == io.EOF { //nolint:errorlint // a reader returns it bare
+	if err == io.EOF { //nolint:errorlint // a reader returns io.EOF unwrapped
 		if !t.flows[s].closed {
 			t.recordError(s, io.ErrUnexpectedEOF)
 			t.closeForLostUpstream(s)

@@ -203,7 +203,7 @@ func (e *loopEnd) arm() {
 	} else if e.hungUp {
 		want |= loop.Once
 	}
-	e.fd.Arm(want) //nolint:errcheck // a hangup comes all the same
+	e.fd.Arm(want) //nolint:errcheck // a hangup is reported even if Arm fails
 }
 
 // wantsRead reports whether e has to be read from. Bytes that are discarded need no room at the other side.
@@ -367,7 +367,7 @@ func (e *loopEnd) streamEnded(err error, now time.Duration) {
 	}
 	e.hungUp = true
 	if e.tls() != nil {
-		e.send() //nolint:errcheck // an alert, which the side may not take
+		e.send() //nolint:errcheck // send writes a TLS alert, which the peer need not receive
 	}
 	e.dropQueue()
 }
@@ -421,7 +421,7 @@ func (l *loopTunnel) propagateEnds(now time.Duration) {
 
 // ignoreNotReady returns nil for the error of a call that would have to wait.
 func ignoreNotReady(err error) error {
-	if err == loop.ErrAgain { //nolint:errorlint // it is never wrapped
+	if err == loop.ErrAgain { //nolint:errorlint // loop.ErrAgain is never wrapped
 		return nil
 	}
 	return err

@@ -192,9 +192,9 @@ func (p *pumpTunnel) unlock() {
 	for s := range p.ends {
 		nc := p.ends[s].nc
 		if t, ok := nc.(*tls.Conn); ok { // Close of tls.Conn would wait for a peer that does not read
-			t.NetConn().Close() //nolint:errcheck // nothing is to be saved
+			t.NetConn().Close() //nolint:errcheck // the connection is discarded, so an error of Close does not matter
 		}
-		nc.Close() //nolint:errcheck // nothing is to be saved
+		nc.Close() //nolint:errcheck // the connection is discarded, so an error of Close does not matter
 	}
 }
 

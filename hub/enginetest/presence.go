@@ -253,7 +253,7 @@ func versions(s *suite) {
 		s.Fatal(err)
 	}
 	entry := func(version int) hub.Entry {
-		return hub.Entry{Lease: "lease", Client: "ann", Data: fmt.Append(nil, version), Version: uint64(version)} //nolint:gosec // the number is not negative
+		return hub.Entry{Lease: "lease", Client: "ann", Data: fmt.Append(nil, version), Version: uint64(version)} //nolint:gosec // version is not negative
 	}
 	put := func(e hub.Presence, x hub.Entry) {
 		if err := e.Put(ctx, channel, x); err != nil {
@@ -375,7 +375,7 @@ func presenceFlow(s *suite) {
 					return
 				}
 				if n < rounds-1 || i%8 > 3 {
-					c.Session.Unsubscribe("room:flow") //nolint:errcheck // the only error is that the client is not subscribed
+					c.Session.Unsubscribe("room:flow") //nolint:errcheck // Unsubscribe fails only if the client is not subscribed
 				}
 			}
 		})

@@ -14,7 +14,7 @@ import (
 func BenchmarkOccupied(b *testing.B) {
 	e := newEngine(b, Options{Server: start(b, Embedded{Dir: b.TempDir()})})
 	h := hub.New(hub.Options{Engine: e})
-	defer h.Close() //nolint:errcheck // the server ends with the test
+	defer h.Close() //nolint:errcheck // an error does not matter, because the server is stopped after the test
 	enginetest.NewClient(b, h, nil, hub.Client{ID: "one"})
 	ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
 	defer cancel()

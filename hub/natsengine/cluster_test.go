@@ -57,7 +57,7 @@ func TestClusterLosesServer(t *testing.T) {
 	var hubs []*hub.Hub
 	for _, s := range servers {
 		h := hub.New(hub.Options{Engine: newEngine(t, Options{Server: s}), Namespaces: []hub.Namespace{{Prefix: "h:", History: 100}}})
-		defer h.Close() //nolint:errcheck // one of the servers is shut down
+		defer h.Close() //nolint:errcheck // Close fails for the hub whose server the test has shut down
 		hubs = append(hubs, h)
 	}
 	ctx := bounded.Context(t)

@@ -100,7 +100,7 @@ func (in *inward) unsubscribe(channels []string) {
 	defer in.mu.Unlock()
 	for _, name := range channels {
 		if sub := in.subs[name]; sub != nil {
-			sub.Unsubscribe() //nolint:errcheck // it only fails if the connection is closed
+			sub.Unsubscribe() //nolint:errcheck // Unsubscribe fails only if the connection is closed
 			in.routes.Delete(sub.Subject)
 			delete(in.subs, name)
 		}

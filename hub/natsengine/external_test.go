@@ -43,7 +43,7 @@ func TestStoppedServerDoesNotRead(t *testing.T) {
 	p := startProcess(t)
 	e := newEngine(t, Options{URL: "nats://" + p.addr()})
 	h := hub.New(hub.Options{Engine: e, ProbeEvery: -1})
-	defer h.Close() //nolint:errcheck // the server ends with the test
+	defer h.Close() //nolint:errcheck // an error does not matter, because the server is stopped after the test
 	publish := func(ctx context.Context) error {
 		data := make([]byte, 1<<20)
 		_, err := e.Publish(ctx, hub.ChannelOf("app", "c"), &hub.Publication{Data: data}, hub.PublishOptions{History: 1})

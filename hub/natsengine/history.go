@@ -113,7 +113,7 @@ func (r *reading) fresh(i *item) bool {
 
 // counts reports whether a message is within the channel's limits.
 func (r *reading) counts(i *item) bool {
-	return i.pending < uint64(r.limits.size) && r.fresh(i) //nolint:gosec // the number is not negative
+	return i.pending < uint64(r.limits.size) && r.fresh(i) //nolint:gosec // the size of a history is not negative
 }
 
 // behind reads the publications after an offset. If that is not possible, lost is the reason.
@@ -276,7 +276,7 @@ func (w *newest) push(p *hub.Publication) {
 // tail returns a sequence such that the subject has at least n messages from there on, but not many more. If there are
 // fewer, it returns 1.
 func (r *reading) tail(ctx context.Context, n int) (uint64, error) {
-	for back := uint64(n); ; back *= 4 { //nolint:gosec // the number is not negative
+	for back := uint64(n); ; back *= 4 { //nolint:gosec // n is not negative
 		if back >= r.top {
 			return 1, nil
 		}

@@ -252,7 +252,7 @@ func (l *leases) forget(ctx context.Context, s *store, name string) {
 	e := l.engine
 	e.entries.forget(token(name))
 	s.purge(ctx, s.state, e.sub.state("e", "*.*."+token(name)+".*"), 0, 0) //nolint:errcheck // data under an ended lease is ignored, and a reader removes it
-	s.purge(ctx, s.state, e.sub.state("o", "*.*."+token(name)), 0, 0)      //nolint:errcheck // see the previous line
+	s.purge(ctx, s.state, e.sub.state("o", "*.*."+token(name)), 0, 0)      //nolint:errcheck // data under an ended lease is ignored, and a reader removes it
 }
 
 // Lease implements [hub.Presence].

@@ -31,7 +31,7 @@ func TestRenewing(t *testing.T) {
 		t.Errorf("long after the last attempt: renewing %q", late)
 	}
 	for i, name := range []string{"mine", "silent"} {
-		there.leases.note(watchedRecord{Lease: name, TTL: 3000}, uint64(i+1), now.Add(-time.Minute)) //nolint:gosec // the number is not negative
+		there.leases.note(watchedRecord{Lease: name, TTL: 3000}, uint64(i+1), now.Add(-time.Minute)) //nolint:gosec // i is not negative
 	}
 	data, err := json.Marshal(beat{Node: here.id, Count: 1, Renewing: names})
 	if err != nil {
@@ -73,7 +73,7 @@ func TestMissingBeats(t *testing.T) {
 			t.Helper()
 			for range 10 {
 				e.peers.beat(time.Now())
-				time.Sleep(beatEvery) //nolint:forbidigo // it uses the fake clock of the bubble
+				time.Sleep(beatEvery) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 				count++
 				hear("there", count)
 			}
@@ -85,7 +85,7 @@ func TestMissingBeats(t *testing.T) {
 		want("a new node", 0)
 		count++
 		want("a missing beat", 2)
-		time.Sleep(silentFor + time.Second) //nolint:forbidigo // it uses the fake clock of the bubble
+		time.Sleep(silentFor + time.Second) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 		e.peers.beat(time.Now())
 		if len(e.peers.nodes) > 0 {
 			t.Fatal("a silent node is still known")

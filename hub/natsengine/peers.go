@@ -131,7 +131,7 @@ func (in *inward) send(subject string, data []byte) {
 	nc := in.nc
 	in.mu.Unlock()
 	if nc != nil {
-		nc.Publish(subject, data) //nolint:errcheck // it only fails while the connection is lost
+		nc.Publish(subject, data) //nolint:errcheck // Publish fails only while the connection is lost
 	}
 }
 

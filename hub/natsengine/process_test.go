@@ -51,8 +51,8 @@ func (p *process) start() {
 }
 
 func (p *process) kill() {
-	p.cmd.Process.Kill() //nolint:errcheck // the process may have ended
-	p.cmd.Wait()         //nolint:errcheck // the error is that the process was killed
+	p.cmd.Process.Kill() //nolint:errcheck // Kill fails if the process has already ended
+	p.cmd.Wait()         //nolint:errcheck // Wait reports that the process was killed
 }
 
 func (p *process) signal(s syscall.Signal) {
@@ -119,10 +119,10 @@ func (r *relay) pass(c net.Conn) {
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		io.Copy(d, c) //nolint:errcheck // the connection has ended
+		io.Copy(d, c) //nolint:errcheck // Copy returns when one of the connections has ended
 		d.Close()
 	})
-	io.Copy(c, d) //nolint:errcheck // the connection has ended
+	io.Copy(c, d) //nolint:errcheck // Copy returns when one of the connections has ended
 	c.Close()
 	wg.Wait()
 }

@@ -241,7 +241,7 @@ func (e *Engine) keepTrimming(ctx context.Context) {
 			if err != nil {
 				return
 			}
-			s.purge(ctx, s.log, e.sub.log(channel), 0, keep) //nolint:errcheck // if it fails, the next purge removes the publications
+			s.purge(ctx, s.log, e.sub.log(channel), 0, keep) //nolint:errcheck // if this purge fails, the next purge removes the publications
 		}
 	}
 }

@@ -24,7 +24,7 @@ func TestSendErrorsOfLostConnections(t *testing.T) {
 		}
 	}
 	for _, err := range []error{nats.ErrMaxPayload, context.DeadlineExceeded} {
-		if got := sending(err); got != err { //nolint:errorlint // the same error is returned
+		if got := sending(err); got != err { //nolint:errorlint // sending must return these errors unwrapped
 			t.Errorf("%v: got %v", err, got)
 		}
 	}

@@ -49,7 +49,7 @@ func TestTemporarilyUnavailable(t *testing.T) {
 			if n++; n > 3 {
 				text = later[min(n-4, len(later)-1)]
 			}
-			m.Respond([]byte(text)) //nolint:errcheck // if it fails, so does the test
+			m.Respond([]byte(text)) //nolint:errcheck // if this fails, the test fails, too
 		}); err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +87,7 @@ func TestPublishIsRepeated(t *testing.T) {
 	if _, err := nc.Subscribe(e.sub.log(channel), func(m *nats.Msg) {
 		ids <- m.Header.Get("Nats-Msg-Id")
 		if n++; n > 1 {
-			m.Respond([]byte(`{"seq":5,"duplicate":true}`)) //nolint:errcheck // if it fails, so does the test
+			m.Respond([]byte(`{"seq":5,"duplicate":true}`)) //nolint:errcheck // if this fails, the test fails, too
 		}
 	}); err != nil {
 		t.Fatal(err)
@@ -110,7 +110,7 @@ func TestPublishIsRepeated(t *testing.T) {
 func TestRepetitionIsStoredOnce(t *testing.T) {
 	e := newEngine(t, Options{Server: start(t, Embedded{Dir: t.TempDir()})})
 	h := hub.New(hub.Options{Engine: e, Namespaces: []hub.Namespace{{History: 10}}})
-	defer h.Close() //nolint:errcheck // the server ends with the test
+	defer h.Close() //nolint:errcheck // an error does not matter, because the server is stopped after the test
 	ctx := bounded.Context(t)
 	var last uint64
 	for _, tt := range []struct {

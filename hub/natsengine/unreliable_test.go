@@ -91,7 +91,7 @@ func (u *unreliable) answer(m *nats.Msg) {
 func (u *unreliable) republish(m *nats.Msg) { u.send(u.front, m.Subject, "", m) }
 
 func (u *unreliable) send(c *nats.Conn, subject, reply string, m *nats.Msg) {
-	c.PublishMsg(&nats.Msg{Subject: subject, Reply: reply, Header: m.Header, Data: m.Data}) //nolint:errcheck // if it fails, the message is lost, which the test notices
+	c.PublishMsg(&nats.Msg{Subject: subject, Reply: reply, Header: m.Header, Data: m.Data}) //nolint:errcheck // if PublishMsg fails, the message is lost, and the test fails
 }
 
 // request forwards a request, or makes it fail.
@@ -211,7 +211,7 @@ func TestUnreliable(t *testing.T) {
 			u, url := startUnreliable(t, cluster)
 			e := newEngine(t, Options{URL: url, Replicas: 1})
 			h := hub.New(hub.Options{Engine: e, ProbeEvery: -1})
-			defer h.Close() //nolint:errcheck // the server ends with the test
+			defer h.Close() //nolint:errcheck // an error does not matter, because the server is stopped after the test
 			ctx := bounded.Context(t)
 			calls := everything(e)
 			for _, first := range []string{"lease", "publish a key", "put"} { // the other operations depend on these

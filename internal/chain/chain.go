@@ -231,7 +231,7 @@ func kin(c *x509.Certificate, roots *x509.CertPool) bool {
 	if roots == nil || len(c.Issuer.Organization) == 0 {
 		return false
 	}
-	//nolint:staticcheck // it leaves out information that only the system has, which merely makes this less certain
+	//nolint:staticcheck // Subjects may omit roots of the system, which only makes the result less certain
 	for _, raw := range roots.Subjects() {
 		var name pkix.RDNSequence
 		if _, err := asn1.Unmarshal(raw, &name); err != nil {

@@ -15,7 +15,7 @@ import (
 // NewSecret returns 192 random bits as 48 hexadecimal digits.
 func NewSecret() string {
 	var b [24]byte
-	rand.Read(b[:]) //nolint:errcheck // it never fails
+	rand.Read(b[:]) //nolint:errcheck // crypto/rand.Read never fails
 	return hex.EncodeToString(b[:])
 }
 
@@ -67,7 +67,7 @@ func makeSecret(dir, path string) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) //nolint:errcheck // only the temporary name is removed
+	defer os.Remove(f.Name()) //nolint:errcheck // Remove only deletes the temporary name
 	_, err = f.WriteString(NewSecret() + "\n")
 	if err == nil {
 		err = f.Sync()

@@ -92,7 +92,7 @@ func (c *late) Value(key any) any {
 func (c *late) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.full == nil && !c.over && c.ended() == context.DeadlineExceeded && c.parent.Err() == nil { //nolint:errorlint // ended returns the error unwrapped
+	if c.full == nil && !c.over && c.ended() == context.DeadlineExceeded && c.parent.Err() == nil { //nolint:errorlint // ended returns context.DeadlineExceeded unwrapped
 		c.make(context.WithoutCancel(c.parent)) // so that Err returns DeadlineExceeded after a later cancellation of parent, too
 	}
 	c.over = true

@@ -48,7 +48,7 @@ func TestContextEnds(t *testing.T) {
 				if waited && done(c) {
 					t.Errorf("%s: a new context is done", tt.name)
 				}
-				time.Sleep(tt.wait) //nolint:forbidigo // the clock of the bubble
+				time.Sleep(tt.wait) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 				tt.end(cancel, end)
 				synctest.Wait()
 				if err := c.Err(); !errors.Is(err, tt.want) || err == nil && tt.want != nil {
@@ -142,7 +142,7 @@ func TestContextHasACause(t *testing.T) {
 					if end != nil {
 						end(cancel, cancelParent)
 					} else {
-						time.Sleep(time.Second) //nolint:forbidigo // the clock of the bubble
+						time.Sleep(time.Second) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 					}
 					return c, cancel
 				}
@@ -158,7 +158,7 @@ func TestContextHasACause(t *testing.T) {
 							t.Errorf("the cause is %v, want %v", err, context.Cause(want))
 						}
 						cancel()
-						time.Sleep(2 * time.Second) //nolint:forbidigo // the clock of the bubble
+						time.Sleep(2 * time.Second) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 					}
 					if !done(got) || got.Err() != want.Err() {
 						t.Errorf("after a wait the error is %v, want %v", got.Err(), want.Err())

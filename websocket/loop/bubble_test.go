@@ -174,7 +174,7 @@ func TestArmedEventsWhileTheLoopIsLost(t *testing.T) {
 					h.Close()
 					return
 				}
-				h.Arm(want) //nolint:errcheck // Arm of this kernel does not fail
+				h.Arm(want) //nolint:errcheck // Arm of the fake kernel does not fail
 			})
 		}
 		ls.Place(7).Add(&h.FD, h)
@@ -183,14 +183,14 @@ func TestArmedEventsWhileTheLoopIsLost(t *testing.T) {
 		wantCalls(t, "a new descriptor", h.taken(), "begin rn", "serve rn", "lost ")
 		wantCalls(t, "a new descriptor whose Serve blocks", k.taken(), "arm 7 o true")
 
-		h.do(func() { h.Arm(Readable | Writable) }) //nolint:errcheck // Arm of this kernel does not fail
+		h.do(func() { h.Arm(Readable | Writable) }) //nolint:errcheck // Arm of the fake kernel does not fail
 		wantCalls(t, "Arm meanwhile", k.taken(), "arm 7 wo false")
 		k.found <- Event{h.token(), Writable}
 		h.do(h.Wake)
 		h.do(h.Wake)
 		synctest.Wait()
 		wantCalls(t, "an event and a wake meanwhile", h.taken(), "begin wH", "begin nH")
-		if h.do(func() { h.Arm(Writable) }); h.Armed() != Writable { //nolint:errcheck // Arm of this kernel does not fail
+		if h.do(func() { h.Arm(Writable) }); h.Armed() != Writable { //nolint:errcheck // Arm of the fake kernel does not fail
 			t.Errorf("armed for %s", names(h.Armed()))
 		}
 		wantCalls(t, "Arm again", k.taken(), "arm 7 wo false")
@@ -226,7 +226,7 @@ func TestArmAndWakeOnce(t *testing.T) {
 			{0, []string{"arm 7  false"}},
 			{0, nil},
 		} {
-			h.do(func() { h.Arm(step.want) }) //nolint:errcheck // Arm of this kernel does not fail
+			h.do(func() { h.Arm(step.want) }) //nolint:errcheck // Arm of the fake kernel does not fail
 			if h.Armed() != step.want {
 				t.Errorf("armed for %s, want %s", names(h.Armed()), names(step.want))
 			}
@@ -240,7 +240,7 @@ func TestArmAndWakeOnce(t *testing.T) {
 		wantCalls(t, "a wake after that", h.taken(), "begin n")
 
 		h.do(func() {
-			h.serve = func(Events) { h.do(func() { h.Close(); h.Close(); h.Arm(Readable); h.Wake() }) } //nolint:errcheck // Arm of this kernel does not fail
+			h.serve = func(Events) { h.do(func() { h.Close(); h.Close(); h.Arm(Readable); h.Wake() }) } //nolint:errcheck // Arm of the fake kernel does not fail
 			h.Wake()
 		})
 		synctest.Wait()
@@ -284,7 +284,7 @@ func TestMonitorInTime(t *testing.T) {
 			{"after a second", time.Second, 2 * patient, 2 * patient, true},
 			{"after another", time.Second, 2 * patient, 2 * patient, true},
 		} {
-			time.Sleep(tt.pause) //nolint:forbidigo // it uses the fake clock of the bubble
+			time.Sleep(tt.pause) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 			if ls.monitor.asleep.Load() != tt.sleeps {
 				t.Errorf("%s: the monitor sleeps: %v", tt.name, !tt.sleeps)
 			}

@@ -124,7 +124,7 @@ func (l *loop) takeOver(d *Driver, f *FD, state uint32) bool {
 	cur.held = true
 	if !cur.closed {
 		cur.h.Lost()
-		cur.Arm(cur.want) //nolint:errcheck // if it fails, the holder arms it again when it is done
+		cur.Arm(cur.want) //nolint:errcheck // if Arm fails, the holder arms the descriptor again when it is done
 	}
 	go l.drive()
 	return true

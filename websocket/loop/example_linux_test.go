@@ -142,7 +142,7 @@ func (e *end) closeWrite() {
 func (e *end) pump(d *loop.Driver) error {
 	for !e.heard && len(e.other.queue) == 0 {
 		n, err := e.fd.Read(d.Buffer())
-		if err == io.EOF { //nolint:errorlint // the error is never wrapped
+		if err == io.EOF { //nolint:errorlint // io.EOF is never wrapped
 			e.heard = true
 			e.other.closeWrite()
 			return nil
@@ -162,7 +162,7 @@ func (e *end) pump(d *loop.Driver) error {
 
 // unready converts ErrAgain to nil.
 func unready(err error) error {
-	if err == loop.ErrAgain { //nolint:errorlint // the error is never wrapped
+	if err == loop.ErrAgain { //nolint:errorlint // loop.ErrAgain is never wrapped
 		return nil
 	}
 	return err

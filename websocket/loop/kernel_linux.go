@@ -57,7 +57,7 @@ func kernelOn(fd int) (*epoll, error) {
 	}
 	efd, _, errno := syscall.RawSyscall(syscall.SYS_EVENTFD2, 0, syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 	if errno != 0 {
-		file.Close() //nolint:errcheck // the descriptor has not been used
+		file.Close() //nolint:errcheck // nothing was written to the descriptor, so closing it loses no data
 		return nil, os.NewSyscallError("eventfd2", errno)
 	}
 	k := &epoll{fd: fd, file: file, eventfd: int(efd), start: time.Now()}
@@ -75,10 +75,10 @@ func kernelOn(fd int) (*epoll, error) {
 // parkOn registers fd with Go's poller. If that fails, for example at the system's limit on watches, it returns an error, because every
 // wait would fail.
 func parkOn(fd int) (*os.File, error) {
-	syscall.SetNonblock(fd, true) //nolint:errcheck // if it fails, os.NewFile does not register fd with the poller, and SetReadDeadline fails
+	syscall.SetNonblock(fd, true) //nolint:errcheck // if this fails, os.NewFile does not register fd with the poller, and SetReadDeadline fails
 	file := os.NewFile(uintptr(fd), "epoll")
 	if err := file.SetReadDeadline(time.Time{}); err != nil {
-		file.Close() //nolint:errcheck // the descriptor has not been used
+		file.Close() //nolint:errcheck // nothing was written to the descriptor, so closing it loses no data
 		return nil, err
 	}
 	return file, nil
@@ -86,7 +86,7 @@ func parkOn(fd int) (*os.File, error) {
 
 func (k *epoll) Release() {
 	syscall.Close(k.eventfd) //nolint:errcheck // closing an eventfd loses no data
-	k.file.Close()           //nolint:errcheck // nor does closing an epoll instance
+	k.file.Close()           //nolint:errcheck // closing an epoll instance loses no data
 }
 
 func (k *epoll) Now() time.Duration { return time.Since(k.start) }
@@ -108,7 +108,7 @@ func (k *epoll) Wait(events []Event, timeout time.Duration) (int, error) {
 		token := uint64(uint32(k.raw[i].Fd)) | uint64(uint32(k.raw[i].Pad))<<32
 		if token == tokenWake {
 			var b [8]byte
-			rawRead(k.eventfd, b[:]) //nolint:errcheck // the only possible error is EAGAIN, if the wake was already read
+			rawRead(k.eventfd, b[:]) //nolint:errcheck // the only possible error is EAGAIN, after an earlier read of the wake
 			continue
 		}
 		events[found] = Event{token, come(k.raw[i].Events)}
@@ -202,7 +202,7 @@ func (k *epoll) Arm(fd int, token uint64, want Events, first bool) error {
 
 func (k *epoll) Disarm(fd int) {
 	var ev syscall.EpollEvent                                                                                                         // kernels before 2.6.9 require an event
-	syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, uintptr(k.fd), syscall.EPOLL_CTL_DEL, uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0) //nolint:errcheck // it only fails if fd is not armed
+	syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, uintptr(k.fd), syscall.EPOLL_CTL_DEL, uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0) //nolint:errcheck // EPOLL_CTL_DEL fails only if fd is not armed
 }
 
 func (k *epoll) Unsent(fd int) int {
@@ -266,7 +266,7 @@ func (k *epoll) Writev(fd int, p [2][]byte) (int, error) {
 }
 
 func (k *epoll) CloseWrite(fd int) {
-	syscall.RawSyscall(sysShutdown, uintptr(fd), syscall.SHUT_WR, 0) //nolint:errcheck // it only fails if the connection is already closed
+	syscall.RawSyscall(sysShutdown, uintptr(fd), syscall.SHUT_WR, 0) //nolint:errcheck // shutdown fails only if the connection is already closed
 }
 
 func (k *epoll) Close(fd int) {
@@ -340,7 +340,7 @@ func listenerFD(l net.Listener) (int, error) {
 		return 0, err
 	}
 	if _, ok := l.Addr().(*net.TCPAddr); ok {
-		syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1) //nolint:errcheck // this is only an optimization
+		syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1) //nolint:errcheck // TCP_NODELAY is only an optimization
 	}
 	return fd, nil
 }
@@ -381,7 +381,7 @@ func rawAddr(addr netip.AddrPort) (to syscall.RawSockaddrInet6, size uintptr) {
 
 // setOption sets a socket option that is not essential.
 func setOption(fd, level, option int, value int32) {
-	syscall.RawSyscall6(sysSetsockopt, uintptr(fd), uintptr(level), uintptr(option), uintptr(unsafe.Pointer(&value)), 4, 0) //nolint:errcheck // the option is not essential
+	syscall.RawSyscall6(sysSetsockopt, uintptr(fd), uintptr(level), uintptr(option), uintptr(unsafe.Pointer(&value)), 4, 0) //nolint:errcheck // the connection also works without the option
 }
 
 // keepAlive sets the same options as a net.Dialer with that KeepAliveConfig.

@@ -59,7 +59,7 @@ func TestUnsentCountsUnacknowledgedBytes(t *testing.T) {
 	for b := make([]byte, 64<<10); ; {
 		n, err := k.Write(fd, b)
 		sent += n
-		if err == ErrAgain { //nolint:errorlint // the error is never wrapped
+		if err == ErrAgain { //nolint:errorlint // ErrAgain is never wrapped
 			break
 		}
 		if err != nil {
@@ -91,7 +91,7 @@ func TestWritevOfTwoPieces(t *testing.T) {
 		}
 	}
 	k.CloseWrite(fd)
-	if _, err := near.Read(make([]byte, 1)); err != io.EOF { //nolint:errorlint // the error is never wrapped
+	if _, err := near.Read(make([]byte, 1)); err != io.EOF { //nolint:errorlint // io.EOF is never wrapped
 		t.Errorf("after CloseWrite: %v", err)
 	}
 	k.Close(fd)
@@ -169,7 +169,7 @@ func TestWaitReportsReadyDescriptors(t *testing.T) {
 		t.Errorf("%d events of three where there is room for two, %v", n, err)
 	}
 	for _, timeout := range []time.Duration{time.Second, 0} {
-		if allocs := testing.AllocsPerRun(100, func() { k.Wait(events, timeout) }); allocs != 0 { //nolint:errcheck // the error was checked above
+		if allocs := testing.AllocsPerRun(100, func() { k.Wait(events, timeout) }); allocs != 0 { //nolint:errcheck // the calls above have checked the error of Wait
 			t.Errorf("waiting for %v: %v allocations", timeout, allocs)
 		}
 	}
@@ -227,7 +227,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	if err := errors.Join(err4, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)); err != nil {
 		t.Fatal(err)
 	}
-	if !errors.Is(err1, syscall.EMFILE) || n2 != 0 || !errors.Is(err2, syscall.EMFILE) || n3 != 0 || err3 != ErrNoDescriptors { //nolint:errorlint // the error is never wrapped
+	if !errors.Is(err1, syscall.EMFILE) || n2 != 0 || !errors.Is(err2, syscall.EMFILE) || n3 != 0 || err3 != ErrNoDescriptors { //nolint:errorlint // NewKernel returns ErrNoDescriptors unwrapped
 		t.Errorf("without a descriptor: %v; %d, %v; %d, %v", err1, n2, err2, n3, err3)
 	}
 	if now := freeFD(t); !errors.Is(err5, syscall.EMFILE) || now != lowest {
@@ -339,7 +339,7 @@ func TestFailedCalls(t *testing.T) {
 		t.Fatal(n, err)
 	}
 	b := make([]byte, 1)
-	if n, err := k.Read(fd, b); n != 0 || err != io.EOF { //nolint:errorlint // the error is never wrapped
+	if n, err := k.Read(fd, b); n != 0 || err != io.EOF { //nolint:errorlint // io.EOF is never wrapped
 		t.Errorf("at the end: %d, %v", n, err)
 	}
 	for name, call := range map[string]func() (int, error){
@@ -365,7 +365,7 @@ func TestFailedCalls(t *testing.T) {
 func TestUnixSockets(t *testing.T) {
 	k := kernel(t)
 	listener, path := unixListener(t)
-	if _, err := k.Accept(listener); err != ErrAgain { //nolint:errorlint // the error is never wrapped
+	if _, err := k.Accept(listener); err != ErrAgain { //nolint:errorlint // ErrAgain is never wrapped
 		t.Errorf("Accept without a pending connection: %v", err)
 	}
 	near, err := net.Dial("unix", path)
@@ -391,10 +391,10 @@ func TestUnixSockets(t *testing.T) {
 	if n, err := k.Read(far, b); n != 1 || err != nil || b[0] != 'x' {
 		t.Errorf("%d, %q, %v", n, b, err)
 	}
-	if _, err := k.Read(far, b); err != ErrAgain { //nolint:errorlint // the error is never wrapped
+	if _, err := k.Read(far, b); err != ErrAgain { //nolint:errorlint // ErrAgain is never wrapped
 		t.Errorf("after all data was read: %v", err)
 	}
-	if n, err := k.Read(far, nil); n != 0 || err == io.EOF { //nolint:errorlint // the error is never wrapped
+	if n, err := k.Read(far, nil); n != 0 || err == io.EOF { //nolint:errorlint // io.EOF is never wrapped
 		t.Errorf("a read without room: %d, %v", n, err)
 	}
 	for _, fd := range []int{own, far, listener} {

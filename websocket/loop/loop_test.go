@@ -54,9 +54,9 @@ func (e *echo) Serve(d *loop.Driver, why loop.Events) {
 			e.closed <- err
 		}
 	case len(e.buf) > 0:
-		e.fd.Arm(loop.Writable) //nolint:errcheck // if it fails, so does the test
+		e.fd.Arm(loop.Writable) //nolint:errcheck // if this fails, the test fails, too
 	default:
-		e.fd.Arm(loop.Readable) //nolint:errcheck // if it fails, so does the test
+		e.fd.Arm(loop.Readable) //nolint:errcheck // if this fails, the test fails, too
 	}
 }
 
@@ -73,7 +73,7 @@ func (e *echo) pump(d *loop.Driver) error {
 			return nil
 		}
 		n, err := e.fd.Read(d.Buffer())
-		if err == io.EOF { //nolint:errorlint // the error is never wrapped
+		if err == io.EOF { //nolint:errorlint // io.EOF is never wrapped
 			e.eof = true
 			return nil
 		}
@@ -85,7 +85,7 @@ func (e *echo) pump(d *loop.Driver) error {
 }
 
 func ignore(err error) error {
-	if err == loop.ErrAgain { //nolint:errorlint // the error is never wrapped
+	if err == loop.ErrAgain { //nolint:errorlint // loop.ErrAgain is never wrapped
 		return nil
 	}
 	return err
@@ -557,7 +557,7 @@ func TestTakeMovesTheSocket(t *testing.T) {
 			t.Errorf("place %d has the peer %v, want %v", i, peer, nears[i].LocalAddr())
 		}
 		places[i].Discard()
-		if n, err := nears[i].Read(make([]byte, 1)); n != 0 || err != io.EOF { //nolint:errorlint // the error is never wrapped
+		if n, err := nears[i].Read(make([]byte, 1)); n != 0 || err != io.EOF { //nolint:errorlint // io.EOF is never wrapped
 			t.Errorf("the peer of a place that was discarded reads %d bytes, %v", n, err)
 		}
 	}

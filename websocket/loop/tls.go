@@ -201,7 +201,7 @@ func (t *underTLS) Read(p []byte) (int, error) {
 		t.dry = n < len(b)
 		if err != nil {
 			recordReads.Put(b)
-			if err == ErrAgain { //nolint:errorlint // the error is never wrapped
+			if err == ErrAgain { //nolint:errorlint // ErrAgain is never wrapped
 				err = errNotNow{}
 			}
 			return 0, err

@@ -37,7 +37,7 @@ func (s *secure) Serve(d *loop.Driver, why loop.Events) {
 		}
 		var n int
 		if n, err = s.sec.Read(d.Buffer()); n > 0 {
-			s.sec.Write(d.Buffer()[:n]) //nolint:errcheck // if it fails, so does the test
+			s.sec.Write(d.Buffer()[:n]) //nolint:errcheck // if this fails, the test fails, too
 		}
 		if err != nil {
 			break
@@ -56,7 +56,7 @@ func (s *secure) Serve(d *loop.Driver, why loop.Events) {
 		s.end <- err
 		return
 	}
-	s.fd.Arm(want) //nolint:errcheck // if it fails, so does the test
+	s.fd.Arm(want) //nolint:errcheck // if this fails, the test fails, too
 }
 
 // onTLS returns a client that is connected to an echo over TLS on ls.

@@ -48,7 +48,7 @@ func TestFailedWaitIsReported(t *testing.T) {
 	var got error
 	ls := &Loops{failed: func(err error) { got = err }}
 	l := newLoop(ls, k)
-	if d := newDriver(l); !d.turn() || got != k.err { //nolint:errorlint // the error is never wrapped
+	if d := newDriver(l); !d.turn() || got != k.err { //nolint:errorlint // the loop reports the error of the kernel unwrapped
 		t.Errorf("reported: %v", got)
 	}
 	ls.failed = nil

@@ -107,7 +107,7 @@ func (n *conn) readError(ctx context.Context, err error) error {
 		return n.opError("read", cause)
 	}
 	if wrong, ok := errors.AsType[*typeError](err); ok {
-		n.c.Shut(websocket.CodeUnsupportedData, wrong.Error()) //nolint:errcheck // the typeError is returned
+		n.c.Shut(websocket.CodeUnsupportedData, wrong.Error()) //nolint:errcheck // the caller returns the typeError instead
 	} else if closeErr, ok := errors.AsType[*websocket.CloseError](err); ok && closeErr.ByPeer && (closeErr.Code == websocket.CodeNormal || closeErr.Code == websocket.CodeGoingAway) {
 		return io.EOF // even if sending the reply to the close frame has failed
 	}
@@ -192,7 +192,7 @@ func (n *conn) Close() error {
 	n.writeDeadline.close()
 	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()
-	acquire(ctx, n.writeSem) //nolint:errcheck // if it fails, a write is still in progress, and the close frame follows it
+	acquire(ctx, n.writeSem) //nolint:errcheck // if takeTurn fails, a write is still in progress, and the close frame follows that write
 	if err := n.c.Close(websocket.CodeNormal, ""); err != nil {
 		return n.opError("close", err)
 	}

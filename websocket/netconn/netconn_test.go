@@ -111,7 +111,7 @@ func TestBrokenOff(t *testing.T) {
 	if errors.Is(err, io.EOF) && websocket.CloseCode(err) == websocket.CodeNormal || websocket.CloseCode(err) != websocket.CodeAbnormal {
 		t.Error(err)
 	}
-	if err == io.EOF { //nolint:errorlint // io.Copy compares with ==
+	if err == io.EOF { //nolint:errorlint // io.Copy compares the error with ==, too
 		t.Error("the stream looks complete")
 	}
 }
@@ -183,7 +183,7 @@ func TestPendingCalls(t *testing.T) {
 		a.SetReadDeadline(time.Time{})
 		go read()
 		synctest.Wait()
-		a.Close() //nolint:errcheck // the peer does not answer
+		a.Close() //nolint:errcheck // Close fails, because the peer does not answer the close frame
 		if err := <-result; !errors.Is(err, net.ErrClosed) {
 			t.Error(err)
 		}
@@ -234,7 +234,7 @@ func TestAddresses(t *testing.T) {
 func timesOut(t *testing.T, op string, f func() error) {
 	t.Helper()
 	err := f()
-	ne, ok := err.(net.Error) //nolint:errorlint // callers of a net.Conn use a type assertion
+	ne, ok := err.(net.Error) //nolint:errorlint // callers of a net.Conn use a type assertion, too
 	if !ok || !ne.Timeout() || !errors.Is(err, os.ErrDeadlineExceeded) || !strings.HasPrefix(err.Error(), op+" websocket") {
 		t.Errorf("%s: %v", op, err)
 	}
@@ -259,7 +259,7 @@ func TestEndsOfStream(t *testing.T) {
 
 		client, server = wstest.Pipe(t, nil)
 		a, b = netconn.New(client, websocket.Binary), netconn.New(server, websocket.Binary)
-		go a.Read(make([]byte, 1)) //nolint:errcheck // only to reply to the close frame
+		go a.Read(make([]byte, 1)) //nolint:errcheck // Read only replies to the close frame
 		if err := server.Close(websocket.CodeGoingAway, "shutdown"); err != nil {
 			t.Fatal(err)
 		}

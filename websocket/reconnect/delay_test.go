@@ -64,7 +64,7 @@ func TestDefaults(t *testing.T) {
 func TestExceededBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := loop{opts: Options{MaxAttempts: 3, MaxElapsed: time.Minute}, lastGood: time.Now()}
-		time.Sleep(40 * time.Second) //nolint:forbidigo // the bubble's clock
+		time.Sleep(40 * time.Second) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 		for _, tt := range []struct {
 			attempt int
 			delay   time.Duration

@@ -205,12 +205,12 @@ func closeAfterHandle(ctx context.Context, c *websocket.Conn, err error) error {
 		if ctx.Err() != nil {
 			code = websocket.CodeGoingAway
 		}
-		c.Close(code, "") //nolint:errcheck // a failed closing handshake makes no difference
+		c.Close(code, "") //nolint:errcheck // a failed closing handshake does not change the result
 		return nil
 	}
 	switch _, closed := errors.AsType[*websocket.CloseError](err); {
 	case ctx.Err() != nil, !closed && !isNetworkError(err):
-		c.Close(websocket.CodeGoingAway, "") //nolint:errcheck // a failed closing handshake makes no difference
+		c.Close(websocket.CodeGoingAway, "") //nolint:errcheck // a failed closing handshake does not change the result
 	case !closed:
 		// A write can fail before the peer's close frame is read. In that case the close frame explains more than err.
 		if end := endedByPeer(c); end != nil {

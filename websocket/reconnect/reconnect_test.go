@@ -119,7 +119,7 @@ func TestRunEnds(t *testing.T) {
 			return read(ctx, c)
 		}, nil, 2, isNil},
 		{"handle closes with a code of its own", []any{stays}, func(ctx context.Context, c *websocket.Conn) error {
-			c.Close(4001, "enough") //nolint:errcheck // the peer does not answer
+			c.Close(4001, "enough") //nolint:errcheck // Close fails, because the peer does not answer the close frame
 			return read(ctx, c)
 		}, nil, 1, hasCode(4001)},
 		{"a status that stops", []any{errRefused, &websocket.HandshakeError{Stage: handshake.StageStatus, Status: 403}}, read, nil, 2,
@@ -417,7 +417,7 @@ func TestRunEndsTheConnectionWhenHandlePanics(t *testing.T) {
 				t.Errorf("recovered %v; the connection: %v; its context: %v", r, context.Cause(c.Context()), inner.Err())
 			}
 		}()
-		reconnect.Run(t.Context(), s.dial, func(ctx context.Context, conn *websocket.Conn) error { //nolint:errcheck // handle panics
+		reconnect.Run(t.Context(), s.dial, func(ctx context.Context, conn *websocket.Conn) error { //nolint:errcheck // Run does not return, because handle panics
 			c, inner = conn, ctx
 			panic("on purpose")
 		}, nil)

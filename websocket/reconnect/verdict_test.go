@@ -98,7 +98,7 @@ func TestJudgeErrors(t *testing.T) {
 func TestJudgeStatus(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var status int
-		fmt.Sscan(r.URL.Query().Get("status"), &status) //nolint:errcheck // if it fails, WriteHeader panics
+		fmt.Sscan(r.URL.Query().Get("status"), &status) //nolint:errcheck // if Sscan fails, WriteHeader panics
 		w.WriteHeader(status)
 	}))
 	defer s.Close()

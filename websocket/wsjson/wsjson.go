@@ -66,7 +66,7 @@ func Messages[T any](ctx context.Context, c *websocket.Conn) iter.Seq2[T, error]
 				return
 			}
 			if ctx.Err() != nil && !isMessageError(err) {
-				c.Close(websocket.CodeGoingAway, "") //nolint:errcheck // the error of the context is reported
+				c.Close(websocket.CodeGoingAway, "") //nolint:errcheck // the error of the context is reported instead
 			}
 			if !yield(none, err) || !isMessageError(err) {
 				return

@@ -130,7 +130,7 @@ func TestReadInterrupted(t *testing.T) {
 	message := p.Append(nil, wstest.TextFrame(`{"name":"whole"}`))
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
-		p.Drip(message[:9], 0) //nolint:errcheck // if it fails, Read returns another error than expected
+		p.Drip(message[:9], 0) //nolint:errcheck // if this fails, Read returns another error than expected
 		cancel()
 	}()
 	var v event

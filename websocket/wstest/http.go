@@ -38,8 +38,8 @@ func AcceptPeer(w http.ResponseWriter, r *http.Request, header http.Header) (*Pe
 	answer.Set("Connection", "Upgrade")
 	answer.Set("Sec-WebSocket-Accept", acceptKey(key))
 	buf.WriteString("HTTP/1.1 101 Switching Protocols\r\n") //nolint:errcheck // Flush returns the first error
-	answer.Write(buf)                                       //nolint:errcheck // likewise
-	buf.WriteString("\r\n")                                 //nolint:errcheck // likewise
+	answer.Write(buf)                                       //nolint:errcheck // Flush returns the first error
+	buf.WriteString("\r\n")                                 //nolint:errcheck // Flush returns the first error
 	err = errors.Join(conn.SetDeadline(time.Time{}), buf.Flush())
 	if err != nil {
 		conn.Close()
@@ -95,7 +95,7 @@ func requestPeer(conn net.Conn, req *http.Request) (*Peer, error) {
 	}
 	in := bufio.NewReader(conn)
 	// The body is not closed, because Close would wait for the rest of it, which may never arrive. Closing conn is sufficient.
-	resp, err := http.ReadResponse(in, req) //nolint:bodyclose // see above
+	resp, err := http.ReadResponse(in, req) //nolint:bodyclose // Close of the body would wait for data that may never arrive
 	if err != nil {
 		return nil, err
 	}

@@ -66,7 +66,7 @@ func TestDialPeer(t *testing.T) {
 			ended <- err
 			return
 		}
-		c.Write(r.Context(), websocket.Message{Type: websocket.Text, Data: []byte(c.Handshake().Subprotocol)}) //nolint:errcheck // if it fails, the Peer reads an error
+		c.Write(r.Context(), websocket.Message{Type: websocket.Text, Data: []byte(c.Handshake().Subprotocol)}) //nolint:errcheck // if this fails, the Peer reads an error
 		_, err = c.Read(r.Context())
 		ended <- err
 	}))
@@ -79,7 +79,7 @@ func TestDialPeer(t *testing.T) {
 	if f, err := p.Next(); err != nil || f.WrongMask || string(f.Payload) != "chat" {
 		t.Errorf("got %v, %v", f, err)
 	}
-	p.Write(p.Append(nil, wstest.TextFrame("cut"))[:4]) //nolint:errcheck // if it fails, the handler reads another error than expected
+	p.Write(p.Append(nil, wstest.TextFrame("cut"))[:4]) //nolint:errcheck // if this fails, the handler reads another error than expected
 	p.Close()
 	if err := bounded.Receive(t, ended); websocket.CloseCode(err) != websocket.CodeAbnormal {
 		t.Errorf("the handler saw %v", err)

@@ -130,7 +130,7 @@ func (p *Peer) Next() (Frame, error) {
 
 // SetDeadline limits current and future waits, which fail with os.ErrDeadlineExceeded after t. The zero time means no limit.
 func (p *Peer) SetDeadline(t time.Time) {
-	p.stream.SetDeadline(t) //nolint:errcheck // it fails only on a closed stream, on which no call waits
+	p.stream.SetDeadline(t) //nolint:errcheck // SetDeadline fails only on a closed stream, on which no call waits
 }
 
 // Close closes the stream normally, without a close frame: the other end reads io.EOF after the sent data.

@@ -84,7 +84,7 @@ func (s *Server) Deliver(ctx context.Context, n int, rate float64, long time.Dur
 			}
 			continue
 		}
-		time.Sleep(time.Until(begun.Add(time.Duration(float64(i+1) / rate * float64(time.Second))))) //nolint:forbidigo // keeps to the publishing rate
+		time.Sleep(time.Until(begun.Add(time.Duration(float64(i+1) / rate * float64(time.Second))))) //nolint:forbidigo // Sleep keeps the publishing rate
 	}
 	d.Late, d.Missed = lateness(missing)
 	got := t.delivered.Load() - before
@@ -142,7 +142,7 @@ func until(so func() bool, bound time.Duration) bool {
 		if time.Now().After(late) {
 			return false
 		}
-		time.Sleep(200 * time.Microsecond) //nolint:forbidigo // polls, so that the many goroutines of clients need not wake this one
+		time.Sleep(200 * time.Microsecond) //nolint:forbidigo // the loop polls, so that the many goroutines of clients need not wake this one
 	}
 	return true
 }

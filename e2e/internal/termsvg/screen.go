@@ -134,7 +134,7 @@ func (s *screen) render(parameter string) error {
 	case "2":
 		s.style.Dim = true
 	case "31", "32", "33", "34", "35", "36":
-		s.style.Color, _ = strconv.Atoi(parameter) //nolint:errcheck // the case lists only numbers
+		s.style.Color, _ = strconv.Atoi(parameter) //nolint:errcheck // the case matches only numbers
 	default:
 		return fmt.Errorf("the style %q", parameter)
 	}

@@ -58,7 +58,7 @@ func Run(ctx context.Context, s Site, ready func(url string)) error {
 	mux.Handle("GET /", http.FileServerFS(s.Page))
 	mux.HandleFunc("GET /channels.js", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
-		w.Write(js.Module) //nolint:errcheck // fails only if the browser has disconnected
+		w.Write(js.Module) //nolint:errcheck // the write fails only if the browser has disconnected
 	})
 	end := s.Register(mux)
 	server := &http.Server{Handler: http.NewCrossOriginProtection().Handler(mux), ReadHeaderTimeout: 10 * time.Second}

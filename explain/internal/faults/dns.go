@@ -46,7 +46,7 @@ func (l *lab) resolver(z zone) (*net.Resolver, error) {
 				return
 			}
 			if a := z.answer(buf[:n]); a != nil {
-				pc.WriteTo(a, from) //nolint:errcheck // the resolver asks again
+				pc.WriteTo(a, from) //nolint:errcheck // if the answer is lost, the resolver asks again
 			}
 		}
 	})

@@ -18,7 +18,7 @@ const (
 
 // frame writes one frame without a mask, as servers must. The payload has at most 125 bytes.
 func (v *exchange) frame(first byte, payload string) {
-	io.WriteString(v, string([]byte{first, byte(len(payload))})+payload) //nolint:errcheck // the client may have gone
+	io.WriteString(v, string([]byte{first, byte(len(payload))})+payload) //nolint:errcheck // the write fails only if the client has disconnected
 }
 
 // closing writes a close frame.
@@ -82,7 +82,7 @@ func opened(handle func(*exchange)) func(*lab) (*Site, error) {
 // sends completes the opening handshake, sends the bytes of b, and then behaves correctly.
 func sends(b string) func(*lab) (*Site, error) {
 	return opened(func(v *exchange) {
-		io.WriteString(v, b) //nolint:errcheck // the client may have gone
+		io.WriteString(v, b) //nolint:errcheck // the write fails only if the client has disconnected
 		v.respond("")
 	})
 }
@@ -100,8 +100,8 @@ func closes(code uint16, reason string) func(*lab) (*Site, error) {
 // stops completes the opening handshake, sends the bytes of b, and then only reads.
 func stops(b string) func(*lab) (*Site, error) {
 	return opened(func(v *exchange) {
-		io.WriteString(v, b)      //nolint:errcheck // the client may have gone
-		io.Copy(io.Discard, v.in) //nolint:errcheck // the end is what this waits for
+		io.WriteString(v, b)      //nolint:errcheck // the write fails only if the client has disconnected
+		io.Copy(io.Discard, v.in) //nolint:errcheck // Copy returns when the client has disconnected
 	})
 }
 
@@ -132,7 +132,7 @@ func stopsAfterPing(l *lab) (*Site, error) {
 		if first, payload, err := v.next(); err == nil && first == finPing {
 			v.frame(finPong, payload)
 		}
-		io.Copy(io.Discard, v.in) //nolint:errcheck // the end is what this waits for
+		io.Copy(io.Discard, v.in) //nolint:errcheck // Copy returns when the client has disconnected
 	})(l)
 	if err == nil {
 		s.Options.ProbeIdle, s.Options.StepTimeout = moment, moment
@@ -147,7 +147,7 @@ var closesConnection = opened(func(*exchange) {})
 var resetsConnection = opened(func(v *exchange) { abort(v.Conn) })
 
 func abort(c net.Conn) {
-	c.(*net.TCPConn).SetLinger(0) //nolint:errcheck // a close without a reset fails the test
+	c.(*net.TCPConn).SetLinger(0) //nolint:errcheck // if this fails, there is no reset, and the test fails
 	c.Close()
 }
 

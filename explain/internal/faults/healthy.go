@@ -50,7 +50,7 @@ func (l *lab) handler(h http.Handler, config *tls.Config) (string, error) {
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){}, // HTTP/1.1 only
 	}
 	l.keep(server)
-	l.wg.Go(func() { server.Serve(ln) }) //nolint:errcheck // it ends with an error when the lab is closed
+	l.wg.Go(func() { server.Serve(ln) }) //nolint:errcheck // Serve returns an error when the lab is closed
 	return ln.Addr().String(), nil
 }
 
@@ -177,9 +177,9 @@ func forward(v *exchange, b net.Conn, host, proto string) {
 	if h.Get("Connection") == "" {
 		h.Set("Connection", "close")
 	}
-	io.WriteString(b, "GET "+v.req.URL.RequestURI()+" "+proto+"\r\nHost: "+host+"\r\n") //nolint:errcheck // the answer fails, too
-	h.Write(b)                                                                          //nolint:errcheck // the answer fails, too
-	io.WriteString(b, "\r\n")                                                           //nolint:errcheck // the answer fails, too
+	io.WriteString(b, "GET "+v.req.URL.RequestURI()+" "+proto+"\r\nHost: "+host+"\r\n") //nolint:errcheck // if the write fails, so does reading the answer
+	h.Write(b)                                                                          //nolint:errcheck // if the write fails, so does reading the answer
+	io.WriteString(b, "\r\n")                                                           //nolint:errcheck // if the write fails, so does reading the answer
 	answer, err := readAnswer(b, v.req)
 	if err != nil {
 		v.answer("502 Bad Gateway", "Server: nginx/1.22.1\n", "")
@@ -188,7 +188,7 @@ func forward(v *exchange, b net.Conn, host, proto string) {
 	defer answer.Body.Close()
 	answer.Header.Set("Server", "nginx/1.22.1")
 	answer.Proto, answer.ProtoMinor = "HTTP/1.1", 1
-	answer.Write(v) //nolint:errcheck // the client may have gone
+	answer.Write(v) //nolint:errcheck // the write fails only if the client has disconnected
 }
 
 var healthySites = []Fault{

@@ -150,7 +150,7 @@ func unanswered(l *lab) (*Site, error) {
 
 // silent accepts connections, and reads without responding.
 func silent(l *lab) (*Site, error) {
-	addr, err := l.serve(func(c net.Conn) { io.Copy(io.Discard, c) }) //nolint:errcheck // the end is what this waits for
+	addr, err := l.serve(func(c net.Conn) { io.Copy(io.Discard, c) }) //nolint:errcheck // Copy returns when the client has disconnected
 	return &Site{URL: "ws://" + addr + "/"}, err
 }
 
@@ -187,7 +187,7 @@ func plainForTLS(l *lab) (*Site, error) {
 		if _, err := c.Read(buf); err != nil { // the client sends a ClientHello, which net/http and nginx also answer with a 400
 			return
 		}
-		io.WriteString(c, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n") //nolint:errcheck // the client may have gone
+		io.WriteString(c, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n") //nolint:errcheck // the write fails only if the client has disconnected
 		linger(c, c)
 	})
 	return &Site{URL: "wss://" + addr + "/"}, err
@@ -199,9 +199,9 @@ func tlsRequired(answer string) func(*lab) (*Site, error) {
 		addr, err := l.serve(func(c net.Conn) {
 			in := bufio.NewReader(c)
 			if first, err := in.Peek(1); err == nil && first[0] == 22 { // a TLS handshake record (RFC 8446 §5.1)
-				io.WriteString(c, "\x15\x03\x03\x00\x02\x02\x28") //nolint:errcheck // the client may have gone
+				io.WriteString(c, "\x15\x03\x03\x00\x02\x02\x28") //nolint:errcheck // the write fails only if the client has disconnected
 			} else if _, err := http.ReadRequest(in); err == nil {
-				io.WriteString(c, answer) //nolint:errcheck // the client may have gone
+				io.WriteString(c, answer) //nolint:errcheck // the write fails only if the client has disconnected
 			}
 			linger(c, in)
 		})
@@ -243,8 +243,8 @@ func closedEarly(l *lab) (*Site, error) { return l.site(func(*exchange) {}) }
 func banner(text string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		addr, err := l.serve(func(c net.Conn) {
-			io.WriteString(c, text) //nolint:errcheck // the client may have gone
-			io.Copy(io.Discard, c)  //nolint:errcheck // the end is what this waits for
+			io.WriteString(c, text) //nolint:errcheck // the write fails only if the client has disconnected
+			io.Copy(io.Discard, c)  //nolint:errcheck // Copy returns when the client has disconnected
 		})
 		return &Site{URL: "ws://" + addr + "/"}, err
 	}

@@ -122,20 +122,20 @@ func requests(handle func(*exchange)) func(net.Conn) {
 // linger ends the sending half of c and reads from in until the peer has ended its own.
 func linger(c net.Conn, in io.Reader) {
 	if h, ok := c.(interface{ CloseWrite() error }); ok {
-		h.CloseWrite() //nolint:errcheck // the peer may have gone, which is as good
+		h.CloseWrite() //nolint:errcheck // CloseWrite fails only if the peer has already disconnected
 	}
-	io.Copy(io.Discard, in) //nolint:errcheck // the end is what this waits for
+	io.Copy(io.Discard, in) //nolint:errcheck // Copy returns when the peer has disconnected
 }
 
 // writeText writes text with every line end converted to CR LF.
 func (v *exchange) writeText(text string) {
-	io.WriteString(v, strings.ReplaceAll(text, "\n", "\r\n")) //nolint:errcheck // the client may have gone
+	io.WriteString(v, strings.ReplaceAll(text, "\n", "\r\n")) //nolint:errcheck // the write fails only if the client has disconnected
 }
 
 // answer writes a complete response with a body; the lines of fields end in "\n".
 func (v *exchange) answer(status, fields, body string) {
 	v.writeText("HTTP/1.1 " + status + "\n" + fields + fmt.Sprintf("Content-Length: %d\nConnection: close\n\n", len(body)))
-	io.WriteString(v, body) //nolint:errcheck // the client may have gone
+	io.WriteString(v, body) //nolint:errcheck // the write fails only if the client has disconnected
 }
 
 // accept returns the accept value, which proves that the server speaks WebSocket (RFC 6455 §4.2.2, step 5.4).

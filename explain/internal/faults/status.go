@@ -74,7 +74,7 @@ func nodeBackend(*lab) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusBadRequest)
-		io.WriteString(w, `{"code":3,"message":"Bad request"}`) //nolint:errcheck // the proxy may have gone
+		io.WriteString(w, `{"code":3,"message":"Bad request"}`) //nolint:errcheck // the write fails only if the proxy has disconnected
 	})
 }
 
@@ -194,7 +194,7 @@ func encoded(coding, charset string) func(*lab) (*Site, error) {
 		w = zlib.NewWriter(&b)
 	case "raw deflate": // raw DEFLATE, which some servers send as deflate, according to RFC 9110 §8.4.1.2
 		coding = "deflate"
-		w, _ = flate.NewWriter(&b, flate.BestSpeed) //nolint:errcheck // the level is a constant of the package
+		w, _ = flate.NewWriter(&b, flate.BestSpeed) //nolint:errcheck // NewWriter fails only for an invalid level, and BestSpeed is valid
 	case "br":
 		w = brotli.NewWriter(&b)
 	case "zstd": // only the magic number, since package explain does not decode zstd
@@ -206,7 +206,7 @@ func encoded(coding, charset string) func(*lab) (*Site, error) {
 		}
 	}
 	if w != nil {
-		io.WriteString(w, reason) //nolint:errcheck // into memory
+		io.WriteString(w, reason) //nolint:errcheck // writing to memory does not fail
 		w.Close()
 	}
 	fields := "Content-Type: text/plain" + charset + "\n"

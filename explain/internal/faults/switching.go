@@ -74,7 +74,7 @@ func lengthAfter101(l *lab) (*Site, error) {
 // script responds with exactly the bytes of text.
 func script(text string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
-		return l.site(func(v *exchange) { v.Write([]byte(text)) }) //nolint:errcheck // the client may have gone
+		return l.site(func(v *exchange) { v.Write([]byte(text)) }) //nolint:errcheck // the write fails only if the client has disconnected
 	}
 }
 
@@ -95,7 +95,7 @@ func endlessHead(l *lab) (*Site, error) {
 func unendedHead(l *lab) (*Site, error) {
 	return l.site(func(v *exchange) {
 		v.writeText("HTTP/1.1 101 Switching Protocols\n" + upgradeField + connectionField)
-		io.Copy(io.Discard, v.in) //nolint:errcheck // the end is what this waits for
+		io.Copy(io.Discard, v.in) //nolint:errcheck // Copy returns when the client has disconnected
 	})
 }
 

@@ -161,14 +161,14 @@ func noCipher(l *lab) (*Site, error) {
 	root := newRoot("Public")
 	return l.withTLS(&tls.Config{
 		Certificates: []tls.Certificate{root.issue(leaf{})}, MaxVersion: tls.VersionTLS12,
-		CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_RC4_128_SHA}, //nolint:gosec // that is the fault
+		CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_RC4_128_SHA}, //nolint:gosec // this obsolete cipher suite is the fault of this server
 	}, root)
 }
 
 // unknownName has no certificate for the name that the client requests.
 func unknownName(l *lab) (*Site, error) {
 	return l.withTLS(&tls.Config{
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }, //nolint:nilnil // none
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }, //nolint:nilnil // nil means that the server has no certificate for the name
 	}, newRoot("Public"))
 }
 
@@ -207,7 +207,7 @@ func foreignClientCertificate(version uint16) func(*lab) (*Site, error) {
 func prior(l *lab) (*Site, error) {
 	addr, err := l.serve(func(c net.Conn) {
 		// An empty SETTINGS frame, and a GOAWAY with PROTOCOL_ERROR (RFC 9113 §6.5, §6.8).
-		io.WriteString(c, "\x00\x00\x00\x04\x00\x00\x00\x00\x00"+ //nolint:errcheck // the client may have gone
+		io.WriteString(c, "\x00\x00\x00\x04\x00\x00\x00\x00\x00"+ //nolint:errcheck // the write fails only if the client has disconnected
 			"\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01")
 		linger(c, c)
 	})
@@ -221,7 +221,7 @@ func priorUnresponsive(l *lab) (*Site, error) {
 		if _, err := io.ReadFull(c, preface); err != nil || !bytes.HasPrefix(preface, []byte("PRI ")) {
 			return
 		}
-		io.WriteString(c, "\x00\x00\x00\x04\x00\x00\x00\x00\x00") //nolint:errcheck // the client may have gone
+		io.WriteString(c, "\x00\x00\x00\x04\x00\x00\x00\x00\x00") //nolint:errcheck // the write fails only if the client has disconnected
 		linger(c, c)
 	})
 	return &Site{URL: "ws://" + addr + "/"}, err
@@ -246,7 +246,7 @@ func closesOnUpgrade(l *lab) (*Site, error) {
 		}),
 	}
 	l.keep(s)
-	l.wg.Go(func() { s.Serve(ln) }) //nolint:errcheck // it ends with the lab
+	l.wg.Go(func() { s.Serve(ln) }) //nolint:errcheck // Serve returns an error when the lab is closed
 	return &Site{URL: "ws://" + ln.Addr().String() + "/"}, nil
 }
 
@@ -265,7 +265,7 @@ func onlyHTTP2(l *lab) (*Site, error) {
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{a.issue(leaf{})}, MinVersion: tls.VersionTLS12},
 	}
 	l.keep(s)
-	l.wg.Go(func() { s.ServeTLS(ln, "", "") }) //nolint:errcheck // closed with the lab
+	l.wg.Go(func() { s.ServeTLS(ln, "", "") }) //nolint:errcheck // ServeTLS returns an error when the lab is closed
 	return &Site{URL: "wss://" + ln.Addr().String() + "/", Options: explain.Options{TLS: &tls.Config{RootCAs: a.pool()}}}, nil
 }
 

@@ -103,7 +103,7 @@ func closeFromClient(t *testing.T, d Driver) {
 func closeNow(t *testing.T, d Driver) {
 	m := newMember()
 	c := join(t, d, nil, m.open)
-	m.sender.CloseNow() //nolint:errcheck // CloseNow returns nil
+	m.sender.CloseNow() //nolint:errcheck // CloseNow always returns nil
 	wantEnd(t, c, websocket.CodeAbnormal, "")
 	m.wantClosed(t, websocket.CodeAbnormal, "", false)
 }
@@ -182,7 +182,7 @@ func notPrepared(t *testing.T, d Driver) {
 	if err := m.sender.SendPrepared(new(websocket.Prepared)); err == nil {
 		t.Error("SendPrepared of the zero value returns no error")
 	}
-	m.sender.CloseNow() //nolint:errcheck // CloseNow returns nil
+	m.sender.CloseNow() //nolint:errcheck // CloseNow always returns nil
 	wantEnd(t, c, websocket.CodeAbnormal, "")
 	m.wantClosed(t, websocket.CodeAbnormal, "", false)
 }

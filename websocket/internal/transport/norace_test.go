@@ -68,7 +68,7 @@ func TestReadSomeAtTheEndAllocatesNothing(t *testing.T) {
 		far.Close()
 		for _, hold := range []bool{false, true} {
 			allocs := allocs.PerRun(200, func() {
-				if buf, _, err := s.ReadSome(hold); buf != nil || err != io.EOF { //nolint:errorlint // the error is never wrapped
+				if buf, _, err := s.ReadSome(hold); buf != nil || err != io.EOF { //nolint:errorlint // sockets return io.EOF unwrapped
 					t.Fatal(buf, err)
 				}
 			})

@@ -182,7 +182,7 @@ func IsTimeout(err error) bool {
 	case *net.OpError: // ETIMEDOUT, which reports a dead peer, is also a timeout according to package net
 		return errors.Is(e.Err, os.ErrDeadlineExceeded)
 	}
-	if err == io.EOF { //nolint:errorlint // io.EOF is not wrapped either
+	if err == io.EOF { //nolint:errorlint // sockets return io.EOF unwrapped
 		return false
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {

@@ -113,7 +113,7 @@ func TestReadSomeWithoutABuffer(t *testing.T) {
 // An error of a socket contains the name of the system call, as in package net.
 func TestErrorsNameTheCall(t *testing.T) {
 	s, far := sockets(t)
-	far.(*net.TCPConn).SetLinger(0) //nolint:errcheck // if it fails, so does the test
+	far.(*net.TCPConn).SetLinger(0) //nolint:errcheck // if this fails, the test fails, too
 	far.Close()
 	var call *os.SyscallError
 	if _, _, err := s.ReadSome(false); !errors.As(err, &call) || call.Syscall != "read" {
@@ -208,11 +208,11 @@ func TestBridgeClose(t *testing.T) {
 				go func() { read, _ = io.ReadAll(far) }()
 			}
 			if tt.abort {
-				if err := s.Abort(); err != errClosing { //nolint:errorlint // the error is never wrapped
+				if err := s.Abort(); err != errClosing { //nolint:errorlint // errClosing is never wrapped
 					t.Errorf("%s: %v", name, err)
 				}
 				synctest.Wait()                                                 // a local close is not mistaken for the peer's
-				if n, err := s.Read(make([]byte, 1)); err != io.ErrClosedPipe { //nolint:errorlint // the error is never wrapped
+				if n, err := s.Read(make([]byte, 1)); err != io.ErrClosedPipe { //nolint:errorlint // io.ErrClosedPipe is never wrapped
 					t.Errorf("%s: then Read returns %d, %v", name, n, err)
 				}
 			} else if err := s.Close(); err != nil {
@@ -222,7 +222,7 @@ func TestBridgeClose(t *testing.T) {
 			if n := closes.Load(); (n == 1) != (tt.after == 0) {
 				t.Errorf("%s: closed %d times", name, n)
 			}
-			time.Sleep(tt.after) //nolint:forbidigo // it uses the fake clock of the bubble
+			time.Sleep(tt.after) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 			synctest.Wait()
 			if n, d := closes.Load(), time.Since(begun); n != 1 || d != tt.after {
 				t.Errorf("%s: closed %d times after %v", name, n, d)
@@ -232,7 +232,7 @@ func TestBridgeClose(t *testing.T) {
 			}
 			s.Close()
 			far.Close()
-			time.Sleep(2 * drainTimeout) //nolint:forbidigo // it uses the fake clock of the bubble
+			time.Sleep(2 * drainTimeout) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 			if n := closes.Load(); n != 1 {
 				t.Errorf("%s: closed %d times in the end", name, n)
 			}
@@ -260,7 +260,7 @@ func TestAbortOfTLSSendsNothing(t *testing.T) {
 		if err := s.Abort(); err != nil || time.Since(begun) != 0 {
 			t.Errorf("%v after %v", err, time.Since(begun))
 		}
-		if n, err := far.Read(make([]byte, 1)); n != 0 || err != io.EOF { //nolint:errorlint // the error is never wrapped
+		if n, err := far.Read(make([]byte, 1)); n != 0 || err != io.EOF { //nolint:errorlint // io.EOF is never wrapped
 			t.Errorf("the peer reads %d bytes, %v", n, err)
 		}
 	})

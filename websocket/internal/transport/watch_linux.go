@@ -102,7 +102,7 @@ func (ws *watcher) add(w *Watch) bool {
 			return false
 		}
 		if err := syscall.SetNonblock(fd, true); err != nil { // so that the runtime can poll the epoll instance like a socket
-			syscall.Close(fd) //nolint:errcheck // the descriptor has not been used
+			syscall.Close(fd) //nolint:errcheck // nothing was written to the descriptor, so closing it loses no data
 			return false
 		}
 		f := os.NewFile(uintptr(fd), "epoll")
@@ -129,7 +129,7 @@ func (ws *watcher) remove(w *Watch) {
 	delete(ws.watches, w.id)
 	w.id = 0
 	if len(ws.watches) == 0 {
-		ws.epoll.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // setting it has succeeded before
+		ws.epoll.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // setting a deadline has succeeded before
 	}
 }
 
@@ -160,7 +160,7 @@ func (ws *watcher) run() {
 		}
 		if n <= 0 {
 			// A watch was added after the last one had been removed.
-			ws.epoll.SetReadDeadline(time.Time{}) //nolint:errcheck // setting it has succeeded before
+			ws.epoll.SetReadDeadline(time.Time{}) //nolint:errcheck // setting a deadline has succeeded before
 		}
 		ws.mu.Unlock()
 	}
