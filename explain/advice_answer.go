@@ -14,7 +14,11 @@ func explainBadRequest(r *Report, f Finding, d *Diagnosis) {
 		explainProxyToTLS(r.Response, d)
 		return
 	case plain(r.Response.Body) == "" && customReason(r.Response) != "":
-		d.Cause = fmt.Sprintf("The server answers with 400, and gives the reason in its status line: %s.", quote(customReason(r.Response)))
+		where := "its status line"
+		if r.Response.Value(rejectReason) != "" {
+			where = rejectReason
+		}
+		d.Cause = fmt.Sprintf("The server answers with 400, and gives the reason in %s: %s.", where, quote(customReason(r.Response)))
 		if requiresSubprotocol(customReason(r.Response)) {
 			d.ForClient = []string{"Offer the subprotocol that the server speaks: --subprotocol NAME"}
 		}
@@ -25,11 +29,24 @@ func explainBadRequest(r *Report, f Finding, d *Diagnosis) {
 	case statusOnly(r.Response) && upgradeArrived(r):
 		d.Cause = fmt.Sprintf("The server answers the handshake with 400 and gives no reason. The upgrade request reached it: without Upgrade it "+
 			"answers with %d.", r.WithoutUpgrade)
-		d.ForOwner = append([]string{"Check the path that the WebSocket server listens on: Node's ws responds this way on any path but its own."}, d.ForOwner...)
-		d.ForClient = []string{"Check the path first, then the query, the subprotocols and the other headers."}
+		suspectPath(d)
+	case statusOnly(r.Response) && r.Response.Value("Content-Type") == "text/html" && r.Response.Value("Content-Length") == "11":
+		d.Cause = "The server answers with 400 and gives no reason, with the headers that Node's ws sends for any path but its own."
+		suspectPath(d)
 	}
 	suspectProxy(r, f, d)
 }
+
+// suspectPath adds the path as the first suspect of a 400 without a reason.
+func suspectPath(d *Diagnosis) {
+	d.ForOwner = append([]string{"Check the path that the WebSocket server listens on: Node's ws responds this way on any path but its own.",
+		oneUpgradeListener}, d.ForOwner...)
+	d.ForClient = []string{"Check the path first, then the query, the subprotocols and the other headers."}
+}
+
+// oneUpgradeListener is about several servers of Node's ws that are attached to one HTTP server: each of them receives every upgrade.
+const oneUpgradeListener = "In Node, several WebSocketServer objects on one HTTP server reject each other's paths: create them with noServer: true, and choose " +
+	"by path in one listener for upgrade."
 
 // explainProxyToTLS explains a response about plain HTTP on a port for TLS, if the port of the URL does not expect TLS: the response is
 // then about the connection of a proxy.
@@ -109,7 +126,8 @@ var statusMeanings = map[int]statusMeaning{
 		owner:  []string{"Name the authority in a Link field with rel=\"blocked-by\", and the reason in the body."},
 		client: []string{"The response may name the authority that demanded it. The block often applies only to the country of the client's address."}},
 	501: {cause: "The server does not know how to handle this request.", clause: "RFC 9110 §15.6.2",
-		owner:  []string{"Check that this server or gateway supports WebSocket at all, and that the route leads to it."},
+		owner: []string{"Check that this server or gateway supports WebSocket at all, and that the route leads to it.",
+			"In Go, coder/websocket responds this way if a middleware hides http.Hijacker."},
 		client: []string{"Check the path and the port."}},
 	505: {cause: "The server does not support the HTTP version of the request that it received.", clause: "RFC 9110 §15.6.6",
 		owner:  []string{"The client sent HTTP/1.1: check whether a proxy forwards the request in another version. nginx:", "    proxy_http_version 1.1;"},

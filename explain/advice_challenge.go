@@ -90,6 +90,9 @@ func explainChallenge(r *Report, f Finding, d *Diagnosis) {
 	all := parseChallenges(r.Response.Values("WWW-Authenticate"))
 	if len(all) == 0 {
 		d.Cause = "The server answers that the request is not authenticated (401), and does not say how to authenticate."
+		if r.Target == nil || len(r.Target.Credentials) == 0 {
+			d.ForClient = []string{"Send a credential: the request has none."}
+		}
 		d.forClient("The response has no WWW-Authenticate, so it does not say what is required: a cookie, a token, a key. Check the server's documentation.",
 			"The origin may be the reason instead: Node's ws sends 401 for whatever its verifyClient rejects. To find out, set --origin to that of the page.")
 	}

@@ -104,6 +104,10 @@ func explainVersions(r *Report, _ Finding, d *Diagnosis) {
 	}
 }
 
+// graphQLSubprotocols maps each of the subprotocols of GraphQL to the other one: the first is that of the package graphql-ws, the second
+// that of subscriptions-transport-ws, which is older.
+var graphQLSubprotocols = map[string]string{"graphql-transport-ws": "graphql-ws", "graphql-ws": "graphql-transport-ws"}
+
 // explainSubprotocol adds the offered and the chosen subprotocols.
 func explainSubprotocol(r *Report, _ Finding, d *Diagnosis) {
 	offered := []string{}
@@ -117,6 +121,9 @@ func explainSubprotocol(r *Report, _ Finding, d *Diagnosis) {
 		d.forClient(fmt.Sprintf("The server chose %q: offer that.", chosen))
 	case len(offered) > 0:
 		d.Evidence = append(d.Evidence, "offered: "+strings.Join(offered, ", "))
+	}
+	if other := graphQLSubprotocols[strings.Join(offered, ", ")]; other != "" && chosen == "" {
+		d.forClient("GraphQL has two subprotocols: try --subprotocol " + other)
 	}
 	if i := slices.IndexFunc(offered, func(o string) bool { return o != chosen && equalFold(o, chosen) }); i >= 0 {
 		d.forClient(fmt.Sprintf("Case matters: %q was offered, but %q was chosen.", offered[i], chosen))
@@ -144,6 +151,10 @@ func explainOrigins(r *Report, _ Finding, d *Diagnosis) {
 		d.ForOwner = append([]string{"If the page is yours, add its origin to the endpoint in handfast's configuration, or to AcceptOptions.Origins in Go: " +
 			"scheme, host and port exactly.", "    origins: [https://app.example]"},
 			originBehindProxy...)
+	}
+	if named && r.Target != nil && r.Target.Origin == "" {
+		d.Cause = "The server refuses a request without an Origin header, but accepts the same request with one."
+		d.ForOwner = []string{"If programs may connect, accept requests without an Origin header: only browsers always send one."}
 	}
 	for _, o := range r.Origins {
 		if o.Opened {
@@ -201,8 +212,8 @@ func explainForbidden(r *Report, f Finding, d *Diagnosis) {
 			tried = append(tried, withOrigin(o.Origin))
 		}
 		d.Cause = "The server refuses this request. It refused it " + strings.Join(tried, " and ") +
-			" too, so the origin is not the likely reason."
-		d.forClient("The origin may still be the reason if the server allows only others: try --origin with that of the page in question.")
+			" too: the server may allow only other origins, or the reason may be another one."
+		d.forClient("If the server allows only other origins, try --origin with that of the page in question.")
 	}
 	if r.Target != nil {
 		remarkOrigin(r, d)

@@ -9,6 +9,7 @@ var openAdvice = []explanation{
 			"a second response or a log line.",
 			"If there is a proxy in front, make sure that it forwards bytes unchanged after a 101."},
 		client: []string{"Only the server's owner can fix this. The evidence shows what was received."},
+		detail: explainGarbage,
 	},
 	{
 		fault: FaultMasked, clause: "RFC 6455 §5.1",
@@ -28,7 +29,7 @@ var openAdvice = []explanation{
 	{
 		fault: FaultClosedAtOnce, clause: "RFC 6455 §7.4",
 		cause: "The server opened the connection and closed it immediately with a close frame, whose code and reason say why.",
-		owner: []string{"Check the server's log for the reason; a credential that is checked only after the handshake is a common cause.",
+		owner: []string{checkLog + "; a credential that is checked only after the handshake is a common cause.",
 			"Report errors that are known before the 101 with a status, such as 401, 403, 429 or 503: a client can distinguish these."},
 		client: []string{"Do what the code and the reason ask for before reconnecting."},
 		detail: explainCloseCode,

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -199,7 +200,14 @@ func explainStripped(r *Report, _ Finding, d *Diagnosis) {
 	if productOf(r.Response) != nil {
 		return
 	}
-	d.forOwner("If there is no proxy, the server's comparison is wrong: Connection is a list, such as \"keep-alive, Upgrade\", and case does not matter.")
+	noProxy := "If there is no proxy"
+	if r.Response != nil && mayBeOrigin(r.Response) {
+		noProxy += " and the origin is allowed"
+		d.Cause = "The server answers 426 without a reason, as if it did not receive an upgrade request: a proxy in front of it may not have forwarded the Upgrade " +
+			"and Connection headers, or the server refuses the origin with this status, as Fiber does."
+		d.ForClient = []string{"Try --origin with that of the page in question. If the server can also be reached directly, by another port or name, try that."}
+	}
+	d.forOwner(noProxy + ", the server's comparison is wrong: Connection is a list, such as \"keep-alive, Upgrade\", and case does not matter.")
 	d.forOwner(nginxLines...)
 	for _, p := range products {
 		switch p.name {
@@ -207,6 +215,11 @@ func explainStripped(r *Report, _ Finding, d *Diagnosis) {
 			d.forOwner(p.upgrade...)
 		}
 	}
+}
+
+// mayBeOrigin reports whether a response is a 426 that gives no reason: Fiber sends one for an origin that it does not allow.
+func mayBeOrigin(a *Response) bool {
+	return a.Status == http.StatusUpgradeRequired && !reportsMissingUpgrade(a) && productOf(a) == nil && a.Value("Sec-WebSocket-Version") == ""
 }
 
 // explainStrippedAnswer adds the settings of the proxy, if it is known, for a 101 that lacks Upgrade or Connection.

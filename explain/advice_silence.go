@@ -23,6 +23,7 @@ var silenceAdvice = []explanation{
 			"Check the server's log: a handler that crashes before its first byte looks like this, as does a limit on connections.",
 			"nginx does so on purpose where its configuration has",
 			"    return 444;",
+			"A proxy written in Node, such as http-proxy or Vite's, does so if it cannot reach its backend: check the log of the proxy.",
 		},
 		client: []string{"Check the host and the path: many servers close the connection for an unknown Host header, and Socket.IO for a path that is not its own.",
 			"Check the port: a service of another protocol closes the connection, too."},
@@ -30,7 +31,7 @@ var silenceAdvice = []explanation{
 	},
 	{
 		fault: FaultNoResponse, clause: "RFC 9112 §9.5",
-		cause: "The server accepted the request but did not respond in time.",
+		cause: "The server accepted the connection but did not respond to the request in time.",
 		owner: []string{
 			"Find out what the handler waits for before its 101: a login service, a database, a free worker.",
 			"A server with a fixed number of workers has none left when each holds a WebSocket: use one designed for many connections.",
@@ -38,7 +39,7 @@ var silenceAdvice = []explanation{
 			"    ws: true",
 		},
 		client: []string{"Check the path: Node does not respond if no upgrade handler accepts the request, as on any path but that of a server for SockJS, Faye, " +
-			"webpack or Vite.",
+			"webpack or Vite. Vite also requires the subprotocol: --subprotocol vite-hmr",
 			"Check the port: a service that speaks another protocol may be waiting for different data. Otherwise try again later."},
 	},
 	{

@@ -4,11 +4,11 @@ package explain
 var statusAdvice = []explanation{
 	{
 		fault: FaultStatus200, clause: "RFC 6455 §4.1",
-		cause: "The server sent an ordinary response instead of switching protocols: there is no WebSocket at this path, or the " +
-			"upgrade request did not reach it.",
+		cause: "The server sent an ordinary response instead of switching protocols: there is no WebSocket at this path, the " +
+			"upgrade request did not reach it, or the handler responded before it upgraded.",
 		owner: []string{
 			"Check that the WebSocket handler is registered at exactly this path, and before any catch-all route for pages.",
-			"If it is, a proxy in front removed the Upgrade and Connection headers.",
+			"If it is, a proxy in front may have removed the Upgrade and Connection headers, or the handler wrote a response or failed before it upgraded: check its log.",
 		},
 		client: []string{"Check the path: an application's page and its WebSocket have different paths, such as / and /ws."},
 		detail: suspectProxy,
@@ -47,20 +47,21 @@ var statusAdvice = []explanation{
 	},
 	{
 		fault: FaultStatus400, clause: "RFC 9110 §15.5.1",
-		cause: "The server considers the request invalid: a parameter, a header, or the handshake itself.",
+		cause: "The server considers the request invalid: its path, a parameter, a header, or the handshake itself.",
 		owner: []string{"Say in the response body what is wrong, and check in the log whether the request arrived intact: Host, Upgrade, " +
 			"Connection, Sec-WebSocket-Key, Sec-WebSocket-Version.",
 			"Many servers answer 400 to request headers that are too large: cookies and long tokens count."},
-		client: []string{"Read the response body, then check the query, the subprotocols and the other headers."},
+		client: []string{"Read the response body, then check the path, the query, the subprotocols and the other headers."},
 		detail: explainBadRequest,
 	},
 	{
 		fault: FaultStatus404, clause: "RFC 9110 §15.5.5",
-		cause: "The server answers that it has nothing at this path: the path is wrong, or " + lostUpgrade + ".",
+		cause: "The server answers that it has nothing at this path: the path is wrong or has no WebSocket handler, or " + lostUpgrade + ".",
 		owner: []string{
 			"Check the route, its prefix, and how a proxy in front rewrites the path: in nginx, proxy_pass with a path replaces " +
 				"the location's prefix, and without one it does not.",
 			"Many frameworks answer 404 when the Upgrade header did not arrive, since the route matches WebSockets only.",
+			"Check that the WebSocket server is attached to the HTTP server that listens on this port, and is not disabled.",
 		},
 		client: []string{"Check the path, including its case and a trailing slash, and the host name."},
 		detail: suspectProxy,
@@ -121,10 +122,11 @@ var statusAdvice = []explanation{
 	},
 	{
 		fault: FaultStatus502, clause: "RFC 9110 §15.6.3",
-		cause: "A proxy in front of the server received no valid response from it.",
+		cause: "A proxy in front of the server received no response from it that it could use.",
 		owner: []string{"Check that the backend runs, that the proxy has its address, port and scheme right, and that the backend does not " +
 			"close the connection on the handshake; the proxy's error log says which.",
-			"nginx: \"upstream prematurely closed connection\" and \"connect() failed\" name the cause in error.log."},
+			"nginx: \"upstream prematurely closed connection\" and \"connect() failed\" name the cause in error.log.",
+			"In Go, httputil.ReverseProxy also does this if a middleware around it hides http.Hijacker."},
 		client: []string{"Try again later: only the server's owner can fix this."},
 		detail: nameProxy,
 	},
@@ -169,7 +171,7 @@ var refusalAdvice = []explanation{
 		owner: append([]string{"If the page is yours, add its origin to those allowed: scheme, host and port exactly. handfast, and others:",
 			"    origins: [https://app.example]",
 			"    CheckOrigin (gorilla), OriginPatterns (coder), allowed_request_origins (Rails), setAllowedOrigins (Spring)"}, originBehindProxy...),
-		client: []string{"Connect from a page that the server allows; a program sets --origin, or sends no Origin at all."},
+		client: []string{"Connect from a page that the server allows. A program may set any origin: --origin."},
 		detail: explainOrigins,
 	},
 	{

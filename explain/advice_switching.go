@@ -59,7 +59,7 @@ var switchingAdvice = []explanation{
 		cause: "The Sec-WebSocket-Accept header of the 101 does not match the key of this request.",
 		owner: []string{"Compute it from the text of the key in the header, not decoded, without spaces around it:",
 			"    Sec-WebSocket-Accept: base64(SHA-1(key + \"258EAFA5-E914-47DA-95CA-C5AB0DC85B11\"))",
-			"The base64 is that of the 20 bytes of the hash, not of its 40 hexadecimal digits.",
+			"The base64 is that of the 20 bytes of the hash, not of its 40 hexadecimal digits. A typing error in the GUID is another common mistake.",
 			"If the computation is right, a cache or a proxy answers with the handshake of another client: do not cache it."},
 		client: []string{"Only the server's owner can fix this. Do not skip this check: it prevents other services from being mistaken for a WebSocket."},
 	},

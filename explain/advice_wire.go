@@ -113,7 +113,7 @@ var closeCodes = map[int]string{
 	1000: "normal closure: the server expects nothing more from this client",
 	1001: "the server is going away or restarting: reconnect after a short random delay",
 	1002: "the server found a protocol error",
-	1003: "the server does not accept this type of data: send text instead of binary, or vice versa",
+	1003: "the server does not accept this type of data: it may expect text instead of binary, or vice versa, or another format",
 	1005: "check the server's log for the reason, and its documentation for the correct path and query",
 	1007: "the server received data that does not match its type, such as text that is not UTF-8",
 	1008: "policy violation: most often a credential, an allowed origin or a permission is missing",
@@ -158,11 +158,35 @@ func explainCloseCode(r *Report, f Finding, d *Diagnosis) {
 	} else if n, _ := receivedMessages(r); n > 0 {
 		when = "closed it after " + count(n, "message", "messages")
 	}
+	if code == 1005 && f.Stage == StageEcho {
+		means = "check its log for the reason, and the documentation of its protocol: it may not accept that message"
+	}
 	if code != 4406 && requiresSubprotocol(r.Close.Reason) {
 		means = "the server requires a subprotocol that was not offered"
 	}
 	d.Cause = fmt.Sprintf("The server opened the connection and %s, %s: %s.", when, with, means)
-	explainCloseSteps(r, d)
+	explainCloseForOwner(code, f, d)
+	explainCloseSteps(r, f, d)
+}
+
+const checkLog = "Check the server's log for the reason"
+
+// explainCloseForOwner adapts the steps of the server's owner to the code: only some codes can be about a credential, and an error in a
+// message is not known before the handshake.
+func explainCloseForOwner(code int, f Finding, d *Diagnosis) {
+	switch code {
+	case 1000, 1001, 1002, 1003, 1007, 1009, 1011, 1012, 1013, 1014, 3008, 4400, 4406, 4408, 4409, 4429, 4500, 4503:
+		d.ForOwner = append([]string{checkLog + "."}, d.ForOwner[min(1, len(d.ForOwner)):]...)
+	}
+	if f.Stage == StageEcho {
+		d.ForOwner = d.ForOwner[:min(1, len(d.ForOwner))]
+		if code == 1005 {
+			d.ForOwner = []string{checkLog + "."}
+		}
+	}
+	if code == 1009 {
+		d.forOwner("If such messages are legitimate, raise the limit: maxPayload in Node's ws, SetReadLimit in Go's gorilla and coder, max_size in Python's websockets.")
+	}
 }
 
 // requiresSubprotocol reports whether the reason for a refusal or a close mentions the subprotocol.
@@ -171,7 +195,7 @@ func requiresSubprotocol(reason string) bool {
 }
 
 // explainCloseSteps describes what a client can do about an early close.
-func explainCloseSteps(r *Report, d *Diagnosis) {
+func explainCloseSteps(r *Report, f Finding, d *Diagnosis) {
 	if n, text := receivedMessages(r); n > 0 && text != "" {
 		d.forClient(fmt.Sprintf("Before it closed the connection, the server sent: %s", quote(text)))
 	}
@@ -191,6 +215,10 @@ func explainCloseSteps(r *Report, d *Diagnosis) {
 			d.forClient("The query has transport=polling: use transport=websocket for a WebSocket to a Socket.IO server.")
 			return
 		}
+		if f.Stage == StageEcho {
+			explainRefusedMessage(r, d)
+			return
+		}
 		d.forClient("Check the path and the query: express-ws, Fastify and PeerJS, among others, open the connection first and close it if they have no handler for it.")
 	case 4406:
 		d.forClient("If this is a GraphQL server, offer its subprotocol: --subprotocol graphql-transport-ws, or graphql-ws for older ones.")
@@ -199,6 +227,15 @@ func explainCloseSteps(r *Report, d *Diagnosis) {
 	case 1001, 1012, 1013, 4429, 4503:
 		d.forClient("Reconnect later, with exponential backoff and jitter.")
 	}
+}
+
+// explainRefusedMessage is for a server that closed without a code after a message.
+func explainRefusedMessage(r *Report, d *Diagnosis) {
+	if _, text := receivedMessages(r); strings.HasPrefix(text, `0{"sid":`) {
+		d.forClient("The server's greeting is that of Socket.IO (Engine.IO), which accepts only packets of its protocol: connect with the Socket.IO client.")
+		return
+	}
+	d.forClient("Send what the application's protocol expects as the first message, instead of the text of --echo.")
 }
 
 // receivedMessages returns the number of complete messages from the server in a report, and the last message if it is an unfragmented
@@ -219,14 +256,42 @@ func receivedMessages(r *Report) (n int, last string) {
 }
 
 // explainFrame makes the error in a frame the cause.
-func explainFrame(_ *Report, f Finding, d *Diagnosis) {
+func explainFrame(r *Report, f Finding, d *Diagnosis) {
 	if f.Detail == "" || f.Clause == "" {
 		return
 	}
 	d.Cause = "The server sent a frame that breaks a rule, so the client must fail the connection: " + strings.TrimSuffix(f.Detail, ".") + "."
+	if strings.Contains(f.Detail, "a reserved bit") {
+		d.forOwner("The first reserved bit (RSV1) marks a compressed message: it may be set only if the 101 has agreed to permessage-deflate.")
+	}
+	if code := receivedCode(r); code != 0 && strings.Contains(f.Detail, "status code") {
+		d.Evidence = append(d.Evidence, fmt.Sprintf("the code of the close frame: %d", code))
+	}
 	if strings.Contains(f.Detail, "announces") {
 		d.forOwner("The length of a frame is that of its payload in bytes, after encoding as UTF-8: in Node Buffer.byteLength(s), not s.length.")
 	}
+}
+
+// receivedCode returns the code of the close frame that the server sent, 0 if there is none.
+func receivedCode(r *Report) int {
+	for _, s := range r.Steps {
+		for _, f := range s.Frames {
+			if !f.Sent && f.Code != 0 {
+				return f.Code
+			}
+		}
+	}
+	return 0
+}
+
+// explainGarbage explains an HTTP response after the 101.
+func explainGarbage(r *Report, _ Finding, d *Diagnosis) {
+	a := unframed(r)
+	if a == nil {
+		return
+	}
+	d.Cause = fmt.Sprintf("The server sent a second HTTP response (%d) after its 101: most likely another handler answers the same request, too.", a.Status)
+	d.ForOwner = append([]string{oneUpgradeListener}, d.ForOwner...)
 }
 
 // explainNoPong changes the cause if a pong with another payload was received.
@@ -242,7 +307,16 @@ func explainNoEcho(_ *Report, f Finding, d *Diagnosis) {
 		d.Cause = "The server replied with something other than the message that it received: this path is not an echo endpoint."
 		d.ForClient = d.ForClient[:1]
 	}
+	if strings.Contains(f.Detail, sentAsBinary) {
+		d.Cause = "The server replied to a text message with the same bytes in a binary message."
+		d.ForOwner = []string{"Send text as text. In Node's ws, the second argument of the event is whether a message is binary:",
+			"    ws.on('message', (data, isBinary) => ws.send(data, { binary: isBinary }))"}
+		d.ForClient = []string{"In a browser, the data of a binary message is a Blob or an ArrayBuffer, and not a string."}
+	}
 }
+
+// sentAsBinary is the result of an echo that differs from the message only in its type.
+const sentAsBinary = "the same bytes were received, but in a binary message"
 
 // explainNoCloseFrame changes the cause if the stream ended after our close frame, or with a reset.
 func explainNoCloseFrame(r *Report, f Finding, d *Diagnosis) {
@@ -250,6 +324,9 @@ func explainNoCloseFrame(r *Report, f Finding, d *Diagnosis) {
 	case f.Warning:
 		d.Cause = "The server answered the client's close frame by ending the connection, without a close frame of its own."
 		d.Clause = "RFC 6455 §5.5.1"
+		d.ForOwner = []string{"Answer a close frame with a close frame, then close the connection. Go's x/net/websocket, among others, does not: use another library.",
+			"If the library does, a handler or a proxy ends the connection too early."}
+		d.ForClient = []string{"Nothing is lost if all messages were received before; a browser reports code 1006 instead of 1000."}
 	case r.Close != nil && r.Close.How == "RST":
 		d.Cause = "The server reset the connection without a close frame: a browser reports code 1006 and no reason."
 	}

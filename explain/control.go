@@ -37,7 +37,10 @@ func (t *tracer) probeRefusal() {
 		f.Fault = verdict(t.r, Finding{Fault: faultOfStatus(t.r.Response.Status)})
 	}
 	switch t.r.Findings[0].Fault {
-	case FaultStatus400, FaultStatus401, FaultStatus403, FaultStatus404, FaultOrigin:
+	case FaultStatus400, FaultStatus401, FaultStatus403, FaultStatus404, FaultOrigin, FaultUpgradeStripped:
+		if t.r.Findings[0].Fault == FaultUpgradeStripped && !mayBeOrigin(t.r.Response) {
+			return
+		}
 		if p := productOf(t.r.Response); t.r.Response.Status == http.StatusForbidden || !p.generated(t.r.Response) {
 			t.probeRefusedOrigin()
 		}

@@ -169,8 +169,15 @@ func statusOnly(a *Response) bool {
 	return customReason(a) == "" && (body == "" || body == "bad request" || body == "400 bad request" || body == "400" || body == "400: bad request")
 }
 
-// customReason returns the reason phrase of a response, "" if it is the registered phrase of the status.
+// rejectReason is the field with which the package websocket of Node gives its reason.
+const rejectReason = "X-WebSocket-Reject-Reason"
+
+// customReason returns the reason that the head of a response gives: its reason phrase, unless that is the registered phrase of the status,
+// or "".
 func customReason(a *Response) string {
+	if reason := a.Value(rejectReason); reason != "" {
+		return reason
+	}
 	if a.Reason == "" || equalFold(a.Reason, http.StatusText(a.Status)) {
 		return ""
 	}

@@ -134,6 +134,11 @@ func (s *session) echo() {
 			s.t.end(s.step, detail)
 			return
 		case f == nil || f.Opcode.Control() || !f.done:
+		case string(f.message) == s.t.o.Echo && f.Opcode == frame.Binary:
+			s.step.OK = false
+			s.t.warn(StageEcho, FaultNoEcho, "", sentAsBinary)
+			s.t.end(s.step, sentAsBinary)
+			return
 		case string(f.message) == s.t.o.Echo:
 			s.t.end(s.step, "the same message was received after "+(s.t.since()-start).String())
 			return

@@ -54,6 +54,7 @@ var signatures = []signature{
 	{
 		name: "Socket.IO of another version", body: engineIOError(5, "Unsupported protocol version"),
 		cause:  "This looks like a Socket.IO server (Engine.IO) that does not support the client's version of its protocol, given as EIO in the query.",
+		owner:  []string{"To accept clients of version 2 as well, with EIO=3:", "    new Server(http, { allowEIO3: true })"},
 		client: socketIOClient,
 	},
 	{
@@ -171,6 +172,22 @@ var signatures = []signature{
 		client: []string{"Check the path for subscriptions, and offer the subprotocol: --subprotocol graphql-transport-ws"},
 	},
 	{
+		name: "GraphQL over HTTP", status: 400, body: regexp.MustCompile(`^\{"errors":\[\{"message":"Must provide query string\."\}\]\}$`),
+		cause:  "This looks like the HTTP endpoint of a GraphQL server, which treats the handshake as a query: there is no WebSocket handler at this path, or the Upgrade header was lost on the way.",
+		owner:  []string{"Run a WebSocket server for subscriptions next to it, such as that of the package graphql-ws."},
+		client: []string{"Check the path for subscriptions, and offer the subprotocol: --subprotocol graphql-transport-ws"},
+	},
+	{
+		name: "Node's inspector", status: 400, body: exactly("WebSockets request was expected"),
+		cause:  "This looks like the inspector of Node, which accepts only the path of one of its targets, and a Host that is an IP address or localhost.",
+		client: []string{"Use the value of webSocketDebuggerUrl in the response to:", "    curl http://HOST:PORT/json/list"},
+	},
+	{
+		name: "Socket.IO that refuses the client", status: 400, when: refusedByEngineIO,
+		cause:  "If this is a Socket.IO server (Engine.IO), its function allowRequest, or the option origins of version 2, refuses the request: because of its origin, a credential, or something else.",
+		client: []string{"Try --origin with that of the page in question, and send the credential that the server's documentation names."},
+	},
+	{
 		name: "nginx, a large request", status: 400, body: nginxPageOf("Request Header Or Cookie Too Large", "[^<]*"), platforms: []string{"tengine"},
 		cause:  "A header of the request is too large for the server or proxy that answers, nginx or one derived from it; most often it is Cookie.",
 		owner:  []string{"Raise the limit, or set fewer and smaller cookies. In nginx:", "    large_client_header_buffers 4 16k;"},
@@ -271,6 +288,14 @@ func kubernetesStatus(message string) *regexp.Regexp {
 // asksWebSocket reports whether the query requests the transport websocket of Engine.IO.
 func asksWebSocket(r *Report, _ *Response) bool {
 	return r.Target != nil && strings.Contains(r.Target.Path, "transport=websocket")
+}
+
+// refusedByEngineIO reports whether the query is that of Engine.IO and the body is not one of its errors about the query, the session or
+// the handshake: it is empty, or the message of the function allowRequest.
+func refusedByEngineIO(r *Report, a *Response) bool {
+	body := lowerText(a.Body)
+	return asksWebSocket(r, a) && strings.Contains(r.Target.Path, "EIO=") && len(body) < 200 && !strings.HasPrefix(body, `{"code":`) &&
+		!containsAny(body, []string{"bad request", "session", "transport", "version", "upgrade"})
 }
 
 // emptyBody reports whether a response has no body.

@@ -23,6 +23,15 @@ func queried(r *Report, path string) *Report {
 	return r
 }
 
+// tried returns r after it was refused with other origins, too.
+func tried(r *Report, origins ...string) *Report {
+	r.Target.Origin = "https://page.example"
+	for _, o := range origins {
+		r.Origins = append(r.Origins, OriginTry{Origin: o, Status: r.Response.Status})
+	}
+	return r
+}
+
 // withSteps returns r with steps.
 func withSteps(r *Report, steps ...Step) *Report {
 	r.Steps = steps
@@ -127,6 +136,43 @@ var knownResponses = []knownResponse{
 		"or the Upgrade header", "has nothing at this path."},
 	{"websockify 0.10, no Upgrade", answered(405, "<p>Message: Method Not Allowed.</p>", "Server: WebSockify Python/3.11.2"), status(FaultStatus405),
 		FaultStatus405, "Upgrade header", "belongs to something else"},
+	{"graphql-http, HTTP only", answered(400, `{"errors":[{"message":"Must provide query string."}]}`), status(FaultStatus400), FaultStatus400,
+		"GraphQL", "request invalid"},
+	{"Node's inspector 20, no identifier", answered(400, "WebSockets request was expected\n"), status(FaultStatus400), FaultStatus400,
+		"/json/list", "request invalid"},
+	{"Socket.IO 4.8, allowRequest", queried(answered(400, "unauthorized"), websocketQuery), status(FaultStatus400), FaultStatus400,
+		"allowRequest", "request invalid"},
+	{"Socket.IO 2.5, origins", queried(answered(400, ""), websocketQuery), status(FaultStatus400), FaultStatus400, "the option origins of version 2",
+		"gives no reason"},
+	{"websocket 1.0, reject", answered(400, "", "X-WebSocket-Reject-Reason: echo-protocol required"), status(FaultStatus400), FaultStatus400,
+		"echo-protocol required", "gives no reason"},
+	{"ws 8.23, another path of several servers", answered(400, "Bad Request", "Connection: close", "Content-Type: text/html", "Content-Length: 11"),
+		status(FaultStatus400), FaultStatus400, "noServer: true", "request invalid"},
+	{"ws 8.23, two servers on one HTTP server", withSteps(answered(101, ""), Step{Stage: StagePing, Frames: []Frame{{Opcode: "none",
+		Preview: `HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/html\r\nContent-Length: 11\r\n\r\nBad Request`}}}),
+		garbage, FaultGarbage, "noServer: true", "are not WebSocket frames"},
+	{"Fiber 2, another origin", answered(426, "Upgrade Required"), status(FaultStatus426), FaultUpgradeStripped, "refuses the origin", "Most likely a proxy"},
+	{"gorilla 1.5, an origin that is not that of the host", tried(answered(403, "Forbidden\n"), "", "https://app.example"), status(FaultStatus403),
+		FaultStatus403, "may allow only other origins", "not the likely reason"},
+	{"x/net/websocket, no Origin", func() *Report {
+		r := tried(answered(403, ""))
+		r.Target.Origin, r.Origins = "", []OriginTry{{Origin: "https://app.example", Status: 101, Opened: true}}
+		return r
+	}(), Finding{Fault: FaultOrigin, Stage: StageResponse}, FaultOrigin, "without an Origin header", "If the page is yours"},
+	{"chi 5, a panic", answered(200, ""), status(FaultStatus200), FaultStatus200, "the handler responded before it upgraded", ""},
+	{"coder 1.8, no http.Hijacker", answered(501, "Not Implemented\n"), status(FaultStatus500), FaultStatus500, "http.Hijacker", ""},
+	{"ws 8.23, maxPayload", closedBy(1009, ""), Finding{Fault: FaultClosedAtOnce, Stage: StageEcho}, FaultClosedAtOnce, "maxPayload", "credential"},
+	{"Socket.IO 4.8, a plain message", closedBy(1005, "", `0{"sid":"a","upgrades":[]}`), Finding{Fault: FaultClosedAtOnce, Stage: StageEcho},
+		FaultClosedAtOnce, "Socket.IO", "credential that is checked"},
+	{"graphql-ws 5, the subprotocol of the older package", func() *Report {
+		r := answered(101, "")
+		r.Target.Subprotocols = []string{"graphql-ws"}
+		return r
+	}(), Finding{Fault: FaultSubprotocolNone, Stage: StageResponse}, FaultSubprotocolNone, "--subprotocol graphql-transport-ws", ""},
+	{"ws 8.23, text sent back as a Buffer", answered(101, ""), Finding{Fault: FaultNoEcho, Stage: StageEcho, Detail: sentAsBinary, Warning: true},
+		FaultNoEcho, "in a binary message", "not an echo endpoint"},
+	{"x/net/websocket, no close frame in reply", answered(101, ""), Finding{Fault: FaultNoCloseFrame, Stage: StageClose, Warning: true},
+		FaultNoCloseFrame, "x/net/websocket", "crash"},
 	{"Apollo Server 5, HTTP only", answered(400, `{"errors":[{"message":"This operation has been blocked as a potential Cross-Site Request Forgery `+
 		`(CSRF). Please either specify a 'content-type' header"}]}`), status(FaultStatus400), FaultStatus400, "useServer", "request invalid"},
 	{"nginx 1.22, a large header", answered(400, nginxBody("400 Request Header Or Cookie Too Large", "Request Header Or Cookie Too Large"),
@@ -163,7 +209,7 @@ var knownResponses = []knownResponse{
 		return r
 	}(), status(FaultStatus400), FaultOrigin, "the origin is the reason", ""},
 	{"FastAPI on uvicorn 0.17 behind nginx, no Upgrade", answered(404, `{"detail":"Not Found"}`, "Server: nginx/1.22.1"), status(FaultStatus404),
-		FaultStatus404, "the path is wrong, or nginx in front of it does not forward", "lost on the way"},
+		FaultStatus404, "the path is wrong or has no WebSocket handler, or nginx in front of it does not forward", "lost on the way"},
 	{"handfast, a rule and a user", func() *Report {
 		r := answered(403, "This is not allowed.\n", "Content-Type: text/plain; charset=utf-8", "X-Content-Type-Options: nosniff")
 		r.Target.Credentials = []string{"bearer"}
