@@ -138,7 +138,7 @@ type Limits struct {
 	// set.
 	ConnectionsPerAddress int `yaml:"connections_per_address" default:"1000" min:"0"`
 
-	// How many handshakes one address may make per second on average; more are answered with 429.
+	// How many handshakes one address may make per second on average; further handshakes are answered with 429.
 	HandshakesPerSecond float64 `yaml:"handshakes_per_second" default:"0" min:"0"`
 
 	// How many connections may wait for a complete request: in the TLS handshake, in the head or the body of a request, or idle after a
@@ -189,11 +189,11 @@ type Drain struct {
 	// on the same socket, connected clients stay for that time, and new clients connect to the other process.
 	Delay Duration `yaml:"delay" default:"0s" min:"0s" max:"24h"`
 
-	// The time over which connections are closed, in random order, so that clients do not all reconnect at the same time. Few connections
-	// are closed in less time, at most 10 ms each. If unset, it is at most half of the timeout.
+	// The time over which connections are closed, in random order, so that clients do not all reconnect at the same time. A small number of
+	// connections is closed faster, with at most 10 ms for each. If unset, the time is at most half of the timeout.
 	Spread Duration `yaml:"spread" default:"5s" min:"0s" max:"1h"`
 
-	// The time limit for the shutdown, excluding the delay; remaining connections are then cut. If unset, it is longer than the
+	// The time limit for the shutdown, excluding the delay; remaining connections are then cut. If unset, the limit is longer than the
 	// spread.
 	Timeout Duration `yaml:"timeout" default:"10s" min:"0s" max:"1h"`
 

@@ -34,7 +34,7 @@ type Endpoint struct {
 	// Compression of messages (RFC 7692). "compression: true" is enough.
 	Compression Compression `yaml:"compression"`
 
-	// The largest accepted message, after decompression. If unset, at most ten times limits.bytes_per_second.
+	// The largest accepted message, after decompression. If unset, the limit is not more than ten times limits.bytes_per_second.
 	MaxMessage Bytes `yaml:"max_message" default:"1MiB" min:"1" max:"1GiB"`
 
 	// The interval of pings to a silent client, whose connection is closed after twice this time without data. Many networks drop
@@ -109,7 +109,7 @@ type EndpointLimits struct {
 	// How many WebSockets one address may have open; further ones are answered with 429. An IPv6 address counts as its /64.
 	ConnectionsPerAddress int `yaml:"connections_per_address" default:"0" min:"0"`
 
-	// How many handshakes one address may make per second on average; more are answered with 429.
+	// How many handshakes one address may make per second on average; further handshakes are answered with 429.
 	HandshakesPerSecond float64 `yaml:"handshakes_per_second" default:"0" min:"0"`
 
 	// How many messages a client may send per second on average; a client that sends more is closed with 1008. 0 means no limit.

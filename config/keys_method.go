@@ -204,7 +204,7 @@ type Forward struct {
 	// request.
 	Cache Duration `yaml:"cache" default:"10s" min:"0s" max:"10m"`
 
-	// The maximum number of concurrent requests; further ones wait, and are answered with 503 if that takes too long.
+	// The maximum number of concurrent requests; further clients wait, and are answered with 503 if the wait is too long.
 	Concurrency int `yaml:"concurrency" default:"64" min:"1" max:"10000"`
 
 	// The certificate authority of the service, if it is not a public one: a PEM file.

@@ -67,7 +67,7 @@ type Balance struct {
 	Rebalance Rebalance `yaml:"rebalance"`
 
 	// Whether messages are forwarded instead of bytes, and the rules for messages. Forwarding messages takes more memory and time, and
-	// servers do not compress.
+	// messages are not compressed between the balancer and the servers.
 	Messages Messages `yaml:"messages"`
 
 	// Whether clients stay connected when their server fails or drains.
@@ -229,7 +229,7 @@ type SignedIdentity struct {
 	// key.
 	KeyFile Path `yaml:"key_file" example:"balancer.pem" secret:"true"`
 
-	// How long a token is valid: the server checks it when the connection is opened.
+	// The lifetime of a token. A server checks the token only when the connection is opened.
 	TTL Duration `yaml:"ttl" default:"30s" min:"1s" max:"1h"`
 
 	// The audience, aud. Empty means the URL of the server that gets the token, such as ws://10.0.0.1:9000; then the token is not valid at

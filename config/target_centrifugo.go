@@ -13,7 +13,7 @@ type Centrifugo struct {
 	// How many commands a connection may send per second on average; further ones are answered with error 111.
 	CommandsPerSecond int `yaml:"commands_per_second" default:"5000" min:"1"`
 
-	// The HTTP service that answers the calls of clients (RPC). Empty means that they get error 108.
+	// The HTTP service that answers the calls of clients (RPC). Empty means that calls are answered with error 108.
 	RPC RPC `yaml:"rpc"`
 }
 

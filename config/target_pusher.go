@@ -11,7 +11,7 @@ import (
 // and presence channels require the signature of their application, and the rules of the endpoint apply as well: "subscribe"
 // for each channel, "presence" for presence channels, "publish" for client events.
 type Pusher struct {
-	// Whether clients may publish client-* events in private and presence channels, as far as the rules allow "publish".
+	// Whether clients may publish client-* events in private and presence channels, if the rules allow "publish".
 	ClientEvents bool `yaml:"client_events" default:"false"`
 
 	// Whether the subscribers of a channel without presence are notified of their number when it changes, at most once a second.
