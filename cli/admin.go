@@ -37,8 +37,8 @@ func newAdminListener(sys *System, flag, what string) (*adminListener, error) {
 		return nil, err
 	}
 	a := &adminListener{sys: sys, addr: addr, what: what}
-	if a.where = "handfast balance prints it as admin when it starts, and uses " + defaultBalanceAdmin + " by default"; what != "balancer" {
-		a.where += "; handfast serve has one with --admin or admin.address in its file"
+	if a.where = "handfast balance prints this address when it starts, by default " + defaultBalanceAdmin; what != "balancer" {
+		a.where += "; handfast serve has an admin listener only with --admin or the key admin.address"
 	}
 	return a, nil
 }
@@ -79,7 +79,7 @@ func (a *adminListener) ask(ctx context.Context, timeout time.Duration, method, 
 		return 0, nil, &hinted{fmt.Errorf("the admin listener at %s requires a token", a.addr), "set " + adminTokenVariable}
 	}
 	return 0, nil, &hinted{fmt.Errorf("the admin listener at %s does not accept the token of %s", a.addr, adminTokenVariable),
-		"set it to the " + a.what + "'s admin.token"}
+		"set the variable to the " + a.what + "'s admin.token"}
 }
 
 // unanswered returns the error for a request without a response.

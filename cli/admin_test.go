@@ -46,7 +46,7 @@ func startOther(t *testing.T) *otherServer {
 
 const adminChallenge = `Bearer realm="handfast admin"`
 
-// If the server is not a balancer, the error says whether it is an admin listener. The token is sent to the server, but not to the
+// If the server has no balancer, the error says whether it is an admin listener. The token is sent to the server, but not to the
 // destination of a redirect.
 func TestBalanceAdminAnswers(t *testing.T) {
 	o := startOther(t)
@@ -57,13 +57,13 @@ func TestBalanceAdminAnswers(t *testing.T) {
 		text   string
 		want   string
 	}{
-		{true, 200, `{"endpoints": []}`, "is not a balancer\n  next step: give the address of a balancer's admin listener"},
+		{true, 200, `{"endpoints": []}`, "has no balancer\n  next step: give the address of a balancer's admin listener"},
 		{true, 200, `<html>`, "is not from a balancer"},
 		{true, 400, "server: no\nnext step: write it\nmore", "the balancer rejected the request: server: no\n  next step: write it"},
 		{true, 404, "404 Not Found\n\nmore", o.address + " answered: 404 Not Found\n  next step: handfast balance status lists"},
 		{true, 502, "<html>\n", "answered with status 502: <html>\n"},
 		{false, 200, `{}`, other + "200 OK\n"},
-		{false, 200, `<html>`, other + "200 OK\n  next step: give the address of the admin listener with --admin, not that for clients: handfast balance prints it as admin"},
+		{false, 200, `<html>`, other + "200 OK\n  next step: give the address of the admin listener with --admin, not that for clients: handfast balance prints this address when it starts"},
 		{false, 307, "", other + "307 Temporary Redirect\n"},
 		{false, 400, "Client sent an HTTP request to an HTTPS server.\n", other + "400 Bad Request\n"},
 		{false, 401, "", other + "401 Unauthorized\n"},
@@ -90,7 +90,7 @@ func TestBalanceAdminAnswers(t *testing.T) {
 	}
 	for _, c := range []struct{ addr, want string }{
 		{"127.0.0.1:1", "the admin listener at 127.0.0.1:1 cannot be reached: "},
-		{"127.0.0.1:1", "check that the balancer is running, and that --admin names its admin listener: handfast balance prints it as admin"},
+		{"127.0.0.1:1", "check that the balancer is running, and that --admin names its admin listener: handfast balance prints this address when it starts"},
 		{silent(t), " is not an admin listener: it does not answer with HTTP: "},
 	} {
 		if got := runCommand(t, "balance", "status", "--admin", c.addr); got.code != exitFailed || !strings.Contains(got.stderr, c.want) {
@@ -137,14 +137,14 @@ func TestAdminIsNotForClients(t *testing.T) {
 		{[]string{"balance", "top"}, secure}, {[]string{"reload"}, secure},
 	} {
 		got := runCommand(t, append(tt.args, "--admin", tt.addr)...)
-		if got.code != exitFailed || !strings.Contains(got.stderr, tt.addr+" is not an admin listener: it answered ") || !strings.Contains(got.stderr, "handfast balance prints it as admin") {
+		if got.code != exitFailed || !strings.Contains(got.stderr, tt.addr+" is not an admin listener: it answered ") || !strings.Contains(got.stderr, "handfast balance prints this address when it starts") {
 			t.Errorf("%s: %+v", tt.args, got)
 		}
 	}
 	if got := runCommand(t, "reload", "--admin", s.banner["admin"]); got.code != exitOK {
 		t.Errorf("the address in the form of the banner: %+v", got)
 	}
-	if got := runCommand(t, "balance", "status", "--admin", s.banner["admin"]); got.code != exitFailed || !strings.Contains(got.stderr, "is not a balancer\n") {
+	if got := runCommand(t, "balance", "status", "--admin", s.banner["admin"]); got.code != exitFailed || !strings.Contains(got.stderr, "has no balancer\n") {
 		t.Errorf("the admin listener of another server: %+v", got)
 	}
 	if got := runCommand(t, "reload", "--admin", "https://"+secure); got.code != exitUsage || !strings.Contains(got.stderr, "admin listeners speak HTTP without TLS") {

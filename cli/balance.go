@@ -32,8 +32,8 @@ const balanceHelp = `Distributes connections and other requests over several ser
 server before it answers the client, tries another server if that fails, and then forwards
 bytes unchanged, or messages with --hold.
 
-A server is ws://host:port or wss://host:port; without a scheme it is ws. --policy sets how one
-is chosen. A health check runs every 5 s.
+A server is ws://host:port or wss://host:port; the default scheme is ws. --policy sets how a
+server is chosen. A health check runs every 5 s.
 
 --hold keeps clients connected when their server fails or drains: resume, for protocols that
 the balancer can resume; stateless, for servers that keep no state for a connection.
@@ -86,7 +86,7 @@ func newBalance(sys *System) *cobra.Command {
 	flags.Var(&f.tls, "tls", "no TLS, or the source of the certificate: the development CA, or two files")
 	f.defineHosts(cmd)
 	flags.StringVar(&f.cert, "cert", "", "for --tls files: the certificate and its chain, a PEM `file`")
-	flags.StringVar(&f.key, "key", "", "for --tls files: its private key, a PEM `file`")
+	flags.StringVar(&f.key, "key", "", "for --tls files: the private key of --cert, a PEM `file`")
 	flags.StringArrayVar(&f.origins, "origin", nil, "a web `origin` whose pages may connect too, such as https://example.com; may be repeated")
 	flags.StringVar(&f.admin, "admin", defaultBalanceAdmin, "`host:port` of the admin listener, or off")
 	flags.Var(&b.policy, "policy", "the policy: "+strings.Join(b.policy.allowed, ", "))

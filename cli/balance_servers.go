@@ -102,7 +102,7 @@ drain: undrain does.`,
 	add := newServer("add SERVER", "Add a server to a running balancer", "Adds a server until the balancer exits or the server is removed. No connection moves unless the balancer rebalances.",
 		"  handfast balance add 127.0.0.1:9003\n  handfast balance add 127.0.0.1:9003 --weight 2 --capacity 1000",
 		func(cmd *cobra.Command, f *serversFlags) {
-			cmd.Flags().IntVar(&f.weight, "weight", 1, "its share of the connections, relative to the other servers; a `number` from 1 to 1000")
+			cmd.Flags().IntVar(&f.weight, "weight", 1, "the server's share of connections, relative to other servers; a `number` from 1 to 1000")
 			cmd.Flags().IntVar(&f.capacity, "capacity", 0, "the maximum `number` of connections; 0 means no limit")
 			complete(cmd, map[string][]string{"weight": {}, "capacity": {}})
 		}, ask(http.MethodPost, "/balance/servers", func(f *serversFlags, q url.Values) error {
@@ -185,9 +185,9 @@ func (f *serversFlags) answer(admin *adminListener, status int, text []byte) (*b
 	switch {
 	case len(b.Endpoints) > 0:
 	case f.endpoint != "":
-		return nil, &hinted{fmt.Errorf("no endpoint %q has a balancer", f.endpoint), "without --endpoint, handfast balance status lists all of them"}
+		return nil, &hinted{fmt.Errorf("no endpoint %q has a balancer", f.endpoint), "without --endpoint, handfast balance status lists all endpoints with a balancer"}
 	default:
-		return nil, &hinted{fmt.Errorf("the server of the admin listener at %s is not a balancer", admin.addr),
+		return nil, &hinted{fmt.Errorf("the server with the admin listener at %s has no balancer", admin.addr),
 			"give the address of a balancer's admin listener with --admin: " + admin.where}
 	}
 	return b, nil
@@ -207,7 +207,7 @@ func (f *serversFlags) show(w io.Writer, b *balanced) error {
 			fmt.Fprintf(t, "%s%s\t%s\t%d\t%d\t%s\n", b.column(i), visible.Text(s.ID), s.State, s.Live, s.Weight, visible.Text(s.Why))
 		}
 		if len(e.Servers) == 0 {
-			fmt.Fprintf(t, "%s-\tno server\t0\t-\tnone is listed\n", b.column(i))
+			fmt.Fprintf(t, "%s-\tno server\t0\t-\tthe list is empty\n", b.column(i))
 		}
 	}
 	return t.Flush()

@@ -260,7 +260,7 @@ func TestBalanceTables(t *testing.T) {
 	if err := (&serversFlags{}).show(&b, &balanced{gateway.Balance{Endpoints: []gateway.BalancedEndpoint{{Endpoint: "x"}, endpoint("y", 2, 21)}}}); err != nil {
 		t.Fatal(err)
 	}
-	if want := "x - no server 0 - none is listed"; strings.Join(tableRows(b.String())[0], " ") != want {
+	if want := "x - no server 0 - the list is empty"; strings.Join(tableRows(b.String())[0], " ") != want {
 		t.Errorf("%s", b.String())
 	}
 	b.Reset()
@@ -280,7 +280,7 @@ func TestBalanceTables(t *testing.T) {
 			t.Errorf("%q, want %q", got, want[i])
 		}
 	}
-	if !strings.Contains(b.String(), "\ny: 0 handshakes are waiting, all are admitted, 0 were refused\n") {
+	if !strings.Contains(b.String(), "\ny: 0 handshakes are waiting, the rate is not limited, 0 were refused\n") {
 		t.Errorf("%s", b.String())
 	}
 	b.Reset()
@@ -289,7 +289,7 @@ func TestBalanceTables(t *testing.T) {
 	if err := topTable(&b, before, now, 2e9, 4); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(b.String(), "\ny: 2 handshakes are waiting, 1200 per second are admitted, 9 were refused, 4 of which resume a session\n") {
+	if !strings.Contains(b.String(), "\ny: 2 handshakes are waiting, the rate is limited to 1200 per second, 9 were refused, 4 of which resume a session\n") {
 		t.Errorf("%s", b.String())
 	}
 	for n, want := range map[float64]string{0: "0 B", 999: "999 B", 1500: "1.5 kB", 2e6: "2 MB", 3e12: "3e+03 GB"} {

@@ -120,9 +120,9 @@ func topTable(w io.Writer, before, now *balanced, took time.Duration, width int)
 		return err
 	}
 	for _, e := range now.Endpoints {
-		rate := "all are admitted"
+		rate := "the rate is not limited"
 		if e.Storm.Limited {
-			rate = fmt.Sprintf("%.0f per second are admitted", e.Storm.Rate)
+			rate = fmt.Sprintf("the rate is limited to %.0f per second", e.Storm.Rate)
 		}
 		resuming := ""
 		if e.Storm.Refused > 0 {

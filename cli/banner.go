@@ -140,7 +140,7 @@ func banner(sys *System, server *gateway.Server, listen []config.Listen) {
 		}
 		if addr := uncovered(listen, dev.Names(), machineAddresses()); addr != "" {
 			left += fmt.Sprintf("other machines cannot verify this server as %s: the certificate does not cover that name\n"+
-				"  next step: stop it, and run: %s cert dev --new --host %s\n", addr, run, addr)
+				"  next step: stop the server, and run: %s cert dev --new --host %s\n", addr, run, addr)
 		}
 		if curl != "" {
 			curl = fmt.Sprintf("curl --cacert %s %s/", shellQuote(dev.CAFile()), urls[0])

@@ -41,10 +41,10 @@ localhost, the machine's host name, 127.0.0.1 and ::1. Existing files that are s
 valid are kept; "handfast serve" does the same automatically.
 
 With --host the certificate is for further names and addresses of this machine, so
-that a phone or another machine can connect. It must trust the CA, too: "handfast
-cert show --path" prints the file to copy there.
+that a phone or another machine can connect. That device must trust the CA, too:
+"handfast cert show --path" prints the path of the file to copy to the device.
 
-The CA may sign certificates for those names only, so that a stolen key is worth little.
+The CA may sign certificates for those names only, which limits the damage of a stolen key.
 The key stays in its file. For names that the CA was not made for, --new makes another
 one, which every device must trust again.`,
 		Example: `  handfast cert dev
@@ -161,7 +161,7 @@ func showDev(p paint, w io.Writer, d devShown) {
 	row := rows(p, w)
 	fmt.Fprintln(w, p.bold(d.CA.Subject))
 	row("file", d.CAFile)
-	signs := "anything: it was not made by handfast"
+	signs := "anything: this CA was not made by handfast"
 	if len(d.SignsFor) > 0 {
 		signs = strings.Join(d.SignsFor, ", ") + ", and nothing else"
 	}
@@ -169,7 +169,7 @@ func showDev(p paint, w io.Writer, d devShown) {
 	if d.Trusted != "" {
 		row("trusted", "yes, in the system's store: "+d.Trusted)
 	} else {
-		row("trusted", `not by the system's store: "handfast cert trust" adds it there`)
+		row("trusted", `not by the system's store: to add the CA, run "handfast cert trust"`)
 	}
 	showCert(p, row, d.CA)
 	if d.Leaf == nil {

@@ -52,17 +52,17 @@ func chainHint(kind chain.Kind, last *x509.Certificate) string {
 	case chain.Expired:
 		return "renew it; if it was renewed, make the server load the new one"
 	case chain.NotYet:
-		return "check the clock of this machine, and of the one that issued it"
+		return "check the clock of this machine, and of the machine that issued the certificate"
 	case chain.Name:
-		return "issue a certificate with that name as a subject alternative name, or connect to one of its names"
+		return "issue a certificate with that name as a subject alternative name, or connect to a name that the certificate is for"
 	case chain.SelfSigned:
-		return "pass it with --cacert, or have it signed by a CA"
+		return "pass the certificate with --cacert, or have it signed by a CA"
 	case chain.Incomplete:
 		return "make the server send the whole chain (fullchain.pem)"
 	case chain.Signature:
 		return "reissue it with SHA-256 or better"
 	case chain.NoAuthority:
-		return "have it signed by a CA, whose certificate may sign others (basicConstraints CA:TRUE)"
+		return "have it signed by a certificate that may sign others (basicConstraints CA:TRUE)"
 	case chain.Usage:
 		return "reissue it for servers (extendedKeyUsage serverAuth)"
 	case chain.Order:
@@ -70,9 +70,9 @@ func chainHint(kind chain.Kind, last *x509.Certificate) string {
 	case chain.Unknown:
 		hint := "pass the CA's certificate with --cacert"
 		if len(last.IssuingCertificateURL) > 0 && !chain.IsSelfSigned(last) {
-			return hint + ", or make the server send the whole chain (fullchain.pem); the next part is at " + last.IssuingCertificateURL[0]
+			return hint + ", or make the server send the whole chain (fullchain.pem); the certificate of the issuer is at " + last.IssuingCertificateURL[0]
 		}
-		return hint + "; if it is well known, the server does not send the intermediate certificates"
+		return hint + "; if the CA is a public one, make the server send the intermediate certificates"
 	}
 	return "issue another certificate"
 }

@@ -63,7 +63,7 @@ func (f *showFlags) ofServer(ctx context.Context, address string, roots *x509.Ce
 	if err == nil {
 		state = client.ConnectionState()
 	} else {
-		shown.Notes = append(shown.Notes, "the server then ended the handshake: "+err.Error())
+		shown.Notes = append(shown.Notes, "after sending its certificate, the server ended the handshake: "+err.Error())
 	}
 	if asked {
 		shown.Notes = append(shown.Notes, "the server asks its clients for a certificate")
@@ -71,7 +71,7 @@ func (f *showFlags) ofServer(ctx context.Context, address string, roots *x509.Ce
 	shown.TLS = &tlsShown{tls.VersionName(state.Version), tls.CipherSuiteName(state.CipherSuite), groupName(state), state.NegotiatedProtocol}
 	if state.Version < tls.VersionTLS12 {
 		shown.Problems = append(shown.Problems, fault{Problem: tls.VersionName(state.Version) + " is the newest version that the server speaks",
-			Hint: "enable TLS 1.2 or 1.3 there: browsers reject older versions"})
+			Hint: "enable TLS 1.2 or 1.3 on the server: browsers reject older versions"})
 	}
 	shown.judge(state.PeerCertificates, name, roots, time.Now())
 	shown.bad = len(shown.Problems) > 0
@@ -117,7 +117,7 @@ func handshakeFault(address string, err error) error {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &wait) && wait.Timeout():
 		return &hinted{fmt.Errorf("%s does not respond to the TLS handshake", address), "check that it speaks TLS, or raise --timeout"}
 	case strings.Contains(err.Error(), "unrecognized name"):
-		return &hinted{fmt.Errorf("%s has no certificate for that name: %w", address, err), "name a host that it serves with --name"}
+		return &hinted{fmt.Errorf("%s has no certificate for the requested name: %w", address, err), "name a host that it serves with --name"}
 	}
 	return &hinted{fmt.Errorf("TLS handshake with %s: %w", address, err), hint}
 }

@@ -35,13 +35,14 @@ func newCertShow(sys *System) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show [FILE | HOST:PORT]",
 		Short: "Show a certificate: the development certificate, a file's or a server's",
-		Long: `Without an argument it shows the development CA and its certificate. With a file it
-shows the certificates in it. With a host and a port it connects to the server and
-shows the certificates that the server presents, whether clients on this machine would
+		Long: `Without an argument the command shows the development CA and its certificate. With a
+file it shows the certificates in the file. With a host and a port it connects to the
+server and shows the certificates that the server presents, whether clients on this machine would
 trust them, and if not, why. It sends nothing except a TLS handshake.
 
-The exit code is 0 when the certificate is valid and 1 when it is not: for a server, one
-that clients would reject; for a file, one that has expired or whose chain is incomplete.`,
+The exit code is 0 when the certificate is valid and 1 when it is not. The certificate of
+a server is not valid if clients would reject it, and that of a file if it has expired or
+its chain is incomplete.`,
 		Example: `  handfast cert show
   curl --cacert "$(handfast cert show --path)" https://localhost:8443/
   handfast cert show /etc/ssl/fullchain.pem
@@ -49,7 +50,7 @@ that clients would reject; for a file, one that has expired or whose chain is in
   handfast cert show 192.0.2.7:8443 --name chat.example.com --json`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return usagef("", "one file or one host at a time")
+				return usagef("", "cert show takes one file or one host")
 			}
 			return nil
 		},
@@ -92,7 +93,7 @@ func (f *showFlags) show(ctx context.Context, sys *System, args []string) error 
 		case f.path && f.json:
 			return usagef("", "--path and --json cannot be used together")
 		case f.name != "" || f.cacert != "":
-			return usagef("", "--name and --cacert are for a file or a server")
+			return usagef("", "--name and --cacert can be used only with a file or a server")
 		}
 		return showDevDir(sys, f.path, f.json)
 	}
@@ -102,7 +103,7 @@ func (f *showFlags) show(ctx context.Context, sys *System, args []string) error 
 	case err != nil:
 		return err
 	case f.path:
-		return usagef("", "--path is for the development CA")
+		return usagef("", "--path cannot be used with a file or a server: it is for the development CA")
 	case f.wait <= 0:
 		return usagef("write a duration such as 30s", "--timeout must be positive")
 	}
@@ -140,7 +141,7 @@ func targetOf(s string) (isFile bool, address string, err error) {
 	if strings.Contains(s, "://") {
 		u, err := url.Parse(s)
 		if err != nil || u.Hostname() == "" {
-			return false, "", usagef("write HOST:PORT", "this is not the URL of a server")
+			return false, "", usagef("write HOST:PORT", "%q is not the URL of a server", s)
 		}
 		port := u.Port()
 		if port == "" {

@@ -14,7 +14,7 @@ import (
 // systemStore returns the system's certificate store. It consists of a directory for added authorities, and of a program that generates the
 // files that other programs read.
 func systemStore(ca *x509.Certificate) store {
-	s := store{name: "system", absent: "the certificate store of this system is unknown"}
+	s := store{name: "system", absent: "handfast does not know the certificate store of this system"}
 	if truststore.SystemTrustCommand == nil {
 		return s
 	}
@@ -32,7 +32,7 @@ func systemStore(ca *x509.Certificate) store {
 	if _, err := exec.LookPath("sudo"); err == nil {
 		sudo = "sudo "
 	} else if os.Geteuid() != 0 {
-		s.cannot = "it requires root, and sudo is not installed"
+		s.cannot = "changing the store requires root, and sudo is not installed"
 	}
 	update := "run: " + sudo + strings.Join(truststore.SystemTrustCommand, " ")
 	s.add, s.remove = []string{"write " + s.where, update}, []string{"remove " + s.where, update}

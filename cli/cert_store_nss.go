@@ -29,7 +29,7 @@ func browserStore(ca *x509.Certificate, path string) store {
 	missing := err != nil
 	if missing {
 		s.cannot = "certutil, which reads and writes " + s.where + ", is not installed"
-		s.step = "install certutil (on Debian: apt install libnss3-tools, elsewhere nss-tools or nss), and run this again"
+		s.step = "install certutil (on Debian: apt install libnss3-tools, elsewhere nss-tools or nss), and run the command again"
 		if len(profiles) == 1 && fresh != "" { // no browser has a store yet
 			s.absent = s.cannot + ": " + s.step
 			return s
@@ -45,7 +45,7 @@ func browserStore(ca *x509.Certificate, path string) store {
 			have = append(have, profile)
 		}
 		if fresh != "" && profile == "sql:"+fresh {
-			s.add = append(s.add, "make "+fresh+", where Chromium looks, and run: "+shellLine("certutil", emptyStore(profile)))
+			s.add = append(s.add, "create "+fresh+", the store of Chromium, and run: "+shellLine("certutil", emptyStore(profile)))
 		}
 		s.add = append(s.add, "run: "+shellLine("certutil", add[profile]))
 		s.remove = append(s.remove, "run: "+shellLine("certutil", remove[profile]))

@@ -184,7 +184,7 @@ func TestCertShowServer(t *testing.T) {
 		{"a client certificate is asked for", &tls.Config{Certificates: []tls.Certificate{good.pair(middle)}, ClientAuth: tls.RequireAnyClientCert}, "www.example.com", 0,
 			[]string{"yes, by test root", "asks its clients for a certificate"}},
 		{"a client certificate in TLS 1.2", &tls.Config{Certificates: []tls.Certificate{good.pair(middle)}, ClientAuth: tls.RequireAnyClientCert,
-			MaxVersion: tls.VersionTLS12}, "www.example.com", 0, []string{"yes, by test root", "asks its clients", "then ended the handshake"}},
+			MaxVersion: tls.VersionTLS12}, "www.example.com", 0, []string{"yes, by test root", "asks its clients", "after sending its certificate, the server ended the handshake"}},
 		{"a subject that steers a terminal", &tls.Config{Certificates: []tls.Certificate{makeCert(t, &middle, leaf("www.example.com", func(c *x509.Certificate) {
 			c.Subject.CommonName = "a\x1b[2Jb"
 		})).pair(middle)}}, "www.example.com", 0, []string{`a\x1b[2Jb`}},
@@ -245,7 +245,7 @@ func TestCertShowFailures(t *testing.T) {
 	}{
 		{"show " + plain, 1, "does not speak TLS"},
 		{"show " + silent + " --timeout 2s", 1, "does not respond to the TLS handshake"},
-		{"show " + picky, 1, "no certificate for that name"},
+		{"show " + picky, 1, "no certificate for the requested name"},
 		{"show 127.0.0.1:1", 1, "connection refused"},
 		{"show no-such-host.invalid:443", 1, "no such host"},
 		{"show https://127.0.0.1:1/page", 1, "connect to 127.0.0.1:1"},
@@ -265,8 +265,8 @@ func TestCertShowFailures(t *testing.T) {
 		{"show localhost", 2, "write HOST:PORT, such as localhost:443"},
 		{"show https:///", 2, "not the URL of a server"},
 		{"show --path --json", 2, "cannot be used together"},
-		{"show --name x", 2, "for a file or a server"},
-		{"show --path " + text, 2, "--path is for the development CA"},
+		{"show --name x", 2, "only with a file or a server"},
+		{"show --path " + text, 2, "--path cannot be used with a file or a server"},
 		{"show --timeout 0 " + text, 2, "must be positive"},
 		{"trust a b", 2, "one file at a time"},
 		{"untrust --all", 2, "unknown flag"},

@@ -23,11 +23,11 @@ func newCertTrust(sys *System) *cobra.Command {
 		Short: "Make this machine's browsers and programs trust the development CA",
 		Long: `Adds the certificate of the development CA to the system's certificate store, and to
 those of this user's Firefox and Chromium, which requires certutil. If Chromium is
-installed and has no store, one is created. Firefox creates its own when it first runs:
-run the command again after that. The key of the CA is not copied. "handfast cert
+installed and has no store, one is created. Firefox creates its store when it first runs:
+after that, run the command again. The key of the CA is not copied. "handfast cert
 untrust" removes the certificate again.
 
-The exit code is 1 if a store that exists could not be changed, and if there is none.
+The exit code is 1 if a store that exists could not be changed, or if there is no store.
 
 The system's store requires root. If sudo is installed, it is used, and may ask for a
 password. To trust another user's CA as root, name the file of its certificate.`,
@@ -98,7 +98,7 @@ func changeTrust(sys *System, args []string, in, dry bool) error {
 	if names := signsFor(ca); in && len(names) > 0 {
 		row("signs for", visible.Text(strings.Join(names, ", "))+", and nothing else")
 	} else if in {
-		row("signs for", p.with("31", "anything")+": anyone with its key can pose as any server to this machine")
+		row("signs for", p.with("31", "anything")+": anyone with the key of the CA can pose as any server to this machine")
 	}
 	return changeStores(sys, []store{systemStore(ca), browserStore(ca, path)}, path, in, dry)
 }
@@ -140,7 +140,7 @@ func changeStores(sys *System, stores []store, path string, in, dry bool) error 
 			fail(s.cannot, errors.New(s.cannot), cmp.Or(s.step, fmt.Sprintf("run as root: handfast cert %s %s", verb, shellQuote(path))))
 		default:
 			if err := s.change(in); err != nil {
-				fail("it could not be changed", err, "--dry-run prints what it does, to do it by hand")
+				fail("the store could not be changed", err, "--dry-run prints the commands, which can be run by hand")
 				continue
 			}
 			row(s.name, p.green(done)+visible.Text(s.where))
@@ -151,7 +151,7 @@ func changeStores(sys *System, stores []store, path string, in, dry bool) error 
 			"install the missing programs, or start the browser once; programs such as curl accept the CA's file: --cacert " + shellQuote(path)}
 	}
 	if in && absent+len(failed) < len(stores) && !dry {
-		row("", p.dim(`restart running programs to apply this; "handfast cert untrust" undoes it`))
+		row("", p.dim(`restart running programs to apply the change; "handfast cert untrust" reverts it`))
 	}
 	return allFailed(failed)
 }

@@ -34,7 +34,7 @@ func TestChangeStores(t *testing.T) {
 		{name: "to take out, without rights", store: store{cannot: "no root", some: true}, says: "no: no root", err: "the system: no root",
 			step: "run as root: handfast cert untrust '/a b.pem'"},
 		{name: "it fails", store: store{change: func(bool) error { return errors.New("disk full") }}, in: true,
-			says: "no: it could not be changed", err: "the system: disk full", step: "--dry-run prints what it does, to do it by hand"},
+			says: "no: the store could not be changed", err: "the system: disk full", step: "--dry-run prints the commands, which can be run by hand"},
 		{name: "a program is missing", store: store{cannot: "no certutil", step: "install it"}, in: true, says: "no: no certutil", err: "the system: no certutil", step: "install it"},
 		{name: "dry, a program is missing", store: store{cannot: "no certutil", step: "install it"}, in: true, dry: true, says: "would add|would update|cannot: no certutil"},
 	} {
@@ -62,7 +62,7 @@ func TestChangeStores(t *testing.T) {
 			want = append(want, "skipped: none")
 			lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 			if tt.restart {
-				want = append(want, `restart running programs to apply this; "handfast cert untrust" undoes it`)
+				want = append(want, `restart running programs to apply the change; "handfast cert untrust" reverts it`)
 			}
 			if len(lines) != len(want) {
 				t.Fatalf("the output is\n%s", out.String())
@@ -88,7 +88,7 @@ func TestChangeSomeStores(t *testing.T) {
 	}
 	system.change = func(bool) error { return errors.New("disk full") }
 	err = changeStores(&System{Stdout: &out}, []store{system, browsers}, "/ca.pem", true, false)
-	if err == nil || err.Error() != "the system: disk full; the browsers: no certutil" || nextStep(err) != "--dry-run prints what it does, to do it by hand; install it" {
+	if err == nil || err.Error() != "the system: disk full; the browsers: no certutil" || nextStep(err) != "--dry-run prints the commands, which can be run by hand; install it" {
 		t.Errorf("%v, next step %q", err, nextStep(err))
 	}
 }

@@ -92,7 +92,7 @@ func TestSubscribeBeyondTheEnd(t *testing.T) {
 	}
 	s := startSubscriber(t, "--url", url, "--since", m.Epoch+":9", "-n", "1", "chat")
 	bounded.Until(t, func() bool {
-		return strings.Contains(s.stderr.String(), "channel chat: --since is beyond its last message")
+		return strings.Contains(s.stderr.String(), "channel chat: --since is beyond the last message")
 	})
 	if got := runCommand(t, "publish", "--url", url, "chat", "2"); got.code != 0 {
 		t.Errorf("%+v", got)
@@ -160,7 +160,7 @@ func TestChannelsFail(t *testing.T) {
 		{[]string{"subscribe", "--key-file", "x", "chat"}, exitUsage, "--cert"},
 		{[]string{"subscribe", "--url", "ws://127.0.0.1:1/channels", "chat"}, exitFailed, "no WebSocket at ws://127.0.0.1:1/channels"},
 		{[]string{"subscribe", "--url", strings.Replace(url, "/channels", "/nothing", 1), "chat"}, exitFailed, "404 Not Found"},
-		{[]string{"publish", "--url", strings.TrimSuffix(url, "/channels"), "chat", "x"}, exitFailed, "that of handfast serve ends in /channels\n"},
+		{[]string{"publish", "--url", strings.TrimSuffix(url, "/channels"), "chat", "x"}, exitFailed, "without a file, handfast serve has it at /channels\n"},
 		{[]string{"subscribe", "--url", url, strings.Repeat("x", 256)}, exitFailed, "bad_request"},
 		{[]string{"publish"}, exitUsage, "publish takes a channel"},
 		{[]string{"publish", "--timeout", "0s", "chat", "x"}, exitUsage, "--timeout must be positive"},
@@ -175,7 +175,7 @@ func TestChannelsFail(t *testing.T) {
 		}
 	}
 	got := runWith(t, strings.NewReader("1\n{\n3\n"), nil, "publish", "--url", url, "--raw", "chat")
-	if got.code != exitFailed || !strings.Contains(got.stderr, "line 2: not JSON, which --raw requires\n  next step: without --raw") {
+	if got.code != exitFailed || !strings.Contains(got.stderr, "line 2: the data is not JSON, which --raw requires\n  next step: without --raw") {
 		t.Errorf("%+v", got)
 	}
 	if got := runCommand(t, "subscribe", "--url", url, "--history", "10", "-n", "1", "chat"); got.stdout != "1\n" {

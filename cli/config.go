@@ -117,9 +117,9 @@ included, and prints a line for every problem, and the next step below it:
   FILE:LINE:COLUMN: KEY: what is wrong; what may have been meant; what was expected
 
 Without FILE it reads the file that HANDFAST_CONFIG names. If that is not set either, it
-checks what "handfast serve" would use without a file, the defaults and the environment,
-and reports that. The exit code is 1 when something is wrong, and 2 when the file does
-not exist.`,
+checks the defaults and the environment, which "handfast serve" would use without a file.
+The exit code is 1 when the configuration has a problem, and 2 when the file does not
+exist.`,
 		Example: `  handfast config check handfast.yaml
   handfast config check --json handfast.yaml`,
 		Args:              fileOrNone,

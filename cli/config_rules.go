@@ -36,7 +36,7 @@ func newConfigTest(sys *System) *cobra.Command {
 		Long: `Evaluates the rules of an endpoint for an identity and an action, and prints the
 decision and the rule that made it. No server runs, and no credential is checked.
 
-Without --user and --identity it asks about a client without a credential.
+Without --user and --identity, the client has no credential.
 
 With --cases it runs all cases of a file, and the exit code is 1 when a decision differs
 from the expected one, so that rules can be tested before they are deployed.
@@ -65,13 +65,13 @@ The keys are name, endpoint, user, method, claims, do, channel and expect.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.ask.Endpoint, "endpoint", "", "the endpoint's `name`; not required if there is only one")
-	flags.StringVarP(&f.ask.User, "user", "u", "", "the identity's subject")
-	flags.StringVar(&f.ask.Method, "method", "", "the method that authenticated it, such as jwt")
+	flags.StringVarP(&f.ask.User, "user", "u", "", "the user: the subject of the identity")
+	flags.StringVar(&f.ask.Method, "method", "", "the method that authenticated the user, such as jwt")
 	flags.StringVar(&f.claims, "claims", "", "other claims of the credential, as a `JSON` object")
-	flags.StringVar(&f.identity, "identity", "", "all of that as one `JSON` object with subject, method and claims")
+	flags.StringVar(&f.identity, "identity", "", "the user, the method and the claims as one `JSON` object: subject, method, claims")
 	flags.Var(&f.do, "do", "the action to test")
 	flags.StringVar(&f.ask.Channel, "channel", "", "the `name` of the channel")
-	flags.Var(&f.expect, "expect", "exit with 1 when the decision differs")
+	flags.Var(&f.expect, "expect", "the expected decision; exit with 1 if it differs")
 	flags.StringVar(&f.cases, "cases", "", "a YAML `file` with cases")
 	flags.BoolVar(&f.json, "json", false, "print a JSON object; with --cases, one per line")
 	complete(cmd, map[string][]string{
@@ -104,7 +104,7 @@ func (f *ruleFlags) run(sys *System, cmd *cobra.Command, file string) error {
 	if f.cases != "" {
 		for _, other := range []string{"endpoint", "user", "method", "claims", "identity", "do", "channel", "expect"} {
 			if cmd.Flags().Changed(other) {
-				return usagef("put it in the file", "--cases and --%s cannot be used together", other)
+				return usagef("write the value into the file of --cases", "--cases and --%s cannot be used together", other)
 			}
 		}
 	}
@@ -152,7 +152,7 @@ func (f *ruleFlags) readIdentity() error {
 		return nil
 	}
 	if f.ask.User != "" || f.ask.Method != "" || f.claims != "" {
-		return usagef("put it in the object", "--identity cannot be used with --user, --method or --claims")
+		return usagef("write the values into the object of --identity", "--identity cannot be used with --user, --method or --claims")
 	}
 	var id struct {
 		Subject string         `json:"subject"`

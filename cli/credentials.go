@@ -128,7 +128,7 @@ func readCredential(sys *System, what, given string, into *string) error {
 	defer file.Close()
 	b, err := io.ReadAll(io.LimitReader(file, maxCredential))
 	if err != nil {
-		return usagef("", "%s @%s: it cannot be read", what, path)
+		return usagef("", "%s @%s: the file cannot be read", what, path)
 	}
 	if *into = strings.TrimRight(string(b), "\r\n"); *into == "" {
 		return usagef("", "%s @%s: the file is empty", what, path)

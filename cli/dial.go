@@ -22,7 +22,7 @@ func newDial(sys *System) *cobra.Command {
 are printed as lines on standard output. The URL begins with wss://, ws://, https:// or
 http://.
 
-At the end of the input it pings the server, and reads until the pong has arrived and the
+At the end of the input dial pings the server, and reads until the pong has arrived and the
 server has been quiet for at least 0.3 seconds, longer on a slow path; then it closes with
 1000 and exits 0. --wait reads for a fixed time instead, for servers that answer later. It
 exits 1 and prints the reason if the handshake fails, or if the server closes with a code
@@ -45,7 +45,7 @@ connection; messages in transit are lost with their connection.
 A credential is given as the value itself, which other users of this machine may see in the
 process list, or as @FILE or env:NAME.
 
-It trusts the system's certificate authorities, and the development CA of "handfast serve"
+dial trusts the system's certificate authorities, and the development CA of "handfast serve"
 on this machine, which can sign for localhost and this host's name only.`,
 		Example: `  handfast dial wss://localhost:8443/echo
   echo hello | handfast dial wss://localhost:8443/echo

@@ -76,9 +76,9 @@ func parseClose(args string) (*closing, error) {
 	n, err := strconv.ParseUint(first, 10, 16)
 	switch {
 	case err != nil:
-		return nil, errors.New("the code is a number, such as 1000, followed by the reason")
+		return nil, errors.New("the code must be a number, such as 1000; the reason may follow")
 	case !protocol.CodeOnWire(uint16(n)):
-		return nil, fmt.Errorf("%d may not be sent (RFC 6455 §7.4): 1000 to 1003, 1007 to 1014 and 3000 to 4999 may", n)
+		return nil, fmt.Errorf("the code %d must not be sent (RFC 6455 §7.4); 1000 to 1003, 1007 to 1014 and 3000 to 4999 are allowed", n)
 	case len(reason) > maxReason:
 		return nil, fmt.Errorf("the reason has %d bytes; a close frame has room for %d", len(reason), maxReason)
 	}

@@ -49,7 +49,7 @@ func (f *dialFlags) defineTLS(flags *pflag.FlagSet, key string) {
 	flags.BoolVar(&f.insecure, "insecure", false, "accept any certificate; an attacker on the path can then read and change everything")
 	flags.StringVar(&f.cacert, "cacert", "", "trust only the CAs in this PEM `file`")
 	flags.StringVar(&f.cert, "cert", "", "present this client certificate, a PEM `file`")
-	flags.StringVar(&f.key, key, "", "its private key, a PEM `file`; may be in the file of --cert")
+	flags.StringVar(&f.key, key, "", "the private key of --cert, a PEM `file`; may be in the same file")
 }
 
 // defineProxy adds the flag for a proxy to a command. useProxy implements it.
@@ -70,7 +70,7 @@ func (f *dialFlags) define(cmd *cobra.Command) {
 	flags.DurationVar(&f.timeout, "timeout", 30*time.Second, "the time limit for opening the connection")
 	flags.BoolVar(&f.binary, "binary", false, "send and print raw bytes, as binary messages")
 	flags.BoolVar(&f.json, "json", false, `print messages as {"type":"text","data":"…"}; the data of binary ones in base64`)
-	flags.BoolVar(&f.talk.jsonl, "jsonl", false, "as --json, and read the input in that form, too; text and binary messages may be mixed")
+	flags.BoolVar(&f.talk.jsonl, "jsonl", false, "like --json, but also read the input in that form; text and binary messages may be mixed")
 	flags.BoolVarP(&f.talk.null, "null", "0", false, "end messages with a NUL instead of a newline, in input and output")
 	flags.BoolVarP(&f.talk.verbose, "verbose", "v", false, "print the requests and responses of the handshake, secrets redacted, on standard error")
 	flags.Var(&f.http, "http", "the HTTP version of the handshake; 2 and 3 are not available yet")
@@ -120,7 +120,7 @@ func (f *dialFlags) options(sys *System) (*websocket.DialOptions, error) {
 	case f.ping < 0:
 		return nil, usagef("write a duration such as 30s, or 0", "--ping and --wait must not be negative")
 	case f.binary && terminal(sys.Stdout) != nil:
-		return nil, usagef("write it to a file or a pipe: --binary >FILE", "--binary would write raw bytes to the terminal")
+		return nil, usagef("redirect the output to a file or a pipe: --binary >FILE", "--binary would write raw bytes to the terminal")
 	case f.insecure && f.cacert != "":
 		return nil, usagef("leave one of them out", "--insecure does not check certificates, so --cacert has no effect")
 	case f.key != "" && f.cert == "":
@@ -174,9 +174,9 @@ func parseHeaders(lines []string) (http.Header, error) {
 		case strings.EqualFold(name, "Sec-WebSocket-Protocol"):
 			return nil, usagef("write --subprotocol NAME", "-H: the header %s belongs to the handshake", name)
 		case handshake.Reserved(name):
-			return nil, usagef("omit it: handfast sets it", "-H: the header %s belongs to the handshake", name)
+			return nil, usagef("omit the header: handfast sets it", "-H: the header %s belongs to the handshake", name)
 		case strings.EqualFold(name, "Host") && !handshake.ValidHost(value):
-			return nil, usagef(`write -H "Host: example.com", with a port if there is one`, "-H: the Host header is not one host")
+			return nil, usagef(`write -H "Host: example.com", with a port if there is one`, "-H: the value of Host is not a single host")
 		case handshake.CheckFields(http.Header{name: {value}}) != nil:
 			return nil, usagef("write the value on one line", "-H: the value of header %s contains a control character", name)
 		}

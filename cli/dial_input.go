@@ -121,7 +121,7 @@ func newRecords(r io.Reader, end byte) *lines {
 // cutByTerminal returns the error for a line of n bytes that the terminal has probably cut, because it is as long as the terminal allows.
 func cutByTerminal(n int) error {
 	return &hinted{fmt.Errorf("the line has %d bytes or more, but the terminal delivers only %d: the rest is lost", n, n),
-		"send it from a file or a pipe, or leave standard output on the terminal: then lines may have 1 MiB"}
+		"send the line from a file or a pipe, or do not redirect standard output: a typed line may then have 1 MiB"}
 }
 
 // next returns the next line without the line end. The last line may lack a line end.
@@ -148,7 +148,7 @@ func (l *lines) next() (websocket.Message, error) {
 			data = data[:n-2]
 		}
 	}
-	const hint = "send it as binary messages with --binary"
+	const hint = "to send the input as binary messages, use --binary"
 	switch {
 	case l.most > 0 && len(data) >= l.most:
 		return websocket.Message{}, cutByTerminal(l.most)

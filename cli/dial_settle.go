@@ -79,7 +79,7 @@ func (s *session) settle(ctx context.Context) error {
 			end = timer.C
 			silent = false
 		case <-end:
-			return &hinted{errStillSending, "--wait DURATION reads for that long, and then exits 0"}
+			return &hinted{errStillSending, "with --wait DURATION, dial reads for that long and then exits with 0"}
 		case <-s.over:
 			return nil
 		case <-s.signals:

@@ -165,7 +165,7 @@ func (c *console) entered(e event) {
 	}
 	_ = c.print([]byte(c.prompt + visible.Text(string(shown)) + more + "\n")) // if the terminal is gone, reading fails, too
 	if e.over > 0 {
-		c.remark(fmt.Sprintf("not sent: the line has %d bytes, and a typed one has at most %d; a pipe accepts lines of 16 MiB",
+		c.remark(fmt.Sprintf("not sent: the line has %d bytes, but a typed line may have at most %d; a line from a pipe may have 16 MiB",
 			len(e.line)+e.over, maxTyped))
 		return
 	}

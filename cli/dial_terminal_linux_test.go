@@ -73,7 +73,7 @@ func TestDialTerminalLongLine(t *testing.T) {
 		}
 	}
 	p.keys(strings.Repeat("\u20ac", maxTyped/3+1) + "\r")
-	p.appears("not sent: the line has 1048578 bytes, and a typed one has at most 1048576")
+	p.appears("not sent: the line has 1048578 bytes, but a typed line may have at most 1048576")
 	p.keys("next\r")
 	if m := bounded.Receive(t, got); m != "next" {
 		t.Errorf("%d bytes were sent", len(m))
@@ -118,8 +118,8 @@ func TestDialTerminalCommands(t *testing.T) {
 		"/help":           "/close [CODE [REASON]]   close with this code",
 		"/nothing at all": "not sent: /nothing is not a command. //nothing at all sends the line with one slash",
 		"/ping x":         "/ping takes no arguments",
-		"/close 1005":     "not closed: 1005 may not be sent",
-		"/close now":      "not closed: the code is a number",
+		"/close 1005":     "not closed: the code 1005 must not be sent",
+		"/close now":      "not closed: the code must be a number",
 		"/close 1000 " + strings.Repeat("x", 124): "not closed: the reason has 124 bytes",
 	} {
 		p.keys(line + "\r")

@@ -41,7 +41,7 @@ func newExplain(sys *System) *cobra.Command {
 		Long: `Opens a WebSocket as a browser would, and shows each step with its time, the data sent and
 received, and the rule that applies: name, TCP, proxy, TLS and its chain, the request, the
 response, the computed accept value, subprotocol and extensions, a ping, the closing
-handshake. If it fails, it gives the reason, the clause, and what the server's operator and
+handshake. If the handshake fails, it prints the reason, the clause, and what the server's operator and
 the client can do.
 
 With two URLs it explains both and prints the differences, such as with a proxy and without.
@@ -49,9 +49,9 @@ With two URLs it explains both and prints the differences, such as with a proxy 
 It exits 0 if the connection opened and worked, and 1 otherwise.
 
 Like a browser it sends the Origin of the URL's own host, offers compression and does not
-follow redirects. After a successful handshake it tries another one as a page of another
+follow redirects. After a successful handshake it tries a second one as a page of another
 site, to check whether the server accepts it (--no-cross-site skips that). After some
-failures it opens further connections to find the cause. They carry no credentials, except
+failures it opens further connections to find the cause. These carry no credentials, except
 where the same handshake is repeated with another origin or without Upgrade. --no-probes
 skips all of them.
 
@@ -73,7 +73,7 @@ other users of this machine may see in the process list, or @FILE, or env:NAME.`
 			}
 			if len(args) != 1 {
 				if f.watch.given && len(args) == 2 {
-					return usagef("leave out one of them; a limit is written with an equals sign: --watch=30s", "--watch takes one URL, not 2")
+					return usagef("leave out one URL; to limit the time, write --watch=30s", "--watch takes one URL, not 2")
 				}
 				return usagef("", "explain takes one URL, or two to compare, not %d", len(args))
 			}
@@ -198,7 +198,7 @@ func runExplain(ctx context.Context, sys *System, f *explainFlags, raw string) e
 // compareExplained diagnoses two URLs, one after the other, and prints the differences.
 func compareExplained(ctx context.Context, sys *System, f *explainFlags, urls []string) error {
 	if f.summary {
-		return usagef("leave it out", "--summary cannot be used with two URLs")
+		return usagef("omit --summary", "--summary cannot be used with two URLs")
 	}
 	var reports []*explain.Report
 	for _, raw := range urls {
@@ -379,7 +379,7 @@ func (w *watchTime) Set(s string) error {
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil || d <= 0 {
-		return fmt.Errorf("it must be a positive duration, such as 30s, or %s", watchForever)
+		return fmt.Errorf("the value must be a positive duration, such as 30s, or %s", watchForever)
 	}
 	w.d = d
 	return nil

@@ -249,7 +249,7 @@ func TestExplainUsage(t *testing.T) {
 	}{
 		{nil, "one URL, or two to compare, not 0"},
 		{[]string{"ws://a/", "ws://b/", "ws://c/"}, "one URL, or two to compare, not 3"},
-		{[]string{"--watch", "30s", "ws://a/"}, "an equals sign: --watch=30s"},
+		{[]string{"--watch", "30s", "ws://a/"}, "to limit the time, write --watch=30s"},
 		{[]string{"--watch", "ws://a/", "ws://b/"}, "--watch takes one URL, not 2"},
 		{[]string{"--watch=-1s", "ws://a/"}, "a positive duration"},
 		{[]string{"--report", "missing/x.html", "ws://a/"}, "--report missing/x.html: there is no directory missing"},

@@ -41,7 +41,7 @@ func flagError(cmd *cobra.Command, err error) error {
 		case near != "":
 			return usagef("did you mean "+near+"?", "%v", err)
 		case missing.GetSpecifiedName() == "config" && cmd.Name() == "balance":
-			return usagef("a balancer with a file is handfast serve --config FILE: handfast config doc endpoints.target.balance", "%v", err)
+			return usagef("to run a balancer from a file, use handfast serve --config FILE; handfast config doc endpoints.target.balance explains the keys", "%v", err)
 		}
 		return err
 	}
@@ -56,7 +56,7 @@ func flagError(cmd *cobra.Command, err error) error {
 			return usagef("write a number and a unit, such as 30s or 1m", "--%s %s is not a duration", f.Name, value)
 		}
 	case "int", "int64", "uint", "uint64":
-		return usagef("write digits, without a unit", "--%s %s is not a whole number, or too large", f.Name, value)
+		return usagef("write digits, without a unit", "--%s %s is not a whole number, or is too large", f.Name, value)
 	case "bool":
 		return usagef("write --"+f.Name+" alone", "--%s %s is neither true nor false", f.Name, value)
 	}

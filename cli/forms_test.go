@@ -179,7 +179,7 @@ func TestPrinter(t *testing.T) {
 		{"change", subscribeFlags{}, "e", change, "", "c: join ann {\"n\":1}\n"},
 		{"gap", subscribeFlags{}, "e", gap, "", "handfast: channel c: messages may be missing (new_epoch)\n"},
 		{"gap of another epoch", subscribeFlags{since: "x:1"}, "e", gap, "", "handfast: channel c: messages may be missing (new_epoch)\n"},
-		{"gap beyond the end", subscribeFlags{since: "e:1"}, "e", gap, "", "handfast: channel c: --since is beyond its last message; continuing after that message\n"},
+		{"gap beyond the end", subscribeFlags{since: "e:1"}, "e", gap, "", "handfast: channel c: --since is beyond the last message; continuing after that message\n"},
 		{"gap of the history", subscribeFlags{since: ":1"}, "", gap, "", "handfast: channel c: messages may be missing (new_epoch)\n"},
 	} {
 		var stdout, stderr buffer
@@ -276,7 +276,7 @@ func TestDescribeCert(t *testing.T) {
 	}
 	for kind, want := range map[chain.Kind]string{
 		chain.Expired: "renew", chain.NotYet: "clock", chain.Name: "subject alternative name", chain.SelfSigned: "--cacert", chain.Incomplete: "whole chain",
-		chain.Usage: "serverAuth", chain.Order: "first", chain.Unknown: "well known", "other": "issue another",
+		chain.Usage: "serverAuth", chain.Order: "first", chain.Unknown: "public one", "other": "issue another",
 	} {
 		if got := chainHint(kind, cert); !strings.Contains(got, want) {
 			t.Errorf("%v: %s", kind, got)

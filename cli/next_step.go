@@ -16,17 +16,17 @@ import (
 // optionSteps maps the hints of the library that name options of its API to hints that name flags.
 var optionSteps = map[string]string{
 	handshake.HintClientRootCAs: "pass the certificate of the CA that signed the server's with --cacert FILE; " +
-		"\"handfast serve\" on this machine needs none if it runs as the same user",
-	handshake.HintClientCertificate:  "the server rejected the connection: often it requires a client certificate (--cert, --key), or another one",
+		"for \"handfast serve\" on this machine, the flag is not necessary if the server runs as the same user",
+	handshake.HintClientCertificate:  "the server rejected the connection: often it requires a client certificate (--cert, --key), or does not accept the one that was sent",
 	handshake.HintClientServerName:   "the server's certificate is for another name: use that name in the URL",
 	handshake.HintClientHeader:       "correct the headers given with -H; subprotocols are offered with --subprotocol",
-	handshake.HintClientSubprotocols: "correct the values of --subprotocol: each is one word, given once",
+	handshake.HintClientSubprotocols: "correct the values of --subprotocol: each must be one word, and must not be repeated",
 	handshake.HintClientOffer:        "offer a subprotocol that the server speaks, with --subprotocol NAME",
 	handshake.HintClientCompression:  "omit --compress",
 	handshake.HintClientUncompressed: "the server's response to the offer of compression is not valid: omit --compress",
 	handshake.HintClientProxy:        "check the environment variables HTTP_PROXY, HTTPS_PROXY and NO_PROXY",
 	handshake.HintClientDialContext:  "HTTP_PROXY and HTTPS_PROXY name HTTP proxies only; handfast dial takes a SOCKS5 proxy as --proxy socks5://HOST:PORT",
-	handshake.HintClientRedirects:    "the server redirects to another URL: use that one",
+	handshake.HintClientRedirects:    "the server redirects to another URL: use that URL",
 }
 
 // sent describes what a handshake has sent about the client.

@@ -30,9 +30,9 @@ is a JSON string, so that "handfast subscribe" prints the same line; with --raw,
 the lines are JSON.
 
 It exits 0 when the server has accepted all messages, and 1 when there is no connection or
-the server does not accept a message within --timeout: earlier messages are then published,
-later ones are not, and that one may be published later, when the engine of the channels
-answers again. After a lost connection it reconnects, and no message is published twice.`,
+the server does not accept a message within --timeout. In that case the messages before it
+are published, the messages after it are not, and the message itself may still be published
+when the engine of the channels responds again. After a lost connection it reconnects, and no message is published twice.`,
 		Example: `  handfast publish chat hello
   handfast publish --raw chat '{"text":"hello"}'
   uptime | handfast publish --url ws://127.0.0.1:9000/channels load
@@ -51,7 +51,7 @@ answers again. After a lost connection it reconnects, and no message is publishe
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: run(func(cmd *cobra.Command, args []string) error {
 			if f.raw && len(args) == 2 && !json.Valid([]byte(args[1])) {
-				return usagef("quote it for the shell: --raw chat '{\"a\":1}'", "the data is not JSON, which --raw requires")
+				return usagef("quote the JSON for the shell: --raw chat '{\"a\":1}'", "the data is not JSON, which --raw requires")
 			}
 			return f.run(cmd.Context(), sys, args)
 		}),
@@ -125,7 +125,7 @@ func (f *publishFlags) publish(ctx context.Context, c *client.Client, channel st
 		}
 		data = text
 	} else if !json.Valid(data) {
-		return &hinted{errors.New("not JSON, which --raw requires"), "without --raw, each line is published as a JSON string"}
+		return &hinted{errors.New("the data is not JSON, which --raw requires"), "without --raw, each line is published as a JSON string"}
 	}
 	ctx, cancel := f.bound(ctx)
 	defer cancel()

@@ -28,10 +28,11 @@ func newReload(sys *System) *cobra.Command {
 		Long: `Asks the admin listener of a running "handfast serve" or "handfast balance" to read its
 configuration again, with all files that it names, as on SIGHUP, and waits for the result.
 Connections of endpoints that still exist continue. The server does the same when a file has
-changed; if that has already happened, this prints what changed then.
+changed; if the server has already reloaded, the command prints the changes of that reload.
 
 The exit code is 0 when the configuration that the server read is in force, and 1 when it is
-not: if it contains a mistake, nothing changes, and the mistake is printed with file, line and column.
+not. If the configuration contains a mistake, the server changes nothing, and the mistake is
+printed with file, line and column.
 A server that requires a token gets the one in HANDFAST_ADMIN_TOKEN.`,
 		Example: `  handfast reload
   handfast reload --admin 127.0.0.1:9091        a balancer
@@ -92,9 +93,9 @@ func reload(ctx context.Context, sys *System, admin string, asJSON bool) error {
 	case got.Changed:
 		fmt.Fprintf(sys.Stdout, "reloaded: %s\n", count(len(got.Changes), "change"))
 	case len(got.Changes) > 0:
-		fmt.Fprintf(sys.Stdout, "unchanged: the server had reloaded already, at %s: %s\n", since, count(len(got.Changes), "change"))
+		fmt.Fprintf(sys.Stdout, "unchanged: the server already reloaded the configuration at %s: %s\n", since, count(len(got.Changes), "change"))
 	default:
-		fmt.Fprintf(sys.Stdout, "unchanged: the configuration is the one loaded at the start, at %s\n", since)
+		fmt.Fprintf(sys.Stdout, "unchanged: the server still has the configuration of its start, at %s\n", since)
 	}
 	return nil
 }

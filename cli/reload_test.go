@@ -25,7 +25,7 @@ func TestReload(t *testing.T) {
 	ask := func(args ...string) result {
 		return runCommand(t, append([]string{"reload", "--admin", admin}, args...)...)
 	}
-	if got := ask(); got.code != exitOK || !strings.HasPrefix(got.stdout, "unchanged: the configuration is the one loaded at the start, at ") {
+	if got := ask(); got.code != exitOK || !strings.HasPrefix(got.stdout, "unchanged: the server still has the configuration of its start, at ") {
 		t.Errorf("%+v", got)
 	}
 
@@ -52,7 +52,7 @@ func TestReload(t *testing.T) {
 	if err := json.Unmarshal([]byte(got.stdout), &answer); err != nil || got.code != exitOK || answer.Changed || len(answer.Changes) != 2 || len(answer.NextStart) != 1 {
 		t.Errorf("again: %+v, %v", got, err)
 	}
-	if got = ask(); got.code != exitOK || !strings.Contains(got.stdout, "unchanged: the server had reloaded already") {
+	if got = ask(); got.code != exitOK || !strings.Contains(got.stdout, "unchanged: the server already reloaded the configuration") {
 		t.Errorf("again: %+v", got)
 	}
 
@@ -91,11 +91,11 @@ func TestReloadErrors(t *testing.T) {
 		code   int
 		want   []string
 	}{
-		{false, http.StatusNotFound, o.address, exitFailed, []string{other + "404 Not Found", "next step: give the address of the admin listener", "handfast serve has one with --admin"}},
+		{false, http.StatusNotFound, o.address, exitFailed, []string{other + "404 Not Found", "next step: give the address of the admin listener", "handfast serve has an admin listener only with --admin"}},
 		{false, http.StatusOK, o.address, exitFailed, []string{other + "200 OK"}},
 		{true, http.StatusNotFound, o.address, exitFailed, []string{"answered with status 404: no such page\\x1b[31m\n"}},
 		{true, http.StatusUnprocessableEntity, o.address, exitFailed, []string{"answered with status 422: no such page"}},
-		{false, 0, "127.0.0.1:1", exitFailed, []string{"cannot be reached", "check that the server is running", "handfast serve has one with --admin"}},
+		{false, 0, "127.0.0.1:1", exitFailed, []string{"cannot be reached", "check that the server is running", "handfast serve has an admin listener only with --admin"}},
 		{false, 0, "nowhere", exitUsage, []string{"--admin", "host:port"}},
 		{false, 0, "off", exitUsage, []string{"--admin", "host:port"}},
 		{false, 0, "", exitUsage, []string{"--admin is empty"}},

@@ -34,21 +34,22 @@ which are open to all clients ("handfast publish", "handfast subscribe"), and a 
 echo at /echo, which returns messages of up to 16 MiB.
 
 A --listen address without a host means every address of the machine, and port 0 selects
-a free one. One that begins with http:// is served without TLS, regardless of --tls.
+a free port. An address that begins with http:// is served without TLS, regardless of --tls.
 
 The first start makes a certificate authority for this user and a certificate for
-localhost. "handfast dial" trusts that automatically; a browser asks once. --host adds names
+localhost. "handfast dial" trusts that certificate automatically; a browser asks once. --host adds names
 and addresses of this machine, for phones and other machines. Pages of other sites may not
 connect unless --origin names them.
 
-Channels belong to an application. Without a file it is "dev", with a secret that the first start generates and stores.
+Channels belong to an application. Without a file the application is "dev", with a secret that the first
+start generates and stores.
 --app configures other applications instead; the first one serves its channels at /channels.
 
 With --engine redis several servers act as one: they share the Redis of --redis-url, which
 stores the state of channels. A server that cannot reach Redis starts, and becomes ready when it can.
 
 With --engine nats the servers need no external service: each embeds a NATS server that
-listens on --cluster-listen and joins another one. Beyond this machine that requires
+listens on --cluster-listen and joins those of other nodes. Nodes on other machines require
 --cluster-secret-file, --cluster-cert and --cluster-ca. The state of channels is stored in a
 subdirectory of the state directory for each address of --cluster-listen
 (nats/127.0.0.1_6222, or nats/alone), which only one process may use. --nats-url is for
@@ -100,7 +101,7 @@ func newServe(sys *System) *cobra.Command {
 		"`host:port`; may be repeated; without TLS if it begins with http://")
 	flags.Var(&f.tls, "tls", "the source of the certificate: the development CA, two files, or no TLS")
 	flags.StringVar(&f.cert, "cert", "", "for --tls files: the certificate and its chain, a PEM `file`")
-	flags.StringVar(&f.key, "key", "", "for --tls files: its private key, a PEM `file`")
+	flags.StringVar(&f.key, "key", "", "for --tls files: the private key of --cert, a PEM `file`")
 	f.defineHosts(cmd)
 	flags.StringArrayVar(&f.origins, "origin", nil,
 		"a web `origin` whose pages may connect too, such as https://example.com; may be repeated")
@@ -155,9 +156,9 @@ func (f *serveFlags) check() error {
 	files := f.tls.value == "files"
 	switch {
 	case files && (f.cert == "" || f.key == ""):
-		return usagef("give both; one file may serve as both", "--tls files requires --cert and --key")
+		return usagef("give both; one file may contain the certificate and the key", "--tls files requires --cert and --key")
 	case len(f.hosts) > 0 && f.given("tls") && f.tls.value != "dev":
-		return usagef("leave it out, or name a certificate for that host with --tls files", "--host cannot be used with --tls %s", f.tls.value)
+		return usagef("omit --host, or name a certificate for that host with --tls files", "--host cannot be used with --tls %s", f.tls.value)
 	case !files && (f.cert != "" || f.key != ""):
 		return usagef("add --tls files", "--cert and --key cannot be used with --tls %s", f.tls.value)
 	}

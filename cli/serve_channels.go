@@ -27,7 +27,7 @@ var engineFlags = []engineFlag{
 	{"join", "nats", "cluster.join", "for --engine nats: the --cluster-listen `host:port` of another node; may be repeated"},
 	{"cluster-secret-file", "nats", "cluster.secret_file", "for --engine nats: a `file` with a secret that all nodes share"},
 	{"cluster-cert", "nats", "cluster.cert", "for --engine nats: the certificate of this node, a PEM `file`"},
-	{"cluster-key", "nats", "cluster.key", "for --engine nats: its private key, a PEM `file`, if it is not in the same one"},
+	{"cluster-key", "nats", "cluster.key", "for --engine nats: the private key of --cluster-cert, a PEM `file`, if not in the same file"},
 	{"cluster-ca", "nats", "cluster.ca", "for --engine nats: the certificate authority of all nodes, a PEM `file`"},
 }
 
@@ -36,7 +36,7 @@ func (f *hubFlags) register(cmd *cobra.Command) {
 	f.engine = choice{"memory", config.Engines()}
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.apps, "app", nil,
-		"an application, `ID:KEY:SECRET` or ID:KEY:@FILE, in place of dev or the file's; may be repeated")
+		"an application, `ID:KEY:SECRET` or ID:KEY:@FILE, replaces those of the file; may be repeated")
 	flags.Var(&f.engine, "engine", "the engine that connects the nodes and stores the state of channels")
 	f.texts = map[string]*string{}
 	for _, e := range engineFlags {

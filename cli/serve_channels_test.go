@@ -156,7 +156,7 @@ func TestServeEngine(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"--engine", "none"}, exitUsage, "it must be one of memory"},
+		{[]string{"--engine", "none"}, exitUsage, "the value must be one of memory"},
 		{[]string{"--redis-url", "redis://:hunter2@a"}, exitUsage, "--redis-url cannot be used with the engine memory"},
 		{[]string{"--engine", "memory", "--redis-url", "redis://:hunter2@a"}, exitUsage, "--redis-url cannot be used with the engine memory"},
 		{[]string{"--engine", "redis", "--redis-url", ""}, exitUsage, "--redis-url is empty"},

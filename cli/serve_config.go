@@ -124,7 +124,7 @@ func (f *serveFlags) listenSettings(c *config.Config, set func(flag, path string
 		return errs
 	}
 	if len(dev) == 0 {
-		errs = append(errs, usagef("leave it out", "--host has no effect: no listener has a development certificate"))
+		errs = append(errs, usagef("omit --host", "--host has no effect: no listener has a development certificate"))
 	}
 	for _, i := range dev {
 		path := fmt.Sprintf("listen[%d].tls.dev.hosts", i)

@@ -246,7 +246,7 @@ func (p *printer) put(channel, epoch string, e client.Event) {
 		fmt.Fprintf(p.sys.Stderr, "%s: %s %s %s\n", visible.Text(channel), e.Change.Type, visible.Text(e.Change.Member.User),
 			visible.Text(string(e.Change.Member.Data)))
 	case e.Gap == wire.NewEpoch && epoch != "" && strings.HasPrefix(p.flags.since, epoch+":"):
-		fmt.Fprintf(p.sys.Stderr, "handfast: channel %s: --since is beyond its last message; continuing after that message\n", visible.Text(channel))
+		fmt.Fprintf(p.sys.Stderr, "handfast: channel %s: --since is beyond the last message; continuing after that message\n", visible.Text(channel))
 	default:
 		fmt.Fprintf(p.sys.Stderr, "handfast: channel %s: messages may be missing (%s)\n", visible.Text(channel), e.Gap)
 	}

@@ -63,5 +63,5 @@ func (c *choice) Set(s string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("it must be one of %s", strings.Join(c.allowed, ", "))
+	return fmt.Errorf("the value must be one of %s", strings.Join(c.allowed, ", "))
 }

@@ -30,8 +30,8 @@ func newTokenCheck(sys *System) *cobra.Command {
 		Short: "Check whether a server's configuration accepts a token",
 		Long: `Checks for every endpoint of a configuration, or for one, whether it admits a client with this
 token or API key. It runs the code of the server, and needs no running server. It prints the user,
-where in the request the endpoint accepts the token, its expiry and its claims, or why it is
-refused, in more detail than a server's response. The token itself is never printed.
+where in the request the endpoint accepts the token, its expiry and its claims, or the reason for
+a refusal, in more detail than a server's response. The token itself is never printed.
 
 Without an argument, and with -, the token is read from standard input. Other users of the
 machine can see an argument: use @FILE. As in the server, keys at a URL are fetched, and services

@@ -134,7 +134,7 @@ func (f *jwtFlags) signer() (jwt.SigningMethod, any, error) {
 		}
 		secret := []byte(strings.TrimRight(string(b), "\r\n"))
 		if len(secret) < 32 { // RFC 7518 §3.2
-			return nil, nil, usagef("make one: head -c 32 /dev/urandom | base64 >"+shellQuote(freename.Of(f.secretFile)),
+			return nil, nil, usagef("make a longer secret: head -c 32 /dev/urandom | base64 >"+shellQuote(freename.Of(f.secretFile)),
 				"the secret in %s has %d bytes; HS256 needs 32", f.secretFile, len(secret))
 		}
 		return jwt.SigningMethodHS256, secret, nil
@@ -170,7 +170,7 @@ func readSigner(path string) (crypto.PrivateKey, error) {
 	for {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
-			return nil, usagef("make one: openssl genpkey -algorithm ed25519 -out "+shellQuote(freename.Of("key.pem")), "%s holds no private key in PEM", path)
+			return nil, usagef("make a private key: openssl genpkey -algorithm ed25519 -out "+shellQuote(freename.Of("key.pem")), "%s holds no private key in PEM", path)
 		}
 		if !strings.HasSuffix(block.Type, "PRIVATE KEY") {
 			continue // the block contains the parameters of a curve, or a certificate
@@ -184,7 +184,7 @@ func readSigner(path string) (crypto.PrivateKey, error) {
 		if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
 			return key, nil
 		}
-		return nil, usagef("write it without a password: openssl pkey -in "+shellQuote(path)+" -out "+shellQuote(freename.Of("key.pem")), "the private key in %s cannot be read", path)
+		return nil, usagef("if the key has a password, remove it: openssl pkey -in "+shellQuote(path)+" -out "+shellQuote(freename.Of("key.pem")), "the private key in %s cannot be read", path)
 	}
 }
 

@@ -258,11 +258,11 @@ func refused(t *testing.T, u user, as *syscall.SysProcAttr) {
 		t.Fatalf("exit %d, %s", r.Code, r.Stderr)
 	}
 	ca := strings.TrimSpace(run("cert", "show", "--path").Stdout)
-	if r := run("cert", "trust", "--dry-run"); r.Code != 0 || !strings.Contains(r.Stdout, "cannot: it requires root") {
+	if r := run("cert", "trust", "--dry-run"); r.Code != 0 || !strings.Contains(r.Stdout, "cannot: changing the store requires root") {
 		t.Errorf("dry run: exit %d, %s%s", r.Code, r.Stdout, r.Stderr)
 	}
 	r := run("cert", "trust")
-	if r.Code != 1 || !strings.Contains(r.Stderr, "it requires root") || !strings.Contains(r.Stderr, "next step: run as root: handfast cert trust "+ca) {
+	if r.Code != 1 || !strings.Contains(r.Stderr, "changing the store requires root") || !strings.Contains(r.Stderr, "next step: run as root: handfast cert trust "+ca) {
 		t.Errorf("exit %d, %s%s", r.Code, r.Stdout, r.Stderr)
 	}
 }

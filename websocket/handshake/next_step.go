@@ -18,7 +18,7 @@ const (
 // The steps for a client.
 const (
 	HintClientRootCAs      = "the server's certificate comes from a CA that is not trusted here: add the CA to the roots (TLS.RootCAs)"
-	HintClientCertificate  = "the server rejected the connection: often it requires a client certificate (TLS.Certificates), or another one"
+	HintClientCertificate  = "the server rejected the connection: often it requires a client certificate (TLS.Certificates), or does not accept the one that was sent"
 	HintClientServerName   = "the server's certificate is for another name: use that name, or set TLS.ServerName"
 	HintClientHeader       = "correct DialOptions.Header; subprotocols are offered by DialOptions.Subprotocols"
 	HintClientSubprotocols = "correct DialOptions.Subprotocols"
