@@ -11,9 +11,9 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// bubble is a kernel for a bubble of testing/synctest: its waits use the fake clock, and it records the calls.
-type bubble struct {
-	still
+// bubbleKernel is a kernel for a bubble of testing/synctest: its waits use the fake clock, and it records the calls.
+type bubbleKernel struct {
+	idleKernel
 	found    chan Event
 	wakes    chan struct{}
 	start    time.Time
@@ -23,22 +23,22 @@ type bubble struct {
 	calls []string
 }
 
-func newBubble() *bubble {
-	return &bubble{found: make(chan Event), wakes: make(chan struct{}, 1), start: time.Now()}
+func newBubble() *bubbleKernel {
+	return &bubbleKernel{found: make(chan Event), wakes: make(chan struct{}, 1), start: time.Now()}
 }
 
-func (k *bubble) Now() time.Duration { return time.Since(k.start) }
-func (k *bubble) Release()           { k.released++ }
-func (k *bubble) Close(fd int)       { k.note("close %d", fd) }
+func (k *bubbleKernel) Now() time.Duration { return time.Since(k.start) }
+func (k *bubbleKernel) Release()           { k.released++ }
+func (k *bubbleKernel) Close(fd int)       { k.record("close %d", fd) }
 
-func (k *bubble) Wake() {
+func (k *bubbleKernel) Wake() {
 	select {
 	case k.wakes <- struct{}{}:
 	default:
 	}
 }
 
-func (k *bubble) Wait(events []Event, timeout time.Duration) (int, error) {
+func (k *bubbleKernel) Wait(events []Event, timeout time.Duration) (int, error) {
 	var late <-chan time.Time
 	if timeout >= 0 {
 		late = time.After(timeout)
@@ -52,19 +52,19 @@ func (k *bubble) Wait(events []Event, timeout time.Duration) (int, error) {
 	return 0, nil
 }
 
-func (k *bubble) Arm(fd int, _ uint64, want Events, first bool) error {
-	k.note("arm %d %s %v", fd, names(want), first)
+func (k *bubbleKernel) Arm(fd int, _ uint64, want Events, first bool) error {
+	k.record("arm %d %s %v", fd, names(want), first)
 	return nil
 }
 
-func (k *bubble) note(format string, args ...any) {
+func (k *bubbleKernel) record(format string, args ...any) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.calls = append(k.calls, fmt.Sprintf(format, args...))
 }
 
-// taken returns the calls since its previous call.
-func (k *bubble) taken() []string {
+// takeCalls returns the calls since its previous call.
+func (k *bubbleKernel) takeCalls() []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	calls := k.calls
@@ -89,22 +89,22 @@ type scripted struct {
 	serve func(why Events)
 	lost  chan bool // receives true when the loop is lost; may be nil
 	mu    sync.Mutex
-	seen  []string
+	calls []string
 }
 
-func (h *scripted) note(what string, why Events) {
+func (h *scripted) record(what string, why Events) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.seen = append(h.seen, what+" "+names(why))
+	h.calls = append(h.calls, what+" "+names(why))
 }
 
 func (h *scripted) Begin(_ *Driver, why Events) bool {
-	h.note("begin", why)
+	h.record("begin", why)
 	return h.serve != nil
 }
 
 func (h *scripted) Serve(_ *Driver, why Events) {
-	h.note("serve", why)
+	h.record("serve", why)
 	h.Lock()
 	serve := h.serve
 	h.Unlock()
@@ -112,17 +112,17 @@ func (h *scripted) Serve(_ *Driver, why Events) {
 }
 
 func (h *scripted) Lost() {
-	h.note("lost", 0)
+	h.record("lost", 0)
 	if h.lost != nil {
 		h.lost <- true
 	}
 }
 
-func (h *scripted) taken() []string {
+func (h *scripted) takeCalls() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	seen := h.seen
-	h.seen = nil
+	seen := h.calls
+	h.calls = nil
 	return seen
 }
 
@@ -134,7 +134,7 @@ func (h *scripted) do(f func()) {
 }
 
 // inBubble runs f with one loop, which ends once f has closed its descriptors.
-func inBubble(t *testing.T, f func(t *testing.T, ls *Loops, k *bubble)) {
+func inBubble(t *testing.T, f func(t *testing.T, ls *Loops, k *bubbleKernel)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		k := newBubble()
@@ -164,7 +164,7 @@ func wantCalls(t *testing.T, when string, got []string, want ...string) {
 // the holder itself reads, and a hangup would be reported repeatedly. When the holder returns, the descriptor is armed for all
 // requested events, and is visited.
 func TestArmedEventsWhileTheLoopIsLost(t *testing.T) {
-	inBubble(t, func(t *testing.T, ls *Loops, k *bubble) {
+	inBubble(t, func(t *testing.T, ls *Loops, k *bubbleKernel) {
 		h, release := new(scripted), make(chan Events)
 		h.serve = func(Events) {
 			h.Block()
@@ -180,30 +180,30 @@ func TestArmedEventsWhileTheLoopIsLost(t *testing.T) {
 		ls.Place(7).Add(&h.FD, h)
 		h.do(h.Wake)
 		synctest.Wait()
-		wantCalls(t, "a new descriptor", h.taken(), "begin rn", "serve rn", "lost ")
-		wantCalls(t, "a new descriptor whose Serve blocks", k.taken(), "arm 7 o true")
+		wantCalls(t, "a new descriptor", h.takeCalls(), "begin rn", "serve rn", "lost ")
+		wantCalls(t, "a new descriptor whose Serve blocks", k.takeCalls(), "arm 7 o true")
 
 		h.do(func() { h.Arm(Readable | Writable) }) //nolint:errcheck // Arm of the fake kernel does not fail
-		wantCalls(t, "Arm meanwhile", k.taken(), "arm 7 wo false")
+		wantCalls(t, "Arm meanwhile", k.takeCalls(), "arm 7 wo false")
 		k.found <- Event{h.token(), Writable}
 		h.do(h.Wake)
 		h.do(h.Wake)
 		synctest.Wait()
-		wantCalls(t, "an event and a wake meanwhile", h.taken(), "begin wH", "begin nH")
+		wantCalls(t, "an event and a wake meanwhile", h.takeCalls(), "begin wH", "begin nH")
 		if h.do(func() { h.Arm(Writable) }); h.Armed() != Writable { //nolint:errcheck // Arm of the fake kernel does not fail
 			t.Errorf("armed for %s", names(h.Armed()))
 		}
-		wantCalls(t, "Arm again", k.taken(), "arm 7 wo false")
+		wantCalls(t, "Arm again", k.takeCalls(), "arm 7 wo false")
 
 		release <- Readable
 		synctest.Wait()
-		wantCalls(t, "after Serve has returned, the next visit", h.taken(), "begin n", "serve n", "lost ")
-		wantCalls(t, "after Serve has returned", k.taken(), "arm 7 o false", "arm 7 r false", "arm 7 o false")
+		wantCalls(t, "after Serve has returned, the next visit", h.takeCalls(), "begin n", "serve n", "lost ")
+		wantCalls(t, "after Serve has returned", k.takeCalls(), "arm 7 o false", "arm 7 r false", "arm 7 o false")
 
 		release <- 0
 		synctest.Wait()
-		wantCalls(t, "it has closed", k.taken(), "close 7")
-		if h.do(h.Wake); len(h.taken()) != 0 || ls.Len() != 0 {
+		wantCalls(t, "it has closed", k.takeCalls(), "close 7")
+		if h.do(h.Wake); len(h.takeCalls()) != 0 || ls.Len() != 0 {
 			t.Error("a closed descriptor is visited, or counted")
 		}
 	})
@@ -212,7 +212,7 @@ func TestArmedEventsWhileTheLoopIsLost(t *testing.T) {
 // Arming for the same events again makes no system call, consecutive wakes cause a single visit, and no call is made for a closed
 // descriptor.
 func TestArmAndWakeOnce(t *testing.T) {
-	inBubble(t, func(t *testing.T, ls *Loops, k *bubble) {
+	inBubble(t, func(t *testing.T, ls *Loops, k *bubbleKernel) {
 		h := new(scripted)
 		ls.Place(7).Add(&h.FD, h)
 		for _, step := range []struct {
@@ -230,44 +230,44 @@ func TestArmAndWakeOnce(t *testing.T) {
 			if h.Armed() != step.want {
 				t.Errorf("armed for %s, want %s", names(h.Armed()), names(step.want))
 			}
-			wantCalls(t, "Arm "+names(step.want), k.taken(), step.calls...)
+			wantCalls(t, "Arm "+names(step.want), k.takeCalls(), step.calls...)
 		}
 		h.do(func() { h.Wake(); h.Wake() })
 		synctest.Wait()
-		wantCalls(t, "two wakes", h.taken(), "begin n")
+		wantCalls(t, "two wakes", h.takeCalls(), "begin n")
 		h.do(h.Wake)
 		synctest.Wait()
-		wantCalls(t, "a wake after that", h.taken(), "begin n")
+		wantCalls(t, "a wake after that", h.takeCalls(), "begin n")
 
 		h.do(func() {
 			h.serve = func(Events) { h.do(func() { h.Close(); h.Close(); h.Arm(Readable); h.Wake() }) } //nolint:errcheck // Arm of the fake kernel does not fail
 			h.Wake()
 		})
 		synctest.Wait()
-		wantCalls(t, "the last visit", h.taken(), "begin n", "serve n")
-		wantCalls(t, "it has closed", k.taken(), "close 7")
+		wantCalls(t, "the last visit", h.takeCalls(), "begin n", "serve n")
+		wantCalls(t, "it has closed", k.takeCalls(), "close 7")
 	})
 }
 
 // A visit for a reason other than a wake does not cancel a pending wake, and does not mark a descriptor as new.
-func TestVisitLeavesAWake(t *testing.T) {
-	ls := Manual(new(sleeper))
+func TestWakeDuringAVisitIsKept(t *testing.T) {
+	ls := Manual(new(wakeKernel))
 	h := new(scripted)
 	Place{ls.loops[0], 7}.Add(&h.FD, h)
 	h.do(h.Wake)
-	ls.loops[0].driver.Load().visit(work{f: &h.FD, what: Due})
+	ls.loops[0].driver.Load().visit(task{f: &h.FD, what: Due})
 	h.do(h.Wake)
-	wantCalls(t, "a visit", h.taken(), "begin d")
+	wantCalls(t, "a visit", h.takeCalls(), "begin d")
 	for range 2 {
 		ls.Turn()
 	}
-	wantCalls(t, "two wakes", h.taken(), "begin rn")
+	wantCalls(t, "two wakes", h.takeCalls(), "begin rn")
 }
 
 // The monitor checks at long intervals until it finds a handler that does not return, then at short intervals because others are likely to
 // follow, and it sleeps between visits. The time until it detects the next such handler does not depend on how long it has slept.
 func TestMonitorInTime(t *testing.T) {
-	inBubble(t, func(t *testing.T, ls *Loops, _ *bubble) {
+	inBubble(t, func(t *testing.T, ls *Loops, _ *bubbleKernel) {
 		release := make(chan struct{})
 		defer synctest.Wait()
 		defer close(release)
@@ -277,12 +277,12 @@ func TestMonitorInTime(t *testing.T) {
 			lo, hi time.Duration // bounds of the time until the next blocked handler is detected
 			sleeps bool
 		}{
-			{"the first", 0, 2 * patient, 2 * patient, false},
-			{"the next", 0, 2 * hasty, 2 * hasty, false},
-			{"soon after that", calmDown * hasty * 4 / 5, hasty, 2 * hasty, false},
-			{"later", calmDown * hasty * 6 / 5, 2 * patient, 2 * patient, true},
-			{"after a second", time.Second, 2 * patient, 2 * patient, true},
-			{"after another", time.Second, 2 * patient, 2 * patient, true},
+			{"the first", 0, 2 * normalInterval, 2 * normalInterval, false},
+			{"the next", 0, 2 * fastInterval, 2 * fastInterval, false},
+			{"soon after that", fastChecks * fastInterval * 4 / 5, fastInterval, 2 * fastInterval, false},
+			{"later", fastChecks * fastInterval * 6 / 5, 2 * normalInterval, 2 * normalInterval, true},
+			{"after a second", time.Second, 2 * normalInterval, 2 * normalInterval, true},
+			{"after another", time.Second, 2 * normalInterval, 2 * normalInterval, true},
 		} {
 			time.Sleep(tt.pause) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 			if ls.monitor.asleep.Load() != tt.sleeps {

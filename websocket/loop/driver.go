@@ -51,8 +51,8 @@ func (l *loop) drive() {
 	if !d.lost {
 		l.driver.Store(nil)
 		l.k.Release()
-		if l.ls.turning.Add(-1) == 0 {
-			close(l.ls.over)
+		if l.ls.active.Add(-1) == 0 {
+			close(l.ls.finished)
 		}
 		l.ls.running.Done()
 	}
@@ -67,11 +67,11 @@ func newDriver(l *loop) *Driver {
 // turn does the rest of a batch, and collects the next one. It returns false if this driver is finished.
 func (d *Driver) turn() bool {
 	l := d.l
-	if !d.work() {
+	if !d.runBatch() {
 		return false
 	}
 	// Messages that the handlers of this batch wrote to other descriptors are sent now, in one write for each descriptor.
-	if l.takeTodo() && !d.work() {
+	if l.takeTodo() && !d.runBatch() {
 		return false
 	}
 	ok, err := l.wait()
@@ -81,14 +81,14 @@ func (d *Driver) turn() bool {
 	return ok
 }
 
-// work does the rest of the batch.
-func (d *Driver) work() bool {
+// runBatch does the rest of the batch.
+func (d *Driver) runBatch() bool {
 	l := d.l
-	for l.at < len(l.batch) {
-		w := l.batch[l.at]
-		l.batch[l.at] = work{}
-		l.at++
-		d.final = l.at == len(l.batch)
+	for l.done < len(l.batch) {
+		w := l.batch[l.done]
+		l.batch[l.done] = task{}
+		l.done++
+		d.final = l.done == len(l.batch)
 		d.Last(true)
 		if w.f == nil {
 			if !l.accept(d, int(w.listener)) {
@@ -101,11 +101,11 @@ func (d *Driver) work() bool {
 	return true
 }
 
-// engage makes d the holder of f. The caller holds f's lock, under which takeOver decides.
-func (d *Driver) engage(f *FD) {
+// beginVisit makes d the holder of f. The caller holds f's lock, under which takeOver decides.
+func (d *Driver) beginVisit(f *FD) {
 	d.cur.Store(f)
 	d.state.Store(d.seq | busy)
-	d.l.ls.monitor.alert()
+	d.l.ls.monitor.wake()
 }
 
 // takeOver assigns another driver to l if d is still in the visit that state counts, and, unless f is nil, only if that visit is

@@ -16,31 +16,31 @@ import (
 // The mutex guards the tunnel and its ends, because a slow Serve loses the loop, and the new driver may then serve the other end
 // concurrently. Lock order: the tunnel's mutex, then the lock of an FD.
 type tunnel struct {
-	mu   sync.Mutex
-	ends [2]end
-	over func(error) // called when both ends are closed; may be nil
-	err  error
-	gone int
+	mu     sync.Mutex
+	ends   [2]end
+	onEnd  func(error) // called when both ends are closed; may be nil
+	err    error
+	closed int
 }
 
 // end is one of the two descriptors of a tunnel.
 type end struct {
-	fd    loop.FD
-	t     *tunnel
-	other *end
-	queue []byte // bytes from the other end that this end's socket has not accepted yet
-	heard bool   // EOF was read from this end
-	hung  bool   // the connection has ended; the kernel would report this repeatedly while this end is not read
-	done  bool   // the tunnel has ended
+	fd        loop.FD
+	t         *tunnel
+	other     *end
+	queue     []byte // bytes from the other end that this end's socket has not accepted yet
+	gotEOF    bool   // EOF was read from this end
+	gotHangup bool   // the connection has ended; the kernel would report this repeatedly while this end is not read
+	done      bool   // the tunnel has ended
 }
 
 // newTunnel connects a and b on a loop.
-func newTunnel(ls *loop.Loops, a, b net.Conn, over func(error)) (*tunnel, error) {
+func newTunnel(ls *loop.Loops, a, b net.Conn, onEnd func(error)) (*tunnel, error) {
 	pa, pb, err := ls.TakeBoth(a, b)
 	if err != nil {
 		return nil, err
 	}
-	t := &tunnel{over: over}
+	t := &tunnel{onEnd: onEnd}
 	t.ends[0].t, t.ends[0].other = t, &t.ends[1]
 	t.ends[1].t, t.ends[1].other = t, &t.ends[0]
 	pa.Add(&t.ends[0].fd, &t.ends[0])
@@ -66,13 +66,13 @@ func (e *end) Lost() {}
 func (e *end) Serve(d *loop.Driver, why loop.Events) {
 	e.t.mu.Lock()
 	defer e.t.mu.Unlock()
-	e.hung = e.hung || why&loop.Hangup != 0
+	e.gotHangup = e.gotHangup || why&loop.Hangup != 0
 	if !e.done {
 		err := e.flush()
 		if err == nil {
 			err = e.pump(d)
 		}
-		if err != nil || e.heard && e.other.heard && len(e.queue)+len(e.other.queue) == 0 {
+		if err != nil || e.gotEOF && e.other.gotEOF && len(e.queue)+len(e.other.queue) == 0 {
 			e.t.err = errors.Join(e.t.err, err)
 			e.done, e.other.done = true, true
 			e.other.wake() // wakes the other end, which closes itself: only a descriptor's holder may close it
@@ -82,8 +82,8 @@ func (e *end) Serve(d *loop.Driver, why loop.Events) {
 	defer e.fd.Unlock()
 	if e.done {
 		e.fd.Close()
-		if e.t.gone++; e.t.gone == len(e.t.ends) && e.t.over != nil {
-			e.t.over(e.t.err)
+		if e.t.closed++; e.t.closed == len(e.t.ends) && e.t.onEnd != nil {
+			e.t.onEnd(e.t.err)
 		}
 		return
 	}
@@ -97,9 +97,9 @@ func (e *end) arm() {
 	if len(e.queue) > 0 {
 		want |= loop.Writable
 	}
-	if !e.heard && len(e.other.queue) == 0 {
+	if !e.gotEOF && len(e.other.queue) == 0 {
 		want |= loop.Readable
-	} else if e.hung {
+	} else if e.gotHangup {
 		want |= loop.Once
 	}
 	e.fd.Arm(want) //nolint:errcheck // a hangup is reported even if Arm fails
@@ -114,7 +114,7 @@ func (e *end) flush() error {
 		return err
 	}
 	e.queue = nil
-	if e.other.heard {
+	if e.other.gotEOF {
 		e.closeWrite()
 	}
 	e.other.wake()
@@ -126,7 +126,7 @@ func (e *end) write(p []byte) error {
 	e.fd.Lock()
 	defer e.fd.Unlock()
 	n, err := e.fd.Write(p)
-	if err = unready(err); err == nil {
+	if err = wouldBlock(err); err == nil {
 		e.queue = append([]byte(nil), p[n:]...)
 	}
 	return err
@@ -140,15 +140,15 @@ func (e *end) closeWrite() {
 
 // pump reads from e and writes to the other end.
 func (e *end) pump(d *loop.Driver) error {
-	for !e.heard && len(e.other.queue) == 0 {
+	for !e.gotEOF && len(e.other.queue) == 0 {
 		n, err := e.fd.Read(d.Buffer())
 		if err == io.EOF { //nolint:errorlint // io.EOF is never wrapped
-			e.heard = true
+			e.gotEOF = true
 			e.other.closeWrite()
 			return nil
 		}
 		if err != nil {
-			return unready(err)
+			return wouldBlock(err)
 		}
 		if err := e.other.write(d.Buffer()[:n]); err != nil {
 			return err
@@ -160,8 +160,8 @@ func (e *end) pump(d *loop.Driver) error {
 	return nil
 }
 
-// unready converts ErrAgain to nil.
-func unready(err error) error {
+// wouldBlock converts ErrAgain to nil.
+func wouldBlock(err error) error {
 	if err == loop.ErrAgain { //nolint:errorlint // loop.ErrAgain is never wrapped
 		return nil
 	}

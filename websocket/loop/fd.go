@@ -64,11 +64,11 @@ func (f *FD) Arm(want Events) error {
 	if f.held { // a descriptor that is armed for no event would still report a hangup, repeatedly
 		want = want&Writable | Once
 	}
-	if want|known == f.armed && !f.held {
+	if want|registered == f.armed && !f.held {
 		return nil
 	}
 	first := f.armed == 0
-	f.armed = want | known
+	f.armed = want | registered
 	return f.loop.k.Arm(int(f.fd), f.token(), want, first)
 }
 
@@ -79,13 +79,13 @@ func (f *FD) Armed() Events { return f.want }
 func (f *FD) Wake() {
 	if !f.woken && !f.closed {
 		f.woken = true
-		f.loop.ask(f)
+		f.loop.requestVisit(f)
 	}
 }
 
 // Busy reports whether f, or another descriptor of its loop, will be visited again before the loop waits. If so, a handler may delay its
 // data, to write it together with the data of the next visit. The caller holds the lock.
-func (f *FD) Busy() bool { return f.woken || f.loop.asks.Load() }
+func (f *FD) Busy() bool { return f.woken || f.loop.hasTodo.Load() }
 
 // Calm reports whether the loop is doing the last piece of work that has arrived, as far as the loop knows. See [Driver.Last].
 func (f *FD) Calm() bool {
@@ -195,7 +195,7 @@ func (f *FD) Unsent() int {
 func (f *FD) token() uint64 { return uint64(f.birth)<<32 | uint64(f.slot) }
 
 // visit does the work w. It returns false if d has lost the loop in the meantime.
-func (d *Driver) visit(w work) bool {
+func (d *Driver) visit(w task) bool {
 	f, what := w.f, w.what
 	f.mu.Lock()
 	if what&Woken != 0 {
@@ -209,7 +209,7 @@ func (d *Driver) visit(w work) bool {
 	case f.held:
 		f.h.Begin(d, what|Held)
 	case f.h.Begin(d, what):
-		d.engage(f)
+		d.beginVisit(f)
 		f.mu.Unlock()
 		return d.serve(f, what)
 	}
@@ -222,21 +222,21 @@ func (d *Driver) serve(f *FD, what Events) bool {
 	returned := false
 	defer func() {
 		if !returned {
-			d.exits(f, recover())
+			d.serveExited(f, recover())
 		}
 	}()
 	f.h.Serve(d, what)
 	returned = true
-	return d.served(f)
+	return d.endVisit(f)
 }
 
-// exits handles a Serve that terminates this goroutine, by runtime.Goexit or a panic.
-func (d *Driver) exits(f *FD, panicked any) {
+// serveExited handles a Serve that terminates this goroutine, by runtime.Goexit or a panic.
+func (d *Driver) serveExited(f *FD, panicked any) {
 	if panicked != nil {
 		panic(panicked) // a panic of the Handler: the loop does not continue after it
 	}
 	defer func() {
-		if d.served(f) {
+		if d.endVisit(f) {
 			go d.l.drive() // the new goroutine drives the loop in place of this one
 		}
 	}()
@@ -245,8 +245,8 @@ func (d *Driver) exits(f *FD, panicked any) {
 	}
 }
 
-// served finishes the visit of f, and reports whether d still has the loop.
-func (d *Driver) served(f *FD) bool {
+// endVisit finishes the visit of f, and reports whether d still has the loop.
+func (d *Driver) endVisit(f *FD) bool {
 	if f.closed { // only the holder closes f
 		f.loop.remove(f)
 	}
@@ -254,13 +254,13 @@ func (d *Driver) served(f *FD) bool {
 	if d.seq += oneVisit; d.state.CompareAndSwap(state, d.seq) {
 		return true
 	}
-	f.letGo()
+	f.returnToLoop()
 	d.lost = true
 	return false
 }
 
-// letGo returns f to the loop after its holder has lost the loop.
-func (f *FD) letGo() {
+// returnToLoop returns f to the loop after its holder has lost the loop.
+func (f *FD) returnToLoop() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.held = false

@@ -10,24 +10,24 @@ import (
 	"time"
 )
 
-// asked is a kernel whose results contain the descriptor of the call. It counts the calls of Release.
-type asked struct {
-	still
+// fdKernel is a kernel whose results contain the descriptor of the call. It counts the calls of Release.
+type fdKernel struct {
+	idleKernel
 	released *int
 }
 
-func (asked) Peer(fd int) net.Addr  { return &net.TCPAddr{Port: fd} }
-func (asked) Local(fd int) net.Addr { return &net.TCPAddr{Port: fd + 1} }
-func (asked) Unsent(fd int) int     { return fd + 2 }
-func (asked) Close(int)             {}
-func (k asked) Release()            { *k.released++ }
+func (fdKernel) Peer(fd int) net.Addr  { return &net.TCPAddr{Port: fd} }
+func (fdKernel) Local(fd int) net.Addr { return &net.TCPAddr{Port: fd + 1} }
+func (fdKernel) Unsent(fd int) int     { return fd + 2 }
+func (fdKernel) Close(int)             {}
+func (k fdKernel) Release()            { *k.released++ }
 
 // Peer and Local call the kernel only while the descriptor is open. After Close, the number may be reused.
 func TestAddressesOfAClosedDescriptor(t *testing.T) {
-	ls := Manual(asked{})
+	ls := Manual(fdKernel{})
 	f := new(FD)
 	place := Place{ls.loops[0], 7}
-	place.Add(f, new(idle))
+	place.Add(f, new(nopHandler))
 	if p, l, n := f.Peer(), f.Local(), f.Unsent(); p.String() != ":7" || l.String() != ":8" || n != 9 || place.Peer().String() != ":7" {
 		t.Errorf("peer %v, local %v, %d unsent; its place: %v", p, l, n, place.Peer())
 	}
@@ -41,8 +41,8 @@ func TestAddressesOfAClosedDescriptor(t *testing.T) {
 // many descriptors there have been.
 func TestTokens(t *testing.T) {
 	for _, births := range []uint32{0, 1, 1<<30 - 1, 1 << 30, 1<<31 - 2, 1<<31 - 1, 1 << 31, 1<<32 - 2, 1<<32 - 1} {
-		l := newLoop(new(Loops), still{})
-		l.births = births
+		l := newLoop(new(Loops), idleKernel{})
+		l.lastBirth = births
 		kept, gone, next := new(FD), new(FD), new(FD)
 		l.add(kept)
 		l.add(gone)
@@ -64,17 +64,19 @@ func TestTokens(t *testing.T) {
 	}
 }
 
-// late is a kernel that reports several events together.
-type late struct {
-	still
+// batchKernel is a kernel that reports several events together.
+type batchKernel struct {
+	idleKernel
 	events []Event
 }
 
-func (k *late) Wait(events []Event, _ time.Duration) (int, error) { return copy(events, k.events), nil }
+func (k *batchKernel) Wait(events []Event, _ time.Duration) (int, error) {
+	return copy(events, k.events), nil
+}
 
 // An event of a closed descriptor is not delivered to the descriptor that has reused its number and its slot.
 func TestLateEvent(t *testing.T) {
-	k := new(late)
+	k := new(batchKernel)
 	l := newLoop(new(Loops), k)
 	gone, next := &FD{fd: 7}, &FD{fd: 7}
 	l.add(gone)
@@ -85,14 +87,14 @@ func TestLateEvent(t *testing.T) {
 	}{"its own": {gone, true}, "an empty place": {nil, false}, "another's": {next, false}} {
 		l.slots[gone.slot], k.events = tt.f, []Event{stale}
 		if tt.f == next {
-			l.vacant = []uint32{gone.slot}
+			l.freeSlots = []uint32{gone.slot}
 			l.add(next)
 			k.events = append(k.events, Event{Token: next.token(), Ready: Writable})
 		}
 		if going, err := l.wait(); !going || err != nil {
 			t.Fatalf("%s: %t, %v", name, going, err)
 		}
-		var got []work
+		var got []task
 		for _, w := range l.batch {
 			if w.what&Hangup != 0 {
 				got = append(got, w)
@@ -109,7 +111,7 @@ func TestKernelsOfLoops(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(3))
 	for _, tt := range []struct{ loops, fails, want int }{{0, 0, 3}, {-1, 0, 3}, {1, 0, 1}, {5, 0, 5}, {5, 4, 3}, {5, 1, 0}} {
 		synctest.Test(t, func(t *testing.T) {
-			made, all, broken := 0, []*bubble(nil), errors.New("no kernel")
+			made, all, broken := 0, []*bubbleKernel(nil), errors.New("no kernel")
 			ls, err := New(Options{Loops: tt.loops, Kernel: func() (Kernel, error) {
 				if made++; made == tt.fails {
 					return nil, broken
@@ -140,10 +142,10 @@ func TestBufferIsReused(t *testing.T) {
 	buffers.New = func() any { made++; return before() }
 	const n = 100
 	for range n {
-		ls := &Loops{over: make(chan struct{})}
-		l := newLoop(ls, asked{released: new(int)})
+		ls := &Loops{finished: make(chan struct{})}
+		l := newLoop(ls, fdKernel{released: new(int)})
 		ls.running.Add(1)
-		ls.turning.Store(1)
+		ls.active.Store(1)
 		l.stop()
 		l.drive()
 	}
@@ -152,15 +154,15 @@ func TestBufferIsReused(t *testing.T) {
 	}
 }
 
-// accepting is a kernel with one connection to accept. It reports no events.
-type accepting struct {
-	bubble
+// acceptKernel is a kernel with one connection to accept. It reports no events.
+type acceptKernel struct {
+	bubbleKernel
 	waiting []int
 	times   []time.Duration // the timeouts of the waits
 	at      time.Duration   // the current time
 }
 
-func (k *accepting) Accept(int) (int, error) {
+func (k *acceptKernel) Accept(int) (int, error) {
 	if len(k.waiting) == 0 {
 		return 0, ErrAgain
 	}
@@ -169,23 +171,23 @@ func (k *accepting) Accept(int) (int, error) {
 	return fd, nil
 }
 
-func (k *accepting) Wait(_ []Event, timeout time.Duration) (int, error) {
+func (k *acceptKernel) Wait(_ []Event, timeout time.Duration) (int, error) {
 	k.times = append(k.times, timeout)
 	return 0, nil
 }
 
-func (k *accepting) Now() time.Duration { return k.at }
+func (k *acceptKernel) Now() time.Duration { return k.at }
 
 // An accepted connection is assigned to the loop with fewer descriptors, whose driver visits it. If the other loop has ended, the
 // connection stays on the loop that accepted it.
 func TestAcceptAssignsALoop(t *testing.T) {
 	for name, over := range map[string]bool{"the other runs": false, "the other has ended": true} {
-		ls, k := &Loops{over: make(chan struct{})}, &accepting{waiting: []int{7}}
-		own, other := newLoop(ls, k), newLoop(ls, new(accepting))
+		ls, k := &Loops{finished: make(chan struct{})}, &acceptKernel{waiting: []int{7}}
+		own, other := newLoop(ls, k), newLoop(ls, new(acceptKernel))
 		ls.loops = []*loop{own, other}
 		d := newDriver(own)
 		own.add(new(FD))
-		other.over = over
+		other.finished = over
 		h := new(scripted)
 		n, err := own.listen(3, func(p Place) *FD { p.Add(&h.FD, h); return &h.FD })
 		if err != nil || !own.accept(d, n) {
@@ -196,9 +198,9 @@ func TestAcceptAssignsALoop(t *testing.T) {
 			t.Errorf("%s: assigned to the other loop: %v; %d and %d descriptors", name, h.loop == other, own.count.Load(), other.count.Load())
 		}
 		if over {
-			wantCalls(t, name, h.taken(), "begin r")
+			wantCalls(t, name, h.takeCalls(), "begin r")
 		} else {
-			wantCalls(t, name, h.taken())
+			wantCalls(t, name, h.takeCalls())
 		}
 		if asked := len(own.todo); asked != 0 {
 			t.Errorf("%s: %d more visits", name, asked)
@@ -219,53 +221,53 @@ func TestWaitTimeout(t *testing.T) {
 		wakeAt uint32
 	}{
 		"for nothing":                     {func(*loop, *FD) {}, -1, true, ^uint32(0)},
-		"with something to do":            {func(l *loop, f *FD) { l.ask(f) }, 0, false, 1},
+		"with something to do":            {func(l *loop, f *FD) { l.requestVisit(f) }, 0, false, 1},
 		"for a deadline":                  {func(l *loop, f *FD) { l.schedule(f, at+3) }, 3*tick - 1, true, at + 3},
 		"for one that has passed":         {func(l *loop, f *FD) { l.schedule(f, at-3) }, 0, true, at - 3},
-		"for the end of a pause":          {func(l *loop, _ *FD) { l.resume = at + 5 }, 5*tick - 1, true, at + 5},
-		"for a deadline before that":      {func(l *loop, f *FD) { l.resume = at + 5; l.schedule(f, at+3) }, 3*tick - 1, true, at + 3},
-		"for a pause before the deadline": {func(l *loop, f *FD) { l.resume = at + 5; l.schedule(f, at+7) }, 5*tick - 1, true, at + 5},
+		"for the end of a pause":          {func(l *loop, _ *FD) { l.resumeAccept = at + 5 }, 5*tick - 1, true, at + 5},
+		"for a deadline before that":      {func(l *loop, f *FD) { l.resumeAccept = at + 5; l.schedule(f, at+3) }, 3*tick - 1, true, at + 3},
+		"for a pause before the deadline": {func(l *loop, f *FD) { l.resumeAccept = at + 5; l.schedule(f, at+7) }, 5*tick - 1, true, at + 5},
 	} {
-		k := &accepting{at: at*tick + 1}
+		k := &acceptKernel{at: at*tick + 1}
 		l := newLoop(new(Loops), k)
 		l.wheel.now, l.wakeAt = at-10, 1
 		f := new(FD)
 		l.add(f)
 		tt.do(l, f)
 		asleep := false
-		l.k = sleepy{k, func() { asleep = l.asleep }}
-		l.batch, l.at = []work{{f: f}}, 1
+		l.k = hookedKernel{k, func() { asleep = l.asleep }}
+		l.batch, l.done = []task{{f: f}}, 1
 		if ok, err := l.wait(); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
 		if k.times[0] != tt.want || asleep != tt.asleep || l.asleep || l.wakeAt != tt.wakeAt {
 			t.Errorf("%s: it waits for %v until tick %d, asleep %v, and after that %v", name, k.times, l.wakeAt, asleep, l.asleep)
 		}
-		if l.at != 0 || len(l.batch) > 1 || len(l.batch) == 1 && l.batch[0].what != Due {
-			t.Errorf("%s: the batch is %v, done until %d", name, l.batch, l.at)
+		if l.done != 0 || len(l.batch) > 1 || len(l.batch) == 1 && l.batch[0].what != Due {
+			t.Errorf("%s: the batch is %v, done until %d", name, l.batch, l.done)
 		}
 	}
 }
 
-// sleepy is a kernel that calls looks at the beginning of a wait.
-type sleepy struct {
+// hookedKernel is a kernel that calls onWait at the beginning of a wait.
+type hookedKernel struct {
 	Kernel
-	looks func()
+	onWait func()
 }
 
-func (k sleepy) Wait(events []Event, timeout time.Duration) (int, error) {
-	k.looks()
+func (k hookedKernel) Wait(events []Event, timeout time.Duration) (int, error) {
+	k.onWait()
 	return k.Kernel.Wait(events, timeout)
 }
 
 // nextDue finds the earliest deadline, whichever deadlines are set and whatever the current tick is.
 func TestNextDueIsTheEarliest(t *testing.T) {
-	if at, ok := newLoop(new(Loops), still{}).nextDue(); at != 0 || ok {
+	if at, ok := newLoop(new(Loops), idleKernel{}).nextDue(); at != 0 || ok {
 		t.Errorf("on an empty wheel: %d, %v", at, ok)
 	}
 	r := rand.New(rand.NewPCG(1, 1))
 	for range 3000 {
-		l := newLoop(new(Loops), still{})
+		l := newLoop(new(Loops), idleKernel{})
 		l.wheel.now = r.Uint32N(5 * buckets)
 		var want uint32
 		for range 1 + r.IntN(3) {

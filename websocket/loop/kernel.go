@@ -64,7 +64,7 @@ const (
 	Woken           // FD.Wake was called, or the descriptor is new
 	Held            // in Begin: a Serve of this descriptor has lost the loop and is still running
 
-	known Events = 1 << 7 // in FD.armed: the descriptor is registered with the kernel
+	registered Events = 1 << 7 // in FD.armed: the descriptor is registered with the kernel
 )
 
 // Event is a result of a Kernel's Wait.

@@ -30,10 +30,10 @@ type epoll struct {
 	start   time.Time
 
 	// The following fields belong to Wait.
-	look  func(uintptr) bool // poll, as a func value for conn
-	n     int                // the result of the last poll
-	errno syscall.Errno
-	until time.Duration // file's read deadline; 0 means none
+	pollFunc func(uintptr) bool // poll, as a func value for conn
+	n        int                // the result of the last poll
+	errno    syscall.Errno
+	deadline time.Duration // file's read deadline; 0 means none
 }
 
 // NewKernel returns the kernel of the system.
@@ -42,16 +42,16 @@ func NewKernel() (Kernel, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
-	k, err := kernelOn(fd)
+	k, err := newEpoll(fd)
 	if err != nil {
 		return nil, err
 	}
 	return k, nil
 }
 
-// kernelOn makes a kernel from an epoll descriptor, which it closes on failure.
-func kernelOn(fd int) (*epoll, error) {
-	file, err := parkOn(fd)
+// newEpoll makes a kernel from an epoll descriptor, which it closes on failure.
+func newEpoll(fd int) (*epoll, error) {
+	file, err := newPollFile(fd)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func kernelOn(fd int) (*epoll, error) {
 		return nil, os.NewSyscallError("eventfd2", errno)
 	}
 	k := &epoll{fd: fd, file: file, eventfd: int(efd), start: time.Now()}
-	k.look = func(uintptr) bool { return k.poll() }
+	k.pollFunc = func(uintptr) bool { return k.poll() }
 	if k.conn, err = file.SyscallConn(); err == nil {
 		err = k.Arm(k.eventfd, tokenWake, Readable, true)
 	}
@@ -72,9 +72,9 @@ func kernelOn(fd int) (*epoll, error) {
 	return k, nil
 }
 
-// parkOn registers fd with Go's poller. If that fails, for example at the system's limit on watches, it returns an error, because every
+// newPollFile registers fd with Go's poller. If that fails, for example at the system's limit on watches, it returns an error, because every
 // wait would fail.
-func parkOn(fd int) (*os.File, error) {
+func newPollFile(fd int) (*os.File, error) {
 	syscall.SetNonblock(fd, true) //nolint:errcheck // if this fails, os.NewFile does not register fd with the poller, and SetReadDeadline fails
 	file := os.NewFile(uintptr(fd), "epoll")
 	if err := file.SetReadDeadline(time.Time{}); err != nil {
@@ -111,7 +111,7 @@ func (k *epoll) Wait(events []Event, timeout time.Duration) (int, error) {
 			rawRead(k.eventfd, b[:]) //nolint:errcheck // the only possible error is EAGAIN, after an earlier read of the wake
 			continue
 		}
-		events[found] = Event{token, come(k.raw[i].Events)}
+		events[found] = Event{token, toEvents(k.raw[i].Events)}
 		found++
 	}
 	return found, nil
@@ -127,31 +127,31 @@ func (k *epoll) poll() bool {
 // park polls until something is ready, for at most timeout. It keeps a previous deadline that is earlier than necessary: Wait may return
 // early, and most deadlines are postponed before they pass.
 func (k *epoll) park(timeout time.Duration) error {
-	until, set := parked(k.until, k.Now(), timeout)
+	deadline, set := nextDeadline(k.deadline, k.Now(), timeout)
 	if set {
-		k.until = until
+		k.deadline = deadline
 		var at time.Time
-		if until != 0 {
-			at = k.start.Add(until)
+		if deadline != 0 {
+			at = k.start.Add(deadline)
 		}
 		if err := k.file.SetReadDeadline(at); err != nil {
 			return err
 		}
 	}
 	k.n, k.errno = 0, 0
-	if err := k.conn.Read(k.look); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+	if err := k.conn.Read(k.pollFunc); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
 	}
 	return nil
 }
 
-// parked returns the deadline of a wait that begins at now, if the previous deadline is until, and whether it must be set. 0 means
+// nextDeadline returns the deadline of a wait that begins at now, after the deadline previous, and whether it must be set. 0 means
 // none.
-func parked(until, now, timeout time.Duration) (time.Duration, bool) {
+func nextDeadline(previous, now, timeout time.Duration) (time.Duration, bool) {
 	switch {
-	case until == 0 || until > now: // there is no deadline, or it has not passed
-		if timeout < 0 || until != 0 && until <= now+timeout {
-			return until, false
+	case previous == 0 || previous > now: // there is no deadline, or it has not passed
+		if timeout < 0 || previous != 0 && previous <= now+timeout {
+			return previous, false
 		}
 	case timeout < 0:
 		return 0, true
@@ -159,8 +159,8 @@ func parked(until, now, timeout time.Duration) (time.Duration, bool) {
 	return now + timeout, true
 }
 
-// come converts the events that epoll reports to Events.
-func come(bits uint32) (r Events) {
+// toEvents converts the events that epoll reports to Events.
+func toEvents(bits uint32) (r Events) {
 	if bits&syscall.EPOLLIN != 0 {
 		r |= Readable
 	}
@@ -235,12 +235,12 @@ func (k *epoll) Read(fd int, p []byte) (int, error) {
 	if err == nil && n == 0 && len(p) > 0 {
 		return 0, io.EOF
 	}
-	return n, named("read", err)
+	return n, syscallError("read", err)
 }
 
 func (k *epoll) Write(fd int, p []byte) (int, error) {
 	n, err := rawWrite(fd, p)
-	return n, named("write", err)
+	return n, syscallError("write", err)
 }
 
 func (k *epoll) Writev(fd int, p [2][]byte) (int, error) {
@@ -259,7 +259,7 @@ func (k *epoll) Writev(fd int, p [2][]byte) (int, error) {
 			continue
 		}
 		if errno != 0 {
-			return 0, named("writev", errno)
+			return 0, syscallError("writev", errno)
 		}
 		return int(r), nil
 	}
@@ -322,8 +322,8 @@ func rawWrite(fd int, p []byte) (int, error) {
 	}
 }
 
-// named converts EAGAIN to ErrAgain, and adds the name of the call to any other error.
-func named(call string, err error) error {
+// syscallError converts EAGAIN to ErrAgain, and adds the name of the call to any other error.
+func syscallError(call string, err error) error {
 	switch err {
 	case nil:
 		return nil

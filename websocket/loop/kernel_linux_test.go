@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// ends returns the two ends of a TCP connection, the second one as a descriptor for k.
-func ends(t *testing.T) (near net.Conn, fd int) {
+// tcpPair returns the two ends of a TCP connection, the second one as a descriptor for k.
+func tcpPair(t *testing.T) (near net.Conn, fd int) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -38,7 +38,7 @@ func ends(t *testing.T) (near net.Conn, fd int) {
 	return near, fd
 }
 
-func kernel(t *testing.T) *epoll {
+func newTestKernel(t *testing.T) *epoll {
 	t.Helper()
 	k, err := NewKernel()
 	if err != nil {
@@ -49,8 +49,8 @@ func kernel(t *testing.T) *epoll {
 }
 
 func TestUnsentCountsUnacknowledgedBytes(t *testing.T) {
-	k := kernel(t)
-	near, fd := ends(t)
+	k := newTestKernel(t)
+	near, fd := tcpPair(t)
 	defer near.Close()
 	if n := k.Unsent(fd); n != 0 {
 		t.Errorf("%d bytes before the first write", n)
@@ -77,8 +77,8 @@ func TestUnsentCountsUnacknowledgedBytes(t *testing.T) {
 
 // Writev writes two slices, either of which may be empty, without a gap.
 func TestWritevOfTwoPieces(t *testing.T) {
-	k := kernel(t)
-	near, fd := ends(t)
+	k := newTestKernel(t)
+	near, fd := tcpPair(t)
 	defer near.Close()
 	for _, p := range [][2]string{{"ab", "cd"}, {"", "abcd"}, {"abcd", ""}, {"a", "bcd"}} {
 		n, err := k.Writev(fd, [2][]byte{[]byte(p[0]), []byte(p[1])})
@@ -102,7 +102,7 @@ func TestWritevOfTwoPieces(t *testing.T) {
 
 // A wake terminates one Wait, and is not reported as an event. A wake before the Wait has the same effect.
 func TestWakeEndsOneWait(t *testing.T) {
-	k := kernel(t)
+	k := newTestKernel(t)
 	events := make([]Event, 4)
 	for range 2 {
 		k.Wake()
@@ -125,17 +125,17 @@ func TestWakeEndsOneWait(t *testing.T) {
 
 // A ready descriptor is reported immediately, with its token, for as long as it is ready. A new kernel reports nothing.
 func TestWaitReportsReadyDescriptors(t *testing.T) {
-	k := kernel(t)
+	k := newTestKernel(t)
 	events := make([]Event, 4)
 	if n, err := k.Wait(events, 2*time.Millisecond); n != 0 || err != nil || k.Now() < 2*time.Millisecond {
 		t.Errorf("a new kernel: %d events after %v, %v", n, k.Now(), err)
 	}
-	other, once := ends(t)
+	other, once := tcpPair(t)
 	defer other.Close()
 	defer k.Close(once)
 	want := map[uint64]Events{}
 	for token := uint64(6 << 32); token < 6<<32+3; token++ {
-		near, fd := ends(t)
+		near, fd := tcpPair(t)
 		defer near.Close()
 		defer k.Close(fd)
 		if err := k.Arm(fd, token, Writable, true); err != nil {
@@ -200,7 +200,7 @@ func unixListener(t *testing.T) (fd int, path string) {
 // When descriptors run out, calls that need one fail without side effects. A pending connection can be accepted once a descriptor
 // is available again.
 func TestOutOfDescriptors(t *testing.T) {
-	k := kernel(t)
+	k := newTestKernel(t)
 	listener, path := unixListener(t)
 	defer k.Close(listener)
 	near, err := net.Dial("unix", path)
@@ -242,7 +242,7 @@ func TestOutOfDescriptors(t *testing.T) {
 
 // TCP_NODELAY is set on sockets that are accepted from a TCP listener.
 func TestAcceptedSocketsDoNotDelay(t *testing.T) {
-	k := kernel(t)
+	k := newTestKernel(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -288,7 +288,7 @@ func TestDeadlineOfAWait(t *testing.T) {
 		{16, 5, 15, true},
 		{16, -1, 16, false},
 	} {
-		if got, set := parked(tt.until, now, tt.timeout); got != tt.want || set != tt.set {
+		if got, set := nextDeadline(tt.until, now, tt.timeout); got != tt.want || set != tt.set {
 			t.Errorf("%d until %d: %d, %v; want %d, %v", tt.timeout, tt.until, got, set, tt.want, tt.set)
 		}
 	}
@@ -296,8 +296,8 @@ func TestDeadlineOfAWait(t *testing.T) {
 
 // A wait whose deadline has passed before its first poll reports no events, whatever the previous wait reported.
 func TestWaitWithPassedDeadline(t *testing.T) {
-	k := kernel(t)
-	near, fd := ends(t)
+	k := newTestKernel(t)
+	near, fd := tcpPair(t)
 	defer near.Close()
 	defer k.Close(fd)
 	if err := k.Arm(fd, 1, Writable, true); err != nil {
@@ -310,7 +310,7 @@ func TestWaitWithPassedDeadline(t *testing.T) {
 	if err := k.file.SetReadDeadline(time.Unix(1, 0)); err != nil {
 		t.Fatal(err)
 	}
-	k.until = k.Now() + 5*time.Second // the deadline is early enough to be kept
+	k.deadline = k.Now() + 5*time.Second // the deadline is early enough to be kept
 	if n, err := k.Wait(events, 10*time.Second); n != 0 || err != nil {
 		t.Errorf("%d events, %v", n, err)
 	}
@@ -318,8 +318,8 @@ func TestWaitWithPassedDeadline(t *testing.T) {
 
 // A failed call does not return a number that could be mistaken for a descriptor or a byte count.
 func TestFailedCalls(t *testing.T) {
-	k := kernel(t)
-	closed, fd := ends(t)
+	k := newTestKernel(t)
+	closed, fd := tcpPair(t)
 	defer k.Close(fd)
 	closed.Close()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -363,7 +363,7 @@ func TestFailedCalls(t *testing.T) {
 
 // Unix sockets work like TCP sockets.
 func TestUnixSockets(t *testing.T) {
-	k := kernel(t)
+	k := newTestKernel(t)
 	listener, path := unixListener(t)
 	if _, err := k.Accept(listener); err != ErrAgain { //nolint:errorlint // ErrAgain is never wrapped
 		t.Errorf("Accept without a pending connection: %v", err)
@@ -409,8 +409,8 @@ func TestUnixSockets(t *testing.T) {
 }
 
 func TestAddressesOfADescriptor(t *testing.T) {
-	k := kernel(t)
-	near, fd := ends(t)
+	k := newTestKernel(t)
+	near, fd := tcpPair(t)
 	defer near.Close()
 	if p, l := k.Peer(fd), k.Local(fd); p == nil || p.String() != near.LocalAddr().String() || l == nil || l.String() != near.RemoteAddr().String() {
 		t.Errorf("peer %v, local %v; want %v and %v", p, l, near.LocalAddr(), near.RemoteAddr())
@@ -472,8 +472,8 @@ func TestReleaseClosesDescriptors(t *testing.T) {
 
 // Detach returns a connection with a separate descriptor, and closes the loop's descriptor.
 func TestDetachClosesTheDescriptor(t *testing.T) {
-	ls := Manual(kernel(t))
-	near, fd := ends(t)
+	ls := Manual(newTestKernel(t))
+	near, fd := tcpPair(t)
 	defer near.Close()
 	path := "/proc/self/fd/" + strconv.Itoa(fd)
 	before, err := os.Readlink(path)
@@ -481,7 +481,7 @@ func TestDetachClosesTheDescriptor(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := new(FD)
-	Place{ls.loops[0], fd}.Add(f, new(idle))
+	Place{ls.loops[0], fd}.Add(f, new(nopHandler))
 	f.Lock()
 	err = f.Arm(Readable)
 	nc, err2 := f.Detach()
@@ -513,7 +513,7 @@ func TestEventsOfEpoll(t *testing.T) {
 		0: 0, syscall.EPOLLIN: Readable, syscall.EPOLLOUT: Writable, syscall.EPOLLHUP: Hangup, syscall.EPOLLERR: Hangup, syscall.EPOLLPRI: 0,
 		syscall.EPOLLIN | syscall.EPOLLHUP: Readable | Hangup, syscall.EPOLLIN | syscall.EPOLLOUT: Readable | Writable,
 	} {
-		if got := come(bits); got != want {
+		if got := toEvents(bits); got != want {
 			t.Errorf("%#x: %b, want %b", bits, got, want)
 		}
 	}
@@ -547,7 +547,7 @@ func TestInvalidKernelDescriptors(t *testing.T) {
 		}, syscall.EINVAL},
 	} {
 		before := freeFD(t)
-		k, err := kernelOn(tt.open())
+		k, err := newEpoll(tt.open())
 		if k != nil || !errors.Is(err, tt.want) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -570,7 +570,7 @@ func freeFD(t *testing.T) int {
 
 // TestPollDoesNotSleep checks that polling does not block the thread, which would yield the processor.
 func TestPollDoesNotSleep(t *testing.T) {
-	k := kernel(t)
+	k := newTestKernel(t)
 	events := make([]Event, 1)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -5,29 +5,29 @@ import (
 	"time"
 )
 
-// pauseFor is the time for which a loop accepts no connections after the process has run out of descriptors.
-const pauseFor = 100 * time.Millisecond
+// acceptPause is the time for which a loop accepts no connections after the process has run out of descriptors.
+const acceptPause = 100 * time.Millisecond
 
 // listener consists of a listening descriptor, -1 after it was closed, and the function that receives its connections.
 type listener struct {
-	fd   int
-	take func(Place) *FD
+	fd       int
+	onAccept func(Place) *FD
 }
 
 // listen makes l accept connections from a listener, whose descriptor l then owns. It returns the listener's number.
-func (l *loop) listen(fd int, take func(Place) *FD) (int, error) {
+func (l *loop) listen(fd int, onAccept func(Place) *FD) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := len(l.listeners)
 	if err := l.k.Arm(fd, listenBit|uint64(n), Readable, true); err != nil {
 		return 0, err
 	}
-	l.listeners = append(l.listeners, listener{fd, take})
+	l.listeners = append(l.listeners, listener{fd, onAccept})
 	return n, nil
 }
 
-// deafen closes a listener.
-func (l *loop) deafen(n int) {
+// closeListener closes a listener.
+func (l *loop) closeListener(n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if at := &l.listeners[n]; at.fd >= 0 {
@@ -36,8 +36,8 @@ func (l *loop) deafen(n int) {
 	}
 }
 
-// listenAgain arms all listeners for want: 0 at the beginning of a pause, and Readable at its end. The caller holds mu.
-func (l *loop) listenAgain(want Events) {
+// armListeners arms all listeners for want: 0 at the beginning of a pause, and Readable at its end. The caller holds mu.
+func (l *loop) armListeners(want Events) {
 	for i, at := range l.listeners {
 		if at.fd >= 0 {
 			l.k.Arm(at.fd, listenBit|uint64(i), want, false) //nolint:errcheck // arming the listener has succeeded before
@@ -55,19 +55,19 @@ func (l *loop) accept(d *Driver, n int) bool {
 			fd, err = l.k.Accept(at.fd)
 		}
 		if errors.Is(err, ErrNoDescriptors) {
-			l.listenAgain(0)
-			l.resume = l.tick.Load() + ticks(pauseFor)
+			l.armListeners(0)
+			l.resumeAccept = l.tick.Load() + ticks(acceptPause)
 		}
 		l.mu.Unlock()
 		if err != nil {
 			return true // the next wait reports a failure of the listener, if any
 		}
-		to := l.ls.idlest(l)
+		to := l.ls.leastLoaded(l)
 		if !to.hold() {
 			to = l
 			to.hold() // succeeds: l has not ended, because its driver runs this function
 		}
-		f := at.take(Place{to, fd})
+		f := at.onAccept(Place{to, fd})
 		to.release()
 		switch {
 		case f == nil:
@@ -76,7 +76,7 @@ func (l *loop) accept(d *Driver, n int) bool {
 			f.mu.Lock()
 			f.Wake() // the driver of the chosen loop visits f
 			f.mu.Unlock()
-		case !d.visit(work{f: f, what: Readable}):
+		case !d.visit(task{f: f, what: Readable}):
 			return false
 		}
 	}

@@ -10,25 +10,25 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// ears is a kernel that records the calls for listeners, which are descriptors below 10.
-type ears struct {
+// listenerKernel is a kernel that records the calls for listeners, which are descriptors below 10.
+type listenerKernel struct {
 	*looptest.Fake
-	refuse error // returned by Arm for listeners
+	armErr error // returned by Arm for listeners
 	armed  map[int]loop.Events
 	closed []int
 }
 
-func (k *ears) Arm(fd int, token uint64, want loop.Events, first bool) error {
+func (k *listenerKernel) Arm(fd int, token uint64, want loop.Events, first bool) error {
 	if fd >= 10 {
 		return k.Fake.Arm(fd, token, want, first)
 	}
-	if k.refuse == nil {
+	if k.armErr == nil {
 		k.armed[fd] = want
 	}
-	return k.refuse
+	return k.armErr
 }
 
-func (k *ears) Close(fd int) {
+func (k *listenerKernel) Close(fd int) {
 	if fd >= 10 {
 		k.Fake.Close(fd)
 		return
@@ -37,7 +37,7 @@ func (k *ears) Close(fd int) {
 }
 
 func TestStopClosesOneListenerOnce(t *testing.T) {
-	k := &ears{Fake: looptest.New(t, nil), armed: map[int]loop.Events{}}
+	k := &listenerKernel{Fake: looptest.New(t, nil), armed: map[int]loop.Events{}}
 	ls := loop.Manual(k)
 	var stops []func()
 	for fd := range 3 {
@@ -59,8 +59,8 @@ func TestStopClosesOneListenerOnce(t *testing.T) {
 }
 
 func TestListenerThatCannotBeArmedIsClosed(t *testing.T) {
-	k := &ears{Fake: looptest.New(t, nil), refuse: errors.New("refused")}
-	if _, err := loop.Manual(k).ListenOn(3, nil); !errors.Is(err, k.refuse) || !slices.Equal(k.closed, []int{3}) {
+	k := &listenerKernel{Fake: looptest.New(t, nil), armErr: errors.New("refused")}
+	if _, err := loop.Manual(k).ListenOn(3, nil); !errors.Is(err, k.armErr) || !slices.Equal(k.closed, []int{3}) {
 		t.Errorf("%v; closed: %v", err, k.closed)
 	}
 }
@@ -68,7 +68,7 @@ func TestListenerThatCannotBeArmedIsClosed(t *testing.T) {
 // After an accept has failed because descriptors have run out, no listener is armed during the pause. After the pause all remaining
 // listeners are armed.
 func TestNoDescriptorsPausesEveryListener(t *testing.T) {
-	k := &ears{Fake: looptest.New(t, nil), armed: map[int]loop.Events{}}
+	k := &listenerKernel{Fake: looptest.New(t, nil), armed: map[int]loop.Events{}}
 	ls := loop.Manual(k)
 	accepted := 0
 	take := func(p loop.Place) *loop.FD {

@@ -21,29 +21,29 @@ type loop struct {
 	// Lock order: an FD's mu, then a loop's.
 	mu        sync.Mutex
 	slots     []*FD
-	vacant    []uint32
-	births    uint32
+	freeSlots []uint32
+	lastBirth uint32
 	wheel     wheel
-	todo      []work // requests from other goroutines
+	todo      []task // requests from other goroutines
 	listeners []listener
 	asleep    bool   // the driver is waiting, or about to wait
 	wakeAt    uint32 // the tick until which the driver waits; only valid if asleep is true
 	ended     bool   // the loop ends once it has no descriptors left
-	over      bool   // the last driver has finished
+	finished  bool   // the last driver has finished
 
-	count atomic.Int64 // number of descriptors
-	asks  atomic.Bool  // todo is not empty
+	count   atomic.Int64 // number of descriptors
+	hasTodo atomic.Bool  // todo is not empty
 
 	// These fields belong to the driver. Driver.state passes them to the next driver.
-	events []Event
-	batch  []work
-	at     int    // number of finished items in the batch
-	resume uint32 // the tick at which to accept again; 0 while accepting
-	tick   atomic.Uint32
+	events       []Event
+	batch        []task
+	done         int    // number of finished items in the batch
+	resumeAccept uint32 // the tick at which to accept again; 0 while accepting
+	tick         atomic.Uint32
 }
 
-// work is one item of a batch, for a descriptor or a listener.
-type work struct {
+// task is one item of a batch, for a descriptor or a listener.
+type task struct {
 	f        *FD
 	what     Events
 	listener int32 // the listener's number, if f is nil
@@ -58,11 +58,11 @@ func (l *loop) add(f *FD) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f.loop = l
-	l.births++
-	f.birth = l.births &^ (listenBit >> 32)
-	if n := len(l.vacant); n > 0 {
-		f.slot = l.vacant[n-1]
-		l.vacant = l.vacant[:n-1]
+	l.lastBirth++
+	f.birth = l.lastBirth &^ (listenBit >> 32)
+	if n := len(l.freeSlots); n > 0 {
+		f.slot = l.freeSlots[n-1]
+		l.freeSlots = l.freeSlots[:n-1]
 		l.slots[f.slot] = f
 	} else {
 		f.slot = uint32(len(l.slots))
@@ -77,7 +77,7 @@ func (l *loop) remove(f *FD) {
 	defer l.mu.Unlock()
 	l.unschedule(f)
 	l.slots[f.slot] = nil
-	l.vacant = append(l.vacant, f.slot)
+	l.freeSlots = append(l.freeSlots, f.slot)
 	l.uncount()
 }
 
@@ -85,7 +85,7 @@ func (l *loop) remove(f *FD) {
 func (l *loop) hold() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.over {
+	if l.finished {
 		return false
 	}
 	l.count.Add(1)
@@ -102,25 +102,25 @@ func (l *loop) release() {
 // uncount decrements the number of descriptors, and ends the loop if it was stopped and has none left. The caller holds mu.
 func (l *loop) uncount() {
 	if l.count.Add(-1) == 0 && l.ended && l.asleep {
-		l.rouse()
+		l.wakeDriver()
 	}
 }
 
-// ask schedules a visit of f. The caller holds f's lock.
-func (l *loop) ask(f *FD) {
+// requestVisit schedules a visit of f. The caller holds f's lock.
+func (l *loop) requestVisit(f *FD) {
 	l.mu.Lock()
-	l.todo = append(l.todo, work{f: f, what: Woken})
-	if !l.asks.Load() {
-		l.asks.Store(true)
+	l.todo = append(l.todo, task{f: f, what: Woken})
+	if !l.hasTodo.Load() {
+		l.hasTodo.Store(true)
 	}
 	if l.asleep {
-		l.rouse()
+		l.wakeDriver()
 	}
 	l.mu.Unlock()
 }
 
-// rouse terminates the driver's wait. The caller holds mu.
-func (l *loop) rouse() {
+// wakeDriver terminates the driver's wait. The caller holds mu.
+func (l *loop) wakeDriver() {
 	l.asleep = false
 	l.k.Wake()
 }
@@ -130,7 +130,7 @@ func (l *loop) stop() {
 	l.mu.Lock()
 	l.ended = true
 	if l.asleep {
-		l.rouse()
+		l.wakeDriver()
 	}
 	l.mu.Unlock()
 }
@@ -142,8 +142,8 @@ func (l *loop) takeTodo() bool {
 	if len(l.todo) == 0 {
 		return false
 	}
-	l.batch, l.todo, l.at = l.todo, l.batch[:0], 0
-	l.asks.Store(false)
+	l.batch, l.todo, l.done = l.todo, l.batch[:0], 0
+	l.hasTodo.Store(false)
 	return true
 }
 
@@ -151,13 +151,13 @@ func (l *loop) takeTodo() bool {
 func (l *loop) wait() (bool, error) {
 	l.mu.Lock()
 	if l.ended && len(l.todo) == 0 && l.count.Load() == 0 {
-		l.over = true
+		l.finished = true
 		l.mu.Unlock()
 		return false, nil
 	}
 	timeout := time.Duration(0)
 	if len(l.todo) == 0 {
-		timeout = l.patience()
+		timeout = l.waitTimeout()
 		l.asleep = true
 	}
 	l.mu.Unlock()
@@ -169,32 +169,32 @@ func (l *loop) wait() (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.asleep = false
-	l.batch, l.at = l.batch[:0], 0
+	l.batch, l.done = l.batch[:0], 0
 	for _, e := range l.events[:n] {
 		if e.Token&listenBit != 0 {
-			l.batch = append(l.batch, work{listener: int32(e.Token &^ listenBit)})
+			l.batch = append(l.batch, task{listener: int32(e.Token &^ listenBit)})
 			continue
 		}
 		// The slot may have another owner than at the time of the event. In that case the birth number differs.
 		if slot := uint32(e.Token); int(slot) < len(l.slots) {
 			if f := l.slots[slot]; f != nil && f.token() == e.Token {
-				l.batch = append(l.batch, work{f: f, what: e.Ready})
+				l.batch = append(l.batch, task{f: f, what: e.Ready})
 			}
 		}
 	}
 	l.batch = l.expire(now, l.batch)
-	if l.resume != 0 && now >= l.resume {
-		l.resume = 0
-		l.listenAgain(Readable)
+	if l.resumeAccept != 0 && now >= l.resumeAccept {
+		l.resumeAccept = 0
+		l.armListeners(Readable)
 	}
 	return true, err
 }
 
-// patience returns how long to wait for events. The caller holds mu.
-func (l *loop) patience() time.Duration {
+// waitTimeout returns how long to wait for events. The caller holds mu.
+func (l *loop) waitTimeout() time.Duration {
 	at, ok := l.nextDue()
-	if l.resume != 0 && (!ok || l.resume < at) {
-		at, ok = l.resume, true
+	if l.resumeAccept != 0 && (!ok || l.resumeAccept < at) {
+		at, ok = l.resumeAccept, true
 	}
 	if !ok {
 		l.wakeAt = ^uint32(0)

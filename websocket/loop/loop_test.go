@@ -205,10 +205,10 @@ func FuzzKernel(f *testing.F) {
 	})
 }
 
-const bound = 2 * time.Minute
+const testTimeout = 2 * time.Minute
 
-// real returns an event loop on the system's kernel, and a connection to a handler on it.
-func real(t *testing.T, e *echo) (*loop.Loops, *net.TCPConn) {
+// newTestLoop returns an event loop on the system's kernel, and a connection to a handler on it.
+func newTestLoop(t *testing.T, e *echo) (*loop.Loops, *net.TCPConn) {
 	t.Helper()
 	ls, err := loop.New(loop.Options{Loops: 1})
 	if errors.Is(err, errors.ErrUnsupported) {
@@ -250,21 +250,21 @@ func tcpPair(t *testing.T) (near, far *net.TCPConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.SetDeadline(time.Now().Add(bound))
+	c.SetDeadline(time.Now().Add(testTimeout))
 	return c.(*net.TCPConn), s.(*net.TCPConn)
 }
 
-func get[T any](t *testing.T, ch <-chan T) (v T) {
+func receive[T any](t *testing.T, ch <-chan T) (v T) {
 	t.Helper()
 	select {
 	case v = <-ch:
-	case <-time.After(bound):
+	case <-time.After(testTimeout):
 		t.Fatal("nothing arrived in time")
 	}
 	return v
 }
 
-func ask(t *testing.T, nc net.Conn, text string) {
+func roundTrip(t *testing.T, nc net.Conn, text string) {
 	t.Helper()
 	if _, err := io.WriteString(nc, text); err != nil {
 		t.Fatal(err)
@@ -290,7 +290,7 @@ func TestServeThatBlocks(t *testing.T) {
 				<-release
 			}
 		}
-		ls, a := real(t, slow)
+		ls, a := newTestLoop(t, slow)
 		if ls == nil {
 			return
 		}
@@ -304,9 +304,9 @@ func TestServeThatBlocks(t *testing.T) {
 		fast.fd.Wake()
 		fast.fd.Unlock()
 		io.WriteString(a, "x")
-		get(t, waits)
+		receive(t, waits)
 		for range 100 {
-			ask(t, near, "not stalled")
+			roundTrip(t, near, "not stalled")
 		}
 		io.WriteString(a, "y")
 		release <- true
@@ -316,8 +316,8 @@ func TestServeThatBlocks(t *testing.T) {
 		}
 		near.Close()
 		a.Close()
-		get(t, slow.closed)
-		get(t, fast.closed)
+		receive(t, slow.closed)
+		receive(t, fast.closed)
 	}
 }
 
@@ -340,7 +340,7 @@ func TestServeThatExitsItsGoroutine(t *testing.T) {
 				runtime.Goexit()
 			}
 		}
-		ls, a := real(t, exits)
+		ls, a := newTestLoop(t, exits)
 		if ls == nil {
 			return
 		}
@@ -353,17 +353,17 @@ func TestServeThatExitsItsGoroutine(t *testing.T) {
 		stays.fd.Lock()
 		stays.fd.Wake()
 		stays.fd.Unlock()
-		if first, second := get(t, reasons), get(t, reasons); first&loop.Readable == 0 || second != 0 {
+		if first, second := receive(t, reasons), receive(t, reasons); first&loop.Readable == 0 || second != 0 {
 			t.Errorf("lost %v: called with %b and then with %b", lost, first, second)
 		}
 		for range 10 {
-			ask(t, near, "it goes on")
-			ask(t, a, "and so does this")
+			roundTrip(t, near, "it goes on")
+			roundTrip(t, a, "and so does this")
 		}
 		near.Close()
 		a.Close()
-		get(t, exits.closed)
-		get(t, stays.closed)
+		receive(t, exits.closed)
+		receive(t, stays.closed)
 	}
 }
 
@@ -380,13 +380,13 @@ func TestStopWaitsForAServeThatBlocks(t *testing.T) {
 			e.eof = true
 		}
 	}
-	ls, nc := real(t, e)
+	ls, nc := newTestLoop(t, e)
 	if ls == nil {
 		return
 	}
 	e.fd.Block() // has no effect outside of Serve
 	io.WriteString(nc, "x")
-	if !get(t, waits) {
+	if !receive(t, waits) {
 		t.Error("Block returned with the loop")
 	}
 	ls.Stop()
@@ -397,8 +397,8 @@ func TestStopWaitsForAServeThatBlocks(t *testing.T) {
 	default:
 	}
 	close(release)
-	get(t, e.closed)
-	get(t, ended)
+	receive(t, e.closed)
+	receive(t, ended)
 }
 
 // Each calls its function exactly for the handlers of the descriptors that are on the loop, even after others have been removed.
@@ -451,7 +451,7 @@ func TestLeft(t *testing.T) {
 func TestDetach(t *testing.T) {
 	out := make(chan net.Conn, 1)
 	e := new(echo)
-	d := &detaching{echo: e, out: out}
+	d := &detachHandler{echo: e, out: out}
 	ls, err := loop.New(loop.Options{Loops: 1})
 	if errors.Is(err, errors.ErrUnsupported) {
 		return
@@ -468,7 +468,7 @@ func TestDetach(t *testing.T) {
 	e.fd.Lock()
 	e.fd.Wake()
 	e.fd.Unlock()
-	nc := get(t, out)
+	nc := receive(t, out)
 	if _, err := io.WriteString(nc, "detached"); err != nil {
 		t.Fatal(err)
 	}
@@ -482,12 +482,12 @@ func TestDetach(t *testing.T) {
 	ls.Wait()
 }
 
-type detaching struct {
+type detachHandler struct {
 	*echo
 	out chan net.Conn
 }
 
-func (d *detaching) Serve(*loop.Driver, loop.Events) {
+func (d *detachHandler) Serve(*loop.Driver, loop.Events) {
 	d.fd.Lock()
 	defer d.fd.Unlock()
 	nc, err := d.fd.Detach()
@@ -520,7 +520,7 @@ func TestOnlyExactSocketsAreTaken(t *testing.T) {
 		t.Error(err)
 	}
 	near.Close() // near's last descriptor, unless TakeBoth has kept one
-	far.SetDeadline(time.Now().Add(bound))
+	far.SetDeadline(time.Now().Add(testTimeout))
 	if _, err := far.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("the other end: %v", err)
 	}
@@ -563,13 +563,13 @@ func TestTakeMovesTheSocket(t *testing.T) {
 	}
 }
 
-// watchedKernel reports the start of each Wait, and the call of Release.
-type watchedKernel struct {
+// tracingKernel reports the start of each Wait, and the call of Release.
+type tracingKernel struct {
 	loop.Kernel
 	turns chan string
 }
 
-func (k watchedKernel) Wait(events []loop.Event, timeout time.Duration) (int, error) {
+func (k tracingKernel) Wait(events []loop.Event, timeout time.Duration) (int, error) {
 	select {
 	case k.turns <- "wait":
 	default: // the test does not need more reports
@@ -577,7 +577,7 @@ func (k watchedKernel) Wait(events []loop.Event, timeout time.Duration) (int, er
 	return k.Kernel.Wait(events, timeout)
 }
 
-func (k watchedKernel) Release() {
+func (k tracingKernel) Release() {
 	k.turns <- "release"
 	k.Kernel.Release()
 }
@@ -590,7 +590,7 @@ func TestAcceptDuringStop(t *testing.T) {
 	ls, err := loop.New(loop.Options{Loops: 2, Kernel: func() (loop.Kernel, error) {
 		k, err := loop.NewKernel()
 		if kernels++; kernels == 2 && err == nil {
-			k = watchedKernel{k, turns}
+			k = tracingKernel{k, turns}
 		}
 		return k, err
 	}})
@@ -625,7 +625,7 @@ func TestAcceptDuringStop(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer nc.Close()
-		nc.SetDeadline(time.Now().Add(bound))
+		nc.SetDeadline(time.Now().Add(testTimeout))
 		io.WriteString(nc, "hi")
 		if _, err := io.ReadFull(nc, make([]byte, 2)); err != nil {
 			t.Fatalf("a connection is not served: %v", err)

@@ -23,12 +23,12 @@ type Options struct {
 
 // Loops is a set of event loops, each driven by one goroutine at a time. Its methods are safe for concurrent use.
 type Loops struct {
-	loops   []*loop
-	monitor monitor
-	failed  func(error)
-	over    chan struct{} // closed when the loops have ended
-	turning atomic.Int32  // number of loops that have not ended
-	running sync.WaitGroup
+	loops    []*loop
+	monitor  monitor
+	failed   func(error)
+	finished chan struct{} // closed when the loops have ended
+	active   atomic.Int32  // number of loops that have not ended
+	running  sync.WaitGroup
 }
 
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
@@ -41,7 +41,7 @@ func New(o Options) (*Loops, error) {
 	if o.Loops <= 0 {
 		o.Loops = runtime.GOMAXPROCS(0)
 	}
-	ls := &Loops{failed: o.Failed, over: make(chan struct{})}
+	ls := &Loops{failed: o.Failed, finished: make(chan struct{})}
 	for range o.Loops {
 		k, err := o.Kernel()
 		if err != nil {
@@ -52,7 +52,7 @@ func New(o Options) (*Loops, error) {
 		}
 		ls.loops = append(ls.loops, newLoop(ls, k))
 	}
-	ls.turning.Store(int32(len(ls.loops)))
+	ls.active.Store(int32(len(ls.loops)))
 	for _, l := range ls.loops {
 		ls.running.Add(1)
 		go l.drive()
@@ -63,7 +63,7 @@ func New(o Options) (*Loops, error) {
 
 // Manual returns a single loop on k without a goroutine: the caller drives it with [Loops.Turn]. It is for tests.
 func Manual(k Kernel) *Loops {
-	ls := &Loops{over: make(chan struct{})}
+	ls := &Loops{finished: make(chan struct{})}
 	l := newLoop(ls, k)
 	ls.loops = []*loop{l}
 	newDriver(l)
@@ -87,7 +87,7 @@ func (p Place) Add(f *FD, h Handler) {
 }
 
 // Place returns a place for fd, which must not block, in the loop with the fewest descriptors.
-func (ls *Loops) Place(fd int) Place { return Place{ls.idlest(nil), fd} }
+func (ls *Loops) Place(fd int) Place { return Place{ls.leastLoaded(nil), fd} }
 
 // Take returns a place for nc's socket, and closes nc: the loop has a separate descriptor for it. Only a *net.TCPConn or a
 // *net.UnixConn can be taken, because a type that embeds one may override its methods. For any other type Take returns
@@ -161,7 +161,7 @@ func (ls *Loops) ListenOn(fd int, take func(Place) *FD) (stop func(), err error)
 		l.k.Close(fd)
 		return nil, err
 	}
-	return func() { l.deafen(n) }, nil
+	return func() { l.closeListener(n) }, nil
 }
 
 // Len returns the number of descriptors on the loops.
@@ -200,11 +200,11 @@ func (ls *Loops) Stop() {
 // Wait waits until the loops have ended after Stop.
 func (ls *Loops) Wait() { ls.running.Wait() }
 
-// idlest returns the loop with the fewest descriptors. If there are several, it prefers own, which may be nil.
-func (ls *Loops) idlest(own *loop) *loop {
-	best, least := own, int64(1)<<62
-	if own != nil {
-		least = own.count.Load()
+// leastLoaded returns the loop with the fewest descriptors. If there are several, it prefers preferred, which may be nil.
+func (ls *Loops) leastLoaded(preferred *loop) *loop {
+	best, least := preferred, int64(1)<<62
+	if preferred != nil {
+		least = preferred.count.Load()
 	}
 	for _, l := range ls.loops {
 		if n := l.count.Load(); n < least {

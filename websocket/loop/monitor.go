@@ -6,12 +6,12 @@ import (
 )
 
 const (
-	// patient is the monitor's normal interval between checks for handlers that do not return. hasty is the interval after it has found
+	// normalInterval is the monitor's normal interval between checks for handlers that do not return. fastInterval is the interval after it has found
 	// such a handler, since other handlers are likely to wait for the same thing.
-	patient = 10 * time.Millisecond
-	hasty   = 500 * time.Microsecond
+	normalInterval = 10 * time.Millisecond
+	fastInterval   = 500 * time.Microsecond
 
-	calmDown = 50 // number of unsuccessful checks before the interval grows again
+	fastChecks = 50 // number of unsuccessful checks before the interval grows again
 )
 
 // monitor watches the drivers, and takes the loop from a driver whose handler does not return. It sleeps while all loops
@@ -19,51 +19,51 @@ const (
 type monitor struct {
 	asleep atomic.Bool
 	timer  *time.Timer // wakes the monitor; set by the driver that has set asleep to false
-	seen   []sight
+	last   []observation
 }
 
-// sight is the monitor's last observation of a loop.
-type sight struct {
+// observation is the monitor's last observation of a loop.
+type observation struct {
 	d     *Driver
 	state uint32
 }
 
 func (m *monitor) start(ls *Loops) {
-	m.timer = time.NewTimer(patient)
-	m.seen = make([]sight, len(ls.loops))
+	m.timer = time.NewTimer(normalInterval)
+	m.last = make([]observation, len(ls.loops))
 	ls.running.Add(1)
 	go m.run(ls)
 }
 
-// alert is called by a driver that becomes busy. It sets a timer instead of waking the goroutine, because most visits end before the timer
+// wake is called by a driver that becomes busy. It sets a timer instead of waking the goroutine, because most visits end before the timer
 // fires.
-func (m *monitor) alert() {
+func (m *monitor) wake() {
 	if m.asleep.Load() && m.asleep.CompareAndSwap(true, false) {
-		m.timer.Reset(patient)
+		m.timer.Reset(normalInterval)
 	}
 }
 
 func (m *monitor) run(ls *Loops) {
 	defer ls.running.Done()
 	defer m.timer.Stop()
-	period, calm := patient, 0
+	period, misses := normalInterval, 0
 	for {
 		select {
 		case <-m.timer.C:
-		case <-ls.over:
+		case <-ls.finished:
 			return
 		}
-		found, inVisit := m.look(ls)
-		switch calm++; {
+		found, inVisit := m.check(ls)
+		switch misses++; {
 		case found:
-			period, calm = hasty, 0
-		case calm > calmDown:
-			period = patient
+			period, misses = fastInterval, 0
+		case misses > fastChecks:
+			period = normalInterval
 		}
-		if period == patient && !inVisit {
+		if period == normalInterval && !inVisit {
 			m.asleep.Store(true)
 			// This check finds a driver that became busy before it could see that the monitor is asleep.
-			if _, inVisit := m.look(ls); !inVisit || !m.asleep.CompareAndSwap(true, false) {
+			if _, inVisit := m.check(ls); !inVisit || !m.asleep.CompareAndSwap(true, false) {
 				continue
 			}
 		}
@@ -71,17 +71,17 @@ func (m *monitor) run(ls *Loops) {
 	}
 }
 
-// look takes over the loops that are still in the visit that the previous look observed. found reports whether there was such a loop, and
+// check takes over the loops that are still in the visit that the previous check observed. found reports whether there was such a loop, and
 // inVisit whether any loop is in a visit.
-func (m *monitor) look(ls *Loops) (found, inVisit bool) {
+func (m *monitor) check(ls *Loops) (found, inVisit bool) {
 	for i, l := range ls.loops {
 		d := l.driver.Load()
 		if d == nil {
 			continue
 		}
-		now := sight{d, d.state.Load()}
-		before := m.seen[i]
-		m.seen[i] = now
+		now := observation{d, d.state.Load()}
+		before := m.last[i]
+		m.last[i] = now
 		if now.state&busy == 0 {
 			continue
 		}

@@ -6,33 +6,33 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// idle is a Handler without effect, for tests that perform the visits themselves.
-type idle struct{ lost int }
+// nopHandler is a Handler without effect, for tests that perform the visits themselves.
+type nopHandler struct{ lost int }
 
-func (*idle) Begin(*Driver, Events) bool { return false }
-func (*idle) Serve(*Driver, Events)      {}
-func (h *idle) Lost()                    { h.lost++ }
+func (*nopHandler) Begin(*Driver, Events) bool { return false }
+func (*nopHandler) Serve(*Driver, Events)      {}
+func (h *nopHandler) Lost()                    { h.lost++ }
 
-func (still) Arm(int, uint64, Events, bool) error { return nil }
-func (still) Release()                            {}
+func (idleKernel) Arm(int, uint64, Events, bool) error { return nil }
+func (idleKernel) Release()                            {}
 
-// The monitor takes a loop over at the second look that observes the same visit. The results of look report what it has observed.
-func TestMonitorTakesTheLoopAtTheSecondLook(t *testing.T) {
-	ls := Manual(new(sleeper))
-	ls.monitor.seen = make([]sight, 1)
-	l, h := ls.loops[0], new(idle)
+// The monitor takes a loop over at the second check that observes the same visit. The results of check report what it has observed.
+func TestMonitorTakesOverAtTheSecondCheck(t *testing.T) {
+	ls := Manual(new(wakeKernel))
+	ls.monitor.last = make([]observation, 1)
+	l, h := ls.loops[0], new(nopHandler)
 	d := l.driver.Load()
 	f := new(FD)
 	Place{l, 7}.Add(f, h)
 
 	visit := func() {
 		f.Lock()
-		d.engage(f)
+		d.beginVisit(f)
 		f.Unlock()
 	}
 	look := func(what string, wantFound, wantVisit bool) {
 		t.Helper()
-		if found, inVisit := ls.monitor.look(ls); found != wantFound || inVisit != wantVisit {
+		if found, inVisit := ls.monitor.check(ls); found != wantFound || inVisit != wantVisit {
 			t.Errorf("%s: found %v, in a visit %v; want %v, %v", what, found, inVisit, wantFound, wantVisit)
 		}
 	}
@@ -40,7 +40,7 @@ func TestMonitorTakesTheLoopAtTheSecondLook(t *testing.T) {
 	look("no visit", false, false)
 	visit()
 	look("a visit", false, true)
-	if !d.served(f) {
+	if !d.endVisit(f) {
 		t.Fatal("the loop is lost after one look")
 	}
 	visit()
@@ -51,14 +51,14 @@ func TestMonitorTakesTheLoopAtTheSecondLook(t *testing.T) {
 
 	// From here on the driver that takes over runs in its own goroutine, until the loop has no descriptors left.
 	ls.running.Add(1)
-	ls.turning.Store(1)
+	ls.active.Store(1)
 	l.stop()
 	look("the same visit again", true, true)
 	if h.lost != 1 || l.takeOver(d, f, d.state.Load()) {
 		t.Errorf("the loop was taken %d times, and could be taken again", h.lost)
 	}
 	f.closed = true
-	if d.served(f) {
+	if d.endVisit(f) {
 		t.Error("a driver that has lost the loop still has it")
 	}
 	ended := make(chan struct{})

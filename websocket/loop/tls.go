@@ -17,24 +17,24 @@ import (
 // Until the loop takes the socket over, an Under uses its Conn. An Under may be embedded, but must not be copied.
 type Under struct {
 	net.Conn
-	cut bool         // the stream below TLS has ended
-	at  recordCursor // where in a record the next Read begins
+	ended  bool         // the stream below TLS has ended
+	cursor recordCursor // where in a record the next Read begins
 }
 
 // Read reads from the Conn.
 func (u *Under) Read(p []byte) (int, error) {
 	n, err := u.Conn.Read(p)
-	u.at.pass(p[:n])
+	u.cursor.advance(p[:n])
 	if err == io.EOF { //nolint:errorlint // a socket returns io.EOF unwrapped
-		u.cut = true
+		u.ended = true
 	}
 	return n, err
 }
 
 func (u *Under) under() *Under { return u }
 
-// underneath returns the Under of conn, or nil if conn is not based on one.
-func underneath(conn *tls.Conn) *Under {
+// underOf returns the Under of conn, or nil if conn is not based on one.
+func underOf(conn *tls.Conn) *Under {
 	if u, ok := conn.NetConn().(interface{ under() *Under }); ok {
 		return u.under()
 	}
@@ -52,7 +52,7 @@ func Truncated(conn *tls.Conn, err error) error {
 	if err == nil || !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return err
 	}
-	if u := underneath(conn); u == nil || !u.cut {
+	if u := underOf(conn); u == nil || !u.ended {
 		return err
 	}
 	return ErrTruncated
@@ -77,10 +77,10 @@ type TLS struct {
 	fd    *FD
 
 	// The following fields belong to the holder.
-	in   *[recordRead]byte // in[r:w] contains the bytes that were read but not consumed by crypto/tls; nil if there are none
-	r, w int32
-	dry  bool // the kernel has no more data
-	more bool // crypto/tls may have more data, which the kernel does not report
+	in      *[recordRead]byte // in[r:w] contains the bytes that were read but not consumed by crypto/tls; nil if there are none
+	r, w    int32
+	drained bool // the kernel has no more data
+	more    bool // crypto/tls may have more data, which the kernel does not report
 
 	mu  sync.Mutex
 	out *records // queued records; nil if there are none
@@ -90,7 +90,7 @@ type TLS struct {
 // and On starts the TLS layer. If conn is not based on an [Under], NewTLS returns an error that wraps
 // errors.ErrUnsupported. conn is unchanged until On.
 func NewTLS(conn *tls.Conn) (t *TLS, socket net.Conn, err error) {
-	u := underneath(conn)
+	u := underOf(conn)
 	if u == nil {
 		return nil, nil, fmt.Errorf("loop: TLS over a %T: %w", conn.NetConn(), errors.ErrUnsupported)
 	}
@@ -121,8 +121,8 @@ func (t *TLS) Read(p []byte) (n int, err error) {
 		t.more = true
 		return n, nil
 	}
-	if _, notNow := errors.AsType[errNotNow](err); notNow {
-		t.more, t.dry = false, false
+	if _, wouldBlock := errors.AsType[errWouldBlock](err); wouldBlock {
+		t.more, t.drained = false, false
 		return n, ErrAgain
 	}
 	if n > 0 {
@@ -164,7 +164,7 @@ func (t *TLS) Flush() (n int, err error) {
 		t.out.sent += n
 	}
 	if err == ErrAgain {
-		t.out = t.out.tight()
+		t.out = t.out.compact()
 		return n, err
 	}
 	t.out.free()
@@ -180,12 +180,12 @@ func (t *TLS) Drop() {
 	t.out = nil
 }
 
-// errNotNow is a temporary error, after which crypto/tls keeps its state and can continue later.
-type errNotNow struct{}
+// errWouldBlock is a temporary error, after which crypto/tls keeps its state and can continue later.
+type errWouldBlock struct{}
 
-func (errNotNow) Error() string   { return "loop: nothing to read at the moment" }
-func (errNotNow) Timeout() bool   { return true }
-func (errNotNow) Temporary() bool { return true }
+func (errWouldBlock) Error() string   { return "loop: nothing to read at the moment" }
+func (errWouldBlock) Timeout() bool   { return true }
+func (errWouldBlock) Temporary() bool { return true }
 
 // underTLS implements net.Conn on a TLS: the connection that crypto/tls reads and writes.
 type underTLS TLS
@@ -193,22 +193,22 @@ type underTLS TLS
 // Read implements net.Conn for crypto/tls.
 func (t *underTLS) Read(p []byte) (int, error) {
 	if t.in == nil {
-		if t.dry {
-			return 0, errNotNow{}
+		if t.drained {
+			return 0, errWouldBlock{}
 		}
 		b := recordReads.Get().(*[recordRead]byte)
 		n, err := t.fd.Read(b[:])
-		t.dry = n < len(b)
+		t.drained = n < len(b)
 		if err != nil {
 			recordReads.Put(b)
 			if err == ErrAgain { //nolint:errorlint // ErrAgain is never wrapped
-				err = errNotNow{}
+				err = errWouldBlock{}
 			}
 			return 0, err
 		}
 		t.in, t.r, t.w = b, 0, int32(n)
 	}
-	n := t.under.at.within(t.in[t.r:t.w]) // if Read returned more than one record, crypto/tls would grow the buffer that it retains
+	n := t.under.cursor.inRecord(t.in[t.r:t.w]) // if Read returned more than one record, crypto/tls would grow the buffer that it retains
 	n = copy(p, t.in[t.r:int(t.r)+n])
 	if t.r += int32(n); t.r == t.w {
 		recordReads.Put(t.in)
@@ -217,11 +217,11 @@ func (t *underTLS) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// maxUnsent bounds the queue for a peer that does not read. If a Handler does not write in the meantime, the queue only reaches
+// maxQueued bounds the queue for a peer that does not read. If a Handler does not write in the meantime, the queue only reaches
 // this size if the peer requests replies, such as by a sequence of key updates.
-const maxUnsent = 256 << 10
+const maxQueued = 256 << 10
 
-var errUnsent = errors.New("loop: TLS: the peer does not read, but requires responses")
+var errQueueFull = errors.New("loop: TLS: the peer does not read, but requires responses")
 
 // Write implements net.Conn for crypto/tls.
 func (t *underTLS) Write(p []byte) (int, error) {
@@ -230,8 +230,8 @@ func (t *underTLS) Write(p []byte) (int, error) {
 	if t.out == nil {
 		t.out = recordPool.Get().(*records)
 	}
-	if len(t.out.b)-t.out.sent > maxUnsent {
-		return 0, errUnsent
+	if len(t.out.b)-t.out.sent > maxQueued {
+		return 0, errQueueFull
 	}
 	t.out.b = append(t.out.b, p...)
 	return len(p), nil
@@ -244,17 +244,17 @@ func (t *underTLS) Close() error { return nil }
 func (t *underTLS) LocalAddr() net.Addr {
 	t.fd.Lock()
 	defer t.fd.Unlock()
-	return orUnknown(t.fd.Local())
+	return orEmptyAddr(t.fd.Local())
 }
 
 // RemoteAddr implements net.Conn.
 func (t *underTLS) RemoteAddr() net.Addr {
 	t.fd.Lock()
 	defer t.fd.Unlock()
-	return orUnknown(t.fd.Peer())
+	return orEmptyAddr(t.fd.Peer())
 }
 
-func orUnknown(a net.Addr) net.Addr {
+func orEmptyAddr(a net.Addr) net.Addr {
 	if a == nil {
 		return &net.TCPAddr{}
 	}
@@ -281,9 +281,9 @@ type recordCursor struct {
 type streamKind uint8
 
 const (
-	unknown streamKind = iota // nothing has been read
-	ofTLS
-	ofOther
+	streamUnknown streamKind = iota // nothing has been read
+	streamTLS
+	streamOther
 )
 
 // handshakeRecord is the type of the first record.
@@ -291,14 +291,14 @@ const handshakeRecord = 22
 
 const recordHeader = 5
 
-// pass advances over bytes.
-func (c *recordCursor) pass(b []byte) {
-	if c.kind == unknown && len(b) > 0 {
-		if c.kind = ofOther; b[0] == handshakeRecord {
-			c.kind = ofTLS
+// advance advances over bytes.
+func (c *recordCursor) advance(b []byte) {
+	if c.kind == streamUnknown && len(b) > 0 {
+		if c.kind = streamOther; b[0] == handshakeRecord {
+			c.kind = streamTLS
 		}
 	}
-	if c.kind != ofTLS {
+	if c.kind != streamTLS {
 		return
 	}
 	for len(b) > 0 {
@@ -318,10 +318,10 @@ func (c *recordCursor) pass(b []byte) {
 	}
 }
 
-// within returns how many of the next bytes b belong to one record. If the record's length is not known yet, only the bytes of the header
+// inRecord returns how many of the next bytes b belong to one record. If the record's length is not known yet, only the bytes of the header
 // count.
-func (c *recordCursor) within(b []byte) int {
-	if c.kind != ofTLS {
+func (c *recordCursor) inRecord(b []byte) int {
+	if c.kind != streamTLS {
 		return len(b)
 	}
 	n := int(c.left)
@@ -356,8 +356,8 @@ func (r *records) free() {
 	}
 }
 
-// tight returns a copy of the unsent part of r that uses at most twice the required memory.
-func (r *records) tight() *records {
+// compact returns a copy of the unsent part of r that uses at most twice the required memory.
+func (r *records) compact() *records {
 	rest := r.b[r.sent:]
 	if len(rest) > cap(r.b)/2 {
 		return r

@@ -67,7 +67,7 @@ func onTLS(t *testing.T, ls *loop.Loops) (*tls.Conn, *secure) {
 	far := tls.Client(a, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // the certificate is made by the test
 	shook := make(chan error, 1)
 	go func() { shook <- near.Handshake() }()
-	if err := errors.Join(far.Handshake(), get(t, shook)); err != nil {
+	if err := errors.Join(far.Handshake(), receive(t, shook)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { a.Close() })
@@ -119,10 +119,10 @@ func TestTLSBackpressure(t *testing.T) {
 	if _, err := io.ReadFull(far, got); err != nil || !bytes.Equal(got, said) {
 		t.Fatalf("the echo is missing or differs: %v", err)
 	}
-	if err := errors.Join(get(t, wrote), far.CloseWrite()); err != nil {
+	if err := errors.Join(receive(t, wrote), far.CloseWrite()); err != nil {
 		t.Fatal(err)
 	}
-	get(t, s.end)
+	receive(t, s.end)
 }
 
 // The end of a stream with a close_notify is distinguished from a truncation.
@@ -151,7 +151,7 @@ func TestRFC8446_6_1_TruncatedTLS(t *testing.T) {
 			if got, err := io.ReadAll(io.LimitReader(far, 5)); string(got) != "hello" {
 				t.Errorf("%q was echoed, %v", got, err)
 			}
-			if err := get(t, s.end); err != tt.want {
+			if err := receive(t, s.end); err != tt.want {
 				t.Errorf("the connection ended with %v, want %v", err, tt.want)
 			}
 		})

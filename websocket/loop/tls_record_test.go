@@ -10,10 +10,10 @@ func TestRFC8446_5_1_RecordCursor(t *testing.T) {
 	ends := map[int]bool{7: true, 12: true, 277: true, 283: true}
 	for step := 1; step <= len(stream); step++ {
 		var c recordCursor
-		c.pass(stream[:1])
+		c.advance(stream[:1])
 		for at := 1; at < len(stream); {
 			b := stream[at:min(at+step, len(stream))]
-			n := c.within(b)
+			n := c.inRecord(b)
 			if n <= 0 || n > len(b) {
 				t.Fatalf("in steps of %d bytes: %d of %d at %d", step, n, len(b), at)
 			}
@@ -22,22 +22,22 @@ func TestRFC8446_5_1_RecordCursor(t *testing.T) {
 					t.Errorf("in steps of %d bytes: from %d on, %d bytes, beyond the end of a record", step, at, n)
 				}
 			}
-			c.pass(b[:n])
+			c.advance(b[:n])
 			at += n
 			if within := c.left > 0 || c.nhead > 0; ends[at] == within {
 				t.Errorf("in steps of %d bytes: within a record %v at %d", step, within, at)
 			}
 		}
-		if c.pass(stream[:0]); c.left > 0 || c.nhead > 0 {
+		if c.advance(stream[:0]); c.left > 0 || c.nhead > 0 {
 			t.Errorf("in steps of %d bytes: %+v at the end", step, c)
 		}
 	}
 	var whole, other recordCursor
-	if whole.pass(stream); whole.left > 0 || whole.nhead > 0 {
+	if whole.advance(stream); whole.left > 0 || whole.nhead > 0 {
 		t.Errorf("as one piece: %+v at the end", whole)
 	}
-	other.pass([]byte("GET / HTTP/1.1\r\n"))
-	if n := other.within(stream); n != len(stream) {
+	other.advance([]byte("GET / HTTP/1.1\r\n"))
+	if n := other.inRecord(stream); n != len(stream) {
 		t.Errorf("%d bytes of a stream that is not TLS", n)
 	}
 }

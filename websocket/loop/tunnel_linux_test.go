@@ -63,7 +63,7 @@ func TestTunnelBackpressureAndEOF(t *testing.T) {
 	if got, err := io.ReadAll(server); err != nil || !bytes.Equal(got, ask) {
 		t.Fatalf("%d bytes of %d arrived, %v", len(got), len(ask), err)
 	}
-	if err := get(t, wrote); err != nil {
+	if err := receive(t, wrote); err != nil {
 		t.Error(err)
 	}
 	// Only one direction has been closed so far.
@@ -74,7 +74,7 @@ func TestTunnelBackpressureAndEOF(t *testing.T) {
 	if got, err := io.ReadAll(client); err != nil || string(got) != "late" {
 		t.Errorf("read %q, %v", got, err)
 	}
-	if err := get(t, over); err != nil {
+	if err := receive(t, over); err != nil {
 		t.Errorf("the tunnel ended with %v", err)
 	}
 }

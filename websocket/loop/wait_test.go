@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// sleeper is a kernel that counts the calls of Wake, and whose waits fail with err.
-type sleeper struct {
-	still
+// wakeKernel is a kernel that counts the calls of Wake, and whose waits fail with err.
+type wakeKernel struct {
+	idleKernel
 	wakes int
 	err   error
 }
 
-func (k *sleeper) Wake() { k.wakes++ }
+func (k *wakeKernel) Wake() { k.wakes++ }
 
-func (k *sleeper) Wait([]Event, time.Duration) (int, error) { return 0, k.err }
+func (k *wakeKernel) Wait([]Event, time.Duration) (int, error) { return 0, k.err }
 
 // A waiting driver is woken once for events that cannot wait, and for nothing else.
 func TestEndOfAWait(t *testing.T) {
@@ -24,7 +24,7 @@ func TestEndOfAWait(t *testing.T) {
 		do    func(*loop, *FD)
 		wakes int
 	}{
-		"a visit":                        {func(l *loop, f *FD) { l.ask(f); l.ask(f) }, 1},
+		"a visit":                        {func(l *loop, f *FD) { l.requestVisit(f); l.requestVisit(f) }, 1},
 		"an earlier deadline":            {func(l *loop, f *FD) { l.schedule(f, 99) }, 1},
 		"a deadline that is no earlier":  {func(l *loop, f *FD) { l.schedule(f, 100) }, 0},
 		"the end":                        {func(l *loop, _ *FD) { l.stop() }, 1},
@@ -32,7 +32,7 @@ func TestEndOfAWait(t *testing.T) {
 		"the last descriptor before":     {func(l *loop, f *FD) { l.remove(f) }, 0},
 		"one of two in the end":          {func(l *loop, f *FD) { l.ended = true; l.add(new(FD)); l.remove(f) }, 0},
 	} {
-		k := new(sleeper)
+		k := new(wakeKernel)
 		l := newLoop(new(Loops), k)
 		f := new(FD)
 		l.add(f)
@@ -44,7 +44,7 @@ func TestEndOfAWait(t *testing.T) {
 }
 
 func TestFailedWaitIsReported(t *testing.T) {
-	k := &sleeper{err: errors.New("it fails")}
+	k := &wakeKernel{err: errors.New("it fails")}
 	var got error
 	ls := &Loops{failed: func(err error) { got = err }}
 	l := newLoop(ls, k)
@@ -59,7 +59,7 @@ func TestFailedWaitIsReported(t *testing.T) {
 
 // A request for one descriptor makes Busy return true for the whole loop until the driver has fetched the request.
 func TestBusyIsForTheWholeLoop(t *testing.T) {
-	l := newLoop(new(Loops), new(sleeper))
+	l := newLoop(new(Loops), new(wakeKernel))
 	asked, other := new(FD), new(FD)
 	l.add(asked)
 	l.add(other)
@@ -67,7 +67,7 @@ func TestBusyIsForTheWholeLoop(t *testing.T) {
 		t.Error("busy before anything was asked for")
 	}
 	for range 2 {
-		l.ask(asked)
+		l.requestVisit(asked)
 		if !other.Busy() {
 			t.Error("not busy, although another descriptor is going to be visited")
 		}
@@ -79,12 +79,12 @@ func TestBusyIsForTheWholeLoop(t *testing.T) {
 
 // A finished batch does not refer to any descriptor, because its memory may only be reused much later.
 func TestFinishedBatchIsCleared(t *testing.T) {
-	ls := Manual(new(sleeper))
+	ls := Manual(new(wakeKernel))
 	l := ls.loops[0]
 	f := new(FD)
-	Place{l, 7}.Add(f, new(idle))
+	Place{l, 7}.Add(f, new(nopHandler))
 	for range 2 {
-		l.ask(f)
+		l.requestVisit(f)
 		if !ls.Turn() {
 			t.Fatal("the loop has ended")
 		}
@@ -93,7 +93,7 @@ func TestFinishedBatchIsCleared(t *testing.T) {
 		t.Fatal("there was no batch")
 	}
 	for _, w := range append(l.batch[:cap(l.batch)], l.todo[:cap(l.todo)]...) {
-		if w != (work{}) {
+		if w != (task{}) {
 			t.Errorf("the finished batch holds %+v", w)
 		}
 	}
@@ -101,11 +101,11 @@ func TestFinishedBatchIsCleared(t *testing.T) {
 
 // The panic of a Handler propagates unchanged to the caller, and the Handler is not called again.
 func TestPanicInServePropagates(t *testing.T) {
-	ls := Manual(new(sleeper))
+	ls := Manual(new(wakeKernel))
 	l := ls.loops[0]
-	f, h := new(FD), new(panicking)
+	f, h := new(FD), new(panicHandler)
 	Place{l, 7}.Add(f, h)
-	l.ask(f)
+	l.requestVisit(f)
 	defer func() {
 		if got := recover(); got != any(h) || h.calls != 1 {
 			t.Errorf("recovered %v after %d calls", got, h.calls)
@@ -115,28 +115,28 @@ func TestPanicInServePropagates(t *testing.T) {
 	t.Error("Turn returned instead of panicking")
 }
 
-// panicking is a Handler whose Serve panics with itself.
-type panicking struct {
-	idle
+// panicHandler is a Handler whose Serve panics with itself.
+type panicHandler struct {
+	nopHandler
 	calls int
 }
 
-func (*panicking) Begin(*Driver, Events) bool { return true }
+func (*panicHandler) Begin(*Driver, Events) bool { return true }
 
-func (h *panicking) Serve(*Driver, Events) {
+func (h *panicHandler) Serve(*Driver, Events) {
 	h.calls++
 	panic(h)
 }
 
 // Calm reports true only for the last visit of a batch, and only during the last piece of work of that visit.
 func TestCalmIsTheLastVisitOfABatch(t *testing.T) {
-	ls := Manual(new(sleeper))
+	ls := Manual(new(wakeKernel))
 	l := ls.loops[0]
 	var got []bool
 	for range 3 {
-		v := &visited{calm: &got}
+		v := &calmHandler{calm: &got}
 		Place{l, 7}.Add(&v.FD, v)
-		l.ask(&v.FD)
+		l.requestVisit(&v.FD)
 	}
 	ls.Turn()
 	want := []bool{false, false, false, false, true, false}
@@ -145,16 +145,16 @@ func TestCalmIsTheLastVisitOfABatch(t *testing.T) {
 	}
 }
 
-// visited is a Handler whose Serve records the result of Calm, before and after it announces more work.
-type visited struct {
+// calmHandler is a Handler whose Serve records the result of Calm, before and after it announces more work.
+type calmHandler struct {
 	FD
-	idle
+	nopHandler
 	calm *[]bool
 }
 
-func (*visited) Begin(*Driver, Events) bool { return true }
+func (*calmHandler) Begin(*Driver, Events) bool { return true }
 
-func (v *visited) Serve(d *Driver, _ Events) {
+func (v *calmHandler) Serve(d *Driver, _ Events) {
 	*v.calm = append(*v.calm, v.Calm())
 	d.Last(false)
 	*v.calm = append(*v.calm, v.Calm())

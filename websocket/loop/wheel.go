@@ -37,7 +37,7 @@ func (l *loop) schedule(f *FD, due uint32) {
 	w.heads[b] = f.slot + 1
 	w.used[b/64] |= 1 << (b % 64)
 	if l.asleep && due < l.wakeAt {
-		l.rouse()
+		l.wakeDriver()
 	}
 }
 
@@ -59,7 +59,7 @@ func (l *loop) unschedule(f *FD) {
 }
 
 // expire appends the work that is due at now. The caller holds l.mu.
-func (l *loop) expire(now uint32, to []work) []work {
+func (l *loop) expire(now uint32, to []task) []task {
 	w := &l.wheel
 	for t := max(w.now+1, now-min(now, buckets-1)); t <= now; t++ {
 		b := t % buckets
@@ -68,7 +68,7 @@ func (l *loop) expire(now uint32, to []work) []work {
 			at = f.next
 			if f.due <= now {
 				l.unschedule(f)
-				to = append(to, work{f: f, what: Due})
+				to = append(to, task{f: f, what: Due})
 			}
 		}
 	}

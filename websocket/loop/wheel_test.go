@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// still is a kernel without events.
-type still struct{ Kernel }
+// idleKernel is a kernel without events.
+type idleKernel struct{ Kernel }
 
-func (still) Now() time.Duration { return 0 }
-func (still) Wake()              {}
+func (idleKernel) Now() time.Duration { return 0 }
+func (idleKernel) Wake()              {}
 
-func (still) Peer(int) net.Addr { return nil }
+func (idleKernel) Peer(int) net.Addr { return nil }
 
 func TestDeadlinesOnTheWheel(t *testing.T) {
-	l := newLoop(new(Loops), still{})
+	l := newLoop(new(Loops), idleKernel{})
 	l.wheel.now = 1000
 	var conns []*FD
 	for _, at := range []uint32{1001, 1001, 1500, 2023, 2024, 2025, 5000} {
@@ -58,7 +58,7 @@ func TestDeadlinesOnTheWheel(t *testing.T) {
 // The first expire call returns the descriptors that are due at the first tick. Unscheduling a descriptor that is not on the wheel
 // has no effect.
 func TestTheFirstTick(t *testing.T) {
-	l := newLoop(new(Loops), still{})
+	l := newLoop(new(Loops), idleKernel{})
 	on, off := new(FD), new(FD)
 	l.add(on)
 	l.add(off)
@@ -84,7 +84,7 @@ func TestTicks(t *testing.T) {
 
 // A descriptor that was removed from the loop is not due any more.
 func TestRemovedIsNotDue(t *testing.T) {
-	l := newLoop(new(Loops), still{})
+	l := newLoop(new(Loops), idleKernel{})
 	gone, stays := new(FD), new(FD)
 	l.add(gone)
 	l.add(stays)
@@ -102,7 +102,7 @@ func TestRemovedIsNotDue(t *testing.T) {
 // TestCancelAgain checks that canceling a descriptor that is no longer scheduled does not affect others, and that Left then returns
 // 0.
 func TestCancelAgain(t *testing.T) {
-	l := newLoop(new(Loops), still{})
+	l := newLoop(new(Loops), idleKernel{})
 	first, twice, last := new(FD), new(FD), new(FD)
 	for _, f := range []*FD{first, twice, last} {
 		l.add(f)
