@@ -89,9 +89,9 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 		RemoteAddr:  r.RemoteAddr,
 		TLS:         r.TLS,
 	}
-	c := newConn(n.nc, protocol.RoleServer, &opts.Conn, hs, agreedOn(a.terms.Compressed, &a.terms.Deflate), n.early)
+	c := newConn(n.nc, protocol.RoleServer, &opts.Conn, hs, deflateIf(a.terms.Compressed, &a.terms.Deflate), n.early)
 	if s := serverOf(r.Context()); s != nil {
-		s.watch(c)
+		s.register(c)
 	}
 	return c, nil
 }
@@ -118,7 +118,7 @@ func (a *admission) load(r *http.Request, opts *AcceptOptions) {
 
 //go:noinline
 func (a *admission) admit(r *http.Request, opts *AcceptOptions) (refused *opening.Refusal) {
-	a.terms, refused = a.rules.Admit(&a.opening, asker(opts.Check, func() (*http.Request, error) { return r, nil }))
+	a.terms, refused = a.rules.Admit(&a.opening, checkFunc(opts.Check, func() (*http.Request, error) { return r, nil }))
 	return refused
 }
 
@@ -148,9 +148,9 @@ func (o *ConnOptions) deflate() opening.Deflate {
 	}
 }
 
-// asker returns the function that asks the application to decide on a request, or nil if check is nil. request returns the request
+// checkFunc returns the function that asks the application to decide on a request, or nil if check is nil. request returns the request
 // in the form that check takes.
-func asker(check func(*http.Request) error, request func() (*http.Request, error)) func() *opening.Refusal {
+func checkFunc(check func(*http.Request) error, request func() (*http.Request, error)) func() *opening.Refusal {
 	if check == nil {
 		return nil
 	}
@@ -174,12 +174,12 @@ func denied(err error) *opening.Refusal {
 	return opening.Denied(err)
 }
 
-// passedOn returns the fields that middleware has set for the response, without those that describe its content or the connection:
+// middlewareFields returns the fields that middleware has set for the response, without those that describe its content or the connection:
 // a 101 response has no content, and the handshake sets the connection's fields. It is not inlined, so that takeOver has a small
 // frame.
 //
 //go:noinline
-func passedOn(h http.Header) http.Header {
+func middlewareFields(h http.Header) http.Header {
 	if len(h) == 0 {
 		return nil
 	}
@@ -204,7 +204,7 @@ type hijacked struct {
 // has already written the error reply.
 func takeOver(w http.ResponseWriter, r *http.Request, o *handshake.Opening, t *opening.Terms, a, b http.Header) (n hijacked, fail *HandshakeError) {
 	if b != nil {
-		a = merged(a, b)
+		a = mergeHeaders(a, b)
 	}
 	nc, room, early, err := hijack(w)
 	if err != nil {
@@ -212,7 +212,7 @@ func takeOver(w http.ResponseWriter, r *http.Request, o *handshake.Opening, t *o
 			"serve this path over HTTP/1.1, without middleware whose ResponseWriter has neither Hijack nor Unwrap",
 			"Middleware in front of this handler prevents the server from taking over the connection (no Hijack, no Unwrap)."))
 	}
-	return hijacked{nc, t.AppendAnswer(room, o, passedOn(w.Header()), a), early}, nil
+	return hijacked{nc, t.AppendAnswer(room, o, middlewareFields(w.Header()), a), early}, nil
 }
 
 // send sends the 101 response.
@@ -230,14 +230,14 @@ func (n *hijacked) send() *HandshakeError {
 		n.nc.Close()
 		return &HandshakeError{Stage: handshake.StageStatus, Err: err}
 	}
-	n.nc = unwrapped(n.nc)
+	n.nc = unwrapReplayed(n.nc)
 	return nil
 }
 
-// merged returns the fields of both a and b. It is not inlined, so that takeOver has a small frame.
+// mergeHeaders returns the fields of both a and b. It is not inlined, so that takeOver has a small frame.
 //
 //go:noinline
-func merged(a, b http.Header) http.Header {
+func mergeHeaders(a, b http.Header) http.Header {
 	both := make(http.Header, len(a)+len(b))
 	for _, h := range []http.Header{a, b} {
 		for name, values := range h {

@@ -21,10 +21,10 @@ import (
 // answering is a connection and its peer, which a test controls during the closing handshake.
 type answering struct {
 	testing.TB
-	conn  Sender
-	peer  raw
-	ended chan *CloseError   // receives the final error once
-	leave context.CancelFunc // cancels the context of the Read; nil if there is none
+	conn       Sender
+	peer       raw
+	ended      chan *CloseError   // receives the final error once
+	cancelRead context.CancelFunc // cancels the context of the Read; nil if there is none
 }
 
 func newAnswering(t testing.TB) *answering {
@@ -209,7 +209,7 @@ var answeringDrivers = map[string]func(t *testing.T, opts ConnOptions) *answerin
 // starts reads from c in a goroutine, and closes c when the test ends.
 func (a *answering) starts(c *Conn) {
 	ctx, leave := context.WithCancel(a.Context())
-	a.conn, a.leave = c, leave
+	a.conn, a.cancelRead = c, leave
 	done := make(chan struct{})
 	go func() { defer close(done); a.reads(ctx, c) }()
 	a.Cleanup(func() { c.CloseNow(); bounded.Receive(a.TB, done) })
@@ -223,7 +223,7 @@ func answeringServer(t *testing.T, handler func(func(*Conn), func(Sender) Receiv
 	ctx, leave := context.WithCancel(t.Context())
 	t.Cleanup(leave)
 	h := handler(
-		func(c *Conn) { a.leave = leave; opened <- c; a.reads(ctx, c) },
+		func(c *Conn) { a.cancelRead = leave; opened <- c; a.reads(ctx, c) },
 		func(s Sender) Receiver { opened <- s; return answeringReceiver{a} })
 	s := &Server{HTTP: &http.Server{Handler: h}}
 	a.asks(serveOwn(t, s))
@@ -360,7 +360,7 @@ var answerings = []struct {
 func (a *answering) leaves() {
 	a.Helper()
 	bounded.Until(a.TB, a.conn.(*Conn).isClosing)
-	a.leave()
+	a.cancelRead()
 }
 
 func TestRFC6455_7_1_4_CleanOnlyWithBothCloseFrames(t *testing.T) {
@@ -373,7 +373,7 @@ func TestRFC6455_7_1_4_CleanOnlyWithBothCloseFrames(t *testing.T) {
 					opts.CloseTimeout = time.Minute
 				}
 				a := open(t, opts)
-				if tt.read && a.leave == nil {
+				if tt.read && a.cancelRead == nil {
 					return
 				}
 				tt.play(a)

@@ -184,7 +184,7 @@ func TestSendThatWaitedForRoom(t *testing.T) {
 		stale := func() bool {
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			return c.zip.stale
+			return c.compression.stale
 		}
 		if stale() {
 			t.Error("a message that is not queued counts as sent")
@@ -321,7 +321,7 @@ func TestCloseBesideAWriteWhoseContextEnds(t *testing.T) {
 		synctest.Wait()
 		c.mu.Lock() // delays the return of Write until its context has ended
 		peer.expect(frame.Text, "done")
-		c.cutWrite(errCtx)
+		c.interruptWrite(errCtx)
 		c.mu.Unlock()
 		cancel()
 		closed := make(chan error, 1)

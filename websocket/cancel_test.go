@@ -70,7 +70,7 @@ func readAndCancel(t *testing.T, c *Conn, fresh bool, act func()) (Message, erro
 		err error
 	}
 	done := make(chan result, 1)
-	c.heard.Store(false)
+	c.received.Store(false)
 	go func() {
 		var r result
 		if fresh {
@@ -85,7 +85,7 @@ func readAndCancel(t *testing.T, c *Conn, fresh bool, act func()) (Message, erro
 		done <- r
 	}()
 	act()
-	bounded.Until(t, c.heard.Load)
+	bounded.Until(t, c.received.Load)
 	cancel()
 	r := bounded.Receive(t, done)
 	return r.m, r.err

@@ -43,7 +43,7 @@ func (c *Conn) beginClose(code Code, reason string, deadline time.Time) (*CloseE
 		return nil, errCloseCode(code, err)
 	}
 	c.ctl = ctl
-	if c.closing = c.asked; c.closing == nil { // if asked is set, our close frame is the reply to the peer's
+	if c.closing = c.peerClose; c.closing == nil { // if peerClose is set, our close frame is the reply to the peer's
 		c.closing = &CloseError{Code: code, Reason: reason}
 	}
 	c.boundWrites(deadline)
@@ -57,7 +57,7 @@ func (c *Conn) finishClose(deadline time.Time, e *CloseError) error {
 	defer cancel()
 	c.mu.Lock()
 	c.wakeReadLocked() // if a Ping is holding the read turn because no other goroutine was reading, make it give up the turn
-	if c.asked != nil {
+	if c.peerClose != nil {
 		c.mu.Unlock()
 		c.finishAlone(e, afterClose)
 		return c.awaitEnd(deadline, e)
@@ -66,7 +66,7 @@ func (c *Conn) finishClose(deadline time.Time, e *CloseError) error {
 	c.mu.Unlock()
 	if err == nil {
 		c.discard(ctx)
-		c.giveRead()
+		c.releaseRead()
 	}
 	return c.awaitEnd(deadline, e)
 }
@@ -109,14 +109,14 @@ func (in *inbox) discard(ctx context.Context) {
 // closed completes the closing handshake after the peer's close frame has arrived. The caller holds the read turn.
 func (in *inbox) closed(ctx context.Context, ev protocol.Event) error {
 	e := &CloseError{Code: Code(ev.Code), Reason: string(ev.Payload), ByPeer: true}
-	if in.halves {
-		in.win = nil // data after a close frame is ignored, and the connection may stay open for a while
+	if in.halfClose {
+		in.unparsed = nil // data after a close frame is ignored, and the connection may stay open for a while
 		if began := in.closedHalf(e); began != nil {
 			_ = in.finish(ctx, began, afterClose) // the error of finish is not returned, because e contains the peer's code and reason
 		}
 		return e
 	}
-	e = in.c.closes(e) // RFC 6455 §7.1.5, §7.1.6: the first close frame counts; if that was ours, the peer's is the reply
+	e = in.c.setClosing(e) // RFC 6455 §7.1.5, §7.1.6: the first close frame counts; if that was ours, the peer's is the reply
 	return in.finish(ctx, e, afterClose)
 }
 
@@ -126,7 +126,7 @@ func (in *inbox) closedHalf(e *CloseError) (began *CloseError) {
 	c := in.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.asked = e
+	c.peerClose = e
 	c.batch.Store(false)
 	c.m.WithholdClose()
 	c.ctl = c.m.AppendOutput(c.ctl, protocol.PongRoom, maskKey) // replies to earlier pings
@@ -147,21 +147,21 @@ func (in *inbox) violated(ctx context.Context, err error) error {
 		return in.c.end(&CloseError{Code: CodeAbnormal, Err: err})
 	}
 	e := violation(v)
-	in.c.closes(e)
+	in.c.setClosing(e)
 	return in.finish(ctx, e, in.c.opts.closeTimeout)
 }
 
-// closes records e as the reason why the connection is about to end, and returns it. If a closing handshake is already in progress,
-// closes returns the reason for that handshake instead. Afterwards nothing more can be read, and no further write is accepted. When
-// closes returns, the messages that were accepted before, and the control frames that the protocol requires after them, are being
+// setClosing records e as the reason why the connection is about to end, and returns it. If a closing handshake is already in progress,
+// setClosing returns the reason for that handshake instead. Afterwards nothing more can be read, and no further write is accepted. When
+// setClosing returns, the messages that were accepted before, and the control frames that the protocol requires after them, are being
 // sent.
-func (c *Conn) closes(e *CloseError) *CloseError {
+func (c *Conn) setClosing(e *CloseError) *CloseError {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.batch.Store(false) // later bytes are ignored
 	if c.closing == nil {
 		c.closing = e
-		c.leftQueue() // wakes the Sends that wait for room, so that they fail
+		c.notifyRoom() // wakes the Sends that wait for room, so that they fail
 	}
 	c.ctl = c.m.AppendOutput(c.ctl, protocol.PongRoom, maskKey)
 	c.boundWrites(time.Now().Add(c.opts.closeTimeout))
@@ -172,7 +172,7 @@ func (c *Conn) closes(e *CloseError) *CloseError {
 // finish ends the connection when all data has been passed to the kernel, and the peer has closed its direction or the linger time
 // is over. If ctx ends first, a goroutine does the rest. The caller holds the read turn.
 func (in *inbox) finish(ctx context.Context, e *CloseError, lingering time.Duration) error {
-	switch err := in.c.sent(ctx); {
+	switch err := in.c.waitSent(ctx); {
 	case err == errCtx: //nolint:errorlint // errCtx is never wrapped
 		go in.c.finishAlone(e, lingering) // returns within CloseTimeout
 		return interrupted("read", ctx, err)
@@ -190,28 +190,28 @@ func (c *Conn) finishAlone(e *CloseError, lingering time.Duration) {
 	err := c.wait(ctx, &c.read)
 	c.mu.Unlock()
 	if err == nil {
-		if c.sent(ctx) == nil {
+		if c.waitSent(ctx) == nil {
 			c.linger(ctx, time.Now().Add(lingering), e)
 		}
-		c.giveRead()
+		c.releaseRead()
 	}
 	c.end(c.outcome(e))
 }
 
-// outcome returns the final CloseError of a connection that was about to end with e: e itself if the method sent has succeeded, and
+// outcome returns the final CloseError of a connection that was about to end with e: e itself if waitSent has succeeded, and
 // otherwise e with the reason why the closing handshake is incomplete.
 func (o *outbox) outcome(e *CloseError) *CloseError {
 	o.c.mu.Lock()
 	defer o.c.mu.Unlock()
-	if o.settled {
+	if o.allSent {
 		return e
 	}
 	return e.incomplete(o.werr, o.out.held || o.moreToWrite(), o.c.opts.closeTimeout)
 }
 
-// sent waits until the kernel has accepted all data that is to be sent. It returns errCtx, or the error that ended the connection
+// waitSent waits until the kernel has accepted all data that is to be sent. It returns errCtx, or the error that ended the connection
 // or made writing fail.
-func (o *outbox) sent(ctx context.Context) error {
+func (o *outbox) waitSent(ctx context.Context) error {
 	o.c.mu.Lock()
 	defer o.c.mu.Unlock()
 	for {
@@ -219,9 +219,9 @@ func (o *outbox) sent(ctx context.Context) error {
 			return err
 		}
 		more := o.moreToWrite()
-		o.leaveOut()
+		o.flushAndRelease()
 		if !more || o.werr != nil {
-			o.settled = o.werr == nil
+			o.allSent = o.werr == nil
 			return o.werr
 		}
 	}
@@ -251,28 +251,28 @@ func (in *inbox) linger(ctx context.Context, deadline time.Time, e *CloseError) 
 	}
 }
 
-// broke returns the CloseError of a connection after a failed read; the caller then calls end. broke does not call end itself, so
-// that the stack frame of broke is gone when the stream is closed. The caller holds the read turn.
-func (in *inbox) broke(err error) *CloseError {
+// readFailed returns the CloseError of a connection after a failed read; the caller then calls end. readFailed does not call end itself, so
+// that the stack frame of readFailed is gone when the stream is closed. The caller holds the read turn.
+func (in *inbox) readFailed(err error) *CloseError {
 	in.c.mu.Lock()
 	begun, werr, ended := in.c.closing, in.c.werr, in.c.closeErr
 	if begun == nil {
-		begun = in.c.asked
+		begun = in.c.peerClose
 	}
 	in.c.mu.Unlock()
 	if ended != nil {
 		return ended
 	}
-	return brokenOff(begun, werr, in.c.m.Within(), err)
+	return readFailure(begun, werr, in.c.m.Within(), err)
 }
 
-// writeBroke handles a failed write, after which nothing can be written. If an unread close frame of the peer explains the failure,
+// writeFailed handles a failed write, after which nothing can be written. If an unread close frame of the peer explains the failure,
 // the connection ends with that frame's code. Unread messages can still be read. Other writes that were part of the failed one, or
 // that were queued, get the same error. The caller holds the out turn, and not the read turn.
-func (o *outbox) writeBroke(werr error, left []*joined) (err error) {
-	defer func() { tell(left, err) }()
+func (o *outbox) writeFailed(werr error, left []*joined) (err error) {
+	defer func() { notifyJoined(left, err) }()
 	if transport.IsTimeout(werr) || errors.Is(werr, context.Canceled) || errors.Is(werr, context.DeadlineExceeded) {
-		return o.c.end(o.cutShort(werr))
+		return o.c.end(o.interruptedClose(werr))
 	}
 	o.c.mu.Lock()
 	o.ctl, o.rest = nil, nil
@@ -283,14 +283,14 @@ func (o *outbox) writeBroke(werr error, left []*joined) (err error) {
 		}
 	}
 	o.dropQueue(werr)
-	o.giveOut()
-	mine := o.c.closeErr == nil && o.c.read.take()
+	o.releaseOut()
+	mine := o.c.closeErr == nil && o.c.read.tryAcquire()
 	o.c.mu.Unlock()
 	if mine {
 		ctx, cancel := context.WithTimeout(context.Background(), o.c.opts.closeTimeout)
 		defer cancel()
-		o.c.listen(ctx, time.Time{}, never)
-		o.c.giveRead()
+		o.c.readFrames(ctx, time.Time{}, never)
+		o.c.releaseRead()
 	}
 	if err := o.c.ended(); err != nil {
 		return err
@@ -298,13 +298,13 @@ func (o *outbox) writeBroke(werr error, left []*joined) (err error) {
 	return werr
 }
 
-// cutShort returns the CloseError of a connection whose write was interrupted. If a close frame was made or has arrived, the
+// interruptedClose returns the CloseError of a connection whose write was interrupted. If a close frame was made or has arrived, the
 // CloseError is that of the closing handshake, with the cause werr.
-func (o *outbox) cutShort(werr error) *CloseError {
+func (o *outbox) interruptedClose(werr error) *CloseError {
 	o.c.mu.Lock()
 	defer o.c.mu.Unlock()
 	if o.c.closing == nil {
 		return &CloseError{Code: CodeAbnormal, Err: werr}
 	}
-	return o.c.closing.because(werr)
+	return o.c.closing.withCause(werr)
 }

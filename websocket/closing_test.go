@@ -445,7 +445,7 @@ func TestAFailedWriteHoldsNothing(t *testing.T) {
 		if err := <-joined; err == nil || !errors.Is(err, c.werr) {
 			t.Errorf("a joined Write returned %v", err)
 		}
-		if n := c.Buffered(); n != 0 || c.ctl != nil || c.rest != nil || c.queue != nil || c.entries != nil || c.own != nil || c.out.held {
+		if n := c.Buffered(); n != 0 || c.ctl != nil || c.rest != nil || c.queue != nil || c.entries != nil || c.smallBuf != nil || c.out.held {
 			t.Errorf("%d bytes are queued: control frames %q, rest %q, %d entries; the out turn is held: %v", n, c.ctl, c.rest, len(c.queue), c.out.held)
 		}
 		if err := c.Send(Message{Type: Text}); err == nil || c.ended() != nil {

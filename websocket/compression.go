@@ -74,17 +74,17 @@ func verifyCompression(answer []handshake.Extension, c *Compression) (agreed han
 	return agreed, true, nil
 }
 
-// agreedOn returns d if compression was negotiated, nil otherwise.
-func agreedOn(compressed bool, d *handshake.Deflate) *handshake.Deflate {
+// deflateIf returns d if compression was negotiated, nil otherwise.
+func deflateIf(compressed bool, d *handshake.Deflate) *handshake.Deflate {
 	if compressed {
 		return d
 	}
 	return nil
 }
 
-// agreedElsewhere returns the compression parameters in extensions, which is the Sec-WebSocket-Extensions header of a server's
+// parseNegotiated returns the compression parameters in extensions, which is the Sec-WebSocket-Extensions header of a server's
 // response, or nil if it is empty. The client's offer is not known.
-func agreedElsewhere(extensions string, opts *ConnOptions) (*handshake.Deflate, error) {
+func parseNegotiated(extensions string, opts *ConnOptions) (*handshake.Deflate, error) {
 	if extensions == "" {
 		return nil, nil
 	}
@@ -117,7 +117,7 @@ func (c *Conn) compress(agreed handshake.Deflate, opts *Compression) {
 		z.out.Window, z.in.Window = client, server
 	}
 	z.bits = z.out.Window.Bits
-	c.zip = z
+	c.compression = z
 	c.m.Compressed = true
 }
 
@@ -203,7 +203,7 @@ func (z *compression) appendWhole(ctx context.Context, dst []byte, ev protocol.E
 func (z *compression) appendRest(ctx context.Context, dst []byte) ([]byte, error) {
 	for {
 		if c := z.c; len(dst) == cap(dst) && c.viewing {
-			dst = grow(dst, int64(len(dst)))
+			dst = growLarge(dst, int64(len(dst)))
 		}
 		dst = slices.Grow(dst, 1)
 		n, err := z.inflate(ctx, dst[len(dst):cap(dst)])

@@ -36,7 +36,7 @@ func compressLater(c *Conn, agreed handshake.Deflate, opts *Compression) {
 	defer c.mu.Unlock()
 	if c.wait(context.Background(), &c.read) == nil {
 		c.compress(agreed, opts)
-		c.read.give()
+		c.read.release()
 	}
 }
 
@@ -241,7 +241,7 @@ func deflateOf(t *testing.T, p []byte) string {
 	c := overStream(near, protocol.RoleServer, nil)
 	defer c.CloseNow()
 	compressLater(c, handshake.Deflate{}, &Compression{Threshold: -1})
-	return string(c.zip.out.Append(nil, p))
+	return string(c.compression.out.Append(nil, p))
 }
 
 // TestAMessageAtTheLimitThatDoesNotShrink uses a message whose compressed form is longer than the limit.
@@ -268,12 +268,12 @@ func TestWindowsOfTheTwoEnds(t *testing.T) {
 		for role, want := range map[protocol.Role][2]deflate.Window{protocol.RoleServer: {server, client}, protocol.RoleClient: {client, server}} {
 			c, _ := rawPipe(t, role, nil)
 			compressLater(c, agreed, opts)
-			z := c.zip
+			z := c.compression
 			if z.out.Window != want[0] || z.in.Window != want[1] || z.bits != want[0].Bits || z.threshold != threshold || !c.m.Compressed {
 				t.Errorf("%v: out %+v of %d bits, in %+v, threshold %d, compressed %v", role, z.out.Window, z.bits, z.in.Window, z.threshold, c.m.Compressed)
 			}
 		}
-		if z := newZipper(agreed, opts); z.out.Window != server || z.in.Window != client || z.threshold != threshold {
+		if z := newEventCompression(agreed, opts); z.out.Window != server || z.in.Window != client || z.threshold != threshold {
 			t.Errorf("on a loop: out %+v, in %+v, threshold %d", z.out.Window, z.in.Window, z.threshold)
 		}
 	}

@@ -24,24 +24,24 @@ import (
 // and the liveness of the peer. mu guards that state, and the inbox and outbox except for the fields that a turn guards. mu is
 // never held while waiting, nor during I/O, except for writes that do not wait.
 type Conn struct {
-	hs     *Handshake
-	stream transport.Stream
-	opts   connSettings
-	zip    *compression     // nil unless permessage-deflate was negotiated
-	m      protocol.Machine // the holder of read owns its reading half, and mu guards its writing half
+	hs          *Handshake
+	stream      transport.Stream
+	opts        connSettings
+	compression *compression     // nil unless permessage-deflate was negotiated
+	m           protocol.Machine // the holder of read owns its reading half, and mu guards its writing half
 
 	inbox
 	outbox
 
-	mu       sync.Mutex
-	closeErr *CloseError // the final state; nil while the connection is open
-	closing  *CloseError // the intended final state, after a close frame was made or has arrived, or a rule was broken
-	asked    *CloseError // with HalfClose: the peer's close frame, which may arrive before or after ours is sent
-	pings    pings
-	alive    keepalive
-	life     *life         // created on the first use
-	member   *member       // removes the connection from its roster at the end; nil if another object does that, or without a roster
-	done     chan struct{} // closed when the connection has ended; created on the first wait
+	mu        sync.Mutex
+	closeErr  *CloseError // the final state; nil while the connection is open
+	closing   *CloseError // the intended final state, after a close frame was made or has arrived, or a rule was broken
+	peerClose *CloseError // with HalfClose: the peer's close frame, which may arrive before or after ours is sent
+	pings     pings
+	keepalive keepalive
+	life      *life         // created on the first use
+	member    *member       // removes the connection from its roster at the end; nil if another object does that, or without a roster
+	done      chan struct{} // closed when the connection has ended; created on the first wait
 }
 
 // life is the context that is done when the connection ends.
@@ -102,7 +102,7 @@ func NewConn(rwc io.ReadWriteCloser, role protocol.Role, hs *Handshake, opts *Co
 	if hs == nil {
 		hs = &Handshake{}
 	}
-	agreed, err := agreedElsewhere(hs.Extensions, opts)
+	agreed, err := parseNegotiated(hs.Extensions, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -122,10 +122,10 @@ func (c *Conn) init(rwc io.ReadWriteCloser, role protocol.Role, opts *ConnOption
 	c.inbox.c, c.outbox.c = c, c
 	c.hs = hs
 	c.opts = opts.settings()
-	c.win = early
+	c.unparsed = early
 	c.stream.Init(rwc)
 	c.m.Client = role == protocol.RoleClient
-	c.halves = opts != nil && opts.HalfClose
+	c.halfClose = opts != nil && opts.HalfClose
 	c.m.Limits = &c.opts.limits
 	if agreed != nil {
 		c.compress(*agreed, opts.Compression)
@@ -134,7 +134,7 @@ func (c *Conn) init(rwc io.ReadWriteCloser, role protocol.Role, opts *ConnOption
 }
 
 // Handshake returns the result of the opening handshake. It must not be modified.
-func (c *Conn) Handshake() *Handshake { return c.hs.whole(&c.mu) }
+func (c *Conn) Handshake() *Handshake { return c.hs.completed(&c.mu) }
 
 // Context returns a context that is done when the connection has ended; its [context.Cause] is the [CloseError].
 func (c *Conn) Context() context.Context {
@@ -159,7 +159,7 @@ func (c *Conn) end(e *CloseError) *CloseError {
 		return c.closeErr
 	}
 	c.closeErr = e
-	c.alive.stop()
+	c.keepalive.stop()
 	c.readCtx.drop(&c.writeCtx)
 	c.writeCtx.drop(&c.readCtx)
 	if c.life != nil {

@@ -90,24 +90,24 @@ func Dial(ctx context.Context, url string, opts *DialOptions) (*Conn, error) {
 		c, next, fail := d.attempt(ctx, t, true)
 		if fail != nil {
 			fail.Redirected = redirected
-			return nil, ended(ctx, fail)
+			return nil, contextError(ctx, fail)
 		}
 		if next == nil {
 			return c, nil
 		}
 		d.follow(t, next)
-		t, redirected = next, shownURL(next)
+		t, redirected = next, redactedURL(next)
 	}
 	c, _, fail := d.attempt(ctx, t, false)
 	if fail != nil {
 		fail.Redirected = redirected
-		return nil, ended(ctx, fail)
+		return nil, contextError(ctx, fail)
 	}
 	return c, nil
 }
 
-// shownURL returns t's URL without the parts that may contain secrets.
-func shownURL(t *handshake.Target) string {
+// redactedURL returns t's URL without the parts that may contain secrets.
+func redactedURL(t *handshake.Target) string {
 	scheme := "ws://"
 	if t.Secure {
 		scheme = "wss://"
@@ -134,8 +134,8 @@ func dialContext(ctx context.Context, timeout time.Duration) (context.Context, c
 	return context.WithTimeoutCause(ctx, timeout, fmt.Errorf("the handshake took longer than %v", timeout))
 }
 
-// ended replaces the error of a failure with the error of ctx if the end of ctx caused the failure.
-func ended(ctx context.Context, e *HandshakeError) *HandshakeError {
+// contextError replaces the error of a failure with the error of ctx if the end of ctx caused the failure.
+func contextError(ctx context.Context, e *HandshakeError) *HandshakeError {
 	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
 		<-ctx.Done() // the deadline that a connection took from ctx can pass a moment before ctx is done
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// bodyPatience bounds the wait for the body of a response that is already known to be a failure.
-const bodyPatience = time.Second
+// bodyTimeout bounds the wait for the body of a response that is already known to be a failure.
+const bodyTimeout = time.Second
 
 // exchange is one request with its response.
 type exchange struct {
@@ -32,7 +32,7 @@ type exchange struct {
 func (x *exchange) run(follow bool) (conn func() *Conn, next *handshake.Target, fail *HandshakeError) {
 	req := x.d.request(x.t)
 	if _, err := x.nc.Write(req.AppendHead(make([]byte, 0, 512))); err != nil {
-		return nil, nil, lost(handshake.StageRequest, err)
+		return nil, nil, connLost(handshake.StageRequest, err)
 	}
 	x.trace(req, nil)
 	r, rest, fail := readHead(x.nc)
@@ -76,7 +76,7 @@ func (x *exchange) run(follow bool) (conn func() *Conn, next *handshake.Target, 
 		hs.TLS = &state
 	}
 	return func() *Conn {
-		return newConn(x.nc, protocol.RoleClient, &x.d.opts.Conn, hs, agreedOn(compressed, &agreed), rest)
+		return newConn(x.nc, protocol.RoleClient, &x.d.opts.Conn, hs, deflateIf(compressed, &agreed), rest)
 	}, nil, nil
 }
 
@@ -115,7 +115,7 @@ func (x *exchange) refused(r *handshake.Response, rest []byte, v *handshake.Viol
 	}
 	e.Body = readBody(x.nc, r, rest)
 	switch {
-	case r.Status == http.StatusBadRequest && !x.t.Secure && speaksOfTLS(e.Body):
+	case r.Status == http.StatusBadRequest && !x.t.Secure && mentionsTLS(e.Body):
 		e.Hint = "this port expects TLS: use wss://"
 	case r.Status == http.StatusUnauthorized && x.d.dropped:
 		e.Hint = "a redirect led to another origin, to which credentials are not sent: use the URL that it led to"
@@ -123,8 +123,8 @@ func (x *exchange) refused(r *handshake.Response, rest []byte, v *handshake.Viol
 	return e
 }
 
-// speaksOfTLS recognizes the responses of common servers to plain HTTP on their TLS port.
-func speaksOfTLS(body []byte) bool {
+// mentionsTLS recognizes the responses of common servers to plain HTTP on their TLS port.
+func mentionsTLS(body []byte) bool {
 	s := strings.ToUpper(string(body))
 	return strings.Contains(s, "HTTPS") || strings.Contains(s, "SSL-ENABLED")
 }
@@ -148,19 +148,19 @@ func readHead(nc net.Conn) (*handshake.Response, []byte, *HandshakeError) {
 			} else {
 				err = fmt.Errorf("the connection was closed without a response: %w", io.ErrUnexpectedEOF)
 			}
-			return nil, nil, lost(handshake.StageStatus, err)
+			return nil, nil, connLost(handshake.StageStatus, err)
 		case err != nil:
-			return nil, nil, lost(handshake.StageStatus, err)
+			return nil, nil, connLost(handshake.StageStatus, err)
 		}
 	}
 }
 
-// readBody returns the beginning of a response's body: at most maxBody bytes, as far as they arrive within bodyPatience.
+// readBody returns the beginning of a response's body: at most maxBody bytes, as far as they arrive within bodyTimeout.
 func readBody(nc net.Conn, r *handshake.Response, rest []byte) []byte {
 	if r.Status == http.StatusNoContent || r.Status == http.StatusNotModified || r.Status < 200 {
 		return nil
 	}
-	nc.SetReadDeadline(time.Now().Add(bodyPatience)) //nolint:errcheck // if SetReadDeadline fails, the context still limits the read
+	nc.SetReadDeadline(time.Now().Add(bodyTimeout)) //nolint:errcheck // if SetReadDeadline fails, the context still limits the read
 	var body io.Reader = io.MultiReader(strings.NewReader(string(rest)), nc)
 	limit := int64(maxBody)
 	if te := r.Header["Transfer-Encoding"]; len(te) > 0 {
@@ -172,8 +172,8 @@ func readBody(nc net.Conn, r *handshake.Response, rest []byte) []byte {
 	return b
 }
 
-// lost returns the error for a connection that failed before the response arrived.
-func lost(stage handshake.Stage, err error) *HandshakeError {
+// connLost returns the error for a connection that failed before the response arrived.
+func connLost(stage handshake.Stage, err error) *HandshakeError {
 	e := &HandshakeError{Stage: stage, Err: err}
 	if alert, ok := remoteAlert(err); ok {
 		// In TLS 1.3 a server checks the client's certificate after the client has finished its part of the handshake.

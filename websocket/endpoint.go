@@ -107,19 +107,19 @@ var errGoingAway = &Reject{Status: http.StatusServiceUnavailable, Reason: "The s
 
 // service describes how one client of an Endpoint is served.
 type service struct {
-	rules  opening.Rules
-	terms  opening.Terms
-	conn   *ConnOptions
-	header http.Header // from the Admission
-	serve  func(*Conn)
-	open   func(Sender) Receiver
-	tunnel func(net.Conn, []byte)
-	own    bool // whether open is from the Admission
+	rules   opening.Rules
+	terms   opening.Terms
+	conn    *ConnOptions
+	header  http.Header // from the Admission
+	serve   func(*Conn)
+	open    func(Sender) Receiver
+	tunnel  func(net.Conn, []byte)
+	ownOpen bool // whether open is from the Admission
 }
 
-// judge decides whether a request is admitted. request returns the request in the form that Admit takes, and is called only if
+// decide reports whether a request is admitted, as a nil or non-nil Refusal. request returns the request in the form that Admit takes, and is called only if
 // Admit is set.
-func (e *Endpoint) judge(x *service, o *handshake.Opening, request func() (*http.Request, error), t *trail) *opening.Refusal {
+func (e *Endpoint) decide(x *service, o *handshake.Opening, request func() (*http.Request, error), t *reporter) *opening.Refusal {
 	*x = service{rules: e.Accept.rules(), conn: &e.Accept.Conn, serve: e.Serve, open: e.Open}
 	var subprotocol, extensions string
 	ask := func() *opening.Refusal {
@@ -162,10 +162,10 @@ func (e *Endpoint) judge(x *service, o *handshake.Opening, request func() (*http
 }
 
 // admit calls Admit, and reports a panic in it.
-func (e *Endpoint) admit(r *http.Request, t *trail) (a *Admission, err error) {
+func (e *Endpoint) admit(r *http.Request, t *reporter) (a *Admission, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			if aborts(v) {
+			if isAbort(v) {
 				panic(v)
 			}
 			t.panicked(v)
@@ -183,7 +183,7 @@ func (x *service) apply(a *Admission) {
 	if a.Serve != nil || a.Open != nil || a.Tunnel != nil {
 		x.serve, x.open, x.tunnel = a.Serve, a.Open, a.Tunnel
 	}
-	x.own = a.Open != nil
+	x.ownOpen = a.Open != nil
 	x.header = a.Header
 }
 
@@ -213,35 +213,35 @@ func (x *service) check() *opening.Refusal {
 // ServeHTTP opens a WebSocket connection and returns; the connection is served on another goroutine. A rejected client gets a
 // reply.
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	t := &trail{endpoint: e, server: serverOf(r.Context())}
+	t := &reporter{endpoint: e, server: serverOf(r.Context())}
 	t.refused(r.Context(), r.RemoteAddr, r, e.accept(w, r, t))
 }
 
-func (e *Endpoint) accept(w http.ResponseWriter, r *http.Request, t *trail) *HandshakeError {
+func (e *Endpoint) accept(w http.ResponseWriter, r *http.Request, t *reporter) *HandshakeError {
 	if !e.roster.enter() {
 		return refuse(w, r, denied(errGoingAway))
 	}
 	defer e.roster.leave()
 	var x service
 	o := handshake.OpeningOf(r)
-	if refused := e.judge(&x, &o, func() (*http.Request, error) { return r, nil }, t); refused != nil {
+	if refused := e.decide(&x, &o, func() (*http.Request, error) { return r, nil }, t); refused != nil {
 		return refuse(w, r, refused)
 	}
 	n, fail := takeOver(w, r, &o, &x.terms, e.Accept.Header, x.header)
 	if fail != nil {
 		return fail
 	}
-	if x.open != nil && t.events(unwrapped(n.nc), &x, n.early, n.answer) {
+	if x.open != nil && t.serveOnLoop(unwrapReplayed(n.nc), &x, n.early, n.answer) {
 		return nil
 	}
 	if fail := n.send(); fail != nil {
 		return fail
 	}
 	if x.tunnel != nil {
-		t.pass(x.tunnel, n.nc, n.early)
+		t.serveTunnel(x.tunnel, n.nc, n.early)
 		return nil
 	}
-	s := &session{trail: *t, serve: x.serve, open: x.open}
+	s := &session{reporter: *t, serve: x.serve, open: x.open}
 	s.hs = Handshake{Subprotocol: x.terms.Subprotocol, Extensions: x.terms.Extensions(), RemoteAddr: r.RemoteAddr, TLS: r.TLS}
 	s.hs.fromRequest(r)
 	s.start(n.nc, &x, n.early)

@@ -58,9 +58,9 @@ func (z *lazyLoops) each(f func(*eventConn)) {
 	}
 }
 
-// events serves nc on an event loop, and reports whether a loop has taken it over. If so, the loop owns the connection. answer is
+// serveOnLoop serves nc on an event loop, and reports whether a loop has taken it over. If so, the loop owns the connection. answer is
 // sent to the client first; it is nil if the client has already received its 101 response.
-func (t *trail) events(nc net.Conn, x *service, early, answer []byte) bool {
+func (t *reporter) serveOnLoop(nc net.Conn, x *service, early, answer []byte) bool {
 	loops, n := &t.endpoint.loops, 0
 	if t.server != nil {
 		loops, n = &t.server.loops, t.server.Loops
@@ -68,8 +68,8 @@ func (t *trail) events(nc net.Conn, x *service, early, answer []byte) bool {
 	return loops.use(n, func(ls *eventLoops) bool {
 		k := t.endpoint.kindFor(t.server, x)
 		k.count(1)
-		a := agreed{terms: x.terms, early: early, answer: answer}
-		if x.own {
+		a := upgradedConn{terms: x.terms, early: early, answer: answer}
+		if x.ownOpen {
 			a.open = x.open
 		}
 		c, err := ls.adopt(k, nc, a)
@@ -77,7 +77,7 @@ func (t *trail) events(nc net.Conn, x *service, early, answer []byte) bool {
 			k.count(-1)
 			return false
 		}
-		if k.closes() { // a Shutdown that has begun does not see this connection
+		if k.isClosing() { // a Shutdown that has begun does not see this connection
 			c.Shut(CodeGoingAway, "") //nolint:errcheck // Shut fails only for an invalid code
 		}
 		return true
@@ -106,7 +106,7 @@ func (e *Endpoint) kindFor(s *Server, x *service) *eventKind {
 	if k := e.kinds[key]; k != nil {
 		return k
 	}
-	k := newEventKind(trail{endpoint: e, server: s}, x)
+	k := newEventKind(reporter{endpoint: e, server: s}, x)
 	if key.subprotocol != "" {
 		k.subprotocols = append(slices.Clone(k.subprotocols), key.subprotocol)
 	}
@@ -120,20 +120,20 @@ func (e *Endpoint) kindFor(s *Server, x *service) *eventKind {
 	return k
 }
 
-func newEventKind(t trail, x *service) *eventKind {
+func newEventKind(t reporter, x *service) *eventKind {
 	k := &eventKind{
-		trail: t, opts: x.conn.settings(), compression: x.conn.Compression, subprotocols: x.rules.Subprotocols, open: t.endpoint.Open,
+		reporter: t, opts: x.conn.settings(), compression: x.conn.Compression, subprotocols: x.rules.Subprotocols, open: t.endpoint.Open,
 	}
-	k.panicked, k.left = k.trail.panickedAt, func() { k.count(-1) }
+	k.panicked, k.onClosed = k.reporter.panickedAt, func() { k.count(-1) }
 	if t.endpoint.Ended != nil || t.server != nil && t.server.Ended != nil {
-		k.ended = k.trail.ended
+		k.ended = k.reporter.ended
 	}
 	return k
 }
 
 // rosters returns the rosters that count the connections of a kind from the moment they are accepted.
 func (k *eventKind) rosters() (both [2]*roster) {
-	if k.endpoint != nil && k.front == nil { // with a front, a connection joins the Endpoint's roster once its request has been read
+	if k.endpoint != nil && k.opening == nil { // if the loop performs the opening handshake, the connection joins the Endpoint's roster once its request has been read
 		both[0] = &k.endpoint.roster
 	}
 	if k.server != nil {
@@ -158,10 +158,10 @@ func (k *eventKind) count(n int) {
 	}
 }
 
-// closes reports whether the Endpoint or the Server is shutting down.
-func (k *eventKind) closes() bool {
+// isClosing reports whether the Endpoint or the Server is shutting down.
+func (k *eventKind) isClosing() bool {
 	for _, r := range k.rosters() {
-		if r.closes() {
+		if r.isClosing() {
 			return true
 		}
 	}

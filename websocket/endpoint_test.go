@@ -371,7 +371,7 @@ func TestServer_RequestContext(t *testing.T) {
 		if r.Context().Value(http.ServerContextKey) != s.HTTP || r.Context().Value(http.LocalAddrContextKey) == nil {
 			t.Error("the context lacks the server or its address")
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), patience)
+		ctx, cancel := context.WithTimeout(r.Context(), testTimeout)
 		defer cancel()
 		<-ctx.Done()
 		gone <- ctx.Err()
@@ -436,7 +436,7 @@ func TestServer_ShutdownOfAccept(t *testing.T) {
 	}
 	shut := make(chan error, 1)
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 		defer cancel()
 		shut <- s.Shutdown(ctx)
 	}()

@@ -19,16 +19,16 @@ func violation(v *protocol.Violation) *CloseError {
 	return &CloseError{Code: Code(v.Code), ByPeer: true, Err: v}
 }
 
-// brokenOff returns the CloseError of a connection after a read failed with err. begun is the CloseError that the connection was
+// readFailure returns the CloseError of a connection after a read failed with err. begun is the CloseError that the connection was
 // about to end with, or nil if it was open. werr is the error of an earlier write, or nil. where is the position in the peer's
 // frames at which the stream ended.
-func brokenOff(begun *CloseError, werr error, where string, err error) *CloseError {
+func readFailure(begun *CloseError, werr error, where string, err error) *CloseError {
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
 	switch {
 	case begun != nil:
-		return begun.because(&protocol.Broken{Closing: true, Err: err})
+		return begun.withCause(&protocol.Broken{Closing: true, Err: err})
 	case werr != nil:
 		err = werr
 	default:
@@ -37,14 +37,14 @@ func brokenOff(begun *CloseError, werr error, where string, err error) *CloseErr
 	return &CloseError{Code: CodeAbnormal, ByPeer: true, Err: err}
 }
 
-// because returns a copy of e with the cause err, or e itself if err is nil or e has a cause.
-func (e *CloseError) because(err error) *CloseError {
+// withCause returns a copy of e with the cause err, or e itself if err is nil or e has a cause.
+func (e *CloseError) withCause(err error) *CloseError {
 	if err == nil || e.Err != nil {
 		return e
 	}
-	with := *e
-	with.Err = err
-	return &with
+	clone := *e
+	clone.Err = err
+	return &clone
 }
 
 // incomplete returns e with the reason why the closing handshake is not complete: werr if a write failed; otherwise, if unsent is
@@ -52,11 +52,11 @@ func (e *CloseError) because(err error) *CloseError {
 func (e *CloseError) incomplete(werr error, unsent bool, timeout time.Duration) *CloseError {
 	switch {
 	case werr != nil:
-		return e.because(werr)
+		return e.withCause(werr)
 	case unsent:
-		return e.because(fmt.Errorf("the close frame could not be sent within %v", timeout))
+		return e.withCause(fmt.Errorf("the close frame could not be sent within %v", timeout))
 	}
-	return e.because(fmt.Errorf("the peer did not answer the close frame within %v", timeout))
+	return e.withCause(fmt.Errorf("the peer did not answer the close frame within %v", timeout))
 }
 
 func errCloseCode(code Code, err error) error {

@@ -19,30 +19,30 @@ var _ Sender = (*eventConn)(nil)
 
 // eventKind holds the settings that many connections share. It is not changed after its first use.
 type eventKind struct {
-	trail        // how the connections arrived, and so which hooks apply
+	reporter     // how the connections arrived, and so which hooks apply
 	opts         connSettings
 	compression  *Compression
 	subprotocols []string
 	open         func(Sender) Receiver
 	panicked     func(value any, stack []byte)               // nil means that panics are not reported
 	ended        func(remote func() string, err *CloseError) // nil means that ends are not reported
-	left         func()                                      // called after a connection has ended and its Receiver's Closed has returned; may be nil
-	front        *eventFront                                 // nil unless the loop performs the opening handshakes
+	onClosed     func()                                      // called after a connection has ended and its Receiver's Closed has returned; may be nil
+	opening      *eventOpening                               // nil unless the loop performs the opening handshakes
 }
 
-// eventFront holds the settings for opening handshakes that the loop performs.
-type eventFront struct {
+// eventOpening holds the settings for opening handshakes that the loop performs.
+type eventOpening struct {
 	rules       opening.Rules
-	heads       opening.Limits
+	headLimits  opening.Limits
 	headTimeout time.Duration
 	refused     func(remote net.Addr, f *opening.Refusal, body string) // nil means that refusals are not reported
 
 	// roster is the Endpoint's roster. A connection joins the roster when its request has arrived. nil means no roster.
 	roster *roster
 
-	// other takes over a connection whose request is not a WebSocket upgrade, with the bytes that it has sent and the time left for
+	// handOver takes over a connection whose request is not a WebSocket upgrade, with the bytes that it has sent and the time left for
 	// its head. If nil, such requests are refused.
-	other func(nc net.Conn, early []byte, left time.Duration)
+	handOver func(nc net.Conn, early []byte, left time.Duration)
 }
 
 // phase is the state of a connection.
@@ -61,8 +61,8 @@ const (
 type stage uint8
 
 const (
-	stageAsking  stage = iota // the request is incomplete or not answered
-	stageRefused              // the response was not 101: received bytes are discarded
-	stageUntold               // the handshake is done; the Receiver is still to be opened
-	stageTold                 // the Receiver is open
+	stageRequest  stage = iota // the request is incomplete or not answered
+	stageRefused               // the response was not 101: received bytes are discarded
+	stageAccepted              // the handshake is done; the Receiver is still to be opened
+	stageOpen                  // the Receiver is open
 )

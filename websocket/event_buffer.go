@@ -8,10 +8,10 @@ import (
 // buffer is a piece of pooled memory: it contains the bytes b, of which the first r have been sent. A buffer must not be used after
 // it was returned to the pool.
 type buffer struct {
-	b     []byte
-	r     int
-	cut   int // in a send queue: the number of bytes at the beginning that belong to a frame that the kernel has partly accepted
-	class int8
+	b            []byte
+	r            int
+	partialFrame int // in a send queue: the number of bytes at the beginning that belong to a frame that the kernel has partly accepted
+	class        int8
 }
 
 // The sizes of pooled buffers are powers of two. Larger buffers are left to the garbage collector.
@@ -24,7 +24,7 @@ var pools [bufferBitsMax - bufferBitsMin + 1]sync.Pool
 
 // borrow returns an empty buffer with room for at least n bytes.
 func borrow(n int) *buffer {
-	if f := pooled(n); f != nil {
+	if f := fromPool(n); f != nil {
 		return f
 	}
 	class := classOf(n)
@@ -36,8 +36,8 @@ func borrow(n int) *buffer {
 
 func classOf(n int) int { return max(0, bits.Len(uint(max(n, 1)-1))-bufferBitsMin) }
 
-// pooled does the same as borrow, but returns nil if the pool is empty.
-func pooled(n int) *buffer {
+// fromPool does the same as borrow, but returns nil if the pool is empty.
+func fromPool(n int) *buffer {
 	class := classOf(n)
 	if class >= len(pools) {
 		return nil
@@ -46,7 +46,7 @@ func pooled(n int) *buffer {
 	if !ok {
 		return nil
 	}
-	f.b, f.r, f.cut = f.b[:0], 0, 0
+	f.b, f.r, f.partialFrame = f.b[:0], 0, 0
 	return f
 }
 
@@ -87,7 +87,7 @@ func (f *buffer) grown(n int) *buffer {
 	}
 	g := borrow(f.size() + n)
 	g.b = append(g.b, f.rest()...)
-	g.cut = f.cut
+	g.partialFrame = f.partialFrame
 	f.free()
 	return g
 }

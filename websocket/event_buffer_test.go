@@ -16,13 +16,13 @@ func TestBorrowedSizes(t *testing.T) {
 		largest: {largest, bufferBitsMax - bufferBitsMin}, largest + 1: {largest + 1, -1},
 	} {
 		f := borrow(n)
-		if len(f.b) != 0 || cap(f.b) != want.size || f.class != want.class || f.r != 0 || f.cut != 0 {
+		if len(f.b) != 0 || cap(f.b) != want.size || f.class != want.class || f.r != 0 || f.partialFrame != 0 {
 			t.Errorf("borrow(%d): length %d, capacity %d, class %d; want capacity %d, class %d", n, len(f.b), cap(f.b), f.class, want.size, want.class)
 		}
 		f.free()
 	}
 	(*buffer)(nil).free()
-	if pooled(largest+1) != nil {
+	if fromPool(largest+1) != nil {
 		t.Error("there is a pool for buffers above the largest size")
 	}
 }
@@ -40,7 +40,7 @@ func TestBufferGrows(t *testing.T) {
 	} {
 		f := borrow(len(text))
 		f.b = append(f.b, text...)
-		f.cut = 3
+		f.partialFrame = 3
 		f.advance(tt.gone)
 		if f.size() != len(text)-tt.gone {
 			t.Fatalf("after %d bytes were consumed, %d are left", tt.gone, f.size())
@@ -49,8 +49,8 @@ func TestBufferGrows(t *testing.T) {
 		if same, moved := g == f, g == f && tt.gone > 0 && g.r == 0; same != tt.same || moved != tt.moved {
 			t.Errorf("%d consumed, room for %d: the same buffer %v, moved %v", tt.gone, tt.more, same, moved)
 		}
-		if string(g.rest()) != text[tt.gone:] || cap(g.b)-len(g.b) < tt.more || g.cut != 3 {
-			t.Errorf("%d consumed, room for %d: got %q, room for %d, cut %d", tt.gone, tt.more, g.rest(), cap(g.b)-len(g.b), g.cut)
+		if string(g.rest()) != text[tt.gone:] || cap(g.b)-len(g.b) < tt.more || g.partialFrame != 3 {
+			t.Errorf("%d consumed, room for %d: got %q, room for %d, cut %d", tt.gone, tt.more, g.rest(), cap(g.b)-len(g.b), g.partialFrame)
 		}
 	}
 }

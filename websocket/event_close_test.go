@@ -33,7 +33,7 @@ func evAwait[T any](t testing.TB, ch <-chan T) (v T) {
 	t.Helper()
 	select {
 	case v = <-ch:
-	case <-time.After(evPatience):
+	case <-time.After(evTimeout):
 		t.Fatal("the expected event did not happen")
 	}
 	return v

@@ -8,16 +8,16 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// zipper holds the additional state of a connection with permessage-deflate. While the connection waits, it holds only the data
+// eventCompression holds the additional state of a connection with permessage-deflate. While the connection waits, it holds only the data
 // that context takeover requires. The holder owns in; the lock of the descriptor guards out.
-type zipper struct {
+type eventCompression struct {
 	threshold int
 	out       deflate.Compressor
 	in        deflate.Decompressor
 }
 
-func newZipper(agreed handshake.Deflate, o *Compression) *zipper {
-	z := &zipper{threshold: o.Threshold}
+func newEventCompression(agreed handshake.Deflate, o *Compression) *eventCompression {
+	z := &eventCompression{threshold: o.Threshold}
 	if z.threshold == 0 {
 		z.threshold = defaultThreshold
 	}
@@ -26,9 +26,9 @@ func newZipper(agreed handshake.Deflate, o *Compression) *zipper {
 	return z
 }
 
-// putCompressed sends m compressed, or uncompressed if the uncompressed form is shorter. The caller holds the lock.
-func (c *eventOutbox) putCompressed(m Message) error {
-	z := c.zip()
+// enqueueCompressed sends m compressed, or uncompressed if the uncompressed form is shorter. The caller holds the lock.
+func (c *eventOutbox) enqueueCompressed(m Message) error {
+	z := c.compression()
 	if c.kind.opts.queue.full == QueueDropOldest {
 		z.out.Forget() // the peer may not receive the earlier messages
 	}
@@ -38,16 +38,16 @@ func (c *eventOutbox) putCompressed(m Message) error {
 	f.set(z.out.Append(f.b, m.Data))
 	if len(f.b) >= len(m.Data) {
 		z.out.Forget() // the peer will not receive the compressed data
-		return c.put(text, false, m.Data)
+		return c.enqueue(text, false, m.Data)
 	}
-	return c.put(text, true, f.b)
+	return c.enqueue(text, true, f.b)
 }
 
 // inflate decompresses a message and delivers it.
 func (c *eventInbox) inflate(text bool, p []byte) {
 	f := borrow(protocol.NewMemory * len(p))
 	defer f.free()
-	b, err := c.zip().in.Append(f.b, p, max(c.kind.opts.limits.MaxMessage, -1))
+	b, err := c.compression().in.Append(f.b, p, max(c.kind.opts.limits.MaxMessage, -1))
 	f.set(b)
 	if err == nil {
 		err = c.m.Inflated(f.b, true)

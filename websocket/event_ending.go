@@ -25,15 +25,15 @@ func (c *eventOutbox) Shut(code Code, reason string) error {
 
 // shut queues our close frame. The caller holds the lock.
 func (c *eventOutbox) shut(code Code, reason string) error {
-	out := c.room(0)
+	out := c.reserve(0)
 	b, err := c.m.AppendClose(out.b, uint16(code), reason, nil)
 	if err != nil {
 		return errCloseCode(code, err)
 	}
 	out.set(b)
-	c.ends().begun = &CloseError{Code: code, Reason: reason}
-	c.become(phaseClosing)
-	c.sent()
+	c.ensureEnding().begun = &CloseError{Code: code, Reason: reason}
+	c.setPhase(phaseClosing)
+	c.scheduleFlush()
 	return nil
 }
 
@@ -48,16 +48,16 @@ func (c *eventOutbox) CloseNow() error {
 	return nil
 }
 
-// become changes the phase, and sets CloseTimeout as the time limit of the new phase. The caller holds the lock.
-func (c *eventOutbox) become(p phase) {
+// setPhase changes the phase, and sets CloseTimeout as the time limit of the new phase. The caller holds the lock.
+func (c *eventOutbox) setPhase(p phase) {
 	c.phase = p
 	c.stop.Or(stopEnding)
 	c.unpause() // the peer's close frame must be read
 	c.fd.After(c.kind.opts.closeTimeout)
 }
 
-// ends returns c's state for the end of the connection, which it allocates if necessary. The caller holds the lock.
-func (c *eventLink) ends() *ending {
+// ensureEnding returns c's state for the end of the connection, which it allocates if necessary. The caller holds the lock.
+func (c *eventLink) ensureEnding() *ending {
 	if c.end == nil {
 		c.end = &ending{remote: c.remoteLocked()} // while the kernel still knows the address
 	}
@@ -66,8 +66,8 @@ func (c *eventLink) ends() *ending {
 
 // fail makes c end with e at its holder's next visit; an earlier reason takes precedence. The caller holds the lock.
 func (c *eventLink) fail(e *CloseError) {
-	if end := c.ends(); end.now == nil {
-		end.now = e
+	if end := c.ensureEnding(); end.due == nil {
+		end.due = e
 	}
 	c.stop.Or(stopNow | stopEnding)
 }
@@ -77,11 +77,11 @@ func (c *eventLink) fail(e *CloseError) {
 func (c *eventInbox) peerClosed(ev *protocol.Event) {
 	c.fd.Lock()
 	defer c.fd.Unlock()
-	e := c.ends()
+	e := c.ensureEnding()
 	if e.begun == nil { // §7.1.5, §7.1.6: the first close frame counts; if that was ours, the peer's is the reply
 		e.begun = &CloseError{Code: Code(ev.Code), Reason: string(ev.Payload), ByPeer: true}
 	}
-	c.become(phaseLeaving)
+	c.setPhase(phaseLeaving)
 }
 
 // violated sends the peer a close frame for the rule that it broke (RFC 6455 §7.1.7). Later bytes are read and discarded: closing a
@@ -94,58 +94,58 @@ func (c *eventInbox) violated(err error) {
 		c.fail(&CloseError{Code: CodeAbnormal, Err: err})
 		return
 	}
-	c.ends().begun = violation(v)
-	c.become(phaseLingering)
+	c.ensureEnding().begun = violation(v)
+	c.setPhase(phaseLingering)
 }
 
-// broke ends the connection after a failed read, and records the cause.
-func (c *eventInbox) broke(err error) {
+// readFailed ends the connection after a failed read, and records the cause.
+func (c *eventInbox) readFailed(err error) {
 	c.fd.Lock()
 	defer c.fd.Unlock()
-	end := c.ends()
-	if end.half {
+	end := c.ensureEnding()
+	if end.closedWrite {
 		c.fail(end.begun)
 		return
 	}
-	c.fail(brokenOff(end.begun, end.werr, c.m.Within(), err))
+	c.fail(readFailure(end.begun, end.werr, c.m.Within(), err))
 }
 
-// tooLate ends a connection whose time limit has passed. The caller is the holder, and holds the lock.
-func (c *eventConn) tooLate() {
-	end := c.ends()
+// timedOut ends a connection whose time limit has passed. The caller is the holder, and holds the lock.
+func (c *eventConn) timedOut() {
+	end := c.ensureEnding()
 	e := &CloseError{Code: CodeAbnormal, ByPeer: true}
 	switch {
-	case end.half:
+	case end.closedWrite:
 		e = end.begun
 	case end.begun != nil:
 		e = end.begun.incomplete(end.werr, c.queued() > 0, c.kind.opts.closeTimeout)
 	case end.werr != nil:
 		e.Err = end.werr
 	default:
-		e.Err = fmt.Errorf("no opening handshake within %v: %w", c.kind.front.headTimeout, os.ErrDeadlineExceeded)
+		e.Err = fmt.Errorf("no opening handshake within %v: %w", c.kind.opening.headTimeout, os.ErrDeadlineExceeded)
 	}
 	c.fail(e)
 }
 
-// verdict returns the CloseError with which the connection ends now, or nil if it does not end yet. tell reports whether the
+// finalError returns the CloseError with which the connection ends now, or nil if it does not end yet. notify reports whether the
 // application must be notified. The caller is the holder, and holds the lock.
-func (c *eventConn) verdict() (over *CloseError, tell bool) {
+func (c *eventConn) finalError() (final *CloseError, notify bool) {
 	e := c.end
 	if e == nil {
 		return nil, false
 	}
 	ending := c.phase == phaseLingering || c.phase == phaseLeaving
 	switch {
-	case e.now != nil:
-		over = e.now
+	case e.due != nil:
+		final = e.due
 	case ending && e.werr != nil:
-		if over = e.begun; !e.half { // if e.half is set, the write failed after our close frame had been sent
-			over = over.because(e.werr)
+		if final = e.begun; !e.closedWrite { // if e.closedWrite is set, the write failed after our close frame had been sent
+			final = final.withCause(e.werr)
 		}
-	case ending && c.queued() == 0 && !e.half:
+	case ending && c.queued() == 0 && !e.closedWrite:
 		// Closing a socket with unread bytes resets the connection, which could destroy the sent data. So the server waits until
 		// the peer has closed its direction, or until a time limit has passed.
-		e.half = true
+		e.closedWrite = true
 		if sec := c.sec(); sec != nil {
 			c.closeTLS(sec)
 		}
@@ -155,20 +155,20 @@ func (c *eventConn) verdict() (over *CloseError, tell bool) {
 			c.fd.After(afterClose)
 		}
 	}
-	return over, over != nil && c.stage == stageTold
+	return final, final != nil && c.stage == stageOpen
 }
 
-// die closes the descriptor, and returns the connection's CloseError. The caller is the holder, and holds the lock.
-func (c *eventConn) die(over *CloseError) *CloseError {
+// closeFD closes the descriptor, and returns the connection's CloseError. The caller is the holder, and holds the lock.
+func (c *eventConn) closeFD(final *CloseError) *CloseError {
 	sec := c.sec()
-	if sec != nil && over.Err == nil {
+	if sec != nil && final.Err == nil {
 		c.closeTLS(sec)
 	}
 	c.phase = phaseDead
 	c.stop.Or(stopNow | stopEnding)
-	end := c.ends()
-	over = over.because(end.cause)
-	end.over = over
+	end := c.ensureEnding()
+	final = final.withCause(end.cause)
+	end.final = final
 	c.fd.Close()
 	c.out.free()
 	c.msg.free()
@@ -180,5 +180,5 @@ func (c *eventConn) die(over *CloseError) *CloseError {
 	if sec != nil {
 		sec.Drop()
 	}
-	return over
+	return final
 }

@@ -26,7 +26,7 @@ func NewEventLoops(t *testing.T) *EventLoops {
 
 // Adopt serves nc on the loop. The opening handshake must be complete.
 func (l *EventLoops) Adopt(nc net.Conn, opts *ConnOptions, open func(Sender) Receiver) error {
-	_, err := l.ls.adopt(&eventKind{opts: opts.settings(), open: open}, nc, agreed{})
+	_, err := l.ls.adopt(&eventKind{opts: opts.settings(), open: open}, nc, upgradedConn{})
 	return err
 }
 

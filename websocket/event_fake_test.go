@@ -19,17 +19,17 @@ func evQueueOf(bytes int) (o AcceptOptions) {
 	return o
 }
 
-// evTheatre is a server with a single loop, which the test runs step by step.
-type evTheatre struct {
+// evManualServer is a server with a single loop, which the test runs step by step.
+type evManualServer struct {
 	*evServer
 	k   *looptest.Fake
 	log []string
 }
 
-// evPerform starts a server on k that echoes messages and records events.
-func evPerform(t testing.TB, k *looptest.Fake, s *evServer) *evTheatre {
+// evManual starts a server on k that echoes messages and records events.
+func evManual(t testing.TB, k *looptest.Fake, s *evServer) *evManualServer {
 	t.Helper()
-	p := &evTheatre{evServer: s, k: k}
+	p := &evManualServer{evServer: s, k: k}
 	s.Handler = evHandler{
 		Open: func(*eventConn) { p.log = append(p.log, "open") },
 		Message: func(c *eventConn, m Message) {
@@ -56,13 +56,13 @@ func (s *evServer) manual(t testing.TB, k loop.Kernel) {
 		t.Fatal(err)
 	}
 	s.ls = &eventLoops{loop.Manual(k)}
-	if _, err := s.ls.ListenOn(looptest.Listener, func(p loop.Place) *loop.FD { return s.ls.arrived(p, s.kind, s.came) }); err != nil {
+	if _, err := s.ls.ListenOn(looptest.Listener, func(p loop.Place) *loop.FD { return s.ls.accepted(p, s.kind, s.countConn) }); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// only returns the only open connection.
-func (p *evTheatre) only() (c *eventConn) {
+// onlyConn returns the only open connection.
+func (p *evManualServer) onlyConn() (c *eventConn) {
 	p.ls.each(func(one *eventConn) { c = one })
 	return c
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// evPatience is the time limit of a test's waits for expected events. A passing test never waits that long.
-const evPatience = time.Minute
+// evTimeout is the time limit of a test's waits for expected events. A passing test never waits that long.
+const evTimeout = time.Minute
 
 // evServe runs s on its own port until the test ends, and returns the address for Dial.
 func evServe(t testing.TB, s *evServer) string {
@@ -40,7 +40,7 @@ func evServe(t testing.TB, s *evServer) string {
 
 func evDial(t testing.TB, addr string, o *DialOptions) *Conn {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), evPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), evTimeout)
 	defer cancel()
 	c, err := Dial(ctx, "ws://"+addr+"/", o)
 	if err != nil {
@@ -51,7 +51,7 @@ func evDial(t testing.TB, addr string, o *DialOptions) *Conn {
 }
 
 func evBounded(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), evPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), evTimeout)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -131,7 +131,7 @@ func TestEventWrappedSocketsAreNotBypassed(t *testing.T) {
 		"TLS over the socket":       tls.Server(tcp, &tls.Config{}),
 		"TLS over a wrapped socket": tls.Server(transport.Accept(struct{ *net.TCPConn }{tcp}, nil), &tls.Config{}),
 	} {
-		if _, err := ls.adopt(new(eventKind), nc, agreed{}); !errors.Is(err, errors.ErrUnsupported) {
+		if _, err := ls.adopt(new(eventKind), nc, upgradedConn{}); !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

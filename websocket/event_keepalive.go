@@ -9,8 +9,8 @@ import (
 // controlTick is the resolution of the one-second interval in which control frames are counted.
 const controlTick = 16 * time.Millisecond
 
-// tooMany counts a control frame from the peer, and reports whether the peer has exceeded the limit for one second.
-func (c *eventInbox) tooMany() bool {
+// controlRateExceeded counts a control frame from the peer, and reports whether the peer has exceeded the limit for one second.
+func (c *eventInbox) controlRateExceeded() bool {
 	if c.controls++; c.controls <= protocol.MaxControls {
 		return false
 	}
@@ -31,32 +31,32 @@ func (c *eventConn) keepAlive() {
 	}
 }
 
-// look does the work that is due when the connection's timer expires. The caller is the holder.
-func (c *eventConn) look() {
-	if c.stage == stageAsking && c.msg != nil {
-		c.late()
+// timerExpired does the work that is due when the connection's timer expires. The caller is the holder.
+func (c *eventConn) timerExpired() {
+	if c.stage == stageRequest && c.msg != nil {
+		c.requestTimedOut()
 		return
 	}
 	c.fd.Lock()
 	defer c.fd.Unlock()
 	if c.phase != phaseOpen || c.end != nil && c.end.werr != nil {
-		c.tooLate()
+		c.timedOut()
 		return
 	}
 	every := c.kind.opts.pingInterval
 	if every <= 0 {
 		return // this was the timer of the handshake, which is complete
 	}
-	takes := c.takes()
-	heard := c.heard
-	c.heard = false
-	ping, dead := c.peer.look(heard, takes)
+	accepting := c.peerAccepting()
+	received := c.received
+	c.received = false
+	ping, dead := c.peer.check(received, accepting)
 	switch {
 	case dead:
-		c.fail(c.peer.silent(every))
+		c.fail(c.peer.silentError(every))
 		return
 	case ping:
-		out := c.room(0)
+		out := c.reserve(0)
 		if b, err := c.m.AppendPing(out.b, nil, nil); err == nil {
 			out.set(b)
 		}
@@ -64,14 +64,14 @@ func (c *eventConn) look() {
 	c.fd.After(every / 2)
 }
 
-// takes reports whether, since the last check, the peer has accepted some of the data in the kernel's buffer. The caller holds the
+// peerAccepting reports whether, since the last check, the peer has accepted some of the data in the kernel's buffer. The caller holds the
 // lock.
-func (c *eventConn) takes() bool {
+func (c *eventConn) peerAccepting() bool {
 	n := c.fd.Unsent()
 	if n <= 0 && (c.more == nil || c.more.unsent == 0) {
 		return false
 	}
-	e := c.extra()
+	e := c.ensureMore()
 	before := e.unsent
 	e.unsent = max(n, 0)
 	if n <= 0 || n >= before {

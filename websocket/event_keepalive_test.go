@@ -11,11 +11,11 @@ import (
 
 // A peer is accepting data if fewer bytes are unsent than at the previous check, and some remain. Only the result of the previous
 // check counts.
-func TestEventPeerThatTakes(t *testing.T) {
-	p := evPerform(t, looptest.New(t, nil), &evServer{})
+func TestEventPeerThatAccepts(t *testing.T) {
+	p := evManual(t, looptest.New(t, nil), &evServer{})
 	client := p.k.Client(evHello)
 	p.k.Play(p.ls.Loops)
-	c := p.only()
+	c := p.onlyConn()
 	slow := false
 	for i, tt := range []struct {
 		unsent int // -1 means that the kernel does not report the number
@@ -28,7 +28,7 @@ func TestEventPeerThatTakes(t *testing.T) {
 	} {
 		client.Unsent = tt.unsent
 		c.fd.Lock()
-		got := c.takes()
+		got := c.peerAccepting()
 		c.fd.Unlock()
 		slow = slow || tt.want
 		if got != tt.want || c.peer.slow != slow {
@@ -43,8 +43,8 @@ func TestEventPeerThatTakes(t *testing.T) {
 }
 
 // The loop does not write to a full socket again until the kernel reports that there is room, or that the connection is gone.
-func TestEventVisitOfAStuckConnection(t *testing.T) {
-	k := evMetered(t, 1000, false)
+func TestEventVisitOfABlockedConnection(t *testing.T) {
+	k := evLimited(t, 1000, false)
 	if n, err := k.fill(100, 2); n != 2 || err != nil {
 		t.Fatalf("%d messages fit, %v", n, err)
 	}
@@ -52,8 +52,8 @@ func TestEventVisitOfAStuckConnection(t *testing.T) {
 	k.client.In = []byte(evText("message") + evMasked(frame.Ping, true, "?"))
 	k.Play(k.s.ls.Loops)
 	k.Pass(k.s.ls.Loops, 1)
-	if k.heard != 1 || k.writes != before || k.conn.Buffered() <= 200 {
-		t.Errorf("%d messages were handled, with %d writes; %d bytes wait", k.heard, k.writes-before, k.conn.Buffered())
+	if k.received != 1 || k.writes != before || k.conn.Buffered() <= 200 {
+		t.Errorf("%d messages were handled, with %d writes; %d bytes wait", k.received, k.writes-before, k.conn.Buffered())
 	}
 	k.play(1 << 20)
 	if n := k.conn.Buffered(); n != 0 || k.writes != before+1 {
@@ -64,7 +64,7 @@ func TestEventVisitOfAStuckConnection(t *testing.T) {
 // Visiting a connection whose Receiver is still busy only writes. If the socket is full, the connection waits for room. An expired
 // timer is set again, because the state of a peer is unknown while its data is not being read.
 func TestEventVisitWhileTheReceiverIsBusy(t *testing.T) {
-	k := evMetered(t, 1000, false)
+	k := evLimited(t, 1000, false)
 	c := k.conn
 	send := func() {
 		c.fd.Lock()
@@ -83,14 +83,14 @@ func TestEventVisitWhileTheReceiverIsBusy(t *testing.T) {
 		}
 	}
 	const size = len("\x81\x0cfrom outside")
-	k.takes, k.client.Full = 1<<20, false
+	k.accepts, k.client.Full = 1<<20, false
 	left := c.fd.Left()
 	send()
 	visit(loop.Woken)
 	if len(k.client.Out) != size || c.out != nil || k.client.Armed&loop.Writable != 0 || c.fd.Left() != left {
 		t.Errorf("%d bytes were sent, the queue is %v, armed for %v, %v left", len(k.client.Out), c.out, k.client.Armed, c.fd.Left())
 	}
-	k.takes, k.client.Full = 0, true
+	k.accepts, k.client.Full = 0, true
 	send()
 	visit(loop.Woken)
 	if c.Buffered() != size || k.client.Armed&loop.Writable == 0 {
@@ -100,7 +100,7 @@ func TestEventVisitWhileTheReceiverIsBusy(t *testing.T) {
 	if d := c.fd.Left(); d == left || d > c.kind.opts.closeTimeout+time.Second {
 		t.Errorf("the timer expires in %v", d)
 	}
-	k.takes, k.client.Full = 1<<20, false
+	k.accepts, k.client.Full = 1<<20, false
 	visit(loop.Hangup)
 	if len(k.client.Out) != 2*size || c.out != nil {
 		t.Errorf("%d bytes were sent, the queue is %v", len(k.client.Out), c.out)
@@ -112,7 +112,7 @@ func TestEventVisitWhileTheReceiverIsBusy(t *testing.T) {
 // A visit borrows the buffer of its loop. The next visit, while this one is still in progress, gets another buffer.
 func TestEventBufferIsLentOnce(t *testing.T) {
 	k := looptest.New(t, nil)
-	p := evPerform(t, k, &evServer{})
+	p := evManual(t, k, &evServer{})
 	k.Client(evHello)
 	k.Client(evHello)
 	k.Play(p.ls.Loops)

@@ -30,7 +30,7 @@ func TestEventKernelThatIsDifficult(t *testing.T) {
 		"wakes without cause":     slices.Concat(evRepeat(6, 100), evRepeat(14, 300)),
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := evPerform(t, looptest.New(t, script), &evServer{})
+			p := evManual(t, looptest.New(t, script), &evServer{})
 			c := p.k.Client(stream)
 			p.k.Play(p.ls.Loops)
 			if got := strings.Join(p.log, ", "); got != `open, text "one", binary "two", text "close"` {
@@ -60,7 +60,7 @@ func TestEventConnectionsThatBreak(t *testing.T) {
 		"end after its close frame": {looptest.Conn{In: []byte(evHello + evMasked(frame.Close, true, "\x03\xe8")), EOF: true}, "open, close 1000 normal closure"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := evPerform(t, looptest.New(t, nil), &evServer{})
+			p := evManual(t, looptest.New(t, nil), &evServer{})
 			p.k.Queue = append(p.k.Queue, &c.client)
 			p.k.Play(p.ls.Loops)
 			if got := strings.Join(p.log, ", "); got != c.log || !c.client.Gone || p.Len() != 0 {
@@ -72,10 +72,10 @@ func TestEventConnectionsThatBreak(t *testing.T) {
 
 // If a write fails because the peer is gone, the connection reports the peer's unread close frame as the cause.
 func TestEventCloseFrameBehindAWriteThatFails(t *testing.T) {
-	p := evPerform(t, looptest.New(t, nil), &evServer{})
+	p := evManual(t, looptest.New(t, nil), &evServer{})
 	c := p.k.Client(evHello)
 	p.k.Play(p.ls.Loops)
-	conn := p.only()
+	conn := p.onlyConn()
 	conn.fd.Lock()
 	conn.writeFailed(errors.New("reset"))
 	conn.fd.Unlock()
@@ -88,7 +88,7 @@ func TestEventCloseFrameBehindAWriteThatFails(t *testing.T) {
 
 // Bytes after a close frame are read before the descriptor is closed, so that the kernel does not reset the connection.
 func TestEventCloseFrameWithBytesBehind(t *testing.T) {
-	p := evPerform(t, looptest.New(t, nil), &evServer{})
+	p := evManual(t, looptest.New(t, nil), &evServer{})
 	c := p.k.Client(evHello + evMasked(frame.Close, true, "\x0f\xa1") + strings.Repeat("x", 3*corkSize))
 	p.k.Play(p.ls.Loops)
 	p.k.Pass(p.ls.Loops, 2) // the client does not close the connection
@@ -98,7 +98,7 @@ func TestEventCloseFrameWithBytesBehind(t *testing.T) {
 }
 
 func TestEventNoDescriptorsIsAPause(t *testing.T) {
-	p := evPerform(t, looptest.New(t, nil), &evServer{})
+	p := evManual(t, looptest.New(t, nil), &evServer{})
 	p.k.FailAccepts = 1
 	c := p.k.Client(evHello)
 	begun := p.k.Clock
@@ -113,7 +113,7 @@ func TestEventNoDescriptorsIsAPause(t *testing.T) {
 }
 
 func TestEventPausedPeer(t *testing.T) {
-	p := evPerform(t, looptest.New(t, nil), &evServer{Options: evQueueOf(1000)})
+	p := evManual(t, looptest.New(t, nil), &evServer{Options: evQueueOf(1000)})
 	var in strings.Builder
 	for range 100 {
 		in.WriteString(evText(strings.Repeat("x", 100)))
@@ -125,7 +125,7 @@ func TestEventPausedPeer(t *testing.T) {
 		c.In = append(c.In, in.String()[:106*10]...)
 		p.k.Play(p.ls.Loops)
 	}
-	conn := p.only()
+	conn := p.onlyConn()
 	if n := conn.queued(); n > 1000+106*10 || n < 500 || c.Armed&loop.Readable != 0 {
 		t.Errorf("%d bytes are queued, waiting for %b", n, c.Armed)
 	}
@@ -140,7 +140,7 @@ func TestEventPausedPeer(t *testing.T) {
 }
 
 func TestEventHandshakeAndKeepaliveTimeouts(t *testing.T) {
-	p := evPerform(t, looptest.New(t, nil), &evServer{})
+	p := evManual(t, looptest.New(t, nil), &evServer{})
 	begun := p.k.Clock
 	silent, open := p.k.Client(""), p.k.Client(evHello)
 	p.k.Play(p.ls.Loops)
@@ -158,7 +158,7 @@ func TestEventHandshakeAndKeepaliveTimeouts(t *testing.T) {
 
 // A peer that is accepting the data in the socket's send buffer is alive, although the ping is queued behind that data.
 func TestEventKeepaliveKeepsAPeerThatIsReceiving(t *testing.T) {
-	p := evPerform(t, looptest.New(t, nil), &evServer{})
+	p := evManual(t, looptest.New(t, nil), &evServer{})
 	c := p.k.Client(evHello)
 	p.k.Play(p.ls.Loops)
 	c.Unsent = 1 << 20
@@ -185,8 +185,8 @@ func FuzzEventKernel(f *testing.F) {
 	f.Add([]byte("\x81\x01x"), []byte{0, 0, 1}, false)
 	f.Add([]byte(evText("send me")+evText("a")+evText("send "+strings.Repeat("x", 20000))), []byte("\x01\x02\x0f\x06\x07\x03"), false)
 	f.Fuzz(func(t *testing.T, in, script []byte, errs bool) {
-		run := func(script []byte, errs bool) (*evTheatre, *looptest.Conn) {
-			p := evPerform(t, looptest.New(t, script), &evServer{Options: evQueueOf(1 << 20)})
+		run := func(script []byte, errs bool) (*evManualServer, *looptest.Conn) {
+			p := evManual(t, looptest.New(t, script), &evServer{Options: evQueueOf(1 << 20)})
 			p.k.Errs = errs
 			c := p.k.Client(evHello + string(in))
 			p.k.Play(p.ls.Loops)

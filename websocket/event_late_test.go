@@ -58,7 +58,7 @@ func TestEventAdoptDuringShutdown(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ls.adopt(k, near, agreed{}); err != nil {
+		if _, err := ls.adopt(k, near, upgradedConn{}); err != nil {
 			t.Fatal(err)
 		}
 		far.Close()
@@ -84,8 +84,8 @@ func TestEventAcceptDuringShutdown(t *testing.T) {
 	e := &Endpoint{Open: func(Sender) Receiver { return nil }}
 	s := ownServer(e)
 	x := service{conn: &e.Accept.Conn, open: e.Open}
-	k := newEventKind(trail{endpoint: e, server: s}, &x)
-	k.front = &eventFront{headTimeout: patience, roster: &e.roster}
+	k := newEventKind(reporter{endpoint: e, server: s}, &x)
+	k.opening = &eventOpening{headTimeout: testTimeout, roster: &e.roster}
 	stop, err := ls.listen(l, k, func() bool {
 		k.count(1)
 		s.roster.halt(false) // at this point, every connection has been notified
@@ -98,7 +98,7 @@ func TestEventAcceptDuringShutdown(t *testing.T) {
 	if _, err := nc.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("the client read %v", err)
 	}
-	bounded.Receive(t, s.roster.waiting())
+	bounded.Receive(t, s.roster.idleChan())
 	stop()
 	ls.Stop()
 	ls.Wait()
@@ -174,11 +174,11 @@ func TestEndpoint_ShutdownBehindServer(t *testing.T) {
 // A connection that is being closed is not passed to HTTP.
 func TestEventHandOverOfAnEndingConnection(t *testing.T) {
 	k := looptest.New(t, nil)
-	p := evPerform(t, k, &evServer{})
-	p.kind.front.other = func(net.Conn, []byte, time.Duration) { t.Error("the connection was passed to HTTP") }
+	p := evManual(t, k, &evServer{})
+	p.kind.opening.handOver = func(net.Conn, []byte, time.Duration) { t.Error("the connection was passed to HTTP") }
 	k.Client("")
 	k.Play(p.ls.Loops)
-	c := p.only()
+	c := p.onlyConn()
 	c.Shut(CodeGoingAway, "")
 	c.handOver(nil)
 	k.Play(p.ls.Loops)
@@ -187,11 +187,11 @@ func TestEventHandOverOfAnEndingConnection(t *testing.T) {
 	}
 }
 
-// evBare is a kernel whose descriptors are no longer sockets once they have been read. No net.Conn can be made from them, as in a
+// evUndetachableKernel is a kernel whose descriptors are no longer sockets once they have been read. No net.Conn can be made from them, as in a
 // process that has run out of descriptors.
-type evBare struct{ loop.Kernel }
+type evUndetachableKernel struct{ loop.Kernel }
 
-func (k evBare) Read(fd int, p []byte) (int, error) {
+func (k evUndetachableKernel) Read(fd int, p []byte) (int, error) {
 	n, err := k.Kernel.Read(fd, p)
 	if err != nil { // no data has arrived yet
 		return n, err
@@ -208,13 +208,13 @@ func TestEventHandOverFails(t *testing.T) {
 	refused := make(chan error, 1)
 	s := &evServer{makeKernel: func() (loop.Kernel, error) {
 		k, err := loop.NewKernel()
-		return evBare{k}, err
+		return evUndetachableKernel{k}, err
 	}}
 	if err := s.start(); err != nil {
 		t.Fatal(err)
 	}
-	s.kind.front.other = func(net.Conn, []byte, time.Duration) { t.Error("the connection was passed to HTTP") }
-	s.kind.front.refused = func(_ net.Addr, f *opening.Refusal, _ string) { refused <- f.Err }
+	s.kind.opening.handOver = func(net.Conn, []byte, time.Duration) { t.Error("the connection was passed to HTTP") }
+	s.kind.opening.refused = func(_ net.Addr, f *opening.Refusal, _ string) { refused <- f.Err }
 	p := evConnect(t, evServe(t, s))
 	p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	p.expectEOF()
@@ -224,13 +224,13 @@ func TestEventHandOverFails(t *testing.T) {
 	bounded.Until(t, func() bool { return s.Len() == 0 })
 }
 
-// evAhead is a kernel whose clock the test can advance.
-type evAhead struct {
+// evClockKernel is a kernel whose clock the test can advance.
+type evClockKernel struct {
 	loop.Kernel
-	by *atomic.Int64
+	offset *atomic.Int64
 }
 
-func (k evAhead) Now() time.Duration { return k.Kernel.Now() + time.Duration(k.by.Load()) }
+func (k evClockKernel) Now() time.Duration { return k.Kernel.Now() + time.Duration(k.offset.Load()) }
 
 // When a connection is passed to HTTP, the remaining part of the time limit for its header applies.
 func TestEventHandOverWithTheTimeLeft(t *testing.T) {
@@ -238,12 +238,12 @@ func TestEventHandOverWithTheTimeLeft(t *testing.T) {
 	lefts := make(chan time.Duration, 1)
 	s := &evServer{HeadTimeout: time.Minute, makeKernel: func() (loop.Kernel, error) {
 		k, err := loop.NewKernel()
-		return evAhead{k, &by}, err
+		return evClockKernel{k, &by}, err
 	}}
 	if err := s.start(); err != nil {
 		t.Fatal(err)
 	}
-	s.kind.front.other = func(nc net.Conn, _ []byte, left time.Duration) {
+	s.kind.opening.handOver = func(nc net.Conn, _ []byte, left time.Duration) {
 		nc.Close()
 		lefts <- left
 	}

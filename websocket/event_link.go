@@ -29,12 +29,12 @@ type eventLink struct {
 
 // eventMore is the state that only a few connections need.
 type eventMore struct {
-	sec         *loop.TLS // nil without TLS
-	zip         *zipper   // nil without permessage-deflate
-	rest        *buffer   // owned by the holder: unparsed bytes, which are kept because the peer does not read; nil otherwise
-	remote      net.Addr  // the client's address if a proxy has sent it; nil means the socket's peer address
-	subprotocol string    // a subprotocol that is not in the kind's list
-	unsent      int       // the number of bytes that the kernel had not sent at keepalive's last check
+	sec         *loop.TLS         // nil without TLS
+	compression *eventCompression // nil without permessage-deflate
+	rest        *buffer           // owned by the holder: unparsed bytes, which are kept because the peer does not read; nil otherwise
+	remote      net.Addr          // the client's address if a proxy has sent it; nil means the socket's peer address
+	subprotocol string            // a subprotocol that is not in the kind's list
+	unsent      int               // the number of bytes that the kernel had not sent at keepalive's last check
 }
 
 // The reasons of eventLink.stop.
@@ -46,12 +46,12 @@ const (
 
 // ending is the additional state of a connection that is ending.
 type ending struct {
-	begun *CloseError // the CloseError that the connection is about to end with; nil if undecided
-	now   *CloseError // the CloseError with which the connection ends at its holder's next visit; nil if no end is due
-	over  *CloseError // the final CloseError
-	cause error       // why this end began to close the connection
-	werr  error       // why nothing can be written
-	half  bool        // our direction is shut down
+	begun       *CloseError // the CloseError that the connection is about to end with; nil if undecided
+	due         *CloseError // the CloseError with which the connection ends at its holder's next visit; nil if no end is due
+	final       *CloseError // the final CloseError
+	cause       error       // why this end began to close the connection
+	werr        error       // why nothing can be written
+	closedWrite bool        // our direction is shut down
 
 	remote net.Addr // the peer's address, once the connection has ended
 }
@@ -64,12 +64,12 @@ func (c *eventLink) sec() *loop.TLS {
 	return c.more.sec
 }
 
-// zip returns the compression state, nil without compression.
-func (c *eventLink) zip() *zipper {
+// compression returns the compression state, nil without compression.
+func (c *eventLink) compression() *eventCompression {
 	if c.more == nil {
 		return nil
 	}
-	return c.more.zip
+	return c.more.compression
 }
 
 // rest returns the unparsed bytes, nil if there are none.
@@ -80,8 +80,8 @@ func (c *eventLink) rest() *buffer {
 	return c.more.rest
 }
 
-// extra returns c.more, which it allocates on the first call.
-func (c *eventLink) extra() *eventMore {
+// ensureMore returns c.more, which it allocates on the first call.
+func (c *eventLink) ensureMore() *eventMore {
 	if c.more == nil {
 		c.more = new(eventMore)
 	}
@@ -91,18 +91,18 @@ func (c *eventLink) extra() *eventMore {
 // agree records the subprotocol and the compression that the opening handshake has negotiated.
 func (c *eventLink) agree(t *opening.Terms) {
 	if c.subprotocol = uint16(slices.Index(c.kind.subprotocols, t.Subprotocol) + 1); c.subprotocol == 0 && t.Subprotocol != "" {
-		c.extra().subprotocol = t.Subprotocol
+		c.ensureMore().subprotocol = t.Subprotocol
 	}
 	if t.Compressed {
-		c.extra().zip = newZipper(t.Deflate, c.kind.compression)
+		c.ensureMore().compression = newEventCompression(t.Deflate, c.kind.compression)
 		c.m.Compressed = true
 	}
 }
 
-// named records the client's address as sent by a proxy.
-func (c *eventLink) named(remote net.Addr) {
+// setRemote records the client's address as sent by a proxy.
+func (c *eventLink) setRemote(remote net.Addr) {
 	if remote != nil {
-		c.extra().remote = remote
+		c.ensureMore().remote = remote
 	}
 }
 

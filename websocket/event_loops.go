@@ -22,8 +22,8 @@ func newEventLoops(n int) (*eventLoops, error) {
 	return &eventLoops{ls}, nil
 }
 
-// agreed is a connection whose opening handshake was performed elsewhere.
-type agreed struct {
+// upgradedConn is a connection whose opening handshake was performed elsewhere.
+type upgradedConn struct {
 	terms  opening.Terms
 	open   func(Sender) Receiver // nil means the kind's function
 	early  []byte                // bytes that the client has sent after its request; may be nil
@@ -31,9 +31,9 @@ type agreed struct {
 }
 
 // adopt serves nc on an event loop with the settings k. It copies early and answer.
-func (ls *eventLoops) adopt(k *eventKind, nc net.Conn, a agreed) (*eventConn, error) {
+func (ls *eventLoops) adopt(k *eventKind, nc net.Conn, a upgradedConn) (*eventConn, error) {
 	c := new(eventConn)
-	c.kind, c.stage, c.phase = k, stageUntold, phaseOpen
+	c.kind, c.stage, c.phase = k, stageAccepted, phaseOpen
 	c.agree(&a.terms)
 	if a.open != nil {
 		c.r = opener(a.open)
@@ -41,32 +41,32 @@ func (ls *eventLoops) adopt(k *eventKind, nc net.Conn, a agreed) (*eventConn, er
 	if len(a.early) > 0 {
 		rest := borrow(len(a.early))
 		rest.b = append(rest.b, a.early...)
-		c.extra().rest = rest
+		c.ensureMore().rest = rest
 	}
 	if len(a.answer) > 0 {
 		c.out = borrow(2 * len(a.answer)) // has room for messages that Open sends, which are sent in the same write
 		c.out.b = append(c.out.b, a.answer...)
-		c.out.cut = c.out.size() // drop must keep all of answer
+		c.out.partialFrame = c.out.size() // drop must keep all of answer
 	}
-	return c, ls.take(c, nc)
+	return c, ls.register(c, nc)
 }
 
-// take moves c to a loop, and closes nc: the loop has its own descriptor for the socket. take accepts only a *net.TCPConn, a
+// register moves c to a loop, and closes nc: the loop has its own descriptor for the socket. register accepts only a *net.TCPConn, a
 // *net.UnixConn, a *transport.Accepted of one of these, and a *tls.Conn on such a *transport.Accepted. For any other connection the
 // error is an errors.ErrUnsupported, and nc is unchanged.
-func (ls *eventLoops) take(c *eventConn, nc net.Conn) error {
+func (ls *eventLoops) register(c *eventConn, nc net.Conn) error {
 	below := nc
 	var sec *loop.TLS
-	if over, ok := nc.(*tls.Conn); ok {
+	if tlsConn, ok := nc.(*tls.Conn); ok {
 		var err error
-		if sec, _, err = loop.NewTLS(over); err != nil {
+		if sec, _, err = loop.NewTLS(tlsConn); err != nil {
 			return err
 		}
-		below = over.NetConn()
+		below = tlsConn.NetConn()
 	}
 	if a, ok := below.(*transport.Accepted); ok {
 		below = a.Conn
-		c.named(a.Remote)
+		c.setRemote(a.Remote)
 	}
 	place, err := ls.Take(below)
 	if err != nil {
@@ -74,7 +74,7 @@ func (ls *eventLoops) take(c *eventConn, nc net.Conn) error {
 	}
 	if sec != nil {
 		sec.On(&c.fd)
-		c.extra().sec = sec
+		c.ensureMore().sec = sec
 	}
 	c.m.Limits = &c.kind.opts.limits
 	place.Add(&c.fd, c)
@@ -84,33 +84,33 @@ func (ls *eventLoops) take(c *eventConn, nc net.Conn) error {
 	case phaseOpen:
 		c.keepAlive()
 	case phaseOpening:
-		c.fd.After(c.kind.front.headTimeout)
+		c.fd.After(c.kind.opening.headTimeout)
 	default: // another goroutine has begun to close the loops
 	}
 	c.fd.Wake()
 	return nil
 }
 
-// listen makes a loop accept connections from l's socket, and perform their opening handshakes with k's front, until stop is
-// called. came is called for each connection; it reports whether the connection is to be served, and must not block. For a listener
+// listen makes a loop accept connections from l's socket, and perform their opening handshakes with k's opening settings, until stop is
+// called. admit is called for each connection; it reports whether the connection is to be served, and must not block. For a listener
 // that is neither a *net.TCPListener nor a *net.UnixListener the error is an errors.ErrUnsupported.
-func (ls *eventLoops) listen(l net.Listener, k *eventKind, came func() bool) (stop func(), err error) {
+func (ls *eventLoops) listen(l net.Listener, k *eventKind, admit func() bool) (stop func(), err error) {
 	return ls.Listen(l, func(p loop.Place) *loop.FD {
-		return ls.arrived(p, k, came)
+		return ls.accepted(p, k, admit)
 	})
 }
 
-// arrived returns the eventConn for a socket that a listener has accepted.
-func (ls *eventLoops) arrived(p loop.Place, k *eventKind, came func() bool) *loop.FD {
-	if !came() {
+// accepted returns the eventConn for a socket that a listener has accepted.
+func (ls *eventLoops) accepted(p loop.Place, k *eventKind, admit func() bool) *loop.FD {
+	if !admit() {
 		return nil
 	}
 	c := new(eventConn)
 	c.kind = k
 	c.m.Limits = &k.opts.limits
 	p.Add(&c.fd, c)
-	c.fd.After(k.front.headTimeout)
-	if k.closes() { // a Shutdown that has begun does not see this connection
+	c.fd.After(k.opening.headTimeout)
+	if k.isClosing() { // a Shutdown that has begun does not see this connection
 		c.Shut(CodeGoingAway, "") //nolint:errcheck // Shut fails only for an invalid code
 	}
 	return &c.fd

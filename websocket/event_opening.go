@@ -15,18 +15,18 @@ var eventHeads = sync.Pool{New: func() any { return new(opening.Head) }}
 
 // request parses bytes of the client's request. If the response is 101, it returns the bytes after the request, otherwise nil.
 func (c *eventConn) request(d *loop.Driver, win []byte) []byte {
-	front := c.kind.front
+	settings := c.kind.opening
 	text := win
 	if c.msg != nil { // not the beginning of the request
 		c.msg = c.msg.grown(len(win))
 		c.msg.b = append(c.msg.b, win...)
-		if text = c.msg.b; bytes.IndexByte(win, '\n') < 0 && len(text) < front.heads.Bytes {
+		if text = c.msg.b; bytes.IndexByte(win, '\n') < 0 && len(text) < settings.headLimits.Bytes {
 			return nil
 		}
 	}
 	h := eventHeads.Get().(*opening.Head)
 	defer eventHeads.Put(h)
-	h.Reset(front.heads)
+	h.Reset(settings.headLimits)
 	verdict, v := h.Parse(text)
 	if verdict == opening.More {
 		if c.msg == nil {
@@ -39,13 +39,13 @@ func (c *eventConn) request(d *loop.Driver, win []byte) []byte {
 	c.msg = nil
 	defer whole.free()
 	switch {
-	case front.other != nil && v != nil && v.Status == http.StatusRequestHeaderFieldsTooLarge:
+	case settings.handOver != nil && v != nil && v.Status == http.StatusRequestHeaderFieldsTooLarge:
 		c.handOver(text) // the head may still be within HTTP's own limit
 		return nil
 	case verdict == opening.Bad:
 		c.refuse(opening.Violated(v), h.Opening(opening.View(text)))
 		return nil
-	case front.other != nil && verdict == opening.Other:
+	case settings.handOver != nil && verdict == opening.Other:
 		c.handOver(text)
 		return nil
 	case !c.answer(h, opening.View(text)):
@@ -61,7 +61,7 @@ func (c *eventConn) request(d *loop.Driver, win []byte) []byte {
 
 // answer responds to a request: it opens the connection, or rejects the client.
 func (c *eventConn) answer(h *opening.Head, text string) bool {
-	rules, endpoint := &c.kind.front.rules, c.kind.front.roster
+	rules, endpoint := &c.kind.opening.rules, c.kind.opening.roster
 	o := h.Opening(text)
 	if endpoint != nil && !endpoint.enter() {
 		c.refuse(denied(errGoingAway), o)
@@ -79,9 +79,9 @@ func (c *eventConn) answer(h *opening.Head, text string) bool {
 	}
 	c.fd.Lock()
 	c.agree(&terms)
-	out := c.room(0)
+	out := c.reserve(0)
 	out.b = terms.AppendAnswer(out.b, o, nil, rules.Header)
-	out.cut = out.size() // drop must keep all of the response
+	out.partialFrame = out.size() // drop must keep all of the response
 	in := c.phase == phaseOpening && c.stop.Load() == 0
 	if in {
 		c.phase = phaseOpen
@@ -92,38 +92,38 @@ func (c *eventConn) answer(h *opening.Head, text string) bool {
 		endpoint.exit()
 		return false
 	}
-	c.opened()
-	if endpoint.closes() { // the connection was still in its handshake when a Shutdown listed the open ones
+	c.openReceiver()
+	if endpoint.isClosing() { // the connection was still in its handshake when a Shutdown listed the open ones
 		c.Shut(CodeGoingAway, "") //nolint:errcheck // Shut fails only for an invalid code
 	}
 	return true
 }
 
-// late rejects a client whose request has begun and is still incomplete after the time limit.
-func (c *eventConn) late() {
+// requestTimedOut rejects a client whose request has begun and is still incomplete after the time limit.
+func (c *eventConn) requestTimedOut() {
 	text := c.msg
 	c.msg = nil
 	defer text.free()
 	h := eventHeads.Get().(*opening.Head)
 	defer eventHeads.Put(h)
-	h.Reset(c.kind.front.heads)
+	h.Reset(c.kind.opening.headLimits)
 	h.Parse(text.b) //nolint:errcheck // the header is incomplete, so Parse returns an error
-	c.refuse(opening.Violated(slow), h.Opening(opening.View(text.b)))
+	c.refuse(opening.Violated(requestTimeout), h.Opening(opening.View(text.b)))
 }
 
 // refuse sends the reply to a rejected request, and ends the connection when the client has received it.
 func (c *eventConn) refuse(f *opening.Refusal, o *handshake.Opening) {
 	c.stage = stageRefused
 	c.fd.Lock()
-	out := c.room(0)
+	out := c.reserve(0)
 	var body string
 	out.b, body = f.Append(out.b, o, time.Now())
-	out.cut = out.size()
-	c.ends().begun = &CloseError{Code: CodeAbnormal, ByPeer: true, Err: f}
-	c.become(phaseLingering)
+	out.partialFrame = out.size()
+	c.ensureEnding().begun = &CloseError{Code: CodeAbnormal, ByPeer: true, Err: f}
+	c.setPhase(phaseLingering)
 	remote := c.remoteLocked()
 	c.fd.Unlock()
-	if report := c.kind.front.refused; report != nil {
+	if report := c.kind.opening.refused; report != nil {
 		report(remote, f, body)
 	}
 }
@@ -142,7 +142,7 @@ func (c *eventConn) handOver(text []byte) {
 	if err != nil { // no file descriptors are left: the connection is closed
 		c.fail(&CloseError{Code: CodeAbnormal, Err: err})
 		c.fd.Unlock()
-		if report := c.kind.front.refused; report != nil {
+		if report := c.kind.opening.refused; report != nil {
 			report(remote, &opening.Refusal{Stage: handshake.StageRequest, Err: err}, "")
 		}
 		return
@@ -150,5 +150,5 @@ func (c *eventConn) handOver(text []byte) {
 	c.phase = phaseDead
 	c.stop.Or(stopNow | stopEnding)
 	c.fd.Unlock()
-	c.kind.front.other(nc, early, left)
+	c.kind.opening.handOver(nc, early, left)
 }

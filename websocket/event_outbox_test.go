@@ -11,57 +11,57 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// evMeter is a kernel that accepts a limited number of bytes for its only client.
-type evMeter struct {
+// evLimitedKernel is a kernel that accepts a limited number of bytes for its only client.
+type evLimitedKernel struct {
 	*looptest.Fake
-	s      evServer
-	client *looptest.Conn
-	conn   *eventConn
-	takes  int
-	writes int
-	ended  []error
-	heard  int // number of messages received
+	s        evServer
+	client   *looptest.Conn
+	conn     *eventConn
+	accepts  int
+	writes   int
+	ended    []error
+	received int // number of messages received
 }
 
-func (k *evMeter) Write(fd int, p []byte) (int, error) {
+func (k *evLimitedKernel) Write(fd int, p []byte) (int, error) {
 	k.writes++
-	n := min(len(p), k.takes)
+	n := min(len(p), k.accepts)
 	if n == 0 && len(p) > 0 {
 		return 0, loop.ErrAgain
 	}
-	k.takes -= n
+	k.accepts -= n
 	return k.Fake.Write(fd, p[:n])
 }
 
-func (k *evMeter) Writev(fd int, p [2][]byte) (int, error) {
+func (k *evLimitedKernel) Writev(fd int, p [2][]byte) (int, error) {
 	return k.Write(fd, []byte(string(p[0])+string(p[1])))
 }
 
-// play makes the kernel accept further bytes, takes in number, and runs the loop.
-func (k *evMeter) play(takes int) {
-	k.takes = takes
+// play makes the kernel accept further bytes, accepts in number, and runs the loop.
+func (k *evLimitedKernel) play(accepts int) {
+	k.accepts = accepts
 	k.client.Full = false
 	for range 20 {
 		k.s.ls.Turn()
-		if k.takes == 0 {
+		if k.accepts == 0 {
 			k.client.Full = true
 		}
 	}
-	k.takes, k.client.Full = 0, true
+	k.accepts, k.client.Full = 0, true
 	k.Play(k.s.ls.Loops)
 }
 
-// evMetered returns an open connection whose peer reads nothing. most is the limit of the send queue in bytes. The server echoes
+// evLimited returns an open connection whose peer reads nothing. limit is that of the send queue in bytes. The server echoes
 // messages if echo is set.
-func evMetered(t *testing.T, most int, echo bool) *evMeter {
+func evLimited(t *testing.T, limit int, echo bool) *evLimitedKernel {
 	t.Helper()
-	k := &evMeter{Fake: looptest.New(t, nil), takes: 1 << 20}
-	k.s.Options = evQueueOf(most)
+	k := &evLimitedKernel{Fake: looptest.New(t, nil), accepts: 1 << 20}
+	k.s.Options = evQueueOf(limit)
 	k.s.Options.Conn.QueueFull = QueueDropNewest
 	k.s.Handler = evHandler{
 		Open: func(c *eventConn) { k.conn = c },
 		Message: func(c *eventConn, m Message) {
-			k.heard++
+			k.received++
 			if echo {
 				c.Send(m)
 			}
@@ -80,7 +80,7 @@ func evMetered(t *testing.T, most int, echo bool) *evMeter {
 }
 
 // fill sends up to n frames of size bytes until one is refused, and returns how many were accepted.
-func (k *evMeter) fill(size, n int) (accepted int, err error) {
+func (k *evLimitedKernel) fill(size, n int) (accepted int, err error) {
 	for accepted < n {
 		if err = k.conn.Send(Message{Type: Binary, Data: make([]byte, size-2)}); err != nil {
 			return accepted, err
@@ -108,7 +108,7 @@ func TestEventQueueBehindAPartOfAFrame(t *testing.T) {
 		{450, 450, 5},
 		{900, 0, 9},
 	} {
-		k := evMetered(t, most, false)
+		k := evLimited(t, most, false)
 		if n, err := k.fill(size, 20); n != 9 || !errors.Is(err, ErrQueueFull) {
 			t.Fatalf("%d messages fit, %v", n, err)
 		}
@@ -133,12 +133,12 @@ func TestEventQueueBehindAPartOfAFrame(t *testing.T) {
 
 // A large message is passed to the kernel without a copy. Its remainder is treated as a partly sent frame.
 func TestEventQueueBehindAPartOfALargeFrame(t *testing.T) {
-	const size = together + 100
+	const size = maxCopied + 100
 	for _, before := range []int{0, 2} { // the number of frames of 100 bytes before the large one
 		for _, prepared := range []bool{false, true} {
 			for _, takes := range []int{1, 50, 100, 150, 199, 201, 204, 205, 1000, size} {
-				k := evMetered(t, 1000, false)
-				k.takes, k.client.Full = takes, false
+				k := evLimited(t, 1000, false)
+				k.accepts, k.client.Full = takes, false
 				for range before {
 					k.conn.fd.Lock()
 					k.conn.corked = true // no bytes are sent before the large message
@@ -161,7 +161,7 @@ func TestEventQueueBehindAPartOfALargeFrame(t *testing.T) {
 				k.conn.fd.Lock()
 				k.conn.corked = false
 				waits, left := k.conn.waiting(), k.conn.queued()
-				k.conn.sent()
+				k.conn.scheduleFlush()
 				k.conn.fd.Unlock()
 				if err != nil || left != before*100+size-takes {
 					t.Fatalf("%d frames before, %d bytes accepted: %d wait, %v", before, takes, left, err)
@@ -193,7 +193,7 @@ func TestEventQueueBehindAPartOfALargeFrame(t *testing.T) {
 func TestEventPauseAndResume(t *testing.T) {
 	const size, most = 100, 800
 	one := evMasked(frame.Binary, true, strings.Repeat("x", size-2))
-	k := evMetered(t, most, true)
+	k := evLimited(t, most, true)
 	reads := func(when string, want bool) {
 		t.Helper()
 		if got := k.client.Armed&loop.Readable != 0; got != want {
@@ -210,15 +210,15 @@ func TestEventPauseAndResume(t *testing.T) {
 	}
 	k.client.In = append(k.client.In, one...)
 	k.Play(k.s.ls.Loops)
-	if k.heard != 5 {
-		t.Errorf("%d messages were read", k.heard)
+	if k.received != 5 {
+		t.Errorf("%d messages were read", k.received)
 	}
 	k.play(2 * size)
 	reads("with 300 bytes", false)
 	k.play(size - 1)
 	reads("with 201 bytes, 200 of which could be dropped", true)
-	if k.heard != 6 {
-		t.Errorf("%d messages were read", k.heard)
+	if k.received != 6 {
+		t.Errorf("%d messages were read", k.received)
 	}
 	k.play(1 << 20)
 	if n := len(k.client.Out); n != 6*size {
@@ -229,12 +229,12 @@ func TestEventPauseAndResume(t *testing.T) {
 
 // Closing a connection that is already closing sends no second close frame and returns no error, and CloseNow does not wait.
 func TestEventCloseOfAnEndingConnection(t *testing.T) {
-	for name, begin := range map[string]func(*evMeter){
-		"closed by this end": func(k *evMeter) { k.conn.Shut(4000, "first") },
-		"closed by the peer": func(k *evMeter) { k.client.In = []byte(evMasked(frame.Close, true, "\x0f\xa0first")) },
-		"a violation":        func(k *evMeter) { k.client.In = []byte("\x81\x01x") },
+	for name, begin := range map[string]func(*evLimitedKernel){
+		"closed by this end": func(k *evLimitedKernel) { k.conn.Shut(4000, "first") },
+		"closed by the peer": func(k *evLimitedKernel) { k.client.In = []byte(evMasked(frame.Close, true, "\x0f\xa0first")) },
+		"a violation":        func(k *evLimitedKernel) { k.client.In = []byte("\x81\x01x") },
 	} {
-		k := evMetered(t, 1000, false)
+		k := evLimited(t, 1000, false)
 		begin(k)
 		k.play(1 << 20)
 		out := string(k.client.Out)
@@ -292,7 +292,7 @@ func (k *evBroken) Writev(fd int, p [2][]byte) (int, error) {
 // TestEventWriteThatFails checks, for each way of writing, that the next message is rejected with the error of the failed write,
 // and that the connection ends with that error.
 func TestEventWriteThatFails(t *testing.T) {
-	short, long := Message{Binary, []byte("short")}, Message{Binary, make([]byte, 2*together)}
+	short, long := Message{Binary, []byte("short")}, Message{Binary, make([]byte, 2*maxCopied)}
 	prepare := func(m Message) *Prepared {
 		p, err := Prepare(m)
 		if err != nil {
@@ -336,7 +336,7 @@ func TestEventWriteThatFails(t *testing.T) {
 // TestEventCloseOfAPausedConnection checks that the peer's data, including its close frame, is read although the peer does not
 // read.
 func TestEventCloseOfAPausedConnection(t *testing.T) {
-	k := evMetered(t, 1000, false)
+	k := evLimited(t, 1000, false)
 	k.fill(100, 6)
 	if k.client.Armed&loop.Readable != 0 {
 		t.Fatal("the connection is not paused")
@@ -346,8 +346,8 @@ func TestEventCloseOfAPausedConnection(t *testing.T) {
 	}
 	k.client.In = []byte(evText("late") + evMasked(frame.Close, true, "\x0f\xa0first"))
 	k.Play(k.s.ls.Loops)
-	if n := len(k.client.In); n != 0 || k.heard != 0 {
-		t.Errorf("%d bytes are unread, %d messages were handled", n, k.heard)
+	if n := len(k.client.In); n != 0 || k.received != 0 {
+		t.Errorf("%d bytes are unread, %d messages were handled", n, k.received)
 	}
 	k.play(1 << 20)
 	k.client.EOF = true
@@ -434,7 +434,7 @@ func TestEventEndFreesItsMemory(t *testing.T) {
 		"an incomplete message": evMasked(frame.Text, false, "half"),
 		"unparsed bytes":        strings.Repeat(evText(strings.Repeat("x", 100)), 10),
 	} {
-		k := evMetered(t, 1000, true)
+		k := evLimited(t, 1000, true)
 		k.fill(100, 3)
 		k.client.In = []byte(in)
 		k.Play(k.s.ls.Loops)
@@ -474,15 +474,15 @@ func TestEventNothingIsHandledAfterCloseNow(t *testing.T) {
 // If the peer does not reply to a close frame, the connection is closed after a time limit, whatever else the peer sends.
 func TestEventEndingHasItsTime(t *testing.T) {
 	for name, tt := range map[string]struct {
-		begin func(*evMeter)
+		begin func(*evLimitedKernel)
 		code  Code
 		time  time.Duration
 	}{
-		"closed by this end": {func(k *evMeter) { k.conn.Shut(4000, "first") }, 4000, 5 * time.Second},
-		"closed by the peer": {func(k *evMeter) { k.client.In = []byte(evMasked(frame.Close, true, "\x0f\xa0first")) }, 4000, afterClose},
-		"a violation":        {func(k *evMeter) { k.client.In = []byte("\x81\x01x") }, CodeProtocolError, 5 * time.Second},
+		"closed by this end": {func(k *evLimitedKernel) { k.conn.Shut(4000, "first") }, 4000, 5 * time.Second},
+		"closed by the peer": {func(k *evLimitedKernel) { k.client.In = []byte(evMasked(frame.Close, true, "\x0f\xa0first")) }, 4000, afterClose},
+		"a violation":        {func(k *evLimitedKernel) { k.client.In = []byte("\x81\x01x") }, CodeProtocolError, 5 * time.Second},
 	} {
-		k := evMetered(t, 1000, false)
+		k := evLimited(t, 1000, false)
 		tt.begin(k)
 		k.play(1 << 20)
 		begun := k.Clock
@@ -494,7 +494,7 @@ func TestEventEndingHasItsTime(t *testing.T) {
 		if d := k.Clock - begun; d < tt.time || d > tt.time+40*time.Millisecond {
 			t.Errorf("%s: after %v, want %v", name, d, tt.time)
 		}
-		k = evMetered(t, 1000, false)
+		k = evLimited(t, 1000, false)
 		tt.begin(k)
 		k.play(1 << 20)
 		begun = k.Clock

@@ -26,7 +26,7 @@ func evConnect(t testing.TB, addr string) *evPeer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nc.SetDeadline(time.Now().Add(evPatience))
+	nc.SetDeadline(time.Now().Add(evTimeout))
 	t.Cleanup(func() { nc.Close() })
 	return &evPeer{t, nc}
 }

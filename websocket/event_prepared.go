@@ -13,8 +13,8 @@ func (c *eventOutbox) SendPrepared(ps ...*Prepared) error {
 	if err := unprepared(ps); err != nil {
 		return err
 	}
-	if c.m.Compressed { // implies that more.zip is set
-		z := c.more.zip
+	if c.m.Compressed { // implies that more.compression is set
+		z := c.more.compression
 		for _, p := range ps { // compresses outside of the lock, for which other goroutines wait
 			if f := p.frames(); len(f.Payload()) >= z.threshold {
 				f.Compressed(z.out.Window.Bits)
@@ -31,15 +31,15 @@ func (c *eventOutbox) SendPrepared(ps ...*Prepared) error {
 		if err != nil {
 			break // the earlier messages are still sent
 		}
-		c.putShared(c.frameFor(p.frames()), len(ps) == 1)
+		c.enqueueShared(c.frameFor(p.frames()), len(ps) == 1)
 	}
 	if !c.corked && c.out.size() > 0 && c.fd.Calm() {
 		c.flush()
 	}
-	if c.stuck || !c.corked && c.out.size() > 0 {
-		c.sent()
+	if c.blocked || !c.corked && c.out.size() > 0 {
+		c.scheduleFlush()
 	}
-	c.tidy()
+	c.freeEmpty()
 	return err
 }
 
@@ -61,7 +61,7 @@ func (c *eventOutbox) writableAll(ps []*Prepared) (bool, error) {
 
 // frameFor returns the prepared frame that suits this connection. The caller holds the lock.
 func (c *eventOutbox) frameFor(f *prepared.Frames) []byte {
-	if z := c.zip(); z != nil && len(f.Payload()) >= z.threshold {
+	if z := c.compression(); z != nil && len(f.Payload()) >= z.threshold {
 		if b := f.Compressed(z.out.Window.Bits); b[0]&frame.RSV1 != 0 {
 			z.out.Forget() // the peer's window advances over data that our compressor has not seen
 			return b
@@ -70,19 +70,19 @@ func (c *eventOutbox) frameFor(f *prepared.Frames) []byte {
 	return f.Plain()
 }
 
-// putShared sends or queues a frame that must not be modified. A single frame is sent without a copy if nothing else is sent with
+// enqueueShared sends or queues a frame that must not be modified. A single frame is sent without a copy if nothing else is sent with
 // it. The caller holds the lock.
-func (c *eventOutbox) putShared(b []byte, single bool) {
-	if c.sec() == nil && !c.stuck && (len(b) > together || single && !c.corked && c.out.size() == 0 && c.fd.Calm()) {
-		c.pushShared(b)
+func (c *eventOutbox) enqueueShared(b []byte, alone bool) {
+	if c.sec() == nil && !c.blocked && (len(b) > maxCopied || alone && !c.corked && c.out.size() == 0 && c.fd.Calm()) {
+		c.writeShared(b)
 		return
 	}
-	out := c.room(len(b))
+	out := c.reserve(len(b))
 	out.b = append(out.b, b...)
 }
 
-// pushShared writes the queue and b, and queues the bytes that the kernel does not accept. The caller holds the lock.
-func (c *eventOutbox) pushShared(b []byte) {
+// writeShared writes the queue and b, and queues the bytes that the kernel does not accept. The caller holds the lock.
+func (c *eventOutbox) writeShared(b []byte) {
 	var n int
 	var err error
 	before := c.out.size()
@@ -99,11 +99,11 @@ func (c *eventOutbox) pushShared(b []byte) {
 		c.advance(min(n, before))
 	}
 	if left := b[max(n-before, 0):]; len(left) > 0 || n < before {
-		c.stuck = true
-		out := c.room(len(left))
+		c.blocked = true
+		out := c.reserve(len(left))
 		out.b = append(out.b, left...)
 		if n >= before {
-			c.out.cut = len(left)
+			c.out.partialFrame = len(left)
 		}
 	}
 }

@@ -13,10 +13,10 @@ type eventInbox struct {
 
 	r        Receiver
 	msg      *buffer // the received part of an incomplete message or request; nil if there is none
-	second   uint32  // when the first control frame of the current second was counted, see tooMany
+	second   uint32  // when the first control frame of the current second was counted, see controlRateExceeded
 	controls uint16  // the number of control frames in that second
 	stage    stage
-	heard    bool // bytes have arrived since keepalive last looked
+	received bool // bytes have arrived since the last check of keepalive
 }
 
 // maxReads limits the number of reads from one connection before other connections are served.
@@ -35,12 +35,12 @@ func (c *eventConn) receive(d *loop.Driver) {
 		}
 		into := d.Buffer()
 		long := false
-		if left := c.m.Left(); c.msg != nil && left >= direct {
-			into, long = c.spare(left), true
+		if left := c.m.Left(); c.msg != nil && left >= minDirectRead {
+			into, long = c.freeSpace(left), true
 		}
 		n, err := c.read(into)
 		if n > 0 {
-			c.heard = true
+			c.received = true
 			if long {
 				c.msg.b = c.msg.b[:len(c.msg.b)+n]
 				c.step(d, into[:n], true)
@@ -52,7 +52,7 @@ func (c *eventConn) receive(d *loop.Driver) {
 			return
 		}
 		if err != nil {
-			c.broke(err)
+			c.readFailed(err)
 			return
 		}
 		if n < len(into) && sec == nil {
@@ -73,16 +73,16 @@ func (c *eventOutbox) discards() bool {
 	return c.phase == phaseLingering
 }
 
-// spare returns free space after the received part of a message. left is the number of payload bytes that have not arrived.
-func (c *eventInbox) spare(left int64) []byte {
+// freeSpace returns free space after the received part of a message. left is the number of payload bytes that have not arrived.
+func (c *eventInbox) freeSpace(left int64) []byte {
 	have := len(c.msg.b)
 	if cap(c.msg.b) == have {
-		if g := pooled(protocol.Room(have, left, protocol.PooledMemory)); g != nil {
+		if g := fromPool(protocol.Room(have, left, protocol.PooledMemory)); g != nil {
 			g.b = append(g.b, c.msg.b...)
 			c.msg.free()
 			c.msg = g
 		} else {
-			c.msg = c.msg.grown(max(protocol.Room(have, left, protocol.NewMemory)-have, direct))
+			c.msg = c.msg.grown(max(protocol.Room(have, left, protocol.NewMemory)-have, minDirectRead))
 		}
 	}
 	return c.msg.b[have:min(int64(cap(c.msg.b)), int64(have)+left)]
@@ -92,7 +92,7 @@ func (c *eventInbox) spare(left int64) []byte {
 func (c *eventConn) parse(d *loop.Driver, win []byte) {
 	for len(win) > 0 {
 		switch c.stage {
-		case stageAsking:
+		case stageRequest:
 			win = c.request(d, win)
 			continue
 		case stageRefused:
@@ -106,7 +106,7 @@ func (c *eventConn) parse(d *loop.Driver, win []byte) {
 				rest := borrow(len(win))
 				rest.b = append(rest.b, win...)
 				c.fd.Lock()
-				c.extra().rest = rest
+				c.ensureMore().rest = rest
 				c.fd.Unlock()
 				return
 			}
@@ -120,8 +120,8 @@ func (c *eventConn) parse(d *loop.Driver, win []byte) {
 func (c *eventInbox) step(d *loop.Driver, win []byte, placed bool) int {
 	if p, text, n := c.m.Whole(win); n > 0 { // most messages arrive whole
 		d.Last(n == len(win))
-		if len(p) > single {
-			c.alone.Store(n == len(win))
+		if len(p) > alwaysCopied {
+			c.lastReceived.Store(n == len(win))
 		}
 		c.deliver(text, p)
 		return n
@@ -130,8 +130,8 @@ func (c *eventInbox) step(d *loop.Driver, win []byte, placed bool) int {
 	if err == nil && ev.Kind == protocol.Data {
 		d.Last(n == len(win))
 		if ev.First && ev.Last && !ev.Compressed { // a whole message, without a copy
-			if len(ev.Payload) > single {
-				c.alone.Store(n == len(win))
+			if len(ev.Payload) > alwaysCopied {
+				c.lastReceived.Store(n == len(win))
 			}
 			c.deliver(ev.Text, ev.Payload)
 		} else {
@@ -147,7 +147,7 @@ func (c *eventInbox) step(d *loop.Driver, win []byte, placed bool) int {
 
 // control handles control frames.
 func (c *eventInbox) control(ev *protocol.Event, err error) {
-	if err == nil && ev.Kind != protocol.Close && c.tooMany() {
+	if err == nil && ev.Kind != protocol.Close && c.controlRateExceeded() {
 		err = c.m.TooManyControls()
 	}
 	switch {
@@ -188,7 +188,7 @@ func (c *eventInbox) piece(ev *protocol.Event, placed bool) {
 func (c *eventInbox) gather(p []byte) {
 	want := protocol.Room(len(p), c.m.Left(), protocol.NewMemory)
 	if c.msg == nil {
-		if c.msg = pooled(protocol.Room(len(p), c.m.Left(), protocol.PooledMemory)); c.msg == nil {
+		if c.msg = fromPool(protocol.Room(len(p), c.m.Left(), protocol.PooledMemory)); c.msg == nil {
 			c.msg = borrow(want)
 		}
 	} else {
@@ -207,13 +207,13 @@ func (c *eventInbox) deliver(text bool, p []byte) {
 		m.Type = Text
 	}
 	if err := c.message(m); err != nil {
-		c.failed(err)
+		c.closeForError(err)
 	}
 }
 
 // message calls the Receiver.
 func (c *eventInbox) message(m Message) (err error) {
 	err = errExited
-	defer c.called(&err)
+	defer c.recoverCall(&err)
 	return c.r.Message(m)
 }

@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// single is the maximum payload that is always copied. A longer payload is written without a copy if alone is set, and a
-	// payload longer than together is never copied.
-	single = 4 << 10
+	// alwaysCopied is the maximum payload that is always copied. A longer payload is written without a copy if lastReceived is set, and a
+	// payload longer than maxCopied is never copied.
+	alwaysCopied = 4 << 10
 
 	corkSize = 64 << 10 // the size of the buffer that collects the replies of a connection
 )
@@ -23,12 +23,12 @@ const (
 type eventOutbox struct {
 	eventLink
 
-	out    *buffer     // the bytes to send; nil if there are none
-	alone  atomic.Bool // the large message being delivered is the last received message; set by the holder without the lock
-	phase  phase
-	corked bool // the holder flushes at the end of its visit
-	stuck  bool // the kernel accepts nothing until it reports free space
-	tight  bool // the queue has rejected a message, or was more than half full, since it was last empty
+	out          *buffer     // the bytes to send; nil if there are none
+	lastReceived atomic.Bool // the large message being delivered is the last received message; set by the holder without the lock
+	phase        phase
+	corked       bool // the holder flushes at the end of its visit
+	blocked      bool // the kernel accepts nothing until it reports free space
+	congested    bool // the queue has rejected a message, or was more than half full, since it was last empty
 }
 
 // Send implements [Sender]. Messages that a Receiver sends to its own connection are written when all received messages have been
@@ -42,25 +42,25 @@ func (c *eventOutbox) Send(m Message) error {
 	if err := c.writable(len(m.Data) + frame.MaxHeader); err != nil {
 		return err
 	}
-	if z := c.zip(); z != nil && len(m.Data) >= z.threshold {
-		return c.putCompressed(m)
+	if z := c.compression(); z != nil && len(m.Data) >= z.threshold {
+		return c.enqueueCompressed(m)
 	}
-	return c.put(m.Type == Text, false, m.Data)
+	return c.enqueue(m.Type == Text, false, m.Data)
 }
 
 // writable returns an error if a message of n bytes cannot be written. The caller holds the lock.
 func (c *eventOutbox) writable(n int) error {
-	if c.end == nil && !c.stuck {
+	if c.end == nil && !c.blocked {
 		return nil
 	}
-	return c.obstacle(n)
+	return c.writeError(n)
 }
 
-func (c *eventOutbox) obstacle(n int) error {
+func (c *eventOutbox) writeError(n int) error {
 	if c.end == nil {
 		return c.makeRoom(n)
 	}
-	for _, e := range []*CloseError{c.end.over, c.end.now, c.end.begun} {
+	for _, e := range []*CloseError{c.end.final, c.end.due, c.end.begun} {
 		if e != nil {
 			return e
 		}
@@ -70,19 +70,19 @@ func (c *eventOutbox) obstacle(n int) error {
 
 // makeRoom applies the queue policy when n bytes do not fit into the queue. The caller holds the lock.
 func (c *eventOutbox) makeRoom(n int) error {
-	waits, most := c.waiting(), c.kind.opts.queue.bytes
-	if !c.stuck || waits == 0 || waits+n <= most {
+	queued, limit := c.waiting(), c.kind.opts.queue.bytes
+	if !c.blocked || queued == 0 || queued+n <= limit {
 		return nil
 	}
-	c.tight = true
+	c.congested = true
 	switch c.kind.opts.queue.full {
 	case QueueDropOldest:
-		if c.drop(waits + n - most); c.waiting() == 0 || c.waiting()+n <= most {
+		if c.drop(queued + n - limit); c.waiting() == 0 || c.waiting()+n <= limit {
 			return nil
 		}
 	case QueueClose:
 		// Queued messages are discarded, so that the close frame does not wait for them.
-		c.drop(waits)
+		c.drop(queued)
 		c.shut(CodeTryAgainLater, reasonSlow) //nolint:errcheck // shut fails only for an invalid code
 	}
 	return ErrQueueFull
@@ -94,7 +94,7 @@ func (c *eventOutbox) waiting() int {
 	if c.out == nil {
 		return 0
 	}
-	return c.out.size() - c.out.cut
+	return c.out.size() - c.out.partialFrame
 }
 
 // drop removes messages from the queue, the oldest first, until enough bytes are free. It keeps control frames and a frame that is
@@ -105,7 +105,7 @@ func (c *eventOutbox) drop(enough int) {
 	}
 	b := c.out.rest()
 	var control []byte
-	at, gone := c.out.cut, 0
+	at, gone := c.out.partialFrame, 0
 	for at < len(b) && gone < enough {
 		h, head, err := frame.Parse(b[at:])
 		if err != nil {
@@ -120,22 +120,22 @@ func (c *eventOutbox) drop(enough int) {
 		at += size
 	}
 	copy(b[at-len(control):], control)
-	copy(b[gone:], b[:c.out.cut])
+	copy(b[gone:], b[:c.out.partialFrame])
 	c.out.advance(gone)
 }
 
 // advance records that the kernel has accepted n more bytes of the queue. The caller holds the lock.
 func (c *eventOutbox) advance(n int) {
 	if n == c.out.size() {
-		c.out.cut = 0
+		c.out.partialFrame = 0
 	} else {
-		c.out.cut = cutAt(c.out.rest(), c.out.cut, n)
+		c.out.partialFrame = partialAfter(c.out.rest(), c.out.partialFrame, n)
 	}
 	c.out.advance(n)
 }
 
-// cutAt returns how many bytes from b[n] on belong to the frame that contains n, given that a frame ends at b[cut].
-func cutAt(b []byte, cut, n int) int {
+// partialAfter returns how many bytes from b[n] on belong to the frame that contains n, given that a frame ends at b[cut].
+func partialAfter(b []byte, cut, n int) int {
 	for cut < n {
 		h, head, err := frame.Parse(b[cut:])
 		if err != nil {
@@ -155,16 +155,16 @@ func (c *eventOutbox) queued() int {
 	return n
 }
 
-// put frames p, and sends or queues the frame. The caller holds the lock.
-func (c *eventOutbox) put(text, compressed bool, p []byte) error {
-	if compressed || len(p) > single {
-		if err := c.putLong(text, compressed, p); err != nil {
+// enqueue frames p, and sends or queues the frame. The caller holds the lock.
+func (c *eventOutbox) enqueue(text, compressed bool, p []byte) error {
+	if compressed || len(p) > alwaysCopied {
+		if err := c.enqueueLarge(text, compressed, p); err != nil {
 			return err
 		}
 	} else {
 		out := c.out
 		if out == nil || cap(out.b)-len(out.b) < frame.MaxHeader+len(p) {
-			out = c.room(frame.MaxHeader + len(p))
+			out = c.reserve(frame.MaxHeader + len(p))
 		}
 		b, err := c.m.AppendMessage(out.b, text, p, nil)
 		if err != nil {
@@ -172,15 +172,15 @@ func (c *eventOutbox) put(text, compressed bool, p []byte) error {
 		}
 		out.b = b
 	}
-	if !c.corked || c.stuck {
-		c.sent()
+	if !c.corked || c.blocked {
+		c.scheduleFlush()
 	}
 	return nil
 }
 
-// sent makes sure that queued data will be sent. The caller holds the lock.
-func (c *eventOutbox) sent() {
-	if c.stuck {
+// scheduleFlush makes sure that queued data will be sent. The caller holds the lock.
+func (c *eventOutbox) scheduleFlush() {
+	if c.blocked {
 		c.pause()
 		if !c.corked {
 			c.rearm()
@@ -192,25 +192,25 @@ func (c *eventOutbox) sent() {
 	}
 }
 
-// putLong queues a header and its payload, or writes the queue and both of them in one system call. The caller holds the lock.
-func (c *eventOutbox) putLong(text, compressed bool, p []byte) error {
+// enqueueLarge queues a header and its payload, or writes the queue and both of them in one system call. The caller holds the lock.
+func (c *eventOutbox) enqueueLarge(text, compressed bool, p []byte) error {
 	h, err := c.m.BeginFrame(text, compressed, true, len(p), [4]byte{})
 	if err != nil {
 		return err
 	}
-	if c.sec() == nil && !c.stuck && (len(p) > together || len(p) > single && c.alone.Load()) {
-		out := c.room(frame.MaxHeader)
+	if c.sec() == nil && !c.blocked && (len(p) > maxCopied || len(p) > alwaysCopied && c.lastReceived.Load()) {
+		out := c.reserve(frame.MaxHeader)
 		out.b = frame.Append(out.b, h)
-		c.pushShared(p)
+		c.writeShared(p)
 		return nil
 	}
-	out := c.room(frame.MaxHeader + len(p))
+	out := c.reserve(frame.MaxHeader + len(p))
 	out.b = append(frame.Append(out.b, h), p...)
 	return nil
 }
 
-// room returns the queue with space for n more bytes. The caller holds the lock.
-func (c *eventOutbox) room(n int) *buffer {
+// reserve returns the queue with space for n more bytes. The caller holds the lock.
+func (c *eventOutbox) reserve(n int) *buffer {
 	if c.out == nil {
 		c.out = borrow(n)
 		return c.out
@@ -227,23 +227,23 @@ func (c *eventOutbox) room(n int) *buffer {
 
 // flush writes as much of the queue as the kernel accepts. The caller holds the lock.
 func (c *eventOutbox) flush() {
-	if c.stuck {
+	if c.blocked {
 		return
 	}
 	if sec := c.sec(); sec != nil {
 		c.flushTLS(sec)
 	} else {
-		c.push()
+		c.flushPlain()
 	}
-	if c.stuck {
+	if c.blocked {
 		c.pause()
 	} else if c.stop.Load()&stopPaused != 0 {
 		c.unpause()
 	}
 }
 
-// tidy frees the memory of an empty queue. The caller holds the lock.
-func (c *eventOutbox) tidy() {
+// freeEmpty frees the memory of an empty queue. The caller holds the lock.
+func (c *eventOutbox) freeEmpty() {
 	if c.out != nil && c.out.size() == 0 && !c.corked {
 		c.out.free()
 		c.out = nil
@@ -253,17 +253,17 @@ func (c *eventOutbox) tidy() {
 // pause stops reading from a connection whose peer does not read, when the queue is more than half full. It resumes reading when the
 // queue is at most a quarter full. The caller holds the lock.
 func (c *eventOutbox) pause() {
-	switch n, most := c.waiting(), c.kind.opts.queue.bytes; {
-	case n > most/2:
-		c.tight = true
+	switch n, limit := c.waiting(), c.kind.opts.queue.bytes; {
+	case n > limit/2:
+		c.congested = true
 		c.stop.Or(stopPaused)
-	case n <= most/4:
+	case n <= limit/4:
 		c.unpause()
 	}
 }
 
-// push writes the queue to the kernel. The caller holds the lock.
-func (c *eventOutbox) push() {
+// flushPlain writes the queue to the kernel. The caller holds the lock.
+func (c *eventOutbox) flushPlain() {
 	for n := c.out.size(); n > 0; n = c.out.size() {
 		k, err := c.fd.Write(c.out.rest())
 		if err != nil && err != loop.ErrAgain {
@@ -274,7 +274,7 @@ func (c *eventOutbox) push() {
 			c.advance(k)
 		}
 		if k < n {
-			c.stuck = true
+			c.blocked = true
 			return
 		}
 	}
@@ -284,7 +284,7 @@ func (c *eventOutbox) push() {
 func (c *eventOutbox) flushTLS(sec *loop.TLS) {
 	for {
 		if _, err := sec.Flush(); err == loop.ErrAgain {
-			c.stuck = true
+			c.blocked = true
 			return
 		} else if err != nil {
 			c.writeFailed(err)
@@ -313,14 +313,14 @@ func (c *eventOutbox) closeTLS(sec *loop.TLS) {
 // writeFailed discards the queue, since it cannot be sent. The peer's last bytes may be unread, so the reader ends the connection.
 // The caller holds the lock.
 func (c *eventOutbox) writeFailed(err error) {
-	c.stuck = false
+	c.blocked = false
 	if c.out != nil {
-		c.out.b, c.out.r, c.out.cut = c.out.b[:0], 0, 0
+		c.out.b, c.out.r, c.out.partialFrame = c.out.b[:0], 0, 0
 	}
 	if sec := c.sec(); sec != nil {
 		sec.Drop()
 	}
-	e := c.ends()
+	e := c.ensureEnding()
 	if e.werr == nil {
 		e.werr = fmt.Errorf("websocket: write: %w", err)
 		c.fd.After(c.kind.opts.closeTimeout)

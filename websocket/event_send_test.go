@@ -223,18 +223,18 @@ func TestEventPartlySentFrames(t *testing.T) {
 	b = append(b, 0x89, 0)
 	b = append(frame.Append(b, frame.Header{Fin: true, Opcode: frame.Text, Length: 3}), "abc"...)
 	for n, want := range map[int]int{0: 0, 1: 203, 204: 0, 205: 1, 206: 0, 207: 4, 211: 0} {
-		if got := cutAt(b, 0, n); got != want {
+		if got := partialAfter(b, 0, n); got != want {
 			t.Errorf("after %d: %d bytes, want %d", n, got, want)
 		}
 	}
-	if got := cutAt(b[10:], 194, 5); got != 189 {
+	if got := partialAfter(b[10:], 194, 5); got != 189 {
 		t.Errorf("within the rest of a frame: %d", got)
 	}
 	c := &eventOutbox{out: &buffer{b: b}}
 	c.advance(7)
 	c.drop(1)
-	if got := string(c.out.rest()[c.out.cut:]); got != "\x89\x00" || c.out.cut != 197 {
-		t.Errorf("%d bytes of the first frame, and %q", c.out.cut, got)
+	if got := string(c.out.rest()[c.out.partialFrame:]); got != "\x89\x00" || c.out.partialFrame != 197 {
+		t.Errorf("%d bytes of the first frame, and %q", c.out.partialFrame, got)
 	}
 }
 
@@ -276,7 +276,7 @@ func TestEventSendsFromEverywhere(t *testing.T) {
 
 func TestEventSendAllocatesNothing(t *testing.T) {
 	for name, in := range map[string]string{"calm": evText("x"), "more is to come": evText("x") + "\x81"} {
-		s, k, c := evIdle(t, evHandler{})
+		s, k, c := evNullServer(t, evHandler{})
 		k.in, k.silent = in, true
 		s.ls.Turn()
 		if c.fd.Calm() != (name == "calm") {

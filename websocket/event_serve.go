@@ -10,12 +10,12 @@ import (
 // Begin implements [loop.Handler]: from here until the end of the visit, writes are collected.
 func (c *eventConn) Begin(d *loop.Driver, why loop.Events) bool {
 	if why&(loop.Writable|loop.Hangup) != 0 {
-		c.stuck = false
+		c.blocked = false
 	}
 	if why&loop.Held != 0 {
 		c.flush()
-		c.tidy()
-		if c.stuck {
+		c.freeEmpty()
+		if c.blocked {
 			c.rearm() // otherwise the hangup would be reported repeatedly
 		}
 		if why&loop.Due != 0 {
@@ -23,15 +23,15 @@ func (c *eventConn) Begin(d *loop.Driver, why loop.Events) bool {
 		}
 		return false
 	}
-	if c.out.size() > 0 && c.stage != stageUntold { // messages that Open sends are sent with the 101 response
+	if c.out.size() > 0 && c.stage != stageAccepted { // messages that Open sends are sent with the 101 response
 		c.flush()
-		c.tidy()
+		c.freeEmpty()
 	}
-	if why == loop.Woken && c.waits() {
+	if why == loop.Woken && c.onlyQueuedWrites() {
 		c.rearm()
 		return false
 	}
-	if c.out == nil && !c.stuck {
+	if c.out == nil && !c.blocked {
 		c.out, _ = d.Value.(*buffer)
 		d.Value = nil
 		if c.out == nil {
@@ -42,11 +42,11 @@ func (c *eventConn) Begin(d *loop.Driver, why loop.Events) bool {
 	return true
 }
 
-// waits reports whether the only pending work is to write messages that other goroutines have sent. The caller holds the lock, and
+// onlyQueuedWrites reports whether the only pending work is to write messages that other goroutines have sent. The caller holds the lock, and
 // no goroutine is the holder.
-func (c *eventConn) waits() bool {
+func (c *eventConn) onlyQueuedWrites() bool {
 	sec := c.sec()
-	return c.stage == stageTold && c.end == nil && c.stop.Load() == 0 && c.rest() == nil && (sec == nil || !sec.More()) && !c.drainDue()
+	return c.stage == stageOpen && c.end == nil && c.stop.Load() == 0 && c.rest() == nil && (sec == nil || !sec.More()) && !c.drainDue()
 }
 
 // Lost implements [loop.Handler]: the messages that a blocking Receiver has sent so far do not wait until it returns.
@@ -58,20 +58,20 @@ func (c *eventConn) Lost() {
 
 // Serve implements [loop.Handler].
 func (c *eventConn) Serve(d *loop.Driver, why loop.Events) {
-	c.attend(d, why)
+	c.visit(d, why)
 	c.finish(d)
 }
 
-// attend does the work of a visit.
-func (c *eventConn) attend(d *loop.Driver, why loop.Events) {
-	if c.stage == stageUntold {
-		c.opened()
+// visit does the work of a visit.
+func (c *eventConn) visit(d *loop.Driver, why loop.Events) {
+	if c.stage == stageAccepted {
+		c.openReceiver()
 	}
 	if why&loop.Writable != 0 {
-		c.heard = true // the peer has read some data
+		c.received = true // the peer has read some data
 	}
 	if why&loop.Due != 0 {
-		c.look()
+		c.timerExpired()
 	}
 	if rest := c.rest(); rest != nil && c.stop.Load()&stopPaused == 0 {
 		c.more.rest = nil
@@ -91,17 +91,17 @@ func (c *eventConn) drain() {
 		return
 	}
 	c.fd.Lock()
-	if c.tight {
+	if c.congested {
 		c.flush()
 	}
 	due := c.drainDue()
 	if due {
-		c.tight = false
+		c.congested = false
 	}
 	c.fd.Unlock()
 	if due {
 		if err := c.call(d.Drained); err != nil {
-			c.failed(err)
+			c.closeForError(err)
 		}
 	}
 }
@@ -111,19 +111,19 @@ type drainer interface{ Drained() }
 
 // drainDue reports whether Drained must be called. The caller holds the lock, and is the holder or knows that there is none.
 func (c *eventInbox) drainDue() bool {
-	if !c.tight || c.phase != phaseOpen || c.queued() > 0 {
+	if !c.congested || c.phase != phaseOpen || c.queued() > 0 {
 		return false
 	}
 	_, ok := c.r.(drainer)
 	return ok
 }
 
-// opened opens the Receiver of a connection whose handshake is complete.
-func (c *eventConn) opened() {
-	c.stage = stageTold
+// openReceiver opens the Receiver of a connection whose handshake is complete.
+func (c *eventConn) openReceiver() {
+	c.stage = stageOpen
 	if c.kind.ended != nil { // the hook needs the address after the end, when the kernel may no longer know it
 		c.fd.Lock()
-		c.named(c.remoteLocked())
+		c.setRemote(c.remoteLocked())
 		c.fd.Unlock()
 	}
 	open := c.kind.open
@@ -137,7 +137,7 @@ func (c *eventConn) opened() {
 		c.fd.Unlock()
 	}
 	if err != nil {
-		c.failed(err)
+		c.closeForError(err)
 	}
 }
 
@@ -156,7 +156,7 @@ func (c *eventConn) finish(d *loop.Driver) {
 	c.corked = false
 	c.reply()
 	if n := c.out.size(); n > 0 && n <= corkSize/4 && c.phase == phaseOpen && c.fd.Busy() {
-		c.defers()
+		c.deferFlush()
 	} else {
 		c.flush()
 	}
@@ -168,8 +168,8 @@ func (c *eventConn) finish(d *loop.Driver) {
 		}
 		c.out = nil
 	}
-	over, tell := c.verdict()
-	if over == nil {
+	final, notify := c.finalError()
+	if final == nil {
 		if c.drainDue() {
 			c.fd.Wake()
 		}
@@ -177,21 +177,21 @@ func (c *eventConn) finish(d *loop.Driver) {
 		c.fd.Unlock()
 		return
 	}
-	over = c.die(over)
+	final = c.closeFD(final)
 	c.fd.Unlock()
-	defer c.left(tell) // deferred, because the application may call runtime.Goexit
-	if tell {
-		c.closed(over)
+	defer c.uncount(notify) // deferred, because the application may call runtime.Goexit
+	if notify {
+		c.callClosed(final)
 	}
 }
 
-// left removes an ended connection from the counts.
-func (c *eventConn) left(told bool) {
-	if told && c.kind.front != nil {
-		c.kind.front.roster.exit()
+// uncount removes an ended connection from the counts.
+func (c *eventConn) uncount(opened bool) {
+	if opened && c.kind.opening != nil {
+		c.kind.opening.roster.exit()
 	}
-	if c.kind.left != nil {
-		c.kind.left()
+	if c.kind.onClosed != nil {
+		c.kind.onClosed()
 	}
 }
 
@@ -201,37 +201,37 @@ var errExited = errors.New("runtime.Goexit was called")
 // call calls a function of the application.
 func (c *eventOutbox) call(f func()) (err error) {
 	err = errExited
-	defer c.called(&err)
+	defer c.recoverCall(&err)
 	f()
 	return nil
 }
 
-// called converts a panic in the application's code to an error, with which its caller ends the connection. After runtime.Goexit,
-// when *err is errExited, the caller will not see the error, so called ends the connection itself.
-func (c *eventOutbox) called(err *error) {
+// recoverCall converts a panic in the application's code to an error, with which its caller ends the connection. After runtime.Goexit,
+// when *err is errExited, the caller will not see the error, so recoverCall ends the connection itself.
+func (c *eventOutbox) recoverCall(err *error) {
 	if v := recover(); v != nil {
-		*err = panicCaused(v, c.kind.panicked)
+		*err = recoveredError(v, c.kind.panicked)
 	} else if *err == errExited {
-		c.failed(*err)
+		c.closeForError(*err)
 	}
 }
 
-// closed reports the end of the connection. A panic in Closed has no connection left to end, and becomes the cause in the CloseError
+// callClosed reports the end of the connection. A panic in Closed has no connection left to end, and becomes the cause in the CloseError
 // unless there is one already.
-func (c *eventConn) closed(over *CloseError) {
+func (c *eventConn) callClosed(final *CloseError) {
 	if c.kind.ended != nil {
-		defer func() { c.kind.ended(func() string { return c.RemoteAddr().String() }, over) }()
+		defer func() { c.kind.ended(func() string { return c.RemoteAddr().String() }, final) }()
 	}
 	if c.r != nil {
-		if err := c.call(func() { c.r.Closed(over) }); err != nil && !aborts(err) {
-			over = over.because(err)
+		if err := c.call(func() { c.r.Closed(final) }); err != nil && !isAbort(err) {
+			final = final.withCause(err)
 		}
 	}
 }
 
-// failed closes the connection after an error of the application.
-func (c *eventOutbox) failed(err error) {
-	if aborts(err) {
+// closeForError closes the connection after an error of the application.
+func (c *eventOutbox) closeForError(err error) {
+	if isAbort(err) {
 		c.CloseNow() //nolint:errcheck // CloseNow always returns nil
 		return
 	}
@@ -247,14 +247,14 @@ func (c *eventOutbox) failed(err error) {
 	c.end.cause = cause
 }
 
-// defers postpones sending to the end of the batch: the Receivers of other connections may still send to this connection until
+// deferFlush postpones sending to the end of the batch: the Receivers of other connections may still send to this connection until
 // then. The data is moved to a smaller buffer, so that the large buffer of a visit is not kept for that long. The caller holds the
 // lock.
-func (c *eventOutbox) defers() {
+func (c *eventOutbox) deferFlush() {
 	if cap(c.out.b) == corkSize {
 		f := borrow(c.out.size())
 		f.b = append(f.b, c.out.rest()...)
-		f.cut = c.out.cut
+		f.partialFrame = c.out.partialFrame
 		c.out.free()
 		c.out = f
 	}
@@ -266,14 +266,14 @@ func (c *eventOutbox) reply() {
 	if !c.m.Pending() {
 		return
 	}
-	out := c.room(0)
+	out := c.reserve(0)
 	out.set(c.m.AppendOutput(out.b, len(out.b)+protocol.PongRoom, nil))
 }
 
 // rearm sets the events to wait for. The caller holds the lock.
 func (c *eventOutbox) rearm() {
 	var want loop.Events
-	if c.stuck {
+	if c.blocked {
 		want |= loop.Writable
 	}
 	switch {

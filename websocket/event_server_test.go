@@ -32,16 +32,16 @@ type evServer struct {
 	Panicked    func(value any, stack []byte)
 	makeKernel  func() (loop.Kernel, error)
 
-	once  sync.Once
-	err   error
-	kind  *eventKind
-	ls    *eventLoops
-	conns atomic.Int64
-	done  chan struct{}
-	mu    sync.Mutex
-	stops []func()
-	over  bool
-	work  sync.WaitGroup
+	once   sync.Once
+	err    error
+	kind   *eventKind
+	ls     *eventLoops
+	conns  atomic.Int64
+	done   chan struct{}
+	mu     sync.Mutex
+	stops  []func()
+	closed bool
+	work   sync.WaitGroup
 }
 
 var errEvClosed = errors.New("the test's server is closed")
@@ -77,10 +77,10 @@ func (c *eventConn) Block() { c.fd.Block() }
 func (c *eventConn) Err() error {
 	c.fd.Lock()
 	defer c.fd.Unlock()
-	if c.end == nil || c.end.over == nil {
+	if c.end == nil || c.end.final == nil {
 		return nil
 	}
-	return c.end.over
+	return c.end.final
 }
 
 func (c *eventConn) TLS() *tls.ConnectionState {
@@ -92,7 +92,7 @@ func (c *eventConn) TLS() *tls.ConnectionState {
 	return &state
 }
 
-func or[T comparable](v, standard T) T {
+func valueOr[T comparable](v, standard T) T {
 	var zero T
 	if v == zero {
 		return standard
@@ -127,9 +127,9 @@ func (s *evServer) configure() error {
 			}
 			return r
 		},
-		left: func() { s.conns.Add(-1) },
-		front: &eventFront{
-			rules: rules, heads: opening.Limits{Bytes: or(s.MaxHead, opening.DefaultBytes)}, headTimeout: or(s.HeadTimeout, 10*time.Second),
+		onClosed: func() { s.conns.Add(-1) },
+		opening: &eventOpening{
+			rules: rules, headLimits: opening.Limits{Bytes: valueOr(s.MaxHead, opening.DefaultBytes)}, headTimeout: valueOr(s.HeadTimeout, 10*time.Second),
 		},
 	}
 	return nil
@@ -149,7 +149,7 @@ func (s *evServer) start() error {
 	return s.err
 }
 
-func (s *evServer) came() bool {
+func (s *evServer) countConn() bool {
 	s.conns.Add(1)
 	return true
 }
@@ -165,7 +165,7 @@ func (s *evServer) Serve(l net.Listener) error {
 	}
 	defer l.Close()
 	s.mu.Lock()
-	stop, err := s.ls.listen(l, s.kind, s.came)
+	stop, err := s.ls.listen(l, s.kind, s.countConn)
 	if err == nil {
 		s.stops = append(s.stops, stop)
 	}
@@ -195,16 +195,16 @@ func (s *evServer) ServeTLS(l net.Listener, config *tls.Config) error {
 		s.stops = append(s.stops, func() { nc.Close() })
 		s.mu.Unlock()
 		s.work.Go(func() {
-			if s.shake(nc, config) != nil {
+			if s.tlsHandshake(nc, config) != nil {
 				nc.Close()
 			}
 		})
 	}
 }
 
-// shake performs the TLS handshake, and then passes the connection to the loop.
-func (s *evServer) shake(nc net.Conn, config *tls.Config) error {
-	if err := nc.SetDeadline(time.Now().Add(s.kind.front.headTimeout)); err != nil {
+// tlsHandshake performs the TLS handshake, and then passes the connection to the loop.
+func (s *evServer) tlsHandshake(nc net.Conn, config *tls.Config) error {
+	if err := nc.SetDeadline(time.Now().Add(s.kind.opening.headTimeout)); err != nil {
 		return err
 	}
 	t := tls.Server(transport.Accept(nc, nil), config)
@@ -214,7 +214,7 @@ func (s *evServer) shake(nc net.Conn, config *tls.Config) error {
 	s.conns.Add(1)
 	c := new(eventConn)
 	c.kind = s.kind
-	return s.ls.take(c, t)
+	return s.ls.register(c, t)
 }
 
 // Shutdown closes all connections with 1001 and waits until they have ended.
@@ -237,8 +237,8 @@ func (s *evServer) drain(ctx context.Context, end func(*eventConn)) error {
 		return err
 	}
 	s.mu.Lock()
-	stops, over := s.stops, s.over
-	s.stops, s.over = nil, true
+	stops, over := s.stops, s.closed
+	s.stops, s.closed = nil, true
 	s.mu.Unlock()
 	for _, stop := range stops {
 		stop()

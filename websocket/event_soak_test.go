@@ -31,7 +31,7 @@ func evSoakText(sender, i, size int) []byte {
 
 // evSoakSize returns a random size close to a boundary at which the code behaves differently.
 func evSoakSize(r *rand.Rand) int {
-	around := []int{8, 20, 125, 700, single, together, corkSize / 2, 1 << 16, 150 << 10}
+	around := []int{8, 20, 125, 700, alwaysCopied, maxCopied, corkSize / 2, 1 << 16, 150 << 10}
 	n := around[min(r.IntN(len(around)), r.IntN(len(around)))]
 	return max(8, n+r.IntN(41)-20)
 }
@@ -39,7 +39,7 @@ func evSoakSize(r *rand.Rand) int {
 // evLedger records the received messages of each sender.
 type evLedger [8]int
 
-func (l *evLedger) enter(data []byte) error {
+func (l *evLedger) record(data []byte) error {
 	if len(data) < 8 {
 		return fmt.Errorf("a message of %d bytes", len(data))
 	}
@@ -60,8 +60,8 @@ const (
 	evCallers  = 2
 )
 
-// evGuest is the server's side of a connection.
-type evGuest struct {
+// evSoakState is the server's side of a connection.
+type evSoakState struct {
 	evLedger
 	r *rand.Rand
 }
@@ -94,7 +94,7 @@ func evSoakServer(t *testing.T, seed uint64, compress *Compression, pushing *syn
 	s := &evServer{Loops: 2, Handler: evHandler{
 		Open: func(c *eventConn) {
 			number := uint64(guests.Add(1))
-			c.SetValue(&evGuest{r: rand.New(rand.NewPCG(seed, number))})
+			c.SetValue(&evSoakState{r: rand.New(rand.NewPCG(seed, number))})
 			for sender := range evPushers {
 				r := rand.New(rand.NewPCG(seed, number<<8|uint64(sender)))
 				pushing.Go(func() {
@@ -108,8 +108,8 @@ func evSoakServer(t *testing.T, seed uint64, compress *Compression, pushing *syn
 			}
 		},
 		Message: func(c *eventConn, m Message) {
-			g := c.Value().(*evGuest)
-			if err := g.enter(m.Data); err != nil {
+			g := c.Value().(*evSoakState)
+			if err := g.record(m.Data); err != nil {
 				t.Errorf("the server got %v", err)
 				c.CloseNow()
 				return
@@ -213,7 +213,7 @@ func TestEventSoak(t *testing.T) {
 						for range (evPushers + evCallers) * evSoakEach {
 							m, err := c.Read(ctx)
 							if err == nil {
-								err = l.enter(m.Data)
+								err = l.record(m.Data)
 							}
 							if err != nil {
 								t.Errorf("client %d got %v", client, err)

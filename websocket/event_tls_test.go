@@ -151,7 +151,7 @@ func TestEventTLSShutdownDoesNotWaitForHandshakes(t *testing.T) {
 	s := &evServer{}
 	addr, _ := evServeTLS(t, s)
 	p := evConnect(t, addr)
-	p.SetDeadline(time.Now().Add(evPatience))
+	p.SetDeadline(time.Now().Add(evTimeout))
 	bounded.Until(t, func() bool { // waits until the server has accepted the connection
 		s.mu.Lock()
 		defer s.mu.Unlock()

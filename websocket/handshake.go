@@ -20,7 +20,7 @@ type Handshake struct {
 	RemoteAddr  string               // the address of the peer, or of the last proxy on the way, as net.Conn reports it
 	TLS         *tls.ConnectionState // nil means that this end did not use TLS
 
-	late *lateHandshake // data from which the remaining fields are filled in on demand; nil if they are complete
+	lazy *lazyHandshake // data from which the remaining fields are filled in on demand; nil if they are complete
 }
 
 // HandshakeError describes why an opening handshake failed. It contains no secret of the caller: no user information, no query, no

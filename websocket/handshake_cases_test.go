@@ -96,7 +96,7 @@ func judge(t *testing.T, name string, complaint string) {
 	}
 }
 
-const patience = time.Minute
+const testTimeout = time.Minute
 
 func TestServerHandshakeCases(t *testing.T) {
 	for _, compression := range []*Compression{nil, {}} {
@@ -131,7 +131,7 @@ func serve(t testing.TB, h http.Handler) (addr string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &http.Server{Handler: h, ReadHeaderTimeout: patience}
+	s := &http.Server{Handler: h, ReadHeaderTimeout: testTimeout}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -151,7 +151,7 @@ func (c serverCase) run(t *testing.T, addr string) string {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	nc.SetDeadline(time.Now().Add(patience))
+	nc.SetDeadline(time.Now().Add(testTimeout))
 	request := latin1(c.Request)
 	go func() { // a server may respond and close before it has read the whole request
 		for _, part := range cut(request, c.Send) {
@@ -358,7 +358,7 @@ func serveRaw(t testing.TB, handle func(nc net.Conn, key string)) (addr string) 
 			if err != nil {
 				return
 			}
-			nc.SetDeadline(time.Now().Add(patience))
+			nc.SetDeadline(time.Now().Add(testTimeout))
 			br := bufio.NewReader(nc)
 			if r, err := http.ReadRequest(br); err == nil {
 				handle(nc, r.Header.Get("Sec-WebSocket-Key"))

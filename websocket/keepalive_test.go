@@ -263,9 +263,9 @@ func TestKeepaliveSparesAPeerThatTakesALargeMessage(t *testing.T) {
 	}
 }
 
-// TestKeepaliveClosesAPeerThatStopsTaking uses a peer that stops reading in the middle of a large message. The part that has been
+// TestKeepaliveClosesAPeerThatStopsAccepting uses a peer that stops reading in the middle of a large message. The part that has been
 // sent must not count as progress indefinitely.
-func TestKeepaliveClosesAPeerThatStopsTaking(t *testing.T) {
+func TestKeepaliveClosesAPeerThatStopsAccepting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, nil)
 		go c.Write(context.Background(), Message{Binary, make([]byte, 4<<20)})
@@ -284,21 +284,21 @@ func TestKeepaliveEndsWithTheConnection(t *testing.T) {
 	c.CloseNow()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.alive.timer.Stop() {
+	if c.keepalive.timer.Stop() {
 		t.Error("the timer is still set")
 	}
 }
 
 // If the system does not report how much data the peer has received, accepted parts of the current write count as progress if a ping
 // is queued behind that write. A peer counts as slow after a completed write of more than backlog bytes.
-func TestPeerThatTakesWithoutTheKernelsReport(t *testing.T) {
+func TestPeerThatAcceptsWithoutTheKernelsReport(t *testing.T) {
 	c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 	for i := range 8 {
 		moved, held, ping := i&1 != 0, i&2 != 0, i&4 != 0
 		c.mu.Lock()
-		c.moved.Store(moved)
+		c.progress.Store(moved)
 		c.out.held, c.ctl = held, make([]byte, i/4)
-		if got, want := c.takes(), moved && held && ping; got != want || c.moved.Load() {
+		if got, want := c.peerAccepting(), moved && held && ping; got != want || c.progress.Load() {
 			t.Errorf("moved %v, writing %v, with a ping %v: takes %v", moved, held, ping, got)
 		}
 		c.out.held, c.ctl = false, nil
@@ -311,13 +311,13 @@ func TestPeerThatTakesWithoutTheKernelsReport(t *testing.T) {
 	}{
 		{backlog, false, false}, {backlog, false, false}, {backlog + 1, true, false}, {0, false, false}, {backlog + 1, false, true}, {0, false, true},
 	} {
-		if _, err := c.stream.Write(make([]byte, tt.size), &c.moved); err != nil {
+		if _, err := c.stream.Write(make([]byte, tt.size), &c.progress); err != nil {
 			t.Fatal(err)
 		}
 		c.mu.Lock()
 		c.out.held = tt.held
-		if takes := c.takes(); takes || c.alive.peer.slow != tt.slow {
-			t.Errorf("%d bytes, writing %v: takes %v, slow %v", tt.size, tt.held, takes, c.alive.peer.slow)
+		if takes := c.peerAccepting(); takes || c.keepalive.peer.slow != tt.slow {
+			t.Errorf("%d bytes, writing %v: takes %v, slow %v", tt.size, tt.held, takes, c.keepalive.peer.slow)
 		}
 		c.out.held = false
 		c.mu.Unlock()

@@ -15,18 +15,18 @@ const (
 	largestBits = 25
 )
 
-// larges are pools of arrays by size. Each array is stored as a pointer to its first byte, because storing a slice in a pool would
+// largePools are pools of arrays by size. Each array is stored as a pointer to its first byte, because storing a slice in a pool would
 // allocate.
-var larges [largestBits - largeBits + 1]sync.Pool
+var largePools [largestBits - largeBits + 1]sync.Pool
 
-// largeFor returns memory for a message, given the number of bytes that have arrived and the number still announced. An announced
+// borrowLarge returns memory for a message, given the number of bytes that have arrived and the number still announced. An announced
 // length does not allocate memory: the memory grows with the received bytes.
-func largeFor(here int, left int64) []byte {
-	if b := recycled(protocol.Room(here, left, protocol.PooledMemory)); b != nil {
+func borrowLarge(received int, left int64) []byte {
+	if b := pooledLarge(protocol.Room(received, left, protocol.PooledMemory)); b != nil {
 		return b
 	}
-	n := protocol.Room(here, left, protocol.NewMemory)
-	if class := largeClass(n); class < len(larges) {
+	n := protocol.Room(received, left, protocol.NewMemory)
+	if class := largeClass(n); class < len(largePools) {
 		n = 1 << (class + largeBits)
 	}
 	return make([]byte, 0, n)
@@ -34,13 +34,13 @@ func largeFor(here int, left int64) []byte {
 
 func largeClass(n int) int { return max(0, bits.Len(uint(max(n, 1)-1))-largeBits) }
 
-// recycled returns pooled memory for n bytes, nil if there is none.
-func recycled(n int) []byte {
+// pooledLarge returns pooled memory for n bytes, nil if there is none.
+func pooledLarge(n int) []byte {
 	class := largeClass(n)
-	if class >= len(larges) {
+	if class >= len(largePools) {
 		return nil
 	}
-	if p, ok := larges[class].Get().(*byte); ok {
+	if p, ok := largePools[class].Get().(*byte); ok {
 		return unsafe.Slice(p, 1<<(class+largeBits))[:0]
 	}
 	return nil
@@ -50,15 +50,15 @@ func recycled(n int) []byte {
 // pools is left to the garbage collector.
 func returnLarge(b []byte) {
 	class := largeClass(cap(b))
-	if class < len(larges) && cap(b) == 1<<(class+largeBits) {
-		larges[class].Put(unsafe.SliceData(b))
+	if class < len(largePools) && cap(b) == 1<<(class+largeBits) {
+		largePools[class].Put(unsafe.SliceData(b))
 	}
 }
 
-// grow returns the content of dst, which is the beginning of a message, in a larger array, and recycles dst. left is the number of
+// growLarge returns the content of dst, which is the beginning of a message, in a larger array, and recycles dst. left is the number of
 // bytes that are still expected.
-func grow(dst []byte, left int64) []byte {
-	g := largeFor(len(dst), left)
+func growLarge(dst []byte, left int64) []byte {
+	g := borrowLarge(len(dst), left)
 	g = append(g, dst...)
 	returnLarge(dst)
 	return g

@@ -23,29 +23,29 @@ const (
 	slowEnd   = 2*quietEnd + 1
 )
 
-// look returns the consequence of a check of the peer. heard means that something has arrived since the last check; takes means
+// check returns the consequence of a check of the peer. received means that something has arrived since the last check; accepting means
 // that the peer has accepted some data, and more is on its way.
-func (w *peerWatch) look(heard, takes bool) (ping, dead bool) {
+func (w *peerWatch) check(received, accepting bool) (ping, dead bool) {
 	switch {
-	case heard:
+	case received:
 		*w = peerWatch{}
-	case takes:
+	case accepting:
 		w.quiet = 0
 	default:
 		w.quiet++
 	}
-	return w.quiet == quietPing, w.quiet >= w.end()
+	return w.quiet == quietPing, w.quiet >= w.maxQuiet()
 }
 
-func (w *peerWatch) end() uint8 {
+func (w *peerWatch) maxQuiet() uint8 {
 	if w.slow {
 		return slowEnd
 	}
 	return quietEnd
 }
 
-// silent returns the CloseError of a connection with a silent peer.
-func (w *peerWatch) silent(interval time.Duration) *CloseError {
+// silentError returns the CloseError of a connection with a silent peer.
+func (w *peerWatch) silentError(interval time.Duration) *CloseError {
 	return &CloseError{Code: CodeAbnormal, ByPeer: true, Err: fmt.Errorf(
-		"the peer was silent for %v or more, ping unanswered: %w", time.Duration(w.end())*interval/2, os.ErrDeadlineExceeded)}
+		"the peer was silent for %v or more, ping unanswered: %w", time.Duration(w.maxQuiet())*interval/2, os.ErrDeadlineExceeded)}
 }

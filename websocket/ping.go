@@ -30,15 +30,15 @@ func (r *controlRate) exceeded() bool {
 // pings holds the pings that wait for their pong.
 type pings struct {
 	last    uint64 // the number of the latest ping, which is also its payload
-	waiting []*pinged
+	pending []*pendingPing
 }
 
-type pinged struct {
-	id     uint64
-	sent   time.Time
-	own    bool               // sent by keepalive: no goroutine waits for the pong
-	answer chan time.Duration // buffered for one value
-	idle   chan struct{}      // receives a value when no other goroutine reads any more, so Ping must read; nil for keepalive's pings
+type pendingPing struct {
+	id            uint64
+	sent          time.Time
+	fromKeepalive bool               // sent by keepalive: no goroutine waits for the pong
+	answer        chan time.Duration // buffered for one value
+	idle          chan struct{}      // receives a value when no other goroutine reads any more, so Ping must read; nil for keepalive's pings
 }
 
 // Ping sends a ping and returns the time until its pong. If no other goroutine is reading, Ping reads, and keeps messages for the
@@ -55,14 +55,14 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 	}
 	p := c.pingLocked()
 	p.idle = make(chan struct{}, 1)
-	mine := c.read.take()
+	mine := c.read.tryAcquire()
 	done := c.endedChan()
 	c.mu.Unlock()
-	defer c.forget(p)
+	defer c.removePing(p)
 	for {
 		if mine {
-			c.listen(ctx, time.Time{}, func() bool { return len(p.answer) > 0 })
-			c.giveRead()
+			c.readFrames(ctx, time.Time{}, func() bool { return len(p.answer) > 0 })
+			c.releaseRead()
 		}
 		select {
 		case rtt := <-p.answer:
@@ -73,28 +73,28 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 			return 0, c.ended()
 		case <-p.idle:
 			c.mu.Lock()
-			mine = ctx.Err() == nil && c.read.take()
+			mine = ctx.Err() == nil && c.read.tryAcquire()
 			c.mu.Unlock()
 		}
 	}
 }
 
-// nudge makes one of the waiting Pings read if no other goroutine reads. The caller holds mu.
-func (in *inbox) nudge() {
-	if in.read.held || len(in.c.pings.waiting) == 0 || in.untaken() {
+// wakePing makes one of the waiting Pings read if no other goroutine reads. The caller holds mu.
+func (in *inbox) wakePing() {
+	if in.read.held || len(in.c.pings.pending) == 0 || in.hasUnread() {
 		return
 	}
-	i := slices.IndexFunc(in.c.pings.waiting, func(p *pinged) bool { return p.idle != nil })
-	if i >= 0 && len(in.c.pings.waiting[i].idle) == 0 {
-		in.c.pings.waiting[i].idle <- struct{}{}
+	i := slices.IndexFunc(in.c.pings.pending, func(p *pendingPing) bool { return p.idle != nil })
+	if i >= 0 && len(in.c.pings.pending[i].idle) == 0 {
+		in.c.pings.pending[i].idle <- struct{}{}
 	}
 }
 
 // pingLocked queues a ping. The caller holds mu.
-func (o *outbox) pingLocked() *pinged {
+func (o *outbox) pingLocked() *pendingPing {
 	o.c.pings.last++
-	p := &pinged{id: o.c.pings.last, sent: time.Now(), answer: make(chan time.Duration, 1)}
-	o.c.pings.waiting = append(o.c.pings.waiting, p)
+	p := &pendingPing{id: o.c.pings.last, sent: time.Now(), answer: make(chan time.Duration, 1)}
+	o.c.pings.pending = append(o.c.pings.pending, p)
 	ctl, err := o.c.m.AppendPing(o.ctl, binary.BigEndian.AppendUint64(nil, p.id), maskKey)
 	if err == nil {
 		o.ctl = ctl
@@ -103,37 +103,37 @@ func (o *outbox) pingLocked() *pinged {
 	return p
 }
 
-func (in *inbox) forget(p *pinged) {
+func (in *inbox) removePing(p *pendingPing) {
 	in.c.mu.Lock()
 	defer in.c.mu.Unlock()
-	if i := slices.Index(in.c.pings.waiting, p); i >= 0 {
-		in.c.pings.waiting = slices.Delete(in.c.pings.waiting, i, i+1)
+	if i := slices.Index(in.c.pings.pending, p); i >= 0 {
+		in.c.pings.pending = slices.Delete(in.c.pings.pending, i, i+1)
 	}
-	in.nudge() // this Ping may have been chosen to read
+	in.wakePing() // this Ping may have been chosen to read
 }
 
-// listen handles received frames until enough returns true, a message is next, ctx is done, the deadline has passed, or another
+// readFrames handles received frames until enough returns true, a message is next, ctx is done, the deadline has passed, or another
 // goroutine wants to read. The first piece of a message is kept for the next Read. The caller holds the read turn.
-func (in *inbox) listen(ctx context.Context, deadline time.Time, enough func() bool) {
+func (in *inbox) readFrames(ctx context.Context, deadline time.Time, done func() bool) {
 	in.yields = true
-	for !in.untaken() {
-		if in.parse(ctx) != nil || in.pending || enough() || in.fill(ctx, deadline) != nil {
+	for !in.hasUnread() {
+		if in.parse(ctx) != nil || in.pending || done() || in.fill(ctx, deadline) != nil {
 			return
 		}
 	}
 }
 
-// untaken reports whether an unread message precedes the received bytes: a piece that was not read, or the rest of a compressed
+// hasUnread reports whether an unread message precedes the received bytes: a piece that was not read, or the rest of a compressed
 // message whose frames have all arrived. The caller holds the read turn, or mu while no goroutine holds the turn.
-func (in *inbox) untaken() bool {
-	return in.pending || in.c.zip != nil && in.c.zip.message != nil && in.c.zip.ended
+func (in *inbox) hasUnread() bool {
+	return in.pending || in.c.compression != nil && in.c.compression.message != nil && in.c.compression.ended
 }
 
 func never() bool { return false }
 
 // control handles a control frame, except for the close frame, which the reader handles.
 func (in *inbox) control(ev protocol.Event) error {
-	if ev.Kind == protocol.Close || ev.Kind == protocol.Pong && in.answered(ev.Payload) {
+	if ev.Kind == protocol.Close || ev.Kind == protocol.Pong && in.matchPong(ev.Payload) {
 		return nil
 	}
 	if in.controls.exceeded() {
@@ -142,9 +142,9 @@ func (in *inbox) control(ev protocol.Event) error {
 	return nil
 }
 
-// answered reports whether the payload of a pong matches one of our pings. It also completes the earlier pings: a peer may answer
+// matchPong reports whether the payload of a pong matches one of our pings. It also completes the earlier pings: a peer may answer
 // only the most recent ping (RFC 6455 §5.5.3).
-func (in *inbox) answered(payload []byte) bool {
+func (in *inbox) matchPong(payload []byte) bool {
 	if len(payload) != 8 {
 		return false
 	}
@@ -153,14 +153,14 @@ func (in *inbox) answered(payload []byte) bool {
 	in.c.mu.Lock()
 	defer in.c.mu.Unlock()
 	n := 0
-	for _, p := range in.c.pings.waiting {
+	for _, p := range in.c.pings.pending {
 		if p.id > id {
 			break
 		}
 		p.answer <- now.Sub(p.sent)
 		n++
 	}
-	in.c.pings.waiting = slices.Delete(in.c.pings.waiting, 0, n)
+	in.c.pings.pending = slices.Delete(in.c.pings.pending, 0, n)
 	return n > 0 && id <= in.c.pings.last
 }
 

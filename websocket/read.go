@@ -20,8 +20,8 @@ var longAgo = time.Unix(1, 0)
 // errWoken is returned by fill if another reader wants the turn, or the deadline has passed.
 var errWoken = errors.New("websocket: woken")
 
-// direct is the minimum number of missing payload bytes for which a separate read goes directly into the caller's buffer.
-const direct = 2 << 10
+// minDirectRead is the minimum number of missing payload bytes for which a separate read goes directly into the caller's buffer.
+const minDirectRead = 2 << 10
 
 // inbox is the reading half of a Conn: the state of the reader, and the received bytes that are unread.
 //
@@ -30,31 +30,31 @@ const direct = 2 << 10
 type inbox struct {
 	c *Conn
 
-	win      []byte            // received and unparsed bytes
-	buf      *transport.Buffer // the memory of win; nil if win refers to other memory
-	cur      protocol.Event    // a piece of a message that has not been read
-	partial  []byte            // the part of a message that an interrupted Read had received
-	pending  bool              // cur contains a piece
-	halfRead bool              // partial contains a part, perhaps of no bytes
-	midway   bool              // a Reader's message was not read to its end
-	viewing  bool              // a View reads a message that is not entirely in the read buffer
-	yields   bool              // this reader gives up the turn for a waiting reader
-	readSeq  uint64            // the number of the current read, by which a Reader detects a later read
-	controls controlRate
+	unparsed   []byte            // received and unparsed bytes
+	buf        *transport.Buffer // the memory of unparsed; nil if unparsed refers to other memory
+	cur        protocol.Event    // a piece of a message that has not been read
+	partial    []byte            // the part of a message that an interrupted Read had received
+	pending    bool              // cur contains a piece
+	hasPartial bool              // partial contains a part, perhaps of no bytes
+	readerOpen bool              // a Reader's message was not read to its end
+	viewing    bool              // a View reads a message that is not entirely in the read buffer
+	yields     bool              // this reader gives up the turn for a waiting reader
+	readSeq    uint64            // the number of the current read, by which a Reader detects a later read
+	controls   controlRate
 
-	batch atomic.Bool   // the application is busy with a message, and win contains bytes that follow that message
-	heard atomic.Bool   // bytes have arrived since keepalive last looked
-	lent  atomic.Uint32 // lentNot, lentBoth or lentAlone: determines whether the inbox or a View returns buf to the pool
+	batch    atomic.Bool   // the application is busy with a message, and unparsed contains bytes that follow that message
+	received atomic.Bool   // bytes have arrived since the last check of keepalive
+	bufOwner atomic.Uint32 // ownedByInbox, ownedByBoth or ownedByView: determines whether the inbox or a View returns buf to the pool
 
-	read     turn  // the right to read from the stream
-	readCtx  watch // the context that interrupts reads
-	userRead bool  // the application is reading, or in a View
-	running  bool  // the application holds the read turn
-	waiting  bool  // the holder of the read turn is in the stream's Read, or about to be
-	woken    bool  // the holder of the read turn was interrupted while waiting was set
-	drains   bool  // Run's Receiver has a method Drained
-	drainDue bool  // Run must call Drained
-	halves   bool  // ConnOptions.HalfClose
+	read         turn  // the right to read from the stream
+	readCtx      watch // the context that interrupts reads
+	userRead     bool  // the application is reading, or in a View
+	running      bool  // the application holds the read turn
+	waiting      bool  // the holder of the read turn is in the stream's Read, or about to be
+	woken        bool  // the holder of the read turn was interrupted while waiting was set
+	wantsDrained bool  // Run's Receiver has a method Drained
+	drainDue     bool  // Run must call Drained
+	halfClose    bool  // ConnOptions.HalfClose
 }
 
 // Read returns the next message. The caller owns its Data.
@@ -69,7 +69,7 @@ func (c *Conn) Read(ctx context.Context) (Message, error) {
 	if err := c.beginRead(ctx, 0); err != nil {
 		return Message{}, err
 	}
-	defer c.endTurn(false)
+	defer c.endRead(false)
 	if err := c.await(ctx); err != nil {
 		return Message{}, err
 	}
@@ -112,9 +112,9 @@ func (in *inbox) beginRead(ctx context.Context, resume uint64) error {
 		return in.c.closeErr
 	case in.userRead:
 		return ErrConcurrentRead
-	case in.c.asked != nil && in.c.closing == nil:
-		return in.c.asked
-	case in.c.closing != nil && (in.c.asked != nil || !in.halves):
+	case in.c.peerClose != nil && in.c.closing == nil:
+		return in.c.peerClose
+	case in.c.closing != nil && (in.c.peerClose != nil || !in.halfClose):
 		return in.waitEnd(ctx)
 	}
 	in.userRead = true
@@ -144,38 +144,38 @@ func (in *inbox) waitEnd(ctx context.Context) error {
 	}
 }
 
-// endTurn gives up the read turn. views means that the application is still in a View.
-func (in *inbox) endTurn(views bool) {
-	in.release()
-	if more := len(in.win) > 0; more != in.batch.Load() {
+// endRead gives up the read turn. viewing means that the application is still in a View.
+func (in *inbox) endRead(viewing bool) {
+	in.releaseBuffer()
+	if more := len(in.unparsed) > 0; more != in.batch.Load() {
 		in.batch.Store(more)
 	}
 	in.c.mu.Lock()
-	in.userRead, in.running = views, false
-	in.read.give()
-	in.nudge()
-	in.unguarded()
+	in.userRead, in.running = viewing, false
+	in.read.release()
+	in.wakePing()
+	in.scheduleRead()
 	in.c.mu.Unlock()
 }
 
-// giveRead is endTurn for reads that the application has not requested: those of Ping, Close and a failed Write.
-func (in *inbox) giveRead() {
-	in.release()
+// releaseRead is endRead for reads that the application has not requested: those of Ping, Close and a failed Write.
+func (in *inbox) releaseRead() {
+	in.releaseBuffer()
 	in.c.mu.Lock()
-	in.read.give()
-	in.nudge()
-	in.unguarded()
+	in.read.release()
+	in.wakePing()
+	in.scheduleRead()
 	in.c.mu.Unlock()
 }
 
-// release returns the read buffer to the pool if it is empty.
-func (in *inbox) release() {
-	if len(in.win) > 0 || in.pending {
+// releaseBuffer returns the read buffer to the pool if it is empty.
+func (in *inbox) releaseBuffer() {
+	if len(in.unparsed) > 0 || in.pending {
 		return
 	}
-	in.win = nil
+	in.unparsed = nil
 	if in.buf != nil {
-		if !in.lent.CompareAndSwap(lentBoth, lentAlone) {
+		if !in.bufOwner.CompareAndSwap(ownedByBoth, ownedByView) {
 			transport.Return(in.buf)
 		}
 		in.buf = nil
@@ -185,14 +185,14 @@ func (in *inbox) release() {
 // await waits until the next message has begun. It is the only function in which an idle connection waits, and it waits with as few
 // and small stack frames as possible: a goroutine whose stack stays within its first 2 KiB takes half as much memory.
 func (in *inbox) await(ctx context.Context) error {
-	if in.halfRead || in.midway || in.c.zip != nil && in.c.zip.message != nil {
+	if in.hasPartial || in.readerOpen || in.c.compression != nil && in.c.compression.message != nil {
 		return nil // a message has already begun
 	}
 	for !in.pending {
 		if err := in.parse(ctx); err != nil || in.pending {
 			return err
 		}
-		in.release()
+		in.releaseBuffer()
 		if _, err := in.receive(ctx, time.Time{}, nil); err != nil {
 			return err
 		}
@@ -207,17 +207,17 @@ func (in *inbox) readMessage(ctx context.Context, dst []byte, fresh bool) (Messa
 		return Message{}, err
 	}
 	base := len(dst)
-	if in.halfRead {
+	if in.hasPartial {
 		if fresh {
 			dst = in.partial
 		} else {
 			dst = append(dst, in.partial...)
 		}
-		in.partial, in.halfRead = nil, false
+		in.partial, in.hasPartial = nil, false
 	}
 	for {
-		if in.c.zip != nil && in.c.zip.message != nil {
-			dst, err := in.c.zip.appendRest(ctx, dst)
+		if in.c.compression != nil && in.c.compression.message != nil {
+			dst, err := in.c.compression.appendRest(ctx, dst)
 			if err != nil {
 				return Message{}, in.keepPartial(dst, base, fresh, err)
 			}
@@ -229,10 +229,10 @@ func (in *inbox) readMessage(ctx context.Context, dst []byte, fresh bool) (Messa
 		}
 		if ev.Compressed {
 			if ev.First && ev.Last {
-				dst, err = in.c.zip.appendWhole(ctx, dst, ev)
+				dst, err = in.c.compression.appendWhole(ctx, dst, ev)
 				return Message{Type: typeOf(ev.Text), Data: dst}, err
 			}
-			in.c.zip.begin(ev)
+			in.c.compression.begin(ev)
 			continue
 		}
 		if ev.Last && len(dst) == base && fresh {
@@ -240,7 +240,7 @@ func (in *inbox) readMessage(ctx context.Context, dst []byte, fresh bool) (Messa
 		} else {
 			dst = append(dst, ev.Payload...)
 		}
-		for !ev.Last && len(in.win) == 0 && in.c.m.Left() >= direct {
+		for !ev.Last && len(in.unparsed) == 0 && in.c.m.Left() >= minDirectRead {
 			if dst, ev, err = in.readDirect(ctx, dst); err != nil {
 				return Message{}, in.keepPartial(dst, base, fresh, err)
 			}
@@ -254,11 +254,11 @@ func (in *inbox) readMessage(ctx context.Context, dst []byte, fresh bool) (Messa
 // readDirect reads payload from the stream into dst. An announced length does not allocate memory: dst grows with the received
 // bytes.
 func (in *inbox) readDirect(ctx context.Context, dst []byte) ([]byte, protocol.Event, error) {
-	in.release()
+	in.releaseBuffer()
 	room := int(min(in.c.m.Left(), int64(max(len(dst), 2*transport.BufferSize))))
 	if cap(dst)-len(dst) < min(room, transport.BufferSize) {
 		if in.viewing {
-			dst = grow(dst, in.c.m.Left())
+			dst = growLarge(dst, in.c.m.Left())
 		} else {
 			dst = slices.Grow(dst, room)
 		}
@@ -278,9 +278,9 @@ func (in *inbox) readDirect(ctx context.Context, dst []byte) ([]byte, protocol.E
 
 // keepPartial keeps the received part of a message when a read is interrupted.
 func (in *inbox) keepPartial(dst []byte, base int, fresh bool, err error) error {
-	begun := len(dst) > base || in.c.zip != nil && in.c.zip.message != nil // the Machine remembers a header without payload
+	begun := len(dst) > base || in.c.compression != nil && in.c.compression.message != nil // the Machine remembers a header without payload
 	if begun && in.c.ended() == nil {
-		in.halfRead = true
+		in.hasPartial = true
 		if fresh {
 			in.partial = dst
 		} else {
@@ -292,18 +292,18 @@ func (in *inbox) keepPartial(dst []byte, base int, fresh bool, err error) error 
 
 // skipRest skips the remainder of a message that a Reader has begun.
 func (in *inbox) skipRest(ctx context.Context) error {
-	if in.midway && in.c.zip != nil && in.c.zip.message != nil {
-		if err := in.c.zip.skip(ctx); err != nil {
+	if in.readerOpen && in.c.compression != nil && in.c.compression.message != nil {
+		if err := in.c.compression.skip(ctx); err != nil {
 			return err
 		}
-		in.midway = false
+		in.readerOpen = false
 	}
-	for in.midway {
+	for in.readerOpen {
 		ev, err := in.next(ctx)
 		if err != nil {
 			return err
 		}
-		in.midway = !ev.Last
+		in.readerOpen = !ev.Last
 	}
 	return nil
 }
@@ -330,9 +330,9 @@ func (in *inbox) next(ctx context.Context) (protocol.Event, error) {
 
 // parse parses the received bytes up to a piece of a message, which is then pending, and handles the control frames among them.
 func (in *inbox) parse(ctx context.Context) error {
-	for len(in.win) > 0 && !in.pending {
-		ev, n, err := in.c.m.Step(in.win)
-		in.win = in.win[n:]
+	for len(in.unparsed) > 0 && !in.pending {
+		ev, n, err := in.c.m.Step(in.unparsed)
+		in.unparsed = in.unparsed[n:]
 		if err == nil && ev.Kind != protocol.None && ev.Kind != protocol.Data {
 			err = in.control(ev)
 		}
@@ -353,7 +353,7 @@ func (in *inbox) parse(ctx context.Context) error {
 // fill waits for bytes. If ctx is done or the deadline, if any, has passed, it returns an error that does not end the connection.
 // Any other error has ended the connection.
 func (in *inbox) fill(ctx context.Context, deadline time.Time) error {
-	in.release()
+	in.releaseBuffer()
 	_, err := in.receive(ctx, deadline, nil)
 	return err
 }
@@ -367,8 +367,8 @@ func (in *inbox) receive(ctx context.Context, deadline time.Time, p []byte) (int
 		var n int
 		var err error
 		if p == nil {
-			in.buf, in.win, err = in.c.stream.ReadSome(in.c.m.Left() > 0)
-			n = len(in.win)
+			in.buf, in.unparsed, err = in.c.stream.ReadSome(in.c.m.Left() > 0)
+			n = len(in.unparsed)
 		} else {
 			n, err = in.c.stream.Read(p)
 		}
@@ -379,8 +379,8 @@ func (in *inbox) receive(ctx context.Context, deadline time.Time, p []byte) (int
 		}
 		in.c.mu.Unlock()
 		if n > 0 {
-			if !in.heard.Load() {
-				in.heard.Store(true)
+			if !in.received.Load() {
+				in.received.Store(true)
 			}
 			return n, nil // an error that arrives with bytes is returned again by the next read
 		}
@@ -388,7 +388,7 @@ func (in *inbox) receive(ctx context.Context, deadline time.Time, p []byte) (int
 			err = io.ErrNoProgress
 		}
 		if !transport.IsTimeout(err) {
-			return 0, in.c.end(in.broke(err))
+			return 0, in.c.end(in.readFailed(err))
 		}
 		if !deadline.IsZero() && !time.Now().Before(deadline) {
 			return 0, errWoken

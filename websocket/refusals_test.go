@@ -14,8 +14,8 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// aRefusal is a request that every server must reject.
-type aRefusal struct {
+// refusalCase is a request that every server must reject.
+type refusalCase struct {
 	name    string
 	request string
 	status  int
@@ -28,7 +28,7 @@ type aRefusal struct {
 }
 
 // refusals returns requests for every kind of rejection. The application decides by the path.
-func refusals() []aRefusal {
+func refusals() []refusalCase {
 	at := func(path string) string { return strings.Replace(sampleRequest, "/chat", path, 1) + "\r\n" }
 	with := func(line string) string { return sampleRequest + line + "\r\n\r\n" }
 	line := func(s string) string { return strings.Replace(sampleRequest, "GET /chat HTTP/1.1", s, 1) + "\r\n" }
@@ -36,7 +36,7 @@ func refusals() []aRefusal {
 		i := strings.Index(sampleRequest, name+":")
 		return sampleRequest[:i] + sampleRequest[i+strings.Index(sampleRequest[i:], "\r\n")+2:] + "\r\n"
 	}
-	return []aRefusal{
+	return []refusalCase{
 		{name: "a page", request: "GET /chat HTTP/1.1\r\nHost: server.example.com\r\n\r\n", status: 426},
 		{name: "HEAD", request: "HEAD /chat HTTP/1.1\r\nHost: server.example.com\r\n\r\n", status: 405},
 		{name: "HEAD that asks for an upgrade", request: line("HEAD /chat HTTP/1.1"), status: 405},
@@ -149,7 +149,7 @@ func serveLimited(t *testing.T, h http.Handler, mostHead int) (addr string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &http.Server{Handler: h, MaxHeaderBytes: mostHead, ReadHeaderTimeout: patience}
+	s := &http.Server{Handler: h, MaxHeaderBytes: mostHead, ReadHeaderTimeout: testTimeout}
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ln) }()
 	t.Cleanup(func() {

@@ -18,8 +18,8 @@ type roster struct {
 
 // member is a connection in up to two rosters. It contains its links, so that joining needs no allocation.
 type member struct {
-	conn *Conn
-	in   [2]struct {
+	conn  *Conn
+	links [2]struct {
 		roster     *roster
 		prev, next *member
 	}
@@ -36,8 +36,8 @@ func (r *roster) enter() bool {
 	return true
 }
 
-// closes reports whether the roster accepts no more handshakes.
-func (r *roster) closes() bool {
+// isClosing reports whether the roster accepts no more handshakes.
+func (r *roster) isClosing() bool {
 	if r == nil {
 		return false
 	}
@@ -68,9 +68,9 @@ func (r *roster) done() {
 	}
 }
 
-// at returns the index in m.in of the links for r.
-func (m *member) at(r *roster) int {
-	if m.in[0].roster == r {
+// linkIndex returns the index in m.in of the links for r.
+func (m *member) linkIndex(r *roster) int {
+	if m.links[0].roster == r {
 		return 0
 	}
 	return 1
@@ -81,13 +81,13 @@ func (m *member) join(c *Conn, r *roster) {
 	m.conn = c
 	r.mu.Lock()
 	i := 0
-	if m.in[0].roster != nil {
+	if m.links[0].roster != nil {
 		i = 1
 	}
-	l := &m.in[i]
+	l := &m.links[i]
 	l.roster, l.prev, l.next = r, nil, r.first
 	if r.first != nil {
-		r.first.in[r.first.at(r)].prev = m
+		r.first.links[r.first.linkIndex(r)].prev = m
 	}
 	r.first = m
 	r.active++
@@ -103,20 +103,20 @@ func (m *member) join(c *Conn, r *roster) {
 
 // leave removes m from its rosters.
 func (m *member) leave() {
-	for i := range m.in {
-		l := &m.in[i]
+	for i := range m.links {
+		l := &m.links[i]
 		r := l.roster
 		if r == nil {
 			continue
 		}
 		r.mu.Lock()
 		if l.prev != nil {
-			l.prev.in[l.prev.at(r)].next = l.next
+			l.prev.links[l.prev.linkIndex(r)].next = l.next
 		} else {
 			r.first = l.next
 		}
 		if l.next != nil {
-			l.next.in[l.next.at(r)].prev = l.prev
+			l.next.links[l.next.linkIndex(r)].prev = l.prev
 		}
 		r.done()
 		r.mu.Unlock()
@@ -128,20 +128,20 @@ func (r *roster) halt(cut bool) (conns []*Conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closing, r.cutting = true, r.cutting || cut
-	for m := r.first; m != nil; m = m.in[m.at(r)].next {
+	for m := r.first; m != nil; m = m.links[m.linkIndex(r)].next {
 		conns = append(conns, m.conn)
 	}
 	return conns
 }
 
-// waiting returns a channel that is closed when the roster is empty.
-func (r *roster) waiting() <-chan struct{} {
+// idleChan returns a channel that is closed when the roster is empty.
+func (r *roster) idleChan() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.active == 0 {
-		over := make(chan struct{})
-		close(over)
-		return over
+		done := make(chan struct{})
+		close(done)
+		return done
 	}
 	if r.idle == nil {
 		r.idle = make(chan struct{})
@@ -149,23 +149,23 @@ func (r *roster) waiting() <-chan struct{} {
 	return r.idle
 }
 
-// shutdown closes the connections with CodeGoingAway, calls also unless it is nil, and waits until the roster is empty. It returns
-// also's error. If ctx is done first, it cuts the remaining connections and returns ctx's error.
-func (r *roster) shutdown(ctx context.Context, also func() error) error {
+// shutdown closes the connections with CodeGoingAway, calls closeOthers unless it is nil, and waits until the roster is empty. It returns
+// closeOthers's error. If ctx is done first, it cuts the remaining connections and returns ctx's error.
+func (r *roster) shutdown(ctx context.Context, closeOthers func() error) error {
 	for _, c := range r.halt(false) {
 		c.Shut(CodeGoingAway, "") //nolint:errcheck // Shut fails only for an invalid code
 	}
 	var err error
-	if also != nil {
-		err = also()
+	if closeOthers != nil {
+		err = closeOthers()
 	}
 	select {
-	case <-r.waiting():
+	case <-r.idleChan():
 		return err
 	default:
 	}
 	select {
-	case <-r.waiting():
+	case <-r.idleChan():
 		return err
 	case <-ctx.Done():
 		r.cut()

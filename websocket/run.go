@@ -34,7 +34,7 @@ func (c *Conn) run(ctx context.Context, open func(Sender) Receiver, panicked fun
 	e := events{c: c, panicked: panicked}
 	if c.opts.queue.full == QueueBlock {
 		e.fail(errQueueBlocks)
-	} else if c.halves {
+	} else if c.halfClose {
 		e.cause = errHalfClose
 		c.Close(CodeInternalError, "") //nolint:errcheck // e.how returns the error. Shut would require the caller to continue reading
 	} else if err := e.open(open); err != nil {
@@ -46,13 +46,13 @@ func (c *Conn) run(ctx context.Context, open func(Sender) Receiver, panicked fun
 	done := c.endedChan()
 	c.mu.Unlock()
 	<-done
-	how := e.how()
+	closeErr := e.closeError()
 	if e.r != nil {
-		if err := e.guard(func() error { e.r.Closed(how); return nil }); err != nil && !aborts(err) {
-			how = how.because(err)
+		if err := e.guard(func() error { e.r.Closed(closeErr); return nil }); err != nil && !isAbort(err) {
+			closeErr = closeErr.withCause(err)
 		}
 	}
-	return how
+	return closeErr
 }
 
 // events delivers the messages of a connection to its Receiver.
@@ -72,10 +72,10 @@ func (p *panicError) Error() string {
 	return strings.Join(strings.Fields(fmt.Sprintf("panic: %v", p.value)), " ")
 }
 
-// panicCaused reports a panic with value v in the application's code, and returns the error that ends the connection. It is called
+// recoveredError reports a panic with value v in the application's code, and returns the error that ends the connection. It is called
 // by the deferred function that recovered from the panic.
-func panicCaused(v any, report func(value any, stack []byte)) error {
-	if aborts(v) {
+func recoveredError(v any, report func(value any, stack []byte)) error {
+	if isAbort(v) {
 		return http.ErrAbortHandler
 	}
 	if report != nil {
@@ -84,15 +84,15 @@ func panicCaused(v any, report func(value any, stack []byte)) error {
 	return &panicError{v}
 }
 
-// aborts reports whether v, which is a panic value or the error made of it, is http.ErrAbortHandler: as in net/http, it cuts the
+// isAbort reports whether v, which is a panic value or the error made of it, is http.ErrAbortHandler: as in net/http, it cuts the
 // connection, and is not reported.
-func aborts(v any) bool { return v == http.ErrAbortHandler } //nolint:errorlint // net/http compares http.ErrAbortHandler with ==, too
+func isAbort(v any) bool { return v == http.ErrAbortHandler } //nolint:errorlint // net/http compares http.ErrAbortHandler with ==, too
 
 // guard calls f, and converts a panic in it to an error.
 func (e *events) guard(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = panicCaused(v, e.panicked)
+			err = recoveredError(v, e.panicked)
 		}
 	}()
 	return f()
@@ -104,7 +104,7 @@ func (e *events) open(open func(Sender) Receiver) error {
 		if d, ok := e.r.(drainer); ok {
 			e.drained = d.Drained
 			e.c.mu.Lock()
-			e.c.drains = true
+			e.c.wantsDrained = true
 			e.c.mu.Unlock()
 		}
 		return nil
@@ -150,7 +150,7 @@ func (e *events) serve(ctx context.Context) {
 
 // fail closes the connection because of err.
 func (e *events) fail(err error) {
-	if aborts(err) {
+	if isAbort(err) {
 		e.c.CloseNow() //nolint:errcheck // CloseNow always returns nil
 		return
 	}
@@ -164,10 +164,10 @@ func (e *events) fail(err error) {
 	}
 }
 
-// how returns the connection's CloseError, with the cause for which this end closed the connection.
-func (e *events) how() *CloseError {
-	how, _ := errors.AsType[*CloseError](e.c.ended())
-	return how.because(e.cause)
+// closeError returns the connection's CloseError, with the cause for which this end closed the connection.
+func (e *events) closeError() *CloseError {
+	closeErr, _ := errors.AsType[*CloseError](e.c.ended())
+	return closeErr.withCause(e.cause)
 }
 
 // Shut starts the closing handshake and returns: it is [Conn.Close] without the wait. Accepted messages are sent before the close
@@ -190,7 +190,7 @@ func (c *Conn) shut(code Code, reason string) (began bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if c.halves && c.asked == nil {
+	if c.halfClose && c.peerClose == nil {
 		go c.awaitEnd(deadline, e) //nolint:errcheck // the application continues to read, and Read returns the error
 	} else {
 		go c.finishClose(deadline, e) // returns by the deadline
@@ -210,7 +210,7 @@ func (c *Conn) isClosing() bool {
 func (c *Conn) Buffered() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.queued - int(c.sends)*entryCost + len(c.rest) + c.flying
+	return c.queued - int(c.sends)*entryCost + len(c.rest) + c.inFlight
 }
 
 // Subprotocol returns the negotiated subprotocol, or "" for none.
@@ -249,12 +249,12 @@ func (e *events) drainDue() bool {
 	return due
 }
 
-// giveOut gives up the out turn. The caller holds mu and the turn.
-func (o *outbox) giveOut() {
-	o.out.give()
-	if o.tight && len(o.queue) == 0 && !o.moreToWrite() {
-		o.tight = false
-		if o.c.drains {
+// releaseOut gives up the out turn. The caller holds mu and the turn.
+func (o *outbox) releaseOut() {
+	o.out.release()
+	if o.congested && len(o.queue) == 0 && !o.moreToWrite() {
+		o.congested = false
+		if o.c.wantsDrained {
 			o.c.drainDue = true
 			o.c.wakeReadLocked()
 		}

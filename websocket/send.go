@@ -44,13 +44,13 @@ type entry struct {
 
 // sendQueue holds the frames that wait to be written, and their memory. An empty queue holds no memory.
 type sendQueue struct {
-	queue   []entry
-	entries *[64]entry        // the pooled array in which queue began; nil if queue is empty
-	queued  int               // the cost of the entries of Send and SendPrepared, in bytes
-	own     *transport.Buffer // the memory of small frames of Send; nil if there are none
-	drained chan struct{}     // closed when an entry has left the queue; nil if no goroutine waits
-	sends   int32             // the number of entries of Send and SendPrepared
-	ownUsed uint16            // the number of used bytes of own
+	queue     []entry
+	entries   *[64]entry        // the pooled array in which queue began; nil if queue is empty
+	queued    int               // the cost of the entries of Send and SendPrepared, in bytes
+	smallBuf  *transport.Buffer // the memory of small frames of Send; nil if there are none
+	drained   chan struct{}     // closed when an entry has left the queue; nil if no goroutine waits
+	sends     int32             // the number of entries of Send and SendPrepared
+	smallUsed uint16            // the number of used bytes of smallBuf
 }
 
 // entryCost is the cost of an entry in addition to its frame, with some room for growth.
@@ -69,7 +69,7 @@ func (c *Conn) SendPrepared(ps ...*Prepared) error {
 		return err
 	}
 	for _, p := range ps {
-		c.zip.prepare(p)
+		c.compression.prepare(p)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -77,7 +77,7 @@ func (c *Conn) SendPrepared(ps ...*Prepared) error {
 		return nil
 	}
 	defer c.flush() // even if only some of ps were queued
-	together, err := c.roomForAll(ps)
+	together, err := c.makeRoomForAll(ps)
 	if err != nil {
 		return err
 	}
@@ -97,9 +97,9 @@ func (c *Conn) SendPrepared(ps ...*Prepared) error {
 	return nil
 }
 
-// roomForAll makes room for all of ps under QueueDropNewest, and reports whether there is room. If even an empty queue has not
+// makeRoomForAll makes room for all of ps under QueueDropNewest, and reports whether there is room. If even an empty queue has not
 // enough room, the messages are accepted one by one. The caller holds mu.
-func (c *Conn) roomForAll(ps []*Prepared) (bool, error) {
+func (c *Conn) makeRoomForAll(ps []*Prepared) (bool, error) {
 	if c.opts.queue.full != QueueDropNewest {
 		return false, nil
 	}
@@ -122,9 +122,9 @@ func (o *outbox) enqueue(e entry) {
 	o.queued += e.cost()
 	o.sends++
 	if o.queued > o.c.opts.queue.bytes/2 {
-		o.tight = true
+		o.congested = true
 	}
-	o.c.zip.sharedSent(e)
+	o.c.compression.sharedSent(e)
 }
 
 // entryPool holds the memory of queues: a connection with an empty queue holds none.
@@ -150,7 +150,7 @@ func (q *sendQueue) dropEntries() {
 		entryPool.Put(q.entries)
 	}
 	q.entries, q.queue = nil, nil
-	q.dropOwn()
+	q.freeSmall()
 }
 
 // Send queues one message for this connection, as SendPrepared does. It copies m.Data. Unlike Write, it does not wait for the
@@ -159,23 +159,23 @@ func (c *Conn) Send(m Message) error {
 	if err := m.check(); err != nil {
 		return err
 	}
-	if len(m.Data) > together || c.zip != nil && len(m.Data) >= c.zip.threshold {
+	if len(m.Data) > maxCopied || c.compression != nil && len(m.Data) >= c.compression.threshold {
 		return sendCopy(c, m)
 	}
-	if c.writesAtOnce() {
+	if c.canTryWrite() {
 		if done, _ := c.writeThrough(context.Background(), m, false); done {
 			return nil
 		}
 	}
-	return c.sendBehind(m)
+	return c.sendQueued(m)
 }
 
-// sendCopy is Send for a message that is large or to be compressed. sendCopy and sendBehind are separate functions to keep Send's
+// sendCopy is Send for a message that is large or to be compressed. sendCopy and sendQueued are separate functions to keep Send's
 // stack frame small: see write_through.go.
 func sendCopy(c *Conn, m Message) error { return c.SendPrepared(newPrepared(m)) }
 
-// sendBehind is Send for a small message that must be queued.
-func (o *outbox) sendBehind(m Message) error {
+// sendQueued is Send for a small message that must be queued.
+func (o *outbox) sendQueued(m Message) error {
 	o.c.mu.Lock()
 	defer o.c.mu.Unlock()
 	if err := o.canWrite(); err != nil {
@@ -184,21 +184,21 @@ func (o *outbox) sendBehind(m Message) error {
 	if err := o.makeRoom(len(m.Data) + frame.MaxHeader + entryCost); err != nil {
 		return err
 	}
-	o.enqueue(o.ownEntry(m))
+	o.enqueue(o.copyEntry(m))
 	o.flush()
 	return nil
 }
 
-// ownEntry frames a copy of m. Small copies share a borrowed buffer until the queue is empty. The caller holds mu.
-func (q *sendQueue) ownEntry(m Message) entry {
+// copyEntry frames a copy of m. Small copies share a borrowed buffer until the queue is empty. The caller holds mu.
+func (q *sendQueue) copyEntry(m Message) entry {
 	size := len(m.Data) + frame.MaxHeader
 	var b []byte
-	if len(m.Data) <= joinable && int(q.ownUsed)+size <= transport.BufferSize {
-		if q.own == nil {
-			q.own = transport.Borrow()
+	if len(m.Data) <= maxJoined && int(q.smallUsed)+size <= transport.BufferSize {
+		if q.smallBuf == nil {
+			q.smallBuf = transport.Borrow()
 		}
-		b = q.own[q.ownUsed:q.ownUsed]
-		q.ownUsed += uint16(size)
+		b = q.smallBuf[q.smallUsed:q.smallUsed]
+		q.smallUsed += uint16(size)
 	} else {
 		b = make([]byte, 0, size)
 	}
@@ -210,7 +210,7 @@ func (q *sendQueue) ownEntry(m Message) entry {
 func (o *outbox) entryFor(p *Prepared) entry {
 	fs := p.frames()
 	e := entry{frame: fs.Plain(), head: fs.Head()}
-	if z := o.c.zip; z != nil && len(e.frame)-e.head >= z.threshold && !(z.out.Window.Takeover && o.message.held) {
+	if z := o.c.compression; z != nil && len(e.frame)-e.head >= z.threshold && !(z.out.Window.Takeover && o.message.held) {
 		// A message that is being compressed and sent in fragments refers to earlier data. While there is one, p is sent
 		// uncompressed, which leaves the peer's window unchanged. Otherwise, p is sent compressed, and the connection's next
 		// compressed message starts with an empty window.
@@ -221,8 +221,8 @@ func (o *outbox) entryFor(p *Prepared) entry {
 	return e
 }
 
-// fits reports whether n more bytes fit into a queue with the limit most.
-func (q *sendQueue) fits(n, most int) bool { return q.queued == 0 || q.queued+n <= most }
+// fits reports whether n more bytes fit into a queue with this limit.
+func (q *sendQueue) fits(n, limit int) bool { return q.queued == 0 || q.queued+n <= limit }
 
 // makeRoom applies the queue policy if n bytes do not fit. The caller holds mu, which makeRoom may release for a while.
 func (o *outbox) makeRoom(n int) error {
@@ -233,7 +233,7 @@ func (o *outbox) makeRoom(n int) error {
 		}
 		switch o.c.opts.queue.full {
 		case QueueDropNewest:
-			o.tight = true
+			o.congested = true
 			return ErrQueueFull
 		case QueueDropOldest:
 			if !o.dropOldest() {
@@ -305,19 +305,19 @@ func (q *sendQueue) dropQueue(err error) {
 	}
 	q.queued, q.sends = 0, 0
 	q.dropEntries()
-	q.leftQueue()
+	q.notifyRoom()
 }
 
-// dropOwn frees the buffer of Send's messages, none of which are queued any more. The caller holds mu.
-func (q *sendQueue) dropOwn() {
-	if q.own != nil {
-		transport.Return(q.own)
-		q.own, q.ownUsed = nil, 0
+// freeSmall frees the buffer of Send's messages, none of which are queued any more. The caller holds mu.
+func (q *sendQueue) freeSmall() {
+	if q.smallBuf != nil {
+		transport.Return(q.smallBuf)
+		q.smallBuf, q.smallUsed = nil, 0
 	}
 }
 
-// leftQueue wakes the Sends that wait for room. The caller holds mu.
-func (q *sendQueue) leftQueue() {
+// notifyRoom wakes the Sends that wait for room. The caller holds mu.
+func (q *sendQueue) notifyRoom() {
 	if q.drained != nil {
 		close(q.drained)
 		q.drained = nil
@@ -370,7 +370,7 @@ func (o *outbox) gather(dst []byte) []byte {
 // appendEntry appends e's frame as this end sends it: masked if this end is a client (RFC 6455 §5.3).
 func (o *outbox) appendEntry(dst []byte, e entry) []byte {
 	if e.join != nil {
-		o.taken = append(o.taken, e.join)
+		o.joins = append(o.joins, e.join)
 		return append(dst, e.frame...)
 	}
 	if !o.c.m.Client {
@@ -399,6 +399,6 @@ func (q *sendQueue) markEarly() {
 func (q *sendQueue) dequeue(n int) {
 	q.remove(0, n)
 	if n > 0 {
-		q.leftQueue()
+		q.notifyRoom()
 	}
 }

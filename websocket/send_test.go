@@ -282,7 +282,7 @@ func TestQueuedMessagesAreSentTogether(t *testing.T) {
 			t.Errorf("%d bytes in one write, %v", n, err)
 		}
 		synctest.Wait()
-		if c.own != nil {
+		if c.smallBuf != nil {
 			t.Error("the buffer is kept")
 		}
 	})

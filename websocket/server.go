@@ -75,11 +75,11 @@ type Server struct {
 	connState   func(net.Conn, http.ConnState)
 	handler     http.Handler
 
-	mu      sync.Mutex
-	closing bool
-	sources map[*source]struct{}
-	bare    map[*tls.Conn]*handed // TLS connections that were passed to HTTP without a wrapper, for HTTP/2
-	pending map[pending]bool      // connections without a complete, answered request; true if Shutdown cuts the connection
+	mu           sync.Mutex
+	closing      bool
+	sources      map[*source]struct{}
+	tlsHTTPConns map[*tls.Conn]*httpConn // TLS connections that were passed to HTTP without a wrapper, for HTTP/2
+	pending      map[pending]bool        // connections without a complete, answered request; true if Shutdown cuts the connection
 }
 
 const (
@@ -108,7 +108,7 @@ func (s *Server) start() {
 		s.stop = make(chan struct{})
 		s.sources = map[*source]struct{}{}
 		s.pending = map[pending]bool{}
-		s.bare = map[*tls.Conn]*handed{}
+		s.tlsHTTPConns = map[*tls.Conn]*httpConn{}
 		if s.HTTP != nil {
 			s.wrapHooks()
 		}
@@ -236,8 +236,8 @@ func (s *Server) headBytes() int {
 	return maxHead
 }
 
-// watch registers a connection that Accept has made in a handler, so that a Shutdown closes it.
-func (s *Server) watch(c *Conn) {
+// register registers a connection that Accept has made in a handler, so that a Shutdown closes it.
+func (s *Server) register(c *Conn) {
 	m := new(member)
 	m.join(c, &s.roster)
 	c.mu.Lock()

@@ -40,10 +40,10 @@ func (s *Server) serve(l net.Listener, config func(context.Context, net.Conn) *t
 		server: s, listener: l, tls: config, base: s.base(l), conns: make(chan net.Conn), ended: make(chan struct{}),
 		work: make(chan *arrival), idle: make(chan struct{}, maxIdle),
 	}
-	if !s.begin(src) {
+	if !s.addSource(src) {
 		return http.ErrServerClosed
 	}
-	defer s.forget(src)
+	defer s.removeSource(src)
 	go func() {
 		s.HTTP.Serve(src) //nolint:errcheck // Serve returns when src ends
 		src.end()
@@ -55,7 +55,7 @@ func (s *Server) serve(l net.Listener, config func(context.Context, net.Conn) *t
 		stop()
 		return http.ErrServerClosed
 	}
-	return s.accept(l, func(nc net.Conn) { s.welcome(nc, src) })
+	return s.accept(l, func(nc net.Conn) { s.startHandshake(nc, src) })
 }
 
 // base returns the context of the requests that arrive through l.
@@ -69,8 +69,8 @@ func (s *Server) base(l net.Listener) context.Context {
 	return context.WithValue(context.WithValue(ctx, serverKey{}, s), http.ServerContextKey, s.HTTP)
 }
 
-// begin registers a listener. It returns false when the Server is closing.
-func (s *Server) begin(src *source) bool {
+// addSource registers a listener. It returns false when the Server is closing.
+func (s *Server) addSource(src *source) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing || !s.roster.enter() { // the roster counts the goroutine that runs HTTP.Serve
@@ -80,25 +80,25 @@ func (s *Server) begin(src *source) bool {
 	return true
 }
 
-func (s *Server) forget(src *source) {
+func (s *Server) removeSource(src *source) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sources, src)
 }
 
 // accept accepts connections until the listener fails permanently.
-func (s *Server) accept(l net.Listener, welcome func(net.Conn)) error {
+func (s *Server) accept(l net.Listener, handle func(net.Conn)) error {
 	var pause time.Duration
 	for {
 		nc, err := l.Accept()
 		switch {
 		case err == nil:
 			pause = 0
-			welcome(nc)
+			handle(nc)
 			continue
 		case s.stopped():
 			return http.ErrServerClosed
-		case !passing(err):
+		case !isTemporary(err):
 			return err
 		}
 		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
@@ -113,9 +113,9 @@ func (s *Server) accept(l net.Listener, welcome func(net.Conn)) error {
 	}
 }
 
-// passing reports whether an error of Accept is temporary. Most often the process is out of descriptors or of memory, which changes
+// isTemporary reports whether an error of Accept is temporary. Most often the process is out of descriptors or of memory, which changes
 // when connections end.
-func passing(err error) bool {
+func isTemporary(err error) bool {
 	ne, ok := errors.AsType[net.Error](err)
 	return ok && ne.Temporary() || outOfResources(err) //nolint:staticcheck // Temporary is deprecated, but listeners still implement it
 }

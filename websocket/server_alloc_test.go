@@ -31,7 +31,7 @@ func TestServer_Allocations(t *testing.T) {
 		got := allocs.PerRun(len(conns)-1, func() {
 			nc := conns[0]
 			conns = conns[1:]
-			s.welcome(nc, src)
+			s.startHandshake(nc, src)
 			<-nc.closed
 		})
 		if got--; got > most { // the CloseError of CloseNow is not part of the upgrade

@@ -29,8 +29,8 @@ var ways = []struct {
 	}},
 }
 
-// knock opens a WebSocket connection with as little overhead as possible. answer is a buffer for the 101 response.
-func knock(addr string, answer []byte) (net.Conn, error) {
+// dialUpgrade opens a WebSocket connection with as little overhead as possible. answer is a buffer for the 101 response.
+func dialUpgrade(addr string, answer []byte) (net.Conn, error) {
 	nc, err := net.Dial("tcp", addr)
 	if err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func BenchmarkUpgrade(b *testing.B) {
 			answer := make([]byte, 1<<10)
 			b.ReportAllocs()
 			for b.Loop() {
-				nc, err := knock(addr, answer)
+				nc, err := dialUpgrade(addr, answer)
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -133,7 +133,7 @@ func idleIsSmall(t *testing.T, way int, echo func(*Conn), mostHeap, mostStack in
 	answer := make([]byte, 1<<10)
 	var heap, stack int64
 	for i := range n + 1 {
-		nc, err := knock(addr, answer)
+		nc, err := dialUpgrade(addr, answer)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -35,8 +35,8 @@ var dateLine = regexp.MustCompile(`\r\nDate: [^\r]*`)
 // feed passes connections to a server whose listener is p.
 type feed struct{ p *pipes }
 
-// put sends data in several pieces and returns the outcome.
-func (f feed) put(data []byte, piece int) outcome {
+// send sends data in several pieces and returns the outcome.
+func (f feed) send(data []byte, piece int) outcome {
 	nc := newScripted(data, piece)
 	wrote := make(chan struct{})
 	nc.wrote = wrote
@@ -49,9 +49,9 @@ func (f feed) put(data []byte, piece int) outcome {
 }
 
 // servers returns a server for each way to accept clients: net/http with Accept, and a Server.
-func servers(f testing.TB) (behind, own feed) {
+func servers(f testing.TB) (netHTTP, own feed) {
 	opts := AcceptOptions{Subprotocols: []string{"chat", "superchat"}, Conn: ConnOptions{Compression: &Compression{}}}
-	behind, own = feed{newPipes()}, feed{newPipes()}
+	netHTTP, own = feed{newPipes()}, feed{newPipes()}
 	h := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c, err := Accept(w, r, &opts); err == nil {
 			c.CloseNow()
@@ -59,16 +59,16 @@ func servers(f testing.TB) (behind, own feed) {
 	})}
 	s := ownServer(&Endpoint{Accept: opts, Serve: func(c *Conn) { c.CloseNow() }})
 	done := make(chan error, 2)
-	go func() { done <- h.Serve(behind.p) }()
+	go func() { done <- h.Serve(netHTTP.p) }()
 	go func() { done <- s.Serve(own.p) }()
 	f.Cleanup(func() {
 		h.Close()
 		s.Close()
 		bounded.Receive(f, done)
 		bounded.Receive(f, done)
-		bounded.Receive(f, s.roster.waiting())
+		bounded.Receive(f, s.roster.idleChan())
 	})
-	return behind, own
+	return netHTTP, own
 }
 
 // strict matches requests that a Server rejects although net/http accepts them: those with a line that does not end with CR LF, a
@@ -78,7 +78,7 @@ var strict = regexp.MustCompile(`(?:^|[^\r])\n|\n[ \t:]|^\S+ [^/]`)
 // differ sends data to both servers, and returns how the outcomes differ. It returns "" if they are equal, or if the Server is
 // permitted to be stricter.
 func differ(data []byte, behind, own feed) string {
-	theirs, ours := behind.put(data, 0), own.put(data, 0)
+	theirs, ours := behind.send(data, 0), own.send(data, 0)
 	if ours.status == "101" {
 		if theirs.reply != ours.reply {
 			return "admitted, where net/http replies " + theirs.reply + "\nand the Server " + ours.reply
@@ -213,7 +213,7 @@ func FuzzServer_Cuts(f *testing.F) {
 	f.Add([]byte(sampleRequest+"X: "+strings.Repeat("x", 16<<10)+"\r\n\r\n"), uint8(255))
 	_, own := servers(f)
 	f.Fuzz(func(t *testing.T, data []byte, piece uint8) {
-		whole, cut := own.put(data, 0), own.put(data, int(piece))
+		whole, cut := own.send(data, 0), own.send(data, int(piece))
 		if whole != cut {
 			t.Errorf("in pieces of %d: %+v\nwhole: %+v", piece, cut, whole)
 		}

@@ -13,14 +13,14 @@ import (
 	"github.com/handfast/handfast/websocket/internal/transport"
 )
 
-// handled returns the responder with which the Handler responds to an upgrade request.
-func (a *arrival) handled() *responder {
+// newResponder returns the responder with which the Handler responds to an upgrade request.
+func (a *arrival) newResponder() *responder {
 	var r http.Request
 	if err := opening.Request(&r, a.text); err != nil {
 		a.refuse(opening.Unparsable(err))
 		return nil
 	}
-	w := &responder{server: a.server, yielded: a.yielded, nc: a.nc, header: http.Header{}, length: -1}
+	w := &responder{server: a.server, raw: a.raw, nc: a.nc, header: http.Header{}, length: -1}
 	if rest := a.buf[a.head.Len():]; len(rest) > 0 {
 		w.early = bytes.Clone(rest)
 	}
@@ -30,7 +30,7 @@ func (a *arrival) handled() *responder {
 	if d := a.server.HTTP.WriteTimeout; d > 0 {
 		w.writeBy = time.Now().Add(d)
 	}
-	if !a.settle(w) {
+	if !a.leavePending(w) {
 		w.ctx.cancel()
 		a.close()
 		return nil
@@ -38,10 +38,10 @@ func (a *arrival) handled() *responder {
 	return w
 }
 
-// bound replaces the time limit for the request's head with those for the response. It is called before anything else is done with
+// setDeadlines replaces the time limit for the request's head with those for the response. It is called before anything else is done with
 // the connection. It is not called if the handler accepts a WebSocket, which takes the connection over.
-func (w *responder) bound() {
-	w.bounded.Do(func() {
+func (w *responder) setDeadlines() {
+	w.deadlinesOnce.Do(func() {
 		w.nc.SetDeadline(time.Time{}) //nolint:errcheck // if the connection has ended, the next read or write fails
 		if !w.writeBy.IsZero() {
 			w.nc.SetWriteDeadline(w.writeBy) //nolint:errcheck // if the connection has ended, the next read or write fails
@@ -51,7 +51,7 @@ func (w *responder) bound() {
 
 // run calls the Handler, and closes the connection unless the Handler has taken it over.
 func (w *responder) run() {
-	defer w.over(http.StateClosed)
+	defer w.release(http.StateClosed)
 	defer w.ctx.cancel()
 	if w.serve() && !w.hijacked {
 		if w.finish() == nil && w.nc.SetDeadline(time.Now().Add(lingerTime)) == nil {
@@ -61,19 +61,19 @@ func (w *responder) run() {
 	}
 }
 
-// over records that the connection is closed, or is no longer the Server's.
-func (w *responder) over(state http.ConnState) {
+// release records that the connection is closed, or is no longer the Server's.
+func (w *responder) release(state http.ConnState) {
 	w.server.mu.Lock()
 	delete(w.server.pending, w)
 	w.server.mu.Unlock()
 	if f := w.server.connState; f != nil && !w.hijacked {
-		t := trail{server: w.server}
-		t.guard(func() { f(w.yielded, state) })
+		t := reporter{server: w.server}
+		t.callHook(func() { f(w.raw, state) })
 	}
 }
 
 // abort cuts the connection from another goroutine.
-func (w *responder) abort() { lower(w.yielded).Close() }
+func (w *responder) abort() { belowTLS(w.raw).Close() }
 
 // serve calls the Handler. If the Handler panics, the connection is cut and serve returns false. If the Handler calls
 // runtime.Goexit, the connection is cut.
@@ -84,8 +84,8 @@ func (w *responder) serve() (returned bool) {
 			return
 		}
 		w.abort()
-		if v := recover(); v != nil && !aborts(v) {
-			t := trail{server: w.server}
+		if v := recover(); v != nil && !isAbort(v) {
+			t := reporter{server: w.server}
 			t.panicked(v)
 		}
 	}()
@@ -99,10 +99,10 @@ type requestContext struct {
 	parent context.Context // the context of the connection
 	w      *responder
 
-	mu   sync.Mutex
-	full context.Context // nil until Done is called
-	end  context.CancelFunc
-	over bool // cancel has been called
+	mu        sync.Mutex
+	ctx       context.Context // nil until Done is called
+	cancelCtx context.CancelFunc
+	canceled  bool // cancel has been called
 }
 
 // Deadline implements [context.Context].
@@ -111,15 +111,15 @@ func (c *requestContext) Deadline() (time.Time, bool) { return c.parent.Deadline
 // Done returns the channel that is closed when the client disconnects, or when the handler has returned.
 func (c *requestContext) Done() <-chan struct{} {
 	c.mu.Lock()
-	if c.full == nil {
-		c.full, c.end = context.WithCancel(c.parent)
-		if c.over {
-			c.end()
+	if c.ctx == nil {
+		c.ctx, c.cancelCtx = context.WithCancel(c.parent)
+		if c.canceled {
+			c.cancelCtx()
 		}
 	}
 	c.mu.Unlock()
 	c.w.watch()
-	return c.full.Done()
+	return c.ctx.Done()
 }
 
 // Err implements [context.Context].
@@ -127,23 +127,23 @@ func (c *requestContext) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.full != nil:
-		return c.full.Err()
-	case c.parent.Err() == nil && c.over:
+	case c.ctx != nil:
+		return c.ctx.Err()
+	case c.parent.Err() == nil && c.canceled:
 		return context.Canceled
 	}
 	return c.parent.Err()
 }
 
-// Value implements [context.Context]. A context derived from this one finds full here, and is canceled with full.
+// Value implements [context.Context]. A context derived from this one finds ctx here, and is canceled with ctx.
 func (c *requestContext) Value(key any) any {
 	if key == http.LocalAddrContextKey {
 		return c.w.nc.LocalAddr()
 	}
 	c.mu.Lock()
 	from := c.parent
-	if c.full != nil {
-		from = c.full
+	if c.ctx != nil {
+		from = c.ctx
 	}
 	c.mu.Unlock()
 	return from.Value(key)
@@ -153,9 +153,9 @@ func (c *requestContext) Value(key any) any {
 func (c *requestContext) cancel() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.over = true
-	if c.end != nil {
-		c.end()
+	c.canceled = true
+	if c.cancelCtx != nil {
+		c.cancelCtx()
 	}
 }
 
@@ -166,9 +166,9 @@ type watcher struct {
 	stopped bool          // the connection must not be watched any more
 }
 
-// mostEarly bounds the bytes that a client may send after its request while the handler runs. If a client sends more, its
+// maxEarly bounds the bytes that a client may send after its request while the handler runs. If a client sends more, its
 // disconnection is noticed only when the handler responds.
-const mostEarly = 4 << 10
+const maxEarly = 4 << 10
 
 // watch makes the context end when the client disconnects.
 func (w *responder) watch() {
@@ -177,13 +177,13 @@ func (w *responder) watch() {
 	if w.watcher.running != nil || w.watcher.stopped {
 		return
 	}
-	w.bound()
+	w.setDeadlines()
 	running := make(chan struct{})
 	w.watcher.running = running
 	go func() { // ends when the client disconnects or has sent too much, or with stopWatching
 		defer close(running)
 		room := make([]byte, 512)
-		for len(w.early) < mostEarly {
+		for len(w.early) < maxEarly {
 			n, err := w.nc.Read(room)
 			w.early = append(w.early, room[:n]...)
 			if err != nil {
@@ -227,7 +227,7 @@ func (w *responder) takeOver(free bool) (net.Conn, []byte, error) {
 			return nil, nil, err
 		}
 	}
-	w.over(http.StateHijacked)
+	w.release(http.StateHijacked)
 	w.hijacked = true
 	return w.nc, w.early, nil
 }

@@ -14,53 +14,53 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// handed is the state of a connection that the Server has passed to HTTP.
-type handed struct {
-	server  *Server
-	yielded net.Conn // from the listener
-	remote  net.Addr
-	ctx     context.Context // the context of the connection
-	waiter  waiter
-	began   atomic.Bool // a request has begun to arrive
-	taken   atomic.Bool // the request that began has reached the Handler, or was answered by HTTP
-	failed  atomic.Pointer[readError]
-	late    *time.Timer // ends the connection if its first head is not complete in time
-	preface bool        // the next request that HTTP reports as begun is only the HTTP/2 preface
+// httpConn is the state of a connection that the Server has passed to HTTP.
+type httpConn struct {
+	server       *Server
+	raw          net.Conn // from the listener
+	remote       net.Addr
+	ctx          context.Context // the context of the connection
+	waiter       waiter
+	requestBegun atomic.Bool // a request has begun to arrive
+	handled      atomic.Bool // the request that began has reached the Handler, or was answered by HTTP
+	readErr      atomic.Pointer[readError]
+	headTimer    *time.Timer // ends the connection if its first head is not complete in time
+	preface      bool        // the next request that HTTP reports as begun is only the HTTP/2 preface
 }
 
-type handedKey struct{}
+type httpConnKey struct{}
 
-// handed registers a connection that is passed to HTTP. Its first head must be complete within left: HTTP's own time limits begin
+// newHTTPConn registers a connection that is passed to HTTP. Its first head must be complete within left: HTTP's own time limits begin
 // only now, and HTTP has none for the HTTP/2 preface. early are the bytes that were already read.
-func (s *Server) handed(ctx context.Context, yielded net.Conn, remote net.Addr, left time.Duration, early []byte) *handed {
-	h := &handed{server: s, yielded: yielded, remote: remote}
-	h.ctx = context.WithValue(ctx, handedKey{}, h)
-	expire := h.cut
+func (s *Server) newHTTPConn(ctx context.Context, yielded net.Conn, remote net.Addr, left time.Duration, early []byte) *httpConn {
+	h := &httpConn{server: s, raw: yielded, remote: remote}
+	h.ctx = context.WithValue(ctx, httpConnKey{}, h)
+	expire := h.abort
 	if len(early) > 0 && !bytes.HasPrefix(early, prefaceHTTP2) {
 		expire = h.expire
 	}
-	h.late = time.AfterFunc(left, expire)
+	h.headTimer = time.AfterFunc(left, expire)
 	return h
 }
 
 // prefaceHTTP2 is the beginning of an HTTP/2 connection (RFC 9113 §3.4).
 var prefaceHTTP2 = []byte("PRI * HTTP/2.0\r\n")
 
-// cut closes the connection.
-func (h *handed) cut() { lower(h.yielded).Close() }
+// abort closes the connection.
+func (h *httpConn) abort() { belowTLS(h.raw).Close() }
 
 // expire makes a read of the first head fail, so that the client gets a response, and closes the connection if the failed read does
 // not end it.
-func (h *handed) expire() {
-	if h.began.Load() {
+func (h *httpConn) expire() {
+	if h.requestBegun.Load() {
 		return
 	}
-	if lower(h.yielded).SetReadDeadline(time.Unix(1, 0)) != nil {
+	if belowTLS(h.raw).SetReadDeadline(time.Unix(1, 0)) != nil {
 		return
 	}
 	time.AfterFunc(lingerTime, func() {
-		if !h.began.Load() {
-			h.cut()
+		if !h.requestBegun.Load() {
+			h.abort()
 		}
 	})
 }
@@ -68,17 +68,17 @@ func (h *handed) expire() {
 // handOver passes the connection to HTTP, with all bytes that were read from it.
 func (a *arrival) handOver() {
 	s := a.server
-	h := s.handed(a.ctx, a.yielded, remoteOf(a.nc), time.Until(a.until), a.buf)
+	h := s.newHTTPConn(a.ctx, a.raw, remoteOf(a.nc), time.Until(a.deadline), a.buf)
 	nc := a.nc
 	t, isTLS := nc.(*tls.Conn)
-	r := &replayed{Conn: nc, handed: h}
+	r := &replayed{Conn: nc, conn: h}
 	switch {
 	case isTLS && len(a.buf) == 0: // HTTP must see a *tls.Conn
 		if h.preface = t.ConnectionState().NegotiatedProtocol == "h2"; !h.preface {
-			h.late.Stop() // another application protocol, for which HTTP reports no request
+			h.headTimer.Stop() // another application protocol, for which HTTP reports no request
 		}
 		s.mu.Lock()
-		s.bare[t] = h
+		s.tlsHTTPConns[t] = h
 		s.mu.Unlock()
 	case a.tls:
 		r.rest = bytes.Clone(a.buf)
@@ -87,51 +87,51 @@ func (a *arrival) handOver() {
 		r.rest = bytes.Clone(a.buf)
 		nc = r
 	}
-	if nc.SetDeadline(time.Time{}) != nil || !a.settle(nil) || !s.waiting.leave(&a.waiter) {
-		h.over(nc)
+	if nc.SetDeadline(time.Time{}) != nil || !a.leavePending(nil) || !s.waiting.leave(&a.waiter) {
+		h.release(nc)
 		a.close()
-	} else if !h.give(nc, a.source) {
+	} else if !h.deliver(nc, a.source) {
 		a.close()
 	}
 }
 
-// give passes the connection to HTTP, as nc. It returns false if HTTP accepts no more connections.
-func (h *handed) give(nc net.Conn, src *source) bool {
+// deliver passes the connection to HTTP, as nc. It returns false if HTTP accepts no more connections.
+func (h *httpConn) deliver(nc net.Conn, src *source) bool {
 	if r, ok := nc.(*replayed); ok && bytes.HasPrefix(r.rest, prefaceHTTP2) {
 		h.preface = true
 	}
-	h.server.wait(h.ctx, &h.waiter, h.yielded, h.remote)
+	h.server.addWaiting(h.ctx, &h.waiter, h.raw, h.remote)
 	select {
 	case src.conns <- nc:
 		return true
 	case <-src.ended:
-		h.over(nc)
+		h.release(nc)
 		return false
 	}
 }
 
-// over forgets the connection, which HTTP knows as nc. It reports whether the connection had not been evicted.
-func (h *handed) over(nc net.Conn) bool {
-	h.late.Stop()
+// release forgets the connection, which HTTP knows as nc. It reports whether the connection had not been evicted.
+func (h *httpConn) release(nc net.Conn) bool {
+	h.headTimer.Stop()
 	if t, ok := nc.(*tls.Conn); ok {
 		h.server.mu.Lock()
-		delete(h.server.bare, t)
+		delete(h.server.tlsHTTPConns, t)
 		h.server.mu.Unlock()
 	}
 	return h.server.waiting.leave(&h.waiter)
 }
 
-// handedOf returns the state of a connection that HTTP serves, or nil if it did not arrive through s.
-func (s *Server) handedOf(nc net.Conn) *handed {
+// httpConnOf returns the state of a connection that HTTP serves, or nil if it did not arrive through s.
+func (s *Server) httpConnOf(nc net.Conn) *httpConn {
 	switch t := nc.(type) {
 	case *replayed:
-		return t.handed
+		return t.conn
 	case *replayedTLS:
-		return t.handed
+		return t.conn
 	case *tls.Conn:
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return s.bare[t]
+		return s.tlsHTTPConns[t]
 	}
 	return nil
 }
@@ -143,7 +143,7 @@ func (s *Server) wrapHooks() {
 	if s.handler == nil {
 		s.handler = http.DefaultServeMux
 	}
-	h.Handler = http.HandlerFunc(s.page)
+	h.Handler = http.HandlerFunc(s.serveHandler)
 	h.BaseContext = func(l net.Listener) context.Context {
 		switch src, ok := l.(*source); {
 		case ok:
@@ -154,7 +154,7 @@ func (s *Server) wrapHooks() {
 		return context.Background()
 	}
 	h.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
-		switch k := s.handedOf(nc); {
+		switch k := s.httpConnOf(nc); {
 		case k != nil:
 			return k.ctx
 		case s.connContext != nil:
@@ -163,7 +163,7 @@ func (s *Server) wrapHooks() {
 		return ctx
 	}
 	h.ConnState = func(nc net.Conn, state http.ConnState) {
-		if k := s.handedOf(nc); k != nil {
+		if k := s.httpConnOf(nc); k != nil {
 			k.state(nc, state)
 		} else if s.connState != nil {
 			s.connState(nc, state)
@@ -171,61 +171,61 @@ func (s *Server) wrapHooks() {
 	}
 }
 
-// page passes a request that HTTP has read to the Handler.
-func (s *Server) page(w http.ResponseWriter, r *http.Request) {
-	if h, ok := r.Context().Value(handedKey{}).(*handed); ok {
-		h.taken.Store(true)
+// serveHandler passes a request that HTTP has read to the Handler.
+func (s *Server) serveHandler(w http.ResponseWriter, r *http.Request) {
+	if h, ok := r.Context().Value(httpConnKey{}).(*httpConn); ok {
+		h.handled.Store(true)
 	}
 	s.handler.ServeHTTP(w, r)
 }
 
 // state records a state change that HTTP reports for a connection, which it knows as nc.
-func (h *handed) state(nc net.Conn, state http.ConnState) {
+func (h *httpConn) state(nc net.Conn, state http.ConnState) {
 	s := h.server
 	switch state {
 	case http.StateNew: // the Server has already reported the connection
 		if s.stopped() { // a Shutdown or Close of HTTP that has begun does not see this connection
-			lower(h.yielded).Close()
+			belowTLS(h.raw).Close()
 		}
 		return
 	case http.StateActive:
-		if h.began.Store(true); h.preface {
+		if h.requestBegun.Store(true); h.preface {
 			h.preface = false
 		} else {
-			h.late.Stop()
+			h.headTimer.Stop()
 		}
 		s.waiting.remove(&h.waiter)
 		if s.CountPages {
-			s.wait(h.ctx, &h.waiter, h.yielded, h.remote) // adds the connection again, as the newest one of its address
+			s.addWaiting(h.ctx, &h.waiter, h.raw, h.remote) // adds the connection again, as the newest one of its address
 		}
 	case http.StateIdle:
-		h.began.Store(false)
-		h.taken.Store(false)
-		h.failed.Store(nil) // forget the timeout with which HTTP interrupted its background read
+		h.requestBegun.Store(false)
+		h.handled.Store(false)
+		h.readErr.Store(nil) // forget the timeout with which HTTP interrupted its background read
 		s.waiting.remove(&h.waiter)
-		s.wait(h.ctx, &h.waiter, h.yielded, h.remote)
+		s.addWaiting(h.ctx, &h.waiter, h.raw, h.remote)
 	case http.StateHijacked, http.StateClosed:
-		if h.over(nc) && h.pending() {
-			h.report(&HandshakeError{Stage: handshake.StageRequest, Err: h.why()})
+		if h.release(nc) && h.pending() {
+			h.report(&HandshakeError{Stage: handshake.StageRequest, Err: h.headError()})
 		}
 	}
 	if s.connState != nil {
-		s.connState(h.yielded, state)
+		s.connState(h.raw, state)
 	}
 }
 
 // replayed is a connection whose Read first returns the bytes that were already read from it.
 type replayed struct {
 	net.Conn
-	handed *handed
-	rest   []byte
+	conn *httpConn
+	rest []byte
 }
 
 func (r *replayed) Read(p []byte) (int, error) {
 	if len(r.rest) == 0 {
 		n, err := r.Conn.Read(p)
 		if err != nil {
-			r.handed.failed.Store(&readError{err})
+			r.conn.readErr.Store(&readError{err})
 		}
 		return n, err
 	}
@@ -260,9 +260,9 @@ type replayedTLS struct {
 
 func (r *replayedTLS) ConnectionState() tls.ConnectionState { return r.state() }
 
-// unwrapped returns the connection below a replayed one, if no bytes are left to replay, and otherwise nc. A Conn can use a bare
+// unwrapReplayed returns the connection below a replayed one, if no bytes are left to replay, and otherwise nc. A Conn can use a bare
 // socket more efficiently.
-func unwrapped(nc net.Conn) net.Conn {
+func unwrapReplayed(nc net.Conn) net.Conn {
 	r, ok := nc.(*replayed)
 	if t, isTLS := nc.(*replayedTLS); isTLS {
 		r, ok = t.replayed, true

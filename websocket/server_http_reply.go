@@ -18,17 +18,17 @@ import (
 type readError struct{ err error }
 
 // pending reports whether a request has begun to arrive, but was neither passed to the Handler nor answered.
-func (h *handed) pending() bool { return h.began.Load() && !h.taken.Load() }
+func (h *httpConn) pending() bool { return h.requestBegun.Load() && !h.handled.Load() }
 
 // timedOut reports whether the time limit for reading has passed.
-func (h *handed) timedOut() bool {
-	f := h.failed.Load()
+func (h *httpConn) timedOut() bool {
+	f := h.readErr.Load()
 	return f != nil && transport.IsTimeout(f.err)
 }
 
-// why returns the reason why the head of a request was never completed.
-func (h *handed) why() error {
-	f := h.failed.Load()
+// headError returns the reason why the head of a request was never completed.
+func (h *httpConn) headError() error {
+	f := h.readErr.Load()
 	switch {
 	case f == nil:
 		return errHead
@@ -39,17 +39,17 @@ func (h *handed) why() error {
 }
 
 // report reports a request that was refused before the Handler received it.
-func (h *handed) report(e *HandshakeError) {
+func (h *httpConn) report(e *HandshakeError) {
 	if !errors.Is(e.Err, net.ErrClosed) && h.server.waiting.report(&h.waiter) {
-		t := trail{server: h.server}
+		t := reporter{server: h.server}
 		t.refused(h.ctx, h.remote.String(), nil, e)
 	}
 }
 
 // Write sends p. While the Handler has no request, p is a response that HTTP generated itself.
 func (r *replayed) Write(p []byte) (int, error) {
-	h := r.handed
-	if h.taken.Swap(true) {
+	h := r.conn
+	if h.handled.Swap(true) {
 		return r.Conn.Write(p)
 	}
 	f := opening.FromHTTP(p)
@@ -57,9 +57,9 @@ func (r *replayed) Write(p []byte) (int, error) {
 	case f == nil:
 		return r.Conn.Write(p)
 	case h.timedOut(): // HTTP treats an incomplete head as a malformed one
-		f = opening.Violated(slow)
-	case h.failed.Load() != nil: // the client has disconnected
-		h.report(&HandshakeError{Stage: handshake.StageRequest, Err: h.why()})
+		f = opening.Violated(requestTimeout)
+	case h.readErr.Load() != nil: // the client has disconnected
+		h.report(&HandshakeError{Stage: handshake.StageRequest, Err: h.headError()})
 		return r.Conn.Write(p)
 	}
 	return len(p), r.refuse(f)
@@ -68,9 +68,9 @@ func (r *replayed) Write(p []byte) (int, error) {
 // Close closes the connection. A client that has begun a request and has not sent its complete head in time gets a response first
 // (RFC 9110 §15.5.9), which HTTP does not send.
 func (r *replayed) Close() error {
-	if h := r.handed; h.pending() && h.timedOut() {
-		h.taken.Store(true)
-		r.refuse(opening.Violated(slow)) //nolint:errcheck // the connection is closed even if the response cannot be sent
+	if h := r.conn; h.pending() && h.timedOut() {
+		h.handled.Store(true)
+		r.refuse(opening.Violated(requestTimeout)) //nolint:errcheck // the connection is closed even if the response cannot be sent
 	}
 	return r.Conn.Close()
 }
@@ -78,7 +78,7 @@ func (r *replayed) Close() error {
 // refuse sends and reports a refusal. HTTP closes the connection afterwards.
 func (r *replayed) refuse(f *opening.Refusal) error {
 	b, body := f.Append(make([]byte, 0, 1024), &handshake.Opening{Major: 1, Minor: 1}, time.Now())
-	r.handed.report(refusal(f, body))
+	r.conn.report(refusal(f, body))
 	if err := r.Conn.SetDeadline(time.Now().Add(lingerTime)); err != nil {
 		return err
 	}

@@ -21,19 +21,19 @@ func (src *source) listen() (stop func()) {
 	}
 	x := service{rules: e.Accept.rules(), conn: &e.Accept.Conn, open: e.Open}
 	if x.check() != nil || x.rules.Check() != nil {
-		return nil // a configuration error, which judge reports to the client
+		return nil // a configuration error, which decide reports to the client
 	}
-	t := &trail{endpoint: e, server: s}
+	t := &reporter{endpoint: e, server: s}
 	k := newEventKind(*t, &x)
-	k.front = &eventFront{
-		rules: x.rules, heads: opening.Limits{Bytes: s.headBytes()}, headTimeout: s.headTimeout(), roster: &e.roster,
+	k.opening = &eventOpening{
+		rules: x.rules, headLimits: opening.Limits{Bytes: s.headBytes()}, headTimeout: s.headTimeout(), roster: &e.roster,
 		refused: func(remote net.Addr, f *opening.Refusal, body string) {
 			t.refused(src.base, remote.String(), nil, refusal(f, body))
 		},
-		other: func(nc net.Conn, early []byte, left time.Duration) {
+		handOver: func(nc net.Conn, early []byte, left time.Duration) {
 			go func() { // ends when HTTP takes the connection
-				src.hand(nc, early, left)
-				k.left()
+				src.handToHTTP(nc, early, left)
+				k.onClosed()
 			}()
 		},
 	}
@@ -41,7 +41,7 @@ func (src *source) listen() (stop func()) {
 	s.loops.use(s.Loops, func(ls *eventLoops) bool {
 		halt, err := ls.listen(src.listener, k, func() bool {
 			k.count(1) // before the check, so that a Shutdown waits for this handshake or is seen by the check
-			if k.closes() {
+			if k.isClosing() {
 				k.count(-1)
 				return false
 			}
@@ -55,10 +55,10 @@ func (src *source) listen() (stop func()) {
 	return stop
 }
 
-// hand passes a connection to HTTP, with the bytes that were read from it.
-func (src *source) hand(nc net.Conn, early []byte, left time.Duration) {
-	h := src.server.handed(src.base, nc, remoteOf(nc), left, early)
-	if !h.give(&replayed{Conn: nc, handed: h, rest: bytes.Clone(early)}, src) {
+// handToHTTP passes a connection to HTTP, with the bytes that were read from it.
+func (src *source) handToHTTP(nc net.Conn, early []byte, left time.Duration) {
+	h := src.server.newHTTPConn(src.base, nc, remoteOf(nc), left, early)
+	if !h.deliver(&replayed{Conn: nc, conn: h, rest: bytes.Clone(early)}, src) {
 		nc.Close()
 	}
 }

@@ -69,7 +69,7 @@ func TestServer_RefusedOnce(t *testing.T) {
 	io.WriteString(half, "GET /")
 	bounded.Until(t, func() bool { return s.Handshakes() == 1 })
 	s.Close()
-	bounded.Receive(t, s.roster.waiting())
+	bounded.Receive(t, s.roster.idleChan())
 	if len(reports) > 0 {
 		t.Errorf("also reported: %v", bounded.Receive(t, reports))
 	}
@@ -112,12 +112,12 @@ func TestServer_CloseDuringTheHandover(t *testing.T) {
 			p.conns <- c
 			io.WriteString(near, request)
 			bounded.Receive(t, done)
-			near.SetReadDeadline(time.Now().Add(patience))
+			near.SetReadDeadline(time.Now().Add(testTimeout))
 			if _, err := io.ReadAll(near); err != nil || !c.closed.Load() {
 				t.Errorf("the connection is open: %v", err)
 			}
 			cancel()
-			bounded.Receive(t, s.roster.waiting())
+			bounded.Receive(t, s.roster.idleChan())
 		})
 	}
 }

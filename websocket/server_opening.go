@@ -20,30 +20,30 @@ import (
 // arrival is a connection in its handshake, with the received part of its request and the parsed request. It is taken from a pool,
 // and used until the handshake is over.
 type arrival struct {
-	server  *Server
-	source  *source
-	yielded net.Conn        // from the listener
-	nc      net.Conn        // the connection that carries the request: yielded, or a wrapper around it
-	ctx     context.Context // the context of the connection
-	tls     bool
-	head    opening.Head
-	buf     []byte // the request, followed by the bytes that the client has sent early
-	text    string // the request's head once it is complete
-	waiter  waiter
-	until   time.Time     // the deadline of the current step
-	start   func()        // the method value run, created once
-	room    [4 << 10]byte // the memory of buf, except for long requests
+	server   *Server
+	source   *source
+	raw      net.Conn        // from the listener
+	nc       net.Conn        // the connection that carries the request: raw, or a wrapper around it
+	ctx      context.Context // the context of the connection
+	tls      bool
+	head     opening.Head
+	buf      []byte // the request, followed by the bytes that the client has sent early
+	text     string // the request's head once it is complete
+	waiter   waiter
+	deadline time.Time     // the deadline of the current step
+	start    func()        // the method value run, created once
+	storage  [4 << 10]byte // the memory of buf, except for long requests
 }
 
 var arrivals = sync.Pool{New: func() any { return new(arrival) }}
 
-// welcome begins the handshake on nc, in a new goroutine.
-func (s *Server) welcome(nc net.Conn, src *source) {
+// startHandshake begins the handshake on nc, in a new goroutine.
+func (s *Server) startHandshake(nc net.Conn, src *source) {
 	a := arrivals.Get().(*arrival)
 	if a.start == nil {
 		a.start = a.run
 	}
-	a.server, a.source, a.yielded, a.nc = s, src, nc, nc
+	a.server, a.source, a.raw, a.nc = s, src, nc, nc
 	s.mu.Lock()
 	if s.closing || !s.roster.enter() {
 		s.mu.Unlock()
@@ -64,27 +64,27 @@ var (
 	errHead    = errors.New("the connection ended before the head of the request was complete")
 )
 
-// wait adds a connection to the set of connections that have not sent a request yet. If there are too many, it cuts one of them.
-func (s *Server) wait(ctx context.Context, m *waiter, nc net.Conn, remote net.Addr) {
-	most := defaultMaxHandshakes
+// addWaiting adds a connection to the set of connections that have not sent a request yet. If there are too many, it cuts one of them.
+func (s *Server) addWaiting(ctx context.Context, m *waiter, nc net.Conn, remote net.Addr) {
+	limit := defaultMaxHandshakes
 	if s.MaxHandshakes != nil {
 		counted := false
-		t := trail{server: s}
-		t.guard(func() { most, counted = s.MaxHandshakes(remote), true })
+		t := reporter{server: s}
+		t.callHook(func() { limit, counted = s.MaxHandshakes(remote), true })
 		if !counted { // MaxHandshakes panicked
-			lower(nc).Close()
+			belowTLS(nc).Close()
 		}
-		if !counted || most < 0 {
+		if !counted || limit < 0 {
 			return
 		}
 	}
 	m.ctx, m.nc, m.remote = ctx, nc, remote
-	if cut := s.waiting.add(m, most); cut.nc != nil {
-		lower(cut.nc).Close()
+	if cut := s.waiting.add(m, limit); cut.nc != nil {
+		belowTLS(cut.nc).Close()
 		if cut.reported {
 			return
 		}
-		t := trail{server: s}
+		t := reporter{server: s}
 		t.refused(cut.ctx, cut.remote.String(), nil, &HandshakeError{Stage: handshake.StageEvicted, Err: errEvicted})
 	}
 }
@@ -94,39 +94,39 @@ func (s *Server) wait(ctx context.Context, m *waiter, nc net.Conn, remote net.Ad
 func (a *arrival) run() {
 	for a != nil {
 		src := a.source
-		a.only()
+		a.serve()
 		a = src.next()
 	}
 }
 
-// only performs one handshake, and returns a to the pool.
-func (a *arrival) only() {
+// serve performs one handshake, and returns a to the pool.
+func (a *arrival) serve() {
 	s := a.server
 	defer s.roster.leave()
-	if w := a.guarded(); w != nil {
+	if w := a.handshakeRecovered(); w != nil {
 		w.run()
 	}
 }
 
-// guarded performs the handshake. A panic in a hook ends only this connection. guarded returns a to the pool.
-func (a *arrival) guarded() (w *responder) {
+// handshakeRecovered performs the handshake. A panic in a hook ends only this connection. handshakeRecovered returns a to the pool.
+func (a *arrival) handshakeRecovered() (w *responder) {
 	s, returned := a.server, false
 	defer func() {
 		if !returned { // a hook has panicked, or called runtime.Goexit
 			a.abort()
-			t := trail{server: s}
+			t := reporter{server: s}
 			if v := recover(); v != nil {
 				t.panicked(v)
 			}
-			t.guard(func() { a.state(http.StateClosed) })
+			t.callHook(func() { a.state(http.StateClosed) })
 		}
 		s.mu.Lock()
 		delete(s.pending, a)
 		s.mu.Unlock()
 		s.waiting.leave(&a.waiter)
 		a.head.Reset(opening.Limits{})
-		a.server, a.source, a.yielded, a.nc, a.ctx, a.tls = nil, nil, nil, nil, nil, false
-		a.buf, a.text, a.waiter, a.until = nil, "", waiter{}, time.Time{}
+		a.server, a.source, a.raw, a.nc, a.ctx, a.tls = nil, nil, nil, nil, nil, false
+		a.buf, a.text, a.waiter, a.deadline = nil, "", waiter{}, time.Time{}
 		arrivals.Put(a)
 	}()
 	w = a.handshake()
@@ -135,10 +135,10 @@ func (a *arrival) guarded() (w *responder) {
 }
 
 // abort cuts the connection from another goroutine.
-func (a *arrival) abort() { lower(a.yielded).Close() }
+func (a *arrival) abort() { belowTLS(a.raw).Close() }
 
-// lower returns the connection below TLS, since closing the TLS connection would wait to send a close_notify.
-func lower(nc net.Conn) net.Conn {
+// belowTLS returns the connection below TLS, since closing the TLS connection would wait to send a close_notify.
+func belowTLS(nc net.Conn) net.Conn {
 	if t, ok := nc.(*tls.Conn); ok {
 		return t.NetConn()
 	}
@@ -154,7 +154,7 @@ func (a *arrival) close() {
 // state calls the http.Server's hook.
 func (a *arrival) state(state http.ConnState) {
 	if f := a.server.connState; f != nil {
-		f(a.yielded, state)
+		f(a.raw, state)
 	}
 }
 
@@ -164,7 +164,7 @@ func (a *arrival) refused(endpoint *Endpoint, e *HandshakeError) {
 	if errors.Is(e.Err, net.ErrClosed) || !a.server.waiting.report(&a.waiter) {
 		return
 	}
-	t := trail{endpoint: endpoint, server: a.server}
+	t := reporter{endpoint: endpoint, server: a.server}
 	t.refused(a.ctx, remoteOf(a.nc).String(), nil, e)
 }
 
@@ -174,22 +174,22 @@ func (a *arrival) handshake() *responder {
 	s := a.server
 	a.ctx = a.source.base
 	if s.connContext != nil {
-		if a.ctx = s.connContext(a.source.base, a.yielded); a.ctx == nil {
+		if a.ctx = s.connContext(a.source.base, a.raw); a.ctx == nil {
 			panic("websocket: ConnContext returned nil")
 		}
 	}
 	a.state(http.StateNew)
 	if s.Preface == nil { // otherwise the address of the client is not known yet
-		s.wait(a.ctx, &a.waiter, a.yielded, remoteOf(a.nc))
+		s.addWaiting(a.ctx, &a.waiter, a.raw, remoteOf(a.nc))
 	}
 	first := s.TLSTimeout
 	if first <= 0 {
 		first = s.headTimeout()
 	}
-	if !a.within(first) || s.Preface != nil && !a.preface() || !a.secure() || s.TLSTimeout > 0 && !a.within(s.headTimeout()) {
+	if !a.setDeadline(first) || s.Preface != nil && !a.preface() || !a.startTLS() || s.TLSTimeout > 0 && !a.setDeadline(s.headTimeout()) {
 		return nil
 	}
-	if a.speaksOther() {
+	if a.negotiatedOther() {
 		a.handOver()
 		return nil
 	}
@@ -207,17 +207,17 @@ func (a *arrival) handshake() *responder {
 	return nil
 }
 
-// nearly is the time by which an existing deadline may be too early and still be kept.
-const nearly = 10 * time.Millisecond
+// deadlineSlack is the time by which an existing deadline may be too early and still be kept.
+const deadlineSlack = 10 * time.Millisecond
 
-// within sets the time limit for the next step. It returns false when the connection is closed.
-func (a *arrival) within(d time.Duration) bool {
+// setDeadline sets the time limit for the next step. It returns false when the connection is closed.
+func (a *arrival) setDeadline(d time.Duration) bool {
 	until := time.Now().Add(d)
-	if later := until.Sub(a.until); 0 <= later && later < nearly {
+	if later := until.Sub(a.deadline); 0 <= later && later < deadlineSlack {
 		return true
 	}
-	a.until = until
-	if err := a.nc.SetDeadline(a.until); err != nil {
+	a.deadline = until
+	if err := a.nc.SetDeadline(a.deadline); err != nil {
 		a.close()
 		return false
 	}
@@ -227,7 +227,7 @@ func (a *arrival) within(d time.Duration) bool {
 // preface calls Server.Preface, which reads the bytes that a proxy sends before the client's.
 func (a *arrival) preface() bool {
 	s := a.server
-	remote, err := s.Preface(a.ctx, a.yielded)
+	remote, err := s.Preface(a.ctx, a.raw)
 	if err != nil {
 		if !errors.Is(err, io.EOF) {
 			a.refused(nil, &HandshakeError{Stage: handshake.StageProxy, Err: err})
@@ -236,14 +236,14 @@ func (a *arrival) preface() bool {
 		return false
 	}
 	if remote != nil {
-		a.nc = transport.Accept(a.yielded, remote)
+		a.nc = transport.Accept(a.raw, remote)
 	}
-	s.wait(a.ctx, &a.waiter, a.yielded, remoteOf(a.nc))
+	s.addWaiting(a.ctx, &a.waiter, a.raw, remoteOf(a.nc))
 	return true
 }
 
-// secure performs the TLS handshake, if TLS is configured.
-func (a *arrival) secure() bool {
+// startTLS performs the TLS handshake, if TLS is configured.
+func (a *arrival) startTLS() bool {
 	t, ok := a.nc.(*tls.Conn) // from a TLS listener
 	if !ok && a.source.tls != nil {
 		if config := a.source.tls(a.ctx, a.nc); config != nil {
@@ -259,11 +259,11 @@ func (a *arrival) secure() bool {
 		_, a.tls = a.nc.(interface{ ConnectionState() tls.ConnectionState })
 		return true
 	}
-	return a.secured(t)
+	return a.tlsHandshake(t)
 }
 
 //go:noinline
-func (a *arrival) secured(t *tls.Conn) bool {
+func (a *arrival) tlsHandshake(t *tls.Conn) bool {
 	a.tls = true
 	if err := t.Handshake(); err != nil {
 		a.refuseTLS(err)
@@ -272,10 +272,10 @@ func (a *arrival) secured(t *tls.Conn) bool {
 	return true
 }
 
-// speaksOther reports whether a protocol other than HTTP/1 was negotiated.
+// negotiatedOther reports whether a protocol other than HTTP/1 was negotiated.
 //
 //go:noinline
-func (a *arrival) speaksOther() bool {
+func (a *arrival) negotiatedOther() bool {
 	t, ok := a.nc.(*tls.Conn)
 	if !ok {
 		return false
@@ -286,9 +286,9 @@ func (a *arrival) speaksOther() bool {
 
 // read reads until the request's head is complete. If the head is longer than this package's limit, the verdict is More.
 func (a *arrival) read() (opening.Verdict, *opening.Refusal) {
-	most := a.server.headBytes()
-	a.head.Reset(opening.Limits{Bytes: most})
-	a.buf = a.room[:0]
+	limit := a.server.headBytes()
+	a.head.Reset(opening.Limits{Bytes: limit})
+	a.buf = a.storage[:0]
 	for {
 		if len(a.buf) == cap(a.buf) {
 			a.buf = slices.Grow(a.buf, cap(a.buf))
@@ -307,7 +307,7 @@ func (a *arrival) read() (opening.Verdict, *opening.Refusal) {
 		case len(a.buf) == 0:
 			return opening.More, nil
 		case transport.IsTimeout(err): // RFC 9110 §15.5.9: 408 (Request Timeout)
-			return opening.More, opening.Violated(slow)
+			return opening.More, opening.Violated(requestTimeout)
 		default:
 			if err == io.EOF { //nolint:errorlint // connections return io.EOF unwrapped
 				err = io.ErrUnexpectedEOF
@@ -317,7 +317,7 @@ func (a *arrival) read() (opening.Verdict, *opening.Refusal) {
 	}
 }
 
-var slow = &handshake.Violation{
+var requestTimeout = &handshake.Violation{
 	Stage: handshake.StageRequest, Section: "RFC 9110 §15.5.9", Status: http.StatusRequestTimeout,
 	Detail: "the head of the request did not arrive in time",
 }
@@ -339,7 +339,7 @@ func (a *arrival) upgrade() *responder {
 	}
 	a.state(http.StateActive)
 	if e, ok := s.handler.(*Endpoint); ok && e.Admit == nil {
-		a.direct(e, in)
+		a.serveEndpoint(e, in)
 		return nil
 	}
 	if in.Target[0] != '/' { // net/http ignores the Host header if the target is an absolute URI, and so does not find errors in it
@@ -348,12 +348,12 @@ func (a *arrival) upgrade() *responder {
 			return nil
 		}
 	}
-	return a.handled()
+	return a.newResponder()
 }
 
-// settle ends the phase in which a Shutdown cuts the connection. It returns false if a Shutdown has begun. Otherwise, Close cuts
+// leavePending ends the phase in which a Shutdown cuts the connection. It returns false if a Shutdown has begun. Otherwise, Close cuts
 // next from then on, unless next is nil.
-func (a *arrival) settle(next pending) bool {
+func (a *arrival) leavePending(next pending) bool {
 	s := a.server
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -364,20 +364,20 @@ func (a *arrival) settle(next pending) bool {
 	return !s.closing
 }
 
-// direct serves a client of an Endpoint that needs no request.
-func (a *arrival) direct(e *Endpoint, in *handshake.Opening) {
+// serveEndpoint serves a client of an Endpoint that needs no request.
+func (a *arrival) serveEndpoint(e *Endpoint, in *handshake.Opening) {
 	if len(e.Accept.TrustedProxies) > 0 {
 		in.RemoteAddr = remoteOf(a.nc).String()
 	}
 	if !e.roster.enter() {
-		a.refuseBy(e, denied(errGoingAway))
+		a.refuseFor(e, denied(errGoingAway))
 		return
 	}
 	defer e.roster.leave()
-	t := trail{endpoint: e, server: a.server}
+	t := reporter{endpoint: e, server: a.server}
 	var x service
-	if refused := e.judge(&x, in, nil, &t); refused != nil {
-		a.refuseBy(e, refused)
+	if refused := e.decide(&x, in, nil, &t); refused != nil {
+		a.refuseFor(e, refused)
 		return
 	}
 	var early []byte
@@ -390,19 +390,19 @@ func (a *arrival) direct(e *Endpoint, in *handshake.Opening) {
 		return
 	}
 	a.state(http.StateHijacked)
-	if x.open != nil && t.events(a.nc, &x, early, nil) {
+	if x.open != nil && t.serveOnLoop(a.nc, &x, early, nil) {
 		return
 	}
-	s := &session{trail: t, serve: x.serve, open: x.open}
+	s := &session{reporter: t, serve: x.serve, open: x.open}
 	s.hs = Handshake{Proto: "HTTP/1.1", Subprotocol: x.terms.Subprotocol, Extensions: x.terms.Extensions()}
-	s.late.head, s.late.nc = a.text, a.nc
-	s.hs.late = &s.late
+	s.lazy.head, s.lazy.nc = a.text, a.nc
+	s.hs.lazy = &s.lazy
 	s.start(a.nc, &x, early)
 }
 
 // send sends the 101 response, and removes the time limit of the handshake.
 func (a *arrival) send(head []byte) error {
-	if !a.settle(nil) {
+	if !a.leavePending(nil) {
 		return http.ErrServerClosed
 	}
 	if _, err := a.nc.Write(head); err != nil {

@@ -20,10 +20,10 @@ const (
 )
 
 // refuse responds to a request that does not reach a handler, reports it, and closes the connection.
-func (a *arrival) refuse(f *opening.Refusal) { a.refuseBy(nil, f) }
+func (a *arrival) refuse(f *opening.Refusal) { a.refuseFor(nil, f) }
 
-// refuseBy is refuse on behalf of an Endpoint.
-func (a *arrival) refuseBy(e *Endpoint, f *opening.Refusal) {
+// refuseFor is refuse on behalf of an Endpoint.
+func (a *arrival) refuseFor(e *Endpoint, f *opening.Refusal) {
 	defer a.close()
 	if f.Status == 0 { // the client has disconnected
 		a.refused(e, refusal(f, ""))
@@ -35,7 +35,7 @@ func (a *arrival) refuseBy(e *Endpoint, f *opening.Refusal) {
 		return
 	}
 	if _, err := a.nc.Write(b); err == nil {
-		linger(a.nc, a.room[:])
+		linger(a.nc, a.storage[:])
 	}
 }
 
@@ -53,8 +53,8 @@ func linger(nc net.Conn, room []byte) {
 	}
 }
 
-// plain is the response to a client that sends plain HTTP to a TLS port.
-var plain = &handshake.Violation{
+// plainHTTP is the response to a client that sends plain HTTP to a TLS port.
+var plainHTTP = &handshake.Violation{
 	Stage: handshake.StageTLS, Status: http.StatusBadRequest, Detail: "This port speaks TLS", Hint: "use https:// or wss://",
 }
 
@@ -67,12 +67,12 @@ func (a *arrival) refuseTLS(err error) {
 		if re.RecordHeader == [5]byte{'H', 'E', 'A', 'D', ' '} {
 			o.Method = http.MethodHead
 		}
-		b, body := opening.Violated(plain).Append(make([]byte, 0, 1024), o, time.Now())
-		e = refusal(opening.Violated(plain), body)
+		b, body := opening.Violated(plainHTTP).Append(make([]byte, 0, 1024), o, time.Now())
+		e = refusal(opening.Violated(plainHTTP), body)
 		e.Err, e.Hint = err, "the client spoke HTTP to a port that expects TLS: use https:// or wss://"
 		if re.Conn.SetDeadline(time.Now().Add(lingerTime)) == nil {
 			if _, err := re.Conn.Write(b); err == nil {
-				defer linger(re.Conn, a.room[:])
+				defer linger(re.Conn, a.storage[:])
 			}
 		}
 	}

@@ -59,7 +59,7 @@ func serveOn(t testing.TB, s *Server, ln net.Listener, serve func(net.Listener) 
 		if err := bounded.Receive(t, done); err != http.ErrServerClosed {
 			t.Errorf("Serve: %v", err)
 		}
-		bounded.Receive(t, s.roster.waiting())
+		bounded.Receive(t, s.roster.idleChan())
 	})
 	return ln.Addr().String()
 }
@@ -106,7 +106,7 @@ func converse(t *testing.T, addr, request string) (*http.Response, net.Conn, *bu
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { nc.Close() })
-	nc.SetDeadline(time.Now().Add(patience))
+	nc.SetDeadline(time.Now().Add(testTimeout))
 	if _, err := io.WriteString(nc, request); err != nil {
 		t.Fatal(err)
 	}

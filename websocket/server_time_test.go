@@ -29,7 +29,7 @@ func inBubble(t *testing.T, s *Server, test func(t *testing.T, p *pipes)) {
 		if err := bounded.Receive(t, done); err != http.ErrServerClosed {
 			t.Errorf("Serve: %v", err)
 		}
-		bounded.Receive(t, s.roster.waiting())
+		bounded.Receive(t, s.roster.idleChan())
 	})
 }
 
@@ -82,7 +82,7 @@ func TestServer_SlowHeads(t *testing.T) {
 			s.Refused = func(_ context.Context, _ string, _ *http.Request, err *HandshakeError) { reports <- err }
 			s.HTTP.ReadHeaderTimeout = 50 * time.Millisecond
 			replies = append(replies, replyTo(t, serveOwn(t, s), head))
-			if err := bounded.Receive(t, reports); err.Stage != handshake.StageRequest || err.Status != 408 || err.Section != slow.Section {
+			if err := bounded.Receive(t, reports); err.Stage != handshake.StageRequest || err.Status != 408 || err.Section != requestTimeout.Section {
 				t.Errorf("%q: reported %#v", head, err)
 			}
 		}

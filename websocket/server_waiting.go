@@ -59,9 +59,9 @@ func groupOf(a net.Addr) netip.Addr {
 	return addr
 }
 
-// add adds m to the set. If the set now has more members than most allows, add returns a copy of the waiter to cut, and otherwise
+// add adds m to the set. If the set now has more members than limit, add returns a copy of the waiter to cut, and otherwise
 // the zero waiter.
-func (w *waiting) add(m *waiter, most int) (cut waiter) {
+func (w *waiting) add(m *waiter, limit int) (cut waiter) {
 	key := groupOf(m.remote)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -80,13 +80,13 @@ func (w *waiting) add(m *waiter, most int) (cut waiter) {
 	}
 	g.last = m
 	w.n++
-	w.count(g, 1)
-	if w.n <= most {
+	w.updateRank(g, 1)
+	if w.n <= limit {
 		return cut
 	}
 	victim := w.ranks[w.top].first.first
 	victim.evicted = true
-	w.drop(victim)
+	w.unlink(victim)
 	return *victim
 }
 
@@ -102,7 +102,7 @@ func (w *waiting) remove(m *waiter) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if m.group != nil {
-		w.drop(m)
+		w.unlink(m)
 	}
 	return !m.evicted
 }
@@ -113,7 +113,7 @@ func (w *waiting) leave(m *waiter) bool {
 	defer w.mu.Unlock()
 	m.left = true
 	if m.group != nil {
-		w.drop(m)
+		w.unlink(m)
 	}
 	return !m.evicted
 }
@@ -128,7 +128,7 @@ func (w *waiting) report(m *waiter) bool {
 	return first
 }
 
-func (w *waiting) drop(m *waiter) {
+func (w *waiting) unlink(m *waiter) {
 	g := m.group
 	if m.prev != nil {
 		m.prev.next = m.next
@@ -142,7 +142,7 @@ func (w *waiting) drop(m *waiter) {
 	}
 	m.group, m.prev, m.next = nil, nil, nil
 	w.n--
-	w.count(g, -1)
+	w.updateRank(g, -1)
 }
 
 func (w *waiting) newGroup(key netip.Addr) *group {
@@ -161,8 +161,8 @@ func (w *waiting) newGroup(key netip.Addr) *group {
 	return g
 }
 
-// count moves g to its new rank after a member was added or removed.
-func (w *waiting) count(g *group, by int) {
+// updateRank moves g to its new rank after a member was added or removed.
+func (w *waiting) updateRank(g *group, by int) {
 	if g.n > 0 {
 		r := &w.ranks[g.n]
 		if g.prev != nil {

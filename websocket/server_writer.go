@@ -21,15 +21,15 @@ import (
 type responder struct {
 	server  *Server
 	r       *http.Request
-	yielded net.Conn // from the listener
-	nc      net.Conn // the connection that carried the request: yielded, or a wrapper around it
+	raw     net.Conn // from the listener
+	nc      net.Conn // the connection that carried the request: raw, or a wrapper around it
 	ctx     requestContext
 	header  http.Header
 	early   []byte // the bytes that the client has sent after its request; owned by the watcher while the watcher runs
 	watcher watcher
 
-	writeBy time.Time // the deadline of the response; zero if there is none
-	bounded sync.Once // runs the body of bound once
+	writeBy       time.Time // the deadline of the response; zero if there is none
+	deadlinesOnce sync.Once // runs the body of setDeadlines once
 
 	hijacked bool
 	wrote    bool        // the status has been set
@@ -37,14 +37,14 @@ type responder struct {
 	sent     http.Header // the header at the time when the status was set
 	length   int64       // the length of the body, as announced by the handler; -1 if not announced
 	written  int64       // the number of written body bytes
-	begun    bool        // the head of the response has been sent
+	headSent bool        // the head of the response has been sent
 	chunked  bool
 	body     []byte // buffered output, not sent yet
 	err      error  // the error of the connection
 }
 
-// bodyRoom is the number of body bytes that are buffered to determine the body's length.
-const bodyRoom = 4 << 10
+// maxBuffered is the number of body bytes that are buffered to determine the body's length.
+const maxBuffered = 4 << 10
 
 // Header returns the header of the response.
 func (w *responder) Header() http.Header { return w.header }
@@ -64,7 +64,7 @@ func (w *responder) WriteHeader(status int) {
 		h.Del("Transfer-Encoding")
 		h.Write(b) //nolint:errcheck // a write to memory cannot fail
 		b.WriteString("\r\n")
-		w.put(b.Bytes()) //nolint:errcheck // put records the error in w
+		w.writeConn(b.Bytes()) //nolint:errcheck // writeConn records the error in w
 		return
 	}
 	w.wrote, w.status, w.sent = true, status, w.header.Clone()
@@ -98,7 +98,7 @@ func (w *responder) Write(p []byte) (int, error) {
 		return 0, http.ErrContentLength
 	}
 	w.body = append(w.body, p...)
-	if len(w.body) >= bodyRoom {
+	if len(w.body) >= maxBuffered {
 		if err := w.flush(); err != nil {
 			return 0, err
 		}
@@ -139,13 +139,13 @@ func (w *responder) FlushError() error {
 
 // SetReadDeadline is for [http.ResponseController].
 func (w *responder) SetReadDeadline(t time.Time) error {
-	w.bound()
+	w.setDeadlines()
 	return w.nc.SetReadDeadline(t)
 }
 
 // SetWriteDeadline is for [http.ResponseController].
 func (w *responder) SetWriteDeadline(t time.Time) error {
-	w.bound()
+	w.setDeadlines()
 	return w.nc.SetWriteDeadline(t)
 }
 
@@ -159,15 +159,15 @@ func (w *responder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	// The bytes that the client sent early are in the Reader's own buffer, where Buffered finds them.
-	r := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(early), nc), max(bodyRoom, len(early)))
+	r := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(early), nc), max(maxBuffered, len(early)))
 	r.Peek(len(early)) //nolint:errcheck // early is in memory, so Peek does not fail
 	return nc, bufio.NewReadWriter(r, bufio.NewWriter(nc)), nil
 }
 
-// put writes to the connection, and records the error.
-func (w *responder) put(p []byte) error {
+// writeConn writes to the connection, and records the error.
+func (w *responder) writeConn(p []byte) error {
 	if w.err == nil {
-		w.bound()
+		w.setDeadlines()
 		_, w.err = w.nc.Write(p)
 	}
 	return w.err
@@ -176,7 +176,7 @@ func (w *responder) put(p []byte) error {
 // flush sends the head if it has not been sent, and the buffered part of the body.
 func (w *responder) flush() error {
 	var b []byte
-	if !w.begun {
+	if !w.headSent {
 		w.chunked = w.length < 0 && w.bodyAllowed()
 		b = w.appendHead(b)
 	}
@@ -192,12 +192,12 @@ func (w *responder) flush() error {
 	if len(b) == 0 {
 		return w.err
 	}
-	return w.put(b)
+	return w.writeConn(b)
 }
 
 // appendHead appends the head of the response, in the order that net/http uses.
 func (w *responder) appendHead(dst []byte) []byte {
-	w.begun = true
+	w.headSent = true
 	h := w.sent
 	b := bytes.NewBuffer(dst)
 	b.WriteString("HTTP/1.1 " + opening.StatusLine(w.status) + "\r\n")
@@ -254,7 +254,7 @@ func (w *responder) finish() error {
 	if !w.wrote {
 		w.WriteHeader(http.StatusOK)
 	}
-	if !w.begun && w.length < 0 && w.bodyAllowed() && !w.trails() {
+	if !w.headSent && w.length < 0 && w.bodyAllowed() && !w.trails() {
 		w.length = int64(len(w.body))
 		w.sent.Set("Content-Length", strconv.FormatInt(w.length, 10))
 	}
@@ -273,5 +273,5 @@ func (w *responder) finish() error {
 	b := bytes.NewBufferString("0\r\n")
 	trailer.Write(b) //nolint:errcheck // a write to memory cannot fail
 	b.WriteString("\r\n")
-	return w.put(b.Bytes())
+	return w.writeConn(b.Bytes())
 }

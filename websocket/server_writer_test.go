@@ -280,7 +280,7 @@ func pageOf(nc net.Conn) string {
 
 // A body of up to 4 KiB is buffered until its length is known. Flush sends the buffered data.
 func TestServer_PageIsBuffered(t *testing.T) {
-	for size, chunked := range map[int]bool{bodyRoom - 1: false, bodyRoom: true, bodyRoom + 1: true} {
+	for size, chunked := range map[int]bool{maxBuffered - 1: false, maxBuffered: true, maxBuffered + 1: true} {
 		h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writes(w, func(...any) {}, size) })
 		r, _, _ := converse(t, serveOwn(t, &Server{HTTP: &http.Server{Handler: h}}), sampleRequest+"\r\n")
 		if body, err := io.ReadAll(r.Body); len(body) != size || err != nil || (len(r.TransferEncoding) > 0) != chunked {
@@ -359,7 +359,7 @@ func TestServer_PageAfterTheWriteDeadline(t *testing.T) {
 			return
 		}
 		n, err := w.(io.ReaderFrom).ReadFrom(strings.NewReader("copied"))
-		m, err2 := w.Write(make([]byte, bodyRoom))
+		m, err2 := w.Write(make([]byte, maxBuffered))
 		if n != 0 || m != 0 || !errors.Is(err, os.ErrDeadlineExceeded) || !errors.Is(err2, os.ErrDeadlineExceeded) {
 			err = fmt.Errorf("%d, %w; %d, %w", n, err, m, err2)
 		} else {

@@ -36,7 +36,7 @@ func soakText(sender, i, size int) []byte {
 
 // soakSize returns a random size close to a boundary at which the code behaves differently.
 func soakSize(r *rand.Rand) int {
-	around := []int{8, 20, 125, 700, joinable, together, transport.BufferSize, 1 << 16, 150 << 10}
+	around := []int{8, 20, 125, 700, maxJoined, maxCopied, transport.BufferSize, 1 << 16, 150 << 10}
 	n := around[min(r.IntN(len(around)), r.IntN(len(around)))]
 	return max(8, n+r.IntN(41)-20)
 }
@@ -47,8 +47,8 @@ type soakLedger struct {
 	next map[int]int
 }
 
-// enter checks and records a received message.
-func (l *soakLedger) enter(how string, data []byte) {
+// record checks and records a received message.
+func (l *soakLedger) record(how string, data []byte) {
 	if len(data) < 8 {
 		l.Errorf("%s: a message of %d bytes", how, len(data))
 		return
@@ -159,14 +159,14 @@ func soakReadOne(ctx context.Context, c *Conn, l *soakLedger, dst *[]byte, r *ra
 	case 0:
 		m, err := c.Read(ctx)
 		if err == nil {
-			l.enter("Read", m.Data)
+			l.record("Read", m.Data)
 		}
 		return err
 	case 1:
 		m, err := readAppend(ctx, c, (*dst)[:0])
 		*dst = m.Data
 		if err == nil {
-			l.enter("readAppend", m.Data)
+			l.record("readAppend", m.Data)
 		}
 		return err
 	case 2:
@@ -178,7 +178,7 @@ func soakReadOne(ctx context.Context, c *Conn, l *soakLedger, dst *[]byte, r *ra
 			c.Ping(soon) // reads up to the next message, which may arrive before the pong
 			cancel()
 		}
-		l.enter("View", m.Data)
+		l.record("View", m.Data)
 		for range r.IntN(4) {
 			runtime.Gosched()
 		}
@@ -212,7 +212,7 @@ func soakReader(ctx context.Context, c *Conn, l *soakLedger, r *rand.Rand) error
 		data = append(data, p[:n]...)
 	}
 	if err == io.EOF {
-		l.enter("Reader", data)
+		l.record("Reader", data)
 		return nil
 	}
 	return err
@@ -267,7 +267,7 @@ func TestSoak(t *testing.T) {
 						tick := time.NewTicker(50 * time.Microsecond)
 						defer tick.Stop()
 						for c.ended() == nil {
-							c.hearUnread()
+							c.readBackground()
 							select {
 							case <-over:
 								return

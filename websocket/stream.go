@@ -20,24 +20,24 @@ func (c *Conn) Reader(ctx context.Context) (Type, io.Reader, error) {
 	if err := c.beginRead(ctx, 0); err != nil {
 		return 0, nil, err
 	}
-	defer c.endTurn(false)
+	defer c.endRead(false)
 	if err := c.skipRest(ctx); err != nil {
 		return 0, nil, err
 	}
 	r := &messageReader{c: c, ctx: ctx, seq: c.readSeq}
-	if c.halfRead {
+	if c.hasPartial {
 		r.head = c.partial
-		c.partial, c.halfRead = nil, false
-		c.midway = true
+		c.partial, c.hasPartial = nil, false
+		c.readerOpen = true
 		return typeOf(c.m.Text()), r, nil
 	}
 	ev, err := c.next(ctx)
 	if err != nil {
 		return 0, nil, err
 	}
-	c.midway = true
+	c.readerOpen = true
 	if ev.Compressed {
-		c.zip.begin(ev)
+		c.compression.begin(ev)
 	} else {
 		c.cur, c.pending = ev, true
 	}
@@ -61,7 +61,7 @@ func (r *messageReader) Read(p []byte) (int, error) {
 	if err := c.beginRead(r.ctx, r.seq); err != nil {
 		return 0, err
 	}
-	defer c.endTurn(false)
+	defer c.endRead(false)
 	if len(r.head) > 0 {
 		n := copy(p, r.head)
 		r.head = r.head[n:]
@@ -72,7 +72,7 @@ func (r *messageReader) Read(p []byte) (int, error) {
 		r.err = err
 	}
 	if last {
-		c.midway = false
+		c.readerOpen = false
 		r.err = io.EOF
 		if n == 0 {
 			return 0, io.EOF
@@ -84,8 +84,8 @@ func (r *messageReader) Read(p []byte) (int, error) {
 // piece reads the available part of the message into p, and reports whether the message has ended.
 func (r *messageReader) piece(p []byte) (n int, last bool, err error) {
 	c := r.c
-	if c.zip != nil && c.zip.message != nil {
-		n, err := c.zip.inflate(r.ctx, p)
+	if c.compression != nil && c.compression.message != nil {
+		n, err := c.compression.inflate(r.ctx, p)
 		if err == io.EOF {
 			return n, true, nil
 		}
@@ -120,9 +120,9 @@ func (c *Conn) Writer(ctx context.Context, t Type) (io.WriteCloser, error) {
 		return nil, err
 	}
 	w := &messageWriter{c: c, ctx: ctx, t: t}
-	if c.zip != nil {
-		c.zip.refresh()
-		w.zip = c.zip.out.NewWriter(func(p []byte, last bool) error {
+	if c.compression != nil {
+		c.compression.refresh()
+		w.deflater = c.compression.out.NewWriter(func(p []byte, last bool) error {
 			err := c.writeFrame(ctx, outgoing{t: t, compressed: true, fin: last, p: p})
 			w.begun = w.begun || err == nil
 			return err
@@ -132,14 +132,14 @@ func (c *Conn) Writer(ctx context.Context, t Type) (io.WriteCloser, error) {
 }
 
 type messageWriter struct {
-	c     *Conn
-	ctx   context.Context
-	t     Type
-	buf   []byte
-	zip   *deflate.Writer // nil without compression
-	begun bool            // a frame of the message has been sent
-	utf8  utf8x.Validator
-	err   error
+	c        *Conn
+	ctx      context.Context
+	t        Type
+	buf      []byte
+	deflater *deflate.Writer // nil without compression
+	begun    bool            // a frame of the message has been sent
+	utf8     utf8x.Validator
+	err      error
 }
 
 var errWriterClosed = errors.New("websocket: this message has ended: its writer was closed")
@@ -152,8 +152,8 @@ func (w *messageWriter) Write(p []byte) (int, error) {
 		return 0, w.fail(errInvalidUTF8)
 	}
 	n := len(p)
-	if w.zip != nil {
-		if n, err := w.zip.Write(p); err != nil {
+	if w.deflater != nil {
+		if n, err := w.deflater.Write(p); err != nil {
 			return n, w.fail(err)
 		}
 		return n, nil
@@ -192,8 +192,8 @@ func (w *messageWriter) Close() error {
 	if w.t == Text && !w.utf8.Complete() {
 		return w.fail(errInvalidUTF8)
 	}
-	if w.zip != nil {
-		if err := w.zip.Close(); err != nil {
+	if w.deflater != nil {
+		if err := w.deflater.Close(); err != nil {
 			return w.fail(err)
 		}
 	} else if err := w.frame(w.buf, true); err != nil {
@@ -221,8 +221,8 @@ func (w *messageWriter) fail(err error) error {
 			w.c.end(&CloseError{Code: CodeAbnormal, Err: err})
 		}
 	}
-	if w.zip != nil {
-		w.c.zip.out.Forget() // the compressor has seen data that the peer will not receive
+	if w.deflater != nil {
+		w.c.compression.out.Forget() // the compressor has seen data that the peer will not receive
 	}
 	w.finish(err)
 	return err

@@ -109,8 +109,8 @@ func TestErrorsOfAnEnd(t *testing.T) {
 		}
 	}
 	plain := &CloseError{Code: CodeNormal}
-	if with := plain.because(broken); with.Err != broken || plain.Err != nil || wrapped.because(io.EOF) != wrapped || plain.because(nil) != plain {
-		t.Errorf("%v with a cause is %v; with a second cause %v", plain, with, wrapped.because(io.EOF))
+	if with := plain.withCause(broken); with.Err != broken || plain.Err != nil || wrapped.withCause(io.EOF) != wrapped || plain.withCause(nil) != plain {
+		t.Errorf("%v with a cause is %v; with a second cause %v", plain, with, wrapped.withCause(io.EOF))
 	}
 }
 
@@ -146,7 +146,7 @@ func TestErrorsOfABreak(t *testing.T) {
 		{nil, pipe, reset, "closed by the peer with 1006", pipe},
 		{&CloseError{Code: CodeGoingAway, Reason: "bye"}, pipe, reset, `closed with 1001`, reset},
 	} {
-		e := brokenOff(tt.begun, tt.werr, "in a frame", tt.err)
+		e := readFailure(tt.begun, tt.werr, "in a frame", tt.err)
 		if !strings.Contains(e.Error(), tt.want) || !errors.Is(e, tt.holds) {
 			t.Errorf("%+v: %v", tt, e)
 		}

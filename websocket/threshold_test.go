@@ -20,10 +20,10 @@ func TestThreshold(t *testing.T) {
 	k := looptest.New(t, nil)
 	s := &evServer{}
 	s.Options.Conn.Compression = z
-	p := evPerform(t, k, s)
+	p := evManual(t, k, s)
 	client := k.Client(evRequest + "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n")
 	k.Play(p.ls.Loops)
-	on := p.only()
+	on := p.onlyConn()
 	for _, size := range []int{threshold - 1, threshold, threshold + 1} {
 		m := Message{Type: Text, Data: []byte(strings.Repeat("a", size))}
 		var want uint8

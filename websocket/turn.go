@@ -17,8 +17,8 @@ type turn struct {
 	queue []chan struct{} // the waiters; closing a channel gives the turn to its waiter
 }
 
-// take takes t if it is free. The caller holds mu.
-func (t *turn) take() bool {
+// tryAcquire takes t if it is free. The caller holds mu.
+func (t *turn) tryAcquire() bool {
 	if t.held {
 		return false
 	}
@@ -26,8 +26,8 @@ func (t *turn) take() bool {
 	return true
 }
 
-// give releases t or passes it to the next waiter. The caller holds mu and the turn.
-func (t *turn) give() {
+// release releases t or passes it to the next waiter. The caller holds mu and the turn.
+func (t *turn) release() {
 	if len(t.queue) == 0 {
 		t.held = false
 		return
@@ -45,7 +45,7 @@ func (c *Conn) wait(ctx context.Context, t *turn) error {
 	if c.closeErr != nil {
 		return c.closeErr
 	}
-	if t.take() {
+	if t.tryAcquire() {
 		return nil
 	}
 	mine := make(chan struct{})
@@ -63,8 +63,8 @@ func (c *Conn) wait(ctx context.Context, t *turn) error {
 	if i := slices.Index(t.queue, mine); i >= 0 {
 		t.queue = slices.Delete(t.queue, i, i+1)
 	} else if err != nil || c.closeErr != nil {
-		t.give() // the turn was given to this waiter at the same moment
-		c.nudge()
+		t.release() // the turn was given to this waiter at the same moment
+		c.wakePing()
 	}
 	if c.closeErr != nil {
 		return c.closeErr
@@ -114,20 +114,20 @@ func (c *Conn) wakeFor(done <-chan struct{}) {
 	defer c.mu.Unlock()
 	c.wakeReadLocked()
 	if c.writing && c.writeCtx.done == done {
-		c.cutWrite(errCtx)
+		c.interruptWrite(errCtx)
 	}
 }
 
-// cutWrite interrupts the current write, unless it has completed. The caller holds mu.
-func (o *outbox) cutWrite(why error) {
-	o.cut = why
+// interruptWrite interrupts the current write, unless it has completed. The caller holds mu.
+func (o *outbox) interruptWrite(cause error) {
+	o.interruptErr = cause
 	o.c.stream.SetWriteDeadline(longAgo)
 }
 
-// uncut clears an interruption that came too late to affect a completed write. The caller holds mu.
-func (o *outbox) uncut() {
-	if o.cut != nil {
-		o.cut = nil
+// clearInterrupt clears an interruption that came too late to affect a completed write. The caller holds mu.
+func (o *outbox) clearInterrupt() {
+	if o.interruptErr != nil {
+		o.interruptErr = nil
 		o.c.stream.SetWriteDeadline(o.writeBy)
 	}
 }
@@ -136,7 +136,7 @@ func (o *outbox) uncut() {
 // holds mu.
 func (o *outbox) boundWrites(deadline time.Time) {
 	o.writeBy = deadline
-	if o.cut == nil {
+	if o.interruptErr == nil {
 		o.c.stream.SetWriteDeadline(deadline)
 	}
 }

@@ -24,7 +24,7 @@ func TestUnreadConnectionAnswers(t *testing.T) {
 				t.Run(fmt.Sprint(name, " ", role, " ", interval), func(t *testing.T) {
 					t.Parallel() // each case waits in real time
 					c, peer := pair(t, role, &ConnOptions{PingInterval: interval})
-					peer.SetDeadline(time.Now().Add(patience))
+					peer.SetDeadline(time.Now().Add(testTimeout))
 					for i := range 3 { // even if a message has been received before
 						peer.send(peer.frame(frame.Ping, true, fmt.Sprint(i)))
 						peer.expect(frame.Pong, fmt.Sprint(i))
@@ -48,7 +48,7 @@ func TestUnreadConnectionAnswers(t *testing.T) {
 // read.
 func TestUnreadConnectionAnswersAfterARead(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{PingInterval: time.Hour})
-	peer.SetDeadline(time.Now().Add(patience))
+	peer.SetDeadline(time.Now().Add(testTimeout))
 	for i := range 3 {
 		peer.send(peer.frame(frame.Text, true, "hello"))
 		if _, err := readSoon(t, c); err != nil {
@@ -110,16 +110,16 @@ func TestUnreadConnectionsShareAGoroutine(t *testing.T) {
 	}
 }
 
-// slowly reads a limited number of bytes at each tick.
-type slowly struct {
+// slowReader reads a limited number of bytes at each tick.
+type slowReader struct {
 	net.Conn
-	most int
-	tick *time.Ticker
+	limit int
+	tick  *time.Ticker
 }
 
-func (s slowly) Read(p []byte) (int, error) {
+func (s slowReader) Read(p []byte) (int, error) {
 	<-s.tick.C
-	return s.Conn.Read(p[:min(len(p), s.most)])
+	return s.Conn.Read(p[:min(len(p), s.limit)])
 }
 
 // TestKeepaliveSparesAPeerThatIsReceiving uses a peer that slowly reads the data that the kernel has accepted before the ping.
@@ -149,13 +149,13 @@ func slowPeer(t *testing.T, role protocol.Role, interval time.Duration) error {
 	c := overStream(far, role, &ConnOptions{PingInterval: interval})
 	tick := time.NewTicker(interval / 10)
 	defer tick.Stop()
-	peer := overStream(slowly{near, 8 << 10, tick}, protocol.RoleClient-role, &ConnOptions{PingInterval: -1})
+	peer := overStream(slowReader{near, 8 << 10, tick}, protocol.RoleClient-role, &ConnOptions{PingInterval: -1})
 	defer peer.CloseNow()
 	defer c.CloseNow()
 	if err := c.Write(bounded.Context(t), Message{Binary, make([]byte, 480<<10)}); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*interval+patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*interval+testTimeout)
 	defer cancel()
 	if m, err := peer.Read(ctx); err != nil || len(m.Data) != 480<<10 {
 		return errors.Join(err, c.ended())
@@ -167,12 +167,12 @@ func slowPeer(t *testing.T, role protocol.Role, interval time.Duration) error {
 // reply after the Read that returned the message.
 func TestUnreadConnectionAnswersBehindAMessage(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
-	peer.SetDeadline(time.Now().Add(patience))
+	peer.SetDeadline(time.Now().Add(testTimeout))
 	peer.send(append(peer.frame(frame.Text, true, "last"), peer.frame(frame.Close, true, closeBody(CodeNormal, ""))...))
 	bounded.Until(t, func() bool { // both have been received, and no goroutine reads
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return !c.read.held && c.pending && len(c.win) > 0 && c.alive.watched == (c.alive.watch != nil)
+		return !c.read.held && c.pending && len(c.unparsed) > 0 && c.keepalive.watched == (c.keepalive.watch != nil)
 	})
 	if m, err := readSoon(t, c); err != nil || string(m.Data) != "last" {
 		t.Fatalf("%q, %v", m.Data, err)
@@ -184,34 +184,34 @@ func TestUnreadConnectionAnswersBehindAMessage(t *testing.T) {
 // a close frame behind the message, about which the system does not notify again.
 func TestUnreadBytesAreNotLeftToTheWatch(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
-	peer.SetDeadline(time.Now().Add(patience))
+	peer.SetDeadline(time.Now().Add(testTimeout))
 	peer.send(append(peer.frame(frame.Text, true, "last"), peer.frame(frame.Close, true, closeBody(CodeNormal, ""))...))
-	bounded.Until(t, func() bool { // hearUnread is called as guard calls it
-		c.hearUnread()
+	bounded.Until(t, func() bool { // readBackground is called as guard calls it
+		c.readBackground()
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return !c.read.held && c.pending && len(c.win) > 0
+		return !c.read.held && c.pending && len(c.unparsed) > 0
 	})
 	if _, err := readSoon(t, c); err != nil {
 		t.Fatal(err)
 	}
 	again := c.watchUnread()
 	c.mu.Lock()
-	c.alive.reset(again)
+	c.keepalive.reset(again)
 	c.mu.Unlock()
 	peer.expectClose(CodeNormal)
 }
 
-// TestUnreadConnectionStaysGuarded checks that a connection remains watched if a Read ends while the watch reports that Read's
+// TestUnreadConnectionIsStillRead checks that a connection remains watched if a Read ends while the watch reports that Read's
 // bytes.
-func TestUnreadConnectionStaysGuarded(t *testing.T) {
+func TestUnreadConnectionIsStillRead(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 	for range 2000 {
 		peer.send(peer.frame(frame.Text, true, "hello"))
 		looked := make(chan struct{})
 		go func() {
 			defer close(looked)
-			c.guard()
+			c.pollUnread()
 		}()
 		if _, err := readSoon(t, c); err != nil {
 			t.Fatal(err)
@@ -220,7 +220,7 @@ func TestUnreadConnectionStaysGuarded(t *testing.T) {
 		bounded.Until(t, func() bool { // another goroutine may be about to release its turn
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			return c.alive.guarded
+			return c.keepalive.readScheduled
 		})
 	}
 }

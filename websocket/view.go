@@ -20,10 +20,10 @@ func (c *Conn) View(ctx context.Context, f func(Message) error) error {
 	var v view
 	err := c.await(ctx) // not in a nested function, which would need a larger stack: see await
 	if err == nil {
-		err = c.take(ctx, &v)
+		err = c.beginView(ctx, &v)
 	}
-	c.endTurn(true)
-	defer c.viewed(&v)
+	c.endRead(true)
+	defer c.endView(&v)
 	if err != nil {
 		return err
 	}
@@ -32,53 +32,53 @@ func (c *Conn) View(ctx context.Context, f func(Message) error) error {
 
 // view holds the message of a View, and its memory.
 type view struct {
-	m   Message
-	buf *transport.Buffer // nil means a buffer for large messages
-	in  bool              // the message is in the read buffer
+	m            Message
+	buf          *transport.Buffer // nil means a buffer for large messages
+	inReadBuffer bool              // the message is in the read buffer
 }
 
-// The states of Conn.lent.
+// The states of Conn.bufOwner.
 const (
-	lentNot   uint32 = iota // no View holds the read buffer
-	lentBoth                // a View's message is in the read buffer, which is still being read from
-	lentAlone               // the read buffer is no longer being read from: the View returns it to the pool
+	ownedByInbox uint32 = iota // no View holds the read buffer
+	ownedByBoth                // a View's message is in the read buffer, which is still being read from
+	ownedByView                // the read buffer is no longer being read from: the View returns it to the pool
 )
 
-// take reads the message that has begun. The caller holds the read turn.
-func (in *inbox) take(ctx context.Context, v *view) error {
+// beginView reads the message that has begun. The caller holds the read turn.
+func (in *inbox) beginView(ctx context.Context, v *view) error {
 	ev := &in.cur
-	if !in.pending || !ev.First || !ev.Last || ev.Compressed || in.midway || in.halfRead {
-		return in.takeLarge(ctx, v)
+	if !in.pending || !ev.First || !ev.Last || ev.Compressed || in.readerOpen || in.hasPartial {
+		return in.readLargeView(ctx, v)
 	}
 	v.m = Message{Type: typeOf(ev.Text), Data: ev.Payload}
 	if v.buf = in.buf; v.buf == nil { // the next read may overwrite the read buffer
 		v.buf = transport.Borrow()
 		v.m.Data = append(v.buf[:0], v.m.Data...)
 	} else {
-		v.in = true
-		in.lent.Store(lentBoth)
+		v.inReadBuffer = true
+		in.bufOwner.Store(ownedByBoth)
 	}
 	in.cur, in.pending = protocol.Event{}, false
 	return nil
 }
 
-// takeLarge reads a message that is not entirely in the read buffer.
-func (in *inbox) takeLarge(ctx context.Context, v *view) (err error) {
+// readLargeView reads a message that is not entirely in the read buffer.
+func (in *inbox) readLargeView(ctx context.Context, v *view) (err error) {
 	here := max(len(in.cur.Payload), len(in.partial))
 	in.viewing = true
-	v.m, err = in.readMessage(ctx, largeFor(here, in.c.m.Left()), false)
+	v.m, err = in.readMessage(ctx, borrowLarge(here, in.c.m.Left()), false)
 	in.viewing = false
 	return err
 }
 
-// viewed ends a View: it frees the memory, and the application may read again.
-func (in *inbox) viewed(v *view) {
+// endView ends a View: it frees the memory, and the application may read again.
+func (in *inbox) endView(v *view) {
 	switch {
-	case v.in:
-		if in.lent.CompareAndSwap(lentBoth, lentNot) {
+	case v.inReadBuffer:
+		if in.bufOwner.CompareAndSwap(ownedByBoth, ownedByInbox) {
 			break // the reader returns the buffer to the pool
 		}
-		in.lent.Store(lentNot)
+		in.bufOwner.Store(ownedByInbox)
 		transport.Return(v.buf)
 	case v.buf != nil:
 		transport.Return(v.buf)

@@ -13,12 +13,12 @@ import (
 	"github.com/handfast/handfast/websocket/internal/transport"
 )
 
-// together is the maximum payload that is copied after its header, to send both in one write. Longer payloads are written without a
+// maxCopied is the maximum payload that is copied after its header, to send both in one write. Longer payloads are written without a
 // copy, with writev.
-const together = 16 << 10
+const maxCopied = 16 << 10
 
-// joinable is the maximum payload of a Write that joins the write after the current one.
-const joinable = 4 << 10
+// maxJoined is the maximum payload of a Write that joins the write after the current one.
+const maxJoined = 4 << 10
 
 // outbox is the writing half of a Conn: the data to be sent, and the state of its senders.
 //
@@ -26,7 +26,7 @@ const joinable = 4 << 10
 // the caller of Write, which waits until all of it is written, or by the caller of Send, as far as the socket accepts it. Otherwise
 // the message is queued, and the holder of the out turn writes the queue before giving up the turn.
 //
-// The Conn's mu guards all fields except moved. Only the holder of the out turn writes to the stream, without mu if the write may
+// The Conn's mu guards all fields except progress. Only the holder of the out turn writes to the stream, without mu if the write may
 // wait. Only the holder of the message turn begins a message, and it keeps the turn until the message's last frame.
 type outbox struct {
 	c *Conn
@@ -36,16 +36,16 @@ type outbox struct {
 	writeCtx watch
 	ctl      []byte    // control frames, which are sent before the next data frame
 	rest     []byte    // the remainder of a write that the socket accepted in part: it is sent first
-	taken    []*joined // the Writes whose frames the holder of out is about to write
-	flying   int       // the number of bytes that writeAll is writing
+	joins    []*joined // the Writes whose frames the holder of out is about to write
+	inFlight int       // the number of bytes that writeAll is writing
 	sendQueue
-	cut     error       // why the current write was interrupted: the write deadline is then longAgo; nil otherwise
-	werr    error       // why writing is no longer possible
-	writeBy time.Time   // the write deadline, unless the write was interrupted: zero until the connection is closing
-	moved   atomic.Bool // the peer has accepted a part of the current write since keepalive last looked
-	writing bool        // the holder of out is in the stream's Write, or about to be
-	settled bool        // the kernel has accepted all data that was to be sent before the end
-	tight   bool        // the queue was more than half full, or rejected a message, and has not been empty since
+	interruptErr error       // why the current write was interrupted: the write deadline is then longAgo; nil otherwise
+	werr         error       // why writing is no longer possible
+	writeBy      time.Time   // the write deadline, unless the write was interrupted: zero until the connection is closing
+	progress     atomic.Bool // the peer has accepted a part of the current write since the last check of keepalive
+	writing      bool        // the holder of out is in the stream's Write, or about to be
+	allSent      bool        // the kernel has accepted all data that was to be sent before the end
+	congested    bool        // the queue was more than half full, or rejected a message, and has not been empty since
 }
 
 // Write sends m as one frame, compressed if compression was negotiated, and returns when the kernel has accepted all of it. It does
@@ -54,7 +54,7 @@ type outbox struct {
 // If ctx is done while Write waits for its turn, nothing is sent and the connection stays open. If ctx is done while the frame is
 // being sent, the connection is closed, since a part of a frame was sent.
 func (c *Conn) Write(ctx context.Context, m Message) error {
-	if c.zip == nil && len(m.Data) <= together && c.writesAtOnce() {
+	if c.compression == nil && len(m.Data) <= maxCopied && c.canTryWrite() {
 		if err := m.check(); err != nil {
 			return err
 		}
@@ -69,12 +69,12 @@ func (o *outbox) write(ctx context.Context, m Message, plain bool) error {
 	if err := m.check(); err != nil {
 		return err
 	}
-	if o.c.zip != nil && !plain && len(m.Data) >= o.c.zip.threshold {
-		return o.c.zip.write(ctx, m)
+	if o.c.compression != nil && !plain && len(m.Data) >= o.c.compression.threshold {
+		return o.c.compression.write(ctx, m)
 	}
 	f := outgoing{t: m.Type, fin: true, p: m.Data}
 	o.c.mu.Lock()
-	if ctx.Err() == nil && !o.message.held && len(m.Data) <= joinable && o.out.held && len(o.out.queue) == 0 {
+	if ctx.Err() == nil && !o.message.held && len(m.Data) <= maxJoined && o.out.held && len(o.out.queue) == 0 {
 		return o.joinLocked(ctx, f)
 	}
 	if o.message.held || o.out.held { // this Write must wait: no other message may begin before it is queued
@@ -82,7 +82,7 @@ func (o *outbox) write(ctx context.Context, m Message, plain bool) error {
 			o.c.mu.Unlock()
 			return interrupted("write", ctx, err)
 		}
-		f.gives = true
+		f.releaseTurn = true
 	}
 	return o.writeLocked(ctx, f)
 }
@@ -102,7 +102,7 @@ func (o *outbox) beginMessage(ctx context.Context) error {
 
 func (o *outbox) endMessage() {
 	o.c.mu.Lock()
-	o.message.give()
+	o.message.release()
 	o.flush() // SendPrepared may have had to wait for the end of a fragmented message
 	o.c.mu.Unlock()
 }
@@ -120,11 +120,11 @@ func (o *outbox) canWrite() error {
 
 // outgoing is a data frame to be sent.
 type outgoing struct {
-	t          Type
-	compressed bool
-	fin        bool
-	gives      bool // the message turn is given up as soon as the frame is queued or written
-	p          []byte
+	t           Type
+	compressed  bool
+	fin         bool
+	releaseTurn bool // the message turn is given up as soon as the frame is queued or written
+	p           []byte
 }
 
 // writeFrame sends one data frame. The caller holds the message turn.
@@ -140,14 +140,14 @@ func (o *outbox) writeLocked(ctx context.Context, f outgoing) error {
 	err := interrupted("write", ctx, o.c.wait(ctx, &o.out))
 	mine := err == nil
 	if mine {
-		h, err = o.place(ctx, f)
+		h, err = o.beginFrame(ctx, f)
 	}
-	if f.gives {
-		o.message.give()
+	if f.releaseTurn {
+		o.message.release()
 	}
 	if err != nil {
 		if mine {
-			o.leaveOut()
+			o.flushAndRelease()
 		}
 		o.c.mu.Unlock()
 		return err
@@ -158,18 +158,18 @@ func (o *outbox) writeLocked(ctx context.Context, f outgoing) error {
 
 	buf := transport.Borrow()
 	var n int
-	if b := inOne(buf, h, f.p); b != nil {
-		n, err = o.c.stream.Write(b, &o.moved) // not in a nested function, which would need a larger stack: see await
+	if b := frameIfFits(buf, h, f.p); b != nil {
+		n, err = o.c.stream.Write(b, &o.progress) // not in a nested function, which would need a larger stack: see await
 	} else {
-		n, err = o.put(buf, h, f.p)
+		n, err = o.writeLarge(buf, h, f.p)
 	}
 	transport.Return(buf)
-	return o.wrote(ctx, n, len(f.p), err)
+	return o.finishWrite(ctx, n, len(f.p), err)
 }
 
-// wrote completes the write of a frame with size bytes of payload, of which n bytes were written. The caller holds the out turn,
-// which wrote gives up.
-func (o *outbox) wrote(ctx context.Context, n, size int, err error) error {
+// finishWrite completes the write of a frame with size bytes of payload, of which n bytes were written. The caller holds the out turn,
+// which finishWrite gives up.
+func (o *outbox) finishWrite(ctx context.Context, n, size int, err error) error {
 	o.c.mu.Lock()
 	o.writing = false
 	if err != nil {
@@ -184,16 +184,16 @@ func (o *outbox) wrote(ctx context.Context, n, size int, err error) error {
 		}
 		err = o.werr
 		o.c.mu.Unlock()
-		return o.writeBroke(err, nil)
+		return o.writeFailed(err, nil)
 	}
-	o.uncut()
-	o.leaveOut()
+	o.clearInterrupt()
+	o.flushAndRelease()
 	o.c.mu.Unlock()
 	return nil
 }
 
-// place assigns a frame its position in the stream. The caller holds mu.
-func (o *outbox) place(ctx context.Context, f outgoing) (frame.Header, error) {
+// beginFrame assigns a frame its position in the stream. The caller holds mu.
+func (o *outbox) beginFrame(ctx context.Context, f outgoing) (frame.Header, error) {
 	if err := o.canWrite(); err != nil {
 		return frame.Header{}, err
 	}
@@ -207,9 +207,9 @@ func (o *outbox) place(ctx context.Context, f outgoing) (frame.Header, error) {
 	return o.c.m.BeginFrame(f.t == Text, f.compressed, f.fin, len(f.p), key)
 }
 
-// inOne frames p in buf if header and payload fit, and otherwise returns nil.
-func inOne(buf *transport.Buffer, h frame.Header, p []byte) []byte {
-	if len(p) > together {
+// frameIfFits frames p in buf if header and payload fit, and otherwise returns nil.
+func frameIfFits(buf *transport.Buffer, h frame.Header, p []byte) []byte {
+	if len(p) > maxCopied {
 		return nil
 	}
 	b := frame.Append(buf[:0], h)
@@ -221,17 +221,17 @@ func inOne(buf *transport.Buffer, h frame.Header, p []byte) []byte {
 	return b
 }
 
-// put writes a frame that is too large for one buffer, and returns how many bytes of it were written.
-func (o *outbox) put(buf *transport.Buffer, h frame.Header, p []byte) (int, error) {
+// writeLarge writes a frame that is too large for one buffer, and returns how many bytes of it were written.
+func (o *outbox) writeLarge(buf *transport.Buffer, h frame.Header, p []byte) (int, error) {
 	head := frame.Append(buf[:0], h)
 	if !h.Masked {
-		k := min(len(p), stride)
+		k := min(len(p), firstChunk)
 		n, err := o.c.stream.WriteVec(head, p[:k])
 		if err != nil || k == len(p) {
 			return n, err
 		}
-		o.moved.Store(true)
-		m, err := o.c.stream.Write(p[k:], &o.moved)
+		o.progress.Store(true)
+		m, err := o.c.stream.Write(p[k:], &o.progress)
 		return n + m, err
 	}
 	// A client masks chunks in the borrowed buffer, so that the caller's bytes are not modified (RFC 6455 §5.3).
@@ -240,7 +240,7 @@ func (o *outbox) put(buf *transport.Buffer, h frame.Header, p []byte) (int, erro
 	for {
 		k := copy(buf[len(chunk):], p)
 		h.Key = frame.Mask(buf[len(chunk):len(chunk)+k], h.Key)
-		n, err := o.c.stream.Write(buf[:len(chunk)+k], &o.moved)
+		n, err := o.c.stream.Write(buf[:len(chunk)+k], &o.progress)
 		sent += n
 		p = p[k:]
 		if err != nil || len(p) == 0 {
@@ -250,13 +250,13 @@ func (o *outbox) put(buf *transport.Buffer, h frame.Header, p []byte) (int, erro
 	}
 }
 
-// stride is the number of bytes of a large frame that are written together with its header.
-const stride = 256 << 10
+// firstChunk is the number of bytes of a large frame that are written together with its header.
+const firstChunk = 256 << 10
 
 // joined is a Write that waits until its frame is written with others. Each joined has a new channel: a reused channel could not be
 // used both in a testing/synctest bubble and outside of it.
 type joined struct {
-	buf  [joinable + frame.MaxHeader]byte
+	buf  [maxJoined + frame.MaxHeader]byte
 	done chan error // buffered for one value
 }
 
@@ -264,7 +264,7 @@ var joiners = sync.Pool{New: func() any { return new(joined) }}
 
 // joinLocked adds a frame to the next write, and waits until it is written. The caller holds mu, which joinLocked releases.
 func (o *outbox) joinLocked(ctx context.Context, f outgoing) error {
-	h, err := o.place(ctx, f)
+	h, err := o.beginFrame(ctx, f)
 	if err != nil {
 		o.c.mu.Unlock()
 		return err
@@ -288,12 +288,12 @@ func (o *outbox) joinLocked(ctx context.Context, f outgoing) error {
 	case <-done:
 		return o.c.ended() // j is not reused, because it may still be in the current write
 	}
-	return o.leave(ctx, j, done)
+	return o.leaveJoined(ctx, j, done)
 }
 
-// leave removes j from the queue, because ctx is done. If the frame is being written, the write continues as far as the stream
+// leaveJoined removes j from the queue, because ctx is done. If the frame is being written, the write continues as far as the stream
 // accepts it now.
-func (o *outbox) leave(ctx context.Context, j *joined, ended <-chan struct{}) error {
+func (o *outbox) leaveJoined(ctx context.Context, j *joined, ended <-chan struct{}) error {
 	o.c.mu.Lock()
 	if i := slices.IndexFunc(o.queue, func(e entry) bool { return e.join == j }); i >= 0 {
 		o.remove(i, 1)
@@ -301,7 +301,7 @@ func (o *outbox) leave(ctx context.Context, j *joined, ended <-chan struct{}) er
 		return interrupted("write", ctx, errCtx)
 	}
 	if len(j.done) == 0 && o.werr == nil {
-		o.cutWrite(fmt.Errorf("%w: a frame was partly written, so the connection is closed", interrupted("write", ctx, errCtx)))
+		o.interruptWrite(fmt.Errorf("%w: a frame was partly written, so the connection is closed", interrupted("write", ctx, errCtx)))
 	}
 	o.c.mu.Unlock()
 	select {
@@ -315,19 +315,19 @@ func (o *outbox) leave(ctx context.Context, j *joined, ended <-chan struct{}) er
 // flush makes sure that the queue is written, unless the holder of the out turn will do that. It starts a goroutine if necessary,
 // so that no reader and no timer waits for a slow peer. The caller holds mu.
 func (o *outbox) flush() {
-	if o.out.take() {
-		o.leaveOut()
+	if o.out.tryAcquire() {
+		o.flushAndRelease()
 	}
 }
 
-// leaveOut gives up the out turn. The queue is written as far as the stream accepts it immediately, and the remainder by a
+// flushAndRelease gives up the out turn. The queue is written as far as the stream accepts it immediately, and the remainder by a
 // goroutine: a Write whose own frame is written does not wait for others. The caller holds mu and the turn.
-func (o *outbox) leaveOut() {
+func (o *outbox) flushAndRelease() {
 	switch more := o.moreToWrite() && o.werr == nil && o.c.closeErr == nil; {
 	case !more:
-		o.giveOut()
+		o.releaseOut()
 		return
-	case o.writesAtOnce() && !o.c.batch.Load():
+	case o.canTryWrite() && !o.c.batch.Load():
 		buf := transport.Borrow()
 		b := o.gather(buf[:0])
 		n := 0
@@ -335,14 +335,14 @@ func (o *outbox) leaveOut() {
 			n, _ = o.c.stream.TryWrite(b) // the next write returns the error, too
 		}
 		if n == len(b) {
-			tell(o.taken, nil)
-			o.taken = nil
+			notifyJoined(o.joins, nil)
+			o.joins = nil
 		} else {
 			o.rest = append(o.rest, b[n:]...) // the remainder is sent first when the socket has room again
 		}
 		transport.Return(buf)
 		if !o.moreToWrite() {
-			o.giveOut()
+			o.releaseOut()
 			return
 		}
 	}
@@ -353,7 +353,7 @@ func (o *outbox) leaveOut() {
 // the out turn, which its caller, a separate goroutine, holds.
 func (o *outbox) writeOut() {
 	if left, err := o.writeAll(); err != nil {
-		o.writeBroke(err, left) //nolint:errcheck // every later call returns this error
+		o.writeFailed(err, left) //nolint:errcheck // every later call returns this error
 	}
 }
 
@@ -371,53 +371,53 @@ func (o *outbox) writeAll() (left []*joined, err error) {
 			large = o.queue[0]
 			o.dequeue(1)
 		}
-		joins := o.taken
-		o.taken = nil
-		o.flying = len(b) + len(large.frame)
+		joins := o.joins
+		o.joins = nil
+		o.inFlight = len(b) + len(large.frame)
 		o.c.mu.Unlock()
-		err := putGathered(o, buf, b, large)
+		err := writeGathered(o, buf, b, large)
 		if err == nil {
-			tell(joins, nil)
+			notifyJoined(joins, nil)
 		}
 		o.c.mu.Lock()
-		o.flying = 0
+		o.inFlight = 0
 		if err != nil {
 			o.werr = fmt.Errorf("websocket: write: %w", err)
-			if o.cut != nil && transport.IsTimeout(err) {
-				o.werr = o.cut
+			if o.interruptErr != nil && transport.IsTimeout(err) {
+				o.werr = o.interruptErr
 			}
 			return joins, o.werr
 		}
-		o.uncut()
-		if cap(joins) > 0 && o.taken == nil {
+		o.clearInterrupt()
+		if cap(joins) > 0 && o.joins == nil {
 			clear(joins)
-			o.taken = joins[:0]
+			o.joins = joins[:0]
 		}
 	}
-	left, o.taken = o.taken, nil
-	tell(left, o.canWrite())
-	o.giveOut()
+	left, o.joins = o.joins, nil
+	notifyJoined(left, o.canWrite())
+	o.releaseOut()
 	return nil, nil
 }
 
-// tell reports the result to Writes that joined.
-func tell(joins []*joined, err error) {
+// notifyJoined reports the result to Writes that joined.
+func notifyJoined(joins []*joined, err error) {
 	for _, j := range joins {
 		j.done <- err
 	}
 }
 
-func putGathered(o *outbox, buf *transport.Buffer, b []byte, large entry) error {
+func writeGathered(o *outbox, buf *transport.Buffer, b []byte, large entry) error {
 	var err error
 	switch {
 	case len(b) > 0:
-		_, err = o.c.stream.Write(b, &o.moved)
+		_, err = o.c.stream.Write(b, &o.progress)
 	case !o.c.m.Client:
-		_, err = o.c.stream.Write(large.frame, &o.moved)
+		_, err = o.c.stream.Write(large.frame, &o.progress)
 	default:
 		h, _, _ := frame.Parse(large.frame)
 		h.Masked, h.Key = true, maskKey()
-		_, err = o.put(buf, h, large.frame[large.head:])
+		_, err = o.writeLarge(buf, h, large.frame[large.head:])
 	}
 	return err
 }

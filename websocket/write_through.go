@@ -11,32 +11,32 @@ import (
 // socket accepts immediately is written to it directly. Most calls take this path, so its functions have small stack frames, to keep
 // a goroutine within its first 2 KiB of stack.
 
-// writesAtOnce reports whether a write that does not wait may be tried on the connection.
-func (o *outbox) writesAtOnce() bool {
+// canTryWrite reports whether a write that does not wait may be tried on the connection.
+func (o *outbox) canTryWrite() bool {
 	return !o.c.m.Client && o.c.stream.CanTryWrite()
 }
 
-// takeIdleOut takes the out turn if nothing is being written or queued, and writing is possible. The caller holds mu.
-func (o *outbox) takeIdleOut() bool {
+// acquireIdleOut takes the out turn if nothing is being written or queued, and writing is possible. The caller holds mu.
+func (o *outbox) acquireIdleOut() bool {
 	return o.entries == nil && len(o.ctl) == 0 && len(o.rest) == 0 && !o.message.held && !o.c.m.MessageOpen() &&
-		o.c.closeErr == nil && o.c.closing == nil && o.werr == nil && o.out.take()
+		o.c.closeErr == nil && o.c.closing == nil && o.werr == nil && o.out.tryAcquire()
 }
 
 // writeThrough writes m, and reports whether it has done so; if not, no part of m was sent. If waits is set, writeThrough returns
 // when the socket has accepted all bytes; otherwise a goroutine writes the remainder.
 func (o *outbox) writeThrough(ctx context.Context, m Message, waits bool) (done bool, err error) {
 	o.c.mu.Lock()
-	if ctx.Err() != nil || !waits && o.c.batch.Load() || !o.takeIdleOut() {
+	if ctx.Err() != nil || !waits && o.c.batch.Load() || !o.acquireIdleOut() {
 		o.c.mu.Unlock()
 		return false, nil //nolint:nilerr // the caller then calls write, which returns the error of ctx
 	}
 	buf := transport.Borrow()
-	b := frameNow(&o.c.m, buf, m)
+	b := frameMessage(&o.c.m, buf, m)
 	n, _ := o.c.stream.TryWrite(b) // the next write returns the error, too
 	if waits && n > 0 && n < len(b) {
 		return true, o.writeRest(ctx, buf, b[n:], n, len(m.Data))
 	}
-	o.giveOutAfter(b, n, false)
+	o.releaseOutAfter(b, n, false)
 	o.c.mu.Unlock()
 	transport.Return(buf)
 	return n > 0, nil
@@ -44,23 +44,23 @@ func (o *outbox) writeThrough(ctx context.Context, m Message, waits bool) (done 
 
 // writeSharedThrough is writeThrough for a shared frame, which is not copied. The caller holds mu.
 func (o *outbox) writeSharedThrough(e entry) (done bool) {
-	if !o.writesAtOnce() || o.c.batch.Load() || !o.takeIdleOut() {
+	if !o.canTryWrite() || o.c.batch.Load() || !o.acquireIdleOut() {
 		return false
 	}
 	n, _ := o.c.stream.TryWrite(e.frame) // the next write returns the error, too
 	if n > 0 {
-		o.c.zip.sharedSent(e)
+		o.c.compression.sharedSent(e)
 	}
-	o.giveOutAfter(e.frame, n, true)
+	o.releaseOutAfter(e.frame, n, true)
 	return n > 0
 }
 
-// giveOutAfter gives up the out turn after n bytes of b were written. If bytes are left, a goroutine takes the turn and writes
+// releaseOutAfter gives up the out turn after n bytes of b were written. If bytes are left, a goroutine takes the turn and writes
 // them.
-func (o *outbox) giveOutAfter(b []byte, n int, shared bool) {
+func (o *outbox) releaseOutAfter(b []byte, n int, shared bool) {
 	switch b = b[n:]; {
 	case n == 0 || len(b) == 0:
-		o.giveOut()
+		o.releaseOut()
 		return
 	case shared:
 		o.rest = b // no copy is needed, because a shared frame is never modified
@@ -70,10 +70,10 @@ func (o *outbox) giveOutAfter(b []byte, n int, shared bool) {
 	go o.writeOut()
 }
 
-// frameNow frames m in buf. The caller holds mu and the out turn.
+// frameMessage frames m in buf. The caller holds mu and the out turn.
 //
 //go:noinline
-func frameNow(machine *protocol.Machine, buf *transport.Buffer, m Message) []byte {
+func frameMessage(machine *protocol.Machine, buf *transport.Buffer, m Message) []byte {
 	b, _ := machine.AppendMessage(buf[:0], m.Type == Text, m.Data, nil) // cannot fail, because no close frame has been made
 	return b
 }
@@ -84,7 +84,7 @@ func (o *outbox) writeRest(ctx context.Context, buf *transport.Buffer, rest []by
 	o.writing = true
 	o.c.watch(ctx, &o.writeCtx, &o.c.readCtx)
 	o.c.mu.Unlock()
-	k, err := o.c.stream.Write(rest, &o.moved)
+	k, err := o.c.stream.Write(rest, &o.progress)
 	transport.Return(buf)
-	return o.wrote(ctx, n+k, size, err)
+	return o.finishWrite(ctx, n+k, size, err)
 }

@@ -61,7 +61,7 @@ func TestWriteInterruptedInPart(t *testing.T) {
 				}
 			}
 		}()
-		bounded.Until(t, c.stuckWriting)
+		bounded.Until(t, c.blockedInWrite)
 		cancel()
 		if err := bounded.Receive(t, cut); !errors.Is(err, context.Canceled) {
 			t.Fatalf("Write: %v", err)
@@ -72,8 +72,8 @@ func TestWriteInterruptedInPart(t *testing.T) {
 	}
 }
 
-// stuckWriting reports whether a write waits for the peer.
-func (c *Conn) stuckWriting() bool {
+// blockedInWrite reports whether a write waits for the peer.
+func (c *Conn) blockedInWrite() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.writing
