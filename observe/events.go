@@ -2,22 +2,22 @@ package observe
 
 // The events of the log: the msg of a line. The attributes have the names below. docs/metrics.md is generated from the comments here.
 const (
-	EventStarting    = "starting"                                              // the server has read its configuration; it is about to check its parts and to listen
+	EventStarting    = "starting"                                              // the server has read its configuration, and is about to check its parts and to listen
 	EventStopping    = "stopping"                                              // the server closes its connections and exits
-	EventStopped     = "stopped"                                               // the last line before the exit
+	EventStopped     = "stopped"                                               // the last line of the log, before the server exits
 	EventOpened      = "opened"                                                // a WebSocket was opened
 	EventClosed      = "closed"                                                // a WebSocket ended
 	EventRefused     = "handshake refused"                                     // an opening handshake was refused; hint, if present, is the next step
-	EventRefusedMore = "more handshakes refused"                               // how many further handshakes like the one before were refused and not logged individually
+	EventRefusedMore = "more handshakes refused"                               // the number of further refused handshakes like the previous one, which were not logged individually
 	EventDenied      = "action denied"                                         // a rule denied a connected client an action
-	EventDeniedMore  = "more actions denied"                                   // how many further actions like the one before were denied and not logged individually
+	EventDeniedMore  = "more actions denied"                                   // the number of further denied actions like the previous one, which were not logged individually
 	EventFull        = "the limit on connections is reached"                   // new clients are refused until other connections end
 	EventCut         = "handshake cut"                                         // a slow handshake was cut to make room for another one
 	EventReloaded    = "configuration reloaded"                                // a new configuration is in force
-	EventUnchanged   = "configuration unchanged"                               // the configuration was read again, and is the same
-	EventNotLoaded   = "configuration not loaded"                              // what is wrong with the new configuration
-	EventKept        = "the old configuration stays in force"                  // follows the problems of a configuration that could not be loaded
-	EventChanged     = "configuration changed"                                 // one changed setting; it takes effect now or at the next start
+	EventUnchanged   = "configuration unchanged"                               // the configuration was read again, and has not changed
+	EventNotLoaded   = "configuration not loaded"                              // an error in the new configuration
+	EventKept        = "the old configuration stays in force"                  // follows the errors in a configuration that could not be loaded
+	EventChanged     = "configuration changed"                                 // one changed setting, which takes effect now or at the next start
 	EventListening   = "listening"                                             // an address accepts connections
 	EventUnlistened  = "no longer listening"                                   // an address no longer accepts connections
 	EventCert        = "certificate"                                           // a certificate was loaded, was loaded again, or could not be loaded
@@ -27,7 +27,7 @@ const (
 	EventPanic       = "a target panicked"                                     // the panic ended the connection of one client
 	EventCluster     = "cluster listens"                                       // the node accepts connections from other nodes at this address
 	EventTarget      = "a target did not close properly"                       // the target's Close method returned an error
-	EventEngine      = "trouble with the engine of channels"                   // the message of the engine, and whether channels work
+	EventEngine      = "trouble with the engine of channels"                   // the engine has reported a problem; the line says whether channels still work
 	EventEngineReady = "the engine of channels is ready"                       // channels work again
 	EventEngineGone  = "the engine of channels did not answer during shutdown" // the data that the engine stores for this node ends with its lease
 	EventSecret      = "the secret of the application dev cannot be stored"    // the next start generates another secret
@@ -36,13 +36,13 @@ const (
 	EventServer      = "a server has another state"                            // the state of a server behind the balancer changed: ready, draining, down and so on
 	EventServerEmpty = "a server has no connection left"                       // a draining server can now be stopped
 	EventServers     = "servers cannot be found"                               // the source of server names does not answer
-	EventPage        = "a server has failed a request"                         // a request other than a handshake
-	EventPageMore    = "more requests failed"                                  // how many further requests like the one before failed and were not logged individually
+	EventPage        = "a server has failed a request"                         // a server of the balancer could not answer a request other than a handshake
+	EventPageMore    = "more requests failed"                                  // the number of further failed requests like the previous one, which were not logged individually
 	EventAuthFault   = "authentication trouble"                                // a problem with a key set, a service or a file that authentication needs
 	EventAuditFault  = "audit log cannot be written"                           // audit lines are lost
-	EventLibrary     = "message of the Go library"                             // from net/http or another library
-	EventPublished   = "published"                                             // a message with a trace ID
-	EventDelivered   = "delivered"                                             // the message was sent to the subscribers of this node
+	EventLibrary     = "message of the Go library"                             // a message that net/http or another library has logged
+	EventPublished   = "published"                                             // a message with a trace ID was published
+	EventDelivered   = "delivered"                                             // a message with a trace ID was sent to the subscribers of this node
 )
 
 // The events of the audit log.
@@ -74,22 +74,22 @@ const (
 	KeySource      = "source"       // the source of server names
 	KeyPath        = "path"         // the path of the request, without the query
 	KeyDecision    = "decision"     // allow or deny; or the method and path of an operator's request
-	KeyRule        = "rule"         // the rule that decided
+	KeyRule        = "rule"         // the rule that made the decision
 	KeyAction      = "action"       // what the client tried to do: publish, subscribe and so on
 	KeyStage       = "stage"        // the stage of the handshake at which it was rejected
 	KeyStatus      = "status"       // the status of the response
 	KeyClause      = "clause"       // the clause of the specification that was violated
 	KeyLimit       = "limit"        // the setting that the client exceeded
-	KeyReason      = "reason"       // the reason in words; for a closed connection, that of the close frame
+	KeyReason      = "reason"       // the reason in words; for a closed connection, the reason in the close frame
 	KeyHint        = "hint"         // the next step
 	KeyCode        = "code"         // the code of the close frame
 	KeyBy          = "by"           // the side that closed the connection: local or remote
-	KeyDuration    = "duration"     // how long the connection was open; in the audit log in seconds
+	KeyDuration    = "duration"     // how long the connection was open, in the audit log as a number of seconds
 	KeyMessagesIn  = "messages_in"  // the number of messages from the client
 	KeyMessagesTo  = "messages_out" // the number of messages to the client
 	KeyBytesIn     = "bytes_in"     // the number of bytes in messages from the client
 	KeyBytesOut    = "bytes_out"    // the number of bytes in messages to the client
-	KeyError       = "error"        // what went wrong
+	KeyError       = "error"        // the error
 	KeyPanic       = "panic"        // the value of the panic
 	KeyStack       = "stack"        // the stack of the goroutine that panicked
 	KeyCount       = "connections"  // the number of connections

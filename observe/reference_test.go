@@ -27,8 +27,8 @@ const document = "../docs/metrics.md"
 
 const intro = `# Metrics, logs and audit lines
 
-This page lists every metric of ` + "`handfast`" + `, every event and field of its log, and every line of its audit log. It is generated from the code
-by ` + "`go generate ./observe`" + `, and a test compares the two.
+This page lists every metric of ` + "`handfast`" + `, every event and field of its log, and every line of its audit log. ` + "`go generate ./observe`" + `
+generates the page from the code, and a test checks that the page is up to date.
 
 Metrics are at ` + "`/metrics`" + ` of the [admin listener](config.md#admin), in Prometheus' text format:
 
@@ -36,9 +36,9 @@ Metrics are at ` + "`/metrics`" + ` of the [admin listener](config.md#admin), in
 admin: {address: "127.0.0.1:9090"}
 ` + "```" + `
 
-A counter counts from the start of the process. Series of a part that is not configured (channels, webhooks, servers behind the balancer) do not
-exist, and a series with a label for an outcome exists once that outcome has occurred. In addition there are ` + "`go_*` and `process_*`" + `, the metrics of
-the Go runtime and of the process that the Prometheus client for Go provides.
+Counters begin at 0 when the process starts. A part that is not configured (channels, webhooks, servers behind the balancer) has no series,
+and the series of an outcome exists once that outcome has occurred. The metrics ` + "`go_*` and `process_*`" + ` of the Prometheus client for Go
+describe the Go runtime and the process.
 
 ## What to watch
 
@@ -60,9 +60,9 @@ var labels = map[string]string{
 	"app":         "the application's ID",
 	"certificate": "the file of the certificate, or its host with ACME",
 	"change":      "`join`, `leave`",
-	"code":        "the close code; those from 3000 on are `3xxx` and `4xxx`, except for the server's own",
-	"direction":   "`in`: from clients, `out`: to clients; at a server `in`: to it, `out`: from it",
-	"endpoint":    "the endpoint's name; empty for handshakes that reached none",
+	"code":        "the close code; codes from 3000 on are counted as `3xxx` and `4xxx`, except for the codes that the server itself sends",
+	"direction":   "`in`: from clients, `out`: to clients; in metrics of a balancer's server, `in`: to the server, `out`: from the server",
+	"endpoint":    "the endpoint's name; empty for handshakes that reached no endpoint",
 	"go":          "the version of Go",
 	"limit":       "the setting that the client exceeded: `messages_per_second`, `bytes_per_second`",
 	"method":      "the method's name in the configuration, `none` without an identity",
