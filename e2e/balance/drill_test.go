@@ -38,26 +38,26 @@ type people interface {
 func echoing(s *stage, n int) people { return gather(s.t, s.url(), n, s.pause) }
 
 var trials = []trial{
-	{name: "rolling restart of three servers", want: "closed with 1012, at most 1 in 1/pace seconds", setup: three, does: rollingRestart},
-	{name: "the same with hold: stateless", want: "no client is closed", setup: heldEcho, does: heldRestart},
-	{name: "the same with hold: resume, for clients of channels", want: "no client is closed; every message that was acknowledged arrives",
+	{name: "rolling restart of three servers", want: "clients are closed with 1012, at most one every 1/pace seconds", setup: three, does: rollingRestart},
+	{name: "rolling restart with hold: stateless", want: "no client is closed", setup: heldEcho, does: heldRestart},
+	{name: "rolling restart with hold: resume, for clients of channels", want: "no client is closed; every acknowledged message arrives",
 		setup: heldChannels, does: heldRestart, who: listening},
-	{name: "the same with hold: resume, for the JavaScript SDK of Centrifugo", want: "no client is closed; every message that was acknowledged arrives",
+	{name: "rolling restart with hold: resume, for the JavaScript SDK of Centrifugo", want: "no client is closed; every acknowledged message arrives",
 		setup: heldChannels, does: heldRestart, who: speakingJavaScript},
-	{name: "kill -9 of a server with hold: resume, for clients of channels", want: "no client is closed; every message that was acknowledged arrives",
+	{name: "kill -9 of a server with hold: resume, for clients of channels", want: "no client is closed; every acknowledged message arrives",
 		setup: heldChannels, does: heldKill, who: listening},
-	{name: "kill -9 of a server, started again", want: "only its own clients are closed, with 1012", setup: three, does: kill},
-	{name: "a new server accepts connections and hangs; another one is drained", want: "closed with 1012 by the drain only; the server is ejected after five handshakes",
+	{name: "kill -9 of a server, which is then restarted", want: "only the clients of that server are closed, with 1012", setup: three, does: kill},
+	{name: "a new server accepts connections and hangs; another one is drained", want: "only the drain closes clients, with 1012; the new server is ejected after five handshakes",
 		setup: joining, does: hang},
-	{name: "a new server fails half of its handshakes; another one is drained", want: "closed with 1012 by the drain only", setup: joining, does: half},
+	{name: "a new server fails half of its handshakes; another one is drained", want: "only the drain closes clients, with 1012", setup: joining, does: half},
 	{name: "slow handshakes: a new server takes 2 s for each, and clients send theirs in pieces; another server is drained",
-		want: "closed with 1012 by the drain only; the slow clients are admitted", setup: joining, does: slow},
-	{name: "two servers become four", want: "closed with 1012 only; no server has more than 1.2 of its share at the end", setup: two, does: scaleOut},
-	{name: "reload of the balancer, five times", want: "nothing is closed", setup: three, does: reload},
+		want: "only the drain closes clients, with 1012; the slow clients are admitted", setup: joining, does: slow},
+	{name: "two servers become four", want: "clients are only closed with 1012; at the end no server has more than 1.2 times its share", setup: two, does: scaleOut},
+	{name: "five reloads of the balancer", want: "no client is closed", setup: three, does: reload},
 	{name: "all clients lose their connections and return within a second", want: "503 with Retry-After, if a handshake is refused", setup: three, does: storm, storm: true},
-	{name: "clients that never read; their server is drained", want: "closed with 1012 by the drain only, which ends; the balancer needs less than 64 MiB more",
+	{name: "clients that never read; their server is drained", want: "only the drain closes clients, with 1012, and the drain ends; the balancer uses less than 64 MiB of additional memory",
 		setup: three, does: deafClients},
-	{name: "a server that never reads, which is drained", want: "nothing is closed at other servers; the drain ends; the balancer needs less than 64 MiB more",
+	{name: "a server that never reads, which is drained", want: "no connection to another server is closed; the drain ends; the balancer uses less than 64 MiB of additional memory",
 		setup: three, does: deafServer},
 }
 
@@ -303,7 +303,7 @@ func deafClients(s *stage) bounds {
 	before := s.memory()
 	written := s.flood(s.url())
 	s.note("%d clients sent %d MiB and read nothing", s.floods, written>>20)
-	s.note("the balancer needs %d MiB more", s.needs(before))
+	s.note("the balancer used %d MiB of additional memory", s.needs(before))
 	n := s.drain(s.id(0))
 	s.note("the drain closed %d clients", n)
 	return bounds{code: "1012", atLeast: n - s.floods, atMost: n, refused: true}
@@ -320,8 +320,8 @@ func deafServer(s *stage) bounds {
 	house.Until(s.t, "the reload is in the log", func() bool { return strings.Contains(s.balancer.Log.String(), "configuration reloaded") })
 	before := s.memory()
 	written := s.flood("ws://" + s.listen + "/deaf")
-	s.note("%d clients sent %d MiB to it", s.floods, written>>20)
-	s.note("the balancer needs %d MiB more", s.needs(before))
+	s.note("%d clients sent %d MiB to the server", s.floods, written>>20)
+	s.note("the balancer used %d MiB of additional memory", s.needs(before))
 	s.empty(id)
 	return bounds{}
 }

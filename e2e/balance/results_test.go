@@ -63,9 +63,9 @@ func writeResults() error {
 	fmt.Fprintf(&b, `# Faults behind the balancer
 
 Echo clients are connected through `+"`handfast serve`"+` with the target `+"`balance`"+` to three kinds of servers: handfast, gorilla and Node's ws.
-Where two servers become four, Python's websockets is the fourth. Each client sends two messages with sequence numbers, and two more 2 s
-after the answers. It reconnects as soon as its connection has ended. Only one kind of event happens at a time. A row fails if its
-requirement is not met.
+In the row "two servers become four", the fourth server is Python's websockets. Each client sends two messages with sequence numbers, and two
+more 2 s after the answers. A client reconnects as soon as its connection has ended. Only one kind of event happens at a time. A row fails
+if its requirement is not met.
 
 `+"`make drill`"+` runs this drill and writes this file. This run: %s %s/%s, %d processors, clients, balancer and servers on the same machine, %s.
 
@@ -83,8 +83,8 @@ requirement is not met.
 	b.WriteString(`
 - Closed: connections that ended with a close frame and a complete closing handshake, by code. Cut: connections that ended without one.
 - Lost or duplicated: messages on connections that were not closed, by their sequence numbers.
-- Failed handshakes: as the clients see them. Asked to wait: handshakes that were answered with 503 and ` + "`Retry-After`" + `.
-- All back after: the time from the end of the event until each client has had a further answer.
+- Failed handshakes: handshakes that failed for the client. Asked to wait: handshakes that were answered with 503 and ` + "`Retry-After`" + `.
+- All back after: the time from the end of the event until each client has received another answer.
 - Longest away: the longest time that a client needed from the end of its connection to the first answer on the next one.
 
 In every row, no message may be lost or arrive twice, and no handshake may fail. In the rows for clients of channels, 50 clients subscribe to

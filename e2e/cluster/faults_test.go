@@ -26,13 +26,13 @@ var faults = []fault{
 		<-time.After(time.Second) // a run without a fault, for comparison
 		return 0
 	}, nil},
-	{"kill -9 of a node, started again", killNode, nil},
-	{"a node stopped with SIGSTOP, and continued", stopNode, nil},
-	{"kill -9 of the engine, started again", func(t *testing.T, c *cluster, _ *crowd) time.Duration {
+	{"kill -9 of a node, which is then restarted", killNode, nil},
+	{"a node stopped with SIGSTOP, and continued later", stopNode, nil},
+	{"kill -9 of the engine, which is then restarted", func(t *testing.T, c *cluster, _ *crowd) time.Duration {
 		c.restart(t, func() { <-time.After(2 * time.Second) })
 		return 0
 	}, func(c *cluster) bool { return c.restart != nil }},
-	{"a node cut from the other nodes and the engine, and connected again", cutNode, func(c *cluster) bool { return c.net != nil }},
+	{"a node cut off from the other nodes and the engine, and reconnected later", cutNode, func(c *cluster) bool { return c.net != nil }},
 }
 
 // killNode kills the second node, whose clients reconnect to the other nodes.

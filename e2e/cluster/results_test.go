@@ -73,9 +73,9 @@ is an ordinary test. This run: %s %s/%s, %d processors, clients and servers on t
 		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d | %s | %s |\n", r.engine, r.acked, r.own, r.centrifugo, r.extended, r.pusher, seconds(r.presence), verdict)
 	}
 	b.WriteString(`
-A row has passed if the clients that recover received each acknowledged message once and in order, without a gap. The Pusher protocol alone
-cannot recover messages: its client lacks those that were published while it was disconnected, and receives every message once and in order
-from its new subscription on. Users who reconnect are not reported as having left. Those who do not reconnect are reported once, within five
+A row has passed if the clients with recovery received each acknowledged message once and in order, without a gap. The Pusher protocol alone
+cannot recover messages: its client misses the messages that were published while it was disconnected, and receives every message once and
+in order after it has subscribed again. Users who reconnect are not reported as having left. Those who do not reconnect are reported once, within five
 seconds of the kill, to a client of Pusher's protocol at another node.
 `)
 	return os.WriteFile("../../docs/drill-protocols.md", []byte(b.String()), 0o644)
@@ -96,8 +96,8 @@ func writeResults() error {
 	fmt.Fprintf(&b, `# Faults in a cluster
 
 The cluster has three nodes with one engine, %d subscribers spread over them, and two publishers of numbered messages for each channel of 100
-subscribers. Each fault happens while all clients keep running. Every node has one network for its clients, and another one to the other nodes
-and the engine; the latter is the one that is cut.
+subscribers. All clients keep running during each fault. Every node is in two networks: one for its clients, and one for the other nodes and
+the engine. The fault that cuts a node off cuts the second network.
 
 `+"`make drill`"+` runs this drill and writes this file; it must run as root, because it creates networks. This run: %s %s/%s, %d processors, clients and
 servers on the same machine, %s.
@@ -121,13 +121,13 @@ Each publisher publishes once a second, but only after its previous message was 
 
 - Published: acknowledged messages. Delivered: received messages, summed over all subscribers.
 - Lost: messages that a subscriber did not get although no gap was reported to it.
-- Caught up after: the time from the end of the fault until every publisher had a further acknowledgement and every subscriber had all
+- Caught up after: the time from the end of the fault until every publisher had received another acknowledgement and every subscriber all
   acknowledged messages.
 - Members gone after: the time from the fault until no other node listed a member of the lost node; the limit is five seconds.
 - Announced twice: leaves that follow a leave, and joins that follow a join, of the same member.
 
-With "nats", each node contains a server of a cluster; with "nats elsewhere", the nodes share one in a separate process. An engine without
-rows was not run.
+With "nats", each node contains a NATS server, and these form a cluster; with "nats elsewhere", the nodes share a NATS server in a separate
+process. An engine without rows was not part of the run.
 `)
 	return os.WriteFile("../../docs/drill.md", []byte(b.String()), 0o644)
 }
