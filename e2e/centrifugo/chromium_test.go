@@ -4,6 +4,7 @@ package centrifugo
 
 import (
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/handfast/handfast/e2e/internal/chromium"
@@ -43,5 +44,68 @@ func TestChromium(t *testing.T) {
 		if got := b.Eval(call); got != "error 2" { // the SDK's code for a closed transport
 			t.Errorf("%s from another origin: %s", transport, got)
 		}
+	}
+}
+
+// A page connects over WebSocket with a token, subscribes, publishes, and sees who is present. After its connection was cut, it receives
+// what it has missed. A page with a forged token is rejected.
+func TestChromiumWebSocket(t *testing.T) {
+	const secret = "a secret that is long enough for the command that makes tokens"
+	u, page, port := house.NewUser(t), site(t), house.FreePort(t)
+	u.Serve("--tls", "off", "--listen", "127.0.0.1:"+port, "--app", "1:k:"+secret, "--origin", page)
+	token := func(secret string) string {
+		t.Helper()
+		return strings.TrimSpace(u.Must("handfast token jwt --sub ann --secret-file " + u.Write("secret", secret)))
+	}
+	b := chromium.Start(t, chromium.Options{Dir: u.Home, Env: u.Environ()})
+	b.Open(page + "/")
+	b.Eval(`(() => {
+		window.once = (target, event) => new Promise(done => target.once(event, done));
+		window.sockets = [];
+		class Recorded extends WebSocket { constructor(...all) { super(...all); sockets.push(this); } }
+		window.client = token => new Centrifuge("ws://127.0.0.1:` + port + `/connection/websocket", {
+			token, websocket: Recorded, minReconnectDelay: 200, maxReconnectDelay: 300,
+		});
+		return "";
+	})()`)
+	got := b.Eval(`(async () => {
+		const ann = client("` + token(secret) + `"), other = client();
+		const s = ann.newSubscription("room", { recoverable: true, joinLeave: true }), seen = [];
+		let wake = () => {};
+		s.on("publication", p => { seen.push(p.data); wake(); });
+		const until = async n => { while (seen.length < n) await new Promise(done => wake = done); };
+		const connected = once(ann, "connected"), subscribed = once(s, "subscribed");
+		s.subscribe();
+		ann.connect();
+		await connected;
+		const socket = sockets[0];
+		await subscribed;
+		const users = Object.values((await s.presence()).clients).map(c => c.user);
+		await s.publish(1);
+		await until(1);
+
+		const there = once(other, "connected"), gone = once(ann, "connecting"), again = once(s, "subscribed");
+		other.connect();
+		await there;
+		socket.close();
+		await gone;
+		await other.publish("room", 2);
+		const { wasRecovering, recovered } = await again;
+		await other.publish("room", 3);
+		await until(3);
+		ann.disconnect();
+		other.disconnect();
+		return JSON.stringify({ users, seen, wasRecovering, recovered });
+	})()`)
+	if want := `{"users":["ann"],"seen":[1,2,3],"wasRecovering":true,"recovered":true}`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	got = b.Eval(`(async () => {
+		const eve = client("` + token("another "+secret) + `"), ended = once(eve, "disconnected");
+		eve.connect();
+		return String((await ended).code);
+	})()`)
+	if got != "3500" {
+		t.Errorf("a forged token: %s", got)
 	}
 }

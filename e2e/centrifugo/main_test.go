@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
 
-// The SDK connects, subscribes, publishes, refreshes, recovers and falls back; the steps are in sdk.mjs.
+// The SDK connects, subscribes, publishes, refreshes, recovers, loads the state of the application and falls back; the steps are in sdk.mjs.
 func TestSDK(t *testing.T) {
 	u := house.NewUser(t)
 	port := house.FreePort(t)
@@ -29,7 +29,7 @@ func TestSDK(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := u.Run(u.Command("node", script, "http://127.0.0.1:"+port, "1", "k", "s"))
-	if got.Code != 0 || strings.Count(got.Stdout, "ok ") != 11 {
+	if got.Code != 0 || strings.Count(got.Stdout, "ok ") != 12 {
 		t.Errorf("%+v", got)
 	}
 }

@@ -115,6 +115,38 @@ await step("recovery after a cut", async () => {
 	assert.deepEqual(got, [1, 2, 3, 4]);
 });
 
+await step("state of the application", async () => {
+	for (const of of [Centrifuge, Protobuf]) {
+		const c = connect({}, of), name = "state-" + of.name;
+		const read = of === Centrifuge ? d => d : d => JSON.parse(new TextDecoder().decode(d));
+		const publish = data => api("publish", { channel: name, data });
+		let asked = 0;
+		const getState = async () => {
+			asked++;
+			const { offset, epoch } = (await api("history", { channel: name })).result;
+			await publish("state " + asked); // follows the position of the state, so the client has to receive it
+			return { offset, epoch };
+		};
+		const s = c.newSubscription(name, { getState }), got = [];
+		let wake = () => {};
+		s.on("publication", p => { got.push(read(p.data)); wake(); });
+		const until = async n => { while (got.length < n) await new Promise(done => wake = done); };
+		const back = async () => { const again = once(s, "subscribed"); c.connect(); await again; };
+		s.subscribe();
+		await until(1);
+		c.disconnect();
+		await publish("missed");
+		await back();
+		await until(2);
+		assert.equal(asked, 1); // recovery has succeeded
+		c.disconnect();
+		for (let i = 0; i < 110; i++) await publish("lost"); // the history has 100
+		await back();
+		await until(3);
+		assert.deepEqual([asked, got], [2, ["state 1", "missed", "state 2"]]);
+	}
+});
+
 await step("deltas", async () => {
 	for (const of of [Centrifuge, Protobuf]) {
 		const c = connect({}, of), name = "delta-" + of.name;
@@ -253,6 +285,11 @@ await step("three protocols on one channel", async () => {
 	got = all();
 	own.send(JSON.stringify({ type: "publish", id: 2, channel: "private-three", data: { from: "channels" } }));
 	assert.deepEqual(await got, [{ from: "channels" }, { from: "channels" }]);
+
+	got = all();
+	await s.publish({ from: "centrifugo" });
+	assert.deepEqual(await got, [{ from: "centrifugo" }, { from: "centrifugo" }]);
+	await find(m => m.data?.from === "centrifugo");
 	own.close();
 	p.disconnect();
 });

@@ -22,6 +22,9 @@ import (
 func site(t *testing.T) string {
 	t.Helper()
 	mux := chromium.Page("node_modules/pusher-js/dist/web/pusher.js")
+	mux.HandleFunc("GET /echo.js", func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFile(w, r, "node_modules/laravel-echo/dist/echo.iife.js")
+	})
 	mux.HandleFunc("POST /auth", func(w http.ResponseWriter, r *http.Request) {
 		text, answer := r.FormValue("socket_id")+":"+r.FormValue("channel_name"), map[string]string{}
 		if user := r.FormValue("user"); user != "" {
@@ -123,4 +126,59 @@ func TestChromium(t *testing.T) {
 	}
 	u.Must(publish + "again")
 	prints("ann news again", "bob news again")
+}
+
+// A page with Laravel Echo receives events of each kind of channel, exchanges whispers, sees members join and leave, is refused a
+// private channel with a forged signature, and receives the events that it has missed after it reconnects.
+func TestChromiumEcho(t *testing.T) {
+	u, page, port := house.NewUser(t), site(t), house.FreePort(t)
+	u.Serve("--tls", "off", "--listen", "127.0.0.1:"+port, "--app", "1:k:s", "--origin", page)
+	b := chromium.Start(t, chromium.Options{Dir: u.Home, Env: u.Environ()})
+	b.Open(page + "/")
+	b.Eval(`(async () => {
+		` + strings.TrimPrefix(recovering(t), "export ") + `
+		const script = document.createElement("script");
+		script.src = "/echo.js";
+		const loaded = new Promise(done => script.onload = done);
+		document.head.append(script);
+		await loaded;
+		window.echo = (user, authorization = { endpoint: "/auth", transport: "ajax", params: { user } }) => new Echo.default({
+			broadcaster: "pusher", namespace: false, client: recovering(new Pusher("k", {
+				wsHost: "127.0.0.1", wsPort: ` + port + `, forceTLS: false, enabledTransports: ["ws"], cluster: "", channelAuthorization: authorization,
+			})),
+		});
+		window.inbox = [];
+		let wake = () => {};
+		window.note = text => { inbox.push(text); wake(); };
+		window.until = async (...want) => { while (!want.every(text => inbox.includes(text))) await new Promise(done => wake = done); };
+		window.ann = echo("ann");
+		window.bob = echo("bob");
+		ann.channel("news").listen("message", data => note("news " + data)).subscribed(() => note("news"));
+		ann.private("room").listenForWhisper("typing", data => note("typing " + data.n)).subscribed(() => note("ann's room"));
+		bob.private("room").subscribed(() => note("bob's room"));
+		ann.join("team").here(all => note("here " + all.length)).joining(() => note("joining")).leaving(() => note("leaving"));
+		await until("news", "ann's room", "bob's room", "here 1");
+		return "";
+	})()`)
+	run := func(steps string) string {
+		t.Helper()
+		return b.Eval(`(async () => { ` + steps + ` })()`)
+	}
+	publish := "handfast publish --url ws://127.0.0.1:" + port + "/channels news "
+	u.Must(publish + "hello")
+	run(`bob.private("room").whisper("typing", { n: 1 }); await until("news hello", "typing 1"); return "";`)
+	run(`bob.join("team").here(all => note("here " + all.length)); await until("here 2", "joining"); return "";`)
+	run(`bob.leave("team"); await until("leaving"); return "";`)
+	got := run(`const forged = echo("eve", { customHandler: (_, done) => done(null, { auth: "k:" + "0".repeat(64) }) });
+		return String(await new Promise(done => forged.private("room").error(e => done(e.status))));`)
+	if got != "401" {
+		t.Errorf("a forged signature: %s", got)
+	}
+	run(`ann.connector.pusher.disconnect(); return "";`)
+	u.Must(publish + "missed")
+	run(`ann.connector.pusher.connect(); await until("news missed"); return "";`)
+	u.Must(publish + "live")
+	if got := run(`await until("news live"); return inbox.filter(text => text.startsWith("news ")).join();`); got != "news hello,news missed,news live" {
+		t.Errorf("received: %s", got)
+	}
 }
