@@ -202,7 +202,8 @@ func (l *lab) keep(t *testing.T, name, text string) {
 
 // corpus is every program of every family.
 func corpus() []program {
-	return slices.Concat(nodePrograms(), socketIOPrograms(), nodeFrameworks(), nodeLibraries(), devServers(), goLibraries(), goFrameworks())
+	return slices.Concat(nodePrograms(), socketIOPrograms(), nodeFrameworks(), nodeLibraries(), devServers(), goLibraries(), goFrameworks(),
+		asgi(), pythonServers(), daemons(), otherLanguages(), nginxes(), proxies(), tunnels())
 }
 
 var _ = house.Patience

@@ -405,15 +405,13 @@ def trio():
                     await ws.send_message(await ws.get_message())
             except ConnectionClosed:
                 return
-        if request.path == "/late":
+        elif request.path == "/late":
             ws = await request.accept()
             await ws.aclose(4401, "token expired")
         elif request.path.startswith("/token"):
             await request.reject(401, body=b"token required")
         elif request.path == "/origin":
             await request.reject(403, body=b"origin not allowed: " + dict(request.headers)[b"origin"])
-        elif request.path == "/sub":
-            await (await request.accept(subprotocol=CHAT)).get_message()
         else:
             await request.reject(404)
 
@@ -483,26 +481,15 @@ def cherrypy():
     cp.tools.websocket = WebSocketTool()
 
     class Root:
-        @cp.expose
-        def ws(self):
-            pass
+        ws = cp.expose(lambda self: None)
 
-        @cp.expose
-        def page(self):
-            return "<h1>Welcome to the shop</h1>"
+        page = cp.expose(lambda self: "<h1>Welcome to the shop</h1>")
 
         @cp.expose
         def crash(self):
             raise KeyError("room")
 
-        @cp.expose
-        def sub(self):
-            pass
+    cp.quickstart(Root(), "/", {"/ws": {"tools.websocket.on": True, "tools.websocket.handler_cls": EchoWebSocket}})
 
-    cp.quickstart(Root(), "/", {"/ws": {"tools.websocket.on": True, "tools.websocket.handler_cls": EchoWebSocket},
-                               "/sub": {"tools.websocket.on": True, "tools.websocket.protocols": [CHAT]}})
-
-
-urlpatterns = []
 
 globals()[NAME]()
