@@ -30,6 +30,9 @@ func explainLocation(r *Report, _ Finding, d *Diagnosis) {
 	case containsAny(strings.ToLower(to.Path), []string{"login", "signin", "sign-in", "sign_in", "oauth", "/auth"}):
 		d.forClient("It leads to a login page: the request has no session, or an expired one.")
 	case !equalFold(host, r.Target.Host):
+		if len(d.ForClient) > 0 && to.EscapedPath() == path {
+			d.ForClient[0] = "Use the URL that the Location header names, with ws:// for http:// and wss:// for https://."
+		}
 		d.forClient("It leads to another host, which has its own cookies and allowed origins.")
 	case secure && !r.Target.Secure:
 		d.forClient("It leads from http to https: use wss:// instead of ws://.")

@@ -188,7 +188,11 @@ func explainStripped(r *Report, _ Finding, d *Diagnosis) {
 			"Connection headers, which a proxy does only if it is configured to.", p.name)
 		d.ForOwner = append([]string(nil), p.upgrade...)
 	}
-	if r.Response != nil && !reportsMissingUpgrade(r.Response) {
+	switch {
+	case r.Response == nil:
+	case reportsMissingUpgrade(r.Response) && productOf(r.Response) == nil:
+		d.Cause = strings.Replace(d.Cause, "The server did not receive", "The server says that it did not receive", 1)
+	case !reportsMissingUpgrade(r.Response):
 		d.Cause = strings.Replace(d.Cause, "The server did not receive", "The server answers as if it did not receive", 1)
 		if upgradeUnseen(r) {
 			d.forOwner("The same request without Upgrade got the same status, which is consistent with that. The request headers in the server's log are the proof: " +
@@ -207,11 +211,13 @@ func explainStripped(r *Report, _ Finding, d *Diagnosis) {
 			"and Connection headers, or the server refuses the origin with this status, as Fiber does."
 		d.ForClient = []string{"Try --origin with that of the page in question. If the server can also be reached directly, by another port or name, try that."}
 	}
-	d.forOwner(noProxy + ", the server's comparison is wrong: Connection is a list, such as \"keep-alive, Upgrade\", and case does not matter.")
+	d.forOwner(noProxy + ", the application may run on a server that cannot carry a WebSocket, or lacks its WebSocket library: gevent's WSGIServer needs " +
+		"handler_class=WebSocketHandler, gunicorn a worker for it.")
+	d.forOwner("Otherwise the server's comparison is wrong: Connection is a list, such as \"keep-alive, Upgrade\", and case does not matter.")
 	d.forOwner(nginxLines...)
 	for _, p := range products {
 		switch p.name {
-		case "HAProxy", "Apache", "Caddy", "the AWS load balancer":
+		case "HAProxy", "Apache", "Caddy", "Varnish", "the AWS load balancer":
 			d.forOwner(p.upgrade...)
 		}
 	}

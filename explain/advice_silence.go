@@ -24,6 +24,7 @@ var silenceAdvice = []explanation{
 			"nginx does so on purpose where its configuration has",
 			"    return 444;",
 			"A proxy written in Node, such as http-proxy or Vite's, does so if it cannot reach its backend: check the log of the proxy.",
+			"A balancer of TCP or a proxy that terminates TLS also does so, if the server behind it is down or expects TLS a second time.",
 		},
 		client: []string{"Check the host and the path: many servers close the connection for an unknown Host header, and Socket.IO for a path that is not its own.",
 			"Check the port: a service of another protocol closes the connection, too."},
@@ -44,7 +45,7 @@ var silenceAdvice = []explanation{
 	},
 	{
 		fault: FaultNotHTTP, clause: "RFC 9112 §4",
-		cause:  "The server on this port does not speak HTTP.",
+		cause:  "The server on this port does not respond with HTTP.",
 		owner:  []string{"Check which service is listening there (ss -ltnp), and which port was published for WebSocket."},
 		client: []string{"Check the host and the port: ws:// without one means 80, wss:// means 443."},
 		detail: explainBanner,
@@ -83,6 +84,9 @@ var silenceAdvice = []explanation{
 
 // explainHungUp adds that some servers close the connection if they support none of the offered subprotocols.
 func explainHungUp(r *Report, _ Finding, d *Diagnosis) {
+	if r.Target != nil && len(r.Target.Subprotocols) == 0 {
+		d.forClient("Check whether the server requires a subprotocol or a token in the query: libwebsockets and websockify close the connection without them.")
+	}
 	if r.Target != nil && len(r.Target.Subprotocols) > 0 {
 		d.forClient("Check the subprotocol: libwebsockets closes the connection if it knows none of those offered (" + strings.Join(r.Target.Subprotocols, ", ") + ").")
 	}

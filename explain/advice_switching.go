@@ -122,5 +122,16 @@ var switchingAdvice = []explanation{
 		owner: []string{"Send neither Content-Length nor Transfer-Encoding with a 101, and no body. A middleware that adds them must not change a 101.",
 			useLibrary},
 		client: []string{"Only the server's owner can fix this: what it sends cannot be distinguished from frames."},
+		detail: explainBody101,
 	},
+}
+
+const emptyBody101 = "the 101 has a Content-Length of 0, although it must have none"
+
+// explainBody101 is for a Content-Length of 0, which does no harm.
+func explainBody101(_ *Report, f Finding, d *Diagnosis) {
+	if f.Detail == emptyBody101 {
+		d.Cause = "The 101 has a Content-Length of 0, although a 101 must have none. Clients ignore it."
+		d.ForClient = []string{"Nothing: the connection works."}
+	}
 }

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -92,6 +93,9 @@ func explainUnfit(_ *Report, f Finding, d *Diagnosis) {
 	}
 }
 
+// errorText is the beginning of an error page in plain text, as some web servers send it without a head.
+var errorText = regexp.MustCompile(`(?i)^(?:http )?error ([45]\d\d)\b`)
+
 // explainBanner names the service whose greeting was received.
 func explainBanner(r *Report, f Finding, d *Diagnosis) {
 	defer explainTunnel(r, f, d)
@@ -99,9 +103,14 @@ func explainBanner(r *Report, f Finding, d *Diagnosis) {
 		if s.OK || len(s.Received) == 0 {
 			continue
 		}
+		if status := errorText.FindStringSubmatch(s.Received[0].Text); status != nil {
+			d.Cause = fmt.Sprintf("The server sent the text of an error (%s) without an HTTP head: most likely it is a web server without a WebSocket at this path.", status[1])
+			d.ForClient = []string{"Check the path first, then the host and the port."}
+			return
+		}
 		for _, b := range banners {
 			if strings.HasPrefix(s.Received[0].Text, b.prefix) {
-				d.Cause = fmt.Sprintf("The server on this port does not speak HTTP: it sends the greeting of %s.", b.service)
+				d.Cause = fmt.Sprintf("The server on this port does not respond with HTTP: it sends the greeting of %s.", b.service)
 				return
 			}
 		}
@@ -110,7 +119,7 @@ func explainBanner(r *Report, f Finding, d *Diagnosis) {
 
 // closeCodes contains the meanings of close codes (RFC 6455 §7.4.1 and IANA's registry), with advice to the client.
 var closeCodes = map[int]string{
-	1000: "normal closure: the server expects nothing more from this client",
+	1000: "normal closure, which many libraries also send when a handler returns early or fails",
 	1001: "the server is going away or restarting: reconnect after a short random delay",
 	1002: "the server found a protocol error",
 	1003: "the server does not accept this type of data: it may expect text instead of binary, or vice versa, or another format",
@@ -161,8 +170,13 @@ func explainCloseCode(r *Report, f Finding, d *Diagnosis) {
 	if code == 1005 && f.Stage == StageEcho {
 		means = "check its log for the reason, and the documentation of its protocol: it may not accept that message"
 	}
-	if code != 4406 && requiresSubprotocol(r.Close.Reason) {
+	switch {
+	case code != 4406 && requiresSubprotocol(r.Close.Reason):
 		means = "the server requires a subprotocol that was not offered"
+	case code == 1001 && requiresLogin(r.Close.Reason):
+		means = "the code means that the server is going away, but the reason names a login or a credential"
+	case code == 3000 && r.Close.Reason != "" && !requiresLogin(r.Close.Reason):
+		means = "the code is registered as unauthorized, but older programs use it for anything, so the reason decides"
 	}
 	d.Cause = fmt.Sprintf("The server opened the connection and %s, %s: %s.", when, with, means)
 	explainCloseForOwner(code, f, d)
@@ -194,6 +208,11 @@ func requiresSubprotocol(reason string) bool {
 	return containsAny(strings.ToLower(reason), []string{"subprotocol", "sub-protocol"})
 }
 
+// requiresLogin reports whether the reason of a close names a login or a credential.
+func requiresLogin(reason string) bool {
+	return containsAny(strings.ToLower(reason), []string{"session", "token", "auth", "login", "log in", "credential", "permission", "forbidden", "password"})
+}
+
 // explainCloseSteps describes what a client can do about an early close.
 func explainCloseSteps(r *Report, f Finding, d *Diagnosis) {
 	if n, text := receivedMessages(r); n > 0 && text != "" {
@@ -202,6 +221,13 @@ func explainCloseSteps(r *Report, f Finding, d *Diagnosis) {
 	code := r.Close.Code
 	if code != 4406 && requiresSubprotocol(r.Close.Reason) {
 		d.forClient("Offer the subprotocol that the server speaks: --subprotocol NAME")
+		return
+	}
+	if code == 1001 && requiresLogin(r.Close.Reason) {
+		code = 3000
+	}
+	if code == 3000 && r.Close.Reason != "" && !requiresLogin(r.Close.Reason) {
+		d.forClient("If the reason is about a credential, send a valid credential; otherwise check the server's log.")
 		return
 	}
 	switch code {

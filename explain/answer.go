@@ -165,6 +165,7 @@ func (v *verdicts) body(h *head) {
 		return
 	}
 	v.t.body101 = true
+	v.t.empty101 = detail == "Content-Length: "+v.t.quoted([]string{"0"})
 	v.s.Rules = append(v.s.Rules, Check{clause, "a 101 declares no body", false, detail})
 }
 

@@ -56,8 +56,9 @@ type tracer struct {
 	*run
 	dialer
 	requester
-	body101 bool               // the 101 response declares a body
-	deflate *handshake.Deflate // the negotiated compression; nil means none
+	empty101 bool               // the declared body has a length of 0
+	body101  bool               // the 101 response declares a body
+	deflate  *handshake.Deflate // the negotiated compression; nil means none
 }
 
 func newTracer(ctx context.Context, opts *Options) *tracer {

@@ -153,6 +153,21 @@ func (t *dialer) speaksPlainHTTP() bool {
 			return "it responds " + h.statusText()
 		}
 		return ""
+	}) != "" || t.speaksPlainWebSocket()
+}
+
+// speaksPlainWebSocket requests / as speaksPlainHTTP does, but with a handshake: servers that do nothing else respond only to that.
+func (t *dialer) speaksPlainWebSocket() bool {
+	return t.probeStep("does it speak plain WebSocket?", func(l *link) string {
+		l.bound(t.until(probeTimeout))
+		if _, err := io.WriteString(l, "GET / HTTP/1.1\r\nHost: "+t.target.Host()+"\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"); err != nil {
+			return ""
+		}
+		if h := readHead(l, t.until(probeTimeout)); h.status != 0 {
+			return "it responds " + h.statusText()
+		}
+		return ""
 	}) != ""
 }
 

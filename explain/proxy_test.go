@@ -141,7 +141,7 @@ func TestTunnelWithBytesAhead(t *testing.T) {
 	}{
 		"SMTP":          {"ws://192.0.2.1/", "220 mail.example ESMTP\n", "a mail server (SMTP) responded", "the greeting of an SMTP", FaultNotHTTP},
 		"SMTP over TLS": {"wss://192.0.2.1/", "220 mail.example ESMTP\n", `it begins with "220 mail.example ESMTP`, "a port that does not", FaultTLSToPlain},
-		"a page":        {"ws://192.0.2.1/", "<html>\n", "the response is a page or a document without a head", "does not speak HTTP", FaultNotHTTP},
+		"a page":        {"ws://192.0.2.1/", "<html>\n", "the response is a page or a document without a head", "does not respond with HTTP", FaultNotHTTP},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, late := range []bool{false, true} {

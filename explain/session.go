@@ -55,7 +55,7 @@ func (s *session) run() {
 	}
 	s.close()
 	if s.t.body101 && !s.t.failed(FaultBody101) {
-		s.t.warn(StageResponse, FaultBody101, "RFC 9110 §8.6", "the 101 declares a body, which it cannot have")
+		s.t.warn(StageResponse, FaultBody101, "RFC 9110 §8.6", map[bool]string{false: "the 101 declares a body, which it cannot have", true: emptyBody101}[s.t.empty101])
 	}
 }
 
@@ -89,9 +89,31 @@ func (s *session) ping() {
 			s.t.r.Ping = s.t.since() - start
 			s.step.Rules = append(s.step.Rules, Check{clause, text, true, ""})
 			s.t.end(s.step, "round trip "+s.t.r.Ping.String())
+			s.settle()
 			return
 		case f != nil && f.Opcode == frame.Pong:
 			other = "one with the payload " + quote(s.preview(f.payload, utf8.Valid(f.payload)))
+		}
+	}
+	s.ended(StagePing)
+}
+
+// settleTime is how long a server may take after the handshake to refuse the client, as Action Cable does, or to notice that what it runs
+// has ended.
+const settleTime = 100 * time.Millisecond
+
+// settle waits for an early close.
+func (s *session) settle() {
+	if s.t.o.Echo != "" || s.t.o.ProbeIdle > 0 || s.t.o.Watch != 0 {
+		return // these would see it
+	}
+	deadline := time.Now().Add(settleTime)
+	if step := s.t.step(); step.Before(deadline) {
+		deadline = step
+	}
+	for !s.over {
+		if _, err := s.next(deadline); err != nil && !s.over {
+			return
 		}
 	}
 	s.ended(StagePing)

@@ -322,6 +322,9 @@ func applySignature(r *Report, f Finding, d *Diagnosis) {
 	}
 	s := matchSignature(signatures, r, a)
 	if s == nil {
+		s = matchSignature(serverSignatures, r, a)
+	}
+	if s == nil {
 		return
 	}
 	d.Cause = cmp.Or(s.cause, d.Cause)

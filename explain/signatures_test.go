@@ -61,7 +61,9 @@ var (
 	websocketQuery = "/socket.io/?EIO=4&transport=websocket"
 )
 
-var knownResponses = []knownResponse{
+var knownResponses = slices.Concat(productResponses, serverResponses)
+
+var productResponses = []knownResponse{
 	{"Socket.IO 4.8, no query", queried(answered(400, "Transport unknown"), "/socket.io/"), status(FaultStatus400), FaultStatus400,
 		"EIO=4&transport=websocket", ""},
 	{"Socket.IO 4.8, transports: [polling]", queried(answered(400, `{"code":0,"message":"Transport unknown"}`), websocketQuery), status(FaultStatus400),

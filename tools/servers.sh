@@ -5,7 +5,7 @@ source "$(dirname "$0")/lib.sh"
 
 # Debian's servers and proxies. With --no-install-recommends, no more than what the corpus starts.
 packages=(apache2 caddy civetweb cockpit-ws gir1.2-soup-3.0 gunicorn h2o haproxy hitch janus jetty9 jupyter-server
-	libmojolicious-perl libwebsockets-test-server lighttpd lighttpd-mod-proxy mitmproxy mosquitto nghttp2-proxy nginx openjdk-17-jdk-headless pen php-cli prosody
+	libmojolicious-perl libwebsockets-test-server lighttpd mitmproxy mosquitto nghttp2-proxy nginx openjdk-17-jdk-headless pen php-cli prosody
 	puma python3-aiohttp python3-autobahn python3-cherrypy3 python3-daphne python3-eventlet python3-flask-socketio python3-gevent-websocket python3-gi
 	python3-hypercorn python3-pyqt5.qtwebsockets python3-socketio python3-starlette python3-tornado python3-trio-websocket python3-twisted python3-uvicorn
 	python3-websockets python3-ws4py python3-wsproto rabbitmq-server ruby-actioncable ruby-em-websocket ruby-faye-websocket squid sslh stunnel4 thin
