@@ -7,7 +7,7 @@ func stunnel(l *lab, conf string) {
 }
 
 func hitch(l *lab, conf string) {
-	l.run("hitch", "--config="+l.file("hitch.conf", "frontend = { host = \"127.0.0.1\" port = \"@PORT\" }\nworkers = 1\nuser = \"nobody\"\nquiet = on\n"+conf+"\n"))
+	l.run("hitch", "--config="+l.file("hitch.conf", "frontend = { host = \"127.0.0.1\" port = \"@PORT\" }\nworkers = 1\nuser = \"proxy\"\nquiet = on\n"+conf+"\n"))
 }
 
 func nghttpx(l *lab, conf string) {
