@@ -35,7 +35,7 @@ const (
 	adminHeadTimeout = 5 * time.Second
 	adminTimeout     = time.Minute // long enough for a CPU profile, which takes 30 s
 	adminMaxHead     = 16 << 10
-	adminMost        = 256 // the maximum number of connections; beyond it, one connection of the busiest address is closed
+	adminMaxConns    = 256 // the maximum number of connections; beyond it, one connection of the busiest address is closed
 )
 
 // openAdmin binds the admin listener; it returns nil if none is configured.
@@ -51,7 +51,7 @@ func (s *Server) openAdmin(ctx context.Context, cfg config.Admin, reload func(co
 	if err != nil {
 		return nil, listenError(addr, err)
 	}
-	a := &adminListener{url: "http://" + shownAddr(addr, listeners[0].Addr()), ports: listeners}
+	a := &adminListener{url: "http://" + displayAddr(addr, listeners[0].Addr()), ports: listeners}
 	for _, l := range listeners {
 		if tcp, ok := l.Addr().(*net.TCPAddr); cfg.Token.Empty() && (!ok || !tcp.IP.IsLoopback()) {
 			for _, l := range listeners {
@@ -69,7 +69,7 @@ func (s *Server) openAdmin(ctx context.Context, cfg config.Admin, reload func(co
 			IdleTimeout: idleTimeout, MaxHeaderBytes: adminMaxHead, ErrorLog: slog.NewLogLogger(s.rec.log.Handler(), slog.LevelInfo),
 		},
 		// All connections count, not only those that wait: a client that can reach the listener must not use up all descriptors.
-		MaxHandshakes: func(net.Addr) int { return adminMost },
+		MaxHandshakes: func(net.Addr) int { return adminMaxConns },
 		CountPages:    true,
 	}
 	return a, nil

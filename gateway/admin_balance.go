@@ -138,9 +138,9 @@ func (s *operator) addServer(w http.ResponseWriter, r *http.Request) {
 		*p.into = n
 	}
 	s.changeServers(w, r, func(t *balanceTarget, id string, list []balance.Spec) ([]balance.Spec, error) {
-		rest := without(list, id)
-		if len(rest) == len(list) && t.knows(id) {
-			return nil, s.fixed(t, id, true)
+		rest := removeSpec(list, id)
+		if len(rest) == len(list) && t.hasServer(id) {
+			return nil, s.configuredServer(t, id, true)
 		}
 		spec.ID = id
 		return append(rest, spec), nil
@@ -150,10 +150,10 @@ func (s *operator) addServer(w http.ResponseWriter, r *http.Request) {
 // removeServer removes a server that an operator has added. Its clients stay until they leave or a drain moves them.
 func (s *operator) removeServer(w http.ResponseWriter, r *http.Request) {
 	s.changeServers(w, r, func(t *balanceTarget, id string, list []balance.Spec) ([]balance.Spec, error) {
-		rest := without(list, id)
+		rest := removeSpec(list, id)
 		if len(rest) == len(list) {
-			if t.knows(id) {
-				return nil, s.fixed(t, id, false)
+			if t.hasServer(id) {
+				return nil, s.configuredServer(t, id, false)
 			}
 			return nil, proxy.ErrUnknown
 		}
@@ -161,30 +161,31 @@ func (s *operator) removeServer(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// fixedServer is the error for a server that an operator cannot add or remove, because the configuration, a file or the DNS lists it.
-type fixedServer struct{ reason, step string }
+// configuredServerError is the error for a server that an operator cannot add or remove, because the configuration, a file or the
+// DNS lists it.
+type configuredServerError struct{ reason, nextStep string }
 
-func (e *fixedServer) Error() string    { return e.reason }
-func (e *fixedServer) NextStep() string { return e.step }
+func (e *configuredServerError) Error() string    { return e.reason }
+func (e *configuredServerError) NextStep() string { return e.nextStep }
 
-// fixed returns the error for a server that the target has from its configuration, its file or the DNS. The error says where that entry can
-// be changed.
-func (s *operator) fixed(t *balanceTarget, id string, add bool) error {
-	place, then := s.placeOf(t, id)
-	e := &fixedServer{fmt.Sprintf("the server %s of the endpoint %q was not added by an operator: it is configured %s", id, t.name, place),
+// configuredServer returns the error for a server that the target has from its configuration, its file or the DNS. The error says
+// where that entry can be changed.
+func (s *operator) configuredServer(t *balanceTarget, id string, add bool) error {
+	place, then := s.configuredPlace(t, id)
+	e := &configuredServerError{fmt.Sprintf("the server %s of the endpoint %q was not added by an operator: it is configured %s", id, t.name, place),
 		"remove it there" + then + "; until then, a drain keeps clients off it"}
 	if add {
 		e.reason = fmt.Sprintf("the server %s is already in the list of the endpoint %q: it is configured %s", id, t.name, place)
-		e.step = "change its weight and capacity there" + then
+		e.nextStep = "change its weight and capacity there" + then
 		if strings.HasPrefix(place, "by --") { // a flag sets neither weight nor capacity
-			e.step = "restart the balancer without that flag, and add the server with its weight and capacity"
+			e.nextStep = "restart the balancer without that flag, and add the server with its weight and capacity"
 		}
 	}
 	return e
 }
 
-// placeOf returns where a target's server is configured, and how a change there takes effect.
-func (s *operator) placeOf(t *balanceTarget, id string) (place, then string) {
+// configuredPlace returns where a target's server is configured, and how a change there takes effect.
+func (s *operator) configuredPlace(t *balanceTarget, id string) (place, then string) {
 	listed := func(source string) bool {
 		return slices.ContainsFunc(t.Servers(source), func(s balance.Spec) bool { return s.ID == id })
 	}
@@ -212,8 +213,8 @@ func (s *operator) placeOf(t *balanceTarget, id string) (place, then string) {
 // refuseChange responds with an error and, in a second line, with its next step.
 func refuseChange(w http.ResponseWriter, err error) {
 	text := err.Error()
-	if e, ok := errors.AsType[*fixedServer](err); ok {
-		text += "\nnext step: " + e.step
+	if e, ok := errors.AsType[*configuredServerError](err); ok {
+		text += "\nnext step: " + e.nextStep
 	}
 	badRequest(w, "%s", text)
 }
@@ -228,7 +229,7 @@ func (s *operator) changeServers(w http.ResponseWriter, r *http.Request, with fu
 	})
 }
 
-func without(list []balance.Spec, id string) []balance.Spec {
+func removeSpec(list []balance.Spec, id string) []balance.Spec {
 	return slices.DeleteFunc(list, func(s balance.Spec) bool { return s.ID == id })
 }
 
@@ -243,8 +244,8 @@ func (t *balanceTarget) change(with func([]balance.Spec) ([]balance.Spec, error)
 	return t.SetServers(serversOfOperator, list)
 }
 
-// knows reports whether the target has a server with this ID.
-func (t *balanceTarget) knows(id string) bool {
+// hasServer reports whether the target has a server with this ID.
+func (t *balanceTarget) hasServer(id string) bool {
 	return slices.ContainsFunc(t.Status().Servers, func(s proxy.ServerStatus) bool { return s.ID == id && s.State != balance.Removed })
 }
 

@@ -93,8 +93,8 @@ func hasApp(cfg *config.Config, id string) bool {
 	return false
 }
 
-// engineTime bounds how long a page waits for the engine.
-const engineTime = 5 * time.Second
+// engineTimeout bounds how long a page waits for the engine.
+const engineTimeout = 5 * time.Second
 
 // occupied is a channel in a list.
 type occupied struct {
@@ -112,7 +112,7 @@ func (s *operator) listChannels(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), engineTime)
+	ctx, cancel := context.WithTimeout(r.Context(), engineTimeout)
 	defer cancel()
 	list, more, err := h.Occupied(ctx, app, q.Get("prefix"), q.Get("after"), limit)
 	if err != nil {
@@ -155,16 +155,16 @@ type member struct {
 
 // The limits for counting the messages of a history.
 const (
-	mostCounted = 1000
-	mostRead    = 16 // in pages
+	maxCountedHistory = 1000
+	maxHistoryReads   = 16 // in pages
 )
 
 // countHistory counts the last messages of a channel. It returns the channel's position, and reports whether there are more
 // messages.
 func countHistory(ctx context.Context, h *hub.Hub, app, channel string) (top hub.Position, n int, more bool, err error) {
 	q := hub.HistoryQuery{Reverse: true}
-	for range mostRead {
-		q.Limit = mostCounted - n
+	for range maxHistoryReads {
+		q.Limit = maxCountedHistory - n
 		page, err := h.History(ctx, app, channel, q)
 		if q.Since == nil {
 			top = page.Top
@@ -173,7 +173,7 @@ func countHistory(ctx context.Context, h *hub.Hub, app, channel string) (top hub
 		if err != nil || last < 0 {
 			return top, n, false, err
 		}
-		if n += last + 1; n == mostCounted {
+		if n += last + 1; n == maxCountedHistory {
 			break
 		}
 		q.Since = &page.Publications[last].Position
@@ -188,7 +188,7 @@ func (s *operator) showChannel(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), engineTime)
+	ctx, cancel := context.WithTimeout(r.Context(), engineTimeout)
 	defer cancel()
 	top, n, more, err := countHistory(ctx, h, out.App, out.Channel)
 	if err != nil && !errors.Is(err, hub.ErrUnsupported) {
@@ -203,13 +203,13 @@ func (s *operator) showChannel(w http.ResponseWriter, r *http.Request) {
 	}
 	out.Users, out.Cursor = users, next
 	for _, m := range members {
-		out.Members = append(out.Members, member{m.User, m.Client, shownData(m.Data)})
+		out.Members = append(out.Members, member{m.User, m.Client, dataJSON(m.Data)})
 	}
 	writeJSON(w, out)
 }
 
-// shownData returns the data of a member as a JSON value, nil if there is none.
-func shownData(data []byte) any {
+// dataJSON returns the data of a member as a JSON value, nil if there is none.
+func dataJSON(data []byte) any {
 	switch {
 	case len(data) == 0:
 		return nil

@@ -21,21 +21,21 @@ endpoints: [{name: rooms, path: /rooms, target: channels, auth: [anonymous], rul
 hub: {namespaces: [{prefix: "chat:", presence: true}, {prefix: "large", history: 1000}, {prefix: ""}]}
 `))
 	c := r.open(t, "/rooms", nil)
-	heard(t, c)
-	wants(t, speak(t, c, `{"type":"subscribe","id":1,"channel":"chat:a/b ?","join":true,"data":{"name":"Ann"}}`), `"subscribed"`)
-	wants(t, speak(t, c, `{"type":"subscribe","id":2,"channel":"news"}`), `"subscribed"`)
-	wants(t, speak(t, c, `{"type":"publish","id":3,"channel":"news","data":1}`), `"data":1`)
-	heard(t, c) // the acknowledgement
+	readText(t, c)
+	wantParts(t, sendCommand(t, c, `{"type":"subscribe","id":1,"channel":"chat:a/b ?","join":true,"data":{"name":"Ann"}}`), `"subscribed"`)
+	wantParts(t, sendCommand(t, c, `{"type":"subscribe","id":2,"channel":"news"}`), `"subscribed"`)
+	wantParts(t, sendCommand(t, c, `{"type":"publish","id":3,"channel":"news","data":1}`), `"data":1`)
+	readText(t, c) // the acknowledgement
 	shown := func(path string, status int, parts ...string) {
 		t.Helper()
-		resp, body := page(t, "GET", r.AdminURL()+path, nil)
+		resp, body := requestPage(t, "GET", r.AdminURL()+path, nil)
 		if resp.StatusCode != status || strings.Contains(body, "hunter2") {
 			t.Errorf("%s: %d %s", path, resp.StatusCode, body)
 		}
-		wants(t, body, parts...)
+		wantParts(t, body, parts...)
 	}
 	bounded.Until(t, func() bool { // the numbers of subscribers are reported to the engine periodically
-		_, body := page(t, "GET", r.AdminURL()+"/channels", nil)
+		_, body := requestPage(t, "GET", r.AdminURL()+"/channels", nil)
 		return strings.Contains(body, "chat:a/b ?") && strings.Contains(body, "news")
 	})
 	shown("/channels?prefix=chat:", 200, `"app": "main"`, `"subscribers": 1`)
@@ -46,7 +46,7 @@ hub: {namespaces: [{prefix: "chat:", presence: true}, {prefix: "large", history:
 	shown("/channels?limit=x", 400, "limit")
 	shown("/channels/main/news", 200, `"offset": 1`, `"history": 1`, `"users": 0`, `"epoch"`)
 	for i := range 80 {
-		wants(t, speak(t, c, fmt.Sprintf(`{"type":"publish","id":%d,"channel":"large","data":"%s"}`, i+4, strings.Repeat("x", 60_000))), `"published"`)
+		wantParts(t, sendCommand(t, c, fmt.Sprintf(`{"type":"publish","id":%d,"channel":"large","data":"%s"}`, i+4, strings.Repeat("x", 60_000))), `"published"`)
 	}
 	shown("/channels/main/large", 200, `"offset": 80`, `"history": 64`, `"history_more": true`) // 16 pages with four messages each
 	shown("/channels/main/"+url.PathEscape("chat:a/b ?"), 200, `"users": 1`, `"channel": "chat:a/b ?"`, `"client"`, `"name": "Ann"`)
@@ -59,7 +59,7 @@ hub: {namespaces: [{prefix: "chat:", presence: true}, {prefix: "large", history:
 // Member data that is not JSON, which clients of other protocols can send, is shown as a string.
 func TestMemberData(t *testing.T) {
 	for in, want := range map[string]string{"": `{"client":"c"}`, `{"a":1}`: `{"client":"c","data":{"a":1}}`, "{a": `{"client":"c","data":"{a"}`} {
-		if got, err := json.Marshal(member{Client: "c", Data: shownData([]byte(in))}); err != nil || string(got) != want {
+		if got, err := json.Marshal(member{Client: "c", Data: dataJSON([]byte(in))}); err != nil || string(got) != want {
 			t.Errorf("%q: %s, %v", in, got, err)
 		}
 	}
@@ -68,54 +68,56 @@ func TestMemberData(t *testing.T) {
 // A server without channels responds with 404.
 func TestAdminWithoutChannels(t *testing.T) {
 	r := run(t, parse(t, "endpoints: [{path: /echo, target: echo, auth: [anonymous]}]\n"))
-	if resp, body := page(t, "GET", r.AdminURL()+"/channels", nil); resp.StatusCode != 404 {
+	if resp, body := requestPage(t, "GET", r.AdminURL()+"/channels", nil); resp.StatusCode != 404 {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
-	if _, body := page(t, "GET", r.AdminURL()+"/metrics", nil); strings.Contains(body, "handfast_channel") {
+	if _, body := requestPage(t, "GET", r.AdminURL()+"/metrics", nil); strings.Contains(body, "handfast_channel") {
 		t.Error(body)
 	}
-	if resp, body := page(t, "GET", r.AdminURL()+"/info", nil); resp.StatusCode != 200 || !strings.Contains(body, `"apps": []`) {
+	if resp, body := requestPage(t, "GET", r.AdminURL()+"/info", nil); resp.StatusCode != 200 || !strings.Contains(body, `"apps": []`) {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
 }
 
-// deaf is an engine whose probes fail.
-type deaf struct{ hub.Engine }
+// failingProbeEngine is an engine whose probes fail.
+type failingProbeEngine struct{ hub.Engine }
 
-func (deaf) Probe(context.Context) error { return errors.New("no route to redis.internal") }
+func (failingProbeEngine) Probe(context.Context) error {
+	return errors.New("no route to redis.internal")
+}
 
 // A server whose engine does not respond starts but is not ready; only authorized requests see the reason.
 func TestNotReadyWithoutEngine(t *testing.T) {
 	r := run(t, parse(t, "apps: [{id: main, secret: s}]\nendpoints: [{path: /rooms, target: channels, auth: [anonymous]}]\n"))
 	whole := r.hub.get()
 	r.hub.mu.Lock()
-	r.hub.hub = hub.New(hub.Options{Engine: deaf{hub.NewMemory().Node()}})
+	r.hub.hub = hub.New(hub.Options{Engine: failingProbeEngine{hub.NewMemory().Node()}})
 	r.hub.mu.Unlock()
 	defer whole.Close()
-	resp, body := page(t, "GET", r.AdminURL()+"/readyz", nil)
+	resp, body := requestPage(t, "GET", r.AdminURL()+"/readyz", nil)
 	if resp.StatusCode != 503 || !strings.Contains(body, "engine") || strings.Contains(body, "redis.internal") {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
 	bounded.Until(t, func() bool {
-		_, body := page(t, "GET", r.AdminURL()+"/info", nil)
+		_, body := requestPage(t, "GET", r.AdminURL()+"/info", nil)
 		return strings.Contains(body, `"ready": false`) && strings.Contains(body, "no route to redis.internal")
 	})
-	if _, body := page(t, "GET", r.AdminURL()+"/metrics", nil); !strings.Contains(body, "handfast_engine_ready 0") {
+	if _, body := requestPage(t, "GET", r.AdminURL()+"/metrics", nil); !strings.Contains(body, "handfast_engine_ready 0") {
 		t.Error(body)
 	}
 	// The request names no application, so it is about the default one.
-	if resp, body := page(t, "GET", r.AdminURL()+"/channels", nil); resp.StatusCode != 501 {
+	if resp, body := requestPage(t, "GET", r.AdminURL()+"/channels", nil); resp.StatusCode != 501 {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
 }
 
-// faithful is an engine that does not release its node's lease.
-type faithful struct {
+// failingReleaseEngine is an engine that does not release its node's lease.
+type failingReleaseEngine struct {
 	hub.Engine
 	hub.Presence
 }
 
-func (faithful) Release(context.Context, string) error { return errors.New("no majority") }
+func (failingReleaseEngine) Release(context.Context, string) error { return errors.New("no majority") }
 
 // A server that stops while its engine does not respond, as on the last nodes of a cluster, logs what happens to its members and
 // blames no target.
@@ -125,10 +127,10 @@ func TestEndWithoutEngine(t *testing.T) {
 	defer whole.Close()
 	memory := hub.NewMemory().Node()
 	r.hub.mu.Lock()
-	r.hub.hub = hub.New(hub.Options{Engine: faithful{memory, memory.(hub.Presence)}})
+	r.hub.hub = hub.New(hub.Options{Engine: failingReleaseEngine{memory, memory.(hub.Presence)}})
 	r.hub.mu.Unlock()
 	r.Close()
-	has(t, &r.log, "level=INFO", "the engine of channels did not answer during shutdown", "no majority", "leave when its lease ends")
+	waitForLog(t, &r.log, "level=INFO", "the engine of channels did not answer during shutdown", "no majority", "leave when its lease ends")
 	if strings.Contains(r.log.String(), "did not close properly") {
 		t.Error(r.log.String())
 	}

@@ -168,10 +168,10 @@ func (s *operator) listHandshakes(w http.ResponseWriter, r *http.Request) {
 	}{append([]refusals.Refusal{}, list...)})
 }
 
-func writeJSON(w http.ResponseWriter, v any) { answerJSON(w, http.StatusOK, v) }
+func writeJSON(w http.ResponseWriter, v any) { respondJSON(w, http.StatusOK, v) }
 
-// answerJSON writes v as JSON, with the given status.
-func answerJSON(w http.ResponseWriter, status int, v any) {
+// respondJSON writes v as JSON, with the given status.
+func respondJSON(w http.ResponseWriter, status int, v any) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")

@@ -17,42 +17,42 @@ func TestAdminRevokes(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	alice, again := token("alice", time.Hour, nil), token("alice", 2*time.Hour, nil)
 	bob := token("bob", time.Hour, map[string]any{"jti": "bobs-first"})
-	first, second, other := r.open(t, "/chat", as(alice)), r.open(t, "/chat", as(again)), r.open(t, "/chat", as(bob))
+	first, second, other := r.open(t, "/chat", withToken(alice)), r.open(t, "/chat", withToken(again)), r.open(t, "/chat", withToken(bob))
 	bounded.Until(t, func() bool { return r.conns.Len() == 3 })
 
 	var all struct{ Connections []connection }
-	_, body := page(t, "GET", r.AdminURL()+"/connections?user=bob", nil)
+	_, body := requestPage(t, "GET", r.AdminURL()+"/connections?user=bob", nil)
 	if err := json.Unmarshal([]byte(body), &all); err != nil || len(all.Connections) != 1 || all.Connections[0].Credential == "" {
 		t.Fatalf("%v: %s", err, body)
 	}
 	one := url.Values{"credential": {all.Connections[0].Credential}}
-	if resp, body := page(t, "POST", r.AdminURL()+"/revocations?"+one.Encode(), nil); resp.StatusCode != 200 {
+	if resp, body := requestPage(t, "POST", r.AdminURL()+"/revocations?"+one.Encode(), nil); resp.StatusCode != 200 {
 		t.Fatalf("%d %s", resp.StatusCode, body)
 	}
-	if e := ending(t, other); e.Code != auth.CodeExpired || e.Reason != auth.ReasonRevoked {
+	if e := readCloseError(t, other); e.Code != auth.CodeExpired || e.Reason != auth.ReasonRevoked {
 		t.Errorf("closed with %v", e)
 	}
-	if e := r.refuse(t, "/chat", as(bob)); e.Status != 401 {
+	if e := r.refuse(t, "/chat", withToken(bob)); e.Status != 401 {
 		t.Errorf("the revoked token: %d", e.Status)
 	}
-	echoed(t, first)
+	wantEcho(t, first)
 
-	if resp, body := page(t, "POST", r.AdminURL()+"/revocations?user=alice", nil); resp.StatusCode != 200 {
+	if resp, body := requestPage(t, "POST", r.AdminURL()+"/revocations?user=alice", nil); resp.StatusCode != 200 {
 		t.Fatalf("%d %s", resp.StatusCode, body)
 	}
-	ending(t, first)
-	ending(t, second)
-	r.refuse(t, "/chat", as(again))
-	has(t, &r.audited, `"revoked"`, `"user":"alice"`)
+	readCloseError(t, first)
+	readCloseError(t, second)
+	r.refuse(t, "/chat", withToken(again))
+	waitForLog(t, &r.audited, `"revoked"`, `"user":"alice"`)
 }
 
 func TestAdminRevokeRejectsMistakes(t *testing.T) {
 	r := run(t, parse(t, users, key))
-	c := r.open(t, "/chat", as(token("alice", time.Hour, nil)))
+	c := r.open(t, "/chat", withToken(token("alice", time.Hour, nil)))
 	for _, query := range []string{"", "?user=", "?user=a%0Ab", "?user=" + strings.Repeat("x", maxRevoked+1), "?credential=%ff"} {
-		if resp, body := page(t, "POST", r.AdminURL()+"/revocations"+query, nil); resp.StatusCode != 400 {
+		if resp, body := requestPage(t, "POST", r.AdminURL()+"/revocations"+query, nil); resp.StatusCode != 400 {
 			t.Errorf("%.20s: %d %s", query, resp.StatusCode, body)
 		}
 	}
-	echoed(t, c)
+	wantEcho(t, c)
 }

@@ -18,7 +18,7 @@ func TestAdminPages(t *testing.T) {
 	cfg := parse(t, users, key)
 	cfg.Admin.Pprof = true
 	r := run(t, cfg)
-	echoed(t, r.open(t, "/chat", as(token("alice", time.Hour, nil))))
+	wantEcho(t, r.open(t, "/chat", withToken(token("alice", time.Hour, nil))))
 	r.refuse(t, "/chat?room=7", nil)
 	for path, want := range map[string]string{
 		"/livez":                   "ok",
@@ -34,13 +34,13 @@ func TestAdminPages(t *testing.T) {
 		"/connections?addr=10/8":   "addr must",
 		"/connections?limit=99999": "limit must",
 	} {
-		resp, body := page(t, "GET", r.AdminURL()+path, nil)
+		resp, body := requestPage(t, "GET", r.AdminURL()+path, nil)
 		bad := strings.Contains(path, "10/8") || strings.Contains(path, "99999")
 		if (resp.StatusCode == 200) == bad || !strings.Contains(body, want) {
 			t.Errorf("%s: %d %s", path, resp.StatusCode, body)
 		}
 	}
-	if resp, body := page(t, "GET", r.AdminURL()+"/metrics", nil); resp.StatusCode == 200 {
+	if resp, body := requestPage(t, "GET", r.AdminURL()+"/metrics", nil); resp.StatusCode == 200 {
 		for _, want := range []string{
 			`handfast_connections_opened_total{endpoint="chat"} 1`,
 			`handfast_handshakes_refused_total{endpoint="chat",stage="check",status="401"} 1`,
@@ -53,7 +53,7 @@ func TestAdminPages(t *testing.T) {
 		}
 	}
 	cfg.Admin.Pprof = false
-	if resp, _ := page(t, "GET", run(t, cfg).AdminURL()+"/debug/pprof/", nil); resp.StatusCode != 404 {
+	if resp, _ := requestPage(t, "GET", run(t, cfg).AdminURL()+"/debug/pprof/", nil); resp.StatusCode != 404 {
 		t.Errorf("pprof is off, but responds: %d", resp.StatusCode)
 	}
 }
@@ -70,7 +70,7 @@ func TestAdminReload(t *testing.T) {
 		if tt.origin != "" {
 			h.Set("Origin", tt.origin)
 		}
-		if resp, body := page(t, tt.method, r.AdminURL()+"/reload", h); resp.StatusCode != tt.status {
+		if resp, body := requestPage(t, tt.method, r.AdminURL()+"/reload", h); resp.StatusCode != tt.status {
 			t.Errorf("%s from %q: %d %s", tt.method, tt.origin, resp.StatusCode, body)
 		}
 	}
@@ -78,7 +78,7 @@ func TestAdminReload(t *testing.T) {
 
 func TestAdminCloses(t *testing.T) {
 	r := run(t, parse(t, users, key))
-	alice, bob := as(token("alice", time.Hour, nil)), as(token("bob", time.Hour, nil))
+	alice, bob := withToken(token("alice", time.Hour, nil)), withToken(token("bob", time.Hour, nil))
 	for _, tt := range []struct {
 		name, method, path string
 		code               websocket.Code
@@ -106,34 +106,34 @@ func TestAdminCloses(t *testing.T) {
 			a, b := r.open(t, "/chat", alice), r.open(t, "/chat", bob)
 			var all struct{ Connections []connection }
 			bounded.Until(t, func() bool {
-				_, body := page(t, "GET", r.AdminURL()+"/connections?user=alice", nil)
+				_, body := requestPage(t, "GET", r.AdminURL()+"/connections?user=alice", nil)
 				if err := json.Unmarshal([]byte(body), &all); err != nil {
 					t.Fatal(err)
 				}
 				return len(all.Connections) == 1 && r.conns.Len() == 2
 			})
-			resp, body := page(t, tt.method, r.AdminURL()+strings.Replace(tt.path, "ID", all.Connections[0].ID, 1), nil)
+			resp, body := requestPage(t, tt.method, r.AdminURL()+strings.Replace(tt.path, "ID", all.Connections[0].ID, 1), nil)
 			if resp.StatusCode != tt.status {
 				t.Fatalf("%d %s", resp.StatusCode, body)
 			}
 			if tt.code != 0 {
-				if e := ending(t, a); e.Code != tt.code || e.Reason != tt.reason {
+				if e := readCloseError(t, a); e.Code != tt.code || e.Reason != tt.reason {
 					t.Errorf("closed with %v", e)
 				}
 			} else {
-				echoed(t, a)
+				wantEcho(t, a)
 			}
 			if tt.bobToo {
-				ending(t, b)
+				readCloseError(t, b)
 			} else {
-				echoed(t, b)
+				wantEcho(t, b)
 			}
 			a.CloseNow()
 			b.CloseNow()
 			bounded.Until(t, func() bool { return r.conns.Len() == 0 })
 		})
 	}
-	has(t, &r.audited, `"closing"`, `"user":"alice"`, `"code":4401`)
+	waitForLog(t, &r.audited, `"closing"`, `"user":"alice"`, `"code":4401`)
 }
 
 // Without a token, a page in a local browser must not be able to use the admin listener.
@@ -161,7 +161,7 @@ func TestAdminRejectsPages(t *testing.T) {
 		if tt.header.Get("Host") == "" {
 			tt.header.Set("Host", u.Host)
 		}
-		resp, body := page(t, tt.method, r.AdminURL()+"/connections?all=true", tt.header)
+		resp, body := requestPage(t, tt.method, r.AdminURL()+"/connections?all=true", tt.header)
 		if resp.StatusCode != tt.status {
 			t.Errorf("%s: %d %s", tt.name, resp.StatusCode, body)
 		}
@@ -190,7 +190,7 @@ func TestAdminToken(t *testing.T) {
 		{"/connections", "Bearer let-me-look-at-it", 200},
 		{"/handshakes", "bearer let-me-look-at-it", 200},
 	} {
-		resp, _ := page(t, "GET", r.AdminURL()+tt.path, http.Header{"Authorization": {tt.shown}})
+		resp, _ := requestPage(t, "GET", r.AdminURL()+tt.path, http.Header{"Authorization": {tt.shown}})
 		if resp.StatusCode != tt.status || (tt.status == 401) != (resp.Header.Get("WWW-Authenticate") != "") {
 			t.Errorf("%s with %q: %d", tt.path, tt.shown, resp.StatusCode)
 		}

@@ -85,8 +85,8 @@ func tooFast(wait time.Duration) *websocket.Reject {
 	}
 }
 
-// has reports whether the configuration still contains an endpoint with that name.
-func (a *admission) has(endpoint string) bool {
+// hasEndpoint reports whether the configuration still contains an endpoint with that name.
+func (a *admission) hasEndpoint(endpoint string) bool {
 	for _, e := range a.site().endpoints {
 		if e.cfg.Name == endpoint {
 			return true

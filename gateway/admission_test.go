@@ -30,8 +30,8 @@ endpoints:
 	- {name: both, path: /both, target: echo, auth: [users, anonymous]}
 `, key))
 	for i, want := range []bool{true, false, false} {
-		if e := r.site.Load().endpoints[i]; e.asksNone != want {
-			t.Errorf("%s: %t", e.cfg.Name, e.asksNone)
+		if e := r.site.Load().endpoints[i]; e.skipsAuth != want {
+			t.Errorf("%s: %t", e.cfg.Name, e.skipsAuth)
 		}
 	}
 }

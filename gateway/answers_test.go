@@ -51,11 +51,11 @@ func TestResponsesBeforeAnyHandler(t *testing.T) {
 			if got.Status != tt.status || got.Stage != "request" || !strings.Contains(got.Reason, tt.body) || !strings.Contains(got.Hint, tt.hint) {
 				t.Errorf("remembered %+v", got)
 			}
-			has(t, &r.audited, `"refused"`, fmt.Sprintf(`"status":%d`, tt.status), tt.body)
+			waitForLog(t, &r.audited, `"refused"`, fmt.Sprintf(`"status":%d`, tt.status), tt.body)
 		})
 	}
-	has(t, &r.log, "status=431", "http.max_head")
-	has(t, &r.log, "status=408", "http.head_timeout")
+	waitForLog(t, &r.log, "status=431", "http.max_head")
+	waitForLog(t, &r.log, "status=408", "http.head_timeout")
 }
 
 // A flood of bad requests does not flood the log: the first few are logged individually, and the others are counted.
@@ -64,12 +64,12 @@ func TestBadRequestsDoNotFloodTheLog(t *testing.T) {
 	to := strings.TrimPrefix(r.URLs()[0], "http://")
 	const n = 60
 	for range n {
-		if got := replied(t, send(t, to, "127.0.0.8", "GET /open HTTP/3.0\r\nHost: localhost\r\n\r\n")); got != 505 {
+		if got := readStatus(t, send(t, to, "127.0.0.8", "GET /open HTTP/3.0\r\nHost: localhost\r\n\r\n")); got != 505 {
 			t.Fatalf("status %d", got)
 		}
 	}
 	bounded.Until(t, func() bool { return strings.Count(r.audited.String(), `"status":505`) == n })
-	r.rec.tellFloods()
+	r.rec.flushFloods()
 	if lines := strings.Count(r.log.String(), "status=505"); lines > n/2 || !strings.Contains(r.log.String(), "more=") {
 		t.Errorf("%d lines for %d requests:\n%s", lines, n, r.log.String())
 	}
@@ -78,7 +78,7 @@ func TestBadRequestsDoNotFloodTheLog(t *testing.T) {
 // A failed TLS handshake is recorded with the reason and a hint: the client is too old, does not trust the certificate,
 // offers another protocol, or is silent.
 func TestFailedTLSHandshakes(t *testing.T) {
-	r, to, _ := secured(t, nil, func(c *config.Config) { c.HTTP.TLSTimeout = config.Duration(300 * time.Millisecond) })
+	r, to, _ := runTLS(t, nil, func(c *config.Config) { c.HTTP.TLSTimeout = config.Duration(300 * time.Millisecond) })
 	for name, tt := range map[string]struct {
 		knock      func(nc net.Conn)
 		part, hint string

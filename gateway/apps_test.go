@@ -46,7 +46,7 @@ func TestDevAppWithoutADirectory(t *testing.T) {
 	cfg := plainConfig("127.0.0.1:0")
 	cfg.Apps[0].Secret = config.Secret{}
 	r := run(t, cfg)
-	has(t, &r.log, "cannot be stored", "HOME")
+	waitForLog(t, &r.log, "cannot be stored", "HOME")
 	app := r.DevApp()
 	if app == nil || len(app.Secret.Reveal()) < 32 {
 		t.Fatalf("%+v", app)
@@ -64,8 +64,8 @@ func TestAppsReload(t *testing.T) {
 	target := func() *liveTarget { return r.site.Load().endpoints[0].target }
 	old := target()
 	c := r.open(t, "/rooms", nil)
-	heard(t, c)
-	wants(t, speak(t, c, `{"type":"subscribe","id":1,"channel":"chat"}`), `"subscribed"`)
+	readText(t, c)
+	wantParts(t, sendCommand(t, c, `{"type":"subscribe","id":1,"channel":"chat"}`), `"subscribed"`)
 	for _, tt := range []struct {
 		secret string
 		same   bool
@@ -78,9 +78,9 @@ func TestAppsReload(t *testing.T) {
 		}
 	}
 	other := r.open(t, "/rooms", nil)
-	heard(t, other)
-	wants(t, speak(t, other, `{"type":"publish","id":1,"channel":"chat","data":1}`), `"published"`)
-	wants(t, heard(t, c), `"data":1`)
+	readText(t, other)
+	wantParts(t, sendCommand(t, other, `{"type":"publish","id":1,"channel":"chat","data":1}`), `"published"`)
+	wantParts(t, readText(t, c), `"data":1`)
 
 	cfg := parse(t, text, "a")
 	cfg.Hub.Engine = config.Engine{Kind: "none"}

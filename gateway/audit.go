@@ -40,7 +40,7 @@ func openAudit(cfg config.Audit, stdout, stderr io.Writer, failed func(error)) (
 	if w == nil {
 		return nil, nil
 	}
-	a.lines = &auditLines{to: w, failed: failed}
+	a.lines = &auditLines{out: w, failed: failed}
 	opts := &slog.HandlerOptions{ReplaceAttr: observe.ReplaceAttr}
 	if cfg.Format == "text" {
 		a.logger = slog.New(slog.NewTextHandler(a.lines, opts))
@@ -56,20 +56,20 @@ func (a *audit) log(event string, attrs ...any) {
 		return
 	}
 	a.logger.Info(event, attrs...)
-	if n := a.lines.missing(); n > 0 {
+	if n := a.lines.takeLost(); n > 0 {
 		a.logger.Warn(observe.AuditLost, observe.KeyLost, n)
 	}
 }
 
 // auditLines writes lines, each with a single Write, and counts the lines that failed.
 type auditLines struct {
-	to     io.Writer
+	out    io.Writer
 	failed func(error) // may be nil
 
-	mu   sync.Mutex
-	lost int
-	bad  bool // the last line was lost
-	torn bool // the last line was written partially
+	mu       sync.Mutex
+	lost     int
+	lineLost bool // the last line was lost
+	partial  bool // the last line was written partially
 }
 
 // Write writes one line.
@@ -77,28 +77,28 @@ func (l *auditLines) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	line := p
-	if l.torn {
+	if l.partial {
 		line = append([]byte{'\n'}, p...)
 	}
-	n, err := l.to.Write(line)
+	n, err := l.out.Write(line)
 	if err == nil {
-		l.bad, l.torn = false, false
+		l.lineLost, l.partial = false, false
 		return len(p), nil
 	}
 	l.lost++
-	l.bad, l.torn = true, l.torn || n > 0
+	l.lineLost, l.partial = true, l.partial || n > 0
 	if l.failed != nil {
 		l.failed(err)
 	}
 	return 0, err
 }
 
-// missing returns 0 if the last line was lost. Otherwise it returns the number of lines lost since missing last returned a number other
-// than 0.
-func (l *auditLines) missing() int {
+// takeLost returns 0 if the last line was lost. Otherwise it returns the number of lines lost since takeLost last returned a number
+// other than 0.
+func (l *auditLines) takeLost() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.bad || l.lost == 0 {
+	if l.lineLost || l.lost == 0 {
 		return 0
 	}
 	n := l.lost
@@ -106,15 +106,15 @@ func (l *auditLines) missing() int {
 	return n
 }
 
-// auditPause is the minimum time between two reports that the audit log cannot be written.
-const auditPause = time.Minute
+// auditLogInterval is the minimum time between two reports that the audit log cannot be written.
+const auditLogInterval = time.Minute
 
 // auditFailed records that a line of the audit log is lost.
 func (s *recorder) auditFailed(err error) {
 	s.metrics.AuditLost.Inc()
 	now := time.Now().UnixNano()
-	last := s.auditTold.Load()
-	if now-last >= int64(auditPause) && s.auditTold.CompareAndSwap(last, now) {
+	last := s.auditLogged.Load()
+	if now-last >= int64(auditLogInterval) && s.auditLogged.CompareAndSwap(last, now) {
 		s.log.Error(observe.EventAuditFault, observe.KeyError, err)
 	}
 }

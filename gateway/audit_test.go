@@ -12,37 +12,37 @@ import (
 	"github.com/handfast/handfast/config"
 )
 
-// shaky simulates a disk that is sometimes full. While the disk is full, a write stores only the first bytes.
-type shaky struct {
+// failingWriter simulates a disk that is sometimes full. While the disk is full, a write stores only the first bytes.
+type failingWriter struct {
 	output
-	takes int // -1 means everything
+	lines int // -1 means everything
 }
 
 var errFull = errors.New("no space left on device")
 
-func (s *shaky) Write(p []byte) (int, error) {
-	if s.takes < 0 {
+func (s *failingWriter) Write(p []byte) (int, error) {
+	if s.lines < 0 {
 		return s.output.Write(p)
 	}
-	n, _ := s.output.Write(p[:min(s.takes, len(p))])
+	n, _ := s.output.Write(p[:min(s.lines, len(p))])
 	return n, errFull
 }
 
 // Lost lines are reported: immediately in the log, and in the audit log as soon as it is writable again. A partial line does not
 // corrupt the next one.
 func TestAuditReportsLostLines(t *testing.T) {
-	disk := &shaky{takes: -1}
+	disk := &failingWriter{lines: -1}
 	var told []error
 	a, err := openAudit(config.Audit{To: "stdout"}, disk, nil, func(err error) { told = append(told, err) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	a.log("one")
-	disk.takes = 10
+	disk.lines = 10
 	a.log("two")
-	disk.takes = 0
+	disk.lines = 0
 	a.log("three")
-	disk.takes = -1
+	disk.lines = -1
 	a.log("four")
 	a.log("five")
 	var events []string
@@ -74,10 +74,10 @@ func TestAuditFull(t *testing.T) {
 	r := run(t, cfg)
 	for range 20 {
 		c := r.open(t, "/open", nil)
-		echoed(t, c)
+		wantEcho(t, c)
 		c.CloseNow()
 	}
-	has(t, &r.log, "level=ERROR", `msg="audit log cannot be written"`, "no space left")
+	waitForLog(t, &r.log, "level=ERROR", `msg="audit log cannot be written"`, "no space left")
 	if n := strings.Count(r.log.String(), "audit log cannot be written"); n != 1 {
 		t.Errorf("reported %d times", n)
 	}

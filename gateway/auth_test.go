@@ -15,8 +15,8 @@ import (
 
 func TestTokens(t *testing.T) {
 	r := run(t, parse(t, users, key))
-	echoed(t, r.open(t, "/chat", as(token("alice", time.Hour, nil))))
-	echoed(t, r.open(t, "/chat?token="+token("bob", time.Hour, nil), nil))
+	wantEcho(t, r.open(t, "/chat", withToken(token("alice", time.Hour, nil))))
+	wantEcho(t, r.open(t, "/chat?token="+token("bob", time.Hour, nil), nil))
 	c := r.open(t, "/chat", &websocket.DialOptions{Subprotocols: []string{plainPrefix + token("carol", time.Hour, nil)}})
 	if got := c.Handshake().Subprotocol; got != "" { // the token is never echoed
 		t.Errorf("subprotocol %q", got)
@@ -27,17 +27,17 @@ func TestTokens(t *testing.T) {
 		status int
 	}{
 		"none":     {nil, "/chat", 401},
-		"rubbish":  {as(secret("not.a.token-at-all")), "/chat", 401},
-		"expired":  {as(token("alice", -time.Minute, nil)), "/chat", 401},
-		"tampered": {as(token("alice", time.Hour, nil) + "x"), "/chat", 401},
-		"in vain":  {as(token("alice", time.Hour, nil)), "/nothing", 404},
+		"rubbish":  {withToken(secret("not.a.token-at-all")), "/chat", 401},
+		"expired":  {withToken(token("alice", -time.Minute, nil)), "/chat", 401},
+		"tampered": {withToken(token("alice", time.Hour, nil) + "x"), "/chat", 401},
+		"in vain":  {withToken(token("alice", time.Hour, nil)), "/nothing", 404},
 	} {
 		e := r.refuse(t, tt.path, tt.opts)
 		if e.Status != tt.status || tt.status == 401 && !strings.HasPrefix(e.Header.Get("WWW-Authenticate"), "Bearer ") {
 			t.Errorf("%s: %d, %q", name, e.Status, e.Header.Get("WWW-Authenticate"))
 		}
 	}
-	echoed(t, r.open(t, "/open", nil))
+	wantEcho(t, r.open(t, "/open", nil))
 }
 
 // Rules use the claims of the token. The operator can see which rule made the decision, the client cannot.
@@ -57,22 +57,22 @@ endpoints:
 			- {when: 'channel != ""', do: allow, channels: ["news-*"]}
 `, key))
 	admin := map[string]any{"roles": []string{"user", "admin"}}
-	echoed(t, r.open(t, "/chat/a", as(token("alice", time.Hour, admin))))
+	wantEcho(t, r.open(t, "/chat/a", withToken(token("alice", time.Hour, admin))))
 	for user, rule := range map[string]string{"mallory": `rule 1, deny: user == "mallory"`, "bob": "no rule applies"} {
 		claims := admin
 		if user == "bob" {
 			claims = nil
 		}
-		e := r.refuse(t, "/chat/a", as(token(user, time.Hour, claims)))
+		e := r.refuse(t, "/chat/a", withToken(token(user, time.Hour, claims)))
 		if e.Status != 403 || strings.Contains(string(e.Body), "rule") {
 			t.Errorf("%s: %d %s", user, e.Status, e.Body)
 		}
 		if got := r.rec.refused.List()[0]; got.Rule != rule || got.Endpoint != "chat" || got.Status != 403 {
 			t.Errorf("%s: remembered %+v", user, got)
 		}
-		has(t, &r.audited, `"refused"`, `"decision":"deny"`, `"user":"`+user+`"`)
+		waitForLog(t, &r.audited, `"refused"`, `"decision":"deny"`, `"user":"`+user+`"`)
 	}
-	has(t, &r.audited, `"connected"`, `"decision":"allow"`, `"user":"alice"`, `\"admin\" in claims.roles`)
+	waitForLog(t, &r.audited, `"connected"`, `"decision":"allow"`, `"user":"alice"`, `\"admin\" in claims.roles`)
 }
 
 func TestExpiry(t *testing.T) {
@@ -90,12 +90,12 @@ func TestExpiry(t *testing.T) {
 	if err != nil || warning.Type != "refresh" || warning.In < 1 || warning.In > 2 {
 		t.Errorf("%s, %v", m.Data, err)
 	}
-	e := ending(t, c)
+	e := readCloseError(t, c)
 	if e.Code != auth.CodeExpired || e.Reason != "token expired" || ran() > time.Minute {
 		t.Errorf("closed with %v", e)
 	}
-	has(t, &r.audited, `"disconnected"`, `"code":4401`, `"user":"alice"`)
-	has(t, &r.log, "msg=closed", "code=4401", "by=local")
+	waitForLog(t, &r.audited, `"disconnected"`, `"code":4401`, `"user":"alice"`)
+	waitForLog(t, &r.log, "msg=closed", "code=4401", "by=local")
 }
 
 func TestExpiryNotClosed(t *testing.T) {
@@ -103,8 +103,8 @@ func TestExpiryNotClosed(t *testing.T) {
 	cfg.Endpoints[0].Expiry.Close = false
 	r := run(t, cfg)
 	c := r.openFor(t, time.Second)
-	bounded.Until(t, func() bool { return r.refuse(t, "/chat", as(token("x", -time.Second, nil))).Status == 401 })
-	echoed(t, c)
+	bounded.Until(t, func() bool { return r.refuse(t, "/chat", withToken(token("x", -time.Second, nil))).Status == 401 })
+	wantEcho(t, c)
 	for _, e := range r.conns.List(registry.Filter{}) {
 		if !e.Identity.Expires.IsZero() {
 			t.Errorf("the identity expires at %v", e.Identity.Expires)
@@ -116,36 +116,36 @@ func TestExpiryNotClosed(t *testing.T) {
 func TestLogout(t *testing.T) {
 	r := run(t, parse(t, users+"\nlogout: {path: /logout, auth: [users], origins: [\"https://app.example.com\"]}\n", key))
 	alice := token("alice", time.Hour, nil)
-	first, second := r.open(t, "/chat", as(alice)), r.open(t, "/chat", as(alice))
-	other := r.open(t, "/chat", as(token("bob", time.Hour, nil)))
+	first, second := r.open(t, "/chat", withToken(alice)), r.open(t, "/chat", withToken(alice))
+	other := r.open(t, "/chat", withToken(token("bob", time.Hour, nil)))
 	url := r.URLs()[0] + "/logout"
-	if resp, _ := page(t, "POST", url, nil); resp.StatusCode != 401 {
+	if resp, _ := requestPage(t, "POST", url, nil); resp.StatusCode != 401 {
 		t.Errorf("without a token: %d", resp.StatusCode)
 	}
-	if resp, _ := page(t, "GET", url, nil); resp.StatusCode != 405 {
+	if resp, _ := requestPage(t, "GET", url, nil); resp.StatusCode != 405 {
 		t.Errorf("GET: %d", resp.StatusCode)
 	}
 	evil := http.Header{"Authorization": {"Bearer " + alice}, "Origin": {"https://evil.example"}}
-	if resp, _ := page(t, "POST", url, evil); resp.StatusCode != 403 {
+	if resp, _ := requestPage(t, "POST", url, evil); resp.StatusCode != 403 {
 		t.Errorf("a page of another origin: %d", resp.StatusCode)
 	}
 	bounded.Until(t, func() bool { return r.conns.Len() == 3 })
 	began := time.Now()
-	if resp, _ := page(t, "POST", url, http.Header{"Authorization": {"Bearer " + alice}}); resp.StatusCode != 204 {
+	if resp, _ := requestPage(t, "POST", url, http.Header{"Authorization": {"Bearer " + alice}}); resp.StatusCode != 204 {
 		t.Fatalf("logout: %d", resp.StatusCode)
 	}
 	for _, c := range []*websocket.Conn{first, second} {
-		if e := ending(t, c); e.Code != auth.CodeExpired || e.Reason != auth.ReasonRevoked {
+		if e := readCloseError(t, c); e.Code != auth.CodeExpired || e.Reason != auth.ReasonRevoked {
 			t.Errorf("closed with %v", e)
 		}
 	}
 	t.Logf("closed %v after the logout", time.Since(began))
-	echoed(t, other)
-	if e := r.refuse(t, "/chat", as(alice)); e.Status != 401 {
+	wantEcho(t, other)
+	if e := r.refuse(t, "/chat", withToken(alice)); e.Status != 401 {
 		t.Errorf("the revoked token: %d", e.Status)
 	}
-	has(t, &r.audited, `"logged out"`, `"user":"alice"`)
-	has(t, &r.audited, `"closing"`, `"user":"alice"`, `"connections":2`)
+	waitForLog(t, &r.audited, `"logged out"`, `"user":"alice"`)
+	waitForLog(t, &r.audited, `"closing"`, `"user":"alice"`, `"connections":2`)
 }
 
 // A page exchanges its token for a ticket, which is valid for one connection.
@@ -162,7 +162,7 @@ endpoints:
 `, key))
 	url := r.URLs()[0] + "/ticket"
 	ticket := func() string {
-		resp, body := page(t, "POST", url, http.Header{"Authorization": {"Bearer " + token("alice", time.Hour, nil)}})
+		resp, body := requestPage(t, "POST", url, http.Header{"Authorization": {"Bearer " + token("alice", time.Hour, nil)}})
 		var got struct {
 			Ticket  string
 			Expires int `json:"expires_in"`
@@ -172,12 +172,12 @@ endpoints:
 		}
 		return secret(got.Ticket)
 	}
-	if resp, _ := page(t, "POST", url, nil); resp.StatusCode != 401 {
+	if resp, _ := requestPage(t, "POST", url, nil); resp.StatusCode != 401 {
 		t.Errorf("without a token: %d", resp.StatusCode)
 	}
 	one := ticket()
 	c := r.open(t, "/chat?ticket="+one, nil)
-	echoed(t, c)
+	wantEcho(t, c)
 	if e := r.conns.List(registry.Filter{User: "alice"}); len(e) != 1 || e[0].Identity.Method != "ticket" || e[0].Identity.Expires.IsZero() {
 		t.Errorf("%d of alice", len(e))
 	}
@@ -192,7 +192,7 @@ endpoints:
 	if got := r.rec.refused.List()[0]; got.Path != "/chat" || len(got.Query) != 1 || got.Query[0] != "ticket" {
 		t.Errorf("remembered %+v", got)
 	}
-	has(t, &r.audited, `"ticket issued"`, `"user":"alice"`)
+	waitForLog(t, &r.audited, `"ticket issued"`, `"user":"alice"`)
 }
 
 // Each ticket method accepts only its own tickets.
@@ -211,7 +211,7 @@ endpoints:
 	- {name: chat, path: /chat, target: echo, auth: [tickets]}
 	- {name: vault, path: /vault, target: echo, auth: [passes]}
 `, key, secret(strings.Repeat("staff", 8))))
-	resp, body := page(t, "POST", r.URLs()[0]+"/ticket?endpoint=vault", http.Header{"Authorization": {"Bearer " + token("alice", time.Hour, nil)}})
+	resp, body := requestPage(t, "POST", r.URLs()[0]+"/ticket?endpoint=vault", http.Header{"Authorization": {"Bearer " + token("alice", time.Hour, nil)}})
 	var got struct{ Ticket string }
 	if err := json.Unmarshal([]byte(body), &got); err != nil || resp.StatusCode != 200 {
 		t.Fatalf("%d %v", resp.StatusCode, err)

@@ -40,9 +40,9 @@ const filePoll = 10 * time.Second
 // balanceTarget is the target that forwards clients to servers. It outlives reloads that change its settings.
 type balanceTarget struct {
 	*proxy.Balancer
-	name string // the endpoint's name
-	rec  *recorder
-	ends *enders // runs the functions that are called at the end of tunnels
+	name   string // the endpoint's name
+	rec    *recorder
+	enders *enders // runs the functions that are called at the end of tunnels
 
 	mu      sync.Mutex
 	finders sync.WaitGroup
@@ -53,7 +53,7 @@ type balanceTarget struct {
 // newBalance creates the target balance.
 func (s *Server) newBalance(cfg *config.Config, i int) (Target, error) {
 	set := cfg.Endpoints[i].Target.Settings.(*config.Balance)
-	t := &balanceTarget{name: cfg.Endpoints[i].Name, rec: s.rec, ends: newEnders(), cookie: []byte(rand.Text())}
+	t := &balanceTarget{name: cfg.Endpoints[i].Name, rec: s.rec, enders: newEnders(), cookie: []byte(rand.Text())}
 	settings, err := t.settings(cfg, i)
 	if err != nil {
 		return nil, err
@@ -92,11 +92,11 @@ func (t *balanceTarget) Configure(cfg *config.Config, i int) (apply func(), err 
 	}
 	return func() {
 		if err := t.Balancer.Configure(*settings); err != nil {
-			t.trouble(serversOfConfig, err)
+			t.logSourceError(serversOfConfig, err)
 			return
 		}
 		if err := t.find(set); err != nil { // the file has changed since it was checked
-			t.trouble(serversOfFile, err)
+			t.logSourceError(serversOfFile, err)
 		}
 	}, nil
 }
@@ -118,7 +118,7 @@ func (t *balanceTarget) settings(cfg *config.Config, i int) (*proxy.Settings, er
 			Ejection: balance.Ejection{Failures: cmp.Or(set.Ejection.Failures, -1), Share: float64(set.Ejection.MaxPercent) / 100, Base: time.Duration(set.Ejection.For)},
 		},
 		Dial:       dialOptions(set, wire),
-		Identify:   func(p *proxy.Request) { who.put(p, p.Principal.(*auth.Identity)) },
+		Identify:   func(p *proxy.Request) { who.setHeader(p, p.Principal.(*auth.Identity)) },
 		Retries:    set.Retries,
 		MaxWaiting: set.Queue.Max, Wait: time.Duration(set.Queue.Timeout),
 		Tunnel:         proxy.TunnelOptions{Ping: time.Duration(set.Timeouts.Ping), Idle: time.Duration(set.Timeouts.Idle), Lifetime: time.Duration(set.Timeouts.Lifetime)},
@@ -313,7 +313,7 @@ func (t *balanceTarget) find(set *config.Balance) error {
 	if set.File != "" {
 		files, err := watch.New(string(set.File))
 		if err != nil {
-			t.trouble(serversOfFile, err)
+			t.logSourceError(serversOfFile, err)
 		}
 		t.finders.Go(func() {
 			defer files.Close()
@@ -329,12 +329,12 @@ func (t *balanceTarget) found(source string, list []balance.Spec, err error) {
 		err = t.SetServers(source, list)
 	}
 	if err != nil {
-		t.trouble(source, err)
+		t.logSourceError(source, err)
 	}
 }
 
-// trouble logs an error of a source of servers.
-func (t *balanceTarget) trouble(source string, err error) {
+// logSourceError logs an error of a source of servers.
+func (t *balanceTarget) logSourceError(source string, err error) {
 	t.rec.log.Warn(observe.EventServers, observe.KeyEndpoint, t.name, observe.KeySource, source, observe.KeyError, err, observe.KeyHint, "the servers are unchanged")
 }
 
@@ -382,7 +382,7 @@ func (t *balanceTarget) Open(ctx context.Context, r *Request) (*Opened, error) {
 	o.Extensions = c.Extensions()
 	o.Tunnel = func(client net.Conn, early []byte, done func(error)) (auth.Handle, error) {
 		// done may close t, which waits for the event loop that calls done.
-		return c, c.Tunnel(client, early, func(err error) { t.ends.end(done, err) })
+		return c, c.Tunnel(client, early, func(err error) { t.enders.end(done, err) })
 	}
 	return o, nil
 }
@@ -429,6 +429,6 @@ func (t *balanceTarget) Close() error {
 		stop()
 	}
 	t.finders.Wait()
-	defer t.ends.close()
+	defer t.enders.close()
 	return t.Balancer.Close()
 }

@@ -12,7 +12,7 @@ import (
 // When all servers are draining, each client is closed once, and new handshakes get 503: no client is moved from one draining
 // server to another.
 func TestBalanceDrainOfAll(t *testing.T) {
-	servers := []*serverBehind{newBehind(t, "a"), newBehind(t, "b"), newBehind(t, "c")}
+	servers := []*backend{newBackend(t, "a"), newBackend(t, "b"), newBackend(t, "c")}
 	for _, policy := range []string{"policy: power_of_two", "policy: hash", "sticky: {cookie: hf}"} {
 		r := run(t, parse(t, balancing(servers, policy+"\n\t      drain: 10000")))
 		var clients []*websocket.Conn
@@ -27,12 +27,12 @@ func TestBalanceDrainOfAll(t *testing.T) {
 			}
 		}
 		for _, s := range servers {
-			if status, body := r.operate(t, "POST", "/balance/drain", url.Values{"server": {s.id()}}); status != http.StatusOK {
+			if status, body := r.callAdmin(t, "POST", "/balance/drain", url.Values{"server": {s.id()}}); status != http.StatusOK {
 				t.Fatalf("drain: got %d %s, want 200", status, body)
 			}
 		}
 		for _, c := range clients {
-			if e := ending(t, c); e.Code != websocket.CodeServiceRestart || !e.ByPeer {
+			if e := readCloseError(t, c); e.Code != websocket.CodeServiceRestart || !e.ByPeer {
 				t.Errorf("%s: got %v, want a close with 1012", policy, e)
 			}
 			e := r.refuse(t, "/", opts)
@@ -48,7 +48,7 @@ func TestBalanceDrainOfAll(t *testing.T) {
 		if opened != uint64(len(clients)) {
 			t.Errorf("%s: got %d connections opened, want %d", policy, opened, len(clients))
 		}
-		if status, _ := r.operate(t, "DELETE", "/balance/drain", url.Values{"server": {servers[1].id()}}); status != http.StatusOK {
+		if status, _ := r.callAdmin(t, "DELETE", "/balance/drain", url.Values{"server": {servers[1].id()}}); status != http.StatusOK {
 			t.Errorf("undrain: got %d, want 200", status)
 		}
 		if c, name := r.greeting(t, "/", opts); name[:1] != "b" {

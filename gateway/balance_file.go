@@ -12,23 +12,23 @@ import (
 
 // A file that is being written in place is incomplete for a moment, so a read result with fewer servers is not used immediately.
 const (
-	settleFor  = 2 * time.Second // a result with fewer servers must be the same after this time
-	settleMost = 10              // the maximum number of further reads; the last result is then used
+	settleTime     = 2 * time.Second // a result with fewer servers must be the same after this time
+	maxSettleReads = 10              // the maximum number of further reads; the last result is then used
 )
 
-// settled calls read until the list of servers has settled, and returns that list. A result that only adds servers to before, or changes
-// their weights, is returned immediately; if servers are missing, two consecutive results must agree. The error is that of the last read,
-// or of ctx.
-func settled(ctx context.Context, before []balance.Spec, read func() ([]balance.Spec, error)) ([]balance.Spec, error) {
+// readSettled calls read until the list of servers has settled, and returns that list. A result that only adds servers to before,
+// or changes their weights, is returned immediately; if servers are missing, two consecutive results must agree. The error is that
+// of the last read, or of ctx.
+func readSettled(ctx context.Context, before []balance.Spec, read func() ([]balance.Spec, error)) ([]balance.Spec, error) {
 	list, err := read()
-	for range settleMost {
+	for range maxSettleReads {
 		if err == nil && !lacks(list, before) {
 			return list, nil
 		}
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-time.After(settleFor):
+		case <-time.After(settleTime):
 		}
 		again, failed := read()
 		same := err == nil && failed == nil && slices.Equal(list, again) || err != nil && failed != nil && err.Error() == failed.Error()
@@ -50,7 +50,7 @@ func lacks(list, before []balance.Spec) bool {
 func (t *balanceTarget) follow(ctx context.Context, files *watch.Files, set *config.Balance) {
 	logged := "" // the last logged error, so that polls with the same error do not log it again
 	files.Run(ctx, filePoll, func() {
-		list, err := settled(ctx, t.Servers(serversOfFile), func() ([]balance.Spec, error) {
+		list, err := readSettled(ctx, t.Servers(serversOfFile), func() ([]balance.Spec, error) {
 			list, err := servers(set)
 			return list[serversOfFile], err
 		})

@@ -33,17 +33,17 @@ func TestServersFileSettles(t *testing.T) {
 	}{
 		"more":                      {[]string{"a b c"}, "a b c", 0},
 		"the same":                  {[]string{"a b"}, "a b", 0},
-		"fewer":                     {[]string{"a"}, "a", settleFor},
-		"empty for a moment":        {[]string{"", "a b"}, "a b", settleFor},
-		"half written":              {[]string{"a", "a c", "a c b"}, "a c b", 2 * settleFor},
-		"half of a line, then all":  {[]string{"!", "a b c"}, "a b c", settleFor},
-		"a bad line":                {[]string{"!"}, "!", settleFor},
-		"a bad line, then one less": {[]string{"!", "a"}, "a", 2 * settleFor},
+		"fewer":                     {[]string{"a"}, "a", settleTime},
+		"empty for a moment":        {[]string{"", "a b"}, "a b", settleTime},
+		"half written":              {[]string{"a", "a c", "a c b"}, "a c b", 2 * settleTime},
+		"half of a line, then all":  {[]string{"!", "a b c"}, "a b c", settleTime},
+		"a bad line":                {[]string{"!"}, "!", settleTime},
+		"a bad line, then one less": {[]string{"!", "a"}, "a", 2 * settleTime},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				began, n := time.Now(), 0
-				got, err := settled(t.Context(), list("a b"), func() ([]balance.Spec, error) {
+				got, err := readSettled(t.Context(), list("a b"), func() ([]balance.Spec, error) {
 					r := tt.reads[min(n, len(tt.reads)-1)]
 					if n++; r == "!" {
 						return nil, bad
@@ -58,16 +58,16 @@ func TestServersFileSettles(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		began, n := time.Now(), 0
-		got, err := settled(t.Context(), list("z"), func() ([]balance.Spec, error) { // different each time
+		got, err := readSettled(t.Context(), list("z"), func() ([]balance.Spec, error) { // different each time
 			n++
 			return list(strings.Repeat("x", n)), nil
 		})
-		if took := time.Since(began); err != nil || len(got) != 1 || took != settleMost*settleFor {
-			t.Errorf("got %v, %v after %v, want the last list after %v", got, err, took, settleMost*settleFor)
+		if took := time.Since(began); err != nil || len(got) != 1 || took != maxSettleReads*settleTime {
+			t.Errorf("got %v, %v after %v, want the last list after %v", got, err, took, maxSettleReads*settleTime)
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		stop()
-		if _, err := settled(ctx, list("z"), func() ([]balance.Spec, error) { return nil, nil }); !errors.Is(err, context.Canceled) {
+		if _, err := readSettled(ctx, list("z"), func() ([]balance.Spec, error) { return nil, nil }); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v, want context.Canceled", err)
 		}
 	})
@@ -88,7 +88,7 @@ func TestServersFileWithBadLine(t *testing.T) {
 	bounded.Until(t, func() bool {
 		return strings.Contains(r.log.String(), observe.EventServers) && strings.Contains(r.log.String(), file+": line 2: ")
 	})
-	_, shown := r.operate(t, "GET", "/balance", nil)
+	_, shown := r.callAdmin(t, "GET", "/balance", nil)
 	if !strings.Contains(shown, "ws://10.0.0.1:1") || !strings.Contains(shown, "ws://10.0.0.2:1") || strings.Contains(shown, "10.0.0.3") {
 		t.Errorf("got %s, want only the servers of the valid file", shown)
 	}

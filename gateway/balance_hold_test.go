@@ -10,9 +10,9 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// heldWithout opens a held connection, and removes its server, which rejects new connections from then on. It returns the
+// holdClient opens a held connection, and removes its server, which rejects new connections from then on. It returns the
 // connection, and the current pool.
-func heldWithout(t *testing.T, r *running, server *serverBehind) (*websocket.Conn, *balanceTarget) {
+func holdClient(t *testing.T, r *running, server *backend) (*websocket.Conn, *balanceTarget) {
 	t.Helper()
 	c, _ := r.greeting(t, "/", nil)
 	pool := r.site.Load().balancers("")[0]
@@ -40,17 +40,17 @@ func (t *balanceTarget) empty(test *testing.T, ids ...string) {
 
 // A held client without a server continues on a server that a reload adds, and nothing remains of the removed server.
 func TestReloadDuringHold(t *testing.T) {
-	a, b := newBehind(t, "a"), newBehind(t, "b")
+	a, b := newBackend(t, "a"), newBackend(t, "b")
 	const hold = "hold: {mode: stateless, wait: 1m}"
-	r := run(t, parse(t, balancing([]*serverBehind{a}, hold)))
-	c, pool := heldWithout(t, r, a)
-	if err := r.Reload(t.Context(), r.with(t, balancing([]*serverBehind{b}, hold))); err != nil {
+	r := run(t, parse(t, balancing([]*backend{a}, hold)))
+	c, pool := holdClient(t, r, a)
+	if err := r.Reload(t.Context(), r.with(t, balancing([]*backend{b}, hold))); err != nil {
 		t.Fatal(err)
 	}
 	if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data[:1]) != "b" {
 		t.Fatalf("got %q, %v, want the greeting of b", m.Data, err)
 	}
-	echoed(t, c)
+	wantEcho(t, c)
 	if now := r.site.Load().balancers("")[0]; now != pool {
 		t.Error("the reload created another pool")
 	}
@@ -63,11 +63,11 @@ func TestReloadDuringHold(t *testing.T) {
 
 // A client whose server an operator has removed is held, continues on another server, and nothing remains of the removed server.
 func TestServerRemovedDuringHold(t *testing.T) {
-	a, b := newBehind(t, "a"), newBehind(t, "b")
-	r := run(t, parse(t, balancing([]*serverBehind{a}, "hold: {mode: stateless, wait: 1m}")))
-	change := func(method string, server *serverBehind) {
+	a, b := newBackend(t, "a"), newBackend(t, "b")
+	r := run(t, parse(t, balancing([]*backend{a}, "hold: {mode: stateless, wait: 1m}")))
+	change := func(method string, server *backend) {
 		t.Helper()
-		if status, body := r.operate(t, method, "/balance/servers", url.Values{"server": {server.id()}}); status != http.StatusOK {
+		if status, body := r.callAdmin(t, method, "/balance/servers", url.Values{"server": {server.id()}}); status != http.StatusOK {
 			t.Fatalf("%s: got %d %s, want 200", method, status, body)
 		}
 	}
@@ -84,7 +84,7 @@ func TestServerRemovedDuringHold(t *testing.T) {
 	if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data[:1]) != "a" {
 		t.Fatalf("got %q, %v, want the greeting of a", m.Data, err)
 	}
-	echoed(t, c)
+	wantEcho(t, c)
 	c.CloseNow()
 	bounded.Until(t, func() bool { return r.conns.Len() == 0 })
 	pool.empty(t, a.id())
@@ -92,13 +92,13 @@ func TestServerRemovedDuringHold(t *testing.T) {
 
 // If a reload removes the pool of a held client without a server, the client is closed with 1012, and nothing remains.
 func TestPoolRemovedDuringHold(t *testing.T) {
-	a := newBehind(t, "a")
-	r := run(t, parse(t, "drain: {code: 1012}\n"+balancing([]*serverBehind{a}, "hold: {mode: stateless, wait: 5m}")))
-	c, pool := heldWithout(t, r, a)
+	a := newBackend(t, "a")
+	r := run(t, parse(t, "drain: {code: 1012}\n"+balancing([]*backend{a}, "hold: {mode: stateless, wait: 5m}")))
+	c, pool := holdClient(t, r, a)
 	if err := r.Reload(t.Context(), r.with(t, "drain: {code: 1012}\nadmin: {address: 127.0.0.1:0}\nendpoints: [{name: other, path: /, target: echo, auth: [anonymous]}]")); err != nil {
 		t.Fatal(err)
 	}
-	if e := ending(t, c); e.Code != websocket.CodeServiceRestart || e.Reason != reasonRemoved || e.Err != nil {
+	if e := readCloseError(t, c); e.Code != websocket.CodeServiceRestart || e.Reason != reasonRemoved || e.Err != nil {
 		t.Errorf("got %v, want a close with 1012 and %q", e, reasonRemoved)
 	}
 	bounded.Until(t, func() bool { return r.conns.Len() == 0 })

@@ -15,14 +15,14 @@ import (
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
-// recorded is a server behind a balancer that records everything it receives.
-type recorded struct {
+// recordingServer is a server behind a balancer that records everything it receives.
+type recordingServer struct {
 	id      string
-	streams chan behindGot
+	streams chan forwarded
 }
 
-// behindGot describes one connection to a recorded server: the request, and the data before and after the response.
-type behindGot struct {
+// forwarded describes one connection to a recorded server: the request, and the data before and after the response.
+type forwarded struct {
 	request       *http.Request
 	body          string
 	before, after string
@@ -30,13 +30,13 @@ type behindGot struct {
 
 // record starts a server that responds to each handshake with raw bytes, in which KEY is replaced by the Sec-WebSocket-Accept
 // value, and to other requests with a page.
-func record(t *testing.T, answer string) *recorded {
+func record(t *testing.T, answer string) *recordingServer {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &recorded{id: "ws://" + l.Addr().String(), streams: make(chan behindGot, 8)}
+	s := &recordingServer{id: "ws://" + l.Addr().String(), streams: make(chan forwarded, 8)}
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
@@ -55,18 +55,18 @@ func record(t *testing.T, answer string) *recorded {
 	return s
 }
 
-func (s *recorded) serve(nc *net.TCPConn, answer string) {
+func (s *recordingServer) serve(nc *net.TCPConn, answer string) {
 	defer nc.Close()
 	nc.SetDeadline(time.Now().Add(2 * time.Minute))
 	in := bufio.NewReader(nc)
 	r, err := http.ReadRequest(in)
 	if err != nil {
-		s.streams <- behindGot{before: err.Error()}
+		s.streams <- forwarded{before: err.Error()}
 		return
 	}
 	body, _ := io.ReadAll(r.Body)
 	early, _ := in.Peek(in.Buffered())
-	got := behindGot{request: r, body: string(body), before: string(early)}
+	got := forwarded{request: r, body: string(body), before: string(early)}
 	_, _ = in.Discard(len(early))
 	if r.Header.Get("Upgrade") == "" {
 		answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -109,8 +109,8 @@ func exchange(t *testing.T, r *running, raw string) (resp *http.Response, head, 
 	return resp, head, rest
 }
 
-// nothingMore reports whether no data follows a response; a 101 may be followed by the close frame of a server that has closed.
-func nothingMore(resp *http.Response, rest string) bool {
+// noDataFollows reports whether no data follows a response; a 101 may be followed by the close frame of a server that has closed.
+func noDataFollows(resp *http.Response, rest string) bool {
 	return rest == "" || resp.StatusCode == http.StatusSwitchingProtocols && rest[0] == 0x88 && len(rest) == 2+int(rest[1])
 }
 
@@ -164,7 +164,7 @@ func TestBalanceHostileRequests(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			resp, _, rest := exchange(t, r, tt.raw)
-			if resp.StatusCode != tt.status || !nothingMore(resp, rest) {
+			if resp.StatusCode != tt.status || !noDataFollows(resp, rest) {
 				t.Errorf("client: got %s and %q, want %d and no other data", resp.Status, rest, tt.status)
 			}
 			if resp.StatusCode >= 400 || strings.HasPrefix(tt.raw, "OPTIONS *") {
@@ -226,7 +226,7 @@ func TestBalanceHostileResponses(t *testing.T) {
 			behind := record(t, tt.answer)
 			r := run(t, parse(t, strings.Replace(balancing(nil, ""), "to: []", "to: ['"+behind.id+"']", 1)))
 			resp, head, rest := exchange(t, r, "GET / HTTP/1.1\r\n"+upgradeHead+"\r\n")
-			if resp.StatusCode != tt.status || !nothingMore(resp, rest) {
+			if resp.StatusCode != tt.status || !noDataFollows(resp, rest) {
 				t.Errorf("client: got %s and %q, want %d and no other data", resp.Status, rest, tt.status)
 			}
 			if n := strings.Count(head, "\r\n"); resp.Header.Get("X-Split") != "" || strings.Contains(strings.ReplaceAll(head, "\r\n", ""), "\n") || n > 20 {
@@ -241,7 +241,7 @@ func TestBalanceHostileResponses(t *testing.T) {
 				if strings.Contains(string(body), strings.TrimPrefix(behind.id, "ws://")) {
 					t.Errorf("client: got %s, want no address of the server", body)
 				}
-				has(t, &r.log, behind.id, "answer")
+				waitForLog(t, &r.log, behind.id, "answer")
 			}
 		})
 	}

@@ -38,8 +38,8 @@ func newIdentities(set *config.Rewrite) (*identities, error) {
 	return n, err
 }
 
-// put adds the identity of the client to a request.
-func (n *identities) put(p *proxy.Request, id *auth.Identity) {
+// setHeader adds the identity of the client to a request.
+func (n *identities) setHeader(p *proxy.Request, id *auth.Identity) {
 	p.User = id.Subject
 	if n.user != "" {
 		p.Identity = http.Header{}

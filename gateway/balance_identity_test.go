@@ -34,13 +34,13 @@ endpoints:
 	  auth: [users, anonymous]
 `
 
-// signing formats signingFront.
-func signing(server, how, header string) string {
+// signingConfig formats signingFront.
+func signingConfig(server, how, header string) string {
 	return strings.NewReplacer("%[1]s", key, "%[2]s", server, "%[3]s", how, "%[4]s", header).Replace(signingFront)
 }
 
-// headers starts a server that rejects every request, and records the header fields.
-func headers(t *testing.T) (id string, got chan http.Header) {
+// headerServer starts a server that rejects every request, and records the header fields.
+func headerServer(t *testing.T) (id string, got chan http.Header) {
 	got = make(chan http.Header, 4)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got <- r.Header.Clone()
@@ -72,12 +72,12 @@ func TestBalanceSignsIdentity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, got := headers(t)
+	server, got := headerServer(t)
 	verify, err := auth.NewJWT(auth.JWTOptions{Keys: keys, Issuer: "edge", Audience: []string{server}, Sources: []auth.Source{auth.Header("X-Handfast-Identity")}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := run(t, parse(t, signing(server, "key_file: "+file+", issuer: edge, claims: [roles]", "X-Handfast-Identity")))
+	r := run(t, parse(t, signingConfig(server, "key_file: "+file+", issuer: edge, claims: [roles]", "X-Handfast-Identity")))
 	forged := func(more http.Header) *websocket.DialOptions {
 		h := http.Header{"X-Handfast-Identity": {token("mallory", time.Minute, nil)}, "X_handfast_Identity": {"mallory"}, "X-User": {"mallory"}, "X_user": {"mallory"}}
 		for name, values := range more {
@@ -92,7 +92,7 @@ func TestBalanceSignsIdentity(t *testing.T) {
 			return bounded.Receive(t, got)
 		},
 		func(more http.Header) http.Header { // a plain request
-			page(t, http.MethodGet, r.URLs()[0]+"/", forged(more).Header)
+			requestPage(t, http.MethodGet, r.URLs()[0]+"/", forged(more).Header)
 			return bounded.Receive(t, got)
 		},
 	} {
@@ -118,7 +118,7 @@ func TestBalanceSignsIdentity(t *testing.T) {
 // A client cannot remove the identity fields by declaring them hop-by-hop.
 func TestBalanceIdentityIsEndToEnd(t *testing.T) {
 	behind := record(t, behindOpens+"\r\n")
-	r := run(t, parse(t, signing(behind.id, `secret: "`+key+`"`, "X-Handfast-Identity")))
+	r := run(t, parse(t, signingConfig(behind.id, `secret: "`+key+`"`, "X-Handfast-Identity")))
 	bearer := "Authorization: Bearer " + token("alice", time.Minute, nil) + "\r\n"
 	const names = "Connection: X-User, X-Handfast-Identity, X-Forwarded-For, X_User, Authorization, "
 	for _, raw := range []string{
@@ -148,10 +148,10 @@ endpoints:
 	- {name: chat, path: /, target: echo, auth: [edge]}
 `)))
 		server := "ws://" + strings.TrimPrefix(behind.URLs()[0], "http://")
-		front := run(t, parse(t, signing(server, `secret: "`+shared+`", issuer: edge, audience: chat`, header)))
-		c := front.open(t, "/", as(token("alice", time.Minute, nil)))
-		echoed(t, c)
-		has(t, &behind.log, "msg=opened", "user=alice")
+		front := run(t, parse(t, signingConfig(server, `secret: "`+shared+`", issuer: edge, audience: chat`, header)))
+		c := front.open(t, "/", withToken(token("alice", time.Minute, nil)))
+		wantEcho(t, c)
+		waitForLog(t, &behind.log, "msg=opened", "user=alice")
 		if e := front.refuse(t, "/", nil); e.Status != http.StatusUnauthorized {
 			t.Errorf("%s: anonymous client: got %d, want 401", header, e.Status)
 		}
@@ -168,19 +168,19 @@ func TestBalanceIdentityKey(t *testing.T) {
 	if err := os.WriteFile(file, []byte("no key"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	bad := signing("127.0.0.1:1", "key_file: "+file, "X-Id")
+	bad := signingConfig("127.0.0.1:1", "key_file: "+file, "X-Id")
 	if _, err := Open(t.Context(), Options{Config: parse(t, bad)}); err == nil || !strings.Contains(err.Error(), "balance.request.identity") {
 		t.Errorf("Open: got %v, want a problem of balance.request.identity", err)
 	}
-	server, got := headers(t)
-	r := run(t, parse(t, signing(server, `secret: "`+key+`"`, "X-Id")))
+	server, got := headerServer(t)
+	r := run(t, parse(t, signingConfig(server, `secret: "`+key+`"`, "X-Id")))
 	if err := r.Reload(t.Context(), r.with(t, bad)); err == nil || !strings.Contains(err.Error(), "balance.request.identity") {
 		t.Errorf("Reload: got %v, want a problem of balance.request.identity", err)
 	}
-	if err := r.Reload(t.Context(), r.with(t, signing(server, `secret: "`+key+`"`, "X-Other"))); err != nil {
+	if err := r.Reload(t.Context(), r.with(t, signingConfig(server, `secret: "`+key+`"`, "X-Other"))); err != nil {
 		t.Fatal(err)
 	}
-	r.refuse(t, "/", as(token("alice", time.Minute, nil)))
+	r.refuse(t, "/", withToken(token("alice", time.Minute, nil)))
 	if h := bounded.Receive(t, got); h.Get("X-Other") == "" || h.Get("X-Id") != "" {
 		t.Errorf("after a reload: got %v, want X-Other in place of X-Id", h)
 	}

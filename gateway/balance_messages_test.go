@@ -14,8 +14,8 @@ import (
 // If messages are forwarded, the settings of the endpoint apply to the client, the server chooses the subprotocol, and messages and
 // close codes are counted for the server.
 func TestBalanceMessages(t *testing.T) {
-	a := newBehind(t, "a")
-	text := strings.Replace(balancing([]*serverBehind{a}, "messages: {types: [text]}"), "path: /\n", "path: /\n\t  max_message: 100\n\t  compression: true\n\t  subprotocols: [other]\n", 1)
+	a := newBackend(t, "a")
+	text := strings.Replace(balancing([]*backend{a}, "messages: {types: [text]}"), "path: /\n", "path: /\n\t  max_message: 100\n\t  compression: true\n\t  subprotocols: [other]\n", 1)
 	r := run(t, parse(t, text))
 	opts := &websocket.DialOptions{Subprotocols: []string{"other", "chat"}, Conn: websocket.ConnOptions{Compression: &websocket.Compression{}}}
 	for _, tt := range []struct {
@@ -54,7 +54,7 @@ func TestBalanceMessages(t *testing.T) {
 	if c, text := r.greeting(t, "/", &websocket.DialOptions{Subprotocols: []string{"other"}}); c.Subprotocol() != "" || !strings.HasPrefix(text, "a ") {
 		t.Errorf("got subprotocol %q and greeting %q, want no subprotocol and the greeting of a", c.Subprotocol(), text)
 	}
-	if _, body := r.operate(t, "GET", "/connections", nil); !strings.Contains(body, a.id()) {
+	if _, body := r.callAdmin(t, "GET", "/connections", nil); !strings.Contains(body, a.id()) {
 		t.Errorf("/connections: got %s, want the server in it", body)
 	}
 }
@@ -62,34 +62,34 @@ func TestBalanceMessages(t *testing.T) {
 // A client that was moved to another server is listed and logged with the new server: in /connections, in the log and in the audit
 // log.
 func TestBalanceHeldServer(t *testing.T) {
-	a, b := newBehind(t, "a"), newBehind(t, "b")
-	r := run(t, parse(t, balancing([]*serverBehind{a, b}, "hold: stateless")))
+	a, b := newBackend(t, "a"), newBackend(t, "b")
+	r := run(t, parse(t, balancing([]*backend{a, b}, "hold: stateless")))
 	c, text := r.greeting(t, "/", nil)
 	first, last := a, b
 	if text[:1] == "b" {
 		first, last = b, a
 	}
-	if status, body := r.operate(t, "POST", "/balance/drain", url.Values{"server": {first.id()}}); status != http.StatusOK {
+	if status, body := r.callAdmin(t, "POST", "/balance/drain", url.Values{"server": {first.id()}}); status != http.StatusOK {
 		t.Fatalf("drain: got %d %s, want 200", status, body)
 	}
 	if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data[:1]) != last.name {
 		t.Fatalf("got %q, %v, want the greeting of %s", m.Data, err, last.name)
 	}
-	if _, body := r.operate(t, "GET", "/connections", nil); !strings.Contains(body, last.id()) || strings.Contains(body, first.id()) {
+	if _, body := r.callAdmin(t, "GET", "/connections", nil); !strings.Contains(body, last.id()) || strings.Contains(body, first.id()) {
 		t.Errorf("/connections: got %s, want only %s", body, last.id())
 	}
 	if err := c.Close(websocket.CodeNormal, ""); err != nil {
 		t.Error(err)
 	}
 	bounded.Until(t, func() bool { return r.conns.Len() == 0 })
-	has(t, &r.log, "msg=closed", "server="+last.id())
-	has(t, &r.audited, `"disconnected"`, `"server":"`+last.id()+`"`, `"decision":"allow"`)
+	waitForLog(t, &r.log, "msg=closed", "server="+last.id())
+	waitForLog(t, &r.audited, `"disconnected"`, `"server":"`+last.id()+`"`, `"decision":"allow"`)
 }
 
 // A client that closes directly after its messages gets every reply, and then the server's close frame.
 func TestBalanceMessagesHalfClose(t *testing.T) {
-	a := newBehind(t, "a")
-	r := run(t, parse(t, balancing([]*serverBehind{a}, "messages: true")))
+	a := newBackend(t, "a")
+	r := run(t, parse(t, balancing([]*backend{a}, "messages: true")))
 	c, _ := r.greeting(t, "/", &websocket.DialOptions{Conn: websocket.ConnOptions{HalfClose: true}})
 	const n = 50
 	for range n {
@@ -108,5 +108,5 @@ func TestBalanceMessagesHalfClose(t *testing.T) {
 	if _, err := c.Read(bounded.Context(t)); websocket.CloseCode(err) != 4000 {
 		t.Errorf("got %v, want a close with 4000", err)
 	}
-	has(t, &r.log, "msg=closed", "code=4000")
+	waitForLog(t, &r.log, "msg=closed", "code=4000")
 }

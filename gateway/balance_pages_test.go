@@ -14,7 +14,7 @@ import (
 // A request that fails at a server is logged with the server and the stage. A client that makes many such requests does not flood
 // the log.
 func TestFailedPagesLogged(t *testing.T) {
-	broken := &serverBehind{Server: httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	broken := &backend{Server: httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/cut" {
 			_, _ = w.Write([]byte("the beginning"))
 			_ = http.NewResponseController(w).Flush()
@@ -22,7 +22,7 @@ func TestFailedPagesLogged(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	}))}
 	t.Cleanup(broken.Close)
-	r := run(t, parse(t, balancing([]*serverBehind{broken}, "retries: 0\n\t      ejection: {failures: 0}")))
+	r := run(t, parse(t, balancing([]*backend{broken}, "retries: 0\n\t      ejection: {failures: 0}")))
 	ask := func(path string) {
 		resp, err := http.Get(r.URLs()[0] + path)
 		if err != nil {

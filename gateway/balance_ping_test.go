@@ -12,8 +12,8 @@ import (
 // A client that does not answer pings is closed, whether the balancer forwards bytes or messages, and the audit log has the reason.
 func TestBalancePing(t *testing.T) {
 	for messages, code := range map[string]string{"false": `"code":1001`, "true": `"code":1006`} {
-		a := newBehind(t, "a")
-		r := run(t, parse(t, balancing([]*serverBehind{a}, "timeouts: {ping: 100ms}\n\t      messages: "+messages)))
+		a := newBackend(t, "a")
+		r := run(t, parse(t, balancing([]*backend{a}, "timeouts: {ping: 100ms}\n\t      messages: "+messages)))
 		nc, err := net.Dial("tcp", strings.TrimPrefix(r.URLs()[0], "http://"))
 		if err != nil {
 			t.Fatal(err)
@@ -31,6 +31,6 @@ func TestBalancePing(t *testing.T) {
 			t.Errorf("messages %s: got %q, want a ping in it", messages, got)
 		}
 		bounded.Until(t, func() bool { return a.open.Load() == 0 })
-		has(t, &r.audited, `"disconnected"`, code, `"reason":"silent for too long"`)
+		waitForLog(t, &r.audited, `"disconnected"`, code, `"reason":"silent for too long"`)
 	}
 }

@@ -32,21 +32,21 @@ const (
 	clientMessage, serverMessage = "\x81\x82\x00\x00\x00\x00hi", "\x81\x02hi"
 )
 
-// scripted is a server that runs a script.
-type scripted struct {
+// scriptedServer is a server that runs a script.
+type scriptedServer struct {
 	id    string
-	asked chan net.Conn // connections on which a request was received and a response sent
+	conns chan net.Conn // connections on which a request was received and a response sent
 }
 
 // script starts a scripted server. first is called for each new connection, and reports whether to continue; the request is read
 // afterwards.
-func script(t *testing.T, first func(nc net.Conn) bool, answer func(nc net.Conn, accept string)) *scripted {
+func script(t *testing.T, first func(nc net.Conn) bool, answer func(nc net.Conn, accept string)) *scriptedServer {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &scripted{id: "ws://" + l.Addr().String(), asked: make(chan net.Conn, 8)}
+	p := &scriptedServer{id: "ws://" + l.Addr().String(), conns: make(chan net.Conn, 8)}
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
@@ -65,7 +65,7 @@ func script(t *testing.T, first func(nc net.Conn) bool, answer func(nc net.Conn,
 				continue
 			}
 			answer(nc, string(wshandshake.AppendAccept(nil, r.Header.Get("Sec-WebSocket-Key"))))
-			p.asked <- nc
+			p.conns <- nc
 		}
 	}()
 	t.Cleanup(func() {
@@ -161,7 +161,7 @@ func TestBalanceResets(t *testing.T) {
 				}
 				var behind net.Conn
 				if tt.sends == "" && tt.answer != nil {
-					behind = bounded.Receive(t, up.asked)
+					behind = bounded.Receive(t, up.conns)
 				}
 				if tt.then != nil {
 					tt.then(c, in, behind)
@@ -180,16 +180,16 @@ func TestBalanceResets(t *testing.T) {
 					return s.Servers[0].Live == 0 && s.Storm.Underway == 0 && s.Waiting == 0
 				})
 				bounded.Until(t, func() bool {
-					_, body := r.operate(t, http.MethodGet, "/connections", url.Values{})
+					_, body := r.callAdmin(t, http.MethodGet, "/connections", url.Values{})
 					return !strings.Contains(body, `"front"`)
 				})
 				r.metric(t, "handfast_handshakes_pending 0")
 				if tt.by != "" {
-					has(t, &r.log, "msg=closed", "by="+tt.by)
+					waitForLog(t, &r.log, "msg=closed", "by="+tt.by)
 					r.metric(t, `handfast_connections{endpoint="front"} 0`)
 				}
 				if tt.status == 502 {
-					has(t, &r.log, up.id, "handshake")
+					waitForLog(t, &r.log, up.id, "handshake")
 				}
 			})
 		}

@@ -26,7 +26,7 @@ func TestServersOfSeveralPools(t *testing.T) {
 	r := run(t, parse(t, pools))
 	listed := func(id string) (n int) {
 		t.Helper()
-		_, body := r.operate(t, "GET", "/balance", nil)
+		_, body := r.callAdmin(t, "GET", "/balance", nil)
 		return strings.Count(body, `"`+id+`"`)
 	}
 	server := func(id, endpoint string) url.Values {
@@ -52,7 +52,7 @@ func TestServersOfSeveralPools(t *testing.T) {
 		{"DELETE", "ws://127.0.0.1:4", "", 200, 0, ""}, // the first pool does not contain the server
 		{"DELETE", "ws://127.0.0.1:4", "", 404, 0, "there is no server"},
 	} {
-		status, body := r.operate(t, tt.method, "/balance/servers", server(tt.id, tt.endpoint))
+		status, body := r.callAdmin(t, tt.method, "/balance/servers", server(tt.id, tt.endpoint))
 		if n := listed(tt.id); status != tt.status || !strings.Contains(body, tt.says) || n != tt.listed {
 			t.Errorf("%s %s %s: got %d %s in %d pools, want %d in %d", tt.method, tt.id, tt.endpoint, status, body, n, tt.status, tt.listed)
 		}
@@ -71,7 +71,7 @@ endpoints:
 	- {name: one, path: /, target: {balance: {to: ['127.0.0.1:1'], file: `+file+`, dns: {url: 'ws://localhost:3', every: 1h}, health: off}}, auth: [anonymous]}
 `))
 	bounded.Until(t, func() bool {
-		_, body := r.operate(t, "GET", "/balance", nil)
+		_, body := r.callAdmin(t, "GET", "/balance", nil)
 		return strings.Contains(body, "ws://127.0.0.1:3")
 	})
 	for port, want := range map[int][2]string{
@@ -81,7 +81,7 @@ endpoints:
 	} {
 		form := url.Values{"server": {fmt.Sprintf("127.0.0.1:%d", port)}}
 		for method, step := range map[string]string{"POST": "next step: change its weight and capacity ", "DELETE": "next step: remove it "} {
-			status, body := r.operate(t, method, "/balance/servers", form)
+			status, body := r.callAdmin(t, method, "/balance/servers", form)
 			if reason, rest, _ := strings.Cut(body, "\n"); status != 400 || !strings.Contains(reason, want[0]) || !strings.HasPrefix(rest, step+want[1]) {
 				t.Errorf("%s %d: %d %s", method, port, status, body)
 			}
@@ -93,7 +93,7 @@ endpoints:
 func TestWeights(t *testing.T) {
 	r := run(t, parse(t, pools))
 	for weight, valid := range map[int]bool{0: false, 1: true, proxy.MaxWeight: true, proxy.MaxWeight + 1: false} {
-		status, body := r.operate(t, "POST", "/balance/servers", url.Values{"server": {"a:1"}, "weight": {fmt.Sprint(weight)}})
+		status, body := r.callAdmin(t, "POST", "/balance/servers", url.Values{"server": {"a:1"}, "weight": {fmt.Sprint(weight)}})
 		if valid != (status == 200) || weight > 1 && !valid && !strings.Contains(body, "1 to 1000") {
 			t.Errorf("weight %d: got %d %s, want valid %v", weight, status, body, valid)
 		}

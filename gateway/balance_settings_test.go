@@ -44,8 +44,8 @@ func TestBalanceKey(t *testing.T) {
 
 // The configured parts of a request identify a client that resumes a session.
 func TestBalanceResuming(t *testing.T) {
-	a := newBehind(t, "a")
-	r := run(t, parse(t, balancing([]*serverBehind{a}, "storm: {resuming: {header: X-Resume, query: sid}}")))
+	a := newBackend(t, "a")
+	r := run(t, parse(t, balancing([]*backend{a}, "storm: {resuming: {header: X-Resume, query: sid}}")))
 	resuming := r.site.Load().balancers("")[0].Settings().Resuming
 	for _, c := range []struct {
 		target, field string
@@ -64,8 +64,8 @@ func TestBalanceResuming(t *testing.T) {
 // Resumed TLS sessions are counted, and have priority over new ones.
 func TestBalanceCountsResumedTLS(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
-	a := newBehind(t, "a")
-	r := run(t, parse(t, "listen: [{address: '127.0.0.1:0', tls: dev}]"+balancing([]*serverBehind{a}, "")))
+	a := newBackend(t, "a")
+	r := run(t, parse(t, "listen: [{address: '127.0.0.1:0', tls: dev}]"+balancing([]*backend{a}, "")))
 	pool := x509.NewCertPool()
 	pool.AddCert(r.Dev().CA())
 	opts := &websocket.DialOptions{TLS: &tls.Config{RootCAs: pool, ClientSessionCache: tls.NewLRUClientSessionCache(1)}}
@@ -79,8 +79,8 @@ func TestBalanceCountsResumedTLS(t *testing.T) {
 
 // Clients with the same key get the same server, and return to it.
 func TestBalanceHash(t *testing.T) {
-	a, b := newBehind(t, "a"), newBehind(t, "b")
-	r := run(t, parse(t, balancing([]*serverBehind{a, b}, "policy: hash\n\t      key: query:room")))
+	a, b := newBackend(t, "a"), newBackend(t, "b")
+	r := run(t, parse(t, balancing([]*backend{a, b}, "policy: hash\n\t      key: query:room")))
 	of := map[string]string{}
 	for range 2 {
 		for n := range 24 { // all of them get the same server by chance once in eight million runs
@@ -135,15 +135,15 @@ func TestFarewell(t *testing.T) {
 
 // A client whose server is lost reconnects as the SDKs of its protocol do; Pusher clients do not all reconnect at the same time.
 func TestBalanceLost(t *testing.T) {
-	a := newBehind(t, "a")
-	r := run(t, parse(t, balancing([]*serverBehind{a}, "")))
+	a := newBackend(t, "a")
+	r := run(t, parse(t, balancing([]*backend{a}, "")))
 	clients := map[websocket.Code]*websocket.Conn{}
 	for code, path := range map[websocket.Code]string{websocket.CodeServiceRestart: "/chat", pusherBackOff: "/app/key", centrifugoMoved: "/connection/websocket"} {
 		clients[code], _ = r.greeting(t, path, nil)
 	}
 	a.cut()
 	for want, c := range clients {
-		if e := ending(t, c); e.Code != want || !e.ByPeer {
+		if e := readCloseError(t, c); e.Code != want || !e.ByPeer {
 			t.Errorf("got %v, want a close with %d", e, want)
 		}
 	}
@@ -152,11 +152,11 @@ func TestBalanceLost(t *testing.T) {
 // A drain closes each client with the code that its protocol defines, which also depends on whether another server accepts clients.
 func TestBalanceFarewell(t *testing.T) {
 	for cause, pusher := range map[proxy.Cause]websocket.Code{proxy.CauseMoved: pusherMoved, proxy.CauseNoServer: pusherBackOff} {
-		a, b := newBehind(t, "a"), newBehind(t, "b")
-		r := run(t, parse(t, balancing([]*serverBehind{a, b}, "")))
-		drain := func(method string, server *serverBehind) {
+		a, b := newBackend(t, "a"), newBackend(t, "b")
+		r := run(t, parse(t, balancing([]*backend{a, b}, "")))
+		drain := func(method string, server *backend) {
 			t.Helper()
-			if status, body := r.operate(t, method, "/balance/drain", url.Values{"server": {server.id()}}); status != http.StatusOK {
+			if status, body := r.callAdmin(t, method, "/balance/drain", url.Values{"server": {server.id()}}); status != http.StatusOK {
 				t.Fatalf("%s: got %d %s, want 200", method, status, body)
 			}
 		}
@@ -170,13 +170,13 @@ func TestBalanceFarewell(t *testing.T) {
 		}
 		drain("POST", a)
 		for want, c := range clients {
-			e := ending(t, c)
+			e := readCloseError(t, c)
 			if e.Code != want || !e.ByPeer || want != centrifugoMoved && !strings.HasPrefix(e.Reason, string(cause)+"; retry-after=") {
 				t.Errorf("got %v, want a close with %d and %q", e, want, cause)
 			}
 		}
-		has(t, &r.log, "a server has another state", a.id(), "state=draining", "connections=3")
-		has(t, &r.log, "a server has no connection left", a.id(), "state=draining", "connections=0")
+		waitForLog(t, &r.log, "a server has another state", a.id(), "state=draining", "connections=3")
+		waitForLog(t, &r.log, "a server has no connection left", a.id(), "state=draining", "connections=0")
 	}
 }
 
@@ -189,8 +189,8 @@ func TestBalanceProxyProtocol(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		server := &serverBehind{Server: &httptest.Server{Listener: ln}}
-		r := run(t, parse(t, balancing([]*serverBehind{server}, "retries: 0\n\t      request: {proxy_protocol: '"+setting+"'}")))
+		server := &backend{Server: &httptest.Server{Listener: ln}}
+		r := run(t, parse(t, balancing([]*backend{server}, "retries: 0\n\t      request: {proxy_protocol: '"+setting+"'}")))
 		got := make([]byte, len(want))
 		read := make(chan error, 1)
 		go func() {
@@ -201,7 +201,7 @@ func TestBalanceProxyProtocol(t *testing.T) {
 			}
 			read <- err
 		}()
-		if resp, _ := page(t, "GET", r.URLs()[0]+"/", nil); resp.StatusCode != http.StatusBadGateway {
+		if resp, _ := requestPage(t, "GET", r.URLs()[0]+"/", nil); resp.StatusCode != http.StatusBadGateway {
 			t.Errorf("%s: got %s, want 502", setting, resp.Status)
 		}
 		if err := bounded.Receive(t, read); err != nil || string(got) != want {
@@ -213,18 +213,18 @@ func TestBalanceProxyProtocol(t *testing.T) {
 
 // Servers are discovered by name; a reload that removes the name removes them.
 func TestBalanceDNS(t *testing.T) {
-	a, b := newBehind(t, "a"), newBehind(t, "b")
+	a, b := newBackend(t, "a"), newBackend(t, "b")
 	_, port, _ := strings.Cut(strings.TrimPrefix(a.id(), "ws://"), ":")
 	r := run(t, parse(t, balancing(nil, "dns: {url: 'ws://localhost:"+port+"', every: 1s}")))
 	servers := func() string {
-		_, body := r.operate(t, "GET", "/balance", url.Values{})
+		_, body := r.callAdmin(t, "GET", "/balance", url.Values{})
 		return body
 	}
 	bounded.Until(t, func() bool { return strings.Contains(servers(), a.id()) })
 	if _, name := r.greeting(t, "/", nil); name[:1] != "a" { // localhost may also have an IPv6 address, which is skipped
 		t.Errorf("got server %q, want a", name)
 	}
-	if err := r.Reload(t.Context(), r.with(t, balancing([]*serverBehind{b}, ""))); err != nil {
+	if err := r.Reload(t.Context(), r.with(t, balancing([]*backend{b}, ""))); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
@@ -237,12 +237,12 @@ func TestBalanceDNS(t *testing.T) {
 // A response that never ends is cut off when the server stops.
 func TestStopCutsPages(t *testing.T) {
 	asked := make(chan struct{})
-	slow := &serverBehind{Server: httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	slow := &backend{Server: httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		close(asked)
 		<-r.Context().Done()
 	}))}
 	t.Cleanup(slow.Close)
-	r := run(t, parse(t, "drain: {spread: 0s, timeout: 100ms}\n"+balancing([]*serverBehind{slow}, "")))
+	r := run(t, parse(t, "drain: {spread: 0s, timeout: 100ms}\n"+balancing([]*backend{slow}, "")))
 	nc, err := net.Dial("tcp", strings.TrimPrefix(r.URLs()[0], "http://"))
 	if err != nil {
 		t.Fatal(err)
@@ -265,10 +265,10 @@ func TestStopCutsPages(t *testing.T) {
 
 // A reload that removes the balancer closes its clients. The target is closed after its last client.
 func TestBalanceRemovedByReload(t *testing.T) {
-	b := newBehind(t, "a")
-	r := run(t, parse(t, balancing([]*serverBehind{b}, "")))
+	b := newBackend(t, "a")
+	r := run(t, parse(t, balancing([]*backend{b}, "")))
 	c, _ := r.greeting(t, "/", nil)
-	text := strings.Replace(balancing([]*serverBehind{b}, ""), "name: front", "name: other", 1)
+	text := strings.Replace(balancing([]*backend{b}, ""), "name: front", "name: other", 1)
 	if err := r.Reload(bounded.Context(t), r.with(t, text)); err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +276,7 @@ func TestBalanceRemovedByReload(t *testing.T) {
 		t.Errorf("got %v, want a close with 1001", err)
 	}
 	bounded.Until(t, func() bool {
-		_, body := r.operate(t, http.MethodGet, "/connections", url.Values{})
+		_, body := r.callAdmin(t, http.MethodGet, "/connections", url.Values{})
 		return !strings.Contains(body, `"front"`)
 	})
 	bounded.Until(t, func() bool { return b.open.Load() == 0 })
@@ -284,12 +284,12 @@ func TestBalanceRemovedByReload(t *testing.T) {
 
 // The metrics show handshake admission for each endpoint, by priority.
 func TestAdmissionInMetrics(t *testing.T) {
-	r := run(t, parse(t, balancing([]*serverBehind{newBehind(t, "a")}, "storm: {resuming: {header: X-Resume}}")))
+	r := run(t, parse(t, balancing([]*backend{newBackend(t, "a")}, "storm: {resuming: {header: X-Resume}}")))
 	r.greeting(t, "/", nil)
 	for range 2 {
 		r.greeting(t, "/", &websocket.DialOptions{Header: http.Header{"X-Resume": {"1"}}})
 	}
-	_, metrics := page(t, http.MethodGet, r.AdminURL()+"/metrics", nil)
+	_, metrics := requestPage(t, http.MethodGet, r.AdminURL()+"/metrics", nil)
 	for _, want := range []string{
 		`handfast_admission_limited{endpoint="front"} 0`, `handfast_admission_rate{endpoint="front"} 1000`,
 		`handfast_admission_underway{endpoint="front"} 0`, `handfast_admission_waiting{endpoint="front"} 0`,

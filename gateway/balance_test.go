@@ -18,8 +18,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// serverBehind is a server behind the balancer. Its first message contains its own name and the client's.
-type serverBehind struct {
+// backend is a server behind the balancer. Its first message contains its own name and the client's.
+type backend struct {
 	*httptest.Server
 	name   string
 	answer atomic.Int64 // a status for all requests; 0 means to serve them
@@ -30,7 +30,7 @@ type serverBehind struct {
 }
 
 // cut closes all connections, as if the process had been killed.
-func (b *serverBehind) cut() {
+func (b *backend) cut() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, c := range b.live {
@@ -38,8 +38,8 @@ func (b *serverBehind) cut() {
 	}
 }
 
-func newBehind(t *testing.T, name string) *serverBehind {
-	b := &serverBehind{name: name}
+func newBackend(t *testing.T, name string) *backend {
+	b := &backend{name: name}
 	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if status := int(b.answer.Load()); status != 0 {
 			w.Header().Set("Set-Cookie", "refused="+name)
@@ -80,10 +80,10 @@ func newBehind(t *testing.T, name string) *serverBehind {
 	return b
 }
 
-func (b *serverBehind) id() string { return "ws://" + b.Listener.Addr().String() }
+func (b *backend) id() string { return "ws://" + b.Listener.Addr().String() }
 
 // balancing is a configuration with a balancer at / for all clients, with additional settings.
-func balancing(servers []*serverBehind, more string) string {
+func balancing(servers []*backend, more string) string {
 	var to []string
 	for _, b := range servers {
 		to = append(to, b.id())
@@ -114,18 +114,18 @@ func (r *running) greeting(t *testing.T, path string, opts *websocket.DialOption
 	return c, string(m.Data)
 }
 
-// operate sends a request to the admin listener.
-func (r *running) operate(t *testing.T, method, path string, form url.Values) (int, string) {
+// callAdmin sends a request to the admin listener.
+func (r *running) callAdmin(t *testing.T, method, path string, form url.Values) (int, string) {
 	t.Helper()
-	resp, body := page(t, method, r.AdminURL()+path+"?"+form.Encode(), nil)
+	resp, body := requestPage(t, method, r.AdminURL()+path+"?"+form.Encode(), nil)
 	return resp.StatusCode, body
 }
 
 // Clients are distributed over the servers; the client gets the options that the server has negotiated, and the server gets the
 // client's identity.
 func TestBalance(t *testing.T) {
-	a, b := newBehind(t, "a"), newBehind(t, "b")
-	r := run(t, parse(t, balancing([]*serverBehind{a, b}, "request: {user_header: X-User, strip_prefix: /ws, add_prefix: /v1}")))
+	a, b := newBackend(t, "a"), newBackend(t, "b")
+	r := run(t, parse(t, balancing([]*backend{a, b}, "request: {user_header: X-User, strip_prefix: /ws, add_prefix: /v1}")))
 	seen := map[string]int{}
 	var open []*websocket.Conn
 	for range 4 {
@@ -141,17 +141,17 @@ func TestBalance(t *testing.T) {
 		if c.Subprotocol() != "chat" || !strings.HasPrefix(h.Extensions, "permessage-deflate") || !strings.HasPrefix(h.Header.Get("Set-Cookie"), "seen=") {
 			t.Errorf("got subprotocol %q, extensions %q, header %v, want those of the server", c.Subprotocol(), h.Extensions, h.Header)
 		}
-		echoed(t, c)
+		wantEcho(t, c)
 		open = append(open, c)
 	}
 	if seen["a"] != 2 || seen["b"] != 2 {
 		t.Errorf("got %v, want 2 clients at each server", seen)
 	}
-	resp, body := page(t, "PUT", r.URLs()[0]+"/ws/page", nil)
+	resp, body := requestPage(t, "PUT", r.URLs()[0]+"/ws/page", nil)
 	if resp.StatusCode != 200 || !strings.HasPrefix(body, "PUT "+resp.Header.Get("X-Behind")+" ") || !strings.Contains(body, "path=/v1/page") {
 		t.Errorf("page: got %d %q, want 200 for /v1/page", resp.StatusCode, body)
 	}
-	_, metrics := r.operate(t, "GET", "/metrics", url.Values{})
+	_, metrics := r.callAdmin(t, "GET", "/metrics", url.Values{})
 	if line := `handfast_server_bytes_total{direction="out",endpoint="front",server="` + a.id() + `"} `; !strings.Contains(metrics, line) || strings.Contains(metrics, line+"0\n") {
 		t.Errorf("metrics: got no bytes in %s", metrics)
 	}
@@ -164,8 +164,8 @@ func TestBalance(t *testing.T) {
 		}
 	}
 	bounded.Until(t, func() bool { return r.conns.Len() == 0 })
-	has(t, &r.log, "msg=closed", "server="+a.id())
-	has(t, &r.audited, `"disconnected"`, `"server":"`+b.id()+`"`, `"path":"/ws/room"`, `"decision":"allow"`, `"rule":"`, `"bytes_in":`)
+	waitForLog(t, &r.log, "msg=closed", "server="+a.id())
+	waitForLog(t, &r.audited, `"disconnected"`, `"server":"`+b.id()+`"`, `"path":"/ws/room"`, `"decision":"allow"`, `"rule":"`, `"bytes_in":`)
 	if log := r.log.String() + r.audited.String(); strings.Contains(log, "level=INFO msg=opened") || strings.Contains(log, `"connected"`) {
 		t.Errorf("got more than one line for a connection:\n%s", log)
 	}
@@ -174,8 +174,8 @@ func TestBalance(t *testing.T) {
 // A server's rejection is passed on to the client. A failing server is skipped; if no server is left, the client gets an error, and
 // the operator sees which server failed.
 func TestBalanceFailures(t *testing.T) {
-	a, b := newBehind(t, "a"), newBehind(t, "b")
-	r := run(t, parse(t, balancing([]*serverBehind{a, b}, "policy: least_connections")))
+	a, b := newBackend(t, "a"), newBackend(t, "b")
+	r := run(t, parse(t, balancing([]*backend{a, b}, "policy: least_connections")))
 	a.answer.Store(403)
 	b.answer.Store(403)
 	e := r.refuse(t, "/", nil)
@@ -200,16 +200,16 @@ func TestBalanceFailures(t *testing.T) {
 	if e.Status != 502 && e.Status != 503 || strings.Contains(string(e.Body), a.Listener.Addr().String()) {
 		t.Errorf("both are closed: got %d %q, want 502 or 503 without an address", e.Status, e.Body)
 	}
-	has(t, &r.log, b.Listener.Addr().String(), "connect")
-	if resp, body := page(t, "GET", r.URLs()[0]+"/", nil); resp.StatusCode != 502 && resp.StatusCode != 503 || strings.Contains(body, a.Listener.Addr().String()) {
+	waitForLog(t, &r.log, b.Listener.Addr().String(), "connect")
+	if resp, body := requestPage(t, "GET", r.URLs()[0]+"/", nil); resp.StatusCode != 502 && resp.StatusCode != 503 || strings.Contains(body, a.Listener.Addr().String()) {
 		t.Errorf("page: got %d %q, want 502 or 503 without an address", resp.StatusCode, body)
 	}
 }
 
 // A drain closes the connections of one server only; new clients get other servers until the drain is over.
 func TestBalanceDrain(t *testing.T) {
-	a, b := newBehind(t, "a"), newBehind(t, "b")
-	r := run(t, parse(t, balancing([]*serverBehind{a, b}, "policy: round_robin")))
+	a, b := newBackend(t, "a"), newBackend(t, "b")
+	r := run(t, parse(t, balancing([]*backend{a, b}, "policy: round_robin")))
 	clients := map[string]*websocket.Conn{}
 	for range 2 {
 		c, text := r.greeting(t, "/", nil)
@@ -218,10 +218,10 @@ func TestBalanceDrain(t *testing.T) {
 	if len(clients) != 2 {
 		t.Fatalf("got %d servers for two clients, want 2", len(clients))
 	}
-	if status, body := r.operate(t, "POST", "/balance/drain", url.Values{"server": {a.Listener.Addr().String()}, "pace": {"1000"}}); status != 200 || !strings.Contains(body, `"state": "draining"`) {
+	if status, body := r.callAdmin(t, "POST", "/balance/drain", url.Values{"server": {a.Listener.Addr().String()}, "pace": {"1000"}}); status != 200 || !strings.Contains(body, `"state": "draining"`) {
 		t.Fatalf("drain: got %d %s, want 200 and draining", status, body)
 	}
-	if e := ending(t, clients["a"]); e.Code != websocket.CodeServiceRestart || !strings.Contains(e.Reason, "retry-after=") {
+	if e := readCloseError(t, clients["a"]); e.Code != websocket.CodeServiceRestart || !strings.Contains(e.Reason, "retry-after=") {
 		t.Errorf("got %v, want a close with 1012 and retry-after", e)
 	}
 	for range 3 {
@@ -229,9 +229,9 @@ func TestBalanceDrain(t *testing.T) {
 			t.Errorf("got server %q, want b", text)
 		}
 	}
-	echoed(t, clients["b"])
+	wantEcho(t, clients["b"])
 	bounded.Until(t, func() bool { return a.open.Load() == 0 })
-	if status, _ := r.operate(t, "DELETE", "/balance/drain", url.Values{"server": {a.id()}}); status != 200 {
+	if status, _ := r.callAdmin(t, "DELETE", "/balance/drain", url.Values{"server": {a.id()}}); status != 200 {
 		t.Errorf("undrain: got %d, want 200", status)
 	}
 	bounded.Until(t, func() bool {
@@ -242,27 +242,27 @@ func TestBalanceDrain(t *testing.T) {
 		form url.Values
 		want int
 	}{{url.Values{"server": {"127.0.0.1:1"}}, 404}, {url.Values{}, 400}, {url.Values{"server": {"http://a"}}, 400}, {url.Values{"server": {a.id()}, "pace": {"0"}}, 400}} {
-		if status, body := r.operate(t, "POST", "/balance/drain", bad.form); status != bad.want {
+		if status, body := r.callAdmin(t, "POST", "/balance/drain", bad.form); status != bad.want {
 			t.Errorf("%v: got %d %s, want %d", bad.form, status, body, bad.want)
 		}
 	}
-	has(t, &r.audited, `"server"`, a.id())
+	waitForLog(t, &r.audited, `"server"`, a.id())
 }
 
 // Operators add and remove servers, and a reload changes settings, without affecting connections.
 func TestBalanceChanges(t *testing.T) {
-	a, b, c := newBehind(t, "a"), newBehind(t, "b"), newBehind(t, "c")
-	text := balancing([]*serverBehind{a}, "policy: least_connections")
+	a, b, c := newBackend(t, "a"), newBackend(t, "b"), newBackend(t, "c")
+	text := balancing([]*backend{a}, "policy: least_connections")
 	r := run(t, parse(t, text))
 	first, _ := r.greeting(t, "/", nil)
-	if status, body := r.operate(t, "POST", "/balance/servers", url.Values{"server": {b.id()}, "weight": {"2"}}); status != 200 || !strings.Contains(body, b.id()) {
+	if status, body := r.callAdmin(t, "POST", "/balance/servers", url.Values{"server": {b.id()}, "weight": {"2"}}); status != 200 || !strings.Contains(body, b.id()) {
 		t.Fatalf("add: got %d %s, want 200", status, body)
 	}
 	second, name := r.greeting(t, "/", nil)
 	if name[:1] != "b" {
 		t.Errorf("after adding b: got server %q, want b", name)
 	}
-	if err := r.Reload(t.Context(), r.with(t, balancing([]*serverBehind{a, c}, "policy: round_robin"))); err != nil {
+	if err := r.Reload(t.Context(), r.with(t, balancing([]*backend{a, c}, "policy: round_robin"))); err != nil {
 		t.Fatal(err)
 	}
 	names := map[string]bool{}
@@ -273,16 +273,16 @@ func TestBalanceChanges(t *testing.T) {
 	if len(names) != 3 {
 		t.Errorf("after a reload: got servers %v, want 3", names)
 	}
-	if status, body := r.operate(t, "DELETE", "/balance/servers", url.Values{"server": {a.id()}}); status != 400 || !strings.Contains(body, "configuration") {
+	if status, body := r.callAdmin(t, "DELETE", "/balance/servers", url.Values{"server": {a.id()}}); status != 400 || !strings.Contains(body, "configuration") {
 		t.Errorf("remove a server of the configuration: got %d %s, want 400", status, body)
 	}
 	for _, method := range []string{"DELETE /balance/servers", "DELETE /balance/drain", "POST /balance/drain"} {
 		method, path, _ := strings.Cut(method, " ")
-		if status, body := r.operate(t, method, path, url.Values{"server": {"127.0.0.1:1"}}); status != 404 || !strings.Contains(body, "ws://127.0.0.1:1;") {
+		if status, body := r.callAdmin(t, method, path, url.Values{"server": {"127.0.0.1:1"}}); status != 404 || !strings.Contains(body, "ws://127.0.0.1:1;") {
 			t.Errorf("%s of an unknown server: got %d %s, want 404", path, status, body)
 		}
 	}
-	if status, _ := r.operate(t, "DELETE", "/balance/servers", url.Values{"server": {b.id()}}); status != 200 {
+	if status, _ := r.callAdmin(t, "DELETE", "/balance/servers", url.Values{"server": {b.id()}}); status != 200 {
 		t.Errorf("remove: got %d, want 200", status)
 	}
 	for range 4 {
@@ -290,14 +290,14 @@ func TestBalanceChanges(t *testing.T) {
 			t.Error("a client got the removed server b")
 		}
 	}
-	echoed(t, first)
-	echoed(t, second)
+	wantEcho(t, first)
+	wantEcho(t, second)
 }
 
 // A client with the cookie returns to its server, unless that server is draining.
 func TestBalanceSticky(t *testing.T) {
-	a, b := newBehind(t, "a"), newBehind(t, "b")
-	r := run(t, parse(t, balancing([]*serverBehind{a, b}, "sticky: {cookie: hf}\n\t      policy: round_robin")))
+	a, b := newBackend(t, "a"), newBackend(t, "b")
+	r := run(t, parse(t, balancing([]*backend{a, b}, "sticky: {cookie: hf}\n\t      policy: round_robin")))
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -318,8 +318,8 @@ func TestBalanceSticky(t *testing.T) {
 			t.Errorf("got server %q, want %q", again, first)
 		}
 	}
-	server := map[string]*serverBehind{"a": a, "b": b}[first]
-	r.operate(t, "POST", "/balance/drain", url.Values{"server": {server.id()}})
+	server := map[string]*backend{"a": a, "b": b}[first]
+	r.callAdmin(t, "POST", "/balance/drain", url.Values{"server": {server.id()}})
 	if other := dial(); other == first {
 		t.Errorf("got server %q, which is draining", other)
 	}
@@ -327,7 +327,7 @@ func TestBalanceSticky(t *testing.T) {
 
 // The server file is read again when it changes.
 func TestBalanceFile(t *testing.T) {
-	a, b := newBehind(t, "a"), newBehind(t, "b")
+	a, b := newBackend(t, "a"), newBackend(t, "b")
 	file := t.TempDir() + "/servers"
 	put := func(text string) {
 		t.Helper()
@@ -349,7 +349,7 @@ func TestBalanceFile(t *testing.T) {
 		return name[:1] == "b"
 	})
 	put("nonsense weight=x")
-	has(t, &r.log, "servers cannot be found", "line 1")
+	waitForLog(t, &r.log, "servers cannot be found", "line 1")
 	if _, name := r.greeting(t, "/", nil); name[:1] != "b" {
 		t.Errorf("after an invalid file: got server %q, want b", name)
 	}
@@ -359,9 +359,9 @@ func TestBalanceFile(t *testing.T) {
 func TestBalanceHealth(t *testing.T) {
 	for _, check := range []string{"tcp", "http", "websocket"} {
 		t.Run(check, func(t *testing.T) {
-			a, b := newBehind(t, "a"), newBehind(t, "b")
-			r := run(t, parse(t, strings.Replace(balancing([]*serverBehind{a, b}, ""), "health: off", "health: {check: "+check+", every: 100ms, rise: 1, fall: 1}", 1)))
-			state := func(of *serverBehind, want balance.State) {
+			a, b := newBackend(t, "a"), newBackend(t, "b")
+			r := run(t, parse(t, strings.Replace(balancing([]*backend{a, b}, ""), "health: off", "health: {check: "+check+", every: 100ms, rise: 1, fall: 1}", 1)))
+			state := func(of *backend, want balance.State) {
 				t.Helper()
 				bounded.Until(t, func() bool {
 					for _, s := range r.site.Load().balancers("")[0].Status().Servers {
@@ -392,14 +392,14 @@ func TestBalanceHealth(t *testing.T) {
 					t.Errorf("got server %q, want a", name)
 				}
 			}
-			has(t, &r.log, "a server has another state", b.id(), "down")
+			waitForLog(t, &r.log, "a server has another state", b.id(), "down")
 		})
 	}
 }
 
 // Clients wait for a free slot while every server is full.
 func TestBalanceQueue(t *testing.T) {
-	a := newBehind(t, "a")
+	a := newBackend(t, "a")
 	text := strings.Replace(balancing(nil, "queue: {max: 1, timeout: 5s}"), "to: []", "to: [{url: "+a.id()+", capacity: 1}]", 1)
 	r := run(t, parse(t, text))
 	first, _ := r.greeting(t, "/", nil)

@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// authorityFor returns a self-signed certificate for a name, which is also a CA.
-func authorityFor(t *testing.T, name string) (cert tls.Certificate, authority []byte) {
+// selfSigned returns a self-signed certificate for a name, which is also a CA.
+func selfSigned(t *testing.T, name string) (cert tls.Certificate, authority []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -38,9 +38,9 @@ func authorityFor(t *testing.T, name string) (cert tls.Certificate, authority []
 
 // A reload changes the CA and the server name for new connections. Open connections are kept, and problems are logged.
 func TestBalanceReloadsTLS(t *testing.T) {
-	cert, good := authorityFor(t, "inner.example")
-	_, bad := authorityFor(t, "inner.example")
-	plain := newBehind(t, "a")
+	cert, good := selfSigned(t, "inner.example")
+	_, bad := selfSigned(t, "inner.example")
+	plain := newBackend(t, "a")
 	behind := httptest.NewUnstartedServer(plain.Config.Handler)
 	behind.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
 	behind.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -73,23 +73,23 @@ func TestBalanceReloadsTLS(t *testing.T) {
 		if err := r.Reload(t.Context(), r.with(t, text(step.name))); err != nil {
 			t.Fatal(err)
 		}
-		echoed(t, first)
+		wantEcho(t, first)
 		if step.log == "" {
 			second, _ := r.greeting(t, "/", nil)
-			echoed(t, second)
+			wantEcho(t, second)
 			continue
 		}
 		if e := r.refuse(t, "/", nil); e.Status != 502 || strings.Contains(string(e.Body), behind.Listener.Addr().String()) {
 			t.Errorf("%s: got %d %s, want 502 without an address", step.name, e.Status, e.Body)
 		}
-		has(t, &r.log, id, "tls", step.log)
+		waitForLog(t, &r.log, id, "tls", step.log)
 	}
 	put([]byte("no certificate"))
 	if err := r.Reload(t.Context(), r.with(t, text("inner.example"))); err == nil || !strings.Contains(err.Error(), "ca.pem holds no certificate") {
 		t.Errorf("invalid CA: got %v, want that the file has no certificate", err)
 	}
-	echoed(t, first)
+	wantEcho(t, first)
 	if second, _ := r.greeting(t, "/", nil); second != nil {
-		echoed(t, second)
+		wantEcho(t, second)
 	}
 }

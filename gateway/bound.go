@@ -80,7 +80,7 @@ func (s *entrance) configure(b *bound, site *site, i int) {
 	if cfg.TLS.Mode == config.TLSOff {
 		scheme = "http://"
 	}
-	b.url = scheme + shownAddr(string(cfg.Address), b.ports[0].Addr())
+	b.url = scheme + displayAddr(string(cfg.Address), b.ports[0].Addr())
 	for _, p := range b.ports {
 		p.policy.Store(site.listen[i])
 		if tcp, ok := p.Addr().(*net.TCPAddr); ok && cfg.TLS.Mode == config.TLSOff && !tcp.IP.IsLoopback() && !cfg.RedirectHTTPS {

@@ -65,7 +65,7 @@ func (b *builder) newListeners(n, old *site) error {
 		have = old.sources()
 	}
 	for i := range n.cfg.Listen {
-		l := &listener{cfg: n.cfg.Listen[i], hsts: hsts(n.cfg.Listen[i]), from: prefixes(n.cfg.Listen[i].ProxyProtocol.From)}
+		l := &listener{cfg: n.cfg.Listen[i], hsts: hsts(n.cfg.Listen[i]), proxies: prefixes(n.cfg.Listen[i].ProxyProtocol.From)}
 		same := 0 // the number of previous listeners with this address; several may have port 0
 		for _, before := range n.listen {
 			if before.cfg.Address == l.cfg.Address {

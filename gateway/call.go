@@ -14,10 +14,10 @@ type caller struct{ id *auth.Identity }
 
 type callerKey struct{}
 
-// noted is an Authenticator that stores its result in the request's context, for the audit log.
-type noted struct{ auth.Authenticator }
+// identityRecorder is an Authenticator that stores its result in the request's context, for the audit log.
+type identityRecorder struct{ auth.Authenticator }
 
-func (n noted) Authenticate(r *http.Request) (*auth.Identity, error) {
+func (n identityRecorder) Authenticate(r *http.Request) (*auth.Identity, error) {
 	id, err := n.Authenticator.Authenticate(r)
 	if c, ok := r.Context().Value(callerKey{}).(*caller); ok && err == nil {
 		c.id = id

@@ -167,15 +167,15 @@ func drainCentrifugo(int) websocket.Code { return centrifugo.CodeShutdown }
 // can list and close it.
 func (t *centrifugoTarget) lasting(serve func(http.ResponseWriter, *http.Request, centrifugo.Client)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		p := r.Context().Value(pageKey{}).(*pageAt)
+		p := r.Context().Value(pageKey{}).(*pageRequest)
 		h := p.e.handshake(r)
 		h.entry.DrainCode = drainCentrifugo
-		defer h.drop()
+		defer h.release()
 		id, err := h.take(r)
 		if err == nil {
 			err = h.list()
 		}
-		if err == nil && !p.e.target.hold() { // a reload has replaced the target in the meantime
+		if err == nil && !p.e.target.acquire() { // a reload has replaced the target in the meantime
 			err = errReplaced
 		}
 		if err != nil {
@@ -186,7 +186,7 @@ func (t *centrifugoTarget) lasting(serve func(http.ResponseWriter, *http.Request
 		k := &admitted{h.client(), r.URL.Path, h.rule}
 		h.entered = false // k.end will release the place
 		k.begin()
-		sent := &emulated{client: &k.client}
+		sent := &emulatedConn{client: &k.client}
 		client.Received = sent.received
 		ctx, cancel := context.WithCancelCause(p.lasting)
 		defer func() {
@@ -206,14 +206,14 @@ func (t *centrifugoTarget) lasting(serve func(http.ResponseWriter, *http.Request
 	}
 }
 
-// emulated counts the messages of a connection over HTTP, which arrive in separate requests.
-type emulated struct {
+// emulatedConn counts the messages of a connection over HTTP, which arrive in separate requests.
+type emulatedConn struct {
 	mu     sync.Mutex
 	client *client // nil after the connection has ended
 }
 
 // received counts a message.
-func (e *emulated) received(bytes int64) error {
+func (e *emulatedConn) received(bytes int64) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.client == nil {
@@ -223,7 +223,7 @@ func (e *emulated) received(bytes int64) error {
 }
 
 // end must be called before the end of the client.
-func (e *emulated) end() {
+func (e *emulatedConn) end() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.client = nil

@@ -10,8 +10,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// overHTTP opens a connection over HTTP and returns the response, whose body may still be open.
-func (r *running) overHTTP(t *testing.T, authorization string) *http.Response {
+// openHTTPStream opens a connection over HTTP and returns the response, whose body may still be open.
+func (r *running) openHTTPStream(t *testing.T, authorization string) *http.Response {
 	t.Helper()
 	req, err := http.NewRequestWithContext(bounded.Context(t), http.MethodPost, r.URLs()[0]+"/connection/http_stream", strings.NewReader(`{"id":1,"connect":{}}`))
 	if err != nil {
@@ -35,11 +35,11 @@ endpoints:
 - {name: cf, path: /connection/websocket, target: {centrifugo: {anonymous: true}}, auth: [anonymous], rules: [{do: allow}], limits: {connections: 3}}
 apps: [{id: main, key: k, secret: s}]
 `))
-	first, second, other := r.overHTTP(t, ""), r.overHTTP(t, ""), r.open(t, "/connection/websocket", nil)
+	first, second, other := r.openHTTPStream(t, ""), r.openHTTPStream(t, ""), r.open(t, "/connection/websocket", nil)
 	read := bufio.NewReader(first.Body)
-	wants(t, line(t, read), `"session":"`)
-	wants(t, line(t, bufio.NewReader(second.Body)), `"session":"`)
-	if resp := r.overHTTP(t, ""); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
+	wantParts(t, line(t, read), `"session":"`)
+	wantParts(t, line(t, bufio.NewReader(second.Body)), `"session":"`)
+	if resp := r.openHTTPStream(t, ""); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
 		t.Errorf("one more connection: %s", resp.Status)
 	}
 	if e := r.refuse(t, "/connection/websocket", nil); e.Status != 503 {
@@ -48,26 +48,26 @@ apps: [{id: main, key: k, secret: s}]
 	other.CloseNow()
 	second.Body.Close()
 	bounded.Until(t, func() bool { return r.conns.Len() == 1 })
-	third := r.overHTTP(t, "")
+	third := r.openHTTPStream(t, "")
 	readThird := bufio.NewReader(third.Body)
-	wants(t, line(t, readThird), `"session":"`)
-	_, body := page(t, "GET", r.AdminURL()+"/connections?endpoint=cf", nil)
-	wants(t, body, `"total": 2`)
+	wantParts(t, line(t, readThird), `"session":"`)
+	_, body := requestPage(t, "GET", r.AdminURL()+"/connections?endpoint=cf", nil)
+	wantParts(t, body, `"total": 2`)
 
 	ws := r.open(t, "/connection/websocket", nil)
-	wants(t, speak(t, ws, `{"id":1,"connect":{}}`), `"client":"`)
+	wantParts(t, sendCommand(t, ws, `{"id":1,"connect":{}}`), `"client":"`)
 	stopped := make(chan error, 1)
 	go func() { stopped <- r.stop() }()
 	for _, reader := range []*bufio.Reader{read, readThird} {
-		wants(t, line(t, reader), `"disconnect":{"code":3001,"reason":"the server is stopping"}`)
+		wantParts(t, line(t, reader), `"disconnect":{"code":3001,"reason":"the server is stopping"}`)
 	}
-	if e := ending(t, ws); e.Code != 3001 {
+	if e := readCloseError(t, ws); e.Code != 3001 {
 		t.Errorf("closed with %v", e)
 	}
 	if err := bounded.Receive(t, stopped); err != nil {
 		t.Error(err)
 	}
-	has(t, &r.audited, `"disconnected"`, `"code":3001`)
+	waitForLog(t, &r.audited, `"disconnected"`, `"code":3001`)
 }
 
 // An operator closes a connection over HTTP with a chosen code.
@@ -77,12 +77,12 @@ endpoints:
 - {name: cf, path: /connection/websocket, target: {centrifugo: {anonymous: true}}, auth: [anonymous], rules: [{do: allow}]}
 apps: [{id: main, key: k, secret: s}]
 `))
-	read := bufio.NewReader(r.overHTTP(t, "").Body)
-	wants(t, line(t, read), `"session":"`)
-	if resp, body := page(t, "DELETE", r.AdminURL()+"/connections?endpoint=cf&code=4500&reason=bye", nil); resp.StatusCode != 200 {
+	read := bufio.NewReader(r.openHTTPStream(t, "").Body)
+	wantParts(t, line(t, read), `"session":"`)
+	if resp, body := requestPage(t, "DELETE", r.AdminURL()+"/connections?endpoint=cf&code=4500&reason=bye", nil); resp.StatusCode != 200 {
 		t.Fatalf("%d %s", resp.StatusCode, body)
 	}
-	wants(t, line(t, read), `"disconnect":{"code":4500,"reason":"bye"}`)
+	wantParts(t, line(t, read), `"disconnect":{"code":4500,"reason":"bye"}`)
 	bounded.Until(t, func() bool { return r.conns.Len() == 0 })
 }
 
@@ -92,15 +92,15 @@ func TestCentrifugoOverHTTPExpires(t *testing.T) {
 	- {name: cf, path: /connection/websocket, target: centrifugo, auth: [users], rules: [{do: allow}]}
 apps: [{id: main, key: k, secret: s}]
 `, key))
-	if resp := r.overHTTP(t, ""); resp.StatusCode != 401 || resp.Header.Get("WWW-Authenticate") == "" {
+	if resp := r.openHTTPStream(t, ""); resp.StatusCode != 401 || resp.Header.Get("WWW-Authenticate") == "" {
 		t.Errorf("without a credential: %s", resp.Status)
 	}
-	resp, lasts := r.overHTTP(t, "Bearer "+token("alice", 2*time.Second, nil)), 2*time.Second
+	resp, lasts := r.openHTTPStream(t, "Bearer "+token("alice", 2*time.Second, nil)), 2*time.Second
 	for resp.StatusCode == 401 { // the token has expired already
 		lasts *= 3
-		resp = r.overHTTP(t, "Bearer "+token("alice", lasts, nil))
+		resp = r.openHTTPStream(t, "Bearer "+token("alice", lasts, nil))
 	}
 	read := bufio.NewReader(resp.Body)
-	wants(t, line(t, read), `"session":"`)
-	wants(t, line(t, read), `"disconnect":{"code":4401,"reason":"token expired"}`)
+	wantParts(t, line(t, read), `"session":"`)
+	wantParts(t, line(t, read), `"disconnect":{"code":4401,"reason":"token expired"}`)
 }

@@ -65,30 +65,30 @@ func TestCentrifugoByDefault(t *testing.T) {
 	r := run(t, plainConfig("127.0.0.1:0"))
 	base := r.URLs()[0]
 	c := r.open(t, "/connection/websocket", nil)
-	wants(t, speak(t, c, `{"id":1,"connect":{}}`), `"client":"`)
-	wants(t, speak(t, c, `{"id":2,"subscribe":{"channel":"news"}}`), `"recoverable":true`)
+	wantParts(t, sendCommand(t, c, `{"id":1,"connect":{}}`), `"client":"`)
+	wantParts(t, sendCommand(t, c, `{"id":2,"subscribe":{"channel":"news"}}`), `"recoverable":true`)
 
 	stream := bufio.NewReader(post(t, base+"/connection/http_stream", "", `{"id":1,"connect":{}}`+"\n"+`{"id":2,"subscribe":{"channel":"news"}}`).Body)
 	first := line(t, stream)
-	wants(t, first, `"session":"`)
-	wants(t, line(t, stream), `"id":2,"subscribe"`)
+	wantParts(t, first, `"session":"`)
+	wantParts(t, line(t, stream), `"id":2,"subscribe"`)
 
 	res, err := http.Get(base + "/connection/sse?cf_connect=%7B%22id%22%3A1%2C%22connect%22%3A%7B%7D%7D") //nolint:noctx // the request is to the test's own server
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	wants(t, line(t, bufio.NewReader(res.Body)), "data: {", `"session":"`)
+	wantParts(t, line(t, bufio.NewReader(res.Body)), "data: {", `"session":"`)
 
 	other := r.open(t, "/channels", nil)
-	heard(t, other)
-	wants(t, speak(t, other, `{"type":"subscribe","id":1,"channel":"news"}`), `"subscribed"`)
+	readText(t, other)
+	wantParts(t, sendCommand(t, other, `{"type":"subscribe","id":1,"channel":"news"}`), `"subscribed"`)
 	if res := post(t, base+"/api/publish", devTestSecret, `{"channel":"news","data":{"a":1}}`); res.StatusCode != http.StatusOK {
 		t.Fatal(res.Status)
 	}
-	wants(t, heard(t, c), `"data":{"a":1}`)
-	wants(t, line(t, stream), `"data":{"a":1}`)
-	wants(t, heard(t, other), `"data":{"a":1}`)
+	wantParts(t, readText(t, c), `"data":{"a":1}`)
+	wantParts(t, line(t, stream), `"data":{"a":1}`)
+	wantParts(t, readText(t, other), `"data":{"a":1}`)
 
 	var connected struct {
 		Connect struct{ Session, Node string }
@@ -105,8 +105,8 @@ func TestCentrifugoByDefault(t *testing.T) {
 	if res := post(t, base+"/emulation", "", string(emulated)); res.StatusCode >= 300 {
 		t.Fatal(res.Status)
 	}
-	wants(t, heard(t, c), `"data":{"b":2}`)
-	wants(t, heard(t, other), `"data":{"b":2}`)
+	wantParts(t, readText(t, c), `"data":{"b":2}`)
+	wantParts(t, readText(t, other), `"data":{"b":2}`)
 	if res := post(t, base+"/api/publish", "wrong", `{"channel":"news","data":1}`); res.StatusCode != http.StatusUnauthorized {
 		t.Error(res.Status)
 	}
@@ -130,14 +130,14 @@ apps: [{id: shop, key: k, secret: s}]
 		}
 	}
 	c := r.open(t, "/connection/websocket", nil)
-	wants(t, speak(t, c, `{"id":1,"connect":{"token":"`+appToken("s", `{"sub":"ann","staff":true}`)+`"}}`), `"client":"`)
-	wants(t, speak(t, c, `{"id":2,"subscribe":{"channel":"news-1"}}`), `"id":2,"subscribe"`)
-	wants(t, speak(t, c, `{"id":3,"subscribe":{"channel":"other"}}`), `"code":103`)
-	wants(t, speak(t, c, `{"id":4,"publish":{"channel":"news-1","data":1}}`), `"code":103`)
-	wants(t, speak(t, c, `{"id":5,"subscribe":{"channel":"other","token":"`+appToken("s", `{"sub":"ann","channel":"other"}`)+`"}}`), `"id":5,"subscribe"`)
+	wantParts(t, sendCommand(t, c, `{"id":1,"connect":{"token":"`+appToken("s", `{"sub":"ann","staff":true}`)+`"}}`), `"client":"`)
+	wantParts(t, sendCommand(t, c, `{"id":2,"subscribe":{"channel":"news-1"}}`), `"id":2,"subscribe"`)
+	wantParts(t, sendCommand(t, c, `{"id":3,"subscribe":{"channel":"other"}}`), `"code":103`)
+	wantParts(t, sendCommand(t, c, `{"id":4,"publish":{"channel":"news-1","data":1}}`), `"code":103`)
+	wantParts(t, sendCommand(t, c, `{"id":5,"subscribe":{"channel":"other","token":"`+appToken("s", `{"sub":"ann","channel":"other"}`)+`"}}`), `"id":5,"subscribe"`)
 	plain := r.open(t, "/connection/websocket", nil)
-	wants(t, speak(t, plain, `{"id":1,"connect":{"token":"`+appToken("s", `{"sub":"bob"}`)+`"}}`), `"client":"`)
-	wants(t, speak(t, plain, `{"id":2,"subscribe":{"channel":"news-1"}}`), `"code":103`)
+	wantParts(t, sendCommand(t, plain, `{"id":1,"connect":{"token":"`+appToken("s", `{"sub":"bob"}`)+`"}}`), `"client":"`)
+	wantParts(t, sendCommand(t, plain, `{"id":2,"subscribe":{"channel":"news-1"}}`), `"code":103`)
 	if res, err := http.Get(r.URLs()[0] + "/connection/sse"); err != nil || res.Body.Close() != nil || res.StatusCode == http.StatusNotFound { //nolint:noctx // the request is to the test's own server
 		t.Errorf("%v %v", res, err)
 	}
@@ -176,16 +176,16 @@ endpoints:
     rules: [{do: allow}]
 `, app.URL)))
 	c := r.open(t, "/connection/websocket", nil)
-	wants(t, speak(t, c, `{"id":1,"connect":{}}`), `"client":"`)
+	wantParts(t, sendCommand(t, c, `{"id":1,"connect":{}}`), `"client":"`)
 	for _, tt := range []struct{ method, want string }{
 		{"add", `{"id":2,"rpc":{"data":{"sum":3}}}`},
 		{"deny", `{"id":2,"error":{"code":403,"message":"not you"}}`},
 		{"odd", `{"id":2,"error":{"code":100,"message":"internal server error","temporary":true}}`},
 		{"none", `{"id":2,"error":{"code":100,"message":"internal server error","temporary":true}}`},
 	} {
-		wants(t, speak(t, c, `{"id":2,"rpc":{"method":"`+tt.method+`","data":[1,2]}}`), tt.want)
+		wantParts(t, sendCommand(t, c, `{"id":2,"rpc":{"method":"`+tt.method+`","data":[1,2]}}`), tt.want)
 	}
-	has(t, &r.log, observe.EventCallFailed, "a call was answered with 404")
+	waitForLog(t, &r.log, observe.EventCallFailed, "a call was answered with 404")
 }
 
 // Pages from the endpoint's origins may use the HTTP fallbacks with cookies; other pages may not.

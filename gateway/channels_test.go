@@ -13,17 +13,17 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// speak sends a command, and returns the next message.
-func speak(t *testing.T, c *websocket.Conn, command string) string {
+// sendCommand sends a command, and returns the next message.
+func sendCommand(t *testing.T, c *websocket.Conn, command string) string {
 	t.Helper()
 	if err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte(command)}); err != nil {
 		t.Fatal(err)
 	}
-	return heard(t, c)
+	return readText(t, c)
 }
 
-// heard returns the next message.
-func heard(t *testing.T, c *websocket.Conn) string {
+// readText returns the next message.
+func readText(t *testing.T, c *websocket.Conn) string {
 	t.Helper()
 	m, err := c.Read(bounded.Context(t))
 	if err != nil {
@@ -32,7 +32,7 @@ func heard(t *testing.T, c *websocket.Conn) string {
 	return string(m.Data)
 }
 
-func wants(t *testing.T, got string, parts ...string) {
+func wantParts(t *testing.T, got string, parts ...string) {
 	t.Helper()
 	for _, p := range parts {
 		if !strings.Contains(got, p) {
@@ -48,17 +48,17 @@ func TestChannelsByDefault(t *testing.T) {
 	if got := a.Handshake().Subprotocol; got != wire.Subprotocol {
 		t.Errorf("subprotocol %q", got)
 	}
-	wants(t, heard(t, a), `"type":"welcome"`)
-	wants(t, speak(t, a, `{"type":"publish","id":1,"channel":"chat","data":1}`), `"published"`)
+	wantParts(t, readText(t, a), `"type":"welcome"`)
+	wantParts(t, sendCommand(t, a, `{"type":"publish","id":1,"channel":"chat","data":1}`), `"published"`)
 	b := r.open(t, "/channels", nil) // no subprotocol
-	if welcome := heard(t, b); strings.Contains(welcome, `"user"`) {
+	if welcome := readText(t, b); strings.Contains(welcome, `"user"`) {
 		t.Error(welcome)
 	}
-	wants(t, speak(t, b, `{"type":"history","id":1,"channel":"chat","limit":10}`), `"data":1`)
-	wants(t, speak(t, b, `{"type":"subscribe","id":2,"channel":"chat","join":true}`), `"subscribed"`, `"users":1`)
-	wants(t, speak(t, a, `{"type":"publish","id":2,"channel":"chat","data":2}`), `"published"`)
-	wants(t, heard(t, b), `"data":2`)
-	wants(t, speak(t, b, `{"type":"refresh","id":3,"token":"x"}`), `"code":"unsupported"`)
+	wantParts(t, sendCommand(t, b, `{"type":"history","id":1,"channel":"chat","limit":10}`), `"data":1`)
+	wantParts(t, sendCommand(t, b, `{"type":"subscribe","id":2,"channel":"chat","join":true}`), `"subscribed"`, `"users":1`)
+	wantParts(t, sendCommand(t, a, `{"type":"publish","id":2,"channel":"chat","data":2}`), `"published"`)
+	wantParts(t, readText(t, b), `"data":2`)
+	wantParts(t, sendCommand(t, b, `{"type":"refresh","id":3,"token":"x"}`), `"code":"unsupported"`)
 	e := r.refuse(t, "/channels", &websocket.DialOptions{Subprotocols: []string{"other"}})
 	if e.Status != 400 || !strings.Contains(string(e.Body), wire.Subprotocol) {
 		t.Errorf("%d %s", e.Status, e.Body)
@@ -80,23 +80,23 @@ func TestChannelsRules(t *testing.T) {
 	- {name: apart, path: /apart, target: {channels: {app: other}}, auth: [anonymous], rules: [{do: allow}]}
 apps: [{id: main, secret: a}, {id: other, secret: b}]
 `, key))
-	ann := r.open(t, "/rooms", as(token("ann", time.Hour, map[string]any{"roles": []string{"admin"}})))
-	wants(t, heard(t, ann), `"user":"ann"`, `"expires_in":`)
-	bob := r.open(t, "/rooms", as(token("bob", time.Hour, nil)))
-	heard(t, bob)
-	wants(t, speak(t, bob, `{"type":"subscribe","id":1,"channel":"chat-1"}`), `"subscribed"`)
-	wants(t, speak(t, bob, `{"type":"subscribe","id":2,"channel":"news"}`), `"code":"denied"`)
-	wants(t, speak(t, bob, `{"type":"history","id":3,"channel":"chat-1"}`), `"code":"denied"`)
-	wants(t, speak(t, ann, `{"type":"publish","id":1,"channel":"chat-1","data":1}`), `"published"`)
-	wants(t, speak(t, ann, `{"type":"history","id":2,"channel":"chat-1","limit":1}`), `"data":1`)
-	wants(t, heard(t, bob), `"data":1`, `"user":"ann"`)
+	ann := r.open(t, "/rooms", withToken(token("ann", time.Hour, map[string]any{"roles": []string{"admin"}})))
+	wantParts(t, readText(t, ann), `"user":"ann"`, `"expires_in":`)
+	bob := r.open(t, "/rooms", withToken(token("bob", time.Hour, nil)))
+	readText(t, bob)
+	wantParts(t, sendCommand(t, bob, `{"type":"subscribe","id":1,"channel":"chat-1"}`), `"subscribed"`)
+	wantParts(t, sendCommand(t, bob, `{"type":"subscribe","id":2,"channel":"news"}`), `"code":"denied"`)
+	wantParts(t, sendCommand(t, bob, `{"type":"history","id":3,"channel":"chat-1"}`), `"code":"denied"`)
+	wantParts(t, sendCommand(t, ann, `{"type":"publish","id":1,"channel":"chat-1","data":1}`), `"published"`)
+	wantParts(t, sendCommand(t, ann, `{"type":"history","id":2,"channel":"chat-1","limit":1}`), `"data":1`)
+	wantParts(t, readText(t, bob), `"data":1`, `"user":"ann"`)
 
 	closed := r.open(t, "/closed", nil)
-	heard(t, closed)
-	wants(t, speak(t, closed, `{"type":"subscribe","id":1,"channel":"chat-1"}`), `"code":"denied"`)
+	readText(t, closed)
+	wantParts(t, sendCommand(t, closed, `{"type":"subscribe","id":1,"channel":"chat-1"}`), `"code":"denied"`)
 	apart := r.open(t, "/apart", nil)
-	heard(t, apart)
-	wants(t, speak(t, apart, `{"type":"history","id":1,"channel":"chat-1","limit":1}`), `"messages":[]`)
+	readText(t, apart)
+	wantParts(t, sendCommand(t, apart, `{"type":"history","id":1,"channel":"chat-1","limit":1}`), `"messages":[]`)
 }
 
 // A token is renewed on an open connection, only for the same user.
@@ -106,21 +106,21 @@ func TestChannelsRenewal(t *testing.T) {
 	   rules: [{do: allow, actions: [connect, subscribe]}, {do: allow, when: '"writer" in (claims.roles ?? [])'}]}
 apps: [{id: main, secret: a}]
 `, key))
-	c := r.open(t, "/rooms", as(token("ann", time.Minute, map[string]any{"jti": "first"})))
-	heard(t, c)
-	wants(t, heard(t, c), `"type":"refresh"`, `"expires_in":`) // the warning comes immediately, because the token expires in less than an hour
+	c := r.open(t, "/rooms", withToken(token("ann", time.Minute, map[string]any{"jti": "first"})))
+	readText(t, c)
+	wantParts(t, readText(t, c), `"type":"refresh"`, `"expires_in":`) // the warning comes immediately, because the token expires in less than an hour
 	renew := func(token string) string {
 		text, err := json.Marshal(token)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return speak(t, c, fmt.Sprintf(`{"type":"refresh","id":1,"token":%s}`, text))
+		return sendCommand(t, c, fmt.Sprintf(`{"type":"refresh","id":1,"token":%s}`, text))
 	}
 	const write = `{"type":"publish","id":2,"channel":"chat","data":1}`
-	wants(t, speak(t, c, write), `"code":"denied"`)
-	wants(t, renew("nonsense"), `"code":"denied"`)
-	wants(t, renew(token("bob", 3*time.Hour, nil)), `"code":"denied"`)
-	wants(t, renew(token("ann", -time.Hour, nil)), `"code":"denied"`)
+	wantParts(t, sendCommand(t, c, write), `"code":"denied"`)
+	wantParts(t, renew("nonsense"), `"code":"denied"`)
+	wantParts(t, renew(token("bob", 3*time.Hour, nil)), `"code":"denied"`)
+	wantParts(t, renew(token("ann", -time.Hour, nil)), `"code":"denied"`)
 	var done struct {
 		Type string `json:"type"`
 		In   int    `json:"expires_in"`
@@ -129,7 +129,7 @@ apps: [{id: main, secret: a}]
 	if err := json.Unmarshal([]byte(got), &done); err != nil || done.Type != "done" || done.In < 10_000 || done.In > 10_800 {
 		t.Error(got)
 	}
-	wants(t, speak(t, c, write), `"published"`) // allowed by the rules for the new token
+	wantParts(t, sendCommand(t, c, write), `"published"`) // allowed by the rules for the new token
 	list := r.conns.List(registry.Filter{})
 	if len(list) != 1 {
 		t.Fatal(list)
@@ -145,14 +145,14 @@ func TestChannelsReload(t *testing.T) {
 		"hub: {namespaces: [{history: %d}]}\napps: [{id: main, secret: a}]\n"
 	r := run(t, parse(t, fmt.Sprintf(text, 64, 5)))
 	c := r.open(t, "/rooms", nil)
-	heard(t, c)
-	wants(t, speak(t, c, `{"type":"subscribe","id":1,"channel":"chat"}`), `"subscribed"`)
+	readText(t, c)
+	wantParts(t, sendCommand(t, c, `{"type":"subscribe","id":1,"channel":"chat"}`), `"subscribed"`)
 	if err := r.Reload(bounded.Context(t), parse(t, fmt.Sprintf(text, 32, 6))); err != nil {
 		t.Fatal(err)
 	}
-	has(t, &r.log, "next start", "setting=hub")
+	waitForLog(t, &r.log, "next start", "setting=hub")
 	other := r.open(t, "/rooms", nil)
-	heard(t, other)
-	wants(t, speak(t, other, `{"type":"publish","id":1,"channel":"chat","data":1}`), `"published"`)
-	wants(t, heard(t, c), `"data":1`)
+	readText(t, other)
+	wantParts(t, sendCommand(t, other, `{"type":"publish","id":1,"channel":"chat","data":1}`), `"published"`)
+	wantParts(t, readText(t, c), `"data":1`)
 }

@@ -29,7 +29,7 @@ func Check(cfg *config.Config) []*config.Problem {
 		_, err := webhookOptions(cfg, i)
 		found(fmt.Sprintf("webhooks[%d]", i), err)
 	}
-	s, filled := unserved(cfg)
+	s, filled := serverForCheck(cfg)
 	defer func() {
 		s.Close()
 		s.finish()
@@ -47,9 +47,9 @@ func Check(cfg *config.Config) []*config.Problem {
 	return problems
 }
 
-// unserved returns a server for a configuration that is only checked, with the configuration for its site. The server uses nothing
-// that outlives it or depends on another server: no addresses, no webhooks, and only an in-memory store and engine.
-func unserved(cfg *config.Config) (*Server, *config.Config) {
+// serverForCheck returns a server for a configuration that is only checked, with the configuration for its site. The server uses
+// nothing that outlives it or depends on another server: no addresses, no webhooks, and only an in-memory store and engine.
+func serverForCheck(cfg *config.Config) (*Server, *config.Config) {
 	dry := *cfg
 	dry.Listen, dry.Webhooks, dry.Store = nil, nil, config.Store{}
 	dry.Hub.Engine = config.Engine{Kind: "memory", Settings: &config.MemoryEngine{}}
@@ -59,7 +59,7 @@ func unserved(cfg *config.Config) (*Server, *config.Config) {
 	return s, s.dev.fill(&dry, s.rec)
 }
 
-// prepare creates the site of a server that [unserved] has returned.
+// prepare creates the site of a server that [serverForCheck] has returned.
 func (s *Server) prepare(filled *config.Config) error {
 	targets := s.targets()
 	targets["balance"] = checkedBalance
@@ -77,14 +77,14 @@ func checkedBalance(cfg *config.Config, i int) (Target, error) {
 		return nil, err
 	}
 	_, err := servers(set)
-	return unreached{}, err
+	return unreachableTarget{}, err
 }
 
-// unreached is the target of a balancer during a check.
-type unreached struct{}
+// unreachableTarget is the target of a balancer during a check.
+type unreachableTarget struct{}
 
-func (unreached) Open(context.Context, *Request) (*Opened, error) { return nil, errStopping }
-func (unreached) Close() error                                    { return nil }
+func (unreachableTarget) Open(context.Context, *Request) (*Opened, error) { return nil, errStopping }
+func (unreachableTarget) Close() error                                    { return nil }
 
 // problemsIn returns the problems in an error, or the error as a problem with a path.
 func problemsIn(cfg *config.Config, path string, err error) []*config.Problem {

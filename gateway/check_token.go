@@ -32,22 +32,22 @@ type TokenVerdict struct {
 	Expires  time.Time      `json:"expires,omitzero"` // zero means never
 }
 
-// place is a part of the request that can contain a token.
-type place struct {
-	shown string
-	put   func(r *http.Request, token string)
+// tokenPlace is a part of the request that can contain a token.
+type tokenPlace struct {
+	description string
+	set         func(r *http.Request, token string)
 }
 
-func inHeader(name, prefix string) place {
-	return place{name + ": " + prefix + "TOKEN", func(r *http.Request, token string) { r.Header.Set(name, prefix+token) }}
+func inHeader(name, prefix string) tokenPlace {
+	return tokenPlace{name + ": " + prefix + "TOKEN", func(r *http.Request, token string) { r.Header.Set(name, prefix+token) }}
 }
 
-func inQuery(name string) place {
-	return place{"?" + name + "=TOKEN", func(r *http.Request, token string) { r.URL.RawQuery = url.Values{name: {token}}.Encode() }}
+func inQuery(name string) tokenPlace {
+	return tokenPlace{"?" + name + "=TOKEN", func(r *http.Request, token string) { r.URL.RawQuery = url.Values{name: {token}}.Encode() }}
 }
 
 // placesOf returns the places where a method looks for tokens, nil if the method uses other credentials.
-func placesOf(m *config.Method) (places []place) {
+func placesOf(m *config.Method) (places []tokenPlace) {
 	switch {
 	case m.JWT != nil:
 		for _, from := range m.JWT.From {
@@ -65,8 +65,8 @@ func placesOf(m *config.Method) (places []place) {
 		}
 	case m.Cookie != nil:
 		at := inHeader("Cookie", m.Cookie.Name+"=")
-		places = append(places, place{at.shown, func(r *http.Request, token string) {
-			at.put(r, token)
+		places = append(places, tokenPlace{at.description, func(r *http.Request, token string) {
+			at.set(r, token)
 			r.Header.Set("Origin", string(m.Cookie.Origins[0])) // the setting requires at least one origin
 		}})
 	case m.Forward != nil:
@@ -75,7 +75,7 @@ func placesOf(m *config.Method) (places []place) {
 	return places
 }
 
-func placeFrom(from config.TokenSource) place {
+func placeFrom(from config.TokenSource) tokenPlace {
 	const offered = "Sec-WebSocket-Protocol"
 	switch from.Kind {
 	case "header":
@@ -88,7 +88,7 @@ func placeFrom(from config.TokenSource) place {
 		}
 		return inHeader(offered, from.Name)
 	case "kubernetes":
-		return place{offered + ": " + redact.KubernetesPrefix + "TOKEN in base64url", func(r *http.Request, token string) {
+		return tokenPlace{offered + ": " + redact.KubernetesPrefix + "TOKEN in base64url", func(r *http.Request, token string) {
 			r.Header.Set(offered, redact.KubernetesPrefix+base64.RawURLEncoding.EncodeToString([]byte(token)))
 		}}
 	}
@@ -99,7 +99,7 @@ func placeFrom(from config.TokenSource) place {
 // the handshake. name selects the endpoints with that name or path; "" means all. Methods that depend on another service call that service,
 // within ctx. Revocations are not checked, because only the store of a running server contains them.
 func CheckToken(ctx context.Context, cfg *config.Config, name, token string) ([]TokenVerdict, error) {
-	s, filled := unserved(cfg)
+	s, filled := serverForCheck(cfg)
 	defer func() {
 		s.Close()
 		s.finish()
@@ -111,17 +111,17 @@ func CheckToken(ctx context.Context, cfg *config.Config, name, token string) ([]
 	for _, e := range s.site.Load().endpoints {
 		plain := strings.Trim(name, "/") // in the form in which the server's banner shows it
 		if name == "" || name == e.cfg.Name || name == e.cfg.Path || plain != "" && plain == strings.Trim(e.cfg.Name, "/") {
-			verdicts = append(verdicts, e.judge(ctx, filled, token))
+			verdicts = append(verdicts, e.checkToken(ctx, filled, token))
 		}
 	}
 	return verdicts, nil
 }
 
-// judge returns the decision of the endpoint about a token in the first place where it is accepted. If there is no such place, judge
-// returns the decision for the first place where the token identifies a user, or else for the first place.
-func (e *endpoint) judge(ctx context.Context, cfg *config.Config, token string) TokenVerdict {
+// checkToken returns the decision of the endpoint about a token in the first place where it is accepted. If there is no such place,
+// judge returns the decision for the first place where the token identifies a user, or else for the first place.
+func (e *endpoint) checkToken(ctx context.Context, cfg *config.Config, token string) TokenVerdict {
 	best := TokenVerdict{Endpoint: e.cfg.Name, Path: e.cfg.Path, Reason: "no method of this endpoint takes a token"}
-	if e.asksNone {
+	if e.skipsAuth {
 		best.Reason += ": clients without a credential are admitted"
 	}
 	asked := map[string]bool{}
@@ -134,11 +134,11 @@ func (e *endpoint) judge(ctx context.Context, cfg *config.Config, token string) 
 			continue // the anonymous method
 		}
 		for _, at := range placesOf(m) {
-			if asked[at.shown] {
+			if asked[at.description] {
 				continue
 			}
-			asked[at.shown] = true
-			v := e.try(ctx, at, token)
+			asked[at.description] = true
+			v := e.checkTokenAt(ctx, at, token)
 			if v.Accepted {
 				return v
 			}
@@ -150,9 +150,9 @@ func (e *endpoint) judge(ctx context.Context, cfg *config.Config, token string) 
 	return best
 }
 
-// try returns the decision of the endpoint about a token in one place.
-func (e *endpoint) try(ctx context.Context, at place, token string) TokenVerdict {
-	v := TokenVerdict{Endpoint: e.cfg.Name, Path: e.cfg.Path, SentAs: at.shown}
+// checkTokenAt returns the decision of the endpoint about a token in one place.
+func (e *endpoint) checkTokenAt(ctx context.Context, at tokenPlace, token string) TokenVerdict {
+	v := TokenVerdict{Endpoint: e.cfg.Name, Path: e.cfg.Path, SentAs: at.description}
 	ctx, cancel := context.WithTimeout(ctx, authTimeout)
 	defer cancel()
 	local := netip.AddrFrom4([4]byte{127, 0, 0, 1})
@@ -160,8 +160,8 @@ func (e *endpoint) try(ctx context.Context, at place, token string) TokenVerdict
 		Method: http.MethodGet, URL: &url.URL{Path: e.cfg.Path}, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: http.Header{}, Host: "localhost", RemoteAddr: netip.AddrPortFrom(local, 0).String(),
 	}
-	at.put(r, token)
-	id, err := e.ask(r.WithContext(context.WithValue(ctx, viaKey{}, &via{client: local, site: e.adm.site()})))
+	at.set(r, token)
+	id, err := e.authenticate(r.WithContext(context.WithValue(ctx, viaKey{}, &via{client: local, site: e.adm.site()})))
 	if err == nil && id.Method == config.Anonymous {
 		err = auth.Unauthorized(errors.New("it is not one of the credentials that this endpoint knows; the client is admitted without one"), "")
 	}

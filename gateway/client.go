@@ -13,9 +13,9 @@ import (
 
 // client is an admitted client, from its 101 response to the end of the connection.
 type client struct {
-	e     *endpoint
-	entry *registry.Entry
-	up    *upkeep // nil if the endpoint needs none
+	e      *endpoint
+	entry  *registry.Entry
+	upkeep *upkeep // nil if the endpoint needs none
 }
 
 // admitted is a client whose 101 response is being sent or was sent.
@@ -27,15 +27,15 @@ type admitted struct {
 
 // begin is called once, before the other methods.
 func (k *admitted) begin() {
-	k.e.rec.opened(k)
+	k.e.rec.recordOpened(k)
 	k.e.metrics.Open.Inc()
-	k.up.begin()
+	k.upkeep.begin()
 }
 
 // end releases the client's place and target, and records how the connection ended. It is called once, at the end. See
 // recorder.closed.
 func (k *client) end(how *websocket.CloseError, err error, decision ...any) {
-	k.e.rec.closed(k.entry, k.e.metrics, how, err, append(k.up.end(), decision...)...)
+	k.e.rec.closed(k.entry, k.e.metrics, how, err, append(k.upkeep.end(), decision...)...)
 	k.e.metrics.Open.Dec()
 	k.e.target.release()
 	k.e.adm.conns.Leave(k.entry)
@@ -44,10 +44,10 @@ func (k *client) end(how *websocket.CloseError, err error, decision ...any) {
 // received counts a message of the client. See [Request.Received].
 func (k *client) received(bytes int64) error {
 	k.entry.In.Add(bytes)
-	if k.up == nil {
+	if k.upkeep == nil {
 		return nil
 	}
-	return k.up.received(bytes)
+	return k.upkeep.received(bytes)
 }
 
 // serve runs a connection for which the target has set Serve.
@@ -78,9 +78,9 @@ func (k *admitted) tunnel(nc net.Conn, early []byte, tunnel func(net.Conn, []byt
 	k.begin()
 	t := &tunneled{client: k.client}
 	if k.e.rec.audit != nil && k.entry.Server != nil {
-		t.told = k
+		t.decided = k
 	}
-	t.left.Store(2)
+	t.pending.Store(2)
 	var h auth.Handle
 	err := k.guard(func() (err error) {
 		h, err = tunnel(nc, early, t.done)
@@ -92,33 +92,33 @@ func (k *admitted) tunnel(nc net.Conn, early []byte, tunnel func(net.Conn, []byt
 	} else {
 		k.e.adm.conns.Open(k.entry, h) // Open shuts the tunnel if the client was closed in the meantime
 	}
-	t.over()
+	t.release()
 }
 
 // tunneled is a client whose bytes the target forwards.
 type tunneled struct {
 	client
-	how   error        // the reason why the tunnel has ended
-	told  *admitted    // the client, if the fields of decision must be logged at the end; nil otherwise
-	ended atomic.Bool  // done was called
-	left  atomic.Int32 // counts down from 2: once when the method tunnel returns, and once when the tunnel has ended
+	endErr  error        // the reason why the tunnel has ended
+	decided *admitted    // the client, if the fields of decision must be logged at the end; nil otherwise
+	ended   atomic.Bool  // done was called
+	pending atomic.Int32 // counts down from 2: once when the method tunnel returns, and once when the tunnel has ended
 }
 
 // done is called when the tunnel has ended.
 func (t *tunneled) done(err error) {
 	if !t.ended.Swap(true) {
-		t.how = err
-		t.over()
+		t.endErr = err
+		t.release()
 	}
 }
 
-func (t *tunneled) over() {
-	if t.left.Add(-1) == 0 {
-		closed, _ := errors.AsType[*websocket.CloseError](t.how)
-		if t.told != nil {
-			t.end(closed, t.how, t.told.decision()...)
+func (t *tunneled) release() {
+	if t.pending.Add(-1) == 0 {
+		closed, _ := errors.AsType[*websocket.CloseError](t.endErr)
+		if t.decided != nil {
+			t.end(closed, t.endErr, t.decided.decision()...)
 			return
 		}
-		t.end(closed, t.how)
+		t.end(closed, t.endErr)
 	}
 }

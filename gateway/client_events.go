@@ -34,22 +34,22 @@ func (k *admitted) events(open func(websocket.Sender) websocket.Receiver) func(w
 
 // fail closes a connection because of err, without a closing handshake if err is http.ErrAbortHandler.
 func fail(h auth.Handle, err error) {
-	if aborts(err) {
+	if isAbort(err) {
 		_ = h.CloseNow()
 		return
 	}
 	_ = h.Shut(websocket.CodeInternalError, "") // an error means that the connection has already ended
 }
 
-// aborts reports whether v, a panic value or the error for it, is http.ErrAbortHandler. As in net/http, that value closes the
+// isAbort reports whether v, a panic value or the error for it, is http.ErrAbortHandler. As in net/http, that value closes the
 // connection and is not recorded.
-func aborts(v any) bool { return v == http.ErrAbortHandler } //nolint:errorlint // net/http compares http.ErrAbortHandler with ==, too
+func isAbort(v any) bool { return v == http.ErrAbortHandler } //nolint:errorlint // net/http compares http.ErrAbortHandler with ==, too
 
 // guard runs call, which calls the target. It returns an error for a panic, and records the panic unless its value is http.ErrAbortHandler.
 func (k *client) guard(call func() error) (err error) {
 	defer func() {
 		p := recover()
-		if aborts(p) {
+		if isAbort(p) {
 			err = http.ErrAbortHandler
 			return
 		}

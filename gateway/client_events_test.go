@@ -13,14 +13,14 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// pupil is a Receiver that executes the instruction in each message.
-type pupil struct {
+// eventRecorder is a Receiver that executes the instruction in each message.
+type eventRecorder struct {
 	s       websocket.Sender
 	closed  *atomic.Int32
 	drained *atomic.Int32
 }
 
-func (p *pupil) Message(m websocket.Message) error {
+func (p *eventRecorder) Message(m websocket.Message) error {
 	switch string(m.Data) {
 	case "abort":
 		panic(http.ErrAbortHandler)
@@ -38,19 +38,19 @@ func (p *pupil) Message(m websocket.Message) error {
 	return p.s.Send(m)
 }
 
-func (p *pupil) Closed(*websocket.CloseError) { p.closed.Add(1) }
+func (p *eventRecorder) Closed(*websocket.CloseError) { p.closed.Add(1) }
 
-func (p *pupil) Drained() { p.drained.Add(1) }
+func (p *eventRecorder) Drained() { p.drained.Add(1) }
 
 // A target may serve its clients with events: messages are counted, the end of each connection is recorded, and a panic closes only
 // one client.
 func TestTargetEvents(t *testing.T) {
 	var closed, drained atomic.Int32
-	r := runTargets(t, parse(t, users, key), only(&double{open: func(_ context.Context, r *Request) (*Opened, error) {
+	r := runTargets(t, parse(t, users, key), sameTarget(&fakeTarget{open: func(_ context.Context, r *Request) (*Opened, error) {
 		return &Opened{Open: func(s websocket.Sender) websocket.Receiver {
 			switch r.Identity.Method {
 			case "jwt":
-				return &pupil{s, &closed, &drained}
+				return &eventRecorder{s, &closed, &drained}
 			default:
 				panic("Open is broken")
 			}
@@ -62,9 +62,9 @@ func TestTargetEvents(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	alice := as(token("alice", time.Hour, nil))
+	alice := withToken(token("alice", time.Hour, nil))
 	c := r.open(t, "/chat", alice)
-	echoed(t, c)
+	wantEcho(t, c)
 	say(c, "prepared")
 	for range 2 {
 		if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "prepared" {
@@ -75,48 +75,48 @@ func TestTargetEvents(t *testing.T) {
 	r.metric(t, `handfast_message_bytes_total{direction="in",endpoint="chat"} 13`)
 	r.metric(t, `handfast_message_bytes_total{direction="out",endpoint="chat"} 21`)
 	say(c, "leave")
-	if e := ending(t, c); e.Code != 4321 || e.Reason != "as you wish" {
+	if e := readCloseError(t, c); e.Code != 4321 || e.Reason != "as you wish" {
 		t.Errorf("closed with %v", e)
 	}
-	has(t, &r.audited, `"disconnected"`, `"code":4321`, `"by":"local"`, `"messages_in":3`, `"messages_out":3`)
+	waitForLog(t, &r.audited, `"disconnected"`, `"code":4321`, `"by":"local"`, `"messages_in":3`, `"messages_out":3`)
 
 	c = r.open(t, "/chat", alice)
 	say(c, "panic")
-	if e := ending(t, c); e.Code != websocket.CodeInternalError {
+	if e := readCloseError(t, c); e.Code != websocket.CodeInternalError {
 		t.Errorf("closed with %v", e)
 	}
-	has(t, &r.log, `panic="the receiver is broken"`, "user=alice")
-	if e := ending(t, r.open(t, "/open", nil)); e.Code != websocket.CodeInternalError {
+	waitForLog(t, &r.log, `panic="the receiver is broken"`, "user=alice")
+	if e := readCloseError(t, r.open(t, "/open", nil)); e.Code != websocket.CodeInternalError {
 		t.Errorf("closed with %v", e)
 	}
 	r.metric(t, `handfast_target_panics_total{endpoint="open"} 1`)
 
 	c = r.open(t, "/chat", alice)
 	say(c, "abort")
-	if e := ending(t, c); e.Code != websocket.CodeAbnormal {
+	if e := readCloseError(t, c); e.Code != websocket.CodeAbnormal {
 		t.Errorf("closed with %v", e)
 	}
 	r.metric(t, `handfast_target_panics_total{endpoint="chat"} 1`) // an abort is not counted
 
 	c = r.open(t, "/chat", alice)
-	echoed(t, c) // the target has received the message
+	wantEcho(t, c) // the target has received the message
 	bounded.Until(t, func() bool { return r.conns.Len() == 1 })
 	if n := r.conns.Close(registry.Filter{User: "alice"}, 4000, "bye"); n != 1 {
 		t.Errorf("%d connections were closed", n)
 	}
-	if e := ending(t, c); e.Code != 4000 || e.Reason != "bye" {
+	if e := readCloseError(t, c); e.Code != 4000 || e.Reason != "bye" {
 		t.Errorf("closed with %v", e)
 	}
 	bounded.Until(t, func() bool { return closed.Load() == 4 && r.conns.Len() == 0 })
 }
 
-// hose is a Receiver that fills the queue, and reports when it is empty again.
-type hose struct {
+// floodingReceiver is a Receiver that fills the queue, and reports when it is empty again.
+type floodingReceiver struct {
 	s      websocket.Sender
 	panics bool
 }
 
-func (h *hose) Message(m websocket.Message) error {
+func (h *floodingReceiver) Message(m websocket.Message) error {
 	h.panics = string(m.Data) == "panic"
 	for h.s.Buffered() <= 640<<10 { // more than half of the queue
 		if err := h.s.Send(websocket.Message{Type: websocket.Binary, Data: make([]byte, 32<<10)}); err != nil {
@@ -126,9 +126,9 @@ func (h *hose) Message(m websocket.Message) error {
 	return nil
 }
 
-func (h *hose) Closed(*websocket.CloseError) {}
+func (h *floodingReceiver) Closed(*websocket.CloseError) {}
 
-func (h *hose) Drained() {
+func (h *floodingReceiver) Drained() {
 	if h.panics {
 		panic("Drained is broken")
 	}
@@ -137,8 +137,8 @@ func (h *hose) Drained() {
 
 // A target is notified when the queue of a slow client is empty again. A panic in that callback closes only this client.
 func TestTargetDrained(t *testing.T) {
-	r := runTargets(t, parse(t, users, key), only(&double{open: func(context.Context, *Request) (*Opened, error) {
-		return &Opened{Open: func(s websocket.Sender) websocket.Receiver { return &hose{s: s} }}, nil
+	r := runTargets(t, parse(t, users, key), sameTarget(&fakeTarget{open: func(context.Context, *Request) (*Opened, error) {
+		return &Opened{Open: func(s websocket.Sender) websocket.Receiver { return &floodingReceiver{s: s} }}, nil
 	}}))
 	c := r.open(t, "/open", nil)
 	for _, text := range []string{"fill", "panic"} {
@@ -158,11 +158,11 @@ func TestTargetDrained(t *testing.T) {
 			}
 		}
 	}
-	if e := ending(t, c); e.Code != websocket.CodeInternalError {
+	if e := readCloseError(t, c); e.Code != websocket.CodeInternalError {
 		t.Errorf("closed with %v", e)
 	}
-	has(t, &r.log, `panic="Drained is broken"`)
-	has(t, &r.log, "endpoint=open", `cause="the target panicked"`, "code=1011")
+	waitForLog(t, &r.log, `panic="Drained is broken"`)
+	waitForLog(t, &r.log, "endpoint=open", `cause="the target panicked"`, "code=1011")
 	bounded.Until(t, func() bool { return r.conns.Len() == 0 })
 }
 
@@ -171,7 +171,7 @@ func TestTargetEventsBeforeTheWarning(t *testing.T) {
 	conns := make(chan *registry.Registry, 1)
 	warnable := make(chan bool, 1)
 	r := runTargets(t, parse(t, users+"\t- {name: short, path: /short, target: echo, auth: [users], expiry: {warn: 1h}}\n", key),
-		only(&double{open: func(context.Context, *Request) (*Opened, error) {
+		sameTarget(&fakeTarget{open: func(context.Context, *Request) (*Opened, error) {
 			return &Opened{Open: func(s websocket.Sender) websocket.Receiver {
 				warnable <- (<-conns).List(registry.Filter{})[0].Handle() != nil
 				if err := s.Send(websocket.Message{Type: websocket.Text, Data: []byte("welcome")}); err != nil {
@@ -181,7 +181,7 @@ func TestTargetEventsBeforeTheWarning(t *testing.T) {
 			}}, nil
 		}}))
 	conns <- r.conns
-	c := r.open(t, "/short", as(token("ann", time.Minute, nil)))
+	c := r.open(t, "/short", withToken(token("ann", time.Minute, nil)))
 	if bounded.Receive(t, warnable) {
 		t.Error("the client can be warned before the target has sent anything")
 	}

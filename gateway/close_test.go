@@ -21,9 +21,9 @@ func TestCloseWithoutServe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var watched []*closing
+	var watched []*closeCounter
 	for _, m := range s.site.Load().methods.byKey {
-		c := &closing{Authenticator: m.auth}
+		c := &closeCounter{Authenticator: m.auth}
 		watched, m.auth = append(watched, c), c
 	}
 	addresses := append(s.URLs(), s.AdminURL())
@@ -91,7 +91,7 @@ listen:
 endpoints: [{path: /open, target: echo, auth: [anonymous]}]
 `))
 	for path, want := range map[string]int{"/.well-known/acme-challenge/x": 404, "/": 301} {
-		if resp, _ := page(t, "GET", r.in.bound[1].url+path, http.Header{"Host": {"ws.example.com"}}); resp.StatusCode != want {
+		if resp, _ := requestPage(t, "GET", r.entrance.bound[1].url+path, http.Header{"Host": {"ws.example.com"}}); resp.StatusCode != want {
 			t.Errorf("%s: %d", path, resp.StatusCode)
 		}
 	}

@@ -68,7 +68,7 @@ func TestEndpointsAndOutcomes(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	r.refuse(t, "/chat", nil)
-	r.refuse(t, "/chat", as("no token"))
+	r.refuse(t, "/chat", withToken("no token"))
 	r.metric(t, `handfast_auth_duration_seconds_count{method="none",outcome="401"} 2`)
 	if err := r.Reload(t.Context(), r.with(t, users, key)); err != nil {
 		t.Fatal(err)
@@ -155,12 +155,12 @@ func TestCompressionIsOffByDefault(t *testing.T) {
 // Expired credentials are counted, revoked ones are not.
 func TestExpiredIsCounted(t *testing.T) {
 	r := run(t, parse(t, users, key))
-	ending(t, r.openFor(t, time.Second))
-	bob := r.open(t, "/chat", as(token("bob", time.Hour, nil)))
-	if resp, body := page(t, "POST", r.AdminURL()+"/revocations?user=bob", nil); resp.StatusCode != 200 {
+	readCloseError(t, r.openFor(t, time.Second))
+	bob := r.open(t, "/chat", withToken(token("bob", time.Hour, nil)))
+	if resp, body := requestPage(t, "POST", r.AdminURL()+"/revocations?user=bob", nil); resp.StatusCode != 200 {
 		t.Fatalf("%d %s", resp.StatusCode, body)
 	}
-	ending(t, bob)
+	readCloseError(t, bob)
 	bounded.Until(t, func() bool { return r.conns.Len() == 0 })
 	r.metric(t, "handfast_connections_expired_total 1")
 	r.metric(t, "handfast_connections_revoked_total 1")
@@ -222,12 +222,12 @@ func TestShownTo(t *testing.T) {
 		{"cookie with a token", config.Method{Cookie: &config.Cookie{Name: "s", JWT: remote}}, with("Cookie", "s=1"), with("Cookie", "t=1")},
 		{"forward", config.Method{Forward: &config.Forward{Headers: []string{"X-Session"}}}, with("X-Session", "1"), with("X-Other", "1")},
 	} {
-		shown := shownTo(&tt.cfg, []auth.Source{auth.Query("t")})
+		shown := credentialMatcher(&tt.cfg, []auth.Source{auth.Query("t")})
 		if shown == nil || !shown(tt.shown) || shown(tt.no) {
 			t.Errorf("%s: %v", tt.name, shown != nil)
 		}
 	}
-	if shownTo(&config.Method{JWT: &config.JWT{}}, nil) != nil {
+	if credentialMatcher(&config.Method{JWT: &config.JWT{}}, nil) != nil {
 		t.Error("a token that is verified with a local key waits")
 	}
 }

@@ -22,8 +22,8 @@ func (s *Server) stop() {
 	s.rec.log.Info(observe.EventStopping, observe.KeyCount, s.conns.Len())
 	delay := time.Duration(cfg.Delay)
 	if s.yieldPorts() {
-		s.wait(max(delay, leastWelcome))
-		s.welcomeLast()
+		s.wait(max(delay, minAcceptTime))
+		s.waitForAccepted()
 	} else {
 		s.wait(delay)
 	}
@@ -31,7 +31,7 @@ func (s *Server) stop() {
 	// The addresses stay bound until here, because a rejected client learns when to retry, but a client whose connection is reset does not.
 	s.closePages()
 	s.Close()
-	s.rec.tellFloods()
+	s.rec.flushFloods()
 	s.rec.log.Info(observe.EventStopped, "closed", closed, "cut", cut)
 }
 
@@ -39,20 +39,20 @@ func (s *Server) stop() {
 func (s *Server) yieldPorts() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.in.yield()
+	return s.entrance.yield()
 }
 
 // If another process has the ports, too, this process waits for the handshakes that it has already accepted. The other process would have
 // admitted them.
 const (
-	leastWelcome = time.Second // a minimum, because Handshakes does not count a handshake that is being admitted
-	mostWelcome  = 5 * time.Second
+	minAcceptTime = time.Second // a minimum, because Handshakes does not count a handshake that is being admitted
+	maxAcceptTime = 5 * time.Second
 )
 
-// welcomeLast waits for the handshakes that were already accepted.
-func (s *Server) welcomeLast() {
-	s.in.server.HTTP.SetKeepAlivesEnabled(false) // so that no connection stays open for another request
-	for end := time.Now().Add(mostWelcome - leastWelcome); s.in.server.Handshakes() > 0 && time.Now().Before(end) && s.alive.Err() == nil; {
+// waitForAccepted waits for the handshakes that were already accepted.
+func (s *Server) waitForAccepted() {
+	s.entrance.server.HTTP.SetKeepAlivesEnabled(false) // so that no connection stays open for another request
+	for end := time.Now().Add(maxAcceptTime - minAcceptTime); s.entrance.server.Handshakes() > 0 && time.Now().Before(end) && s.alive.Err() == nil; {
 		s.wait(10 * time.Millisecond)
 	}
 }
@@ -62,8 +62,8 @@ func (s *Server) drain(cfg config.Drain) (closed, cut int) {
 	ctx, cancel := context.WithTimeout(s.alive, time.Duration(cfg.Timeout))
 	defer cancel()
 	// Handshakes that still wait for a service, for example for authentication, end with their connection.
-	defer context.AfterFunc(ctx, func() { s.in.server.Close() })() //nolint:errcheck // Close always returns nil
-	s.in.server.HTTP.SetKeepAlivesEnabled(false)
+	defer context.AfterFunc(ctx, func() { s.entrance.server.Close() })() //nolint:errcheck // Close always returns nil
+	s.entrance.server.HTTP.SetKeepAlivesEnabled(false)
 	return s.conns.Drain(ctx, registry.Drain{
 		Spread: time.Duration(cfg.Spread), Code: websocket.Code(cfg.Code), Refuse: stopping(time.Duration(cfg.RetryAfter)),
 	})
@@ -86,7 +86,7 @@ func (s *Server) wait(d time.Duration) {
 func (s *Server) closePages() {
 	ctx, cancel := context.WithTimeout(s.alive, pageGrace)
 	defer cancel()
-	_ = s.in.server.Shutdown(ctx) // connections that remain are cut
+	_ = s.entrance.server.Shutdown(ctx) // connections that remain are cut
 }
 
 // stopping returns the response to handshakes during a drain.
@@ -113,7 +113,7 @@ func (s *Server) finishLocked() {
 		return
 	}
 	s.finished = true
-	s.in.wait()
+	s.entrance.wait()
 	if s.admin != nil {
 		s.admin.close()
 	}
@@ -121,7 +121,7 @@ func (s *Server) finishLocked() {
 		site.close(nil)
 	}
 	s.hub.close(s.rec)
-	s.rec.tellFloods()
+	s.rec.flushFloods()
 	s.store.close()
 	s.rec.audit.close()
 }

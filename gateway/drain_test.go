@@ -31,13 +31,13 @@ endpoints: [{path: /open, target: echo, auth: [anonymous]}]
 	go func() { stopped <- r.stop() }()
 
 	bounded.Until(t, func() bool {
-		resp, _ := page(t, "GET", r.AdminURL()+"/readyz", nil)
+		resp, _ := requestPage(t, "GET", r.AdminURL()+"/readyz", nil)
 		return resp.StatusCode == 503
 	})
 	late := r.open(t, "/open", nil) // as from a balancer that has not yet noticed the drain
-	echoed(t, late)
+	wantEcho(t, late)
 	late.CloseNow()
-	if resp, _ := page(t, "GET", r.AdminURL()+"/livez", nil); resp.StatusCode != 200 {
+	if resp, _ := requestPage(t, "GET", r.AdminURL()+"/livez", nil); resp.StatusCode != 200 {
 		t.Errorf("livez: %d", resp.StatusCode)
 	}
 	bounded.Until(t, func() bool {
@@ -55,7 +55,7 @@ endpoints: [{path: /open, target: echo, auth: [anonymous]}]
 	var all sync.WaitGroup
 	for _, c := range conns {
 		all.Go(func() {
-			if e := ending(t, c); e.Code != websocket.CodeServiceRestart || !e.ByPeer {
+			if e := readCloseError(t, c); e.Code != websocket.CodeServiceRestart || !e.ByPeer {
 				t.Errorf("closed with %v", e)
 			}
 		})
@@ -67,13 +67,13 @@ endpoints: [{path: /open, target: echo, auth: [anonymous]}]
 	if err := bounded.Receive(t, stopped); err != nil {
 		t.Error(err)
 	}
-	has(t, &r.log, "msg=stopped", "cut=0")
+	waitForLog(t, &r.log, "msg=stopped", "cut=0")
 }
 
 // The shutdown time is limited even if a handshake waits for an auth service.
 func TestDrainCutsHandshakes(t *testing.T) {
 	asked, release := make(chan struct{}, 1), make(chan struct{})
-	service := stalled(t, asked, release)
+	service := stallingService(t, asked, release)
 	r := run(t, parse(t, `
 auth: {service: {forward: {url: "%s", timeout: 30s}}}
 drain: {spread: 0s, timeout: 50ms}
@@ -82,7 +82,7 @@ endpoints: [{path: /judged, target: echo, auth: [service]}]
 	defer close(release)
 	refused := make(chan error, 1)
 	go func() {
-		_, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/judged", as(secret("stalled-while-draining")))
+		_, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/judged", withToken(secret("stalled-while-draining")))
 		refused <- err
 	}()
 	bounded.Receive(t, asked)
@@ -107,7 +107,7 @@ func TestCloseIsImmediate(t *testing.T) {
 	if err := bounded.Receive(t, stopped); err != nil {
 		t.Error(err)
 	}
-	if e := ending(t, c); e.Code != websocket.CodeAbnormal {
+	if e := readCloseError(t, c); e.Code != websocket.CodeAbnormal {
 		t.Errorf("closed with %v", e)
 	}
 }
@@ -115,7 +115,7 @@ func TestCloseIsImmediate(t *testing.T) {
 // Serve waits briefly for its targets to return.
 func TestServeWaitsForTargets(t *testing.T) {
 	began, cut, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
-	r := runTargets(t, parse(t, oneEndpoint), only(&double{open: func(context.Context, *Request) (*Opened, error) {
+	r := runTargets(t, parse(t, oneEndpoint), sameTarget(&fakeTarget{open: func(context.Context, *Request) (*Opened, error) {
 		return &Opened{Serve: func(ctx context.Context, c *websocket.Conn) error {
 			defer close(ended)
 			close(began)

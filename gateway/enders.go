@@ -7,7 +7,7 @@ import "sync"
 type enders struct {
 	work chan tunnelEnd // passes work to idle goroutines
 	idle chan struct{}  // holds one value for each idle goroutine
-	over chan struct{}  // closed when idle goroutines must end
+	stop chan struct{}  // closed when idle goroutines must end
 	once sync.Once
 }
 
@@ -21,7 +21,7 @@ type tunnelEnd struct {
 const maxEnders = 8
 
 func newEnders() *enders {
-	return &enders{work: make(chan tunnelEnd), idle: make(chan struct{}, maxEnders), over: make(chan struct{})}
+	return &enders{work: make(chan tunnelEnd), idle: make(chan struct{}, maxEnders), stop: make(chan struct{})}
 }
 
 // end calls done with err on another goroutine. It does not block, and may be called after close.
@@ -46,7 +46,7 @@ func (e *enders) run(x tunnelEnd) {
 		select {
 		case x = <-e.work:
 			<-e.idle
-		case <-e.over:
+		case <-e.stop:
 			<-e.idle
 			return
 		}
@@ -54,4 +54,4 @@ func (e *enders) run(x tunnelEnd) {
 }
 
 // close stops the idle goroutines. A second call does nothing.
-func (e *enders) close() { e.once.Do(func() { close(e.over) }) }
+func (e *enders) close() { e.once.Do(func() { close(e.stop) }) }

@@ -21,15 +21,15 @@ import (
 
 // endpoint is a path with a policy and a target. It serves handshakes. It is immutable.
 type endpoint struct {
-	*lasting
-	adm      *admission
-	rec      *recorder
-	cfg      config.Endpoint
-	auth     *asked
-	rules    *auth.Rules
-	asksNone bool // the only method is anonymous, which needs no check
-	ws       websocket.Endpoint
-	bounds   registry.Bounds
+	*endpointState
+	adm       *admission
+	rec       *recorder
+	cfg       config.Endpoint
+	auth      *authChain
+	rules     *auth.Rules
+	skipsAuth bool // the only method is anonymous, which needs no check
+	ws        websocket.Endpoint
+	bounds    registry.Bounds
 
 	countsLoopback bool           // bounds.PerAddress applies to loopback addresses too
 	perSecond      float64        // the allowed rate of handshakes for each address
@@ -42,7 +42,7 @@ type endpoint struct {
 func (b *builder) newEndpoint(n, old *site, i int) (*endpoint, error) {
 	cfg, limits := n.cfg.Endpoints[i], n.cfg.Limits
 	e := &endpoint{
-		adm: b.adm, rec: b.rec, cfg: cfg, lasting: old.lasting(cfg.Name), perSecond: cfg.Limits.HandshakesPerSecond,
+		adm: b.adm, rec: b.rec, cfg: cfg, endpointState: old.endpointState(cfg.Name), perSecond: cfg.Limits.HandshakesPerSecond,
 		countsLoopback: n.cfg.CountsLoopback(),
 		bounds: registry.Bounds{
 			Total: limits.Connections, PerAddress: limits.ConnectionsPerAddress, Endpoint: cfg.Limits.Connections,
@@ -51,7 +51,7 @@ func (b *builder) newEndpoint(n, old *site, i int) (*endpoint, error) {
 	}
 	e.sending = newSendingBounds(&cfg)
 	e.rechecks = slices.ContainsFunc(cfg.Auth, func(ref config.AuthRef) bool { return n.cfg.Rechecks(ref) })
-	e.ws.Admit, e.ws.Refused = e.admit, e.refused
+	e.ws.Admit, e.ws.Refused = e.admit, e.recordRefusal
 	e.ws.Accept = websocket.AcceptOptions{
 		Origins: cfg.Origins.Strings(), AnyOrigin: cfg.Origins.Any, TrustedProxies: n.proxies, Subprotocols: cfg.Subprotocols,
 		Conn: websocket.ConnOptions{MaxMessage: int64(cfg.MaxMessage), PingInterval: time.Duration(cfg.PingInterval)},
@@ -69,7 +69,7 @@ func (b *builder) newEndpoint(n, old *site, i int) (*endpoint, error) {
 	if e.auth, err = n.methods.chain(endpointPath(i, "auth"), cfg.Name, cfg.Auth); err != nil {
 		return nil, err
 	}
-	e.asksNone = e.auth.anonymous && len(cfg.Auth) == 1
+	e.skipsAuth = e.auth.anonymous && len(cfg.Auth) == 1
 	if e.rules, err = newRules(n.cfg, endpointPath(i, "rules"), cfg.Rules); err != nil {
 		return nil, err
 	}
@@ -116,7 +116,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.serveRequest(w, r, h, target)
 		return
 	}
-	if p, ok := r.Context().(*passage); ok {
+	if p, ok := r.Context().(*requestContext); ok {
 		p.handshake = h
 	} else {
 		r = r.WithContext(context.WithValue(r.Context(), handshakeKey{}, h))
@@ -131,7 +131,7 @@ func (e *endpoint) admit(r *http.Request) (*websocket.Admission, error) {
 		return nil, err
 	}
 	o := h.opened
-	e.rec.ended(h.via, refusals.Outcome{Status: http.StatusSwitchingProtocols})
+	e.rec.storeOutcome(h.via, refusals.Outcome{Status: http.StatusSwitchingProtocols})
 	k := &admitted{h.client(), strings.Clone(r.URL.Path), h.rule} // the connection must not keep the request or its site
 	a := &websocket.Admission{Subprotocol: o.Subprotocol, Header: o.Header, Extensions: o.Extensions}
 	if o.QueueFull != e.ws.Accept.Conn.QueueFull || o.HalfClose {
@@ -154,10 +154,10 @@ func (e *endpoint) admit(r *http.Request) (*websocket.Admission, error) {
 	return a, nil
 }
 
-// refused records a handshake that has failed.
-func (e *endpoint) refused(_ context.Context, _ string, r *http.Request, err *websocket.HandshakeError) {
+// recordRefusal records a handshake that has failed.
+func (e *endpoint) recordRefusal(_ context.Context, _ string, r *http.Request, err *websocket.HandshakeError) {
 	h, _ := r.Context().Value(handshakeKey{}).(*handshake)
-	h.drop()
+	h.release()
 	r.Header = h.header
 	e.rec.refusedBy(h, r, err)
 }
@@ -165,8 +165,8 @@ func (e *endpoint) refused(_ context.Context, _ string, r *http.Request, err *we
 // handshakeKey is the key of a *handshake in the context of its request.
 type handshakeKey struct{}
 
-// guarded calls a method. A panic is treated like an unavailable service, so that it ends only one connection.
-func guarded(method func() (*auth.Identity, error)) (id *auth.Identity, err error) {
+// recoverPanic calls a method. A panic is treated like an unavailable service, so that it ends only one connection.
+func recoverPanic(method func() (*auth.Identity, error)) (id *auth.Identity, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			id, err = nil, auth.Unavailable(authWait, fmt.Errorf("an authentication method panicked: %v", p))
@@ -175,11 +175,11 @@ func guarded(method func() (*auth.Identity, error)) (id *auth.Identity, err erro
 	return method()
 }
 
-// ask calls the endpoint's methods, until the request's context is done. A method may continue after that, because other requests may wait
-// for the same result. The method has its own timeout and keeps its turn until it returns, which limits the number of goroutines that
-// continue.
-func (e *endpoint) ask(r *http.Request) (*auth.Identity, error) {
-	if e.asksNone {
+// authenticate calls the endpoint's methods, until the request's context is done. A method may continue after that, because other
+// requests may wait for the same result. The method has its own timeout and keeps its turn until it returns, which limits the
+// number of goroutines that continue.
+func (e *endpoint) authenticate(r *http.Request) (*auth.Identity, error) {
+	if e.skipsAuth {
 		return e.auth.Authenticate(r)
 	}
 	type answer struct {
@@ -188,7 +188,7 @@ func (e *endpoint) ask(r *http.Request) (*auth.Identity, error) {
 	}
 	answered := make(chan answer, 1)
 	go func() {
-		id, err := guarded(func() (*auth.Identity, error) { return e.auth.Authenticate(r) })
+		id, err := recoverPanic(func() (*auth.Identity, error) { return e.auth.Authenticate(r) })
 		answered <- answer{id, err}
 	}()
 	select {

@@ -83,7 +83,7 @@ func newEngine(cfg *config.Config, log *slog.Logger) (hub.Engine, error) {
 	case *config.RedisEngine:
 		return redisengine.New(redisengine.Options{URL: set.URL.Reveal(), Prefix: set.Prefix, Warn: warn})
 	case *config.NATSEngine:
-		return newNATS(set, mostKept(cfg), log, warn)
+		return newNATS(set, maxKept(cfg), log, warn)
 	}
 	return nil, fmt.Errorf("there is no engine %s", cfg.Hub.Engine.Kind)
 }

@@ -96,7 +96,7 @@ func embedded(cfg *config.NATSEngine, warn func(string)) (e natsengine.Embedded,
 		}
 	}
 	if c.Cert != "" {
-		if e.TLS, err = betweenNodes(c); err != nil {
+		if e.TLS, err = clusterTLS(c); err != nil {
 			return e, err
 		}
 	}
@@ -127,8 +127,8 @@ func natsDir(listen string) (string, error) {
 	return filepath.Join(state, "nats", name), nil
 }
 
-// betweenNodes returns the TLS configuration between nodes, with certificates on both sides.
-func betweenNodes(c *config.NATSCluster) (*tls.Config, error) {
+// clusterTLS returns the TLS configuration between nodes, with certificates on both sides.
+func clusterTLS(c *config.NATSCluster) (*tls.Config, error) {
 	cert, err := nodeCertificate(c)
 	if err != nil {
 		return nil, err
@@ -161,8 +161,8 @@ func authorities(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// mostKept returns the maximum number of messages that any channel keeps, which limits the stream of all channels.
-func mostKept(cfg *config.Config) int {
+// maxKept returns the maximum number of messages that any channel keeps, which limits the stream of all channels.
+func maxKept(cfg *config.Config) int {
 	most := 100_000 // a reload may add a channel with this limit
 	for _, n := range cfg.Hub.Namespaces {
 		most = max(most, n.History)

@@ -175,15 +175,15 @@ hub: {engine: {nats: {dir: %q}}, namespaces: [{history: 5}]}
 `
 	dir := t.TempDir()
 	r := run(t, parse(t, text, dir))
-	has(t, &r.log, `msg="the engine of channels is ready"`)
+	waitForLog(t, &r.log, `msg="the engine of channels is ready"`)
 	_, err := Open(t.Context(), Options{Config: parse(t, text, dir)})
 	var wrong *config.Problem
 	if !errors.As(err, &wrong) || wrong.Path != "hub.engine" || !strings.Contains(wrong.Hint, "--cluster-listen") {
 		t.Errorf("a second server: %v", err)
 	}
 	c := r.open(t, "/rooms", nil)
-	heard(t, c)
-	wants(t, speak(t, c, `{"type":"publish","id":1,"channel":"chat","data":1}`), `"published"`)
+	readText(t, c)
+	wantParts(t, sendCommand(t, c, `{"type":"publish","id":1,"channel":"chat","data":1}`), `"published"`)
 	if err := r.stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -199,21 +199,21 @@ hub: {engine: {nats: {dir: %q}}, namespaces: [{history: 5}]}
 	if err := e.(io.Closer).Close(); err != nil {
 		t.Error(err)
 	}
-	has(t, &log, "level=INFO", `msg="cluster listens"`, "address=127.0.0.1:", "file="+dir)
+	waitForLog(t, &log, "level=INFO", `msg="cluster listens"`, "address=127.0.0.1:", "file="+dir)
 }
 
 // A stream has the limit of the channel that keeps the most messages.
 func TestMostKept(t *testing.T) {
 	cfg := &config.Config{}
-	if got := mostKept(cfg); got != 100_000 {
+	if got := maxKept(cfg); got != 100_000 {
 		t.Error(got)
 	}
 	cfg.Hub.Namespaces = []config.Namespace{{History: 200_000}, {History: 5}}
-	if got := mostKept(cfg); got != 200_000 {
+	if got := maxKept(cfg); got != 200_000 {
 		t.Error(got)
 	}
 	cfg.Endpoints = []config.Endpoint{{}, {Target: config.Target{Settings: &config.Streams{History: 300_000}}}}
-	if got := mostKept(cfg); got != 300_000 {
+	if got := maxKept(cfg); got != 300_000 {
 		t.Error(got)
 	}
 }

@@ -62,7 +62,7 @@ func newEntrance(rec *recorder, adm *admission, cfg config.HTTP) *entrance {
 		TLSTimeout:    time.Duration(cfg.TLSTimeout),
 		MaxHandshakes: adm.mayWait,
 		CountPages:    true,
-		Hooks:         websocket.Hooks{Refused: s.refused},
+		Hooks:         websocket.Hooks{Refused: s.recordRefusal},
 	}
 	return s
 }
@@ -91,8 +91,8 @@ func (s *entrance) servePorts(b *bound) {
 	}
 }
 
-// refused records a connection that failed before its first request. The endpoint records rejections by a handler.
-func (s *entrance) refused(ctx context.Context, _ string, r *http.Request, err *websocket.HandshakeError) {
+// recordRefusal records a connection that failed before its first request. The endpoint records rejections by a handler.
+func (s *entrance) recordRefusal(ctx context.Context, _ string, r *http.Request, err *websocket.HandshakeError) {
 	switch p := peerOf(ctx); {
 	case r != nil || p == nil:
 	case err.Stage == wshandshake.StageEvicted:

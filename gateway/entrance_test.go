@@ -33,8 +33,8 @@ endpoints:
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 )
 
-// replied returns the status of the response on a connection, or 0 if there is none.
-func replied(t *testing.T, nc net.Conn) int {
+// readStatus returns the status of the response on a connection, or 0 if there is none.
+func readStatus(t *testing.T, nc net.Conn) int {
 	t.Helper()
 	resp, err := http.ReadResponse(bufio.NewReader(nc), nil)
 	if err != nil {
@@ -66,7 +66,7 @@ func TestProxyHeaders(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			before := len(r.rec.refused.List())
 			nc := send(t, to, tt.from, tt.text)
-			if got := replied(t, nc); got != tt.status {
+			if got := readStatus(t, nc); got != tt.status {
 				t.Errorf("status %d, want %d", got, tt.status)
 			}
 			bounded.Until(t, func() bool { return len(r.rec.refused.List()) > before })
@@ -85,13 +85,13 @@ func TestArrivals(t *testing.T) {
 	to := strings.TrimPrefix(r.URLs()[0], "http://")
 	for _, tt := range []struct{ from, header string }{{"127.0.0.9", fromV1}, {"127.0.0.8", ""}} {
 		for i := range 2 * arrivals * burst(0) {
-			got := replied(t, send(t, to, tt.from, tt.header+missed))
+			got := readStatus(t, send(t, to, tt.from, tt.header+missed))
 			if cut := i >= arrivals*burst(0); cut != (got == 0) {
 				t.Fatalf("connection %d of %s: %d", i, tt.from, got)
 			}
 		}
 	}
-	if got := replied(t, send(t, to, "127.0.0.9", fromV2+missed)); got != 404 {
+	if got := readStatus(t, send(t, to, "127.0.0.9", fromV2+missed)); got != 404 {
 		t.Errorf("another client of the balancer: %d", got)
 	}
 	for _, got := range r.rec.refused.List() {
@@ -101,8 +101,8 @@ func TestArrivals(t *testing.T) {
 	}
 }
 
-// secured runs a server with TLS that expects a PROXY header from 127.0.0.9, and returns its address and the certificates to trust.
-func secured(t *testing.T, targets map[string]newTarget, change func(*config.Config)) (r *running, to string, trust *tls.Config) {
+// runTLS runs a server with TLS that expects a PROXY header from 127.0.0.9, and returns its address and the certificates to trust.
+func runTLS(t *testing.T, targets map[string]newTarget, change func(*config.Config)) (r *running, to string, trust *tls.Config) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	cfg := parse(t, strings.Replace(balanced, "tls: off", "tls: dev", 1))
 	if change != nil {
@@ -116,12 +116,12 @@ func secured(t *testing.T, targets map[string]newTarget, change func(*config.Con
 
 // The PROXY header precedes the TLS handshake.
 func TestProxyHeaderBeforeTLS(t *testing.T) {
-	r, to, trust := secured(t, nil, nil)
+	r, to, trust := runTLS(t, nil, nil)
 	nc := tls.Client(send(t, to, "127.0.0.9", fromV1), trust)
 	if _, err := io.WriteString(nc, missed); err != nil {
 		t.Fatal(err)
 	}
-	if got := replied(t, nc); got != 404 {
+	if got := readStatus(t, nc); got != 404 {
 		t.Errorf("status %d", got)
 	}
 	bounded.Until(t, func() bool { return len(r.rec.refused.List()) == 1 })
@@ -141,10 +141,10 @@ func TestProxyHeaderBeforeTLS(t *testing.T) {
 
 // The PROXY header and the TLS handshake share a time limit.
 func TestTLSTimeout(t *testing.T) {
-	r, to, _ := secured(t, nil, func(c *config.Config) { c.HTTP.TLSTimeout = config.Duration(50 * time.Millisecond) })
+	r, to, _ := runTLS(t, nil, func(c *config.Config) { c.HTTP.TLSTimeout = config.Duration(50 * time.Millisecond) })
 	for from, stage := range map[string]string{"127.0.0.9": "proxy", "127.0.0.8": "tls"} {
 		before := len(r.rec.refused.List())
-		if got := replied(t, send(t, to, from, "PROX")); got != 0 {
+		if got := readStatus(t, send(t, to, from, "PROX")); got != 0 {
 			t.Errorf("status %d", got)
 		}
 		bounded.Until(t, func() bool { return len(r.rec.refused.List()) > before })
@@ -154,9 +154,9 @@ func TestTLSTimeout(t *testing.T) {
 	}
 }
 
-// behind returns options for a client that connects from a loopback address, and sends a header first.
-func behind(addr, header string) *websocket.DialOptions {
-	opts := from(addr, nil)
+// proxyHeaderOptions returns options for a client that connects from a loopback address, and sends a header first.
+func proxyHeaderOptions(addr, header string) *websocket.DialOptions {
+	opts := withLocalAddr(addr, nil)
 	dial := opts.DialContext
 	opts.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := dial(ctx, network, addr)
@@ -168,24 +168,24 @@ func behind(addr, header string) *websocket.DialOptions {
 	return opts
 }
 
-// answering is a Receiver that echoes messages.
-type answering struct{ to websocket.Sender }
+// echoReceiver is a Receiver that echoes messages.
+type echoReceiver struct{ to websocket.Sender }
 
-func (a answering) Message(m websocket.Message) error { return a.to.Send(m) }
-func (a answering) Closed(*websocket.CloseError)      {}
+func (a echoReceiver) Message(m websocket.Message) error { return a.to.Send(m) }
+func (a echoReceiver) Closed(*websocket.CloseError)      {}
 
 // A TLS connection of a target with events is served by the event loop on systems that have one: no goroutine waits for it.
 func TestEventsOverTLS(t *testing.T) {
 	senders := make(chan websocket.Sender, 1)
-	events := &double{open: func(context.Context, *Request) (*Opened, error) {
+	events := &fakeTarget{open: func(context.Context, *Request) (*Opened, error) {
 		return &Opened{Open: func(s websocket.Sender) websocket.Receiver {
 			senders <- s.(*eventClient).Sender // the gateway wraps the Sender to count messages
-			return answering{s}
+			return echoReceiver{s}
 		}}, nil
 	}}
-	r, to, trust := secured(t, only(events), nil)
+	r, to, trust := runTLS(t, sameTarget(events), nil)
 	for from, header := range map[string]string{"127.0.0.9": fromV1, "127.0.0.8": ""} {
-		opts := behind(from, header)
+		opts := proxyHeaderOptions(from, header)
 		opts.TLS = trust
 		c, err := websocket.Dial(bounded.Context(t), "wss://"+to+"/open", opts)
 		if err != nil {
@@ -195,7 +195,7 @@ func TestEventsOverTLS(t *testing.T) {
 		if onLoop := strings.HasSuffix(fmt.Sprintf("%T", s), ".eventConn"); onLoop != (runtime.GOOS == "linux") {
 			t.Errorf("served by a %T", s)
 		}
-		echoed(t, c)
+		wantEcho(t, c)
 		want := "127.0.0.8"
 		if header != "" {
 			want = "192.0.2.1"
@@ -226,7 +226,7 @@ func TestTLSOnPlain(t *testing.T) {
 
 // A client that speaks HTTP on a TLS port gets a response, which is recorded.
 func TestPlainOnTLS(t *testing.T) {
-	r, to, _ := secured(t, nil, nil)
+	r, to, _ := runTLS(t, nil, nil)
 	for _, method := range []string{"GET", "HEAD", "POST"} {
 		before := len(r.rec.refused.List())
 		nc := send(t, to, "127.0.0.8", method+" / HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -11,9 +11,9 @@ import (
 // The limits on log lines about rejections, denied actions and failed requests to servers: about 130 lines per second, for any number of
 // clients.
 const (
-	floodWindow = time.Second
-	floodEach   = 3  // the number of lines of one kind per window
-	floodKinds  = 32 // the number of kinds per window
+	floodWindow   = time.Second
+	linesPerKind  = 3  // the number of lines of one kind per window
+	maxFloodKinds = 32 // the number of kinds per window
 )
 
 // floodKind is the kind of a log line. The first lines of a kind are logged, and the others are counted.
@@ -31,11 +31,11 @@ type flood struct {
 	log  *slog.Logger
 	more string // the event of the lines that report omitted lines
 
-	mu    sync.Mutex
-	began time.Time // the beginning of the window
-	seen  map[floodKind]int
-	rest  int         // the number of omitted lines whose kinds are beyond floodKinds
-	timer *time.Timer // ends the window and reports the omitted lines; nil if no line was omitted
+	mu           sync.Mutex
+	began        time.Time // the beginning of the window
+	seen         map[floodKind]int
+	omittedOther int         // the number of omitted lines whose kinds are beyond maxFloodKinds
+	timer        *time.Timer // ends the window and reports the omitted lines; nil if no line was omitted
 }
 
 // allow reports whether a line should be logged.
@@ -46,22 +46,22 @@ func (f *flood) allow(kind floodKind) bool {
 	if f.timer == nil && now.Sub(f.began) >= floodWindow {
 		f.began, f.seen = now, make(map[floodKind]int, 4)
 	}
-	if n, known := f.seen[kind]; known || len(f.seen) < floodKinds {
+	if n, known := f.seen[kind]; known || len(f.seen) < maxFloodKinds {
 		f.seen[kind] = n + 1
-		if n < floodEach {
+		if n < linesPerKind {
 			return true
 		}
 	} else {
-		f.rest++
+		f.omittedOther++
 	}
 	if f.timer == nil {
-		f.timer = time.AfterFunc(max(0, f.began.Add(floodWindow).Sub(now)), f.tell)
+		f.timer = time.AfterFunc(max(0, f.began.Add(floodWindow).Sub(now)), f.flush)
 	}
 	return false
 }
 
-// tell logs the number of omitted lines, and starts a new window.
-func (f *flood) tell() {
+// flush logs the number of omitted lines, and starts a new window.
+func (f *flood) flush() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.timer == nil {
@@ -70,10 +70,10 @@ func (f *flood) tell() {
 	f.timer.Stop()
 	f.timer = nil
 	for kind, n := range f.seen {
-		if n <= floodEach {
+		if n <= linesPerKind {
 			continue
 		}
-		attrs := []any{observe.KeyMore, n - floodEach}
+		attrs := []any{observe.KeyMore, n - linesPerKind}
 		switch {
 		case kind.server != "":
 			attrs = append(attrs, observe.KeyServer, kind.server)
@@ -87,9 +87,9 @@ func (f *flood) tell() {
 		}
 		f.log.Info(f.more, attrs...)
 	}
-	if f.rest > 0 {
-		f.log.Info(f.more, observe.KeyMore, f.rest)
+	if f.omittedOther > 0 {
+		f.log.Info(f.more, observe.KeyMore, f.omittedOther)
 	}
-	f.seen, f.rest = nil, 0
+	f.seen, f.omittedOther = nil, 0
 	f.began = time.Time{}
 }

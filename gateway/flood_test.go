@@ -27,7 +27,7 @@ func TestFlood(t *testing.T) {
 				told++
 			}
 		}
-		if told != 2*floodEach+floodKinds-2 || out.String() != "" {
+		if told != 2*linesPerKind+maxFloodKinds-2 || out.String() != "" {
 			t.Errorf("%d lines were reported, and %s", told, out.String())
 		}
 		<-time.After(floodWindow) // the clock is fake
@@ -40,7 +40,7 @@ func TestFlood(t *testing.T) {
 			}
 			sum += more
 		}
-		if sum != 20_000 || strings.Count(out.String(), "\n") > floodKinds+1 {
+		if sum != 20_000 || strings.Count(out.String(), "\n") > maxFloodKinds+1 {
 			t.Errorf("%d in\n%s", sum, out.String())
 		}
 		if !f.allow(floodKind{addr: "192.0.2.0"}) {
@@ -54,7 +54,7 @@ func TestFloodWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := flood{log: slog.New(slog.DiscardHandler)}
 		for second := range 3 {
-			for i := range floodEach {
+			for i := range linesPerKind {
 				if !f.allow(floodKind{addr: "192.0.2.1"}) {
 					t.Errorf("second %d: refusal %d is not logged", second, i)
 				}
@@ -71,7 +71,7 @@ func TestRefusalsAreSampled(t *testing.T) {
 	for range n {
 		r.refuse(t, "/chat", nil)
 	}
-	has(t, &r.log, `msg="more handshakes refused"`, "status=401", "addr=127.0.0.1", "endpoint=chat", "more=")
+	waitForLog(t, &r.log, `msg="more handshakes refused"`, "status=401", "addr=127.0.0.1", "endpoint=chat", "more=")
 	if lines := strings.Count(r.log.String(), `msg="handshake refused"`); lines >= n {
 		t.Errorf("%d lines", lines)
 	}
@@ -87,25 +87,25 @@ func TestDenialsAreLogged(t *testing.T) {
 	- {name: streams, path: /streams/, target: streams, auth: [users], rules: [{do: allow, actions: [connect]}]}
 apps: [{id: main, secret: a}]
 `, key))
-	c := r.open(t, "/rooms", as(token("ann", time.Hour, nil)))
-	heard(t, c)
+	c := r.open(t, "/rooms", withToken(token("ann", time.Hour, nil)))
+	readText(t, c)
 	const n = 10
 	for range n {
-		wants(t, speak(t, c, `{"type":"publish","id":1,"channel":"chat","data":1}`), `"code":"denied"`)
+		wantParts(t, sendCommand(t, c, `{"type":"publish","id":1,"channel":"chat","data":1}`), `"code":"denied"`)
 	}
 	entry := r.conns.List(registry.Filter{})[0]
-	has(t, &r.log, "level=INFO", `msg="action denied"`, "action=publish", "channel=chat", `rule="rule 2`, "endpoint=rooms", "user=ann", "addr=127.0.0.1",
+	waitForLog(t, &r.log, "level=INFO", `msg="action denied"`, "action=publish", "channel=chat", `rule="rule 2`, "endpoint=rooms", "user=ann", "addr=127.0.0.1",
 		"id="+entry.ID)
-	wants(t, speak(t, c, `{"type":"subscribe","id":1,"channel":"chat"}`), `"code":"denied"`)
-	has(t, &r.log, `msg="action denied"`, "action=subscribe", `rule="no rule applies"`)
-	if resp, _ := page(t, "GET", r.URLs()[0]+"/streams/chat", as(token("bob", time.Hour, nil)).Header); resp.StatusCode != 403 {
+	wantParts(t, sendCommand(t, c, `{"type":"subscribe","id":1,"channel":"chat"}`), `"code":"denied"`)
+	waitForLog(t, &r.log, `msg="action denied"`, "action=subscribe", `rule="no rule applies"`)
+	if resp, _ := requestPage(t, "GET", r.URLs()[0]+"/streams/chat", withToken(token("bob", time.Hour, nil)).Header); resp.StatusCode != 403 {
 		t.Error(resp.Status)
 	}
-	has(t, &r.log, `msg="action denied"`, "endpoint=streams", "user=bob")
+	waitForLog(t, &r.log, `msg="action denied"`, "endpoint=streams", "user=bob")
 	if err := r.stop(); err != nil { // stopping the server logs the rest
 		t.Fatal(err)
 	}
-	has(t, &r.log, `msg="more actions denied"`, "more=", "action=publish", "addr=127.0.0.1", "endpoint=rooms")
+	waitForLog(t, &r.log, `msg="more actions denied"`, "more=", "action=publish", "addr=127.0.0.1", "endpoint=rooms")
 	if lines := strings.Count(r.log.String(), "action=publish channel="); lines >= n {
 		t.Errorf("%d lines", lines)
 	}

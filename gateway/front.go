@@ -24,16 +24,16 @@ type via struct {
 
 type viaKey struct{}
 
-// passage is the context that front gives a request. It contains the via of the request and, once the request has reached an endpoint, the
-// handshake. Until then only one goroutine uses the passage.
-type passage struct {
+// requestContext is the context that front gives a request. It contains the via of the request and, once the request has reached an
+// endpoint, the handshake. Until then only one goroutine uses it.
+type requestContext struct {
 	context.Context
 	via       via
 	handshake *handshake // nil before the request has reached an endpoint
 }
 
 // Value implements [context.Context].
-func (p *passage) Value(key any) any {
+func (p *requestContext) Value(key any) any {
 	switch key.(type) {
 	case viaKey:
 		return &p.via
@@ -58,7 +58,7 @@ func viaOf(r *http.Request) *via {
 // a balancer has sent one.
 func (s *entrance) front(w http.ResponseWriter, r *http.Request) {
 	site := s.adm.site()
-	p := &passage{Context: r.Context(), via: via{site: site, peer: peerOf(r.Context())}}
+	p := &requestContext{Context: r.Context(), via: via{site: site, peer: peerOf(r.Context())}}
 	v := &p.via
 	if v.peer != nil {
 		r.RemoteAddr = v.peer.addr.String()

@@ -38,19 +38,19 @@ endpoints:
 	- {path: /open, target: echo, auth: [anonymous]}
 `))
 	header := http.Header{"X-Forwarded-For": {"203.0.113.66, 192.0.2.1"}}
-	r.open(t, "/open", from("127.0.0.9", &websocket.DialOptions{Header: header}))
+	r.open(t, "/open", withLocalAddr("127.0.0.9", &websocket.DialOptions{Header: header}))
 	if got := r.addrs(t, 1); got[0] != "192.0.2.1" {
 		t.Errorf("addresses %v", got)
 	}
-	has(t, &r.audited, `"connected"`, `"addr":"192.0.2.1"`)
-	if e := r.refuse(t, "/open", from("127.0.0.9", &websocket.DialOptions{Header: header})); e.Status != 429 {
+	waitForLog(t, &r.audited, `"connected"`, `"addr":"192.0.2.1"`)
+	if e := r.refuse(t, "/open", withLocalAddr("127.0.0.9", &websocket.DialOptions{Header: header})); e.Status != 429 {
 		t.Errorf("%d", e.Status)
 	}
 	if got := r.rec.refused.List()[0]; got.Addr != "192.0.2.1" || got.Via != "127.0.0.9" {
 		t.Errorf("remembered %+v", got)
 	}
 	// If an untrusted peer sends the same header, the header is ignored and the address of the peer is used.
-	r.open(t, "/open", from("127.0.0.8", &websocket.DialOptions{Header: header}))
+	r.open(t, "/open", withLocalAddr("127.0.0.8", &websocket.DialOptions{Header: header}))
 	if got := strings.Join(r.addrs(t, 2), " "); !strings.Contains(got, "127.0.0.8") {
 		t.Errorf("addresses %v", got)
 	}
@@ -71,7 +71,7 @@ endpoints:
 		{"127.0.0.9", "PROXY TCP4 10.0.0.1 198.51.100.2 56286 443\r\n", "203.0.113.1", "203.0.113.1"},
 		{"127.0.0.8", "", "203.0.113.1", "127.0.0.8"},
 	} {
-		opts := behind(tt.from, tt.header)
+		opts := proxyHeaderOptions(tt.from, tt.header)
 		if tt.forwarded != "" {
 			opts.Header = http.Header{"Forwarded": {"for=" + tt.forwarded}}
 		}
@@ -90,8 +90,8 @@ func TestOriginBehindProxy(t *testing.T) {
 	header := func() http.Header {
 		return http.Header{"Origin": {"https://app.example.com"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"app.example.com"}}
 	}
-	r.open(t, "/open", from("127.0.0.9", &websocket.DialOptions{Header: header()}))
-	e := r.refuse(t, "/open", from("127.0.0.8", &websocket.DialOptions{Header: header()}))
+	r.open(t, "/open", withLocalAddr("127.0.0.9", &websocket.DialOptions{Header: header()}))
+	e := r.refuse(t, "/open", withLocalAddr("127.0.0.8", &websocket.DialOptions{Header: header()}))
 	if got := r.rec.refused.List()[0]; e.Status != 403 || got.Stage != "origin" || got.Origin != "https://app.example.com" || got.Clause == "" {
 		t.Errorf("%d, remembered %+v", e.Status, got)
 	}
@@ -147,14 +147,14 @@ endpoints:
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain := r.in.bound[1].url
+	plain := r.entrance.bound[1].url
 	for _, tt := range []struct{ method, host, path, want string }{
 		{"GET", "app.example.com", "/a%20b?x=1", "301 https://app.example.com:" + port + "/a%20b?x=1"},
 		{"HEAD", "app.example.com:8080", "/", "301 https://app.example.com:" + port + "/"},
 		{"POST", "[::1]:8080", "/", "308 https://[::1]:" + port + "/"},
 		{"GET", "evil.example/path?", "/", "400 "},
 	} {
-		resp, _ := page(t, tt.method, plain+tt.path, http.Header{"Host": {tt.host}})
+		resp, _ := requestPage(t, tt.method, plain+tt.path, http.Header{"Host": {tt.host}})
 		if got := fmt.Sprint(resp.StatusCode, " ", resp.Header.Get("Location")); got != tt.want {
 			t.Errorf("%s %s%s: %s", tt.method, tt.host, tt.path, got)
 		}
@@ -212,7 +212,7 @@ func TestRefusedTLS(t *testing.T) {
 			}
 		},
 	} {
-		c, err := new(net.Dialer).DialContext(bounded.Context(t), "tcp", r.in.bound[0].ports[0].Addr().String())
+		c, err := new(net.Dialer).DialContext(bounded.Context(t), "tcp", r.entrance.bound[0].ports[0].Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -234,7 +234,7 @@ func TestMinVersion(t *testing.T) {
 		r := run(t, cfg)
 		for _, most := range []uint16{tls.VersionTLS11, tls.VersionTLS12, tls.VersionTLS13} {
 			d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: most}}
-			c, err := d.DialContext(bounded.Context(t), "tcp", r.in.bound[0].ports[0].Addr().String())
+			c, err := d.DialContext(bounded.Context(t), "tcp", r.entrance.bound[0].ports[0].Addr().String())
 			if err == nil {
 				c.Close()
 			}

@@ -38,16 +38,16 @@ type Options struct {
 // configuration prepared for serving, the admission decides which clients are admitted, the registry lists the open connections,
 // and the recorder records events. The Server itself starts, reloads and stops them.
 type Server struct {
-	rec   *recorder
-	live  auth.Live
-	conns *registry.Registry // uses live
-	adm   *admission
-	in    *entrance
-	build *builder
-	admin *adminListener // nil if none is configured
-	store store
-	hub   sharedHub
-	dev   devSecret
+	rec      *recorder
+	live     auth.Live
+	conns    *registry.Registry // uses live
+	adm      *admission
+	entrance *entrance
+	build    *builder
+	admin    *adminListener // nil if none is configured
+	store    store
+	hub      sharedHub
+	dev      devSecret
 
 	site  atomic.Pointer[site]
 	ready atomic.Bool
@@ -91,18 +91,18 @@ func newServer(cfg *config.Config, opts Options) *Server {
 	s.conns = registry.New(&s.live)
 	s.alive, s.kill = context.WithCancel(context.Background())
 	s.rec = newRecorder(opts.Log, observe.Live{
-		Pending: func() float64 { return float64(s.in.server.Handshakes()) }, AuthCalls: s.authCalls, Certificates: s.certificateEnds,
+		Pending: func() float64 { return float64(s.entrance.server.Handshakes()) }, AuthCalls: s.authCalls, Certificates: s.certificateEnds,
 		Endpoints: s.traffic, Channels: s.hub.counts, Upstreams: s.upstreams, Admissions: s.admissions,
 	})
 	s.live.Expiring, s.live.Revoked = warn, s.rec.revoked
 	s.adm = &admission{rec: s.rec, conns: s.conns, site: s.site.Load, upkeeps: newUpkeeps()}
-	s.in = newEntrance(s.rec, s.adm, cfg.HTTP)
+	s.entrance = newEntrance(s.rec, s.adm, cfg.HTTP)
 	return s
 }
 
 // builder returns the builder for the sites of a server. The store must be open.
 func (s *Server) builder(targets map[string]newTarget) *builder {
-	return &builder{rec: s.rec, adm: s.adm, store: s.store.Store, targets: targets, redirect: http.HandlerFunc(s.in.redirect)}
+	return &builder{rec: s.rec, adm: s.adm, store: s.store.Store, targets: targets, redirect: http.HandlerFunc(s.entrance.redirect)}
 }
 
 func (s *Server) open(ctx context.Context, cfg *config.Config, opts Options, targets map[string]newTarget) (err error) {
@@ -122,7 +122,7 @@ func (s *Server) open(ctx context.Context, cfg *config.Config, opts Options, tar
 	s.rec.refused.Keep(cfg.Handshakes.Keep)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err = s.in.bind(ctx, site); err != nil {
+	if err = s.entrance.bind(ctx, site); err != nil {
 		return err
 	}
 	s.admin, err = s.openAdmin(ctx, cfg.Admin, opts.Reload)
@@ -134,7 +134,7 @@ func (s *Server) open(ctx context.Context, cfg *config.Config, opts Options, tar
 func (s *Server) URLs() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.in.urls()
+	return s.entrance.urls()
 }
 
 // AdminURL returns the URL of the admin listener, "" if there is none.
@@ -194,7 +194,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 	case <-s.alive.Done():
-	case err = <-s.in.failed:
+	case err = <-s.entrance.failed:
 	}
 	s.stop()
 	stop()
@@ -208,7 +208,7 @@ func (s *Server) start() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.running = true
-	s.in.serve()
+	s.entrance.serve()
 	site := s.site.Load()
 	site.startCerts()
 	if s.admin != nil {
@@ -221,11 +221,11 @@ func (s *Server) start() {
 func (s *Server) Close() {
 	s.kill()
 	s.ready.Store(false)
-	s.in.server.Close() //nolint:errcheck // Close always returns nil; s.mu is not locked yet, because a request may keep its holder waiting
+	s.entrance.server.Close() //nolint:errcheck // Close always returns nil; s.mu is not locked yet, because a request may keep its holder waiting
 	s.conns.Abort()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.in.close()
+	s.entrance.close()
 	if !s.running && !s.finished {
 		s.finishLocked()
 	}

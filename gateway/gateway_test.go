@@ -131,7 +131,7 @@ func TestMaxConns(t *testing.T) {
 			t.Fatalf("the second connection: %v", err)
 		}
 	}
-	has(t, &log, observe.EventFull, "setting=limits.connections", "HANDFAST_LIMITS_CONNECTIONS")
+	waitForLog(t, &log, observe.EventFull, "setting=limits.connections", "HANDFAST_LIMITS_CONNECTIONS")
 	if n := strings.Count(log.String(), observe.EventFull); n != 1 {
 		t.Errorf("logged %d times", n)
 	}
@@ -204,11 +204,11 @@ func TestStopClosesWith1001(t *testing.T) {
 	}
 }
 
-// mute opens a WebSocket without the library, and never answers the server.
-func mute(t *testing.T, s *Server) net.Conn {
+// dialWithoutReader opens a WebSocket without the library, and never answers the server.
+func dialWithoutReader(t *testing.T, s *Server) net.Conn {
 	t.Helper()
 	var d net.Dialer
-	nc, err := d.DialContext(bounded.Context(t), "tcp", s.in.bound[0].ports[0].Addr().String())
+	nc, err := d.DialContext(bounded.Context(t), "tcp", s.entrance.bound[0].ports[0].Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +229,7 @@ func TestStopIsBounded(t *testing.T) {
 	cfg := plainConfig("127.0.0.1:0")
 	cfg.Drain.Timeout = config.Duration(50 * time.Millisecond)
 	s, stop := start(t, Options{Config: cfg})
-	nc := mute(t, s)
+	nc := dialWithoutReader(t, s)
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
@@ -242,7 +242,7 @@ func TestCloseCutsTheStopShort(t *testing.T) {
 	cfg := plainConfig("127.0.0.1:0")
 	cfg.Drain.Timeout = config.Duration(time.Hour)
 	s, stop := start(t, Options{Config: cfg})
-	nc := mute(t, s)
+	nc := dialWithoutReader(t, s)
 	stopped := make(chan error, 1)
 	go func() { stopped <- stop() }()
 	// The close frame follows the rest of the response header, because the drain has begun.

@@ -35,7 +35,7 @@ type handshake struct {
 	entry   *registry.Entry
 	entered bool    // the handshake occupies a slot of the registry, which drop or the connection releases
 	rule    string  // the rule that decided
-	up      *upkeep // nil if the endpoint needs none
+	upkeep  *upkeep // nil if the endpoint needs none
 	opened  *Opened // the result of the target; nil if it was not called, or has rejected the client
 }
 
@@ -44,7 +44,7 @@ type handshake struct {
 func (h *handshake) admit(r *http.Request) error {
 	err := h.decide(r)
 	if err != nil {
-		h.drop()
+		h.release()
 	}
 	return err
 }
@@ -70,7 +70,7 @@ func (h *handshake) list() error {
 		return auth.Refusal(auth.Unauthorized(err, e.auth.Challenge()))
 	}
 	// A reload that removes the endpoint closes the connections in the registry, so the client must be in it before this check.
-	if !e.adm.has(e.cfg.Name) {
+	if !e.adm.hasEndpoint(e.cfg.Name) {
 		return errReplaced
 	}
 	return nil
@@ -81,8 +81,8 @@ var errReplaced = &websocket.Reject{
 	Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"1"}}, Reason: "The endpoint is being replaced.",
 }
 
-// drop releases the resources of a failed handshake. It may be called more than once.
-func (h *handshake) drop() {
+// release releases the resources of a failed handshake. It may be called more than once.
+func (h *handshake) release() {
 	if o := h.opened; o != nil {
 		h.opened = nil
 		if o.Abandon != nil {
@@ -98,13 +98,13 @@ func (h *handshake) drop() {
 
 // identify authenticates the client.
 func (h *handshake) identify(r *http.Request) (*auth.Identity, error) {
-	if !h.e.asksNone { // the anonymous method does not block
+	if !h.e.skipsAuth { // the anonymous method does not block
 		ctx, cancel := timeout.Context(r.Context(), authTimeout)
 		defer cancel()
 		r = r.WithContext(ctx)
 	}
 	began := time.Now()
-	id, err := h.e.ask(r)
+	id, err := h.e.authenticate(r)
 	h.e.rec.authenticated(id, err, time.Since(began))
 	if err != nil {
 		return nil, auth.Refusal(err)
@@ -112,8 +112,8 @@ func (h *handshake) identify(r *http.Request) (*auth.Identity, error) {
 	return id, nil
 }
 
-// know records the client's identity.
-func (h *handshake) know(id *auth.Identity) {
+// recordIdentity records the client's identity.
+func (h *handshake) recordIdentity(id *auth.Identity) {
 	n := h.entry
 	n.Identity = auth.Identity{Subject: id.Subject, Method: id.Method, ID: id.ID, Issued: id.Issued}
 	if h.e.cfg.Expiry.Close {
@@ -134,7 +134,7 @@ func (h *handshake) authorize(id *auth.Identity) error {
 // open calls the target. If it returns nil, the target is held, and h.opened is set.
 func (h *handshake) open(r *http.Request, id *auth.Identity) error {
 	e := h.e
-	if !e.target.hold() { // a reload has replaced the target in the meantime
+	if !e.target.acquire() { // a reload has replaced the target in the meantime
 		return errReplaced
 	}
 	ctx, cancel := timeout.Context(r.Context(), openTimeout)
@@ -161,7 +161,7 @@ func (h *handshake) open(r *http.Request, id *auth.Identity) error {
 func (h *handshake) request(r *http.Request, id *auth.Identity) *Request {
 	e, who := h.e, new(atomic.Pointer[auth.Identity]) // who is the identity, which a renewal replaces
 	who.Store(id)
-	h.up = e.newUpkeep(h.entry, who)
+	h.upkeep = e.newUpkeep(h.entry, who)
 	k := h.client()
 	return &Request{
 		Request: r, Client: h.via.client, Identity: id, Received: k.received, Sent: h.entry.Out.Add,
@@ -171,12 +171,12 @@ func (h *handshake) request(r *http.Request, id *auth.Identity) *Request {
 }
 
 // client returns the client of the handshake.
-func (h *handshake) client() client { return client{h.e, h.entry, h.up} }
+func (h *handshake) client() client { return client{h.e, h.entry, h.upkeep} }
 
 // guard calls a function of the target. It returns false after a panic, which it records unless the value is http.ErrAbortHandler.
 func (h *handshake) guard(call func()) (ok bool) {
 	defer func() {
-		if p := recover(); p != nil && !aborts(p) {
+		if p := recover(); p != nil && !isAbort(p) {
 			h.e.rec.panicked(h.e.metrics, h.entry, p)
 		}
 	}()

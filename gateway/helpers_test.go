@@ -48,13 +48,13 @@ endpoints:
 	- {name: open, path: /open, target: echo, auth: [anonymous]}
 `
 
-// as returns client options with a token.
-func as(token string) *websocket.DialOptions {
+// withToken returns client options with a token.
+func withToken(token string) *websocket.DialOptions {
 	return &websocket.DialOptions{Header: http.Header{"Authorization": {"Bearer " + token}}}
 }
 
-// from returns the options of a client that connects from a loopback address.
-func from(addr string, opts *websocket.DialOptions) *websocket.DialOptions {
+// withLocalAddr returns the options of a client that connects from a loopback address.
+func withLocalAddr(addr string, opts *websocket.DialOptions) *websocket.DialOptions {
 	if opts == nil {
 		opts = &websocket.DialOptions{}
 	}
@@ -80,7 +80,7 @@ func (r *running) open(t *testing.T, path string, opts *websocket.DialOptions) *
 // with a longer lifetime.
 func (r *running) openFor(t *testing.T, lasts time.Duration) *websocket.Conn {
 	t.Helper()
-	c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/chat", as(token("alice", lasts, nil)))
+	c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/chat", withToken(token("alice", lasts, nil)))
 	if err != nil && lasts < time.Minute {
 		return r.openFor(t, 3*lasts)
 	}
@@ -106,8 +106,8 @@ func (r *running) refuse(t *testing.T, path string, opts *websocket.DialOptions)
 	return e
 }
 
-// echoed sends a message and waits for its echo.
-func echoed(t *testing.T, c *websocket.Conn) {
+// wantEcho sends a message and waits for its echo.
+func wantEcho(t *testing.T, c *websocket.Conn) {
 	t.Helper()
 	if err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte("hello")}); err != nil {
 		t.Fatal(err)
@@ -117,8 +117,8 @@ func echoed(t *testing.T, c *websocket.Conn) {
 	}
 }
 
-// ending reads until the connection ends, and returns the close error.
-func ending(t *testing.T, c *websocket.Conn) *websocket.CloseError {
+// readCloseError reads until the connection ends, and returns the close error.
+func readCloseError(t *testing.T, c *websocket.Conn) *websocket.CloseError {
 	t.Helper()
 	for {
 		if _, err := c.Read(bounded.Context(t)); err != nil {
@@ -131,8 +131,8 @@ func ending(t *testing.T, c *websocket.Conn) *websocket.CloseError {
 	}
 }
 
-// page requests a page and returns the response and the body.
-func page(t *testing.T, method, url string, header http.Header) (*http.Response, string) {
+// requestPage requests a page and returns the response and the body.
+func requestPage(t *testing.T, method, url string, header http.Header) (*http.Response, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
 	if err != nil {
@@ -158,8 +158,8 @@ func page(t *testing.T, method, url string, header http.Header) (*http.Response,
 	return resp, string(body)
 }
 
-// has waits until the log contains a text.
-func has(t *testing.T, o *output, parts ...string) {
+// waitForLog waits until the log contains a text.
+func waitForLog(t *testing.T, o *output, parts ...string) {
 	t.Helper()
 	bounded.Until(t, func() bool {
 		for line := range strings.Lines(o.String()) {

@@ -41,12 +41,12 @@ func TestListenerHosts(t *testing.T) {
 			dial := func(host string) *websocket.DialOptions {
 				o := &websocket.DialOptions{Header: http.Header{"Host": {strings.ReplaceAll(host, "PORT", r.port(t))}}}
 				if tt.fromAddr != "" {
-					o = from(tt.fromAddr, o)
+					o = withLocalAddr(tt.fromAddr, o)
 				}
 				return o
 			}
 			for _, host := range tt.good {
-				echoed(t, r.open(t, "/open", dial(host)))
+				wantEcho(t, r.open(t, "/open", dial(host)))
 			}
 			for _, host := range tt.bad {
 				if e := r.refuse(t, "/open", dial(host)); e.Status != http.StatusMisdirectedRequest {
@@ -55,12 +55,12 @@ func TestListenerHosts(t *testing.T) {
 				if tt.fromAddr != "" {
 					continue
 				}
-				if resp, body := page(t, "GET", r.URLs()[0]+"/", http.Header{"Host": {strings.ReplaceAll(host, "PORT", r.port(t))}}); resp.StatusCode != 421 || !strings.Contains(body, "hosts") {
+				if resp, body := requestPage(t, "GET", r.URLs()[0]+"/", http.Header{"Host": {strings.ReplaceAll(host, "PORT", r.port(t))}}); resp.StatusCode != 421 || !strings.Contains(body, "hosts") {
 					t.Errorf("a page for %s: %s %q", host, resp.Status, body)
 				}
 			}
 			if len(tt.bad) > 0 {
-				has(t, &r.audited, `"refused"`, `"status":421`)
+				waitForLog(t, &r.audited, `"refused"`, `"status":421`)
 			}
 		})
 	}
@@ -116,7 +116,7 @@ limits: {connections_per_address: 2}
 endpoints: [{path: /open, target: echo, auth: [anonymous]}]
 `))
 	behind := func(client string) *websocket.DialOptions {
-		return from("127.0.0.9", &websocket.DialOptions{Header: http.Header{"X-Forwarded-For": {client}}})
+		return withLocalAddr("127.0.0.9", &websocket.DialOptions{Header: http.Header{"X-Forwarded-For": {client}}})
 	}
 	for i := range 2 {
 		r.open(t, "/open", behind(fmt.Sprintf("2001:db8::%d", i+1)))
@@ -124,8 +124,8 @@ endpoints: [{path: /open, target: echo, auth: [anonymous]}]
 	if e := r.refuse(t, "/open", behind("2001:db8::3")); e.Status != 429 || e.Header.Get("Retry-After") == "" {
 		t.Errorf("%v, Retry-After %q", e, e.Header.Get("Retry-After"))
 	}
-	echoed(t, r.open(t, "/open", behind("2001:db8:0:1::1")))
+	wantEcho(t, r.open(t, "/open", behind("2001:db8:0:1::1")))
 	for range 4 { // connections of the proxy itself, which is exempt
-		r.open(t, "/open", from("127.0.0.9", nil))
+		r.open(t, "/open", withLocalAddr("127.0.0.9", nil))
 	}
 }

@@ -70,17 +70,17 @@ func TestLogsAreNotForged(t *testing.T) {
 		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 	send(t, to, "127.0.0.5", "GET /chat%0d%0alevel=ERROR%1b[31m"+upgrade+"\r\n")
 	send(t, to, "127.0.0.5", "GET /chat"+upgrade+"Origin: http://x\xff\x9b31m\r\nUser-Agent: \xe2\x80\xae\x9b31m\r\n\r\n")
-	if e := r.refuse(t, "/chat", as(token("eve\r\nlevel=ERROR", time.Hour, nil))); e.Status != 401 {
+	if e := r.refuse(t, "/chat", withToken(token("eve\r\nlevel=ERROR", time.Hour, nil))); e.Status != 401 {
 		t.Errorf("a user name with a line break: %d", e.Status)
 	}
-	c := r.open(t, "/chat", as(token(`eve" level=ERROR "`, time.Hour, nil)))
+	c := r.open(t, "/chat", withToken(token(`eve" level=ERROR "`, time.Hour, nil)))
 	if err := c.Close(4000, "bye\r\nlevel=ERROR\x1b[31m"); err != nil {
 		t.Fatal(err)
 	}
-	has(t, &r.log, "msg=closed", "code=4000")
-	has(t, &r.audited, `"refused"`, "chat", `"status":400`)
-	has(t, &r.audited, `"refused"`, "origin")
-	_, text := page(t, "GET", r.AdminURL()+"/handshakes?format=text", nil)
+	waitForLog(t, &r.log, "msg=closed", "code=4000")
+	waitForLog(t, &r.audited, `"refused"`, "chat", `"status":400`)
+	waitForLog(t, &r.audited, `"refused"`, "origin")
+	_, text := requestPage(t, "GET", r.AdminURL()+"/handshakes?format=text", nil)
 	for name, told := range map[string]string{"log": r.log.String(), "audit": r.audited.String(), "/handshakes": text} {
 		for line := range strings.Lines(told) {
 			if strings.HasPrefix(line, "level=") || strings.ContainsFunc(strings.TrimSuffix(line, "\n"), func(c rune) bool { return c < ' ' || c == 0x7f || c == 0x9b }) {
@@ -96,13 +96,13 @@ func TestOriginShowsNoSecret(t *testing.T) {
 	opts := &websocket.DialOptions{Header: http.Header{"Origin": {"https://u:SECRET@example.com/?SECRET"}}}
 	e := r.refuse(t, "/same", opts)
 	c := r.open(t, "/any", opts)
-	_, connections := page(t, "GET", r.AdminURL()+"/connections", nil)
+	_, connections := requestPage(t, "GET", r.AdminURL()+"/connections", nil)
 	if err := c.Close(websocket.CodeNormal, ""); err != nil {
 		t.Fatal(err)
 	}
-	has(t, &r.log, "msg=closed")
-	has(t, &r.audited, `"refused"`, "https://...@example.com/?...")
-	_, refused := page(t, "GET", r.AdminURL()+"/handshakes", nil)
+	waitForLog(t, &r.log, "msg=closed")
+	waitForLog(t, &r.audited, `"refused"`, "https://...@example.com/?...")
+	_, refused := requestPage(t, "GET", r.AdminURL()+"/handshakes", nil)
 	for name, text := range map[string]string{
 		"log": r.log.String(), "audit": r.audited.String(), "/handshakes": refused, "/connections": connections, "reply": string(e.Body),
 	} {

@@ -11,8 +11,8 @@ import (
 
 // A request is served by the endpoint that names its host, ignoring case and port, or else by the endpoint for all hosts.
 func TestHosts(t *testing.T) {
-	a, b := newBehind(t, "a"), newBehind(t, "b")
-	to := func(name, hosts string, server *serverBehind) string {
+	a, b := newBackend(t, "a"), newBackend(t, "b")
+	to := func(name, hosts string, server *backend) string {
 		return "\n\t- {name: " + name + ", path: /, hosts: [" + hosts + "], auth: [anonymous], target: {balance: {to: ['" + server.id() + "'], health: off}}}"
 	}
 	r := run(t, parse(t, "apps: [{id: dev}]\nendpoints:"+to("a", "a.example, www.a.example", a)+to("b", "b.example", b)+
@@ -23,7 +23,7 @@ func TestHosts(t *testing.T) {
 		if _, text := r.greeting(t, "/", &websocket.DialOptions{Header: http.Header{"Host": {host}}}); text[:1] != want {
 			t.Errorf("%s: %q", host, text)
 		}
-		if resp, body := page(t, "GET", r.URLs()[0]+"/x", http.Header{"Host": {host}}); resp.StatusCode != 200 || !strings.HasPrefix(body, "GET "+want) {
+		if resp, body := requestPage(t, "GET", r.URLs()[0]+"/x", http.Header{"Host": {host}}); resp.StatusCode != 200 || !strings.HasPrefix(body, "GET "+want) {
 			t.Errorf("%s: %s %q", host, resp.Status, body)
 		}
 	}
@@ -31,15 +31,15 @@ func TestHosts(t *testing.T) {
 		if e := r.refuse(t, "/", &websocket.DialOptions{Header: http.Header{"Host": {host}}}); e.Status != 404 {
 			t.Errorf("%s: %v", host, e)
 		}
-		if resp, _ := page(t, "PUT", r.URLs()[0]+"/streams/s", http.Header{"Host": {host}}); resp.StatusCode != 404 {
+		if resp, _ := requestPage(t, "PUT", r.URLs()[0]+"/streams/s", http.Header{"Host": {host}}); resp.StatusCode != 404 {
 			t.Errorf("%s: %s", host, resp.Status)
 		}
-		echoed(t, r.open(t, "/echo", &websocket.DialOptions{Header: http.Header{"Host": {host}}}))
+		wantEcho(t, r.open(t, "/echo", &websocket.DialOptions{Header: http.Header{"Host": {host}}}))
 	}
-	if resp, _ := page(t, "PUT", r.URLs()[0]+"/streams/s", http.Header{"Host": {"b.example"}}); resp.StatusCode != 201 {
+	if resp, _ := requestPage(t, "PUT", r.URLs()[0]+"/streams/s", http.Header{"Host": {"b.example"}}); resp.StatusCode != 201 {
 		t.Error(resp.Status)
 	}
-	if resp, body := page(t, "PUT", r.URLs()[0]+"/streams/s", http.Header{"Host": {"a.example"}}); !strings.HasPrefix(body, "PUT a") {
+	if resp, body := requestPage(t, "PUT", r.URLs()[0]+"/streams/s", http.Header{"Host": {"a.example"}}); !strings.HasPrefix(body, "PUT a") {
 		t.Errorf("%s %q", resp.Status, body)
 	}
 }

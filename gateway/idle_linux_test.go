@@ -16,9 +16,9 @@ import (
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
-// knock opens a connection without a client library or package net, whose memory would count, sends a request, and reads until the
-// response contains last. It returns the file descriptor.
-func knock(t *testing.T, addr netip.AddrPort, request []byte, last string, buf []byte) (fd int) {
+// openRaw opens a connection without a client library or package net, whose memory would count, sends a request, and reads until
+// the response contains last. It returns the file descriptor.
+func openRaw(t *testing.T, addr netip.AddrPort, request []byte, last string, buf []byte) (fd int) {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -47,8 +47,8 @@ func knock(t *testing.T, addr netip.AddrPort, request []byte, last string, buf [
 	return fd
 }
 
-// knocking returns an opening handshake with the key of RFC 6455 §1.3.
-func knocking(path, more string) []byte {
+// upgradeRequest returns an opening handshake with the key of RFC 6455 §1.3.
+func upgradeRequest(path, more string) []byte {
 	return []byte("GET " + path + " HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" + more + "\r\n")
 }
@@ -56,18 +56,18 @@ func knocking(path, more string) []byte {
 // subscriber opens a connection, subscribes to three channels, and reads all replies. It returns the file descriptor.
 func subscriber(t *testing.T, addr netip.AddrPort, i int, buf []byte) (fd int) {
 	t.Helper()
-	out := knocking("/channels", "Sec-WebSocket-Protocol: handfast.v1.json\r\n")
+	out := upgradeRequest("/channels", "Sec-WebSocket-Protocol: handfast.v1.json\r\n")
 	for k := range 3 {
 		text := fmt.Sprintf(`{"type":"subscribe","id":%d,"channel":"c%d"}`, k+1, (i+k)%100)
 		out = append(out, 0x81, 0x80|byte(len(text)), 0, 0, 0, 0) // masked with zeros
 		out = append(out, text...)
 	}
-	return knock(t, addr, out, `"id":3`, buf)
+	return openRaw(t, addr, out, `"id":3`, buf)
 }
 
-// accepting starts a server that accepts WebSockets on bare file descriptors and sends nothing. It returns the server's address;
+// listenRaw starts a server that accepts WebSockets on bare file descriptors and sends nothing. It returns the server's address;
 // the descriptors are closed at the end.
-func accepting(t *testing.T) string {
+func listenRaw(t *testing.T) string {
 	l, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err == nil {
 		err = errors.Join(syscall.Bind(l, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), syscall.Listen(l, 128))
@@ -113,20 +113,20 @@ func TestIdleClient(t *testing.T) {
 	s, _ := start(t, Options{
 		Config: plainConfig("127.0.0.1:0"), Stdout: io.Discard, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
-	idle(t, s, 1750, func(addr netip.AddrPort, i int, buf []byte) int { return subscriber(t, addr, i, buf) })
+	checkIdleCost(t, s, 1750, func(addr netip.AddrPort, i int, buf []byte) int { return subscriber(t, addr, i, buf) })
 }
 
 // An idle client of the balancer costs less than 1.4 KiB of heap (about 1,350 bytes), and no goroutine.
 func TestIdleTunnel(t *testing.T) {
-	cfg := parse(t, strings.Replace(balancing(nil, ""), "[]", "["+accepting(t)+"]", 1))
+	cfg := parse(t, strings.Replace(balancing(nil, ""), "[]", "["+listenRaw(t)+"]", 1))
 	s, _ := start(t, Options{Config: cfg, Stdout: io.Discard, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
-	idle(t, s, 1400, func(addr netip.AddrPort, _ int, buf []byte) int {
-		return knock(t, addr, knocking("/", ""), "\r\n\r\n", buf)
+	checkIdleCost(t, s, 1400, func(addr netip.AddrPort, _ int, buf []byte) int {
+		return openRaw(t, addr, upgradeRequest("/", ""), "\r\n\r\n", buf)
 	})
 }
 
-// idle fails the test if an idle client, opened by open, costs a goroutine, or more heap than most.
-func idle(t *testing.T, s *Server, most int64, open func(addr netip.AddrPort, i int, buf []byte) (fd int)) {
+// checkIdleCost fails the test if an idle client, opened by open, costs a goroutine, or more heap than limit.
+func checkIdleCost(t *testing.T, s *Server, limit int64, open func(addr netip.AddrPort, i int, buf []byte) (fd int)) {
 	t.Helper()
 	addr := netip.MustParseAddrPort(strings.TrimPrefix(s.URLs()[0], "http://"))
 	heap := func() int64 {
@@ -155,7 +155,7 @@ func idle(t *testing.T, s *Server, most int64, open func(addr netip.AddrPort, i 
 	}
 	each := (heap() - before) / n
 	t.Logf("%d bytes of heap for each client", each)
-	if each > most {
-		t.Errorf("%d bytes of heap for each client, want at most %d", each, most)
+	if each > limit {
+		t.Errorf("%d bytes of heap for each client, want at most %d", each, limit)
 	}
 }

@@ -12,9 +12,9 @@ import (
 // systemd uses for socket units (sd_listen_fds(3)). A socket stays open while one process ends and the next one starts, or while both run,
 // so that clients can always connect.
 type inheritance struct {
-	mu    sync.Mutex
-	left  []net.Listener
-	taken []net.Listener
+	mu     sync.Mutex
+	unused []net.Listener
+	taken  []net.Listener
 }
 
 // firstInherited is the first passed descriptor: SD_LISTEN_FDS_START.
@@ -41,7 +41,7 @@ func inherit(first, n int) *inheritance {
 			continue
 		}
 		if l, err := net.FileListener(file); err == nil { // FileListener duplicates the descriptor
-			h.left = append(h.left, l)
+			h.unused = append(h.unused, l)
 		}
 		file.Close()
 	}
@@ -56,15 +56,15 @@ func (h *inheritance) take(network, addr string) net.Listener {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	i := slices.IndexFunc(h.left, func(l net.Listener) bool {
+	i := slices.IndexFunc(h.unused, func(l net.Listener) bool {
 		have, ok := l.Addr().(*net.TCPAddr)
 		return ok && have.Port == want.Port && (have.IP.Equal(want.IP) || have.IP.IsUnspecified() && (want.IP == nil || want.IP.IsUnspecified()))
 	})
 	if i < 0 {
 		return nil
 	}
-	l := h.left[i]
-	h.left = slices.Delete(h.left, i, i+1)
+	l := h.unused[i]
+	h.unused = slices.Delete(h.unused, i, i+1)
 	h.taken = append(h.taken, l)
 	return l
 }

@@ -37,10 +37,10 @@ func TestInherit(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := inherit(passed, 1) // this closes the descriptor
-	if h := inherit(other, 1); len(h.left) != 0 {
+	if h := inherit(other, 1); len(h.unused) != 0 {
 		t.Error("a file is returned as a listener")
 	}
-	if h := inherit(1<<20, 2); len(h.left) != 0 {
+	if h := inherit(1<<20, 2); len(h.unused) != 0 {
 		t.Error("missing descriptors are returned as listeners")
 	}
 	addr := one.Addr().String()

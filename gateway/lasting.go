@@ -7,28 +7,28 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// lasting is the state of an endpoint that reloads preserve, as long as there is an endpoint with that name.
-type lasting struct {
+// endpointState is the state of an endpoint that reloads preserve, as long as there is an endpoint with that name.
+type endpointState struct {
 	rate    limit.Rate // the rates of handshakes, by address
 	metrics *observe.Endpoint
 	sum     registry.Sum
 }
 
-// lasting returns the lasting state of the endpoint with that name, or a new one. The site may be nil.
-func (n *site) lasting(name string) *lasting {
+// endpointState returns the lasting state of the endpoint with that name, or a new one. The site may be nil.
+func (n *site) endpointState(name string) *endpointState {
 	if n != nil {
 		for _, e := range n.endpoints {
 			if e.cfg.Name == name {
-				return e.lasting
+				return e.endpointState
 			}
 		}
 	}
-	return &lasting{metrics: observe.NewEndpoint(name, int(auth.CodeExpired))}
+	return &endpointState{metrics: observe.NewEndpoint(name, int(auth.CodeExpired))}
 }
 
 // traffic returns the traffic of the current endpoints, for the metrics.
 func (s *Server) traffic() []observe.Traffic {
-	list := []observe.Traffic{{Endpoint: s.rec.outside}}
+	list := []observe.Traffic{{Endpoint: s.rec.unknownEndpoint}}
 	site := s.site.Load()
 	if site == nil {
 		return list

@@ -14,11 +14,11 @@ import (
 func TestCloseRightAfterOpening(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	for range 50 {
-		c := r.open(t, "/chat", as(token("alice", time.Hour, nil)))
+		c := r.open(t, "/chat", withToken(token("alice", time.Hour, nil)))
 		if n := r.conns.Close(registry.Filter{User: "alice"}, websocket.CodePolicy, "bye"); n != 1 {
 			t.Fatalf("%d connections were closed", n)
 		}
-		if e := ending(t, c); e.Code != websocket.CodePolicy || e.Reason != "bye" {
+		if e := readCloseError(t, c); e.Code != websocket.CodePolicy || e.Reason != "bye" {
 			t.Fatalf("closed with %v", e)
 		}
 		bounded.Until(t, func() bool { return r.conns.Len() == 0 })
@@ -28,7 +28,7 @@ func TestCloseRightAfterOpening(t *testing.T) {
 // An open connection keeps no part of its request, which contains credentials.
 func TestRequestIsDropped(t *testing.T) {
 	r := run(t, parse(t, users, key))
-	r.open(t, "/chat", as(token("alice", time.Hour, nil)))
+	r.open(t, "/chat", withToken(token("alice", time.Hour, nil)))
 	bounded.Until(t, func() bool { return r.conns.List(registry.Filter{})[0].Handle() != nil })
 	h := r.conns.List(registry.Filter{})[0].Handle().(*websocket.Conn).Handshake()
 	if len(h.Header) != 0 || h.URL.RawQuery != "" || h.URL.Path != "/chat" {
@@ -38,7 +38,7 @@ func TestRequestIsDropped(t *testing.T) {
 
 func metrics(t *testing.T, r *running) string {
 	t.Helper()
-	_, text := page(t, "GET", r.AdminURL()+"/metrics", nil)
+	_, text := requestPage(t, "GET", r.AdminURL()+"/metrics", nil)
 	return text
 }
 
@@ -46,7 +46,7 @@ func metrics(t *testing.T, r *running) string {
 func TestMetricsOfEndpoints(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	c := r.open(t, "/open", nil)
-	echoed(t, c)
+	wantEcho(t, c)
 	for _, want := range []string{
 		`handfast_messages_total{direction="in",endpoint="open"} 1`, `handfast_message_bytes_total{direction="out",endpoint="open"} 5`,
 		`handfast_connections{endpoint="open"} 1`, `handfast_connections_opened_total{endpoint="chat"} 0`,
@@ -61,7 +61,7 @@ func TestMetricsOfEndpoints(t *testing.T) {
 	if err := r.Reload(t.Context(), only); err != nil {
 		t.Fatal(err)
 	}
-	ending(t, c)
+	readCloseError(t, c)
 	bounded.Until(t, func() bool { return r.conns.Len() == 0 })
 	if text := metrics(t, r); strings.Contains(text, `endpoint="open"`) || !strings.Contains(text, `handfast_connections{endpoint="chat"} 0`) {
 		t.Errorf("after the reload:\n%s", text)
@@ -71,16 +71,16 @@ func TestMetricsOfEndpoints(t *testing.T) {
 // The number of series does not depend on what clients send.
 func TestMetricsHaveNoNamesOfClients(t *testing.T) {
 	r := run(t, parse(t, users, key))
-	r.refuse(t, "/chat", as("x.y.z"))
+	r.refuse(t, "/chat", withToken("x.y.z"))
 	r.refuse(t, "/nowhere", nil)
 	count := func() int { return strings.Count(metrics(t, r), "\nhandfast_") }
 	metrics(t, r)
 	before := count()
 	for _, path := range []string{"/a", "/b\x01", "/chat/more", "/%00%0d%0aSet-Cookie:x"} {
-		r.refuse(t, strings.ReplaceAll(path, "\x01", "%01"), as("a.b.c"))
+		r.refuse(t, strings.ReplaceAll(path, "\x01", "%01"), withToken("a.b.c"))
 	}
 	for _, origin := range []string{"https://evil.example", "null", "x\x01y"} {
-		opts := as("x.y.z")
+		opts := withToken("x.y.z")
 		opts.Header.Set("Origin", origin)
 		if c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/chat", opts); err == nil {
 			c.CloseNow()

@@ -23,9 +23,9 @@ func TestLimits(t *testing.T) {
 		status        int
 	}{
 		{"total", "connections: 1", "", nil, nil, nil, "/open", "", 503},
-		{"address", "connections_per_address: 1", "", from("127.0.0.5", nil), from("127.0.0.5", nil), from("127.0.0.6", nil), "/open", "/open", 429},
-		{"endpoint", "", "connections: 1", from("127.0.0.5", nil), from("127.0.0.6", nil), from("127.0.0.5", nil), "/open", "/chat", 503},
-		{"address at an endpoint", "", "connections_per_address: 1", from("127.0.0.5", nil), from("127.0.0.5", nil), from("127.0.0.5", nil), "/open", "/chat", 429},
+		{"address", "connections_per_address: 1", "", withLocalAddr("127.0.0.5", nil), withLocalAddr("127.0.0.5", nil), withLocalAddr("127.0.0.6", nil), "/open", "/open", 429},
+		{"endpoint", "", "connections: 1", withLocalAddr("127.0.0.5", nil), withLocalAddr("127.0.0.6", nil), withLocalAddr("127.0.0.5", nil), "/open", "/chat", 503},
+		{"address at an endpoint", "", "connections_per_address: 1", withLocalAddr("127.0.0.5", nil), withLocalAddr("127.0.0.5", nil), withLocalAddr("127.0.0.5", nil), "/open", "/chat", 429},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := run(t, parse(t, `
@@ -40,7 +40,7 @@ limits: {%s}
 				t.Errorf("%d, Retry-After %q", e.Status, e.Header.Get("Retry-After"))
 			}
 			if tt.atOther != "" {
-				echoed(t, r.open(t, tt.atOther, tt.other))
+				wantEcho(t, r.open(t, tt.atOther, tt.other))
 			}
 			if err := c.Close(websocket.CodeNormal, ""); err != nil {
 				t.Fatal(err)
@@ -60,12 +60,12 @@ func TestLimitPerIdentity(t *testing.T) {
 	cfg := parse(t, users, key)
 	cfg.Endpoints[0].Limits.ConnectionsPerIdentity = 1
 	r := run(t, cfg)
-	r.open(t, "/chat", as(token("alice", time.Hour, nil)))
-	e := r.refuse(t, "/chat", as(token("alice", time.Hour, map[string]any{"jti": "another"})))
+	r.open(t, "/chat", withToken(token("alice", time.Hour, nil)))
+	e := r.refuse(t, "/chat", withToken(token("alice", time.Hour, map[string]any{"jti": "another"})))
 	if e.Status != 429 || e.Header.Get("Retry-After") == "" {
 		t.Errorf("%d", e.Status)
 	}
-	r.open(t, "/chat", as(token("bob", time.Hour, nil)))
+	r.open(t, "/chat", withToken(token("bob", time.Hour, nil)))
 	for range 3 { // anonymous clients have no identity
 		r.open(t, "/open", nil)
 	}
@@ -79,13 +79,13 @@ func TestHandshakeRate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := run(t, parse(t, text))
 			for range burst(0.01) {
-				r.open(t, "/open", from("127.0.0.5", nil))
+				r.open(t, "/open", withLocalAddr("127.0.0.5", nil))
 			}
-			e := r.refuse(t, "/open", from("127.0.0.5", nil))
+			e := r.refuse(t, "/open", withLocalAddr("127.0.0.5", nil))
 			if e.Status != 429 || e.Header.Get("Retry-After") == "" {
 				t.Errorf("%d, Retry-After %q", e.Status, e.Header.Get("Retry-After"))
 			}
-			r.open(t, "/open", from("127.0.0.6", nil))
+			r.open(t, "/open", withLocalAddr("127.0.0.6", nil))
 		})
 	}
 }
@@ -98,7 +98,7 @@ endpoints:
 	- {path: /open, target: echo, auth: [anonymous]}
 `))
 	bounded.Until(t, func() bool { // the connection is closed without a response
-		c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/open", from("127.0.0.5", nil))
+		c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/open", withLocalAddr("127.0.0.5", nil))
 		if err == nil {
 			c.CloseNow()
 			return false
@@ -106,11 +106,11 @@ endpoints:
 		e, ok := err.(*websocket.HandshakeError) //nolint:errorlint // Dial returns a *HandshakeError unwrapped
 		return ok && e.Status == 0
 	})
-	r.open(t, "/open", from("127.0.0.6", nil))
+	r.open(t, "/open", withLocalAddr("127.0.0.6", nil))
 }
 
-// stalled starts a service that signals requests, and does not respond until release is closed.
-func stalled(t *testing.T, asked chan<- struct{}, release <-chan struct{}) string {
+// stallingService starts a service that signals requests, and does not respond until release is closed.
+func stallingService(t *testing.T, asked chan<- struct{}, release <-chan struct{}) string {
 	t.Helper()
 	service := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		select {
@@ -148,7 +148,7 @@ endpoints:
 `, service.URL, most))
 	var all sync.WaitGroup
 	for i := range most + 2 { // the two beyond the limit wait for a slot
-		opts := as(secret(fmt.Sprintf("a-credential-%d-of-many", i)))
+		opts := withToken(secret(fmt.Sprintf("a-credential-%d-of-many", i)))
 		all.Go(func() {
 			c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/judged", opts)
 			if err == nil {
@@ -199,7 +199,7 @@ endpoints:
 	var all sync.WaitGroup
 	var statuses [600]atomic.Int64
 	for i := range 1000 {
-		opts := as(secret(fmt.Sprintf("stalled-credential-%d-of-many", i)))
+		opts := withToken(secret(fmt.Sprintf("stalled-credential-%d-of-many", i)))
 		all.Go(func() {
 			c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/judged", opts)
 			if err == nil {
@@ -214,12 +214,12 @@ endpoints:
 	}
 	bounded.Until(t, func() bool { return asked.Load() > 0 })
 	for range 20 { // other endpoints must respond while the service does not
-		echoed(t, r.open(t, "/open", nil))
+		wantEcho(t, r.open(t, "/open", nil))
 		if n := r.authCalls(); n > 2*50 {
 			t.Errorf("%v calls are in progress", n)
 		}
 	}
-	echoed(t, before)
+	wantEcho(t, before)
 	all.Wait()
 	if n := statuses[503].Load(); n != 1000 {
 		t.Errorf("%d of 1000 clients got a 503", n)

@@ -49,7 +49,7 @@ func listen(ctx context.Context, addr string) ([]net.Listener, error) {
 		switch {
 		case err == nil:
 			return []net.Listener{four, six}, nil
-		case noIPv6(err):
+		case isNoIPv6(err):
 			return []net.Listener{four}, nil
 		case port != "0" || i == tries:
 			four.Close()
@@ -65,18 +65,18 @@ func bind(ctx context.Context, network, addr string) (net.Listener, error) {
 		return l, nil
 	}
 	var config net.ListenConfig
-	keptAlive(&config)
+	setKeepAlive(&config)
 	return config.Listen(ctx, network, addr)
 }
 
-// noIPv6 reports whether an address could not be bound because the machine has no address of that family.
-func noIPv6(err error) bool {
+// isNoIPv6 reports whether an address could not be bound because the machine has no address of that family.
+func isNoIPv6(err error) bool {
 	var addr *net.AddrError // no interface has an IPv6 address
 	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) || errors.As(err, &addr)
 }
 
-// shownAddr returns the host and port to show in a URL, given the configured address and the bound one.
-func shownAddr(asked string, bound net.Addr) string {
+// displayAddr returns the host and port to show in a URL, given the configured address and the bound one.
+func displayAddr(asked string, bound net.Addr) string {
 	host, _, err := net.SplitHostPort(asked)
 	tcp, ok := bound.(*net.TCPAddr)
 	if err != nil || !ok {

@@ -12,9 +12,9 @@ const (
 	keepAliveCount = 9
 )
 
-// keptAlive enables keep-alive on the socket of a listener, whose connections inherit the setting. Package net then need not enable
-// keep-alive on each connection, which would take four system calls.
-func keptAlive(config *net.ListenConfig) {
+// setKeepAlive enables keep-alive on the socket of a listener, whose connections inherit the setting. Package net then need not
+// enable keep-alive on each connection, which would take four system calls.
+func setKeepAlive(config *net.ListenConfig) {
 	config.KeepAlive = -1
 	config.Control = func(_, _ string, c syscall.RawConn) error {
 		var failed error

@@ -48,10 +48,10 @@ func TestConnectionsInheritKeepAlive(t *testing.T) {
 	}
 }
 
-// noSocket is a connection without a descriptor.
-type noSocket struct{ syscall.RawConn }
+// failingRawConn is a connection without a descriptor.
+type failingRawConn struct{ syscall.RawConn }
 
-func (noSocket) Control(f func(fd uintptr)) error {
+func (failingRawConn) Control(f func(fd uintptr)) error {
 	f(^uintptr(0))
 	return nil
 }
@@ -59,8 +59,8 @@ func (noSocket) Control(f func(fd uintptr)) error {
 // A socket whose options cannot be set is not used.
 func TestKeepAliveFails(t *testing.T) {
 	var config net.ListenConfig
-	keptAlive(&config)
-	if err := config.Control("tcp", "", noSocket{}); !errors.Is(err, syscall.EBADF) {
+	setKeepAlive(&config)
+	if err := config.Control("tcp", "", failingRawConn{}); !errors.Is(err, syscall.EBADF) {
 		t.Errorf("%v", err)
 	}
 }

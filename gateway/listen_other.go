@@ -4,5 +4,5 @@ package gateway
 
 import "net"
 
-// keptAlive leaves keep-alive to package net, which sets it on each connection.
-func keptAlive(*net.ListenConfig) {}
+// setKeepAlive leaves keep-alive to package net, which sets it on each connection.
+func setKeepAlive(*net.ListenConfig) {}

@@ -33,7 +33,7 @@ func TestOpenBinds(t *testing.T) {
 			}
 			defer s.Close()
 			bound := 0
-			for _, b := range s.in.bound {
+			for _, b := range s.entrance.bound {
 				bound += len(b.ports)
 			}
 			if len(s.URLs()) != len(tt.hosts) || bound < tt.bound {
@@ -56,7 +56,7 @@ func TestOpenLocalhostTakesBoth(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	_, port, err := net.SplitHostPort(s.in.bound[0].ports[0].Addr().String())
+	_, port, err := net.SplitHostPort(s.entrance.bound[0].ports[0].Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,16 +15,16 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// suite collects all output of the servers in these tests, which must not contain any of their secrets.
-var suite struct {
+// testOutput collects all output of the servers in these tests, which must not contain any of their secrets.
+var testOutput struct {
 	output
 	secrets sync.Map
 }
 
 func TestMain(m *testing.M) {
 	code := bounded.Main(m)
-	told := suite.String()
-	suite.secrets.Range(func(key, _ any) bool {
+	told := testOutput.String()
+	testOutput.secrets.Range(func(key, _ any) bool {
 		if i := strings.Index(told, key.(string)); i >= 0 {
 			fmt.Fprintf(os.Stderr, "FAIL: a secret was logged: %.300q\n", told[max(0, i-200):i+50])
 			code = 1
@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 
 // secret registers a text that no log may contain.
 func secret(text string) string {
-	suite.secrets.Store(text, true)
+	testOutput.secrets.Store(text, true)
 	return text
 }
 
@@ -115,8 +115,8 @@ func runTargets(t *testing.T, cfg *config.Config, targets map[string]newTarget) 
 		cfg.Audit.To = "stdout"
 	}
 	r.Server, r.stop = startTargets(t, Options{
-		Config: cfg, Stdout: io.MultiWriter(&r.audited, &suite),
-		Log: slog.New(slog.NewTextHandler(io.MultiWriter(&r.log, &suite), &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Config: cfg, Stdout: io.MultiWriter(&r.audited, &testOutput),
+		Log: slog.New(slog.NewTextHandler(io.MultiWriter(&r.log, &testOutput), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}, targets)
 	return r
 }
@@ -145,7 +145,7 @@ func startTargets(t *testing.T, opts Options, targets map[string]newTarget) (s *
 		return bounded.Receive(t, served)
 	})
 	t.Cleanup(func() {
-		_ = json.NewEncoder(&suite).Encode(s.rec.refused.List())
+		_ = json.NewEncoder(&testOutput).Encode(s.rec.refused.List())
 		s.Close()
 		if err := stop(); err != nil {
 			t.Errorf("serve: %v", err)

@@ -42,7 +42,7 @@ func (m *methods) newMethod(path string, cfg *config.Method) (*method, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &method{cfg: cfg, auth: a, shown: shownTo(cfg, sources)}, nil
+	return &method{cfg: cfg, auth: a, mayContain: credentialMatcher(cfg, sources)}, nil
 }
 
 // clientAddress is the client's address behind all proxies, for methods that count failures by address or bind a credential to it.
@@ -213,5 +213,5 @@ func (m *methods) newTickets(path string, cfg *config.Method) (*method, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &method{cfg: cfg, tickets: tickets, shown: shownTo(cfg, nil)}, nil
+	return &method{cfg: cfg, tickets: tickets, mayContain: credentialMatcher(cfg, nil)}, nil
 }

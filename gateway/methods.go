@@ -26,10 +26,10 @@ type methods struct {
 
 // method is one authentication method.
 type method struct {
-	cfg     *config.Method
-	auth    auth.Authenticator // nil for tickets, which are bound to an endpoint
-	tickets *auth.Tickets
-	shown   func(*http.Request) bool // whether a request may contain a credential for the method; nil if the method does not block
+	cfg        *config.Method
+	auth       auth.Authenticator // nil for tickets, which are bound to an endpoint
+	tickets    *auth.Tickets
+	mayContain func(*http.Request) bool // whether a request may contain a credential for the method; nil if the method does not block
 }
 
 // newMethods creates the named methods of cfg. Methods that are defined in an endpoint are created when the endpoint needs them.
@@ -69,8 +69,8 @@ func (m *methods) get(path string, cfg *config.Method) (*method, error) {
 	return made, nil
 }
 
-// asked is the chain of methods of one endpoint or page.
-type asked struct {
+// authChain is the chain of methods of one endpoint or page.
+type authChain struct {
 	auth.Authenticator
 	store     auth.Store     // the store, which contains the revocations
 	anonymous bool           // clients without a credential are admitted
@@ -78,9 +78,9 @@ type asked struct {
 }
 
 // chain returns the chain of the methods that refs name, in that order, for an endpoint.
-func (m *methods) chain(path, endpoint string, refs []config.AuthRef) (*asked, error) {
+func (m *methods) chain(path, endpoint string, refs []config.AuthRef) (*authChain, error) {
 	var list []auth.Authenticator
-	chain := &asked{}
+	chain := &authChain{}
 	most := m.cfg.Limits.AuthCalls
 	for i, ref := range refs {
 		if ref.Method == nil && ref.Name == config.Anonymous {
@@ -102,7 +102,7 @@ func (m *methods) chain(path, endpoint string, refs []config.AuthRef) (*asked, e
 		if one.tickets != nil {
 			a = one.tickets.For(endpoint)
 		}
-		a, calls := newTurn(one, a, most)
+		a, calls := limitMethod(one, a, most)
 		if calls != nil {
 			chain.calls = append(chain.calls, calls)
 		}
@@ -125,7 +125,7 @@ func (m *methods) chain(path, endpoint string, refs []config.AuthRef) (*asked, e
 // close closes the methods that next does not use. next may be nil.
 func (m *methods) close(next *site) {
 	for _, one := range m.byKey {
-		if next != nil && next.methods != nil && next.methods.has(one) {
+		if next != nil && next.methods != nil && next.methods.contains(one) {
 			continue
 		}
 		if c, ok := one.auth.(interface{ Close() error }); ok {
@@ -134,7 +134,7 @@ func (m *methods) close(next *site) {
 	}
 }
 
-func (m *methods) has(one *method) bool {
+func (m *methods) contains(one *method) bool {
 	for _, have := range m.byKey {
 		if have == one {
 			return true
@@ -156,7 +156,7 @@ func (b *builder) mountMethods(n *site) error {
 		if err != nil {
 			return err
 		}
-		h := &auth.TicketEndpoint{Tickets: m.tickets, Authenticator: noted{a}, Origins: cfg.Origins.Strings(), OnError: b.rec.callFailed}
+		h := &auth.TicketEndpoint{Tickets: m.tickets, Authenticator: identityRecorder{a}, Origins: cfg.Origins.Strings(), OnError: b.rec.callFailed}
 		if err := handle(n.pages, cfg.Path, b.adm.call(n, observe.AuditTicket, h)); err != nil {
 			return n.cfg.Problem(path+".ticket.path", err.Error(), "an unused path")
 		}
@@ -168,7 +168,7 @@ func (b *builder) mountMethods(n *site) error {
 	if err != nil {
 		return err
 	}
-	h := &auth.Logout{Authenticator: noted{a}, Store: b.store, Origins: n.cfg.Logout.Origins.Strings(), OnError: b.rec.callFailed}
+	h := &auth.Logout{Authenticator: identityRecorder{a}, Store: b.store, Origins: n.cfg.Logout.Origins.Strings(), OnError: b.rec.callFailed}
 	if err := handle(n.pages, n.cfg.Logout.Path, b.adm.call(n, observe.AuditLogout, h)); err != nil {
 		return n.cfg.Problem("logout.path", err.Error(), "an unused path")
 	}

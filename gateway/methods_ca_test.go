@@ -87,14 +87,14 @@ endpoints:
 `
 	good, bad := run(t, parse(t, text, service.URL, ca)), run(t, parse(t, text, service.URL, other))
 	claims := map[string]any{"sub": "tom", "aud": "us", "iss": service.URL, "exp": time.Now().Add(time.Hour).Unix()}
-	bearer := as(es256(t, private, claims))
+	bearer := withToken(es256(t, private, claims))
 	cookie := func(value string) *websocket.DialOptions {
 		return &websocket.DialOptions{Header: http.Header{
 			"Cookie": {"theme=dark; session=" + value}, "Origin": {"https://app.example.com"},
 		}}
 	}
 	for path, opts := range map[string]*websocket.DialOptions{"/keys": bearer, "/issuer": bearer, "/session": cookie(session)} {
-		echoed(t, good.open(t, path, opts))
+		wantEcho(t, good.open(t, path, opts))
 		if e := bad.refuse(t, path, opts); e.Status != 503 {
 			t.Errorf("%s with another CA: %d", path, e.Status)
 		}

@@ -7,13 +7,13 @@ import (
 	"github.com/handfast/handfast/auth"
 )
 
-// closing is a method that counts how often it was closed.
-type closing struct {
+// closeCounter is a method that counts how often it was closed.
+type closeCounter struct {
 	auth.Authenticator
 	closed int
 }
 
-func (c *closing) Close() error {
+func (c *closeCounter) Close() error {
 	c.closed++
 	return nil
 }
@@ -35,9 +35,9 @@ endpoints:
 	- {name: chat, path: /chat, target: echo, auth: [users]}
 `
 	r := run(t, parse(t, two, key, key, key))
-	watched := map[string]*closing{}
+	watched := map[string]*closeCounter{}
 	for name, m := range r.site.Load().methods.byKey {
-		watched[name] = &closing{Authenticator: m.auth}
+		watched[name] = &closeCounter{Authenticator: m.auth}
 		m.auth = watched[name]
 	}
 	expect := func(when string, users, staff, inline int) {
@@ -60,7 +60,7 @@ endpoints:
 		t.Fatal(err)
 	}
 	expect("two are gone", 0, 1, 1)
-	echoed(t, r.open(t, "/chat", as(token("alice", time.Hour, nil))))
+	wantEcho(t, r.open(t, "/chat", withToken(token("alice", time.Hour, nil))))
 	if err := r.stop(); err != nil {
 		t.Error(err)
 	}

@@ -84,7 +84,7 @@ endpoints:
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := r.open(t, "/all", &websocket.DialOptions{Header: tt.header, Subprotocols: tt.protocols})
-			echoed(t, c)
+			wantEcho(t, c)
 			list := r.conns.List(registry.Filter{User: tt.user})
 			if len(list) != 1 || list[0].Identity.Method != tt.method {
 				t.Errorf("%d of %s", len(list), tt.user)
@@ -171,13 +171,13 @@ endpoints: [{name: all, path: /all, target: echo, auth: [machines, users]}]
 		}
 		return o
 	}
-	echoed(t, r.open(t, "/all", with(client)))
+	wantEcho(t, r.open(t, "/all", with(client)))
 	if list := r.conns.List(registry.Filter{User: "dora"}); len(list) != 1 || list[0].Identity.Method != "certificate" {
 		t.Errorf("%d of dora", len(list))
 	}
 	opts := with(nil)
 	opts.Header = http.Header{"Authorization": {"Bearer " + token("tom", time.Hour, nil)}}
-	echoed(t, r.open(t, "/all", opts))
+	wantEcho(t, r.open(t, "/all", opts))
 	if e := r.refuse(t, "/all", with(nil)); e.Status != 401 {
 		t.Errorf("without: %d", e.Status)
 	}

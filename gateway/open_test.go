@@ -70,7 +70,7 @@ func TestOpenFails(t *testing.T) {
 func TestConsoleAndApps(t *testing.T) {
 	for console, want := range map[string]int{"true": 200, "false": 404} {
 		r := run(t, parse(t, "console: "+console+"\nendpoints: [{path: /x, target: echo, auth: [anonymous]}]\napps: [{id: a, key: k, secret: s}, {id: b, key: l, secret: s}]\n"))
-		if resp, _ := page(t, "GET", r.URLs()[0]+"/", nil); resp.StatusCode != want || r.Console() != (want == 200) {
+		if resp, _ := requestPage(t, "GET", r.URLs()[0]+"/", nil); resp.StatusCode != want || r.Console() != (want == 200) {
 			t.Errorf("console: %s: %d, %t", console, resp.StatusCode, r.Console())
 		}
 		if apps := r.Apps(); len(apps) != 2 || apps[0] != (App{"a", "k"}) || apps[1] != (App{"b", "l"}) {
@@ -122,7 +122,7 @@ func TestAuditReopenFails(t *testing.T) {
 	if err := r.Reread(); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v", err)
 	}
-	echoed(t, r.open(t, "/open", nil))
+	wantEcho(t, r.open(t, "/open", nil))
 	bounded.Until(t, func() bool {
 		text, err := os.ReadFile(filepath.Join(dir+".old", "audit"))
 		return err == nil && strings.Contains(string(text), `"connected"`)
@@ -142,7 +142,7 @@ func TestListenErrors(t *testing.T) {
 	for err, want := range map[error]bool{
 		syscall.EADDRNOTAVAIL: true, syscall.EAFNOSUPPORT: true, &net.AddrError{Err: "no suitable address"}: true, syscall.EADDRINUSE: false,
 	} {
-		if got := noIPv6(&net.OpError{Err: err}); got != want {
+		if got := isNoIPv6(&net.OpError{Err: err}); got != want {
 			t.Errorf("%v: %t", err, got)
 		}
 	}
@@ -159,7 +159,7 @@ func TestListenErrors(t *testing.T) {
 		{"no port", &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 83}, "10.0.0.1:83"},
 		{":1", &net.UnixAddr{Name: "/run/s"}, "/run/s"},
 	} {
-		if got := shownAddr(tt.asked, tt.bound); got != tt.want {
+		if got := displayAddr(tt.asked, tt.bound); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.asked, got, tt.want)
 		}
 	}

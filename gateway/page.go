@@ -47,8 +47,8 @@ func takeAttempt(r *http.Request) (key string) {
 	return key
 }
 
-// ended stores the outcome of a handshake for the page that made it.
-func (s *recorder) ended(v *via, o refusals.Outcome) {
+// storeOutcome stores the outcome of a handshake for the page that made it.
+func (s *recorder) storeOutcome(v *via, o refusals.Outcome) {
 	if v.attempt != "" {
 		s.attempts.Add(v.client, v.attempt, o, time.Now())
 	}

@@ -17,7 +17,7 @@ const attemptKey = "0123456789abcdefABCDEF"
 // outcome requests the outcome of a handshake, as a client whose address is reported by a trusted proxy.
 func outcome(t *testing.T, r *running, client, key string) (refusals.Outcome, int) {
 	t.Helper()
-	resp, body := page(t, "GET", r.URLs()[0]+"/console/attempts/"+key, http.Header{"X-Forwarded-For": {client}})
+	resp, body := requestPage(t, "GET", r.URLs()[0]+"/console/attempts/"+key, http.Header{"X-Forwarded-For": {client}})
 	var o refusals.Outcome
 	if resp.StatusCode == http.StatusOK {
 		if err := json.Unmarshal([]byte(body), &o); err != nil {
@@ -60,7 +60,7 @@ trusted_proxies: [127.0.0.1]
 		}
 		path := tt.path + "?" + attemptName + "=" + key
 		if tt.want.Status == http.StatusSwitchingProtocols {
-			echoed(t, r.open(t, path, opts))
+			wantEcho(t, r.open(t, path, opts))
 		} else {
 			r.refuse(t, path, opts)
 		}
@@ -109,7 +109,7 @@ func TestServerWithoutPageStoresNoAttempt(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	r.refuse(t, "/chat?"+attemptName+"="+attemptKey, nil)
 	for _, path := range []string{"/console/endpoints", "/console/attempts/" + attemptKey} {
-		if resp, _ := page(t, "GET", r.URLs()[0]+path, nil); resp.StatusCode != http.StatusNotFound {
+		if resp, _ := requestPage(t, "GET", r.URLs()[0]+path, nil); resp.StatusCode != http.StatusNotFound {
 			t.Errorf("%s: %d", path, resp.StatusCode)
 		}
 	}
@@ -132,7 +132,7 @@ endpoints:
 	- {path: /streams/, target: streams, auth: [anonymous]}
 	- {path: /balanced, target: {balance: {to: ["ws://127.0.0.1:1"]}}, auth: [anonymous]}
 `, key))
-	resp, body := page(t, "GET", r.URLs()[0]+"/console/endpoints", nil)
+	resp, body := requestPage(t, "GET", r.URLs()[0]+"/console/endpoints", nil)
 	const want = `{"endpoints":[` +
 		`{"path":"/chat","protocol":"echo","open":false,"subprotocols":["chat.v1"],"token_prefixes":["handfast.token.","t."],"kubernetes":true,` +
 		`"tickets":[{"path":"/ticket","query":"ticket"}],"elsewhere":true},` +
@@ -142,7 +142,7 @@ endpoints:
 	if got := strings.Join(strings.Fields(body), ""); got != want || resp.StatusCode != http.StatusOK {
 		t.Errorf("%d\n%s\nwant\n%s", resp.StatusCode, got, want)
 	}
-	if _, body := page(t, "GET", r.URLs()[0]+"/console/endpoints", http.Header{"Host": {"other.example.com:1"}}); !strings.Contains(body, "/elsewhere") {
+	if _, body := requestPage(t, "GET", r.URLs()[0]+"/console/endpoints", http.Header{"Host": {"other.example.com:1"}}); !strings.Contains(body, "/elsewhere") {
 		t.Errorf("for its host: %s", body)
 	}
 }

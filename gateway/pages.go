@@ -71,11 +71,12 @@ func hostOf(r *http.Request) string {
 	return r.Host
 }
 
-// pageKey is the key of a pageAt in the context of a request for a page.
+// pageKey is the key of a pageRequest in the context of a request for a page.
 type pageKey struct{}
 
-// pageAt is the endpoint of a page, and the context of the request without the timeout of pages, for requests that last longer.
-type pageAt struct {
+// pageRequest is the endpoint of a page, and the context of the request without the timeout of pages, for requests that last
+// longer.
+type pageRequest struct {
 	e       *endpoint
 	lasting context.Context //nolint:containedctx // the value belongs to a single request
 }
@@ -88,21 +89,21 @@ func (e *endpoint) page(n *site, next http.Handler) http.Handler {
 		if ok {
 			e.shareWith(n, w, r)
 		}
-		if !e.passes(n, w, r) {
+		if !e.checkPage(n, w, r) {
 			return
 		}
 		if ok && cors.IsPreflight(r) {
 			shares.Preflight(w)
 			return
 		}
-		ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), pageKey{}, &pageAt{e, r.Context()}), pageTimeout)
+		ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), pageKey{}, &pageRequest{e, r.Context()}), pageTimeout)
 		defer cancel()
 		e.audited(w, r.WithContext(ctx), next)
 	})
 }
 
-// passes applies the limits and the check of origins to a request that is not a handshake. It returns false after a rejection.
-func (e *endpoint) passes(n *site, w http.ResponseWriter, r *http.Request) bool {
+// checkPage applies the limits and the check of origins to a request that is not a handshake. It returns false after a rejection.
+func (e *endpoint) checkPage(n *site, w http.ResponseWriter, r *http.Request) bool {
 	v := viaOf(r)
 	if reject := e.adm.allow(n, v.client, e); reject != nil {
 		w.Header().Set("Retry-After", reject.Header.Get("Retry-After"))
@@ -128,7 +129,7 @@ func (e *endpoint) audited(w http.ResponseWriter, r *http.Request, next http.Han
 	status := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 	defer func() {
 		p := recover()
-		if p != nil && !aborts(p) {
+		if p != nil && !isAbort(p) {
 			e.rec.panicked(e.metrics, &registry.Entry{Endpoint: e.cfg.Name, Addr: v.client}, p)
 			status.status = http.StatusInternalServerError
 		}

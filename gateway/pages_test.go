@@ -14,7 +14,7 @@ var observeNothing = observe.Live{Endpoints: func() []observe.Traffic { return n
 
 // The limits and origins of an endpoint apply to the pages of its target, and requests are audited.
 func TestTargetPages(t *testing.T) {
-	target := &double{register: func(mux *http.ServeMux) {
+	target := &fakeTarget{register: func(mux *http.ServeMux) {
 		mux.HandleFunc("POST /apps/{id}/events", func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusAccepted)
 			_, _ = io.WriteString(w, r.PathValue("id"))
@@ -29,7 +29,7 @@ func TestTargetPages(t *testing.T) {
 console: true
 endpoints:
 	- {name: open, path: /open, target: echo, auth: [anonymous], origins: ["https://app.example.com"], limits: {handshakes_per_second: 0.01}}
-`), only(target))
+`), sameTarget(target))
 	url := r.URLs()[0]
 	for _, tt := range []struct {
 		method, path, origin string
@@ -47,7 +47,7 @@ endpoints:
 		if tt.origin != "" {
 			header.Set("Origin", tt.origin)
 		}
-		resp, body := page(t, tt.method, url+tt.path, header)
+		resp, body := requestPage(t, tt.method, url+tt.path, header)
 		if resp.StatusCode != tt.status || !strings.Contains(body, tt.body) {
 			t.Errorf("%s %s: %d %q", tt.method, tt.path, resp.StatusCode, body)
 		}
@@ -58,12 +58,12 @@ endpoints:
 	if _, err := http.Get(url + "/panic"); err == nil { //nolint:bodyclose,noctx // the request fails, so there is no response body
 		t.Error("a page that panics has responded")
 	}
-	has(t, &r.log, "level=ERROR", `panic="the page is broken"`, "endpoint=open")
+	waitForLog(t, &r.log, "level=ERROR", `panic="the page is broken"`, "endpoint=open")
 	r.metric(t, `handfast_target_panics_total{endpoint="open"} 1`)
-	has(t, &r.audited, `"page"`, `"endpoint":"open"`, `"path":"/apps/7/events"`, `"status":202`, `"addr":"127.0.0.1"`)
-	has(t, &r.audited, `"page"`, `"path":"/panic"`, `"status":500`)
-	has(t, &r.audited, `"refused"`, `"status":403`, "evil.example")
-	resp, _ := page(t, "POST", url+"/apps/7/events", nil) // the address has used up its rate
+	waitForLog(t, &r.audited, `"page"`, `"endpoint":"open"`, `"path":"/apps/7/events"`, `"status":202`, `"addr":"127.0.0.1"`)
+	waitForLog(t, &r.audited, `"page"`, `"path":"/panic"`, `"status":500`)
+	waitForLog(t, &r.audited, `"refused"`, `"status":403`, "evil.example")
+	resp, _ := requestPage(t, "POST", url+"/apps/7/events", nil) // the address has used up its rate
 	if resp.StatusCode != 429 || resp.Header.Get("Retry-After") == "" {
 		t.Errorf("beyond the limit: %d", resp.StatusCode)
 	}
@@ -71,11 +71,11 @@ endpoints:
 
 // Pages that cannot be mounted are an error, not a panic.
 func TestTargetPagesCollide(t *testing.T) {
-	target := &double{register: func(mux *http.ServeMux) {
+	target := &fakeTarget{register: func(mux *http.ServeMux) {
 		mux.HandleFunc("GET /twice", func(http.ResponseWriter, *http.Request) {})
 		mux.HandleFunc("GET /twice", func(http.ResponseWriter, *http.Request) {})
 	}}
-	_, err := openWith(bounded.Context(t), Options{Config: parse(t, oneEndpoint)}, only(target))
+	_, err := openWith(bounded.Context(t), Options{Config: parse(t, oneEndpoint)}, sameTarget(target))
 	if err == nil || !strings.Contains(err.Error(), "its pages cannot be served") {
 		t.Errorf("got %v", err)
 	}

@@ -25,7 +25,7 @@ func TestEncodedPaths(t *testing.T) {
 	- {name: room, path: "/rooms/{room}", target: echo, auth: [anonymous]}
 	- {name: rest, path: "/all/{room...}", target: echo, auth: [anonymous]}
 `), map[string]newTarget{"echo": func(cfg *config.Config, i int) (Target, error) {
-		return &double{open: func(ctx context.Context, r *Request) (*Opened, error) {
+		return &fakeTarget{open: func(ctx context.Context, r *Request) (*Opened, error) {
 			opened <- [2]string{cfg.Endpoints[i].Name, r.PathValue("room")}
 			return echo{}.Open(ctx, r)
 		}}, nil
@@ -65,7 +65,7 @@ func TestEncodedPaths(t *testing.T) {
 // A path that two servers could interpret differently is rejected at every endpoint: before a less specific endpoint matches, and
 // before a server behind the balancer gets it.
 func TestPathConfusion(t *testing.T) {
-	behind := newBehind(t, "a")
+	behind := newBackend(t, "a")
 	r := run(t, parse(t, `endpoints:
 	- {name: private, path: /private/, target: echo, auth: [anonymous], rules: [{do: deny}]}
 	- {name: all, path: /, auth: [anonymous], target: {balance: {to: ["%s"], health: off}}}
@@ -113,7 +113,7 @@ func TestPathIsTheSame(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		has(t, &r.audited, `"path":`+string(text))
+		waitForLog(t, &r.audited, `"path":`+string(text))
 	}
 }
 

@@ -54,22 +54,22 @@ func addrOf(addr net.Addr) netip.AddrPort {
 // preface reads the PROXY header of a connection from a balancer, and rejects connections of addresses that open too many.
 func (s *entrance) preface(ctx context.Context, nc net.Conn) (net.Addr, error) {
 	p := peerOf(ctx)
-	if !clientaddr.Trusted(p.listener.from, p.addr.Addr()) {
-		return nil, s.arrive(p)
+	if !clientaddr.Trusted(p.listener.proxies, p.addr.Addr()) {
+		return nil, s.checkArrival(p)
 	}
 	h, err := proxyproto.Read(nc)
 	if err != nil {
 		return nil, err
 	}
 	if !h.Source.IsValid() {
-		return nil, s.arrive(p)
+		return nil, s.checkArrival(p)
 	}
 	p.via, p.addr = p.addr.Addr(), h.Source
-	return net.TCPAddrFromAddrPort(p.addr), s.arrive(p)
+	return net.TCPAddrFromAddrPort(p.addr), s.checkArrival(p)
 }
 
-// arrive returns an error, which is not reported, if the address has opened too many connections.
-func (s *entrance) arrive(p *peer) error {
+// checkArrival returns an error, which is not reported, if the address has opened too many connections.
+func (s *entrance) checkArrival(p *peer) error {
 	if s.adm.mayArrive(p.addr.Addr()) {
 		return nil
 	}

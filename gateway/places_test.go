@@ -15,15 +15,15 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// visitor is a connection of a user at an endpoint.
-func visitor(endpoint, addr, user string) *registry.Entry {
+// newEntry is a connection of a user at an endpoint.
+func newEntry(endpoint, addr, user string) *registry.Entry {
 	return &registry.Entry{Endpoint: endpoint, Addr: netip.MustParseAddr(addr), Session: auth.Session{Identity: auth.Identity{Subject: user}}}
 }
 
-// allFree reports an error unless every slot of every limit is free: with all limits at one, exactly one client is admitted.
-func allFree(t *testing.T, conns *registry.Registry) {
+// checkAllFree reports an error unless every slot of every limit is free: with all limits at one, exactly one client is admitted.
+func checkAllFree(t *testing.T, conns *registry.Registry) {
 	t.Helper()
-	first := visitor("chat", "127.0.0.5", "alice")
+	first := newEntry("chat", "127.0.0.5", "alice")
 	if err := conns.Enter(first, registry.Bounds{Total: 1, PerAddress: 1, Endpoint: 1, EndpointPerAddress: 1}); err != nil {
 		t.Errorf("a place was not released: %v", err)
 		return
@@ -33,7 +33,7 @@ func allFree(t *testing.T, conns *registry.Registry) {
 		t.Errorf("the place of a user was not released: %v", err)
 	}
 	for _, b := range []registry.Bounds{{Total: 1}, {PerAddress: 1}, {Endpoint: 1}, {EndpointPerAddress: 1}} {
-		second := visitor("chat", "127.0.0.5", "alice")
+		second := newEntry("chat", "127.0.0.5", "alice")
 		if err := conns.Enter(second, b); err == nil {
 			conns.Leave(second)
 			t.Errorf("a place was released twice: %+v", b)
@@ -44,7 +44,7 @@ func allFree(t *testing.T, conns *registry.Registry) {
 // A rejected client occupies no slot when its response is sent, whatever the reason or the limit.
 func TestRefusalsReleaseEveryPlace(t *testing.T) {
 	var r *running
-	target := &double{open: func(ctx context.Context, q *Request) (*Opened, error) {
+	target := &fakeTarget{open: func(ctx context.Context, q *Request) (*Opened, error) {
 		switch q.URL.Query().Get("case") {
 		case "refuses":
 			return nil, &websocket.Reject{Status: 409}
@@ -73,7 +73,7 @@ func TestRefusalsReleaseEveryPlace(t *testing.T) {
 auth: {users: {jwt: {secret: "%s"}}}
 endpoints:
 	- {name: chat, path: /chat, target: echo, auth: [users], rules: [{when: 'user != "bob"', do: allow}]}
-`, key), only(target))
+`, key), sameTarget(target))
 	e := r.site.Load().endpoints[0]
 	roomy := registry.Bounds{Total: 9, PerAddress: 9, Endpoint: 9, EndpointPerAddress: 9, EndpointPerUser: 9}
 	with := func(change func(*registry.Bounds)) registry.Bounds {
@@ -88,11 +88,11 @@ endpoints:
 		status     int             // the status of the rejection
 		users      int             // the number of the target's users after the case
 	}{
-		{"total", "alice", with(func(b *registry.Bounds) { b.Total = 1 }), visitor("other", "127.0.0.6", ""), 503, 1},
-		{"endpoint", "alice", with(func(b *registry.Bounds) { b.Endpoint = 1 }), visitor("chat", "127.0.0.6", ""), 503, 1},
-		{"address", "alice", with(func(b *registry.Bounds) { b.PerAddress = 1 }), visitor("other", "127.0.0.5", ""), 429, 1},
-		{"address at the endpoint", "alice", with(func(b *registry.Bounds) { b.EndpointPerAddress = 1 }), visitor("chat", "127.0.0.5", ""), 429, 1},
-		{"user", "alice", with(func(b *registry.Bounds) { b.EndpointPerUser = 1 }), visitor("chat", "127.0.0.6", "alice"), 429, 1},
+		{"total", "alice", with(func(b *registry.Bounds) { b.Total = 1 }), newEntry("other", "127.0.0.6", ""), 503, 1},
+		{"endpoint", "alice", with(func(b *registry.Bounds) { b.Endpoint = 1 }), newEntry("chat", "127.0.0.6", ""), 503, 1},
+		{"address", "alice", with(func(b *registry.Bounds) { b.PerAddress = 1 }), newEntry("other", "127.0.0.5", ""), 429, 1},
+		{"address at the endpoint", "alice", with(func(b *registry.Bounds) { b.EndpointPerAddress = 1 }), newEntry("chat", "127.0.0.5", ""), 429, 1},
+		{"user", "alice", with(func(b *registry.Bounds) { b.EndpointPerUser = 1 }), newEntry("chat", "127.0.0.6", "alice"), 429, 1},
 		{"no credential", "", roomy, nil, 401, 1},
 		{"rule", "bob", roomy, nil, 403, 1},
 		{"refuses", "alice", roomy, nil, 409, 1},
@@ -117,14 +117,14 @@ endpoints:
 					req.URL.RawQuery = ""
 				}
 				if tt.user != "" {
-					req.Header = as(token(tt.user, time.Hour, nil)).Header
+					req.Header = withToken(token(tt.user, time.Hour, nil)).Header
 				}
 				h := &handshake{
 					e: e, via: &via{client: netip.MustParseAddr("127.0.0.5"), site: r.site.Load()}, header: req.Header,
-					entry: visitor("chat", "127.0.0.5", ""),
+					entry: newEntry("chat", "127.0.0.5", ""),
 				}
 				err := h.admit(req)
-				again = append(again, h.drop) // in production the endpoint's Refused calls drop, after the response
+				again = append(again, h.release) // in production the endpoint's Refused calls release, after the response
 				if got := statusOf(err); got != tt.status {
 					t.Errorf("%d: %v", got, err)
 				}
@@ -135,11 +135,11 @@ endpoints:
 			if tt.there != nil {
 				r.conns.Leave(tt.there)
 			}
-			allFree(t, r.conns)
+			checkAllFree(t, r.conns)
 			for _, drop := range again {
 				drop()
 			}
-			allFree(t, r.conns)
+			checkAllFree(t, r.conns)
 			e.target.mu.Lock()
 			defer e.target.mu.Unlock()
 			if e.target.users != tt.users {

@@ -26,8 +26,8 @@ endpoints:
   - {path: /connection/websocket, target: {centrifugo: {commands_per_second: 50}}, auth: [anonymous], ping_interval: 10m, max_message: 16KiB, rules: *all}
 `
 
-// speaker is a connected client of one of the protocols.
-type speaker struct {
+// protocolClient is a connected client of one of the protocols.
+type protocolClient struct {
 	*websocket.Conn
 
 	id string // the ID of the connection, for signatures
@@ -35,61 +35,61 @@ type speaker struct {
 
 // protocolOf describes a protocol from a client's perspective.
 type protocolOf struct {
-	open       func(t *testing.T, r *running, o *websocket.DialOptions) *speaker
+	open       func(t *testing.T, r *running, o *websocket.DialOptions) *protocolClient
 	subscribe  string // %s is replaced by the channel
 	data       string // matches the data of a received message, a number
 	ping, pong string // the beginning of a ping, and the reply to it
 }
 
-// unhurried returns options with a long timeout, for a server that is busy with a flood.
-func unhurried() *websocket.DialOptions {
+// slowDialOptions returns options with a long timeout, for a server that is busy with a flood.
+func slowDialOptions() *websocket.DialOptions {
 	return &websocket.DialOptions{Conn: websocket.ConnOptions{PingInterval: -1}}
 }
 
 var protocols = map[string]protocolOf{
 	"channels": {
-		open: func(t *testing.T, r *running, o *websocket.DialOptions) *speaker {
-			o.Header = as(token("ann", time.Hour, nil)).Header
+		open: func(t *testing.T, r *running, o *websocket.DialOptions) *protocolClient {
+			o.Header = withToken(token("ann", time.Hour, nil)).Header
 			c := r.open(t, "/channels", o)
-			heard(t, c)
-			return &speaker{Conn: c}
+			readText(t, c)
+			return &protocolClient{Conn: c}
 		},
 		subscribe: `{"type":"subscribe","id":1,"channel":"%s"}`, data: `"data":%d`,
 	},
 	"pusher": {
-		open: func(t *testing.T, r *running, o *websocket.DialOptions) *speaker {
+		open: func(t *testing.T, r *running, o *websocket.DialOptions) *protocolClient {
 			c := r.open(t, "/app/k?protocol=7", o)
-			_, after, _ := strings.Cut(heard(t, c), `\"socket_id\":\"`)
+			_, after, _ := strings.Cut(readText(t, c), `\"socket_id\":\"`)
 			id, _, ok := strings.Cut(after, `\"`)
 			if !ok {
 				t.Fatal("no socket_id")
 			}
-			return &speaker{c, id}
+			return &protocolClient{c, id}
 		},
 		subscribe: `{"event":"pusher:subscribe","data":{"channel":"%s"}}`, data: `"data":"%d"}`,
 		ping: `{"event":"pusher:ping"`, pong: `{"event":"pusher:pong","data":{}}`,
 	},
 	"centrifugo": {
-		open: func(t *testing.T, r *running, o *websocket.DialOptions) *speaker {
+		open: func(t *testing.T, r *running, o *websocket.DialOptions) *protocolClient {
 			c := r.open(t, "/connection/websocket", o)
-			wants(t, speak(t, c, `{"id":1,"connect":{"token":"`+appToken("s", `{"sub":"ann"}`)+`"}}`), `"client":"`)
-			return &speaker{Conn: c}
+			wantParts(t, sendCommand(t, c, `{"id":1,"connect":{"token":"`+appToken("s", `{"sub":"ann"}`)+`"}}`), `"client":"`)
+			return &protocolClient{Conn: c}
 		},
 		subscribe: `{"id":2,"subscribe":{"channel":"%s"}}`, data: `"data":%d`, ping: "{}", pong: "{}",
 	},
 }
 
-// honest is a client that reads its messages, and answers pings.
-type honest struct {
+// steadyClient is a client that reads its messages, and answers pings.
+type steadyClient struct {
 	protocolOf
-	*speaker
+	*protocolClient
 
-	heard chan string // messages with data
+	received chan string // messages with data
 }
 
 // listen reads until the connection ends, and then closes heard.
-func (h *honest) listen() {
-	defer close(h.heard)
+func (h *steadyClient) listen() {
+	defer close(h.received)
 	for {
 		m, err := h.Read(context.Background())
 		if err != nil {
@@ -101,16 +101,16 @@ func (h *honest) listen() {
 				return
 			}
 		} else {
-			h.heard <- got
+			h.received <- got
 		}
 	}
 }
 
-// hears waits for a message with data.
-func (h *honest) hears(t *testing.T, data int) {
+// waitFor waits for a message with data.
+func (h *steadyClient) waitFor(t *testing.T, data int) {
 	t.Helper()
 	for {
-		got := bounded.Receive(t, h.heard)
+		got := bounded.Receive(t, h.received)
 		if got == "" {
 			t.Fatal("the connection of another client has ended")
 		}
@@ -197,9 +197,9 @@ func messageFloods() []messageFlood {
 // runUnread sends the flood on several connections without reading.
 func (f *messageFlood) runUnread(t *testing.T, r *running) {
 	t.Helper()
-	var cs [4]*speaker
+	var cs [4]*protocolClient
 	for i := range cs {
-		cs[i] = protocols[f.protocol].open(t, r, unhurried())
+		cs[i] = protocols[f.protocol].open(t, r, slowDialOptions())
 	}
 	for range 60 { // at the allowed rate
 		for _, c := range cs {
@@ -220,9 +220,9 @@ func (f *messageFlood) run(t *testing.T, r *running) {
 		f.runUnread(t, r)
 		return
 	}
-	c := protocols[f.protocol].open(t, r, unhurried())
+	c := protocols[f.protocol].open(t, r, slowDialOptions())
 	if f.first != "" {
-		speak(t, c.Conn, fmt.Sprintf(f.first, "k:"+hmacOf("s", c.id+":private-x")))
+		sendCommand(t, c.Conn, fmt.Sprintf(f.first, "k:"+hmacOf("s", c.id+":private-x")))
 	}
 	answered, ended := 0, make(chan websocket.Code, 1)
 	ctx := bounded.Context(t) // one for all messages: each context uses memory until the end of the test
@@ -283,7 +283,7 @@ func apiFloods() []apiFlood {
 	stale := func(t *testing.T, r *running) (int, string) {
 		t.Helper()
 		q := "auth_key=k&auth_timestamp=1&auth_version=1.0"
-		res, body := page(t, "GET", r.URLs()[0]+"/apps/main/channels?"+q+"&auth_signature="+hmacOf("s", "GET\n/apps/main/channels\n"+q), nil)
+		res, body := requestPage(t, "GET", r.URLs()[0]+"/apps/main/channels?"+q+"&auth_signature="+hmacOf("s", "GET\n/apps/main/channels\n"+q), nil)
 		return res.StatusCode, body
 	}
 	names := func(n int) string { return `"c"` + strings.Repeat(`,"c"`, n-1) }
@@ -339,10 +339,10 @@ func peakHeap(f func()) uint64 {
 // clients, and uses limited memory. The same applies to calls of the HTTP APIs.
 func TestFloodOfOneProtocol(t *testing.T) {
 	r := run(t, parse(t, threeProtocols, key))
-	var others []*honest
+	var others []*steadyClient
 	for _, p := range protocols {
-		c := &honest{p, p.open(t, r, unhurried()), make(chan string, 16)}
-		speak(t, c.Conn, fmt.Sprintf(p.subscribe, "news"))
+		c := &steadyClient{p, p.open(t, r, slowDialOptions()), make(chan string, 16)}
+		sendCommand(t, c.Conn, fmt.Sprintf(p.subscribe, "news"))
 		go c.listen()
 		others = append(others, c)
 	}
@@ -361,7 +361,7 @@ func TestFloodOfOneProtocol(t *testing.T) {
 			t.Fatal(status, text)
 		}
 		for _, c := range others {
-			c.hears(t, sent)
+			c.waitFor(t, sent)
 		}
 	}
 	stay(t)

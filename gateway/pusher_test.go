@@ -54,14 +54,14 @@ endpoints: [{path: "/app/{key}", target: pusher, auth: [anonymous], rules: [{do:
 hub: {namespaces: [{prefix: "chat-"}]}
 `))
 	c := r.open(t, "/app/k?protocol=7", nil)
-	heard(t, c)
-	wants(t, speak(t, c, `{"event":"pusher:subscribe","data":{"channel":"cache-news"}}`), "subscription_succeeded")
+	readText(t, c)
+	wantParts(t, sendCommand(t, c, `{"event":"pusher:subscribe","data":{"channel":"cache-news"}}`), "subscription_succeeded")
 	const body = `{"name":"e","channel":"cache-news","data":"1"}`
 	if status, text := trigger(t, r.URLs()[0], "/apps/main/events", "k", "main-secret", body); status != http.StatusOK {
 		t.Fatal(status, text)
 	}
-	_, text := page(t, "GET", r.AdminURL()+"/metrics", nil)
-	wants(t, text, `handfast_channel_publications_total{namespace="*"} 1`, `handfast_channel_publications_total{namespace="chat-*"} 0`)
+	_, text := requestPage(t, "GET", r.AdminURL()+"/metrics", nil)
+	wantParts(t, text, `handfast_channel_publications_total{namespace="*"} 1`, `handfast_channel_publications_total{namespace="chat-*"} 0`)
 	if n := strings.Count(text, "handfast_channel_publications_total{"); n != 2 {
 		t.Errorf("%d namespaces: %s", n, text)
 	}
@@ -71,25 +71,25 @@ hub: {namespaces: [{prefix: "chat-"}]}
 func TestPusherByDefault(t *testing.T) {
 	r := run(t, plainConfig("127.0.0.1:0"))
 	c := r.open(t, "/app/dev?protocol=7&client=js&version=8.6.0", nil)
-	wants(t, heard(t, c), `{"event":"pusher:connection_established","data":"{\"socket_id\":\"`, `\"activity_timeout\":120}"}`)
-	wants(t, speak(t, c, `{"event":"pusher:subscribe","data":{"channel":"cache-news"}}`), `{"event":"pusher_internal:subscription_succeeded","channel":"cache-news","data":"{}"}`)
-	wants(t, heard(t, c), `pusher:cache_miss`)
-	wants(t, speak(t, c, `{"event":"pusher:subscribe","data":{"channel":"private-x"}}`), `"status":401`)
+	wantParts(t, readText(t, c), `{"event":"pusher:connection_established","data":"{\"socket_id\":\"`, `\"activity_timeout\":120}"}`)
+	wantParts(t, sendCommand(t, c, `{"event":"pusher:subscribe","data":{"channel":"cache-news"}}`), `{"event":"pusher_internal:subscription_succeeded","channel":"cache-news","data":"{}"}`)
+	wantParts(t, readText(t, c), `pusher:cache_miss`)
+	wantParts(t, sendCommand(t, c, `{"event":"pusher:subscribe","data":{"channel":"private-x"}}`), `"status":401`)
 	other := r.open(t, "/channels", nil)
-	heard(t, other)
-	wants(t, speak(t, other, `{"type":"subscribe","id":1,"channel":"cache-news"}`), `"subscribed"`)
+	readText(t, other)
+	wantParts(t, sendCommand(t, other, `{"type":"subscribe","id":1,"channel":"cache-news"}`), `"subscribed"`)
 	status, text := trigger(t, r.URLs()[0], "/apps/dev/events", "dev", devTestSecret, `{"name":"e","channel":"cache-news","data":"{\"a\":1}"}`)
 	if status != http.StatusOK || text != "{}" {
 		t.Fatal(status, text)
 	}
-	wants(t, heard(t, c), `{"event":"e","channel":"cache-news","data":"{\"a\":1}"}`)
-	wants(t, heard(t, other), `"type":"message"`, `"event":"e"`, `"data":{"a":1}`)
-	wants(t, speak(t, other, `{"type":"publish","channel":"cache-news","data":"hi"}`), `"message"`)
-	wants(t, heard(t, c), `{"event":"message","channel":"cache-news","data":"\"hi\""}`)
+	wantParts(t, readText(t, c), `{"event":"e","channel":"cache-news","data":"{\"a\":1}"}`)
+	wantParts(t, readText(t, other), `"type":"message"`, `"event":"e"`, `"data":{"a":1}`)
+	wantParts(t, sendCommand(t, other, `{"type":"publish","channel":"cache-news","data":"hi"}`), `"message"`)
+	wantParts(t, readText(t, c), `{"event":"message","channel":"cache-news","data":"\"hi\""}`)
 	if status, text = trigger(t, r.URLs()[0], "/apps/dev/events", "dev", "wrong", `{}`); status != http.StatusUnauthorized {
 		t.Error(status, text)
 	}
-	if res, text := page(t, http.MethodGet, r.URLs()[0]+"/up", nil); res.StatusCode != http.StatusOK || text != `{"health":"OK"}` {
+	if res, text := requestPage(t, http.MethodGet, r.URLs()[0]+"/up", nil); res.StatusCode != http.StatusOK || text != `{"health":"OK"}` {
 		t.Error(res.Status, text)
 	}
 }
@@ -103,24 +103,24 @@ endpoints:
 apps: [{id: shop, key: k, secret: s}]
 `))
 	c := r.open(t, "/rt/app/k?protocol=7", nil)
-	id := strings.Split(heard(t, c), `\"`)[3]
+	id := strings.Split(readText(t, c), `\"`)[3]
 	subscribe := func(channel, data string) string {
 		text := id + ":" + channel
 		if data != "" {
 			text += ":" + data
 		}
-		return speak(t, c, fmt.Sprintf(`{"event":"pusher:subscribe","data":{"channel":%q,"auth":%q,"channel_data":%q}}`, channel, "k:"+hmacOf("s", text), data))
+		return sendCommand(t, c, fmt.Sprintf(`{"event":"pusher:subscribe","data":{"channel":%q,"auth":%q,"channel_data":%q}}`, channel, "k:"+hmacOf("s", text), data))
 	}
-	wants(t, subscribe("news", ""), `"status":403`)
-	wants(t, subscribe("private-x", ""), `"status":403`)
-	wants(t, subscribe("presence-x", `{"user_id":"1"}`), `"status":403`)
-	wants(t, subscribe("private-open-x", ""), `subscription_succeeded`)
-	wants(t, speak(t, c, `{"event":"client-x","channel":"private-open-x","data":{}}`), `not allowed`)
+	wantParts(t, subscribe("news", ""), `"status":403`)
+	wantParts(t, subscribe("private-x", ""), `"status":403`)
+	wantParts(t, subscribe("presence-x", `{"user_id":"1"}`), `"status":403`)
+	wantParts(t, subscribe("private-open-x", ""), `subscription_succeeded`)
+	wantParts(t, sendCommand(t, c, `{"event":"client-x","channel":"private-open-x","data":{}}`), `not allowed`)
 	if status, text := trigger(t, r.URLs()[0], "/rt/apps/shop/events", "k", "s", `{"name":"e","channel":"private-open-x","data":"1"}`); status != http.StatusOK {
 		t.Error(status, text)
 	}
-	wants(t, heard(t, c), `{"event":"e","channel":"private-open-x","data":"1"}`)
-	wants(t, heard(t, r.open(t, "/rt/app/other?protocol=7", nil)), `"code":4001`)
+	wantParts(t, readText(t, c), `{"event":"e","channel":"private-open-x","data":"1"}`)
+	wantParts(t, readText(t, r.open(t, "/rt/app/other?protocol=7", nil)), `"code":4001`)
 }
 
 // For rules, limits and lists, a client that signs in counts as the signed-in user. Signing in fails for a user that was revoked after the
@@ -134,34 +134,34 @@ apps: [{id: shop, key: k, secret: s}]
 `))
 	open := func() (c *websocket.Conn, signIn func(user string) string) {
 		c = r.open(t, "/app/k?protocol=7", nil)
-		id := strings.Split(heard(t, c), `\"`)[3]
+		id := strings.Split(readText(t, c), `\"`)[3]
 		return c, func(user string) string {
 			data := `{"id":"` + user + `"}`
-			return speak(t, c, fmt.Sprintf(`{"event":"pusher:signin","data":{"user_data":%q,"auth":"k:%s"}}`, data, hmacOf("s", id+"::user::"+data)))
+			return sendCommand(t, c, fmt.Sprintf(`{"event":"pusher:signin","data":{"user_data":%q,"auth":"k:%s"}}`, data, hmacOf("s", id+"::user::"+data)))
 		}
 	}
 	const subscribe = `{"event":"pusher:subscribe","data":{"channel":"news"}}`
 	ann, signIn := open()
-	wants(t, speak(t, ann, subscribe), `"status":403`)
-	wants(t, signIn("ann"), "signin_success")
-	wants(t, signIn("ann"), "signin_success") // signing in again does not count as another connection of the user
-	wants(t, speak(t, ann, subscribe), "subscription_succeeded")
-	if _, body := page(t, "GET", r.AdminURL()+"/connections", nil); !strings.Contains(body, `"ann"`) {
+	wantParts(t, sendCommand(t, ann, subscribe), `"status":403`)
+	wantParts(t, signIn("ann"), "signin_success")
+	wantParts(t, signIn("ann"), "signin_success") // signing in again does not count as another connection of the user
+	wantParts(t, sendCommand(t, ann, subscribe), "subscription_succeeded")
+	if _, body := requestPage(t, "GET", r.AdminURL()+"/connections", nil); !strings.Contains(body, `"ann"`) {
 		t.Errorf("the list: %s", body)
 	}
 	second, signIn := open()
-	wants(t, signIn("ann"), `"code":4004`)
-	if e := ending(t, second); e.Code != pusher.CodeOverQuota {
+	wantParts(t, signIn("ann"), `"code":4004`)
+	if e := readCloseError(t, second); e.Code != pusher.CodeOverQuota {
 		t.Errorf("closed with %v", e)
 	}
 
 	third, signIn := open()
-	if resp, body := page(t, "POST", r.AdminURL()+"/revocations?user=ann", nil); resp.StatusCode != http.StatusOK {
+	if resp, body := requestPage(t, "POST", r.AdminURL()+"/revocations?user=ann", nil); resp.StatusCode != http.StatusOK {
 		t.Fatalf("%d %s", resp.StatusCode, body)
 	}
-	ending(t, ann)
-	wants(t, signIn("ann"), `"code":4100`)
-	if e := ending(t, third); e.Code != pusher.CodeOverCapacity {
+	readCloseError(t, ann)
+	wantParts(t, signIn("ann"), `"code":4100`)
+	if e := readCloseError(t, third); e.Code != pusher.CodeOverCapacity {
 		t.Errorf("closed with %v", e)
 	}
 }
@@ -170,7 +170,7 @@ apps: [{id: shop, key: k, secret: s}]
 func TestPusherDrain(t *testing.T) {
 	r := run(t, plainConfig("127.0.0.1:0"))
 	c := r.open(t, "/app/dev?protocol=7", nil)
-	heard(t, c)
+	readText(t, c)
 	stopped := make(chan error, 1)
 	go func() { stopped <- r.stop() }()
 	if _, err := c.Read(bounded.Context(t)); websocket.CloseCode(err) != pusher.CodeReconnect {

@@ -26,18 +26,18 @@ import (
 // recorder records all events that concern clients. No other code writes these events to the log, the audit log, the metrics and the list
 // of rejected handshakes. All methods may be called from any goroutine.
 type recorder struct {
-	log      *slog.Logger
-	metrics  *observe.Metrics
-	outside  *observe.Endpoint // for rejections before an endpoint is known
-	refused  refusals.Log
-	attempts refusals.Attempts // for the page at /
-	flood    flood             // for rejections in the log
-	denials  flood             // for denied actions in the log
-	pages    flood             // for failed requests to servers in the log
-	audit    *audit            // nil if none is configured
+	log             *slog.Logger
+	metrics         *observe.Metrics
+	unknownEndpoint *observe.Endpoint // for rejections before an endpoint is known
+	refused         refusals.Log
+	attempts        refusals.Attempts // for the page at /
+	flood           flood             // for rejections in the log
+	denials         flood             // for denied actions in the log
+	pages           flood             // for failed requests to servers in the log
+	audit           *audit            // nil if none is configured
 
-	auditTold atomic.Int64 // when it was last logged that audit lines are lost, in Unix nanoseconds
-	fullAt    atomic.Int64 // the limit on connections that was last logged as reached
+	auditLogged atomic.Int64 // when it was last logged that audit lines are lost, in Unix nanoseconds
+	fullAt      atomic.Int64 // the limit on connections that was last logged as reached
 }
 
 // newRecorder returns a recorder. If log is nil, nothing is logged.
@@ -46,15 +46,15 @@ func newRecorder(log *slog.Logger, live observe.Live) *recorder {
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &recorder{
-		log: log, metrics: observe.NewMetrics(live), outside: observe.NewEndpoint(""),
+		log: log, metrics: observe.NewMetrics(live), unknownEndpoint: observe.NewEndpoint(""),
 		flood: flood{log: log, more: observe.EventRefusedMore}, denials: flood{log: log, more: observe.EventDeniedMore},
 		pages: flood{log: log, more: observe.EventPageMore},
 	}
 }
 
-// opened records that a client was admitted. For a client of a balancer it writes only a debug line, because such connections are often
-// opened in large numbers, and the line at the end of the connection contains all fields.
-func (s *recorder) opened(k *admitted) {
+// recordOpened records that a client was admitted. For a client of a balancer it writes only a debug line, because such connections
+// are often opened in large numbers, and the line at the end of the connection contains all fields.
+func (s *recorder) recordOpened(k *admitted) {
 	n := k.entry
 	who := n.Who()
 	k.e.metrics.Opened.Inc()
@@ -170,8 +170,8 @@ func (s *recorder) panicked(where *observe.Endpoint, n *registry.Entry, value an
 		observe.KeyUser, n.Who().Subject, observe.KeyAddr, n.Addr.String(), observe.KeyStack, string(debug.Stack()))
 }
 
-// full logs that the limit on connections was reached, once for each value of the limit. Rejections are logged in any case.
-func (s *recorder) full(bound int) {
+// limitReached logs that the limit on connections was reached, once for each value of the limit. Rejections are logged in any case.
+func (s *recorder) limitReached(bound int) {
 	if s.fullAt.Swap(int64(bound)) != int64(bound) {
 		s.log.Warn(observe.EventFull, observe.KeySetting, "limits.connections", observe.KeyCount, bound,
 			observe.KeyHint, "raise limits.connections in the configuration file, or set HANDFAST_LIMITS_CONNECTIONS; 0 means no limit")
@@ -221,7 +221,7 @@ func (s *recorder) refusedBy(h *handshake, r *http.Request, err error) {
 	record := refusalOf(r, h.via)
 	record.Endpoint, record.Stage, record.Status, record.Clause, record.Hint = h.entry.Endpoint, string(e.Stage), e.Status, e.Section, settingsHint(e.Hint)
 	record.Reason = reasonOf(e)
-	s.ended(h.via, outcomeOf(e))
+	s.storeOutcome(h.via, outcomeOf(e))
 	if d, ok := errors.AsType[*auth.Denied](err); ok {
 		record.Rule = d.Decision.Reason
 	}
@@ -286,11 +286,11 @@ func (s *recorder) record(where *observe.Endpoint, n refusals.Refusal, user, met
 	}
 }
 
-// tellFloods logs the numbers of lines that the floods have omitted.
-func (s *recorder) tellFloods() {
-	s.flood.tell()
-	s.denials.tell()
-	s.pages.tell()
+// flushFloods logs the numbers of lines that the floods have omitted.
+func (s *recorder) flushFloods() {
+	s.flood.flush()
+	s.denials.flush()
+	s.pages.flush()
 }
 
 // denied logs that the rules have denied an admitted client an action.
@@ -316,7 +316,7 @@ func (s *recorder) early(p *peer, err *websocket.HandshakeError) {
 	if p.via.IsValid() {
 		n.Via = p.via.String()
 	}
-	s.record(s.outside, n, "", "")
+	s.record(s.unknownEndpoint, n, "", "")
 }
 
 // redirected records a WebSocket handshake without TLS at a listener that only redirects.
@@ -324,7 +324,7 @@ func (s *recorder) redirected(r *http.Request, to string) {
 	n := refusalOf(r, viaOf(r))
 	n.Stage, n.Status, n.Reason, n.Hint = string(wshandshake.StageCheck), http.StatusForbidden,
 		"this listener only redirects to https", "use "+to
-	s.record(s.outside, n, "", "")
+	s.record(s.unknownEndpoint, n, "", "")
 }
 
 // missing records a WebSocket handshake at a path without an endpoint.
@@ -332,8 +332,8 @@ func (s *recorder) missing(r *http.Request) {
 	n := refusalOf(r, viaOf(r))
 	n.Stage, n.Status, n.Reason, n.Hint = string(wshandshake.StageRequest), http.StatusNotFound,
 		"there is no endpoint at this path", "check the path and the host, or add an endpoint for it"
-	s.record(s.outside, n, "", "")
-	s.ended(viaOf(r), refusals.Outcome{Status: n.Status, Stage: n.Stage, Reason: n.Reason, Hint: n.Hint})
+	s.record(s.unknownEndpoint, n, "", "")
+	s.storeOutcome(viaOf(r), refusals.Outcome{Status: n.Status, Stage: n.Stage, Reason: n.Reason, Hint: n.Hint})
 }
 
 // callFailed records the reason why a request for a ticket, or to log out, failed.
@@ -347,7 +347,7 @@ func (s *recorder) callFailed(r *http.Request, err error) {
 	if c, ok := r.Context().Value(callerKey{}).(*caller); ok && c.id != nil {
 		user, method = c.id.Subject, c.id.Method
 	}
-	s.record(s.outside, n, user, method)
+	s.record(s.unknownEndpoint, n, user, method)
 }
 
 // cut records a connection that was closed to make room for others.

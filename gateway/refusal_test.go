@@ -53,9 +53,9 @@ endpoints:
 	chat := map[string]any{"aud": "chat"}
 	for path, credentials := range map[string]map[string]*websocket.DialOptions{
 		"/token": {
-			"expired": as(token("alice", -time.Hour, chat)), "another signature": as(token("alice", time.Hour, chat) + "x"),
-			"another audience": as(token("alice", time.Hour, map[string]any{"aud": "shop"})),
-			"not yet valid":    as(token("alice", time.Hour, map[string]any{"aud": "chat", "nbf": time.Now().Add(time.Hour).Unix()})),
+			"expired": withToken(token("alice", -time.Hour, chat)), "another signature": withToken(token("alice", time.Hour, chat) + "x"),
+			"another audience": withToken(token("alice", time.Hour, map[string]any{"aud": "shop"})),
+			"not yet valid":    withToken(token("alice", time.Hour, map[string]any{"aud": "chat", "nbf": time.Now().Add(time.Hour).Unix()})),
 		},
 		"/key":      {"unknown": apikey(other), "wrong secret": apikey(apiKey[:len(apiKey)-1] + "x"), "not a key": apikey("rubbish-that-is-not-a-key")},
 		"/password": {"unknown user": basic("peter", "wrong horse"), "wrong password": basic("paul", "wrong horse")},
@@ -72,5 +72,5 @@ endpoints:
 			}
 		}
 	}
-	has(t, &r.audited, `"refused"`, "expired")
+	waitForLog(t, &r.audited, `"refused"`, "expired")
 }

@@ -35,7 +35,7 @@ func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 	cfg = s.dev.fill(cfg, s.rec)
 	next, err := s.build.newSite(cfg, old)
 	if err == nil {
-		if err = s.in.bind(ctx, next); err != nil {
+		if err = s.entrance.bind(ctx, next); err != nil {
 			next.close(old)
 		}
 	}
@@ -138,5 +138,5 @@ func (s *operator) reloadConfig(w http.ResponseWriter, r *http.Request) {
 	if answer.Error != "" || len(answer.Problems) > 0 {
 		status = http.StatusUnprocessableEntity
 	}
-	answerJSON(w, status, answer)
+	respondJSON(w, status, answer)
 }

@@ -38,7 +38,7 @@ endpoints:
 `
 	r := run(t, parse(t, before, key))
 	url := r.URLs()[0]
-	bob := as(token("bob", time.Hour, nil))
+	bob := withToken(token("bob", time.Hour, nil))
 	stays, goes := r.open(t, "/stays", bob), r.open(t, "/goes", bob)
 	r.refuse(t, "/comes", nil)
 	bounded.Until(t, func() bool { return r.conns.Len() == 2 })
@@ -48,23 +48,23 @@ endpoints:
 	if r.URLs()[0] != url {
 		t.Errorf("another address: %s", r.URLs()[0])
 	}
-	if e := ending(t, goes); e.Code != websocket.CodeServiceRestart || e.Reason != reasonRemoved {
+	if e := readCloseError(t, goes); e.Code != websocket.CodeServiceRestart || e.Reason != reasonRemoved {
 		t.Errorf("the removed endpoint: %v", e)
 	}
 	bounded.Until(t, func() bool { return r.conns.Len() == 1 }) // its slot is released a moment later
-	echoed(t, stays)
-	echoed(t, r.open(t, "/comes", nil))
+	wantEcho(t, stays)
+	wantEcho(t, r.open(t, "/comes", nil))
 	if e := r.refuse(t, "/goes", bob); e.Status != 404 {
 		t.Errorf("the removed endpoint: %d", e.Status)
 	}
 	if e := r.refuse(t, "/stays", bob); e.Status != 403 {
 		t.Errorf("the new rule: %d", e.Status)
 	}
-	r.open(t, "/stays", as(token("alice", time.Hour, nil)))
+	r.open(t, "/stays", withToken(token("alice", time.Hour, nil)))
 	if e := r.refuse(t, "/comes", nil); e.Status != 429 {
 		t.Errorf("the new limit: %d", e.Status)
 	}
-	has(t, &r.log, `msg="endpoint removed"`, "endpoint=goes", "connections=1")
+	waitForLog(t, &r.log, `msg="endpoint removed"`, "endpoint=goes", "connections=1")
 }
 
 // An unusable configuration changes nothing, whatever the problem is.
@@ -91,8 +91,8 @@ func TestReloadFails(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}
-		echoed(t, c)
-		echoed(t, r.open(t, "/open", nil))
+		wantEcho(t, c)
+		wantEcho(t, r.open(t, "/open", nil))
 		if e := r.refuse(t, "/other", nil); e.Status != 404 {
 			t.Errorf("%s: %d", want, e.Status)
 		}
@@ -120,7 +120,7 @@ func TestReloadListeners(t *testing.T) {
 	if len(urls) != 2 || urls[1] != first || !strings.HasPrefix(urls[0], "https://127.0.0.3:") {
 		t.Errorf("addresses %v", urls)
 	}
-	echoed(t, c)
+	wantEcho(t, c)
 	if _, err := net.DialTimeout("tcp", strings.TrimPrefix(second, "http://"), time.Second); err == nil { //nolint:noctx // the connection is refused immediately
 		t.Error("the removed address accepts connections")
 	}
@@ -133,7 +133,7 @@ func TestReloadListeners(t *testing.T) {
 	if err := r.Reload(t.Context(), parse(t, "listen: [{address: \"127.0.0.4:0\", hosts: any, tls: off}, {address: \"127.0.0.1:0\", hosts: any, tls: off}]"+endpoints)); err != nil {
 		t.Fatal(err)
 	}
-	echoed(t, r.open(t, "/open", nil))
+	wantEcho(t, r.open(t, "/open", nil))
 	// The same address is served again, now with TLS.
 	if err := r.Reload(t.Context(), parse(t, "listen: [{address: \"127.0.0.1:0\", tls: dev}]"+endpoints)); err != nil {
 		t.Fatal(err)
@@ -141,7 +141,7 @@ func TestReloadListeners(t *testing.T) {
 	if got := r.URLs(); len(got) != 1 || got[0] != "https"+strings.TrimPrefix(first, "http") {
 		t.Errorf("addresses %v", got)
 	}
-	echoed(t, c)
+	wantEcho(t, c)
 }
 
 // Settings that take effect only at the next start are logged.
@@ -152,7 +152,7 @@ func TestReloadLogsSettingsForNextStart(t *testing.T) {
 	if err := r.Reload(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
-	has(t, &r.log, "next start", "setting=http")
+	waitForLog(t, &r.log, "next start", "setting=http")
 	if strings.Contains(r.log.String(), "setting=admin") {
 		t.Error("the log names a setting that has not changed")
 	}

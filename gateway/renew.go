@@ -15,9 +15,9 @@ import (
 )
 
 // allow returns the Request.Allow of a client with the identity who. It records denied actions.
-func (e *endpoint) allow(entry *registry.Entry, who *atomic.Pointer[auth.Identity]) func(action, channel string) error {
+func (e *endpoint) allow(entry *registry.Entry, identity *atomic.Pointer[auth.Identity]) func(action, channel string) error {
 	return func(action, channel string) error {
-		_, err := e.rules.Authorize(who.Load(), auth.Action{Do: action, Endpoint: e.cfg.Name, Channel: channel})
+		_, err := e.rules.Authorize(identity.Load(), auth.Action{Do: action, Endpoint: e.cfg.Name, Channel: channel})
 		if d, ok := errors.AsType[*auth.Denied](err); ok {
 			e.rec.denied(entry, d)
 		}
@@ -26,8 +26,8 @@ func (e *endpoint) allow(entry *registry.Entry, who *atomic.Pointer[auth.Identit
 }
 
 // become returns the Request.Become of a client with the identity who.
-func (e *endpoint) become(entry *registry.Entry, who *atomic.Pointer[auth.Identity]) func(*auth.Identity) error {
-	anonymous := who.Load().Method == config.Anonymous
+func (e *endpoint) become(entry *registry.Entry, identity *atomic.Pointer[auth.Identity]) func(*auth.Identity) error {
+	anonymous := identity.Load().Method == config.Anonymous
 	return func(id *auth.Identity) error {
 		if _, err := e.rules.Authorize(id, auth.Action{Do: "connect", Endpoint: e.cfg.Name}); err != nil {
 			return err
@@ -39,7 +39,7 @@ func (e *endpoint) become(entry *registry.Entry, who *atomic.Pointer[auth.Identi
 				return err
 			}
 		}
-		who.Store(id)
+		identity.Store(id)
 		return nil
 	}
 }
@@ -51,7 +51,7 @@ func (e *endpoint) checkRevoked(ctx context.Context, id *auth.Identity) error {
 
 // renewal returns the Request.Renew of a client with the identity who. It does not keep the client's request.
 func (e *endpoint) renewal(
-	entry *registry.Entry, client netip.Addr, who *atomic.Pointer[auth.Identity],
+	entry *registry.Entry, client netip.Addr, identity *atomic.Pointer[auth.Identity],
 ) func(context.Context, string) (*auth.Identity, error) {
 	return func(ctx context.Context, token string) (*auth.Identity, error) {
 		ctx, cancel := context.WithTimeout(ctx, authTimeout)
@@ -62,7 +62,7 @@ func (e *endpoint) renewal(
 		}
 		r = r.WithContext(context.WithValue(ctx, viaKey{}, &via{client: client, site: e.adm.site()}))
 		began := time.Now()
-		id, err := e.ask(r)
+		id, err := e.authenticate(r)
 		e.rec.authenticated(id, err, time.Since(began))
 		if err != nil {
 			return nil, err
@@ -77,7 +77,7 @@ func (e *endpoint) renewal(
 		if err := entry.Renew(&next); err != nil {
 			return nil, err
 		}
-		who.Store(id)
+		identity.Store(id)
 		return &next, nil
 	}
 }

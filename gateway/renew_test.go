@@ -25,24 +25,24 @@ apps: [{id: main, secret: "%[1]s"}]
 		return fmt.Sprintf(command, text)
 	}
 
-	c := r.open(t, "/rooms", as(token("ann", time.Hour, staff)))
-	heard(t, c)
+	c := r.open(t, "/rooms", withToken(token("ann", time.Hour, staff)))
+	readText(t, c)
 	for i, channel := range []string{"open", "secret"} {
-		wants(t, speak(t, c, fmt.Sprintf(`{"type":"subscribe","id":%d,"channel":"%s"}`, i+1, channel)), `"subscribed"`)
+		wantParts(t, sendCommand(t, c, fmt.Sprintf(`{"type":"subscribe","id":%d,"channel":"%s"}`, i+1, channel)), `"subscribed"`)
 	}
-	wants(t, speak(t, c, quoted(`{"type":"refresh","id":3,"token":%s}`, token("ann", time.Hour, staff))), `"done"`)
-	wants(t, speak(t, c, quoted(`{"type":"refresh","id":4,"token":%s}`, token("ann", time.Hour, nil))), `"done"`)
-	wants(t, heard(t, c), `"type":"unsubscribed","channel":"secret","code":"denied"`)
-	wants(t, speak(t, c, `{"type":"unsubscribe","id":5,"channel":"open"}`), `"id":5`, `"done"`)
+	wantParts(t, sendCommand(t, c, quoted(`{"type":"refresh","id":3,"token":%s}`, token("ann", time.Hour, staff))), `"done"`)
+	wantParts(t, sendCommand(t, c, quoted(`{"type":"refresh","id":4,"token":%s}`, token("ann", time.Hour, nil))), `"done"`)
+	wantParts(t, readText(t, c), `"type":"unsubscribed","channel":"secret","code":"denied"`)
+	wantParts(t, sendCommand(t, c, `{"type":"unsubscribe","id":5,"channel":"open"}`), `"id":5`, `"done"`)
 
 	sign := func(claims map[string]any) string { return token("ann", time.Hour, claims) }
 	p := r.open(t, "/connection/websocket", nil)
-	wants(t, speak(t, p, quoted(`{"id":1,"connect":{"token":%s}}`, sign(staff))), `"client"`)
-	wants(t, speak(t, p, `{"id":2,"subscribe":{"channel":"open"}}`), `"subscribe":{`)
-	wants(t, speak(t, p, `{"id":3,"subscribe":{"channel":"secret"}}`), `"subscribe":{`)
+	wantParts(t, sendCommand(t, p, quoted(`{"id":1,"connect":{"token":%s}}`, sign(staff))), `"client"`)
+	wantParts(t, sendCommand(t, p, `{"id":2,"subscribe":{"channel":"open"}}`), `"subscribe":{`)
+	wantParts(t, sendCommand(t, p, `{"id":3,"subscribe":{"channel":"secret"}}`), `"subscribe":{`)
 	own := sign(map[string]any{"channel": "$own"})
-	wants(t, speak(t, p, quoted(`{"id":4,"subscribe":{"channel":"$own","token":%s}}`, own)), `"subscribe":{`)
-	wants(t, speak(t, p, quoted(`{"id":5,"refresh":{"token":%s}}`, sign(nil))), `"channel":"secret","unsubscribe":{"code":2000`)
-	wants(t, heard(t, p), `"id":5,"refresh":{`)
-	wants(t, speak(t, p, `{"id":6,"unsubscribe":{"channel":"$own"}}`), `"id":6,"unsubscribe"`)
+	wantParts(t, sendCommand(t, p, quoted(`{"id":4,"subscribe":{"channel":"$own","token":%s}}`, own)), `"subscribe":{`)
+	wantParts(t, sendCommand(t, p, quoted(`{"id":5,"refresh":{"token":%s}}`, sign(nil))), `"channel":"secret","unsubscribe":{"code":2000`)
+	wantParts(t, readText(t, p), `"id":5,"refresh":{`)
+	wantParts(t, sendCommand(t, p, `{"id":6,"unsubscribe":{"channel":"$own"}}`), `"id":6,"unsubscribe"`)
 }

@@ -24,13 +24,13 @@ func (e *endpoint) serveRequest(w http.ResponseWriter, r *http.Request, h *hands
 		e.refusePage(w, r, bad.Stage, bad.Status, bad.Section, bad.Detail)
 		return
 	}
-	defer h.drop()
+	defer h.release()
 	id, err := h.enter(r)
 	if err != nil {
 		e.refuseRequest(w, r, err)
 		return
 	}
-	if !e.target.hold() { // a reload has replaced the target in the meantime
+	if !e.target.acquire() { // a reload has replaced the target in the meantime
 		e.refuseRequest(w, r, errReplaced)
 		return
 	}
@@ -97,7 +97,7 @@ func (h *handshake) take(r *http.Request) (*auth.Identity, error) {
 	e := h.e
 	if err := e.adm.conns.Enter(h.entry, e.boundsFor(h.entry.Addr)); err != nil {
 		if errors.Is(err, registry.ErrFull) {
-			e.rec.full(e.bounds.Total)
+			e.rec.limitReached(e.bounds.Total)
 		}
 		return nil, err
 	}
@@ -106,7 +106,7 @@ func (h *handshake) take(r *http.Request) (*auth.Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.know(id)
+	h.recordIdentity(id)
 	if id.Method != config.Anonymous {
 		if err := e.adm.conns.Identify(h.entry, e.bounds); err != nil {
 			return nil, err

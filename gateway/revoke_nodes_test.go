@@ -38,26 +38,26 @@ func TestRevokedOnAnotherNode(t *testing.T) {
 
 	byToken := func(path string) func(user string) *websocket.Conn {
 		return func(user string) *websocket.Conn {
-			c := far.open(t, path, as(token(user, time.Hour, nil)))
-			heard(t, c) // the connection is open
+			c := far.open(t, path, withToken(token(user, time.Hour, nil)))
+			readText(t, c) // the connection is open
 			return c
 		}
 	}
 	centrifugo := func(user string) *websocket.Conn {
 		c := far.open(t, "/connection/websocket", nil)
-		wants(t, speak(t, c, connectWith(issued(user, 0, ""))), `"client":"`)
+		wantParts(t, sendCommand(t, c, connectWith(tokenIssuedAt(user, 0, ""))), `"client":"`)
 		return c
 	}
 	signedIn := func(user string) *websocket.Conn {
 		c := far.open(t, "/app/k?protocol=7", nil)
-		id := strings.Split(heard(t, c), `\"`)[3] // the socket_id
+		id := strings.Split(readText(t, c), `\"`)[3] // the socket_id
 		data := `{"id":"` + user + `"}`
-		wants(t, speak(t, c, fmt.Sprintf(`{"event":"pusher:signin","data":{"user_data":%q,"auth":"k:%s"}}`, data, hmacOf("s", id+"::user::"+data))),
+		wantParts(t, sendCommand(t, c, fmt.Sprintf(`{"event":"pusher:signin","data":{"user_data":%q,"auth":"k:%s"}}`, data, hmacOf("s", id+"::user::"+data))),
 			"signin_success")
 		return c
 	}
 	operator := func(user string) {
-		if resp, body := page(t, "POST", near.AdminURL()+"/revocations?user="+user, nil); resp.StatusCode != http.StatusOK {
+		if resp, body := requestPage(t, "POST", near.AdminURL()+"/revocations?user="+user, nil); resp.StatusCode != http.StatusOK {
 			t.Fatalf("%d %s", resp.StatusCode, body)
 		}
 	}
@@ -93,7 +93,7 @@ func TestRevokedOnAnotherNode(t *testing.T) {
 		user := fmt.Sprint("ann", i) // a revocation is permanent
 		ann, bob := c.open(user), c.open("bob")
 		c.close(user)
-		if e := ending(t, ann); e.Code != c.code {
+		if e := readCloseError(t, ann); e.Code != c.code {
 			t.Errorf("%s: closed with %v", c.name, e)
 		}
 		if _, err := bob.Ping(bounded.Context(t)); err != nil {
@@ -107,7 +107,7 @@ func TestRevokedOnAnotherNode(t *testing.T) {
 		bounded.Until(t, func() bool {
 			c := r.open(t, "/connection/websocket", nil)
 			defer c.CloseNow()
-			return strings.Contains(speak(t, c, connectWith(issued("eve", -10, ""))), `"error":{"code":109`)
+			return strings.Contains(sendCommand(t, c, connectWith(tokenIssuedAt("eve", -10, ""))), `"error":{"code":109`)
 		})
 	}
 }

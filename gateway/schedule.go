@@ -11,8 +11,8 @@ import (
 // of them. Methods other than run may be called concurrently. Use newSchedule to create one.
 type schedule struct {
 	do func(ctx context.Context, t *task) (next time.Duration) // 0 means never again
-	// turns limits the concurrent calls of do, each on its own goroutine. If nil, run calls do itself, so do must be short.
-	turns chan struct{}
+	// slots limits the concurrent calls of do, each on its own goroutine. If nil, run calls do itself, so do must be short.
+	slots chan struct{}
 	wake  chan struct{} // signals that another task has become the first
 
 	mu    sync.Mutex
@@ -21,10 +21,10 @@ type schedule struct {
 
 // task is one connection's entry in a schedule. The zero value is not in a schedule.
 type task struct {
-	of    *upkeep
-	due   time.Time
-	index int  // the index in the heap, plus one
-	over  bool // the task was removed
+	upkeep  *upkeep
+	due     time.Time
+	index   int  // the index in the heap, plus one
+	removed bool // the task was removed
 }
 
 // newSchedule returns a schedule that limits the concurrent calls of do; concurrently = 0 means that run calls do itself, one at a
@@ -32,7 +32,7 @@ type task struct {
 func newSchedule(concurrently int, do func(context.Context, *task) time.Duration) *schedule {
 	s := &schedule{do: do, wake: make(chan struct{}, 1)}
 	if concurrently > 0 {
-		s.turns = make(chan struct{}, concurrently)
+		s.slots = make(chan struct{}, concurrently)
 	}
 	return s
 }
@@ -41,7 +41,7 @@ func newSchedule(concurrently int, do func(context.Context, *task) time.Duration
 func (s *schedule) add(t *task, after time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if t.over || t.index > 0 {
+	if t.removed || t.index > 0 {
 		return
 	}
 	t.due = time.Now().Add(after)
@@ -58,7 +58,7 @@ func (s *schedule) add(t *task, after time.Duration) {
 func (s *schedule) remove(t *task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t.over = true
+	t.removed = true
 	if t.index > 0 {
 		heap.Remove(&s.tasks, t.index-1)
 	}
@@ -94,22 +94,22 @@ func (s *schedule) run(ctx context.Context) {
 			}
 			continue
 		}
-		if s.turns == nil {
-			s.once(ctx, t)
+		if s.slots == nil {
+			s.runTask(ctx, t)
 			continue
 		}
 		select {
-		case s.turns <- struct{}{}:
+		case s.slots <- struct{}{}:
 			under.Go(func() {
-				defer func() { <-s.turns }()
-				s.once(ctx, t)
+				defer func() { <-s.slots }()
+				s.runTask(ctx, t)
 			})
 		case <-ctx.Done():
 		}
 	}
 }
 
-func (s *schedule) once(ctx context.Context, t *task) {
+func (s *schedule) runTask(ctx context.Context, t *task) {
 	if next := s.do(ctx, t); next > 0 {
 		s.add(t, next)
 	}

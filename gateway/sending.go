@@ -12,7 +12,7 @@ import (
 // sendingBounds are the rate limits of an endpoint on the messages of one client.
 type sendingBounds struct {
 	message, messages time.Duration // the cost of a message, and the capacity of the bucket; 0 means no limit
-	perSecond, most   float64       // in bytes; 0 means no limit
+	perSecond, burst  float64       // in bytes; 0 means no limit
 	tooMany, tooMuch  *websocket.CloseError
 }
 
@@ -32,7 +32,7 @@ func newSendingBounds(cfg *config.Endpoint) *sendingBounds {
 	}
 	if l.BytesPerSecond > 0 {
 		b.perSecond = float64(l.BytesPerSecond)
-		b.most = max(time.Duration(l.Burst).Seconds()*b.perSecond, float64(cfg.MaxMessage))
+		b.burst = max(time.Duration(l.Burst).Seconds()*b.perSecond, float64(cfg.MaxMessage))
 	}
 	return b
 }
@@ -52,13 +52,13 @@ func (s *sending) take(bytes int64, now time.Time) *websocket.CloseError {
 	if s.message > 0 && s.messageBucket.Take(now, s.message, s.messages) > 0 {
 		return s.tooMany
 	}
-	if s.perSecond > 0 && s.byteBucket.Take(now, s.worth(float64(bytes)), s.worth(s.most)) > 0 {
+	if s.perSecond > 0 && s.byteBucket.Take(now, s.cost(float64(bytes)), s.cost(s.burst)) > 0 {
 		return s.tooMuch
 	}
 	return nil
 }
 
-// worth returns the time that the given number of bytes takes at the allowed rate.
-func (b *sendingBounds) worth(bytes float64) time.Duration {
+// cost returns the time that the given number of bytes takes at the allowed rate.
+func (b *sendingBounds) cost(bytes float64) time.Duration {
 	return time.Duration(bytes / b.perSecond * float64(time.Second))
 }

@@ -19,7 +19,7 @@ import (
 // A client that exceeds the limits of its endpoint is closed with 1008 and a reason that names the limit, with any target and any
 // connection driver. The client is counted, and the audit log contains the limit.
 func TestSendingLimits(t *testing.T) {
-	behind := newBehind(t, "a")
+	behind := newBackend(t, "a")
 	for name, tt := range map[string]struct{ target, path, first, message string }{
 		"echo":       {"echo", "/x", "", "x"},
 		"channels":   {"channels", "/x", "", `{"type":"history","id":1,"channel":"x"}`},
@@ -62,14 +62,14 @@ endpoints:
 							_ = send(text) // the connection may be closed by then
 						}
 					}()
-					e := ending(t, c)
+					e := readCloseError(t, c)
 					bounded.Receive(t, done)
 					want := map[string]string{"messages_per_second": "more than 0.01 messages per second", "bytes_per_second": "more than 10 per second"}[setting]
 					if e.Code != websocket.CodePolicy || e.Reason != want {
 						t.Fatalf("closed with %d %q, want 1008 %q", e.Code, e.Reason, want)
 					}
 					r.metric(t, `handfast_connections_limited_total{endpoint="e",limit="`+setting+`"} 1`)
-					has(t, &r.audited, `"disconnected"`, `"limit":"`+setting+`"`, `"code":1008`, want)
+					waitForLog(t, &r.audited, `"disconnected"`, `"limit":"`+setting+`"`, `"code":1008`, want)
 				})
 			}
 		}
@@ -99,10 +99,10 @@ endpoints:
 	}
 	for range 2 {
 		post(t, base+"/emulation", "", string(command))
-		wants(t, line(t, stream), `"id":2`)
+		wantParts(t, line(t, stream), `"id":2`)
 	}
 	post(t, base+"/emulation", "", string(command))
-	wants(t, line(t, stream), `"code":1008`, "more than 0.01 messages per second")
+	wantParts(t, line(t, stream), `"code":1008`, "more than 0.01 messages per second")
 	bounded.Until(t, func() bool { return strings.Contains(r.audited.String(), `"limit":"messages_per_second"`) })
 	r.metric(t, `handfast_connections_limited_total{endpoint="e",limit="messages_per_second"} 1`)
 }

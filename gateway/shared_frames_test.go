@@ -21,14 +21,14 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// framesSeen records the marked frames that were sent, and the number of connections for each.
-type framesSeen struct {
+// frameRecorder records the marked frames that were sent, and the number of connections for each.
+type frameRecorder struct {
 	mark []byte
 	mu   sync.Mutex
 	all  map[*websocket.Prepared]int
 }
 
-func (f *framesSeen) see(ps []*websocket.Prepared) {
+func (f *frameRecorder) see(ps []*websocket.Prepared) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, p := range ps {
@@ -42,7 +42,7 @@ func (f *framesSeen) see(ps []*websocket.Prepared) {
 type seenSender struct {
 	websocket.Sender
 
-	seen *framesSeen
+	seen *frameRecorder
 }
 
 func (s seenSender) SendPrepared(ps ...*websocket.Prepared) error {
@@ -50,16 +50,16 @@ func (s seenSender) SendPrepared(ps ...*websocket.Prepared) error {
 	return s.Sender.SendPrepared(ps...)
 }
 
-// nowhere is a connection without a peer.
-type nowhere struct{ subprotocol string }
+// discardConn is a connection without a peer.
+type discardConn struct{ subprotocol string }
 
-func (nowhere) Send(websocket.Message) error              { return nil }
-func (nowhere) SendPrepared(...*websocket.Prepared) error { return nil }
-func (nowhere) Buffered() int                             { return 0 }
-func (nowhere) Shut(websocket.Code, string) error         { return nil }
-func (nowhere) CloseNow() error                           { return nil }
-func (n nowhere) Subprotocol() string                     { return n.subprotocol }
-func (nowhere) RemoteAddr() net.Addr                      { return nil }
+func (discardConn) Send(websocket.Message) error              { return nil }
+func (discardConn) SendPrepared(...*websocket.Prepared) error { return nil }
+func (discardConn) Buffered() int                             { return 0 }
+func (discardConn) Shut(websocket.Code, string) error         { return nil }
+func (discardConn) CloseNow() error                           { return nil }
+func (n discardConn) Subprotocol() string                     { return n.subprotocol }
+func (discardConn) RemoteAddr() net.Addr                      { return nil }
 
 // codecOf is a protocol in one of its formats, with the way to open a connection and to subscribe.
 type codecOf struct {
@@ -137,7 +137,7 @@ func TestSharedFrames(t *testing.T) {
 			t.Run(name+"/"+driver, func(t *testing.T) {
 				h := hub.New(hub.Options{})
 				t.Cleanup(func() { h.Close() })
-				open, seen := c.open(h), &framesSeen{mark: []byte("a mark"), all: map[*websocket.Prepared]int{}}
+				open, seen := c.open(h), &frameRecorder{mark: []byte("a mark"), all: map[*websocket.Prepared]int{}}
 				var received atomic.Int64
 				url := serveOn(t, driver, c.subprotocol, func(out websocket.Sender) websocket.Receiver { return open(seenSender{out, seen}) })
 				var clients []*websocket.Conn
@@ -163,7 +163,7 @@ func TestSharedFrames(t *testing.T) {
 					clients = append(clients, client)
 				}
 				for range silent - real {
-					r := open(seenSender{nowhere{c.subprotocol}, seen})
+					r := open(seenSender{discardConn{c.subprotocol}, seen})
 					for _, m := range c.commands {
 						if err := r.Message(m); err != nil {
 							t.Fatal(err)

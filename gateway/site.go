@@ -36,7 +36,7 @@ type listener struct {
 	redirect http.Handler   // nil if requests are served
 	hsts     string         // "" means none
 	hosts    *hosts         // the accepted Host values; nil means any
-	from     []netip.Prefix // balancers whose connections begin with a PROXY header
+	proxies  []netip.Prefix // balancers whose connections begin with a PROXY header
 }
 
 // tls returns the TLS configuration, nil if there is none.

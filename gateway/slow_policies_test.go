@@ -39,7 +39,7 @@ endpoints:
 // count returns a metric of a namespace.
 func (r *running) count(t *testing.T, name, prefix string) int {
 	t.Helper()
-	_, text := page(t, "GET", r.AdminURL()+"/metrics", nil)
+	_, text := requestPage(t, "GET", r.AdminURL()+"/metrics", nil)
 	line := fmt.Sprintf("handfast_channel_%s_total{namespace=\"%s*\"} ", name, prefix)
 	_, after, ok := strings.Cut(text, line)
 	if !ok {
@@ -54,7 +54,7 @@ func (r *running) count(t *testing.T, name, prefix string) int {
 
 // slowReader is a client that reads only on request.
 type slowReader struct {
-	*speaker
+	*protocolClient
 
 	mu      sync.Mutex
 	numbers []int  // the numbers of the received messages
@@ -143,10 +143,10 @@ func TestSlowPolicies(t *testing.T) {
 					}
 					total++
 				}
-				o := unhurried()
+				o := slowDialOptions()
 				o.DialContext = smallWindow
-				c := &slowReader{speaker: p.open(t, r, o)}
-				if got := speak(t, c.Conn, fmt.Sprintf(p.subscribe, channel)); strings.Contains(got, "error") {
+				c := &slowReader{protocolClient: p.open(t, r, o)}
+				if got := sendCommand(t, c.Conn, fmt.Sprintf(p.subscribe, channel)); strings.Contains(got, "error") {
 					t.Fatal(got)
 				}
 				for r.count(t, "slow", prefix) == slow {

@@ -13,7 +13,7 @@ import (
 // send connects from a loopback address and sends text.
 func send(t *testing.T, to, address, text string) net.Conn {
 	t.Helper()
-	c, err := from(address, nil).DialContext(bounded.Context(t), "tcp", to)
+	c, err := withLocalAddr(address, nil).DialContext(bounded.Context(t), "tcp", to)
 	if err == nil {
 		t.Cleanup(func() { c.Close() })
 		_, err = io.WriteString(c, text)
@@ -39,8 +39,8 @@ func TestSlowBodies(t *testing.T) {
 				send(t, to, "127.0.0.5", head)
 			}
 			bounded.Until(t, func() bool { return strings.Contains(metrics(t, r), "handfast_handshakes_cut_total 40") })
-			echoed(t, r.open(t, "/open", from("127.0.0.6", nil)))
-			if n := r.in.server.Handshakes(); n > 20 {
+			wantEcho(t, r.open(t, "/open", withLocalAddr("127.0.0.6", nil)))
+			if n := r.entrance.server.Handshakes(); n > 20 {
 				t.Errorf("%d connections are waiting", n)
 			}
 		})
@@ -54,18 +54,18 @@ func TestSlowClientsBehindProxies(t *testing.T) {
 	r := run(t, parse(t, balanced+"trusted_proxies: [127.0.0.7]\nlimits: {pending_handshakes: 3}\n"))
 	to := strings.TrimPrefix(r.URLs()[0], "http://")
 	other := send(t, to, "127.0.0.9", fromV2+half)
-	bounded.Until(t, func() bool { return r.in.server.Handshakes() == 1 })
+	bounded.Until(t, func() bool { return r.entrance.server.Handshakes() == 1 })
 	for range 5 {
 		send(t, to, "127.0.0.9", fromV1+half)
 		send(t, to, "127.0.0.7", half)
 	}
 	r.metric(t, "handfast_handshakes_cut_total 3")
 	r.metric(t, "handfast_handshakes_pending 3")
-	has(t, &r.log, observe.EventCut, "addr=192.0.2.1")
+	waitForLog(t, &r.log, observe.EventCut, "addr=192.0.2.1")
 	if _, err := io.WriteString(other, "st: localhost\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	if got := replied(t, other); got != 426 {
+	if got := readStatus(t, other); got != 426 {
 		t.Errorf("the other client: %d", got)
 	}
 }
@@ -75,13 +75,13 @@ func TestSlowAdminClients(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	to := strings.TrimPrefix(r.AdminURL(), "http://")
 	heads := []string{"", "GET /metrics HTTP/1.1\r\nHo", "POST /connections/close HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"}
-	for i := range adminMost + 100 {
+	for i := range adminMaxConns + 100 {
 		send(t, to, "127.0.0.5", heads[i%len(heads)])
 	}
 	for range 3 {
-		if _, text := page(t, "GET", r.AdminURL()+"/livez", nil); text != "ok\n" {
+		if _, text := requestPage(t, "GET", r.AdminURL()+"/livez", nil); text != "ok\n" {
 			t.Errorf("%q", text)
 		}
 	}
-	bounded.Until(t, func() bool { return r.admin.server.Handshakes() <= adminMost })
+	bounded.Until(t, func() bool { return r.admin.server.Handshakes() <= adminMaxConns })
 }

@@ -38,20 +38,20 @@ func TestStreamsByDefault(t *testing.T) {
 		t.Fatal(resp.Status)
 	}
 	c := r.open(t, "/channels", nil)
-	heard(t, c)
-	wants(t, speak(t, c, `{"type":"subscribe","id":1,"channel":"chat"}`), `"subscribed"`)
+	readText(t, c)
+	wantParts(t, sendCommand(t, c, `{"type":"subscribe","id":1,"channel":"chat"}`), `"subscribed"`)
 	events := stream(t, "GET", url+"chat?offset=now&live=sse", "")
 	if resp := stream(t, "POST", url+"chat", `{"a":1}`, "Content-Type", jsonType); resp.StatusCode != 204 {
 		t.Error(resp.Status)
 	}
-	wants(t, heard(t, c), `"data":{"a":1}`)
-	wants(t, speak(t, c, `{"type":"publish","channel":"chat","data":"third","id":2}`), `"data":"third"`)
+	wantParts(t, readText(t, c), `"data":{"a":1}`)
+	wantParts(t, sendCommand(t, c, `{"type":"publish","channel":"chat","data":"third","id":2}`), `"data":"third"`)
 	stream(t, "POST", url+"chat", "", "Stream-Closed", "true")
 	text, err := io.ReadAll(events.Body)
 	if err != nil {
 		t.Error(err)
 	}
-	wants(t, string(text), `{"a":1}`, `"third"`, `"streamClosed":true`)
+	wantParts(t, string(text), `{"a":1}`, `"third"`, `"streamClosed":true`)
 
 	const evil = "https://evil.example"
 	if resp := stream(t, "GET", url+"chat", "", "Origin", evil); resp.StatusCode != 403 || resp.Header.Get("Access-Control-Allow-Origin") != "" {
@@ -126,6 +126,6 @@ apps: [{id: main, secret: a}]
 	if resp := stream(t, "GET", url+"/rooms/chat-1", "", "Authorization", bob); resp.StatusCode != 503 {
 		t.Errorf("a third request while two run: %s", resp.Status)
 	}
-	has(t, &r.audited, "/rooms/chat-1", "status")
-	has(t, &r.log, "rooms", "status=401")
+	waitForLog(t, &r.audited, "/rooms/chat-1", "status")
+	waitForLog(t, &r.log, "rooms", "status=401")
 }

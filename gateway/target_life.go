@@ -32,9 +32,9 @@ type liveTarget struct {
 	apps []config.App // the applications for which the target was created
 	rec  *recorder
 
-	mu    sync.Mutex
-	of    config.Endpoint // the endpoint that the target serves
-	users int             // 0 if the target is closed
+	mu       sync.Mutex
+	endpoint config.Endpoint // the endpoint that the target serves
+	users    int             // 0 if the target is closed
 }
 
 // target returns the target of endpoint i of n: one of old that can be reconfigured or has the same settings, or a new one. The
@@ -42,11 +42,11 @@ type liveTarget struct {
 func (b *builder) target(n, old *site, i int) (*liveTarget, error) {
 	cfg := n.cfg.Endpoints[i]
 	if old != nil {
-		if t, err := b.configured(n, old, i); t != nil || err != nil { // even if the settings are unchanged, because the files that they name may have changed
+		if t, err := b.reconfigure(n, old, i); t != nil || err != nil { // even if the settings are unchanged, because the files that they name may have changed
 			return t, err
 		}
 		for _, e := range old.endpoints {
-			if e.target.serves(cfg, n.cfg.Apps) && e.target.hold() {
+			if e.target.serves(cfg, n.cfg.Apps) && e.target.acquire() {
 				return e.target, nil
 			}
 		}
@@ -59,7 +59,7 @@ func (b *builder) target(n, old *site, i int) (*liveTarget, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &liveTarget{Target: t, of: cfg, apps: n.cfg.Apps, rec: b.rec, users: 1}, nil
+	return &liveTarget{Target: t, endpoint: cfg, apps: n.cfg.Apps, rec: b.rec, users: 1}, nil
 }
 
 // Configurable is implemented by Targets that a reload can reconfigure, so that their state is not lost.
@@ -69,8 +69,8 @@ type Configurable interface {
 	Configure(cfg *config.Config, i int) (apply func(), err error)
 }
 
-// configured returns the target of old that was reconfigured for endpoint i of n; nil if there is none. The site holds it.
-func (b *builder) configured(n, old *site, i int) (*liveTarget, error) {
+// reconfigure returns the target of old that was reconfigured for endpoint i of n; nil if there is none. The site holds it.
+func (b *builder) reconfigure(n, old *site, i int) (*liveTarget, error) {
 	cfg := n.cfg.Endpoints[i]
 	for _, e := range old.endpoints {
 		t := e.target
@@ -83,13 +83,13 @@ func (b *builder) configured(n, old *site, i int) (*liveTarget, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !t.hold() {
+		if !t.acquire() {
 			continue
 		}
 		n.apply = append(n.apply, func() {
 			apply()
 			t.mu.Lock()
-			t.of = cfg
+			t.endpoint = cfg
 			t.mu.Unlock()
 		})
 		return t, nil
@@ -101,7 +101,7 @@ func (b *builder) configured(n, old *site, i int) (*liveTarget, error) {
 func (t *liveTarget) settings() config.Endpoint {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.of
+	return t.endpoint
 }
 
 // serves reports whether t fits an endpoint with these settings.
@@ -110,8 +110,8 @@ func (t *liveTarget) serves(cfg config.Endpoint, apps []config.App) bool {
 	return slices.Equal(t.apps, apps) && of.Name == cfg.Name && of.Path == cfg.Path && reflect.DeepEqual(of.Target, cfg.Target)
 }
 
-// hold adds a user. It returns false if the target is closed.
-func (t *liveTarget) hold() bool {
+// acquire adds a user. It returns false if the target is closed.
+func (t *liveTarget) acquire() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.users == 0 {

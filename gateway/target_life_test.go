@@ -14,18 +14,18 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// made records the created targets in order, by the name of their endpoint.
-type made struct {
+// targetFactory records the created targets in order, by the name of their endpoint.
+type targetFactory struct {
 	mu   sync.Mutex
-	list map[string][]*double
+	list map[string][]*fakeTarget
 }
 
-func (m *made) table() map[string]newTarget {
-	m.list = map[string][]*double{}
+func (m *targetFactory) table() map[string]newTarget {
+	m.list = map[string][]*fakeTarget{}
 	return map[string]newTarget{"echo": func(cfg *config.Config, i int) (Target, error) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		d := &double{}
+		d := &fakeTarget{}
 		name := cfg.Endpoints[i].Name
 		m.list[name] = append(m.list[name], d)
 		return d, nil
@@ -33,7 +33,7 @@ func (m *made) table() map[string]newTarget {
 }
 
 // state returns how often each target of an endpoint was closed.
-func (m *made) state(name string) (closed []int32) {
+func (m *targetFactory) state(name string) (closed []int32) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, d := range m.list[name] {
@@ -42,7 +42,7 @@ func (m *made) state(name string) (closed []int32) {
 	return closed
 }
 
-func (m *made) expect(t *testing.T, when, name string, want ...int32) {
+func (m *targetFactory) expect(t *testing.T, when, name string, want ...int32) {
 	t.Helper()
 	got := m.state(name)
 	if len(got) != len(want) {
@@ -74,7 +74,7 @@ drain: {code: 1012}
 endpoints:
 	- {name: a, path: /elsewhere, target: echo, auth: [anonymous]}
 `
-	var m made
+	var m targetFactory
 	r := runTargets(t, parse(t, first), m.table())
 	reload := func(text string) {
 		t.Helper()
@@ -90,16 +90,16 @@ endpoints:
 		t.Error("an unusable configuration was accepted")
 	}
 	m.expect(t, "a failed reload", "a", 0)
-	echoed(t, a)
+	wantEcho(t, a)
 
 	reload(moved)
-	if e := ending(t, b); e.Code != websocket.CodeServiceRestart {
+	if e := readCloseError(t, b); e.Code != websocket.CodeServiceRestart {
 		t.Errorf("the client of the removed endpoint: %v", e)
 	}
 	bounded.Until(t, func() bool { return m.state("b")[0] == 1 })
 	m.expect(t, "another path", "a", 0, 0) // the first target still has a client
-	echoed(t, a)
-	echoed(t, r.open(t, "/elsewhere", nil))
+	wantEcho(t, a)
+	wantEcho(t, r.open(t, "/elsewhere", nil))
 	if err := a.Close(websocket.CodeNormal, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -109,19 +109,19 @@ endpoints:
 	}
 	m.expect(t, "the end", "a", 1, 1)
 	m.expect(t, "the end", "b", 1)
-	has(t, &r.log, "level=WARN", "a target did not close properly", "endpoint=a", "it closes badly")
+	waitForLog(t, &r.log, "level=WARN", "a target did not close properly", "endpoint=a", "it closes badly")
 }
 
 // A handshake for a target that a reload has just closed is rejected with a time to retry.
 func TestClosedTarget(t *testing.T) {
-	d := &double{panics: true}
+	d := &fakeTarget{panics: true}
 	target := &liveTarget{Target: d, rec: newRecorder(nil, observeNothing), users: 1}
-	if !target.hold() {
+	if !target.acquire() {
 		t.Error("a target that is in use cannot be held")
 	}
 	target.release()
 	target.release() // Close panics, which is handled
-	if target.hold() || d.closed.Load() != 1 {
+	if target.acquire() || d.closed.Load() != 1 {
 		t.Errorf("the target was held after it was closed %d times", d.closed.Load())
 	}
 	r := run(t, parse(t, oneEndpoint))
@@ -140,15 +140,15 @@ func TestClosedTarget(t *testing.T) {
 func TestChangesDuringOpen(t *testing.T) {
 	asked, answer := make(chan struct{}), make(chan struct{})
 	var abandoned atomic.Int32
-	target := &double{open: func(ctx context.Context, r *Request) (*Opened, error) {
+	target := &fakeTarget{open: func(ctx context.Context, r *Request) (*Opened, error) {
 		o, err := echo{}.Open(ctx, r)
 		o.Abandon = func() { abandoned.Add(1) }
 		asked <- struct{}{}
 		<-answer
 		return o, err
 	}}
-	r := runTargets(t, parse(t, users, key), only(target))
-	alice := as(token("alice", time.Hour, nil))
+	r := runTargets(t, parse(t, users, key), sameTarget(target))
+	alice := withToken(token("alice", time.Hour, nil))
 	during := func(change func()) *websocket.HandshakeError {
 		t.Helper()
 		failed := make(chan error, 1)
@@ -187,7 +187,7 @@ func TestChangesDuringOpen(t *testing.T) {
 		if err := r.store.Revoke(bounded.Context(t), auth.Revocation{Subject: "alice", At: time.Now().Add(time.Second)}); err != nil {
 			t.Error(err)
 		}
-		if e := ending(t, before); e.Code != auth.CodeExpired {
+		if e := readCloseError(t, before); e.Code != auth.CodeExpired {
 			t.Errorf("the earlier connection: %v", e)
 		}
 	}); e.Status != 401 {

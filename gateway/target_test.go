@@ -19,27 +19,27 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// only returns targets with the same target for every endpoint.
-func only(t Target) map[string]newTarget {
+// sameTarget returns targets with the same target for every endpoint.
+func sameTarget(t Target) map[string]newTarget {
 	return map[string]newTarget{"echo": func(*config.Config, int) (Target, error) { return t, nil }}
 }
 
-// double is a target with configurable functions. If open is nil, it echoes.
-type double struct {
+// fakeTarget is a target with configurable functions. If open is nil, it echoes.
+type fakeTarget struct {
 	open     func(context.Context, *Request) (*Opened, error)
 	register func(*http.ServeMux)
 	closed   atomic.Int32
 	panics   bool // Close panics
 }
 
-func (d *double) Open(ctx context.Context, r *Request) (*Opened, error) {
+func (d *fakeTarget) Open(ctx context.Context, r *Request) (*Opened, error) {
 	if d.open == nil {
 		return echo{}.Open(ctx, r)
 	}
 	return d.open(ctx, r)
 }
 
-func (d *double) Close() error {
+func (d *fakeTarget) Close() error {
 	d.closed.Add(1)
 	if d.panics {
 		panic("Close is broken")
@@ -47,7 +47,7 @@ func (d *double) Close() error {
 	return errors.New("it closes badly")
 }
 
-func (d *double) Register(mux *http.ServeMux) {
+func (d *fakeTarget) Register(mux *http.ServeMux) {
 	if d.register != nil {
 		d.register(mux)
 	}
@@ -63,8 +63,8 @@ func (r *running) metric(t *testing.T, line string) {
 	})
 }
 
-// dialed connects as soon as a slot is free.
-func (r *running) dialed(t *testing.T, path string) *websocket.Conn {
+// dialWhenFree connects as soon as a slot is free.
+func (r *running) dialWhenFree(t *testing.T, path string) *websocket.Conn {
 	t.Helper()
 	var c *websocket.Conn
 	bounded.Until(t, func() bool {
@@ -90,24 +90,24 @@ func TestPanicInTarget(t *testing.T) {
 		}
 		return c.Write(ctx, m)
 	}
-	r := runTargets(t, parse(t, oneEndpoint), only(&double{open: func(context.Context, *Request) (*Opened, error) {
+	r := runTargets(t, parse(t, oneEndpoint), sameTarget(&fakeTarget{open: func(context.Context, *Request) (*Opened, error) {
 		return &Opened{Serve: serve}, nil
 	}}))
 	other := r.open(t, "/open", nil)
 	for range 3 { // more than there are slots, so each must be released
-		c := r.dialed(t, "/open")
+		c := r.dialWhenFree(t, "/open")
 		if err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte("panic")}); err != nil {
 			t.Fatal(err)
 		}
-		if e := ending(t, c); e.Code != websocket.CodeInternalError || e.Reason != "" {
+		if e := readCloseError(t, c); e.Code != websocket.CodeInternalError || e.Reason != "" {
 			t.Errorf("closed with %v", e)
 		}
 	}
-	echoed(t, other)
-	has(t, &r.log, "level=ERROR", `msg="a target panicked"`, `panic="the target is broken"`, "endpoint=open", "target_test.go")
-	has(t, &r.log, "msg=closed", "code=1011")
+	wantEcho(t, other)
+	waitForLog(t, &r.log, "level=ERROR", `msg="a target panicked"`, `panic="the target is broken"`, "endpoint=open", "target_test.go")
+	waitForLog(t, &r.log, "msg=closed", "code=1011")
 	r.metric(t, `handfast_target_panics_total{endpoint="open"} 3`)
-	if e := ending(t, other); e.Code != websocket.CodeNormal { // Serve returned without an error
+	if e := readCloseError(t, other); e.Code != websocket.CodeNormal { // Serve returned without an error
 		t.Errorf("closed with %v", e)
 	}
 }
@@ -134,10 +134,10 @@ func TestTargetRefuses(t *testing.T) {
 		"extensions":  func() (*Opened, error) { return opened(Opened{Serve: serve, Extensions: "permessage-deflate"}) },
 		"header":      func() (*Opened, error) { return opened(Opened{Serve: serve, Header: http.Header{"Upgrade": {"h2c"}}}) },
 	}
-	target := &double{open: func(_ context.Context, r *Request) (*Opened, error) {
+	target := &fakeTarget{open: func(_ context.Context, r *Request) (*Opened, error) {
 		return answers[r.URL.Query().Get("case")]()
 	}}
-	r := runTargets(t, parse(t, oneEndpoint), only(target))
+	r := runTargets(t, parse(t, oneEndpoint), sameTarget(target))
 	for name, want := range map[string]struct {
 		status int
 		body   string // a part of the reply
@@ -193,16 +193,16 @@ endpoints:
 		rules:
 			- {when: 'user == "alice"', do: allow, actions: [connect]}
 			- {when: 'user == "alice"', do: allow, actions: [subscribe], channels: ["news-*"]}
-`, key), only(&double{open: func(ctx context.Context, r *Request) (*Opened, error) {
+`, key), sameTarget(&fakeTarget{open: func(ctx context.Context, r *Request) (*Opened, error) {
 		role, _ := r.Identity.Claims["role"].(string)
 		got <- seen{r.Identity.Subject, role, r.PathValue("room"), r.Client.String(), r.Header.Get("X-Extra"),
 			r.Allow("subscribe", "news-1"), r.Allow("subscribe", "secret")}
 		return echo{}.Open(ctx, r)
 	}}))
-	opts := from("127.0.0.9", as(token("alice", time.Hour, map[string]any{"role": "editor"})))
+	opts := withLocalAddr("127.0.0.9", withToken(token("alice", time.Hour, map[string]any{"role": "editor"})))
 	opts.Header.Set("X-Extra", "yes")
 	opts.Header.Set("X-Forwarded-For", "192.0.2.7")
-	echoed(t, r.open(t, "/chat/42", opts))
+	wantEcho(t, r.open(t, "/chat/42", opts))
 	s := bounded.Receive(t, got)
 	var denied *auth.Denied
 	if s.user != "alice" || s.role != "editor" || s.room != "42" || s.client != "192.0.2.7" || s.header != "yes" ||
@@ -286,26 +286,26 @@ func TestTargetWithUpstream(t *testing.T) {
 		}
 	}))
 	defer backend.Close()
-	r := runTargets(t, parse(t, users, key), only(&upstream{backend.URL}))
-	opts := as(token("alice", time.Hour, nil))
+	r := runTargets(t, parse(t, users, key), sameTarget(&upstream{backend.URL}))
+	opts := withToken(token("alice", time.Hour, nil))
 	opts.Subprotocols = []string{"v1", "v2"}
 	c := r.open(t, "/chat", opts)
-	echoed(t, c)
+	wantEcho(t, c)
 	cookies := c.Handshake().Header["Set-Cookie"]
 	if c.Handshake().Subprotocol != "v2" || len(cookies) != 2 || !strings.HasPrefix(cookies[0], "backend=b7") {
 		t.Errorf("%q, cookies %q", c.Handshake().Subprotocol, cookies)
 	}
-	e := r.refuse(t, "/chat", as(token("bob", time.Hour, nil)))
+	e := r.refuse(t, "/chat", withToken(token("bob", time.Hour, nil)))
 	if e.Status != 403 || string(e.Body) != "<p>Alice only." || e.Header.Get("Content-Type") != "text/html" {
 		t.Errorf("%d %q %q", e.Status, e.Body, e.Header)
 	}
 	if err := c.Close(4242, ""); err != nil {
 		t.Error(err)
 	}
-	has(t, &r.audited, `"disconnected"`, `"user":"alice"`, `"code":4242`, `"messages_in":1`, `"bytes_out":5`)
+	waitForLog(t, &r.audited, `"disconnected"`, `"user":"alice"`, `"code":4242`, `"messages_in":1`, `"bytes_out":5`)
 	backend.CloseClientConnections()
 	backend.Close()
-	if e := r.refuse(t, "/chat", as(token("alice", time.Hour, nil))); e.Status != 503 {
+	if e := r.refuse(t, "/chat", withToken(token("alice", time.Hour, nil))); e.Status != 503 {
 		t.Errorf("without an upstream: %d", e.Status)
 	}
 }

@@ -32,8 +32,8 @@ hub: {namespaces: [{prefix: "", history: 10}, {prefix: "all-", trace: 1}]}
 `, hook.URL))
 	base := r.URLs()[0]
 	c := r.open(t, "/rooms", nil)
-	heard(t, c)
-	wants(t, speak(t, c, `{"type":"subscribe","id":1,"channel":"news"}`), `"subscribed"`)
+	readText(t, c)
+	wantParts(t, sendCommand(t, c, `{"type":"subscribe","id":1,"channel":"news"}`), `"subscribed"`)
 	header := func(n int) (id, value string) {
 		id = fmt.Sprintf("%032x", n)
 		return id, "00-" + id + "-00f067aa0ba902b7-01"
@@ -59,16 +59,16 @@ hub: {namespaces: [{prefix: "", history: 10}, {prefix: "all-", trace: 1}]}
 	for i, request := range requests {
 		id, value := header(i + 1)
 		request(value)
-		wants(t, heard(t, c), `"message"`)
+		wantParts(t, readText(t, c), `"message"`)
 		line := fmt.Sprintf("trace_id=%s app=shop channel=news epoch=", id)
-		has(t, &r.log, "level=DEBUG msg=published "+line, fmt.Sprintf("offset=%d", i+1), `user="" client=""`)
-		has(t, &r.log, "level=DEBUG msg=delivered "+line, fmt.Sprintf("offset=%d subscribers=1", i+1))
+		waitForLog(t, &r.log, "level=DEBUG msg=published "+line, fmt.Sprintf("offset=%d", i+1), `user="" client=""`)
+		waitForLog(t, &r.log, "level=DEBUG msg=delivered "+line, fmt.Sprintf("offset=%d subscribers=1", i+1))
 		if body := bounded.Receive(t, bodies); strings.Count(body, `"trace_id":"`+id+`"`) != 1 {
 			t.Error(body)
 		}
 	}
-	wants(t, speak(t, c, `{"type":"publish","id":2,"channel":"news","data":1}`), `"data":1`)
-	heard(t, c) // the acknowledgement
+	wantParts(t, sendCommand(t, c, `{"type":"publish","id":2,"channel":"news","data":1}`), `"data":1`)
+	readText(t, c) // the acknowledgement
 	if body := bounded.Receive(t, bodies); strings.Contains(body, "trace_id") {
 		t.Error(body)
 	}
@@ -77,6 +77,6 @@ hub: {namespaces: [{prefix: "", history: 10}, {prefix: "all-", trace: 1}]}
 	}
 
 	// A namespace may trace all messages, which are then logged at level info.
-	wants(t, speak(t, c, `{"type":"publish","id":3,"channel":"all-x","data":1}`), `"published"`)
-	has(t, &r.log, "level=INFO msg=published trace_id=", "app=shop channel=all-x", "client=")
+	wantParts(t, sendCommand(t, c, `{"type":"publish","id":3,"channel":"all-x","data":1}`), `"published"`)
+	waitForLog(t, &r.log, "level=INFO msg=published trace_id=", "app=shop channel=all-x", "client=")
 }

@@ -41,7 +41,7 @@ func pageFrom(t *testing.T, addr, method, url string, header http.Header) (int, 
 // theirs.
 func TestForwardedOnEveryPath(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
-	target := &double{register: func(mux *http.ServeMux) {
+	target := &fakeTarget{register: func(mux *http.ServeMux) {
 		mux.HandleFunc("GET /page", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	}}
 	const config = `
@@ -58,7 +58,7 @@ endpoints:
 	- {name: open, path: /open, target: echo, auth: [anonymous]}
 	- {name: chat, path: /chat, target: echo, auth: [tickets]}
 `
-	r := runTargets(t, parse(t, config, key), only(target))
+	r := runTargets(t, parse(t, config, key), sameTarget(target))
 	upgrade := func(h http.Header) http.Header {
 		h.Set("Connection", "Upgrade")
 		h.Set("Upgrade", "websocket")
@@ -87,7 +87,7 @@ endpoints:
 		} {
 			for name, value := range map[string]string{"X-Forwarded-For": "203.0.113.66, 192.0.2.1", "Forwarded": "for=203.0.113.66, for=192.0.2.1"} {
 				before := len(r.rec.refused.List())
-				status, body := pageFrom(t, from.addr, tt.method, r.in.bound[tt.listener].url+tt.path, tt.header(http.Header{name: {value}}))
+				status, body := pageFrom(t, from.addr, tt.method, r.entrance.bound[tt.listener].url+tt.path, tt.header(http.Header{name: {value}}))
 				bounded.Until(t, func() bool { return len(r.rec.refused.List()) == before+1 })
 				if got := r.rec.refused.List()[0]; status != tt.status || got.Addr != from.client || got.Via != from.via || got.Status != tt.status {
 					t.Errorf("%s, %s from %s: %d %q, remembered %+v", tt.name, name, from.addr, status, body, got)
@@ -98,7 +98,7 @@ endpoints:
 	if status, _ := pageFrom(t, "127.0.0.9", "GET", r.URLs()[0]+"/page", http.Header{"X-Forwarded-For": {"192.0.2.77"}}); status != 204 {
 		t.Errorf("the page: %d", status)
 	}
-	has(t, &r.audited, `"page"`, `"path":"/page"`, `"addr":"192.0.2.77"`, `"status":204`)
+	waitForLog(t, &r.audited, `"page"`, `"path":"/page"`, `"addr":"192.0.2.77"`, `"status":204`)
 }
 
 // An address that occupies all slots of the admin listener loses a slot to each connection from another address.
@@ -106,8 +106,8 @@ func TestAdminPlacesOfAnAddress(t *testing.T) {
 	r := run(t, parse(t, "endpoints: [{path: /open, target: echo, auth: [anonymous]}]"))
 	admin := strings.TrimPrefix(r.AdminURL(), "http://")
 	greedy := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 8)}}
-	cut := make(chan struct{}, adminMost+1)
-	for range adminMost {
+	cut := make(chan struct{}, adminMaxConns+1)
+	for range adminMaxConns {
 		nc, err := greedy.DialContext(bounded.Context(t), "tcp", admin)
 		if err != nil {
 			t.Fatal(err)
@@ -129,7 +129,7 @@ func TestAdminPlacesOfAnAddress(t *testing.T) {
 // A page request that arrives before a stop gets a complete response, although no new connection is accepted.
 func TestDrainWaitsForPages(t *testing.T) {
 	asked, base := make(chan struct{}), make(chan string, 1)
-	target := &double{register: func(mux *http.ServeMux) {
+	target := &fakeTarget{register: func(mux *http.ServeMux) {
 		mux.HandleFunc("GET /page", func(w http.ResponseWriter, r *http.Request) {
 			close(asked)
 			addr := strings.TrimPrefix(bounded.Receive(t, base), "http://")
@@ -144,7 +144,7 @@ func TestDrainWaitsForPages(t *testing.T) {
 			_, _ = io.WriteString(w, "the whole page")
 		})
 	}}
-	r := runTargets(t, parse(t, "drain: {spread: 0s, timeout: 1m}\nendpoints: [{path: /open, target: echo, auth: [anonymous]}]"), only(target))
+	r := runTargets(t, parse(t, "drain: {spread: 0s, timeout: 1m}\nendpoints: [{path: /open, target: echo, auth: [anonymous]}]"), sameTarget(target))
 	url := r.URLs()[0]
 	base <- url
 	type reply struct {

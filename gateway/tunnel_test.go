@@ -136,15 +136,15 @@ func TestTunnel(t *testing.T) {
 	}))
 	defer backend.Close()
 	target := &tunnels{to: backend.Listener.Addr().String()}
-	r := runTargets(t, parse(t, users+"drain: {spread: 0s}\n", key), only(target))
+	r := runTargets(t, parse(t, users+"drain: {spread: 0s}\n", key), sameTarget(target))
 	alice := func() *websocket.Conn {
-		opts := as(token("alice", time.Hour, nil))
+		opts := withToken(token("alice", time.Hour, nil))
 		opts.Conn.Compression = &websocket.Compression{}
 		c := r.open(t, "/chat", opts)
 		if !strings.HasPrefix(c.Handshake().Extensions, "permessage-deflate") {
 			t.Errorf("extensions %q", c.Handshake().Extensions)
 		}
-		echoed(t, c)
+		wantEcho(t, c)
 		return c
 	}
 
@@ -153,43 +153,43 @@ func TestTunnel(t *testing.T) {
 		t.Errorf("closed by the client: %v", err)
 	}
 	bounded.Until(t, func() bool { return r.conns.Len() == 0 && target.open.Load() == 0 })
-	has(t, &r.audited, `"disconnected"`, `"user":"alice"`)
+	waitForLog(t, &r.audited, `"disconnected"`, `"user":"alice"`)
 
 	c = alice()
 	if n := r.conns.Close(registry.Filter{User: "alice"}, 4000, "bye"); n != 1 {
 		t.Errorf("%d tunnels were closed", n)
 	}
-	if e := ending(t, c); e.Code != 4000 || e.Reason != "bye" {
+	if e := readCloseError(t, c); e.Code != 4000 || e.Reason != "bye" {
 		t.Errorf("shut: %v", e)
 	}
-	has(t, &r.audited, `"disconnected"`, `"code":4000`, `"reason":"bye"`, `"by":"local"`)
+	waitForLog(t, &r.audited, `"disconnected"`, `"code":4000`, `"reason":"bye"`, `"by":"local"`)
 
 	c = alice()
 	bounded.Until(t, func() bool { return r.conns.Len() == 1 })
 	if err := r.store.Revoke(bounded.Context(t), auth.Revocation{Subject: "alice", At: time.Now().Add(time.Second)}); err != nil {
 		t.Fatal(err)
 	}
-	if e := ending(t, c); e.Code != auth.CodeExpired || e.Reason != auth.ReasonRevoked {
+	if e := readCloseError(t, c); e.Code != auth.CodeExpired || e.Reason != auth.ReasonRevoked {
 		t.Errorf("revoked: %v", e)
 	}
 	bounded.Until(t, func() bool { return r.conns.Len() == 0 })
 
 	for _, how := range []string{"panic", "the loop is full"} {
 		target.broken.Store(&how)
-		if e := ending(t, r.open(t, "/open", nil)); e.Code != websocket.CodeAbnormal {
+		if e := readCloseError(t, r.open(t, "/open", nil)); e.Code != websocket.CodeAbnormal {
 			t.Errorf("%s: %v", how, e)
 		}
 		bounded.Until(t, func() bool { return r.conns.Len() == 0 })
 	}
 	target.broken.Store(nil)
 	r.metric(t, `handfast_target_panics_total{endpoint="open"} 1`)
-	has(t, &r.log, "the loop is full")
+	waitForLog(t, &r.log, "the loop is full")
 
 	c = r.open(t, "/open", nil)
-	echoed(t, c)
+	wantEcho(t, c)
 	stopped := make(chan error, 1)
 	go func() { stopped <- r.stop() }()
-	if e := ending(t, c); e.Code != websocket.CodeGoingAway || e.Reason != registry.Stopping {
+	if e := readCloseError(t, c); e.Code != websocket.CodeGoingAway || e.Reason != registry.Stopping {
 		t.Errorf("drained: %v", e)
 	}
 	if err := bounded.Receive(t, stopped); err != nil {
@@ -207,7 +207,7 @@ func TestTunnelEarlyBytes(t *testing.T) {
 	}))
 	defer backend.Close()
 	target := &tunnels{to: backend.Listener.Addr().String()}
-	r := runTargets(t, parse(t, users, key), only(target))
+	r := runTargets(t, parse(t, users, key), sameTarget(target))
 	nc := send(t, strings.TrimPrefix(r.URLs()[0], "http://"), "127.0.0.1", "GET /open HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"+
 		"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n\x81\x80\x00\x00\x00\x00")
 	if _, err := io.Copy(io.Discard, nc); err != nil {

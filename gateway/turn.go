@@ -11,28 +11,28 @@ import (
 	"github.com/handfast/handfast/internal/limit"
 )
 
-// turn is a method of one endpoint that may block: on a service, a source of keys, or a slow hash. Clients with a credential for
-// the method wait for their turn, so that a method that stalls holds only a limited number of them. Clients that use another
-// method, or none, are not affected. A turn limits the waiting handshakes of one endpoint; the limits of Basic and Forward on all
-// of their calls protect the processor and the service.
-type turn struct {
+// limitedMethod is a method of one endpoint that may block: on a service, a source of keys, or a slow hash. Clients with a
+// credential for the method wait for their turn, so that a method that stalls holds only a limited number of them. Clients that use
+// another method, or none, are not affected. A turn limits the waiting handshakes of one endpoint; the limits of Basic and Forward
+// on all of their calls protect the processor and the service.
+type limitedMethod struct {
 	auth.Authenticator
-	shown func(*http.Request) bool
-	calls *limit.Calls
+	mayContain func(*http.Request) bool
+	calls      *limit.Calls
 }
 
-// newTurn limits a method that may block to most concurrent calls.
-func newTurn(m *method, a auth.Authenticator, most int) (auth.Authenticator, *limit.Calls) {
-	if m.shown == nil || most <= 0 {
+// limitMethod limits a method that may block to most concurrent calls.
+func limitMethod(m *method, a auth.Authenticator, maxCalls int) (auth.Authenticator, *limit.Calls) {
+	if m.mayContain == nil || maxCalls <= 0 {
 		return a, nil
 	}
-	calls := limit.NewCalls(most, authQueue*most, authWait)
-	return &turn{Authenticator: a, shown: m.shown, calls: calls}, calls
+	calls := limit.NewCalls(maxCalls, authQueue*maxCalls, authWait)
+	return &limitedMethod{Authenticator: a, mayContain: m.mayContain, calls: calls}, calls
 }
 
 // Authenticate implements [auth.Authenticator].
-func (t *turn) Authenticate(r *http.Request) (*auth.Identity, error) {
-	if !t.shown(r) {
+func (t *limitedMethod) Authenticate(r *http.Request) (*auth.Identity, error) {
+	if !t.mayContain(r) {
 		return t.Authenticator.Authenticate(r)
 	}
 	if err := t.calls.Begin(r.Context()); err != nil {
@@ -57,9 +57,9 @@ func (s *boundedStore) Revoked(ctx context.Context, id *auth.Identity) (bool, er
 	return s.Store.Revoked(ctx, id)
 }
 
-// shownTo returns a function that reports whether a request may contain a credential for a method, or nil for a method that does
-// not block. sources are the places of the tokens of a JWT method.
-func shownTo(cfg *config.Method, sources []auth.Source) func(*http.Request) bool {
+// credentialMatcher returns a function that reports whether a request may contain a credential for a method, or nil for a method
+// that does not block. sources are the places of the tokens of a JWT method.
+func credentialMatcher(cfg *config.Method, sources []auth.Source) func(*http.Request) bool {
 	switch {
 	case cfg.JWT != nil && (cfg.JWT.JWKSURL != "" || cfg.JWT.OIDCIssuer != ""):
 		return func(r *http.Request) bool {

@@ -27,7 +27,7 @@ auth:
 limits: {auth_calls: 2}
 endpoints:
 	- {name: all, path: /all, target: echo, auth: [service, issuer, users, anonymous]}
-`, key, stalled(t, asked, release)))
+`, key, stallingService(t, asked, release)))
 	var waiting sync.WaitGroup
 	defer waiting.Wait()
 	defer close(release)
@@ -43,8 +43,8 @@ endpoints:
 	bounded.Receive(t, asked)
 	bounded.Receive(t, asked)
 	for range 5 { // these clients are admitted although the service does not respond
-		echoed(t, r.open(t, "/all?token="+token("alice", time.Hour, nil), nil))
-		echoed(t, r.open(t, "/all", nil))
+		wantEcho(t, r.open(t, "/all?token="+token("alice", time.Hour, nil), nil))
+		wantEcho(t, r.open(t, "/all", nil))
 	}
 }
 
@@ -79,23 +79,23 @@ endpoints:
 	if got[200] != 1000 || got[429] != 10 {
 		t.Errorf("%v", got)
 	}
-	has(t, &r.audited, `"refused"`, `"status":429`, `"user":"alice"`, `"path":"/ticket"`, `"decision":"deny"`)
+	waitForLog(t, &r.audited, `"refused"`, `"status":429`, `"user":"alice"`, `"path":"/ticket"`, `"decision":"deny"`)
 	if n := len(r.rec.refused.List()); n == 0 {
 		t.Error("/handshakes lists no refusal")
 	}
 	bob := http.Header{"Authorization": {"Bearer " + token("bob", time.Hour, nil)}}
-	if resp, _ := page(t, http.MethodPost, r.URLs()[0]+"/ticket", bob); resp.StatusCode != 200 {
+	if resp, _ := requestPage(t, http.MethodPost, r.URLs()[0]+"/ticket", bob); resp.StatusCode != 200 {
 		t.Errorf("another user: %d", resp.StatusCode)
 	}
 }
 
-// stuck is a store that signals requests, and waits for the test before it responds.
-type stuck struct {
+// blockingStore is a store that signals requests, and waits for the test before it responds.
+type blockingStore struct {
 	auth.Store
 	asked, answer chan struct{}
 }
 
-func (s *stuck) Revoked(context.Context, *auth.Identity) (bool, error) {
+func (s *blockingStore) Revoked(context.Context, *auth.Identity) (bool, error) {
 	s.asked <- struct{}{}
 	<-s.answer
 	return false, nil
@@ -116,7 +116,7 @@ func TestAuthCallsOfTheStore(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := parse(t, users, key)
 			cfg.Store.Redis, cfg.Limits.AuthCalls = tt.redis, tt.calls
-			s := &stuck{asked: make(chan struct{}, 3), answer: make(chan struct{})}
+			s := &blockingStore{asked: make(chan struct{}, 3), answer: make(chan struct{})}
 			m, err := newMethods(cfg, s, nil, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -127,7 +127,7 @@ func TestAuthCallsOfTheStore(t *testing.T) {
 			}
 			ask := func(ctx context.Context) <-chan error {
 				r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/chat", nil)
-				r.Header = as(token("alice", time.Hour, nil)).Header
+				r.Header = withToken(token("alice", time.Hour, nil)).Header
 				answered := make(chan error, 1)
 				go func() {
 					_, err := chain.Authenticate(r)

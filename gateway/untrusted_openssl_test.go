@@ -15,7 +15,7 @@ import (
 func TestUntrustedByOpenSSL(t *testing.T) {
 	for _, version := range []string{"-tls1_2", "-tls1_3"} {
 		t.Run(version, func(t *testing.T) {
-			r, to, _ := secured(t, nil, nil)
+			r, to, _ := runTLS(t, nil, nil)
 			cmd := exec.CommandContext(bounded.Context(t), "openssl", "s_client", "-connect", to, version, "-verify_return_error")
 			if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "verify") {
 				t.Fatalf("openssl: %v\n%s", err, out)

@@ -16,20 +16,20 @@ import (
 )
 
 const (
-	// idleLooks is the number of checks in one idle_timeout. A connection may be idle for up to one interval of checks longer than
-	// its limit.
-	idleLooks = 4
+	// idleChecksPerTimeout is the number of checks in one idle_timeout. A connection may be idle for up to one interval of checks
+	// longer than its limit.
+	idleChecksPerTimeout = 4
 
-	// recheckTurns is the number of concurrent rechecks of all endpoints. It is small, so that the service can still respond to
+	// maxRechecks is the number of concurrent rechecks of all endpoints. It is small, so that the service can still respond to
 	// handshakes.
-	recheckTurns = 16
+	maxRechecks = 16
 
 	// recheckPause is the minimum pause between two rechecks of one session while the service is unavailable.
 	recheckPause = time.Second
 
-	// recheckOther is the time until the next check of a session whose current credential needs no recheck: a renewal may change
+	// recheckDefault is the time until the next check of a session whose current credential needs no recheck: a renewal may change
 	// that.
-	recheckOther = 30 * time.Minute
+	recheckDefault = 30 * time.Minute
 )
 
 // reasonUnknown is the close reason if the service has been unavailable for longer than the grace period.
@@ -38,15 +38,15 @@ const reasonUnknown = "session cannot be verified"
 // upkeep enforces the limits on one open connection: the rates of its endpoint, its idle_timeout and the rechecks of its session.
 // It has no goroutine and no timer of its own. One goroutine calls received; the tasks run on the goroutines of their schedules.
 type upkeep struct {
-	e       *endpoint
-	entry   *registry.Entry
-	who     *atomic.Pointer[auth.Identity] // the current identity
-	sending sending
-	limit   string // the exceeded limit; empty if there is none
+	e        *endpoint
+	entry    *registry.Entry
+	identity *atomic.Pointer[auth.Identity] // the current identity
+	sending  sending
+	limit    string // the exceeded limit; empty if there is none
 
-	idle     task
-	messages int64 // at the last check
-	quiet    int   // consecutive checks without a new message
+	idle       task
+	messages   int64 // at the last check
+	idleChecks int   // consecutive checks without a new message
 
 	recheck task
 	failing time.Time // since when the service has been unavailable; zero if it is available
@@ -56,7 +56,7 @@ type upkeep struct {
 type upkeeps struct{ idle, rechecks *schedule }
 
 func newUpkeeps() *upkeeps {
-	return &upkeeps{idle: newSchedule(0, lookIdle), rechecks: newSchedule(recheckTurns, recheck)}
+	return &upkeeps{idle: newSchedule(0, checkIdle), rechecks: newSchedule(maxRechecks, recheck)}
 }
 
 // run closes connections that are idle or no longer admitted, until ctx ends.
@@ -68,12 +68,12 @@ func (u *upkeeps) run(ctx context.Context) {
 }
 
 // newUpkeep returns the upkeep of a connection, nil if the endpoint has none of these limits.
-func (e *endpoint) newUpkeep(entry *registry.Entry, who *atomic.Pointer[auth.Identity]) *upkeep {
+func (e *endpoint) newUpkeep(entry *registry.Entry, identity *atomic.Pointer[auth.Identity]) *upkeep {
 	if e.sending == nil && e.cfg.IdleTimeout == 0 && !e.rechecks {
 		return nil
 	}
-	u := &upkeep{e: e, entry: entry, who: who, sending: sending{sendingBounds: e.sending}}
-	u.idle.of, u.recheck.of = u, u
+	u := &upkeep{e: e, entry: entry, identity: identity, sending: sending{sendingBounds: e.sending}}
+	u.idle.upkeep, u.recheck.upkeep = u, u
 	return u
 }
 
@@ -83,7 +83,7 @@ func (u *upkeep) begin() {
 		return
 	}
 	if idle := time.Duration(u.e.cfg.IdleTimeout); idle > 0 {
-		u.e.adm.upkeeps.idle.add(&u.idle, idle/idleLooks)
+		u.e.adm.upkeeps.idle.add(&u.idle, idle/idleChecksPerTimeout)
 	}
 	if u.e.rechecks {
 		u.e.adm.upkeeps.rechecks.add(&u.recheck, u.nextRecheck())
@@ -100,46 +100,46 @@ func (u *upkeep) end() []any {
 	return []any{observe.KeyLimit, u.limit}
 }
 
-// lookIdle closes a connection that has had no message for its endpoint's idle_timeout.
-func lookIdle(_ context.Context, t *task) (next time.Duration) {
-	u := t.of
+// checkIdle closes a connection that has had no message for its endpoint's idle_timeout.
+func checkIdle(_ context.Context, t *task) (next time.Duration) {
+	u := t.upkeep
 	limit := time.Duration(u.e.cfg.IdleTimeout)
 	if n := u.entry.In.Messages() + u.entry.Out.Messages(); n != u.messages {
-		u.messages, u.quiet = n, 0
-	} else if u.quiet++; u.quiet >= idleLooks {
+		u.messages, u.idleChecks = n, 0
+	} else if u.idleChecks++; u.idleChecks >= idleChecksPerTimeout {
 		u.entry.Close(websocket.CodeNormal, fmt.Sprintf("idle for %v", u.e.cfg.IdleTimeout))
 		return 0
 	}
-	return limit / idleLooks
+	return limit / idleChecksPerTimeout
 }
 
 // nextRecheck returns the time until the next recheck. It is random, so that sessions that began together are not rechecked
 // together.
 func (u *upkeep) nextRecheck() time.Duration {
-	again := u.who.Load().Again
+	again := u.identity.Load().Again
 	if again == nil {
-		return recheckOther
+		return recheckDefault
 	}
 	return again.Every - rand.N(again.Every/2+1)
 }
 
 // recheck asks the service whether a session is still valid, and closes its connection if it is not.
 func recheck(ctx context.Context, t *task) (next time.Duration) {
-	u := t.of
-	id := u.who.Load()
+	u := t.upkeep
+	id := u.identity.Load()
 	again := id.Again
 	if again == nil {
 		return u.nextRecheck()
 	}
 	ctx, cancel := context.WithTimeout(ctx, authTimeout)
 	defer cancel()
-	now, err := guarded(func() (*auth.Identity, error) { return again.Ask(ctx) })
-	if u.who.Load() != id { // in the meantime the client has sent another credential, which was admitted
+	now, err := recoverPanic(func() (*auth.Identity, error) { return again.Ask(ctx) })
+	if u.identity.Load() != id { // in the meantime the client has sent another credential, which was admitted
 		u.failing = time.Time{}
 		return u.nextRecheck()
 	}
 	if err == nil {
-		err = u.goesOnAs(id, now)
+		err = u.replaceIdentity(id, now)
 	}
 	refused, _ := errors.AsType[*auth.Error](err)
 	switch {
@@ -165,24 +165,24 @@ func recheck(ctx context.Context, t *task) (next time.Duration) {
 
 var errOtherUser = auth.Forbidden(auth.ErrOtherSubject)
 
-// goesOnAs replaces the identity before with now, the service's latest response, unless the client has sent another credential in the
-// meantime. A non-nil error ends the session.
-func (u *upkeep) goesOnAs(before, now *auth.Identity) error {
+// replaceIdentity replaces the identity before with updated, the service's latest response, unless the client has sent another
+// credential in the meantime. A non-nil error ends the session.
+func (u *upkeep) replaceIdentity(before, updated *auth.Identity) error {
 	switch {
-	case now.Subject != before.Subject:
+	case updated.Subject != before.Subject:
 		return errOtherUser
-	case !now.Expires.IsZero() && !time.Now().Before(now.Expires):
+	case !updated.Expires.IsZero() && !time.Now().Before(updated.Expires):
 		return auth.Unauthorized(errSessionOver)
 	}
-	if _, err := u.e.rules.Authorize(now, auth.Action{Do: "connect", Endpoint: u.e.cfg.Name}); err != nil {
+	if _, err := u.e.rules.Authorize(updated, auth.Action{Do: "connect", Endpoint: u.e.cfg.Name}); err != nil {
 		return err
 	}
-	if !u.who.CompareAndSwap(before, now) {
+	if !u.identity.CompareAndSwap(before, updated) {
 		return nil
 	}
-	next := auth.Identity{Subject: now.Subject, Method: now.Method, ID: now.ID, Issued: u.entry.Who().Issued} // so that an earlier revocation still applies
+	next := auth.Identity{Subject: updated.Subject, Method: updated.Method, ID: updated.ID, Issued: u.entry.Who().Issued} // so that an earlier revocation still applies
 	if u.e.cfg.Expiry.Close {
-		next.Expires = now.Expires
+		next.Expires = updated.Expires
 	}
 	if err := u.entry.Renew(&next); errors.Is(err, auth.ErrRevoked) {
 		return auth.Unauthorized(err)

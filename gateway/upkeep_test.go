@@ -19,35 +19,35 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// shutAt is a connection that records when and how it was shut.
-type shutAt struct {
+// shutRecorder is a connection that records when and how it was shut.
+type shutRecorder struct {
 	began  time.Time
 	after  time.Duration
 	code   websocket.Code
 	reason string
 }
 
-func (s *shutAt) Shut(code websocket.Code, reason string) error {
+func (s *shutRecorder) Shut(code websocket.Code, reason string) error {
 	s.after, s.code, s.reason = time.Since(s.began), code, reason
 	return nil
 }
 
-func (s *shutAt) CloseNow() error { return nil }
+func (s *shutRecorder) CloseNow() error { return nil }
 
-// kept is an endpoint with limits, in a synctest bubble.
-type kept struct {
+// upkeepTest is an endpoint with limits, in a synctest bubble.
+type upkeepTest struct {
 	*endpoint
 	t *testing.T
 }
 
-func keeping(t *testing.T, idle time.Duration, rechecks bool) *kept {
+func newUpkeepTest(t *testing.T, idle time.Duration, rechecks bool) *upkeepTest {
 	t.Helper()
 	rules, err := auth.NewRules(auth.Rule{Effect: auth.Deny, If: "claims.banned == true"}, auth.Rule{Effect: auth.Allow, If: "true"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	e := &endpoint{
-		lasting: &lasting{metrics: observe.NewEndpoint("e")}, rec: newRecorder(nil, observe.Live{}), rules: rules, rechecks: rechecks,
+		endpointState: &endpointState{metrics: observe.NewEndpoint("e")}, rec: newRecorder(nil, observe.Live{}), rules: rules, rechecks: rechecks,
 		cfg: config.Endpoint{Name: "e", IdleTimeout: config.Duration(idle), Expiry: config.Expiry{Close: true}},
 	}
 	e.adm = &admission{conns: registry.New(&auth.Live{}), upkeeps: newUpkeeps()}
@@ -61,11 +61,11 @@ func keeping(t *testing.T, idle time.Duration, rechecks bool) *kept {
 		stop()
 		bounded.Receive(t, over)
 	})
-	return &kept{e, t}
+	return &upkeepTest{e, t}
 }
 
 // open opens a connection of an identity.
-func (k *kept) open(id *auth.Identity) (*upkeep, *shutAt) {
+func (k *upkeepTest) open(id *auth.Identity) (*upkeep, *shutRecorder) {
 	k.t.Helper()
 	entry := &registry.Entry{Endpoint: "e", Addr: netip.MustParseAddr("192.0.2.1")}
 	entry.Identity = auth.Identity{Subject: id.Subject, Method: id.Method, Issued: id.Issued}
@@ -77,7 +77,7 @@ func (k *kept) open(id *auth.Identity) (*upkeep, *shutAt) {
 	}
 	who := new(atomic.Pointer[auth.Identity])
 	who.Store(id)
-	u, h := k.newUpkeep(entry, who), &shutAt{began: time.Now()}
+	u, h := k.newUpkeep(entry, who), &shutRecorder{began: time.Now()}
 	k.adm.conns.Open(entry, h)
 	u.begin()
 	k.t.Cleanup(func() {
@@ -91,7 +91,7 @@ func (k *kept) open(id *auth.Identity) (*upkeep, *shutAt) {
 // restarts the time.
 func TestIdleTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := keeping(t, time.Minute, false)
+		k := newUpkeepTest(t, time.Minute, false)
 		id := &auth.Identity{Subject: "ann", Method: "jwt"}
 		_, silent := k.open(id)
 		in, hears := k.open(id)
@@ -149,7 +149,7 @@ func TestRecheck(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				k := keeping(t, 0, true)
+				k := newUpkeepTest(t, 0, true)
 				asked := 0
 				again := &auth.Again{Every: every, Grace: grace}
 				again.Ask = func(context.Context) (*auth.Identity, error) {
@@ -182,12 +182,12 @@ func TestRecheckOfReplacedCredential(t *testing.T) {
 	for name, said := range map[string]error{"no": auth.Unauthorized(errors.New("no")), "nothing": auth.Unavailable(time.Second, errors.New("down"))} {
 		synctest.Test(t, func(t *testing.T) {
 			const every, grace = 30 * time.Minute, time.Hour
-			k := keeping(t, 0, true)
+			k := newUpkeepTest(t, 0, true)
 			var of atomic.Pointer[upkeep]
 			asked, newer := 0, &auth.Identity{Subject: "ann", Method: "jwt"}
 			again := &auth.Again{Every: every, Grace: grace, Ask: func(context.Context) (*auth.Identity, error) {
 				if asked++; asked == 2 || name == "no" {
-					of.Load().who.Store(newer)
+					of.Load().identity.Store(newer)
 				}
 				return nil, said
 			}}
@@ -195,7 +195,7 @@ func TestRecheckOfReplacedCredential(t *testing.T) {
 			of.Store(u)
 			<-time.After(24 * time.Hour)
 			synctest.Wait()
-			if h.code != 0 || u.who.Load() != newer || !u.failing.IsZero() {
+			if h.code != 0 || u.identity.Load() != newer || !u.failing.IsZero() {
 				t.Errorf("%s: closed after %v with %d %q, failing since %v", name, h.after, h.code, h.reason, u.failing)
 			}
 		})
@@ -206,7 +206,7 @@ func TestRecheckOfReplacedCredential(t *testing.T) {
 func TestRechecksAreSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n, every = 3000, 30 * time.Minute
-		k := keeping(t, 0, true)
+		k := newUpkeepTest(t, 0, true)
 		var under, most, asked atomic.Int64
 		began := time.Now()
 		var minutes [61]atomic.Int64
@@ -228,8 +228,8 @@ func TestRechecksAreSpread(t *testing.T) {
 		if got := asked.Load(); got < n {
 			t.Errorf("%d of %d sessions were rechecked in the interval", got, n)
 		}
-		if got := most.Load(); got > recheckTurns {
-			t.Errorf("%d concurrently, want %d at most", got, recheckTurns)
+		if got := most.Load(); got > maxRechecks {
+			t.Errorf("%d concurrently, want %d at most", got, maxRechecks)
 		}
 		for i := range 30 {
 			if got := minutes[i].Load(); i < 15 && got > 0 || got > 2*n/15 {
@@ -262,12 +262,12 @@ endpoints:
 apps: [{id: app, secret: 0123456789abcdef0123456789abcdef}]
 `, service.URL))
 	page := &websocket.DialOptions{Header: http.Header{"Origin": {"https://app.example"}, "Cookie": {"session=s"}}}
-	open := []*websocket.Conn{r.open(t, "/portal", as("token")), r.open(t, "/pages", page)}
-	echoed(t, open[0])
+	open := []*websocket.Conn{r.open(t, "/portal", withToken("token")), r.open(t, "/pages", page)}
+	wantEcho(t, open[0])
 	bounded.Until(t, func() bool { return r.conns.Len() == 2 })
 	gone.Store(true)
 	for _, c := range open {
-		if e := ending(t, c); e.Code != auth.CodeExpired || e.Reason != auth.ReasonRevoked {
+		if e := readCloseError(t, c); e.Code != auth.CodeExpired || e.Reason != auth.ReasonRevoked {
 			t.Errorf("closed with %d %q", e.Code, e.Reason)
 		}
 	}

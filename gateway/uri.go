@@ -26,9 +26,9 @@ func (s *entrance) refusesTarget(w http.ResponseWriter, r *http.Request, site *s
 		s.refuseTarget(w, r, http.StatusBadRequest, reason, hint)
 		return true
 	}
-	fault := pathFault(r.URL, false)
+	fault := ambiguousPart(r.URL, false)
 	if fault != "" && !wantsWebSocket(r) && site.pageOf(r) != nil {
-		fault = pathFault(r.URL, true)
+		fault = ambiguousPart(r.URL, true)
 	}
 	if fault != "" {
 		s.refuseTarget(w, r, http.StatusBadRequest, "the path has "+fault, "write the path without it")
@@ -46,17 +46,18 @@ func (s *entrance) refusesTarget(w http.ResponseWriter, r *http.Request, site *s
 func (s *entrance) refuseTarget(w http.ResponseWriter, r *http.Request, status int, reason, hint string) {
 	n := refusalOf(r, viaOf(r))
 	n.Stage, n.Status, n.Reason, n.Hint = string(wshandshake.StageRequest), status, reason, hint
-	s.rec.record(s.rec.outside, n, "", "")
-	s.rec.ended(viaOf(r), refusals.Outcome{Status: status, Stage: n.Stage, Reason: reason, Hint: hint})
+	s.rec.record(s.rec.unknownEndpoint, n, "", "")
+	s.rec.storeOutcome(viaOf(r), refusals.Outcome{Status: status, Stage: n.Stage, Reason: reason, Hint: hint})
 	w.Header().Set("Connection", "close") // a proxy may see the end of this request elsewhere
 	plain(w, status, strconv.Itoa(status)+" "+http.StatusText(status)+"\n\nThis was refused: "+reason+".\nNext step: "+hint+"\n")
 }
 
-// pathFault returns the part of a path that servers interpret differently, so that a decision of one of them, such as the choice of
-// the endpoint, may not hold for the next: an encoded separator (CWE-177), dot segments (CWE-22), parameters, empty segments, and
-// characters that are not allowed in a path. "" means that there is none. names is set for the pages of targets, which this server
-// serves itself: their segments contain names of channels and users, in which slashes and semicolons are ordinary characters.
-func pathFault(u *url.URL, names bool) string {
+// ambiguousPart returns the part of a path that servers interpret differently, so that a decision of one of them, such as the
+// choice of the endpoint, may not hold for the next: an encoded separator (CWE-177), dot segments (CWE-22), parameters, empty
+// segments, and characters that are not allowed in a path. "" means that there is none. names is set for the pages of targets,
+// which this server serves itself: their segments contain names of channels and users, in which slashes and semicolons are ordinary
+// characters.
+func ambiguousPart(u *url.URL, names bool) string {
 	raw := strings.ToLower(u.RawPath) // empty if the path has the default encoding
 	switch path := u.Path; {
 	case !names && strings.Contains(raw, "%2f"):
@@ -117,7 +118,7 @@ func (n *site) hostsOf(l *listener) *hosts {
 		return h
 	}
 	dev := l.cfg.TLS.Mode == config.TLSDev
-	if !dev && (l.cfg.TLS.Mode != config.TLSOff || !l.cfg.Address.Loopback()) || len(n.proxies) > 0 || len(l.from) > 0 {
+	if !dev && (l.cfg.TLS.Mode != config.TLSOff || !l.cfg.Address.Loopback()) || len(n.proxies) > 0 || len(l.proxies) > 0 {
 		return nil
 	}
 	h := &hosts{local: true, names: []string{strings.ToLower(l.cfg.Address.Host())}}

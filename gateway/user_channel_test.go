@@ -14,25 +14,25 @@ import (
 // that channel or publish in it.
 func TestPublishToUser(t *testing.T) {
 	r := run(t, parse(t, threeProtocols, key))
-	own := protocols["channels"].open(t, r, unhurried())
-	wants(t, speak(t, own.Conn, `{"type":"subscribe","id":1,"channel":"#user:ann"}`), `"subscribed"`)
-	cf := protocols["centrifugo"].open(t, r, unhurried())
-	wants(t, speak(t, cf.Conn, `{"id":2,"subscribe":{"channel":"#user:ann"}}`), `"id":2,"subscribe"`)
-	pu := protocols["pusher"].open(t, r, unhurried())
+	own := protocols["channels"].open(t, r, slowDialOptions())
+	wantParts(t, sendCommand(t, own.Conn, `{"type":"subscribe","id":1,"channel":"#user:ann"}`), `"subscribed"`)
+	cf := protocols["centrifugo"].open(t, r, slowDialOptions())
+	wantParts(t, sendCommand(t, cf.Conn, `{"id":2,"subscribe":{"channel":"#user:ann"}}`), `"id":2,"subscribe"`)
+	pu := protocols["pusher"].open(t, r, slowDialOptions())
 	const user = `{"id":"ann"}`
-	wants(t, speak(t, pu.Conn, fmt.Sprintf(`{"event":"pusher:signin","data":{"auth":"k:%s","user_data":%q}}`, hmacOf("s", pu.id+"::user::"+user), user)), "signin_success")
-	wants(t, speak(t, pu.Conn, `{"event":"pusher:subscribe","data":{"channel":"#server-to-user-ann"}}`), "subscription_succeeded")
+	wantParts(t, sendCommand(t, pu.Conn, fmt.Sprintf(`{"event":"pusher:signin","data":{"auth":"k:%s","user_data":%q}}`, hmacOf("s", pu.id+"::user::"+user), user)), "signin_success")
+	wantParts(t, sendCommand(t, pu.Conn, `{"event":"pusher:subscribe","data":{"channel":"#server-to-user-ann"}}`), "subscription_succeeded")
 
-	bob := r.open(t, "/channels", as(token("bob", time.Hour, nil)))
-	heard(t, bob)
-	wants(t, speak(t, bob, `{"type":"subscribe","id":1,"channel":"#user:ann"}`), `"code":"denied"`)
-	wants(t, speak(t, bob, `{"type":"publish","id":2,"channel":"#user:ann","data":1}`), `"code":"denied"`)
+	bob := r.open(t, "/channels", withToken(token("bob", time.Hour, nil)))
+	readText(t, bob)
+	wantParts(t, sendCommand(t, bob, `{"type":"subscribe","id":1,"channel":"#user:ann"}`), `"code":"denied"`)
+	wantParts(t, sendCommand(t, bob, `{"type":"publish","id":2,"channel":"#user:ann","data":1}`), `"code":"denied"`)
 	stranger := r.open(t, "/app/k?protocol=7", nil)
-	heard(t, stranger)
-	wants(t, speak(t, stranger, `{"event":"pusher:subscribe","data":{"channel":"#server-to-user-ann"}}`), `"status":401`)
+	readText(t, stranger)
+	wantParts(t, sendCommand(t, stranger, `{"event":"pusher:subscribe","data":{"channel":"#server-to-user-ann"}}`), `"status":401`)
 	carl := r.open(t, "/connection/websocket", nil)
-	wants(t, speak(t, carl, `{"id":1,"connect":{"token":"`+appToken("s", `{"sub":"carl"}`)+`"}}`), `"client":"`)
-	wants(t, speak(t, carl, `{"id":2,"subscribe":{"channel":"#user:ann"}}`), `"code":103`)
+	wantParts(t, sendCommand(t, carl, `{"id":1,"connect":{"token":"`+appToken("s", `{"sub":"carl"}`)+`"}}`), `"client":"`)
+	wantParts(t, sendCommand(t, carl, `{"id":2,"subscribe":{"channel":"#user:ann"}}`), `"code":103`)
 
 	if res := post(t, r.URLs()[0]+"/api/publish", "s", `{"channel":"#user:ann","data":"first"}`); res.StatusCode != http.StatusOK {
 		t.Fatal(res.Status)
@@ -43,7 +43,7 @@ func TestPublishToUser(t *testing.T) {
 	}
 	for name, c := range map[string]*websocket.Conn{"channels": own.Conn, "centrifugo": cf.Conn, "pusher": pu.Conn} {
 		for _, data := range []string{"first", "second"} {
-			if got := heard(t, c); !strings.Contains(got, data) {
+			if got := readText(t, c); !strings.Contains(got, data) {
 				t.Errorf("%s: %s, want %s", name, got, data)
 			}
 		}

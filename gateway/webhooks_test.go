@@ -17,8 +17,8 @@ import (
 	"github.com/handfast/handfast/webhook"
 )
 
-// hooked is a webhook receiver that fails on request.
-type hooked struct {
+// hookReceiver is a webhook receiver that fails on request.
+type hookReceiver struct {
 	*httptest.Server
 	mu     sync.Mutex
 	fail   int
@@ -26,9 +26,9 @@ type hooked struct {
 	bad    []string // signatures
 }
 
-func receiveHooks(t *testing.T, secret string) *hooked {
+func receiveHooks(t *testing.T, secret string) *hookReceiver {
 	t.Helper()
-	h := &hooked{}
+	h := &hookReceiver{}
 	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -55,7 +55,7 @@ func receiveHooks(t *testing.T, secret string) *hooked {
 	return h
 }
 
-func (h *hooked) got() []string {
+func (h *hookReceiver) got() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clone(h.events)
@@ -77,9 +77,9 @@ endpoints:
   - {name: others, path: /others, target: {channels: {app: other}}, auth: [anonymous], rules: [{do: allow}]}
 `, all.URL, some.URL, all.URL+"/other"))
 	c := r.open(t, "/rooms", nil)
-	heard(t, c)
-	wants(t, speak(t, c, `{"type":"subscribe","id":1,"channel":"chat"}`), `"subscribed"`)
-	wants(t, speak(t, c, `{"type":"publish","id":2,"channel":"chat","data":1}`), `"data":1`)
+	readText(t, c)
+	wantParts(t, sendCommand(t, c, `{"type":"subscribe","id":1,"channel":"chat"}`), `"subscribed"`)
+	wantParts(t, sendCommand(t, c, `{"type":"publish","id":2,"channel":"chat","data":1}`), `"data":1`)
 	c.CloseNow()
 	want := []string{"main connected", "main subscribed chat", "main occupied chat", "main published chat", "main disconnected client"}
 	bounded.Until(t, func() bool {
@@ -94,12 +94,12 @@ endpoints:
 		t.Errorf("bad requests: %q, %q", all.bad, some.bad)
 	}
 	bounded.Until(t, func() bool {
-		_, body := page(t, "GET", r.AdminURL()+"/metrics", nil)
+		_, body := requestPage(t, "GET", r.AdminURL()+"/metrics", nil)
 		return strings.Contains(body, `handfast_webhook_events_total{app="main",outcome="sent",webhook="1"} 2`) &&
 			strings.Contains(body, `handfast_webhook_events_total{app="other",outcome="sent",webhook="2"} 0`) &&
 			strings.Contains(body, `handfast_webhook_queue_events{app="main",webhook="0"} `)
 	})
-	has(t, &r.log, "a webhook failed", "503")
+	waitForLog(t, &r.log, "a webhook failed", "503")
 	if strings.Contains(r.log.String(), "hunter2") {
 		t.Error("the query of the URL is in the log")
 	}
@@ -114,8 +114,8 @@ webhooks: [{url: '%s', format: pusher}]
 endpoints: [{name: rooms, path: /rooms, target: channels, auth: [anonymous], rules: [{do: allow}]}]
 `, h.URL))
 	c := r.open(t, "/rooms", nil)
-	heard(t, c)
-	wants(t, speak(t, c, `{"type":"subscribe","id":1,"channel":"chat"}`), `"subscribed"`)
+	readText(t, c)
+	wantParts(t, sendCommand(t, c, `{"type":"subscribe","id":1,"channel":"chat"}`), `"subscribed"`)
 	bounded.Until(t, func() bool { return len(h.got()) == 1 })
 	c.CloseNow()
 	bounded.Until(t, func() bool { return len(h.got()) == 2 })
@@ -133,8 +133,8 @@ webhooks: [{url: '%s', format: pusher, events: [cache_miss, subscription_count]}
 endpoints: [{path: "/app/{key}", target: {pusher: {subscription_counts: true}}, auth: [anonymous], rules: [{do: allow}]}]
 `, h.URL))
 	c := r.open(t, "/app/k?protocol=7", nil)
-	heard(t, c)
-	wants(t, speak(t, c, `{"event":"pusher:subscribe","data":{"channel":"cache-news"}}`), "subscription_succeeded")
+	readText(t, c)
+	wantParts(t, sendCommand(t, c, `{"event":"pusher:subscribe","data":{"channel":"cache-news"}}`), "subscription_succeeded")
 	bounded.Until(t, func() bool { return len(h.got()) == 2 })
 	if got := slices.Sorted(slices.Values(h.got())); !slices.Equal(got, []string{"cache_miss cache-news", "subscription_count cache-news"}) || len(h.bad) > 0 {
 		t.Errorf("%q, bad: %q", got, h.bad)
@@ -149,7 +149,7 @@ apps: [{id: main, secret: s}]
 webhooks: [{url: '%s', events: [disconnected]}]
 endpoints: [{name: rooms, path: /rooms, target: channels, auth: [anonymous], rules: [{do: allow}]}]
 `, h.URL))
-	heard(t, r.open(t, "/rooms", nil))
+	readText(t, r.open(t, "/rooms", nil))
 	r.Close()
 	bounded.Until(t, func() bool { return len(h.got()) == 1 })
 	if got := h.got(); !strings.HasPrefix(got[0], "main disconnected") || len(h.bad) > 0 {
@@ -171,7 +171,7 @@ endpoints: [{name: rooms, path: /rooms, target: channels, auth: [anonymous], rul
 	if err := r.Reload(bounded.Context(t), parse(t, text+"webhooks: [{url: 'http://127.0.0.1:9/'}]\n")); err != nil {
 		t.Fatal(err)
 	}
-	has(t, &r.log, "takes effect after the next start", "setting=webhooks")
+	waitForLog(t, &r.log, "takes effect after the next start", "setting=webhooks")
 }
 
 // The Done of an event is called immediately for an application without webhooks, and after both webhooks have finished for an

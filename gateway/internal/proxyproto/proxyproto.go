@@ -28,9 +28,9 @@ type Header struct {
 const MaxBytes = 4 << 10
 
 const (
-	maxV1     = 107 // specification, §2.1: the longest line, including its end
-	signature = "\r\n\r\n\x00\r\nQUIT\n"
-	fixed     = 16 // the bytes of version 2 before the addresses
+	maxV1       = 107 // specification, §2.1: the longest line, including its end
+	signature   = "\r\n\r\n\x00\r\nQUIT\n"
+	headerLenV2 = 16 // the bytes of version 2 before the addresses
 )
 
 // ErrMissing indicates that the first bytes are not a header of the PROXY protocol.
@@ -105,12 +105,12 @@ func errV2(what string) error { return errors.New("proxyproto: a header of versi
 
 // readV2 reads the part after the signature (specification, §2.2).
 func readV2(r io.Reader) (Header, error) {
-	var head [fixed - len(signature)]byte
+	var head [headerLenV2 - len(signature)]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return Header{}, fmt.Errorf("proxyproto: read the header: %w", err)
 	}
 	length := int(binary.BigEndian.Uint16(head[2:]))
-	if length > MaxBytes-fixed {
+	if length > MaxBytes-headerLenV2 {
 		return Header{}, errV2("it is longer than " + strconv.Itoa(MaxBytes) + " bytes")
 	}
 	rest := make([]byte, length)

@@ -59,7 +59,7 @@ func TestAttemptsAreBounded(t *testing.T) {
 	if len(a.list) != maxPerClient+1 || !ok {
 		t.Errorf("%d attempts; another client's: %t", len(a.list), ok)
 	}
-	if len(o.Reason) > most+len("…") || strings.Contains(o.Hint, "\x1b") {
+	if len(o.Reason) > maxText+len("…") || strings.Contains(o.Hint, "\x1b") {
 		t.Errorf("%d bytes, %q", len(o.Reason), o.Hint)
 	}
 	if _, ok := a.Find(ann, keyOf(999), start); !ok {

@@ -35,8 +35,8 @@ type Refusal struct {
 	Hint     string    `json:"hint,omitempty"` // the next step
 }
 
-// most is the maximum length of texts that a client, or a server behind this one, has chosen.
-const most = 256
+// maxText is the maximum length of texts that a client, or a server behind this one, has chosen.
+const maxText = 256
 
 // Log stores the last refusals. Its methods may be called from any goroutine.
 type Log struct {
@@ -116,7 +116,7 @@ func Names(query string) []string {
 }
 
 // cut shortens a text, and replaces characters that are not printable, some of which control a terminal.
-func cut(s string) string { return printable(visible.Cut(s, most)) }
+func cut(s string) string { return printable(visible.Cut(s, maxText)) }
 
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {

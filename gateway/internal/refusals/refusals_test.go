@@ -54,7 +54,7 @@ func TestLogIsBoundedAndPrintable(t *testing.T) {
 	l.Keep(1)
 	l.Add(Refusal{Path: strings.Repeat("€", 10_000), Origin: "https://a\x1b[31m\n.example", Reason: "x"})
 	r := l.List()[0]
-	if len(r.Path) > most+len("…") || !strings.HasSuffix(r.Path, "€…") {
+	if len(r.Path) > maxText+len("…") || !strings.HasSuffix(r.Path, "€…") {
 		t.Errorf("path of %d bytes", len(r.Path))
 	}
 	if strings.ContainsAny(r.Origin, "\x1b\n") {
@@ -123,7 +123,7 @@ func TestWriteTextOfEverything(t *testing.T) {
 }
 
 func TestCutKeepsWhatFits(t *testing.T) {
-	if s := strings.Repeat("x", most); cut(s) != s || cut(s+"x") != s+"…" {
+	if s := strings.Repeat("x", maxText); cut(s) != s || cut(s+"x") != s+"…" {
 		t.Error("a text of the maximum size is cut, or a longer one is not")
 	}
 }

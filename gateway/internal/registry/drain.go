@@ -43,7 +43,7 @@ func (g *Registry) Drain(ctx context.Context, d Drain) (closed, cut int) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.left - cut, cut
+	return g.endedInDrain - cut, cut
 }
 
 // drainCode returns the close code of an entry in a drain.
@@ -58,8 +58,8 @@ func (e *Entry) drainCode(code websocket.Code, left int) websocket.Code {
 func (g *Registry) beginDrain(d Drain) []*Entry {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.draining, g.left, g.drainCode, g.refused = true, 0, d.Code, d.Refuse
-	if g.taken == 0 {
+	g.draining, g.endedInDrain, g.drainCode, g.refused = true, 0, d.Code, d.Refuse
+	if g.inUse == 0 {
 		close(g.idle)
 	}
 	return g.list(Filter{})

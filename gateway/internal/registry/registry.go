@@ -94,18 +94,18 @@ type perUser struct{ endpoint, user string }
 type Registry struct {
 	live *auth.Live // closes connections whose credentials expire or are revoked
 
-	mu        sync.Mutex
-	taken     int // the number of places in use: by connections, and by handshakes that may become connections
-	byAddr    limit.Count[perAddress]
-	byUser    limit.Count[perUser]
-	endpoints limit.Count[string]
-	entries   map[string]*Entry // admitted connections, by ID
-	draining  bool
-	cutting   bool              // the drain has reached its timeout
-	refused   *websocket.Reject // the reply to handshakes during a drain
-	left      int               // connections that ended during the drain
-	idle      chan struct{}     // closed when no place is in use during a drain
-	drainCode websocket.Code
+	mu           sync.Mutex
+	inUse        int // the number of places in use: by connections, and by handshakes that may become connections
+	byAddr       limit.Count[perAddress]
+	byUser       limit.Count[perUser]
+	endpoints    limit.Count[string]
+	entries      map[string]*Entry // admitted connections, by ID
+	draining     bool
+	cutting      bool              // the drain has reached its timeout
+	refused      *websocket.Reject // the reply to handshakes during a drain
+	endedInDrain int               // connections that ended during the drain
+	idle         chan struct{}     // closed when no place is in use during a drain
+	drainCode    websocket.Code
 }
 
 // New returns an empty Registry. live closes the sessions whose credentials expire or are revoked.
@@ -134,7 +134,7 @@ func (g *Registry) Enter(e *Entry, b Bounds) error {
 	switch {
 	case g.draining:
 		return g.refused
-	case b.Total > 0 && g.taken >= b.Total:
+	case b.Total > 0 && g.inUse >= b.Total:
 		return ErrFull
 	case !g.endpoints.Take(e.Endpoint, b.Endpoint):
 		return ErrEndpointFull
@@ -148,7 +148,7 @@ func (g *Registry) Enter(e *Entry, b Bounds) error {
 		g.endpoints.Free(e.Endpoint)
 		return ErrAddressFull
 	}
-	g.taken++
+	g.inUse++
 	e.ID = rand.Text()
 	return nil
 }
@@ -220,7 +220,7 @@ func (g *Registry) Leave(e *Entry) {
 	key := limit.Key(e.Addr)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.taken--
+	g.inUse--
 	g.endpoints.Free(e.Endpoint)
 	g.byAddr.Free(perAddress{addr: key})
 	g.byAddr.Free(perAddress{e.Endpoint, key})
@@ -228,18 +228,18 @@ func (g *Registry) Leave(e *Entry) {
 		g.byUser.Free(perUser{e.Endpoint, e.Identity.Subject})
 	}
 	if e.admitted {
-		g.forget(e)
+		g.remove(e)
 	}
-	if g.draining && g.taken == 0 {
+	if g.draining && g.inUse == 0 {
 		close(g.idle)
 	}
 }
 
-// forget removes an entry from the registry. The caller holds mu.
-func (g *Registry) forget(e *Entry) {
+// remove removes an entry from the registry. The caller holds mu.
+func (g *Registry) remove(e *Entry) {
 	delete(g.entries, e.ID)
 	if e.Handle() != nil {
-		g.left++
+		g.endedInDrain++
 	}
 	if e.Sum != nil {
 		e.Sum.ended.add(e)
@@ -280,7 +280,7 @@ type Filter struct {
 	Endpoint string
 }
 
-func (f *Filter) fits(e *Entry) bool {
+func (f *Filter) matches(e *Entry) bool {
 	return (f.ID == "" || f.ID == e.ID) && (f.User == "" || f.User == e.Identity.Subject) &&
 		(f.Endpoint == "" || f.Endpoint == e.Endpoint) && (!f.Addr.IsValid() || f.Addr.Contains(e.Addr))
 }
@@ -296,18 +296,18 @@ func (g *Registry) list(f Filter) []*Entry {
 	var list []*Entry
 	switch {
 	case f.ID != "":
-		if e := g.entries[f.ID]; e != nil && f.fits(e) {
+		if e := g.entries[f.ID]; e != nil && f.matches(e) {
 			list = append(list, e)
 		}
 	case f.User != "":
 		for _, one := range g.live.Sessions(f.User) {
-			if e := g.entries[one.ID]; e != nil && f.fits(e) {
+			if e := g.entries[one.ID]; e != nil && f.matches(e) {
 				list = append(list, e)
 			}
 		}
 	default:
 		for _, e := range g.entries {
-			if f.fits(e) {
+			if f.matches(e) {
 				list = append(list, e)
 			}
 		}

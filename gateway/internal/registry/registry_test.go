@@ -94,13 +94,13 @@ func TestRefusalsTakeNothing(t *testing.T) {
 				if err := g.Enter(again, b); err != nil {
 					t.Errorf("after the first client has left: %v", err)
 				}
-				if n := g.endpoints.Taken("a"); n != 1 || g.taken != 1 {
-					t.Errorf("the endpoint has %d of %d places", n, g.taken)
+				if n := g.endpoints.Taken("a"); n != 1 || g.inUse != 1 {
+					t.Errorf("the endpoint has %d of %d places", n, g.inUse)
 				}
 				g.Leave(again)
 			}
-			if n := g.endpoints.Taken("a"); n != 0 || g.taken != 0 {
-				t.Errorf("the endpoint has %d of %d places", n, g.taken)
+			if n := g.endpoints.Taken("a"); n != 0 || g.inUse != 0 {
+				t.Errorf("the endpoint has %d of %d places", n, g.inUse)
 			}
 		})
 	}
