@@ -15,7 +15,7 @@ var tlsAdvice = []explanation{
 			"    listen 443 ssl;",
 		},
 		client: []string{"Use ws:// for this port, or wss:// with the port that speaks TLS, usually 443."},
-		detail: explainTunnel,
+		detail: explainSilentTLS,
 	},
 	{
 		fault: FaultPlainToTLS, clause: "RFC 6455 §4.1",
@@ -232,4 +232,14 @@ func explainHTTP2Only(r *Report, f Finding, d *Diagnosis) {
 		"port speaks only HTTP/2."
 	d.forOwner("A rule that rejects requests looks the same, such as http-request reject in HAProxy. If curl --http1.1 gets a response from any path of " +
 		"this port, it is such a rule.")
+}
+
+// explainSilentTLS is for a port that responds to plain HTTP and not at all to a ClientHello. It may speak both, if what speaks TLS for
+// it is down.
+func explainSilentTLS(r *Report, f Finding, d *Diagnosis) {
+	if strings.HasSuffix(f.Detail, answersPlain) {
+		d.Cause = "The port does not answer a ClientHello, but it responds to plain HTTP: most likely it does not speak TLS."
+		d.forOwner("If one port is for both, as with sslh, check that the server for TLS behind it runs.")
+	}
+	explainTunnel(r, f, d)
 }

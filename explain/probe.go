@@ -41,7 +41,7 @@ func (t *dialer) probeTLS(f Fault, clause, detail string) (Fault, string, string
 	switch f {
 	case FaultTLSTimeout, FaultTLS, FaultReset:
 		if t.secure.info.Alert == "" && t.speaksPlainHTTP() { // an alert shows that the server speaks TLS
-			return FaultTLSToPlain, "RFC 8446 §5.1", detail + "; it responds to plain HTTP"
+			return FaultTLSToPlain, "RFC 8446 §5.1", detail + answersPlain
 		}
 	case FaultALPN:
 		if t.speaksHTTP2() {
@@ -66,6 +66,9 @@ func (t *dialer) probeTLS(f Fault, clause, detail string) (Fault, string, string
 	}
 	return f, clause, detail
 }
+
+// answersPlain ends the detail of a port that did not answer a ClientHello with TLS or anything else.
+const answersPlain = "; it responds to plain HTTP"
 
 // probeStep runs a probe as a step. f returns what it has found, "" if nothing, and probeStep returns the same.
 func (t *dialer) probeStep(title string, f func(l *link) string) string {

@@ -24,9 +24,10 @@ var serverSignatures = []signature{
 	{
 		name: "python-websockets that gets HTTP/1.0", status: 400, platforms: pythonServers,
 		body: regexp.MustCompile(`^Failed to open a WebSocket connection: did not receive a valid HTTP request\.`),
-		cause: "Python's websockets rejects the request because it is not valid HTTP/1.1: most likely a proxy in front forwards it as HTTP/1.0, as nginx does " +
-			"by default.",
-		owner: []string{"In nginx:", "    proxy_http_version 1.1;"},
+		cause: "Python's websockets rejects the request because it does not begin as HTTP/1.1: most likely a proxy in front forwards it as HTTP/1.0, as nginx does " +
+			"by default, or begins with a line of the PROXY protocol, which this server does not read.",
+		owner: []string{"In nginx, and in a proxy that sends the PROXY protocol (HAProxy's send-proxy, hitch's write-proxy-v1):", "    proxy_http_version 1.1;",
+			"    # remove send-proxy, or write-proxy-v1"},
 	},
 	{
 		name: "PHP", status: 200, when: poweredByPHP,

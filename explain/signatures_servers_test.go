@@ -25,6 +25,10 @@ var serverResponses = []knownResponse{
 	{"CivetWeb 1.15, another path", withSteps(answered(0, ""), Step{Stage: StageResponse, Received: []Line{{Text: "Error 404: Not Found"}}}),
 		Finding{Fault: FaultNotHTTP, Stage: StageResponse}, FaultNotHTTP, "Check the path first", "on this port does not"},
 	{"Caddy 2.6, a redirect to another host", answered(302, "", "Location: https://shop.example/ws"), status(FaultStatus302), FaultStatus302, "another host", ""},
+	{"sslh 1.20, whose server for TLS is down", answered(0, ""), Finding{Fault: FaultTLSToPlain, Stage: StageTLS, Detail: "the server closed the connection" + answersPlain},
+		FaultTLSToPlain, "as with sslh", "the response is not a TLS record"},
+	{"hitch 1.7 with write-proxy-v1", answered(400, "Failed to open a WebSocket connection: did not receive a valid HTTP request.\n", "Server: Python/3.11 websockets/10.4"),
+		status(FaultStatus400), FaultUpgradeStripped, "a line of the PROXY protocol", ""},
 	{"ws4py 0.5", answered(101, "", "Content-Length: 0"), Finding{Fault: FaultBody101, Stage: StageResponse, Warning: true, Detail: emptyBody101}, FaultBody101,
 		"Clients ignore it", "declares a body"},
 }
