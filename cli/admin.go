@@ -43,9 +43,9 @@ func newAdminListener(sys *System, flag, what string) (*adminListener, error) {
 	return a, nil
 }
 
-// ask makes a request, and returns the status and the body of the response. If the caller does not expect this response from an admin
-// listener, mistaken returns the reason.
-func (a *adminListener) ask(ctx context.Context, timeout time.Duration, method, path string) (int, []byte, error) {
+// do makes a request, and returns the status and the body of the response. If the caller does not expect this response from an admin
+// listener, checkAdmin returns the reason.
+func (a *adminListener) do(ctx context.Context, timeout time.Duration, method, path string) (int, []byte, error) {
 	bounded, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(bounded, method, "http://"+a.addr+path, nil)
@@ -62,7 +62,7 @@ func (a *adminListener) ask(ctx context.Context, timeout time.Duration, method, 
 		return 0, nil, context.Cause(ctx)
 	}
 	if err != nil {
-		return 0, nil, a.unanswered(err)
+		return 0, nil, a.requestError(err)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
@@ -82,8 +82,8 @@ func (a *adminListener) ask(ctx context.Context, timeout time.Duration, method, 
 		"set the variable to the " + a.what + "'s admin.token"}
 }
 
-// unanswered returns the error for a request without a response.
-func (a *adminListener) unanswered(err error) error {
+// requestError returns the error for a request without a response.
+func (a *adminListener) requestError(err error) error {
 	if e, ok := err.(*url.Error); ok { //nolint:errorlint // http.Client.Do returns a *url.Error without wrapping it
 		err = e.Err
 	}
@@ -101,10 +101,10 @@ func (a *adminListener) notAdmin(why string) error {
 		"give the address of the admin listener with --admin, not that for clients: " + a.where}
 }
 
-// mistaken returns the error for an unexpected response, after a second request to find out what listens at the address. If it is not an
-// admin listener, the error says so. If it is, mistaken returns nil. If the second request fails, mistaken returns that error.
-func (a *adminListener) mistaken(ctx context.Context, request string, status int) error {
-	index, text, err := a.ask(ctx, adminTimeout, http.MethodGet, "/")
+// checkAdmin returns the error for an unexpected response, after a second request to find out what listens at the address. If it is not an
+// admin listener, the error says so. If it is, checkAdmin returns nil. If the second request fails, checkAdmin returns that error.
+func (a *adminListener) checkAdmin(ctx context.Context, request string, status int) error {
+	index, text, err := a.do(ctx, adminTimeout, http.MethodGet, "/")
 	if err != nil || index == http.StatusOK && strings.HasPrefix(string(text), "handfast admin\n") {
 		return err
 	}

@@ -12,15 +12,15 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// otherServer is a server that gives the same answer to every request, except that an admin listener answers GET / properly.
-type otherServer struct {
+// fakeAdmin is a server that gives the same answer to every request, except that an admin listener answers GET / properly.
+type fakeAdmin struct {
 	admin                    bool // whether the server is an admin listener
 	status                   int
 	text, challenge, address string
 	token                    string // the token in the last request
 }
 
-func (o *otherServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (o *fakeAdmin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	o.token = r.Header.Get("Authorization")
 	if o.admin && r.URL.Path == "/" {
 		_, _ = w.Write([]byte("handfast admin\n\nGET /\n"))
@@ -34,10 +34,10 @@ func (o *otherServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte(o.text))
 }
 
-// startOther starts another server.
-func startOther(t *testing.T) *otherServer {
+// startFakeAdmin starts another server.
+func startFakeAdmin(t *testing.T) *fakeAdmin {
 	t.Helper()
-	o := &otherServer{}
+	o := &fakeAdmin{}
 	s := httptest.NewServer(o)
 	t.Cleanup(s.Close)
 	o.address = s.Listener.Addr().String()
@@ -49,7 +49,7 @@ const adminChallenge = `Bearer realm="handfast admin"`
 // If the server has no balancer, the error says whether it is an admin listener. The token is sent to the server, but not to the
 // destination of a redirect.
 func TestBalanceAdminAnswers(t *testing.T) {
-	o := startOther(t)
+	o := startFakeAdmin(t)
 	const other = " is not an admin listener: it answered GET /balance with "
 	for _, c := range []struct {
 		admin  bool

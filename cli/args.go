@@ -7,8 +7,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// one accepts exactly one argument; what describes the argument in errors. hint is the next step; "" refers to the help.
-func one(what, hint string) cobra.PositionalArgs {
+// exactlyOne accepts exactly one argument; what describes the argument in errors. hint is the next step; "" refers to the help.
+func exactlyOne(what, hint string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != 1 {
 			return usagef(hint, "%s takes %s", cmd.CommandPath(), what)
@@ -17,17 +17,17 @@ func one(what, hint string) cobra.PositionalArgs {
 	}
 }
 
-// oneOrNone accepts at most one argument, a file.
-func oneOrNone(cmd *cobra.Command, args []string) error {
+// atMostOne accepts at most one argument, a file.
+func atMostOne(cmd *cobra.Command, args []string) error {
 	if len(args) > 1 {
 		return usagef("give one file; quote a name with spaces in it", "%s takes at most one argument, not %d", cmd.CommandPath(), len(args))
 	}
 	return nil
 }
 
-// none accepts no argument. Its hint assumes that an argument of a server is a configuration file, and that an argument of a command that
+// noArgs accepts no argument. Its hint assumes that an argument of a server is a configuration file, and that an argument of a command that
 // prints a file is a name for that file.
-func none(cmd *cobra.Command, args []string) error {
+func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}

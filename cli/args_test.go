@@ -33,6 +33,6 @@ func TestUsageSteps(t *testing.T) {
 		{"serve --listen localhost:0 --tls files --cert none --key none", "handfast: --key \"none\": \"/"},
 		{"serve --app a:b:hunter2 --app a:c:hunter2", "handfast: --app: another application has the id \"a\"\n"},
 	} {
-		misused(t, tt.args, tt.want)
+		wantUsageError(t, tt.args, tt.want)
 	}
 }

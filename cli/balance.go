@@ -18,7 +18,7 @@ const defaultBalanceAdmin = "127.0.0.1:9091"
 type balanceFlags struct {
 	to        []string
 	policy    policyChoice
-	by        string
+	stickyBy  string
 	check     choice
 	checkPath string
 	sticky    string
@@ -90,7 +90,7 @@ func newBalance(sys *System) *cobra.Command {
 	flags.StringArrayVar(&f.origins, "origin", nil, "a web `origin` whose pages may connect too, such as https://example.com; may be repeated")
 	flags.StringVar(&f.admin, "admin", defaultBalanceAdmin, "`host:port` of the admin listener, or off")
 	flags.Var(&b.policy, "policy", "the policy: "+strings.Join(b.policy.allowed, ", "))
-	flags.StringVar(&b.by, "by", "path", "the `key` of --policy hash, such as path, address or query:room")
+	flags.StringVar(&b.stickyBy, "by", "path", "the `key` of --policy hash, such as path, address or query:room")
 	flags.Var(&b.check, "check", "how the health of servers is checked")
 	flags.StringVar(&b.checkPath, "check-path", "/", "the `path` that --check http and websocket request")
 	flags.StringVar(&b.sticky, "sticky", "", "return clients to their server by this `cookie`")
@@ -158,7 +158,7 @@ func (b *balanceFlags) checkFlags(given func(flag string) bool) error {
 		}
 	}
 	var by config.AffinityKey
-	if err := badValue("write path, identity, address, query:NAME, header:NAME or cookie:NAME", "--by", b.by, by.UnmarshalText([]byte(b.by))); err != nil {
+	if err := badValue("write path, identity, address, query:NAME, header:NAME or cookie:NAME", "--by", b.stickyBy, by.UnmarshalText([]byte(b.stickyBy))); err != nil {
 		return err
 	}
 	switch on := strings.ToLower(b.sticky); {
@@ -191,7 +191,7 @@ func (b *balanceFlags) settings(set func(flag, path string, value any) error) er
 	also("rebalance", "rebalance", b.rebalance)
 	also("hold", "hold", b.hold.value)
 	if b.policy.value == "hash" {
-		also("by", "key", b.by)
+		also("by", "key", b.stickyBy)
 	}
 	if b.sticky != "" {
 		also("sticky", "sticky", b.sticky)

@@ -20,8 +20,8 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// balanced is the state of a running balancer.
-type balanced struct{ gateway.Balance }
+// balancerState is the state of a running balancer.
+type balancerState struct{ gateway.Balance }
 
 // serversFlags are the flags of the commands for a running balancer.
 type serversFlags struct {
@@ -79,7 +79,7 @@ func newServers(sys *System) []*cobra.Command {
 					return err
 				}
 			}
-			b, err := f.ask(ctx, sys, method, path, q)
+			b, err := f.request(ctx, sys, method, path, q)
 			if err != nil {
 				return err
 			}
@@ -131,9 +131,9 @@ func newBalanceStatus(sys *System) *cobra.Command {
 		Use: "status", Short: "Show the servers of a running balancer",
 		Long:    "Shows the servers of a running balancer: their state, connections and share.",
 		Example: "  handfast balance status\n  handfast balance status --json",
-		Args:    none,
+		Args:    noArgs,
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
-			b, err := f.ask(cmd.Context(), sys, http.MethodGet, "/balance", url.Values{})
+			b, err := f.request(cmd.Context(), sys, http.MethodGet, "/balance", url.Values{})
 			if err != nil {
 				return err
 			}
@@ -144,8 +144,8 @@ func newBalanceStatus(sys *System) *cobra.Command {
 	return cmd
 }
 
-// ask makes a request to the admin listener.
-func (f *serversFlags) ask(ctx context.Context, sys *System, method, path string, q url.Values) (*balanced, error) {
+// request makes a request to the admin listener.
+func (f *serversFlags) request(ctx context.Context, sys *System, method, path string, q url.Values) (*balancerState, error) {
 	admin, err := newAdminListener(sys, f.admin, "balancer")
 	if err != nil {
 		return nil, err
@@ -153,19 +153,19 @@ func (f *serversFlags) ask(ctx context.Context, sys *System, method, path string
 	if f.endpoint != "" {
 		q.Set("endpoint", f.endpoint)
 	}
-	status, text, err := admin.ask(ctx, adminTimeout, method, path+"?"+q.Encode())
+	status, text, err := admin.do(ctx, adminTimeout, method, path+"?"+q.Encode())
 	if err != nil {
 		return nil, err
 	}
-	b, failed := f.answer(admin, status, text)
+	b, failed := f.parseResponse(admin, status, text)
 	if failed != nil {
-		return nil, cmp.Or(admin.mistaken(ctx, method+" "+path, status), failed)
+		return nil, cmp.Or(admin.checkAdmin(ctx, method+" "+path, status), failed)
 	}
 	return b, nil
 }
 
-// answer parses the response of an admin listener to a request about servers.
-func (f *serversFlags) answer(admin *adminListener, status int, text []byte) (*balanced, error) {
+// parseResponse parses the response of an admin listener to a request about servers.
+func (f *serversFlags) parseResponse(admin *adminListener, status int, text []byte) (*balancerState, error) {
 	line := firstLine(text)
 	switch status {
 	case http.StatusOK:
@@ -178,7 +178,7 @@ func (f *serversFlags) answer(admin *adminListener, status int, text []byte) (*b
 	default:
 		return nil, fmt.Errorf("%s answered with status %d: %s", admin.addr, status, line)
 	}
-	b := &balanced{}
+	b := &balancerState{}
 	if err := json.Unmarshal(text, b); err != nil || b.Endpoints == nil {
 		return nil, fmt.Errorf("the response of %s is not from a balancer", admin.addr)
 	}
@@ -194,35 +194,35 @@ func (f *serversFlags) answer(admin *adminListener, status int, text []byte) (*b
 }
 
 // show prints the servers.
-func (f *serversFlags) show(w io.Writer, b *balanced) error {
+func (f *serversFlags) show(w io.Writer, b *balancerState) error {
 	if f.json {
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
 		return e.Encode(b)
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, b.heading()+"SERVER\tSTATE\tCONNECTIONS\tWEIGHT\tREASON")
+	fmt.Fprintln(t, b.endpointHeading()+"SERVER\tSTATE\tCONNECTIONS\tWEIGHT\tREASON")
 	for i, e := range b.Endpoints {
 		for _, s := range e.Servers {
-			fmt.Fprintf(t, "%s%s\t%s\t%d\t%d\t%s\n", b.column(i), visible.Text(s.ID), s.State, s.Live, s.Weight, visible.Text(s.Why))
+			fmt.Fprintf(t, "%s%s\t%s\t%d\t%d\t%s\n", b.endpointColumn(i), visible.Text(s.ID), s.State, s.Live, s.Weight, visible.Text(s.Why))
 		}
 		if len(e.Servers) == 0 {
-			fmt.Fprintf(t, "%s-\tno server\t0\t-\tthe list is empty\n", b.column(i))
+			fmt.Fprintf(t, "%s-\tno server\t0\t-\tthe list is empty\n", b.endpointColumn(i))
 		}
 	}
 	return t.Flush()
 }
 
-// heading returns the heading of the column for endpoints, or "" if there is only one endpoint.
-func (b *balanced) heading() string {
+// endpointHeading returns the heading of the column for endpoints, or "" if there is only one endpoint.
+func (b *balancerState) endpointHeading() string {
 	if len(b.Endpoints) < 2 {
 		return ""
 	}
 	return "ENDPOINT\t"
 }
 
-// column returns the name of an endpoint for its column, or "" if there is only one endpoint.
-func (b *balanced) column(endpoint int) string {
+// endpointColumn returns the name of an endpoint for its column, or "" if there is only one endpoint.
+func (b *balancerState) endpointColumn(endpoint int) string {
 	if len(b.Endpoints) < 2 {
 		return ""
 	}
@@ -237,32 +237,32 @@ func (f *serversFlags) drain(ctx context.Context, sys *System, id string) error 
 	if f.pace > 0 {
 		q.Set("pace", f.pace.number())
 	}
-	b, err := f.ask(ctx, sys, http.MethodPost, "/balance/drain", q)
+	b, err := f.request(ctx, sys, http.MethodPost, "/balance/drain", q)
 	if err != nil {
 		return err
 	}
-	if b.alone(id) {
+	if b.leavesNone(id) {
 		fmt.Fprintln(sys.Stderr, "handfast: no other server accepts new clients: until one does, clients that reconnect get 503")
 	}
 	began := time.Now()
 	if f.wait {
-		if b, err = f.emptied(ctx, sys, id, b); err != nil {
+		if b, err = f.waitEmpty(ctx, sys, id, b); err != nil {
 			return err
 		}
 	}
 	after := ", after " + time.Since(began).Round(100*time.Millisecond).String()
 	if f.json || !f.wait {
-		if err := f.show(sys.Stdout, b); err != nil || f.json || b.left(id) > 0 {
+		if err := f.show(sys.Stdout, b); err != nil || f.json || b.connections(id) > 0 {
 			return err
 		}
 		after = ""
 	}
-	_, err = fmt.Fprintf(sys.Stdout, "%s has no connections left%s%s\n", id, after, b.down(id))
+	_, err = fmt.Fprintf(sys.Stdout, "%s has no connections left%s%s\n", id, after, b.downReason(id))
 	return err
 }
 
-// down describes why a server is down: "; it is down: connection refused". It returns "" if the server is not down.
-func (b *balanced) down(id string) string {
+// downReason describes why a server is down: "; it is down: connection refused". It returns "" if the server is not down.
+func (b *balancerState) downReason(id string) string {
 	for i := range b.Endpoints {
 		if s, ok := b.server(i, id); ok && s.State == "down" {
 			return "; it is down: " + visible.Text(s.Probed)
@@ -271,10 +271,10 @@ func (b *balanced) down(id string) string {
 	return ""
 }
 
-// emptied waits until a server has no connections, and returns the final state of the balancer. b is the state when the drain
+// waitEmpty waits until a server has no connections, and returns the final state of the balancer. b is the state when the drain
 // began.
-func (f *serversFlags) emptied(ctx context.Context, sys *System, id string, b *balanced) (_ *balanced, err error) {
-	first, last := b.left(id), -1
+func (f *serversFlags) waitEmpty(ctx context.Context, sys *System, id string, b *balancerState) (_ *balancerState, err error) {
+	first, last := b.connections(id), -1
 	bar := terminal(sys.Stderr)
 	if bar != nil {
 		defer fmt.Fprintln(bar)
@@ -282,15 +282,15 @@ func (f *serversFlags) emptied(ctx context.Context, sys *System, id string, b *b
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		left := b.left(id)
+		left := b.connections(id)
 		if bar != nil && left != last {
-			fmt.Fprintf(bar, "\r%s  [%s]  %d left \033[K", visible.Text(id), gauge(30, first-left, first), left)
+			fmt.Fprintf(bar, "\r%s  [%s]  %d left \033[K", visible.Text(id), progressBar(30, first-left, first), left)
 			last = left
 		}
 		switch {
 		case left == 0:
 			return b, nil
-		case !b.drains(id):
+		case !b.isDraining(id):
 			return nil, fmt.Errorf("the drain of %s was ended before the server was empty; connections left: %d", id, left)
 		}
 		select {
@@ -298,14 +298,14 @@ func (f *serversFlags) emptied(ctx context.Context, sys *System, id string, b *b
 			return nil, context.Cause(ctx)
 		case <-tick.C:
 		}
-		if b, err = f.ask(ctx, sys, http.MethodGet, "/balance", url.Values{}); err != nil {
+		if b, err = f.request(ctx, sys, http.MethodGet, "/balance", url.Values{}); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// left returns the number of connections of a server, over all endpoints.
-func (b *balanced) left(id string) (n int) {
+// connections returns the number of connections of a server, over all endpoints.
+func (b *balancerState) connections(id string) (n int) {
 	for i := range b.Endpoints {
 		s, _ := b.server(i, id)
 		n += s.Live
@@ -313,8 +313,8 @@ func (b *balanced) left(id string) (n int) {
 	return n
 }
 
-// drains reports whether the server is draining or was removed at each endpoint at which it has connections.
-func (b *balanced) drains(id string) bool {
+// isDraining reports whether the server is draining or was removed at each endpoint at which it has connections.
+func (b *balancerState) isDraining(id string) bool {
 	for i := range b.Endpoints {
 		if s, ok := b.server(i, id); ok && s.Live > 0 && !s.Drained && s.State != "removed" {
 			return false
@@ -323,8 +323,8 @@ func (b *balanced) drains(id string) bool {
 	return true
 }
 
-// alone reports whether any endpoint of the server has no server that accepts new clients.
-func (b *balanced) alone(id string) bool {
+// leavesNone reports whether any endpoint of the server has no server that accepts new clients.
+func (b *balancerState) leavesNone(id string) bool {
 	for i, e := range b.Endpoints {
 		ready := func(s gateway.BalancedServer) bool { return s.State == "ready" }
 		if _, ok := b.server(i, id); ok && !slices.ContainsFunc(e.Servers, ready) {
@@ -334,8 +334,8 @@ func (b *balanced) alone(id string) bool {
 	return false
 }
 
-// gauge returns a bar of width characters that shows part as a share of whole.
-func gauge(width, part, whole int) string {
+// progressBar returns a bar of width characters that shows part as a share of whole.
+func progressBar(width, part, whole int) string {
 	full := width
 	if whole > 0 {
 		full = min(width, width*max(0, part)/whole)

@@ -247,8 +247,8 @@ func TestBalanceTables(t *testing.T) {
 		e.Servers = append(e.Servers, s)
 		return e
 	}
-	before := &balanced{gateway.Balance{Endpoints: []gateway.BalancedEndpoint{endpoint("x", 1, 1)}}}
-	now := &balanced{gateway.Balance{Endpoints: []gateway.BalancedEndpoint{endpoint("x", 1, 1), endpoint("y", 2, 21)}}}
+	before := &balancerState{gateway.Balance{Endpoints: []gateway.BalancedEndpoint{endpoint("x", 1, 1)}}}
+	now := &balancerState{gateway.Balance{Endpoints: []gateway.BalancedEndpoint{endpoint("x", 1, 1), endpoint("y", 2, 21)}}}
 	var b strings.Builder
 	if err := (&serversFlags{}).show(&b, now); err != nil {
 		t.Fatal(err)
@@ -257,7 +257,7 @@ func TestBalanceTables(t *testing.T) {
 		t.Errorf("%s", b.String())
 	}
 	b.Reset()
-	if err := (&serversFlags{}).show(&b, &balanced{gateway.Balance{Endpoints: []gateway.BalancedEndpoint{{Endpoint: "x"}, endpoint("y", 2, 21)}}}); err != nil {
+	if err := (&serversFlags{}).show(&b, &balancerState{gateway.Balance{Endpoints: []gateway.BalancedEndpoint{{Endpoint: "x"}, endpoint("y", 2, 21)}}}); err != nil {
 		t.Fatal(err)
 	}
 	if want := "x - no server 0 - the list is empty"; strings.Join(tableRows(b.String())[0], " ") != want {
@@ -267,12 +267,12 @@ func TestBalanceTables(t *testing.T) {
 	if err := topTable(&b, before, now, 2e9, 4); err != nil {
 		t.Fatal(err)
 	}
-	if e := (gateway.BalancedServer{}); left(e) != "" {
-		t.Errorf("without a drain: %q", left(e))
+	if e := (gateway.BalancedServer{}); drainProgress(e) != "" {
+		t.Errorf("without a drain: %q", drainProgress(e))
 	}
 	leaves := gateway.BalancedServer{}
-	if leaves.Live, leaves.From = 1, 4; left(leaves) != "; 3 of 4 connections have left" {
-		t.Errorf("%q", left(leaves))
+	if leaves.Live, leaves.From = 1, 4; drainProgress(leaves) != "; 3 of 4 connections have left" {
+		t.Errorf("%q", drainProgress(leaves))
 	}
 	want := []string{"x ws://a:1 ready 1 ##.. 0 0 0 B 0 B 0", "y ws://a:1 ready 2 #### 10 0 0 B 10.5 kB 0"}
 	for i, row := range tableRows(b.String())[:2] {
@@ -293,7 +293,7 @@ func TestBalanceTables(t *testing.T) {
 		t.Errorf("%s", b.String())
 	}
 	for n, want := range map[float64]string{0: "0 B", 999: "999 B", 1500: "1.5 kB", 2e6: "2 MB", 3e12: "3e+03 GB"} {
-		if got := size(n); got != want {
+		if got := formatBytes(n); got != want {
 			t.Errorf("%v: %q, want %q", n, got, want)
 		}
 	}

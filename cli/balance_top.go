@@ -26,7 +26,7 @@ func newBalanceTop(sys *System) *cobra.Command {
 Ctrl-C. If the output is not a terminal, it prints once, as status does, with the rates of one
 interval.`,
 		Example: "  handfast balance top\n  handfast balance top --every 5s",
-		Args:    none,
+		Args:    noArgs,
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
 			if every < 100*time.Millisecond {
 				return usagef("write 100ms or more", "--every %v is too short", every)
@@ -44,7 +44,7 @@ interval.`,
 func (f *serversFlags) top(ctx context.Context, sys *System, every time.Duration) error {
 	ctx, stop := untilSignal(ctx, sys)
 	defer stop()
-	before, err := f.ask(ctx, sys, http.MethodGet, "/balance", url.Values{})
+	before, err := f.request(ctx, sys, http.MethodGet, "/balance", url.Values{})
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (f *serversFlags) top(ctx context.Context, sys *System, every time.Duration
 			return context.Cause(ctx)
 		case <-tick.C:
 		}
-		now, err := f.ask(ctx, sys, http.MethodGet, "/balance", url.Values{})
+		now, err := f.request(ctx, sys, http.MethodGet, "/balance", url.Values{})
 		if err != nil {
 			return err
 		}
@@ -81,13 +81,13 @@ func (f *serversFlags) top(ctx context.Context, sys *System, every time.Duration
 		if err := topTable(&b, before, now, took, max(10, width-90)); err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "\033[H\033[J%s  %s\n\n%s", newPaint(sys, out).bold("handfast balance"), time.Now().Format(time.TimeOnly), atMost(height-2, b.String()))
+		fmt.Fprintf(out, "\033[H\033[J%s  %s\n\n%s", newPaint(sys, out).bold("handfast balance"), time.Now().Format(time.TimeOnly), fitLines(height-2, b.String()))
 		before = now
 	}
 }
 
-// atMost returns a text that fits on a screen with the given number of lines. If lines are cut, the last line is "...".
-func atMost(lines int, text string) string {
+// fitLines returns a text that fits on a screen with the given number of lines. If lines are cut, the last line is "...".
+func fitLines(lines int, text string) string {
 	all := strings.SplitAfter(strings.TrimSuffix(text, "\n"), "\n")
 	if len(all) < lines { // the last line of the screen stays empty, because its line feed would scroll the screen
 		return text
@@ -97,23 +97,23 @@ func atMost(lines int, text string) string {
 
 // topTable prints the servers of the state now, with bars for the connections. The rates are computed from before, a state that is older
 // than now by took.
-func topTable(w io.Writer, before, now *balanced, took time.Duration, width int) error {
+func topTable(w io.Writer, before, now *balancerState, took time.Duration, width int) error {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, now.heading()+"SERVER\tSTATE\tCONNECTIONS\t\tOPENED/s\tFAILED/s\tIN/s\tOUT/s\tMESSAGES/s\tREASON")
-	most := 1
+	fmt.Fprintln(t, now.endpointHeading()+"SERVER\tSTATE\tCONNECTIONS\t\tOPENED/s\tFAILED/s\tIN/s\tOUT/s\tMESSAGES/s\tREASON")
+	maxLive := 1
 	for _, e := range now.Endpoints {
 		for _, s := range e.Servers {
-			most = max(most, s.Live)
+			maxLive = max(maxLive, s.Live)
 		}
 	}
 	rate := func(n float64) float64 { return n / took.Seconds() }
 	for i, e := range now.Endpoints {
 		for _, s := range e.Servers {
 			was, _ := before.server(i, s.ID)
-			fmt.Fprintf(t, "%s%s\t%s\t%d\t%s\t%.0f\t%.0f\t%s\t%s\t%.0f\t%s\n", now.column(i), visible.Text(s.ID), s.State, s.Live, gauge(width, s.Live, most),
-				rate(float64(s.Opened-was.Opened)), rate(float64(s.Failed-was.Failed)), size(rate(float64(s.FromClients-was.FromClients))), size(rate(float64(s.FromServer-was.FromServer))),
-				rate(float64(s.MessagesFromClients-was.MessagesFromClients+s.MessagesFromServer-was.MessagesFromServer)), visible.Text(s.Why)+left(s))
+			fmt.Fprintf(t, "%s%s\t%s\t%d\t%s\t%.0f\t%.0f\t%s\t%s\t%.0f\t%s\n", now.endpointColumn(i), visible.Text(s.ID), s.State, s.Live, progressBar(width, s.Live, maxLive),
+				rate(float64(s.Opened-was.Opened)), rate(float64(s.Failed-was.Failed)), formatBytes(rate(float64(s.FromClients-was.FromClients))), formatBytes(rate(float64(s.FromServer-was.FromServer))),
+				rate(float64(s.MessagesFromClients-was.MessagesFromClients+s.MessagesFromServer-was.MessagesFromServer)), visible.Text(s.Why)+drainProgress(s))
 		}
 	}
 	if err := t.Flush(); err != nil {
@@ -134,8 +134,8 @@ func topTable(w io.Writer, before, now *balanced, took time.Duration, width int)
 	return err
 }
 
-// left describes the progress of a server's drain. It returns "" if the server is not draining or has no connections to move.
-func left(s gateway.BalancedServer) string {
+// drainProgress describes the progress of a server's drain. It returns "" if the server is not draining or has no connections to move.
+func drainProgress(s gateway.BalancedServer) string {
 	if s.From == 0 {
 		return ""
 	}
@@ -143,7 +143,7 @@ func left(s gateway.BalancedServer) string {
 }
 
 // server returns the server with an ID at an endpoint, if it exists.
-func (b *balanced) server(endpoint int, id string) (s gateway.BalancedServer, ok bool) {
+func (b *balancerState) server(endpoint int, id string) (s gateway.BalancedServer, ok bool) {
 	if endpoint < len(b.Endpoints) {
 		for _, s := range b.Endpoints[endpoint].Servers {
 			if s.ID == id {
@@ -154,8 +154,8 @@ func (b *balanced) server(endpoint int, id string) (s gateway.BalancedServer, ok
 	return s, false
 }
 
-// size formats a number of bytes.
-func size(n float64) string {
+// formatBytes formats a number of bytes.
+func formatBytes(n float64) string {
 	for _, unit := range []string{"B", "kB", "MB", "GB"} {
 		if n < 1000 || unit == "GB" {
 			return fmt.Sprintf("%.3g %s", n, unit)

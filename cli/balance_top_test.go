@@ -11,7 +11,7 @@ func TestAtMost(t *testing.T) {
 		{4, "1\n2\n3\n", "1\n2\n3\n"}, {3, "1\n2\n3\n", "1\n...\n"}, {4, "1\n2\n3\n4\n5\n", "1\n2\n...\n"},
 		{1, "1\n2\n", "1\n...\n"}, {-1, "1\n2\n", "1\n...\n"}, {4, "", ""},
 	} {
-		if got := atMost(tt.lines, tt.text); got != tt.want {
+		if got := fitLines(tt.lines, tt.text); got != tt.want {
 			t.Errorf("%d of %q: %q, want %q", tt.lines, tt.text, got, tt.want)
 		}
 	}

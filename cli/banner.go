@@ -15,8 +15,8 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// mostApps is the maximum number of applications, and of servers of a balancer, that the banner shows.
-const mostApps = 5
+// maxBannerRows is the maximum number of applications, and of servers of a balancer, that the banner shows.
+const maxBannerRows = 5
 
 // bannerRows are the lines of a banner, each with a name and a value.
 type bannerRows [][2]string
@@ -34,12 +34,12 @@ func (r bannerRows) print(w io.Writer, p paint) {
 	}
 }
 
-// apps adds the applications, and the secret of dev, the application for which the server has generated a secret. dev may be nil.
-func (r *bannerRows) apps(all []gateway.App, dev *config.App) {
-	for _, app := range all[:min(len(all), mostApps)] {
+// addApps adds the applications, and the secret of dev, the application for which the server has generated a secret. dev may be nil.
+func (r *bannerRows) addApps(all []gateway.App, dev *config.App) {
+	for _, app := range all[:min(len(all), maxBannerRows)] {
 		r.add("app", visible.Text(fmt.Sprintf("%s, key %s", app.ID, app.Key)))
 	}
-	if more := len(all) - mostApps; more > 0 {
+	if more := len(all) - maxBannerRows; more > 0 {
 		r.add("", fmt.Sprintf("and %d more", more))
 	}
 	if dev != nil {
@@ -47,8 +47,8 @@ func (r *bannerRows) apps(all []gateway.App, dev *config.App) {
 	}
 }
 
-// try adds commands for trying the server, and a label before the first one. It ignores commands that are "".
-func (r *bannerRows) try(p paint, commands ...string) {
+// addCommands adds commands for trying the server, and a label before the first one. It ignores commands that are "".
+func (r *bannerRows) addCommands(p paint, commands ...string) {
 	label := "try"
 	for _, c := range commands {
 		switch {
@@ -74,16 +74,16 @@ func tryChannels(run, url string) (subscribe, publish string) {
 	return run + " subscribe " + flag + "chat", run + " publish " + flag + "chat hello"
 }
 
-// endpoint adds the URL of an endpoint, and its servers.
-func (r *bannerRows) endpoint(e *gateway.Endpoint, url string) {
+// addEndpoint adds the URL of an endpoint, and its servers.
+func (r *bannerRows) addEndpoint(e *gateway.Endpoint, url string) {
 	r.add(visible.Text(strings.Trim(e.Name, "/")), visible.Text(url))
 	if len(e.Hosts) > 0 {
 		r.add("host", visible.Text(strings.Join(e.Hosts, ", ")))
 	}
-	for _, s := range e.Servers[:min(len(e.Servers), mostApps)] {
+	for _, s := range e.Servers[:min(len(e.Servers), maxBannerRows)] {
 		r.add("to", visible.Text(s))
 	}
-	if more := len(e.Servers) - mostApps; more > 0 {
+	if more := len(e.Servers) - maxBannerRows; more > 0 {
 		r.add("", fmt.Sprintf("and %d more", more))
 	}
 }
@@ -95,7 +95,7 @@ func banner(sys *System, server *gateway.Server, listen []config.Listen) {
 	var rows bannerRows
 	fmt.Fprintln(&b, p.bold("handfast is serving"))
 	var first, channels string // the first WebSocket URL and the first channels URL that require no credential
-	urls, apps := server.URLs(), server.Apps()
+	urls, addApps := server.URLs(), server.Apps()
 	if !server.Console() && !slices.ContainsFunc(server.Endpoints(), func(e gateway.Endpoint) bool { return e.Path == "/" }) {
 		rows.add("page", "none: the configuration does not set console: true")
 	}
@@ -104,14 +104,14 @@ func banner(sys *System, server *gateway.Server, listen []config.Listen) {
 			rows.add("page", base+"/")
 		}
 		for _, e := range server.Endpoints() {
-			if rest, ok := strings.CutSuffix(e.Path, "{key}"); ok && e.Keyed && len(apps) > 0 {
-				e.Path = rest + apps[0].Key
+			if rest, ok := strings.CutSuffix(e.Path, "{key}"); ok && e.Keyed && len(addApps) > 0 {
+				e.Path = rest + addApps[0].Key
 			}
 			url := socketURL(base, e.Path)
 			if e.Plain {
 				url = base + e.Path
 			}
-			rows.endpoint(&e, url)
+			rows.addEndpoint(&e, url)
 			if len(e.Hosts) > 0 || strings.Contains(e.Path, "{") {
 				continue // the URL without a host or a value does not reach the endpoint
 			}
@@ -136,7 +136,7 @@ func banner(sys *System, server *gateway.Server, listen []config.Listen) {
 		rows.add("CA", dev.CAFile())
 		rows.add("is for", visible.Text(strings.Join(dev.Names(), ", ")))
 		if dev.Left() != "" {
-			left = leftOut(dev.Left()) + "\n"
+			left = missingHostNote(dev.Left()) + "\n"
 		}
 		if addr := uncovered(listen, dev.Names(), machineAddresses()); addr != "" {
 			left += fmt.Sprintf("other machines cannot verify this server as %s: the certificate does not cover that name\n"+
@@ -146,12 +146,12 @@ func banner(sys *System, server *gateway.Server, listen []config.Listen) {
 			curl = fmt.Sprintf("curl --cacert %s %s/", shellQuote(dev.CAFile()), urls[0])
 		}
 	}
-	rows.apps(apps, server.DevApp())
+	rows.addApps(addApps, server.DevApp())
 	if first != "" {
 		dial = fmt.Sprintf("%s dial %s", run, first)
 	}
 	subscribe, publish := tryChannels(run, channels)
-	rows.try(p, dial, subscribe, publish, curl)
+	rows.addCommands(p, dial, subscribe, publish, curl)
 	rows.print(&b, p)
 	b.WriteString(left)
 	fmt.Fprintln(&b, p.dim("Ctrl-C stops it"))

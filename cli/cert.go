@@ -50,7 +50,7 @@ one, which every device must trust again.`,
 		Example: `  handfast cert dev
   handfast cert dev --host 192.0.2.7 --host mypc.lan
   handfast cert dev --new --host 192.0.2.7`,
-		Args: none,
+		Args: noArgs,
 		RunE: run(func(*cobra.Command, []string) error { return makeDev(sys, hosts, renew) }),
 	}
 	cmd.Flags().StringArrayVar(&hosts, "host", nil, "a further `name` or address that the certificate is for; may be repeated")
@@ -89,7 +89,7 @@ func makeDev(sys *System, hosts []string, renew bool) error {
 	}
 	showDev(newPaint(sys, sys.Stdout), sys.Stdout, describeDev(dir, dev.CA(), dev.Leaf(), time.Now()))
 	if dev.Left() != "" {
-		fmt.Fprintln(sys.Stderr, leftOut(dev.Left()))
+		fmt.Fprintln(sys.Stderr, missingHostNote(dev.Left()))
 	}
 	now := signsFor(dev.CA())
 	if lost := slices.DeleteFunc(before, func(name string) bool { return slices.Contains(now, name) }); len(lost) > 0 {
@@ -102,8 +102,8 @@ func makeDev(sys *System, hosts []string, renew bool) error {
 	return nil
 }
 
-// leftOut reports that the certificate lacks the host name.
-func leftOut(host string) string {
+// missingHostNote reports that the certificate lacks the host name.
+func missingHostNote(host string) string {
 	return fmt.Sprintf("the certificate is not for %s: the CA was made when this machine had another name\n"+
 		"  next step: handfast cert dev --new", host)
 }
@@ -146,18 +146,18 @@ func showDevDir(sys *System, pathOnly, asJSON bool) error {
 	return nil
 }
 
-// devShown is the output of "cert show --json" for the development certificate.
-type devShown struct {
-	CAFile   string     `json:"caFile"`
-	SignsFor []string   `json:"signsFor"`          // empty means any name
-	Trusted  string     `json:"trusted,omitempty"` // the file in the system's store; empty if there is none
-	CA       certShown  `json:"ca"`
-	LeafFile string     `json:"leafFile,omitempty"`
-	Leaf     *certShown `json:"leaf,omitempty"`
+// devInfo is the output of "cert show --json" for the development certificate.
+type devInfo struct {
+	CAFile   string    `json:"caFile"`
+	SignsFor []string  `json:"signsFor"`          // empty means any name
+	Trusted  string    `json:"trusted,omitempty"` // the file in the system's store; empty if there is none
+	CA       certInfo  `json:"ca"`
+	LeafFile string    `json:"leafFile,omitempty"`
+	Leaf     *certInfo `json:"leaf,omitempty"`
 }
 
 // showDev writes the development certificate as text.
-func showDev(p paint, w io.Writer, d devShown) {
+func showDev(p paint, w io.Writer, d devInfo) {
 	row := rows(p, w)
 	fmt.Fprintln(w, p.bold(d.CA.Subject))
 	row("file", d.CAFile)

@@ -13,8 +13,8 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// certShown is the description of one certificate.
-type certShown struct {
+// certInfo is the description of one certificate.
+type certInfo struct {
 	Subject   string    `json:"subject"`
 	Issuer    string    `json:"issuer"`
 	Names     []string  `json:"names"`
@@ -27,10 +27,10 @@ type certShown struct {
 	SHA256    string    `json:"sha256"`
 	CA        bool      `json:"ca"`
 
-	seen time.Time
+	now time.Time
 }
 
-func describeCert(cert *x509.Certificate, now time.Time) certShown {
+func describeCert(cert *x509.Certificate, now time.Time) certInfo {
 	names := append([]string{}, chain.Names(cert)...)
 	for _, uri := range cert.URIs {
 		names = append(names, uri.String())
@@ -40,7 +40,7 @@ func describeCert(cert *x509.Certificate, now time.Time) certShown {
 	if len(cert.Subject.Names) == 0 && len(names) > 0 {
 		subject = names[0]
 	}
-	return certShown{
+	return certInfo{
 		Subject: subject, Names: names,
 		Issuer:    chain.NameOf(cert.Issuer),
 		Serial:    fmt.Sprintf("%X", cert.SerialNumber),
@@ -50,13 +50,13 @@ func describeCert(cert *x509.Certificate, now time.Time) certShown {
 		Signature: cert.SignatureAlgorithm.String(),
 		SHA256:    fmt.Sprintf("%X", sha256.Sum256(cert.Raw)),
 		CA:        cert.IsCA,
-		seen:      now,
+		now:       now,
 	}
 }
 
 // describeDev describes the development CA in dir and its certificate, which may be nil.
-func describeDev(dir string, ca, leaf *x509.Certificate, now time.Time) devShown {
-	d := devShown{CAFile: certs.CAFile(dir), SignsFor: signsFor(ca), Trusted: trustedIn(ca), CA: describeCert(ca, now)}
+func describeDev(dir string, ca, leaf *x509.Certificate, now time.Time) devInfo {
+	d := devInfo{CAFile: certs.CAFile(dir), SignsFor: signsFor(ca), Trusted: trustedIn(ca), CA: describeCert(ca, now)}
 	if leaf != nil {
 		shown := describeCert(leaf, now)
 		d.Leaf, d.LeafFile = &shown, certs.LeafFile(dir)
@@ -66,11 +66,11 @@ func describeDev(dir string, ca, leaf *x509.Certificate, now time.Time) devShown
 
 // signsFor returns the names for which a CA may sign; none means any.
 func signsFor(ca *x509.Certificate) []string {
-	may := append([]string(nil), ca.PermittedDNSDomains...)
+	permitted := append([]string(nil), ca.PermittedDNSDomains...)
 	for _, n := range ca.PermittedIPRanges {
-		may = append(may, n.String())
+		permitted = append(permitted, n.String())
 	}
-	return may
+	return permitted
 }
 
 // rows returns a function that writes a line of a table.
@@ -79,11 +79,11 @@ func rows(p paint, w io.Writer) func(name, value string) {
 }
 
 // showCert writes the rows that are common to all certificates.
-func showCert(p paint, row func(name, value string), c certShown) {
+func showCert(p paint, row func(name, value string), c certInfo) {
 	if c.Issuer != c.Subject {
 		row("issuer", visible.Text(c.Issuer))
 	}
-	row("valid", c.NotBefore.Format(time.DateOnly)+" to "+c.NotAfter.Format(time.DateOnly)+", "+c.left(p))
+	row("valid", c.NotBefore.Format(time.DateOnly)+" to "+c.NotAfter.Format(time.DateOnly)+", "+c.validity(p))
 	row("key", c.Key+", signed with "+c.Signature)
 	row("serial", c.Serial)
 	row("SHA-256", c.SHA256)
@@ -91,17 +91,17 @@ func showCert(p paint, row func(name, value string), c certShown) {
 
 const fewDays = 14
 
-// left describes how long a certificate remains valid.
-func (c certShown) left(p paint) string {
+// validity describes how long a certificate remains valid.
+func (c certInfo) validity(p paint) string {
 	switch {
-	case c.seen.Before(c.NotBefore):
-		return p.with("31", "not yet: it begins in "+chain.Long(c.NotBefore.Sub(c.seen)))
-	case c.seen.After(c.NotAfter):
-		return p.with("31", "ended "+chain.Long(c.seen.Sub(c.NotAfter))+" ago")
+	case c.now.Before(c.NotBefore):
+		return p.style("31", "not yet: it begins in "+chain.Long(c.NotBefore.Sub(c.now)))
+	case c.now.After(c.NotAfter):
+		return p.style("31", "ended "+chain.Long(c.now.Sub(c.NotAfter))+" ago")
 	case c.DaysLeft < fewDays:
-		return p.with("33", chain.Long(c.NotAfter.Sub(c.seen))+" left")
+		return p.style("33", chain.Long(c.NotAfter.Sub(c.now))+" left")
 	}
-	return p.with("32", chain.Long(c.NotAfter.Sub(c.seen))+" left")
+	return p.style("32", chain.Long(c.NotAfter.Sub(c.now))+" left")
 }
 
 // writeJSON writes a value as JSON.

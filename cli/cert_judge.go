@@ -9,9 +9,9 @@ import (
 	"github.com/handfast/handfast/internal/chain"
 )
 
-// judge describes certificates and checks whether a client that trusts the roots would accept them for a name; "" means that no
+// verify describes certificates and checks whether a client that trusts the roots would accept them for a name; "" means that no
 // name is checked.
-func (s *chainShown) judge(list []*x509.Certificate, name string, roots *x509.CertPool, now time.Time) {
+func (s *chainInfo) verify(list []*x509.Certificate, name string, roots *x509.CertPool, now time.Time) {
 	for _, cert := range list {
 		s.Chain = append(s.Chain, describeCert(cert, now))
 	}
@@ -38,9 +38,9 @@ func (s *chainShown) judge(list []*x509.Certificate, name string, roots *x509.Ce
 	}
 }
 
-// badFile reports whether the certificates of a file have a problem that does not depend on trust: the order, the validity period, or the
+// hasFileProblem reports whether the certificates of a file have a problem that does not depend on trust: the order, the validity period, or the
 // name.
-func (s *chainShown) badFile(list []*x509.Certificate) bool {
+func (s *chainInfo) hasFileProblem(list []*x509.Certificate) bool {
 	return chain.Disorder(list) != nil || slices.ContainsFunc(s.Problems, func(f fault) bool {
 		return f.kind == chain.Expired || f.kind == chain.NotYet || f.kind == chain.Name
 	})

@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// tlsShown is the result of a TLS handshake with a server.
-type tlsShown struct {
+// tlsInfo is the result of a TLS handshake with a server.
+type tlsInfo struct {
 	Version string `json:"version"`
 	Suite   string `json:"suite"`
 	Group   string `json:"group,omitempty"` // the group of the key exchange
 	ALPN    string `json:"alpn,omitempty"`
 }
 
-func (t *tlsShown) parts() []string {
+func (t *tlsInfo) parts() []string {
 	var all []string
 	for _, s := range []string{t.Version, t.Suite, t.Group, t.ALPN} {
 		if s != "" {
@@ -29,11 +29,11 @@ func (t *tlsShown) parts() []string {
 	return all
 }
 
-// ofServer gets the certificate chain of a server, in a handshake that accepts any certificate, and judges the chain afterwards.
-func (f *showFlags) ofServer(ctx context.Context, address string, roots *x509.CertPool) (chainShown, error) {
+// inspectServer gets the certificate chain of a server, in a handshake that accepts any certificate, and judges the chain afterwards.
+func (f *showFlags) inspectServer(ctx context.Context, address string, roots *x509.CertPool) (chainInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.wait)
 	defer cancel()
-	shown := chainShown{Target: address, Problems: []fault{}}
+	shown := chainInfo{Target: address, Problems: []fault{}}
 	name := f.name
 	if name == "" {
 		name, _, _ = net.SplitHostPort(address) // targetOf has checked the address
@@ -68,12 +68,12 @@ func (f *showFlags) ofServer(ctx context.Context, address string, roots *x509.Ce
 	if asked {
 		shown.Notes = append(shown.Notes, "the server asks its clients for a certificate")
 	}
-	shown.TLS = &tlsShown{tls.VersionName(state.Version), tls.CipherSuiteName(state.CipherSuite), groupName(state), state.NegotiatedProtocol}
+	shown.TLS = &tlsInfo{tls.VersionName(state.Version), tls.CipherSuiteName(state.CipherSuite), groupName(state), state.NegotiatedProtocol}
 	if state.Version < tls.VersionTLS12 {
 		shown.Problems = append(shown.Problems, fault{Problem: tls.VersionName(state.Version) + " is the newest version that the server speaks",
 			Hint: "enable TLS 1.2 or 1.3 on the server: browsers reject older versions"})
 	}
-	shown.judge(state.PeerCertificates, name, roots, time.Now())
+	shown.verify(state.PeerCertificates, name, roots, time.Now())
 	shown.bad = len(shown.Problems) > 0
 	shown.Verified = shown.Verified && !shown.bad
 	return shown, nil

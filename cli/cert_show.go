@@ -66,15 +66,15 @@ its chain is incomplete.`,
 	return cmd
 }
 
-// chainShown is the output of "cert show --json" for a file or a server.
-type chainShown struct {
-	Target   string      `json:"target"`
-	TLS      *tlsShown   `json:"tls,omitempty"` // nil for a file
-	Verified bool        `json:"verified"`
-	By       string      `json:"verifiedBy,omitempty"` // the trusted authority at the end of the chain
-	Problems []fault     `json:"problems"`
-	Notes    []string    `json:"notes,omitempty"`
-	Chain    []certShown `json:"chain"`
+// chainInfo is the output of "cert show --json" for a file or a server.
+type chainInfo struct {
+	Target   string     `json:"target"`
+	TLS      *tlsInfo   `json:"tls,omitempty"` // nil for a file
+	Verified bool       `json:"verified"`
+	By       string     `json:"verifiedBy,omitempty"` // the trusted authority at the end of the chain
+	Problems []fault    `json:"problems"`
+	Notes    []string   `json:"notes,omitempty"`
+	Chain    []certInfo `json:"chain"`
 
 	bad bool // whether the exit code is 1
 }
@@ -113,11 +113,11 @@ func (f *showFlags) show(ctx context.Context, sys *System, args []string) error 
 			return err
 		}
 	}
-	var shown chainShown
+	var shown chainInfo
 	if isFile {
-		shown, err = f.ofFile(target, roots, time.Now())
+		shown, err = f.inspectFile(target, roots, time.Now())
 	} else {
-		shown, err = f.ofServer(ctx, address, roots)
+		shown, err = f.inspectServer(ctx, address, roots)
 	}
 	if err != nil {
 		return err
@@ -128,7 +128,7 @@ func (f *showFlags) show(ctx context.Context, sys *System, args []string) error 
 		showChain(newPaint(sys, sys.Stdout), sys.Stdout, shown)
 	}
 	if err == nil && shown.bad {
-		return errQuiet
+		return errReported
 	}
 	return err
 }
@@ -158,9 +158,9 @@ func targetOf(s string) (isFile bool, address string, err error) {
 	return false, "", usagef("write HOST:PORT, such as "+s+":443", "%q is neither an existing file nor a server", s)
 }
 
-// ofFile shows the certificates in a file.
-func (f *showFlags) ofFile(path string, roots *x509.CertPool, now time.Time) (chainShown, error) {
-	shown := chainShown{Target: path, Problems: []fault{}}
+// inspectFile shows the certificates in a file.
+func (f *showFlags) inspectFile(path string, roots *x509.CertPool, now time.Time) (chainInfo, error) {
+	shown := chainInfo{Target: path, Problems: []fault{}}
 	list, hasKey, err := readChain(path)
 	if err != nil {
 		return shown, wrongFile("", err)
@@ -172,8 +172,8 @@ func (f *showFlags) ofFile(path string, roots *x509.CertPool, now time.Time) (ch
 		}
 		shown.Notes = append(shown.Notes, note)
 	}
-	shown.judge(list, f.name, roots, now)
-	shown.bad = shown.badFile(list)
+	shown.verify(list, f.name, roots, now)
+	shown.bad = shown.hasFileProblem(list)
 	return shown, nil
 }
 
@@ -216,7 +216,7 @@ func readChain(path string) (list []*x509.Certificate, hasKey bool, err error) {
 }
 
 // showChain writes the description of a chain as text.
-func showChain(p paint, w io.Writer, s chainShown) {
+func showChain(p paint, w io.Writer, s chainInfo) {
 	head := p.bold(visible.Text(s.Target))
 	if s.TLS != nil {
 		head += "  " + strings.Join(s.TLS.parts(), ", ")
@@ -227,7 +227,7 @@ func showChain(p paint, w io.Writer, s chainShown) {
 		row("verifies", p.green("yes")+", by "+visible.Text(s.By))
 	}
 	for _, f := range s.Problems {
-		row("verifies", p.with("31", "no")+": "+visible.Text(f.Problem))
+		row("verifies", p.style("31", "no")+": "+visible.Text(f.Problem))
 		if f.Hint != "" {
 			row("", "next step: "+visible.Text(f.Hint))
 		}

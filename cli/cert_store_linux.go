@@ -26,21 +26,21 @@ func systemStore(ca *x509.Certificate) store {
 	s.absent = ""
 	s.where = fmt.Sprintf(truststore.SystemTrustFilename, strings.ReplaceAll(uniqueName(ca), " ", "_"))
 	if have, _, err := readChain(s.where); err == nil && have[0].Equal(ca) {
-		s.all, s.some = true, true
+		s.installed, s.partlyInstalled = true, true
 	}
 	sudo := ""
 	if _, err := exec.LookPath("sudo"); err == nil {
 		sudo = "sudo "
 	} else if os.Geteuid() != 0 {
-		s.cannot = "changing the store requires root, and sudo is not installed"
+		s.blocked = "changing the store requires root, and sudo is not installed"
 	}
 	update := "run: " + sudo + strings.Join(truststore.SystemTrustCommand, " ")
 	s.add, s.remove = []string{"write " + s.where, update}, []string{"remove " + s.where, update}
 	s.change = func(in bool) error {
 		if in {
-			return told(truststore.Install(ca))
+			return withOutput(truststore.Install(ca))
 		}
-		err := told(truststore.Uninstall(ca))
+		err := withOutput(truststore.Uninstall(ca))
 		if err == nil {
 			removeLinks(s.where)
 		}

@@ -14,7 +14,7 @@ import (
 
 // browserStore returns the stores of Firefox and Chromium of this user, which are NSS databases.
 func browserStore(ca *x509.Certificate, path string) store {
-	s := store{name: "browsers", all: true}
+	s := store{name: "browsers", installed: true}
 	profiles := nssProfiles()
 	fresh := freshStore(profiles)
 	if fresh != "" {
@@ -28,10 +28,10 @@ func browserStore(ca *x509.Certificate, path string) store {
 	certutil, err := findCertutil()
 	missing := err != nil
 	if missing {
-		s.cannot = "certutil, which reads and writes " + s.where + ", is not installed"
+		s.blocked = "certutil, which reads and writes " + s.where + ", is not installed"
 		s.step = "install certutil (on Debian: apt install libnss3-tools, elsewhere nss-tools or nss), and run the command again"
 		if len(profiles) == 1 && fresh != "" { // no browser has a store yet
-			s.absent = s.cannot + ": " + s.step
+			s.absent = s.blocked + ": " + s.step
 			return s
 		}
 	}
@@ -50,7 +50,7 @@ func browserStore(ca *x509.Certificate, path string) store {
 		s.add = append(s.add, "run: "+shellLine("certutil", add[profile]))
 		s.remove = append(s.remove, "run: "+shellLine("certutil", remove[profile]))
 	}
-	s.all, s.some = len(have) == len(profiles) && !missing, len(have) > 0 // without certutil, the content of the stores is unknown
+	s.installed, s.partlyInstalled = len(have) == len(profiles) && !missing, len(have) > 0 // without certutil, the content of the stores is unknown
 	s.change = func(in bool) error {
 		var errs []error
 		if in && fresh != "" {
@@ -65,8 +65,8 @@ func browserStore(ca *x509.Certificate, path string) store {
 				continue
 			}
 			if out, err := exec.Command(certutil, args...).CombinedOutput(); err != nil {
-				said, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-				errs = append(errs, fmt.Errorf("%s: %w: %s", profile, err, said))
+				output, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+				errs = append(errs, fmt.Errorf("%s: %w: %s", profile, err, output))
 			}
 		}
 		return errors.Join(errs...)

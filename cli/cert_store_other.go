@@ -17,13 +17,13 @@ func systemStore(ca *x509.Certificate) store {
 		s.where = "the system's keychain"
 	}
 	_, err := ca.Verify(x509.VerifyOptions{KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
-	s.all, s.some = err == nil, err == nil
+	s.installed, s.partlyInstalled = err == nil, err == nil
 	s.add, s.remove = []string{"add it to " + s.where}, []string{"remove it from " + s.where}
-	s.change = func(in bool) error {
-		if in {
-			return told(truststore.Install(ca))
+	s.change = func(trust bool) error {
+		if trust {
+			return withOutput(truststore.Install(ca))
 		}
-		return told(truststore.Uninstall(ca))
+		return withOutput(truststore.Uninstall(ca))
 	}
 	return s
 }

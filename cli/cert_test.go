@@ -142,11 +142,11 @@ func TestCertShowServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {
-		name   string
-		config *tls.Config
-		asked  string
-		code   int
-		want   []string
+		name       string
+		config     *tls.Config
+		serverName string
+		code       int
+		want       []string
 	}{
 		{"good", &tls.Config{Certificates: []tls.Certificate{good.pair(middle)}, NextProtos: []string{"http/1.1"}}, "www.example.com", 0,
 			[]string{"TLS 1.3, TLS_AES_128_GCM_SHA256, X25519MLKEM768, http/1.1", "verifies     yes, by test root", "1 of 2  www.example.com",
@@ -191,8 +191,8 @@ func TestCertShowServer(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			args := []string{"cert", "show", tlsServer(t, tt.config), "--cacert", cacert}
-			if tt.asked != "" {
-				args = append(args, "--name", tt.asked)
+			if tt.serverName != "" {
+				args = append(args, "--name", tt.serverName)
 			}
 			got := runCommand(t, args...)
 			if got.code != tt.code || got.stderr != "" {
@@ -203,7 +203,7 @@ func TestCertShowServer(t *testing.T) {
 					t.Errorf("%q is not in the output:\n%s", want, got.stdout)
 				}
 			}
-			var shown chainShown
+			var shown chainInfo
 			got = runCommand(t, append(args, "--json")...)
 			if err := json.Unmarshal([]byte(got.stdout), &shown); err != nil || got.code != tt.code {
 				t.Fatalf("JSON: exit %d, %v", got.code, err)
@@ -329,7 +329,7 @@ func TestCertShowFile(t *testing.T) {
 func TestCertShowDev(t *testing.T) {
 	state(t)
 	runCommand(t, "cert", "dev")
-	var shown devShown
+	var shown devInfo
 	got := runCommand(t, "cert", "show", "--json")
 	if err := json.Unmarshal([]byte(got.stdout), &shown); err != nil || got.code != 0 {
 		t.Fatalf("exit %d, %v", got.code, err)

@@ -17,7 +17,7 @@ import (
 )
 
 func newCertTrust(sys *System) *cobra.Command {
-	var dry bool
+	var dryRun bool
 	cmd := &cobra.Command{
 		Use:   "trust [CA-FILE]",
 		Short: "Make this machine's browsers and programs trust the development CA",
@@ -34,15 +34,15 @@ password. To trust another user's CA as root, name the file of its certificate.`
 		Example: `  handfast cert trust --dry-run
   handfast cert trust
   sudo handfast cert trust "$(handfast cert show --path)"`,
-		Args: oneFile,
-		RunE: run(func(_ *cobra.Command, args []string) error { return changeTrust(sys, args, true, dry) }),
+		Args: atMostOneFile,
+		RunE: run(func(_ *cobra.Command, args []string) error { return changeTrust(sys, args, true, dryRun) }),
 	}
-	cmd.Flags().BoolVar(&dry, "dry-run", false, "print the actions without taking them")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print the actions without taking them")
 	return cmd
 }
 
 func newCertUntrust(sys *System) *cobra.Command {
-	var dry bool
+	var dryRun bool
 	cmd := &cobra.Command{
 		Use:   "untrust [CA-FILE]",
 		Short: "Remove the development CA from the stores",
@@ -50,14 +50,14 @@ func newCertUntrust(sys *System) *cobra.Command {
 trust" adds it to. Stores without it do not change.`,
 		Example: `  handfast cert untrust
   handfast cert untrust --dry-run`,
-		Args: oneFile,
-		RunE: run(func(_ *cobra.Command, args []string) error { return changeTrust(sys, args, false, dry) }),
+		Args: atMostOneFile,
+		RunE: run(func(_ *cobra.Command, args []string) error { return changeTrust(sys, args, false, dryRun) }),
 	}
-	cmd.Flags().BoolVar(&dry, "dry-run", false, "print the actions without taking them")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print the actions without taking them")
 	return cmd
 }
 
-func oneFile(_ *cobra.Command, args []string) error {
+func atMostOneFile(_ *cobra.Command, args []string) error {
 	if len(args) > 1 {
 		return usagef("", "one file at a time")
 	}
@@ -66,28 +66,28 @@ func oneFile(_ *cobra.Command, args []string) error {
 
 // store is a certificate store that programs use.
 type store struct {
-	name   string              // the programs that use the store
-	where  string              // the file or the directories
-	absent string              // the reason why the store cannot be used; "" if it can
-	all    bool                // whether all files or directories of the store contain the CA
-	some   bool                // whether at least one of them contains the CA
-	add    []string            // the effect of adding the CA, for display
-	remove []string            // the effect of removing the CA, for display
-	cannot string              // the reason why an existing store cannot be changed; "" if it can
-	step   string              // the next step if cannot is set; "" means run as root
-	change func(in bool) error // adds or removes the CA
+	name            string                 // the programs that use the store
+	where           string                 // the file or the directories
+	absent          string                 // the reason why the store cannot be used; "" if it can
+	installed       bool                   // whether all files or directories of the store contain the CA
+	partlyInstalled bool                   // whether at least one of them contains the CA
+	add             []string               // the effect of adding the CA, for display
+	remove          []string               // the effect of removing the CA, for display
+	blocked         string                 // the reason why an existing store cannot be changed; "" if it can
+	step            string                 // the next step if blocked is set; "" means run as root
+	change          func(trust bool) error // adds or removes the CA
 }
 
-// settled reports whether the store needs no change to add the CA (in) or to remove it.
-func (s store) settled(in bool) bool {
-	if in {
-		return s.all
+// upToDate reports whether the store needs no change to add the CA (if trust) or to remove it.
+func (s store) upToDate(trust bool) bool {
+	if trust {
+		return s.installed
 	}
-	return !s.some
+	return !s.partlyInstalled
 }
 
-// changeTrust adds a CA to all stores (in), or removes it from them. dry means that the changes are only printed.
-func changeTrust(sys *System, args []string, in, dry bool) error {
+// changeTrust adds a CA to all stores (if trust), or removes it from them. dryRun means that the changes are only printed.
+func changeTrust(sys *System, args []string, trust, dryRun bool) error {
 	ca, path, err := authorityOf(args)
 	if err != nil {
 		return err
@@ -95,62 +95,62 @@ func changeTrust(sys *System, args []string, in, dry bool) error {
 	p := newPaint(sys, sys.Stdout)
 	fmt.Fprintln(sys.Stdout, p.bold(visible.Text(ca.Subject.CommonName)))
 	row := rows(p, sys.Stdout)
-	if names := signsFor(ca); in && len(names) > 0 {
+	if names := signsFor(ca); trust && len(names) > 0 {
 		row("signs for", visible.Text(strings.Join(names, ", "))+", and nothing else")
-	} else if in {
-		row("signs for", p.with("31", "anything")+": anyone with the key of the CA can pose as any server to this machine")
+	} else if trust {
+		row("signs for", p.style("31", "anything")+": anyone with the key of the CA can pose as any server to this machine")
 	}
-	return changeStores(sys, []store{systemStore(ca), browserStore(ca, path)}, path, in, dry)
+	return changeStores(sys, []store{systemStore(ca), browserStore(ca, path)}, path, trust, dryRun)
 }
 
-// changeStores adds the CA in the file path to stores (in), or removes it from them, and prints the changes. dry means that it only prints
+// changeStores adds the CA in the file path to stores (if trust), or removes it from them, and prints the changes. dryRun means that it only prints
 // them.
-func changeStores(sys *System, stores []store, path string, in, dry bool) error {
+func changeStores(sys *System, stores []store, path string, trust, dryRun bool) error {
 	p := newPaint(sys, sys.Stdout)
 	row := rows(p, sys.Stdout)
 	verb, done, idle := "untrust", "no longer trusts it: ", "does not have it: "
-	if in {
+	if trust {
 		verb, done, idle = "trust", "now trusts it: ", "already trusts it: "
 	}
 	var failed []error
 	absent := 0
 	for _, s := range stores {
 		fail := func(says string, err error, step string) {
-			row(s.name, p.with("31", "no")+": "+visible.Text(says))
+			row(s.name, p.style("31", "no")+": "+visible.Text(says))
 			failed = append(failed, &hinted{fmt.Errorf("the %s: %w", s.name, err), step})
 		}
 		switch {
 		case s.absent != "":
 			absent++
 			row(s.name, p.dim("skipped: "+visible.Text(s.absent)))
-		case s.settled(in):
+		case s.upToDate(trust):
 			row(s.name, idle+visible.Text(s.where))
-		case dry:
+		case dryRun:
 			steps := s.remove
-			if in {
+			if trust {
 				steps = s.add
 			}
 			for _, step := range steps {
 				row(s.name, "would "+visible.Text(step))
 			}
-			if s.cannot != "" {
-				row("", p.with("33", "cannot: "+visible.Text(s.cannot)))
+			if s.blocked != "" {
+				row("", p.style("33", "cannot: "+visible.Text(s.blocked)))
 			}
-		case s.cannot != "":
-			fail(s.cannot, errors.New(s.cannot), cmp.Or(s.step, fmt.Sprintf("run as root: handfast cert %s %s", verb, shellQuote(path))))
+		case s.blocked != "":
+			fail(s.blocked, errors.New(s.blocked), cmp.Or(s.step, fmt.Sprintf("run as root: handfast cert %s %s", verb, shellQuote(path))))
 		default:
-			if err := s.change(in); err != nil {
+			if err := s.change(trust); err != nil {
 				fail("the store could not be changed", err, "--dry-run prints the commands, which can be run by hand")
 				continue
 			}
 			row(s.name, p.green(done)+visible.Text(s.where))
 		}
 	}
-	if in && absent == len(stores) {
+	if trust && absent == len(stores) {
 		return &hinted{errors.New("no store can be changed"),
 			"install the missing programs, or start the browser once; programs such as curl accept the CA's file: --cacert " + shellQuote(path)}
 	}
-	if in && absent+len(failed) < len(stores) && !dry {
+	if trust && absent+len(failed) < len(stores) && !dryRun {
 		row("", p.dim(`restart running programs to apply the change; "handfast cert untrust" reverts it`))
 	}
 	return allFailed(failed)
@@ -205,7 +205,7 @@ func uniqueName(ca *x509.Certificate) string {
 // trustedIn returns the file in the system's store that contains a certificate, on systems that have such files; "" if there is
 // none.
 func trustedIn(ca *x509.Certificate) string {
-	if s := systemStore(ca); s.all {
+	if s := systemStore(ca); s.installed {
 		return s.where
 	}
 	return ""
@@ -216,15 +216,15 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// told adds the output of the failed command to an error of truststore.
-func told(err error) error {
+// withOutput adds the output of the failed command to an error of truststore.
+func withOutput(err error) error {
 	failed, ok := errors.AsType[*truststore.CmdError](err)
 	if !ok {
 		return err
 	}
-	said, _, _ := strings.Cut(strings.TrimSpace(string(failed.Out())), "\n")
-	if said == "" {
+	output, _, _ := strings.Cut(strings.TrimSpace(string(failed.Out())), "\n")
+	if output == "" {
 		return err
 	}
-	return fmt.Errorf("%w: %s", err, said)
+	return fmt.Errorf("%w: %s", err, output)
 }

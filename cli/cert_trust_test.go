@@ -14,29 +14,29 @@ func TestChangeStores(t *testing.T) {
 		store   store
 		in, dry bool
 		changed bool
-		says    string // the printed lines about the store
+		output  string // the printed lines about the store
 		err     string
 		step    string
 		restart bool // whether the output mentions running programs
 	}{
-		{name: "absent", store: store{absent: "no certutil", all: true, some: true}, in: true, says: "skipped: no certutil", err: "no store can be changed",
+		{name: "absent", store: store{absent: "no certutil", installed: true, partlyInstalled: true}, in: true, output: "skipped: no certutil", err: "no store can be changed",
 			step: "install the missing programs, or start the browser once; programs such as curl accept the CA's file: --cacert '/a b.pem'"},
-		{name: "to trust, and trusted", store: store{all: true, some: true}, in: true, says: "already trusts it: here", restart: true},
-		{name: "to trust, in one place", store: store{some: true}, in: true, changed: true, says: "now trusts it: here", restart: true},
-		{name: "to trust", in: true, changed: true, says: "now trusts it: here", restart: true},
-		{name: "to take out, and not there", says: "does not have it: here"},
-		{name: "to take out of one place", store: store{some: true}, changed: true, says: "no longer trusts it: here"},
-		{name: "to trust, dry", in: true, dry: true, says: "would add|would update"},
-		{name: "to take out, dry", store: store{some: true}, dry: true, says: "would remove"},
-		{name: "dry, without rights", store: store{cannot: "no root"}, in: true, dry: true, says: "would add|would update|cannot: no root"},
-		{name: "without rights", store: store{cannot: "no root"}, in: true, says: "no: no root", err: "the system: no root",
+		{name: "to trust, and trusted", store: store{installed: true, partlyInstalled: true}, in: true, output: "already trusts it: here", restart: true},
+		{name: "to trust, in one place", store: store{partlyInstalled: true}, in: true, changed: true, output: "now trusts it: here", restart: true},
+		{name: "to trust", in: true, changed: true, output: "now trusts it: here", restart: true},
+		{name: "to take out, and not there", output: "does not have it: here"},
+		{name: "to take out of one place", store: store{partlyInstalled: true}, changed: true, output: "no longer trusts it: here"},
+		{name: "to trust, dry", in: true, dry: true, output: "would add|would update"},
+		{name: "to take out, dry", store: store{partlyInstalled: true}, dry: true, output: "would remove"},
+		{name: "dry, without rights", store: store{blocked: "no root"}, in: true, dry: true, output: "would add|would update|cannot: no root"},
+		{name: "without rights", store: store{blocked: "no root"}, in: true, output: "no: no root", err: "the system: no root",
 			step: "run as root: handfast cert trust '/a b.pem'"},
-		{name: "to take out, without rights", store: store{cannot: "no root", some: true}, says: "no: no root", err: "the system: no root",
+		{name: "to take out, without rights", store: store{blocked: "no root", partlyInstalled: true}, output: "no: no root", err: "the system: no root",
 			step: "run as root: handfast cert untrust '/a b.pem'"},
 		{name: "it fails", store: store{change: func(bool) error { return errors.New("disk full") }}, in: true,
-			says: "no: the store could not be changed", err: "the system: disk full", step: "--dry-run prints the commands, which can be run by hand"},
-		{name: "a program is missing", store: store{cannot: "no certutil", step: "install it"}, in: true, says: "no: no certutil", err: "the system: no certutil", step: "install it"},
-		{name: "dry, a program is missing", store: store{cannot: "no certutil", step: "install it"}, in: true, dry: true, says: "would add|would update|cannot: no certutil"},
+			output: "no: the store could not be changed", err: "the system: disk full", step: "--dry-run prints the commands, which can be run by hand"},
+		{name: "a program is missing", store: store{blocked: "no certutil", step: "install it"}, in: true, output: "no: no certutil", err: "the system: no certutil", step: "install it"},
+		{name: "dry, a program is missing", store: store{blocked: "no certutil", step: "install it"}, in: true, dry: true, output: "would add|would update|cannot: no certutil"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, changed := tt.store, false
@@ -51,14 +51,14 @@ func TestChangeStores(t *testing.T) {
 			}
 			var out buffer
 			err := changeStores(&System{Stdout: &out}, []store{s, {name: "browsers", absent: "none"}}, "/a b.pem", tt.in, tt.dry)
-			said := ""
+			errText := ""
 			if err != nil {
-				said = err.Error()
+				errText = err.Error()
 			}
-			if changed != tt.changed || said != tt.err || nextStep(err) != tt.step {
-				t.Errorf("changed: %v; %q, next step %q", changed, said, nextStep(err))
+			if changed != tt.changed || errText != tt.err || nextStep(err) != tt.step {
+				t.Errorf("changed: %v; %q, next step %q", changed, errText, nextStep(err))
 			}
-			want := strings.Split(tt.says, "|")
+			want := strings.Split(tt.output, "|")
 			want = append(want, "skipped: none")
 			lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 			if tt.restart {
@@ -79,7 +79,7 @@ func TestChangeStores(t *testing.T) {
 // A failure hides neither the changes that were made, nor a second failure.
 func TestChangeSomeStores(t *testing.T) {
 	system := store{name: "system", where: "here", change: func(bool) error { return nil }}
-	browsers := store{name: "browsers", where: "there", cannot: "no certutil", step: "install it"}
+	browsers := store{name: "browsers", where: "there", blocked: "no certutil", step: "install it"}
 	var out buffer
 	err := changeStores(&System{Stdout: &out}, []store{system, browsers}, "/ca.pem", true, false)
 	if text := out.String(); err == nil || err.Error() != "the browsers: no certutil" || nextStep(err) != "install it" ||

@@ -32,8 +32,8 @@ type channelsFlags struct {
 	dial    dialFlags
 }
 
-// closeTime is the timeout of the closing handshake at the end of a command. A server that hangs does not reply to the close frame.
-const closeTime = time.Second
+// closeTimeout is the timeout of the closing handshake at the end of a command. A server that hangs does not reply to the close frame.
+const closeTimeout = time.Second
 
 // register adds the flags to a command.
 func (f *channelsFlags) register(cmd *cobra.Command) {
@@ -46,20 +46,20 @@ func (f *channelsFlags) register(cmd *cobra.Command) {
 	complete(cmd, map[string][]string{"url": {channelsURL, "ws://127.0.0.1:9000/channels"}, "header": {}})
 }
 
-// bound returns a context for waiting for a reply.
-func (f *channelsFlags) bound(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, f.timeout, errNoAnswer)
+// withTimeout returns a context for waiting for a reply.
+func (f *channelsFlags) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, f.timeout, errTimeout)
 }
 
-// errNoAnswer indicates that --timeout has passed.
-var errNoAnswer = errors.New("the server did not respond in time")
+// errTimeout indicates that --timeout has passed.
+var errTimeout = errors.New("the server did not respond in time")
 
-// late returns the error for a wait that failed with err. If the timeout has passed, the error explains that.
-func (f *channelsFlags) late(err error) error {
+// timeoutError returns the error for a wait that failed with err. If the timeout has passed, the error explains that.
+func (f *channelsFlags) timeoutError(err error) error {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	why := fmt.Sprintf("%v: %v", errNoAnswer, f.timeout)
+	why := fmt.Sprintf("%v: %v", errTimeout, f.timeout)
 	if failed, ok := errors.AsType[*client.Error](err); ok {
 		why += ": " + visible.Text(failed.Message)
 	}
@@ -79,12 +79,12 @@ func (f *channelsFlags) options(sys *System) (*websocket.DialOptions, error) {
 	if err != nil {
 		return nil, err
 	}
-	dial.Conn.CloseTimeout = closeTime
+	dial.Conn.CloseTimeout = closeTimeout
 	return dial, useProxy(sys, f.dial.proxy, dial)
 }
 
-// with connects, and calls work with a context that a signal cancels. It returns the error of the first connection, or of work.
-func (f *channelsFlags) with(ctx context.Context, sys *System, work func(ctx context.Context, c *client.Client) error) error {
+// withClient connects, and calls work with a context that a signal cancels. It returns the error of the first connection, or of work.
+func (f *channelsFlags) withClient(ctx context.Context, sys *System, work func(ctx context.Context, c *client.Client) error) error {
 	shown, err := checkURL(f.url)
 	if err != nil {
 		return err
@@ -102,7 +102,7 @@ func (f *channelsFlags) with(ctx context.Context, sys *System, work func(ctx con
 		Dial: dial, Connected: func(client.Welcome) { connected.Store(true) },
 		Reconnect: &reconnect.Options{OnRetry: func(failed reconnect.Failure, delay time.Duration) {
 			if !connected.Load() { // the first connection failed: do not retry, because the server may not exist
-				cancel(f.notOpened(shown, failed.Err, dial))
+				cancel(f.connectError(shown, failed.Err, dial))
 				return
 			}
 			fmt.Fprintf(sys.Stderr, "handfast: %s; reconnecting in %v\n", visible.Text(failed.Err.Error()), delay.Round(time.Millisecond))
@@ -115,7 +115,7 @@ func (f *channelsFlags) with(ctx context.Context, sys *System, work func(ctx con
 		return cause
 	case err != nil && errors.Is(err, c.Err()):
 		if failed, ok := errors.AsType[*websocket.HandshakeError](err); ok {
-			return f.notOpened(shown, failed, dial)
+			return f.connectError(shown, failed, dial)
 		}
 		if errors.Is(err, client.ErrProtocol) {
 			return &hinted{fmt.Errorf("no channels at %s: the server does not speak %s there", shown, wire.Subprotocol), channelsStep}
@@ -125,20 +125,20 @@ func (f *channelsFlags) with(ctx context.Context, sys *System, work func(ctx con
 	return err
 }
 
-// notOpened returns the error of a connection that could not be opened.
-func (f *channelsFlags) notOpened(shown string, err error, dial *websocket.DialOptions) error {
-	failed := dialError(shown, err, sentBy(f.url, dial))
+// connectError returns the error of a connection that could not be opened.
+func (f *channelsFlags) connectError(shown string, err error, dial *websocket.DialOptions) error {
+	failed := dialError(shown, err, sentInfoOf(f.url, dial))
 	if e, ok := errors.AsType[*websocket.HandshakeError](err); ok && e.Status == http.StatusNotFound {
 		return &hinted{failed, channelsStep}
 	}
 	return failed
 }
 
-// printed writes a line to standard output.
-func printed(w io.Writer, line string) error {
+// printLine writes a line to standard output.
+func printLine(w io.Writer, line string) error {
 	_, err := io.WriteString(w, line+"\n")
 	if errors.Is(err, syscall.EPIPE) {
-		return errQuiet // the reader has closed the pipe
+		return errReported // the reader has closed the pipe
 	}
 	if err != nil {
 		return &outputError{err}

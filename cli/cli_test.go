@@ -143,12 +143,12 @@ func TestUsageErrors(t *testing.T) {
 		{"version --xml", "unknown flag"},
 		{"version --json=maybe", "neither true nor false"},
 	} {
-		misused(t, tt.args, tt.want)
+		wantUsageError(t, tt.args, tt.want)
 	}
 }
 
-// misused checks that a command line is wrong, with want on standard error and a next step.
-func misused(t *testing.T, args, want string) {
+// wantUsageError checks that a command line is wrong, with want on standard error and a next step.
+func wantUsageError(t *testing.T, args, want string) {
 	t.Helper()
 	t.Run(args, func(t *testing.T) {
 		got := runCommand(t, strings.Fields(args)...)

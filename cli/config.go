@@ -39,13 +39,13 @@ func loadConfig(sys *System, file string) (*config.Config, error) {
 	}
 	c, err := config.Load(config.Sources{File: file, Environ: os.Environ(), Check: checkParts, Try: gateway.Check})
 	if named == "" {
-		blameVariable(err, file)
+		hintVariable(err, file)
 	}
 	return c, err
 }
 
-// blameVariable adds the next step if file, which an environment variable names, cannot be read.
-func blameVariable(err error, file string) {
+// hintVariable adds the next step if file, which an environment variable names, cannot be read.
+func hintVariable(err error, file string) {
 	for _, p := range problemsOf(err) {
 		if file != "" && unreadable(p, file) {
 			p.Hint = config.EnvFile + " names this file: correct the variable, or unset it"
@@ -53,13 +53,13 @@ func blameVariable(err error, file string) {
 	}
 }
 
-// failedLoad returns the error of a command that could not load a configuration because of err. It returns errMisused if the file in the
-// command's argument cannot be read, and otherwise told.
-func failedLoad(file string, err, told error) error {
+// loadError returns the error of a command that could not load a configuration because of err. It returns errUsageReported if the file in the
+// command's argument cannot be read, and otherwise fallback.
+func loadError(file string, err, fallback error) error {
 	if file != "" && slices.ContainsFunc(problemsOf(err), func(p *config.Problem) bool { return unreadable(p, file) }) {
-		return errMisused
+		return errUsageReported
 	}
-	return told
+	return fallback
 }
 
 // unreadable reports whether the problem is that the configuration file cannot be read.
@@ -103,7 +103,7 @@ func fileOrNone(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 && args[0] == "" {
 		return usagef("name at most one file", "%s: the name of the file is empty", cmd.CommandPath())
 	}
-	return oneOrNone(cmd, args)
+	return atMostOne(cmd, args)
 }
 
 func newConfigCheck(sys *System) *cobra.Command {
@@ -127,13 +127,13 @@ exist.`,
 		RunE: run(func(_ *cobra.Command, args []string) error {
 			c, err := loadConfig(sys, first(args))
 			if asJSON {
-				return checkedJSON(sys.Stdout, first(args), err)
+				return printCheckJSON(sys.Stdout, first(args), err)
 			}
 			if err != nil {
-				return failedLoad(first(args), err, listProblems(sys.Stdout, err))
+				return loadError(first(args), err, listProblems(sys.Stdout, err))
 			}
-			fmt.Fprintf(sys.Stdout, "good: %s, %s, %s\n", count(len(c.Listen), "listener"), count(len(c.Endpoints), "endpoint"),
-				count(len(c.Auth), "method"))
+			fmt.Fprintf(sys.Stdout, "good: %s, %s, %s\n", countNoun(len(c.Listen), "listener"), countNoun(len(c.Endpoints), "endpoint"),
+				countNoun(len(c.Auth), "method"))
 			if first(args) == "" && sys.Getenv(config.EnvFile) == "" {
 				fmt.Fprintln(sys.Stdout, "no file was given: this checks the defaults and the environment; to check a file: handfast config check FILE")
 			}
@@ -154,22 +154,22 @@ func listProblems(w io.Writer, err error) error {
 	for _, p := range problems {
 		fmt.Fprintln(w, visible.Text(p.Error()))
 		if p.Hint == "" {
-			tellStep(w, problemStep(p))
+			printStep(w, problemStep(p))
 		}
 	}
-	return errQuiet
+	return errReported
 }
 
-// count formats a number with a noun: "1 endpoint", "2 endpoints".
-func count(n int, what string) string {
+// countNoun formats a number with a noun: "1 endpoint", "2 endpoints".
+func countNoun(n int, what string) string {
 	if n != 1 {
 		what += "s"
 	}
 	return fmt.Sprintf("%d %s", n, what)
 }
 
-// checkedJSON writes the result of a check as JSON.
-func checkedJSON(w io.Writer, file string, err error) error {
+// printCheckJSON writes the result of a check as JSON.
+func printCheckJSON(w io.Writer, file string, err error) error {
 	result := struct {
 		OK       bool              `json:"ok"`
 		Problems []*config.Problem `json:"problems"`
@@ -178,7 +178,7 @@ func checkedJSON(w io.Writer, file string, err error) error {
 		return err
 	}
 	if err != nil {
-		return failedLoad(file, err, errQuiet)
+		return loadError(file, err, errReported)
 	}
 	return nil
 }
@@ -190,7 +190,7 @@ func newConfigDefault(sys *System) *cobra.Command {
 		Short: "Print a configuration with all defaults, commented",
 		Example: `  handfast config default
   handfast config default --output handfast.yaml`,
-		Args:              none,
+		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: run(func(*cobra.Command, []string) error {
 			return out.write(sys, config.Example())
@@ -267,7 +267,7 @@ with this environment. Secrets are [redacted].`,
 		RunE: run(func(_ *cobra.Command, args []string) error {
 			c, err := loadConfig(sys, first(args))
 			if err != nil {
-				return failedLoad(first(args), err, tellProblems(sys.Stderr, err))
+				return loadError(first(args), err, printProblems(sys.Stderr, err))
 			}
 			_, err = io.WriteString(sys.Stdout, visible.Text(c.YAML()))
 			return err

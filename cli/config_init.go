@@ -52,7 +52,7 @@ users with a token, and the admin listener on loopback. Its secrets are new. Wit
 --output it is written to a file that only its owner can read.`,
 		Example: `  handfast config init --output handfast.yaml
   handfast serve --config handfast.yaml`,
-		Args:              none,
+		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: run(func(*cobra.Command, []string) error {
 			return out.write(sys, fmt.Sprintf(initText, newSecret(), newSecret(), newSecret()))
@@ -81,7 +81,7 @@ file that begins with
 
 "handfast config check" reports what a schema cannot express.`,
 		Example:           `  handfast config schema --output handfast.schema.json`,
-		Args:              none,
+		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              run(func(*cobra.Command, []string) error { return out.write(sys, config.Schema()) }),
 	}

@@ -113,7 +113,7 @@ func (f *ruleFlags) run(sys *System, cmd *cobra.Command, file string) error {
 	}
 	c, err := loadConfig(sys, file)
 	if err != nil {
-		return failedLoad(file, err, tellProblems(sys.Stderr, err))
+		return loadError(file, err, printProblems(sys.Stderr, err))
 	}
 	if f.cases != "" {
 		return f.runCases(sys, c)
@@ -129,7 +129,7 @@ func (f *ruleFlags) run(sys *System, cmd *cobra.Command, file string) error {
 		v.print(sys.Stdout)
 	}
 	if err == nil && !v.OK {
-		err = errQuiet
+		err = errReported
 	}
 	return err
 }
@@ -257,7 +257,7 @@ func (f *ruleFlags) runCases(sys *System, c *config.Config) error {
 		for _, p := range problemsOf(err) {
 			p.Hint = cmp.Or(p.Hint, "handfast config test --help shows the form of the file")
 		}
-		return tellProblems(sys.Stderr, err)
+		return printProblems(sys.Stderr, err)
 	}
 	p := newPaint(sys, sys.Stdout)
 	wrong := 0
@@ -286,9 +286,9 @@ func (f *ruleFlags) runCases(sys *System, c *config.Config) error {
 	}
 	if wrong > 0 {
 		if !f.json {
-			fmt.Fprintf(sys.Stdout, "%d of %s wrong\n", wrong, count(len(cases), "case"))
+			fmt.Fprintf(sys.Stdout, "%d of %s wrong\n", wrong, countNoun(len(cases), "case"))
 		}
-		return errQuiet
+		return errReported
 	}
 	return nil
 }
@@ -298,9 +298,9 @@ func caseName(c config.Case) string {
 	if c.Name != "" {
 		return c.Name
 	}
-	who := c.User
-	if who == "" {
-		who = config.Anonymous
+	user := c.User
+	if user == "" {
+		user = config.Anonymous
 	}
-	return strings.TrimSpace(who + " " + c.Do + " " + c.Channel)
+	return strings.TrimSpace(user + " " + c.Do + " " + c.Channel)
 }

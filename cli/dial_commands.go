@@ -19,15 +19,15 @@ const commandHelp = `/ping                    measure the round-trip time of a p
 // maxReason is the maximum length of the reason in a close frame (RFC 6455 §5.5: 125 bytes with the code).
 const maxReason = 123
 
-// errRemark is a remark to the user about a typed line that neither sends a message nor ends the input.
-type errRemark struct{ text string }
+// remarkError is a remark to the user about a typed line that neither sends a message nor ends the input.
+type remarkError struct{ text string }
 
-func (e *errRemark) Error() string { return e.text }
+func (e *remarkError) Error() string { return e.text }
 
-func remarkf(format string, args ...any) error { return &errRemark{fmt.Sprintf(format, args...)} }
+func remarkf(format string, args ...any) error { return &remarkError{fmt.Sprintf(format, args...)} }
 
 // interpret converts a typed line to a message. For a command it returns the error that requests the command's effect, and for a mistake an
-// errRemark.
+// remarkError.
 func interpret(line string, asJSON bool) (websocket.Message, error) {
 	if rest, ok := strings.CutPrefix(line, "/"); ok && !strings.HasPrefix(rest, "/") {
 		return websocket.Message{}, command(rest)
@@ -50,7 +50,7 @@ func command(line string) error {
 	rest = strings.TrimSpace(rest)
 	switch name {
 	case "help":
-		return &errRemark{commandHelp}
+		return &remarkError{commandHelp}
 	case "ping":
 		if rest != "" {
 			return remarkf("/ping takes no arguments")
@@ -67,9 +67,9 @@ func command(line string) error {
 }
 
 // parseClose parses the CODE and REASON of /close.
-func parseClose(args string) (*closing, error) {
+func parseClose(args string) (*closeRequest, error) {
 	if args == "" {
-		return &closing{code: websocket.CodeNormal}, nil
+		return &closeRequest{code: websocket.CodeNormal}, nil
 	}
 	first, reason, _ := strings.Cut(args, " ")
 	reason = strings.TrimSpace(reason)
@@ -82,5 +82,5 @@ func parseClose(args string) (*closing, error) {
 	case len(reason) > maxReason:
 		return nil, fmt.Errorf("the reason has %d bytes; a close frame has room for %d", len(reason), maxReason)
 	}
-	return &closing{code: websocket.Code(n), reason: reason}, nil
+	return &closeRequest{code: websocket.Code(n), reason: reason}, nil
 }

@@ -15,15 +15,15 @@ import (
 	"github.com/handfast/handfast/websocket/reconnect"
 )
 
-// dialing is one run of dial.
-type dialing struct {
-	sys     *System
-	f       *dialFlags
-	raw     string // the URL to dial
-	shown   string // the URL without possible secrets
-	opts    *websocket.DialOptions
-	notes   io.Writer        // the destination of output other than messages
-	signals <-chan os.Signal // the signals of the process, and Ctrl-C on a console, where it does not raise a signal
+// dialRun is one run of dial.
+type dialRun struct {
+	sys        *System
+	f          *dialFlags
+	raw        string // the URL to dial
+	displayURL string // the URL without possible secrets
+	opts       *websocket.DialOptions
+	notes      io.Writer        // the destination of output other than messages
+	signals    <-chan os.Signal // the signals of the process, and Ctrl-C on a console, where it does not raise a signal
 
 	in      *feed
 	out     output
@@ -41,7 +41,7 @@ func dial(ctx context.Context, sys *System, f *dialFlags, raw string) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	d := &dialing{sys: sys, f: f, shown: shown, notes: sys.Stderr, signals: sys.Signals}
+	d := &dialRun{sys: sys, f: f, displayURL: shown, notes: sys.Stderr, signals: sys.Signals}
 	if d.opts, err = f.options(sys); err != nil {
 		return err
 	}
@@ -67,18 +67,18 @@ func dial(ctx context.Context, sys *System, f *dialFlags, raw string) error {
 	}
 	defer stop()
 	if f.talk.reconnect {
-		return d.keep(ctx, conn)
+		return d.runSessions(ctx, conn)
 	}
 	return d.session(conn).run(ctx)
 }
 
-// noteWriter writes to the notes of a dialing, which may change while it runs.
-type noteWriter struct{ d *dialing }
+// noteWriter writes to the notes of a dialRun, which may change while it runs.
+type noteWriter struct{ d *dialRun }
 
 func (w noteWriter) Write(p []byte) (int, error) { return w.d.notes.Write(p) }
 
 // note shows the user a line that is not a message.
-func (d *dialing) note(text string) {
+func (d *dialRun) note(text string) {
 	if d.console != nil && d.notes == io.Writer(d.console) {
 		fmt.Fprintln(d.console, d.paint.dim(visible.Text(text)))
 		return
@@ -86,11 +86,11 @@ func (d *dialing) note(text string) {
 	fmt.Fprintln(d.notes, "handfast: "+visible.Text(text))
 }
 
-// lifeSign is how long connecting may take before a note is shown on a terminal.
-const lifeSign = time.Second
+// connectNoteDelay is how long connecting may take before a note is shown on a terminal.
+const connectNoteDelay = time.Second
 
 // connect calls websocket.Dial until a signal arrives. If standard error is a terminal and connecting takes long, it shows a note.
-func (d *dialing) connect(ctx context.Context) (*websocket.Conn, error) {
+func (d *dialRun) connect(ctx context.Context) (*websocket.Conn, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	done, watched := make(chan struct{}), make(chan struct{})
@@ -98,7 +98,7 @@ func (d *dialing) connect(ctx context.Context) (*websocket.Conn, error) {
 		defer close(watched)
 		var late <-chan time.Time
 		if terminal(d.sys.Stderr) != nil {
-			timer := time.NewTimer(lifeSign)
+			timer := time.NewTimer(connectNoteDelay)
 			defer timer.Stop()
 			late = timer.C
 		}
@@ -108,7 +108,7 @@ func (d *dialing) connect(ctx context.Context) (*websocket.Conn, error) {
 				cancel(errInterrupted)
 				return
 			case <-late:
-				d.note("connecting to " + d.shown + " ...")
+				d.note("connecting to " + d.displayURL + " ...")
 			case <-done:
 				return
 			}
@@ -127,7 +127,7 @@ func (d *dialing) connect(ctx context.Context) (*websocket.Conn, error) {
 }
 
 // open creates the input and the output for messages. The caller must call stop.
-func (d *dialing) open(conn *websocket.Conn) (stop func(), _ error) {
+func (d *dialRun) open(conn *websocket.Conn) (stop func(), _ error) {
 	sys, f := d.sys, d.f
 	in, out := terminal(sys.Stdin), terminal(sys.Stdout)
 	end, person := byte('\n'), out != nil
@@ -151,8 +151,8 @@ func (d *dialing) open(conn *websocket.Conn) (stop func(), _ error) {
 		if terminal(sys.Stderr) != nil {
 			d.notes = c
 		}
-		fmt.Fprintln(c, d.paint.dim(visible.Text("connected to "+describeConn(d.shown, conn.Handshake())+"; Ctrl-D closes, /help lists commands")))
-		return func() { d.in.stop(); c.leave(); unmerge() }, nil
+		fmt.Fprintln(c, d.paint.dim(visible.Text("connected to "+describeConn(d.displayURL, conn.Handshake())+"; Ctrl-D closes, /help lists commands")))
+		return func() { d.in.stop(); c.close(); unmerge() }, nil
 	case f.talk.null:
 		d.in, d.out = newFeed(newRecords(sys.Stdin, 0)), lineOutput(newFormat(false, person), end)
 	case f.talk.jsonl:
@@ -185,21 +185,21 @@ func merge(from <-chan os.Signal) (_ chan os.Signal, stop func()) {
 }
 
 // session returns a session for a connection.
-func (d *dialing) session(conn *websocket.Conn) *session {
+func (d *dialRun) session(conn *websocket.Conn) *session {
 	s := &session{conn: conn, in: d.in, out: d.out, w: d.w, wait: d.f.talk.wait, signals: d.signals}
 	if c := d.console; c != nil {
-		s.leave, s.keep = c.leave, d.f.talk.reconnect
-		s.say = func(text string) { fmt.Fprintln(c, d.paint.dim(text)) }
+		s.restore, s.reconnects = c.close, d.f.talk.reconnect
+		s.print = func(text string) { fmt.Fprintln(c, d.paint.dim(text)) }
 	}
 	return s
 }
 
-// keep transfers messages over successive connections, until the user, the server or an error stops it.
-func (d *dialing) keep(ctx context.Context, first *websocket.Conn) error {
+// runSessions transfers messages over successive connections, until the user, the server or an error stops it.
+func (d *dialRun) runSessions(ctx context.Context, first *websocket.Conn) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var last error // the error of the last session
-	over := false  // whether the work is complete
+	var last error    // the error of the last session
+	finished := false // whether the work is complete
 	unwatch := func() {}
 	connect := func(ctx context.Context) (*websocket.Conn, error) {
 		conn := first
@@ -222,13 +222,13 @@ func (d *dialing) keep(ctx context.Context, first *websocket.Conn) error {
 	err := reconnect.Run(ctx, connect, func(ctx context.Context, conn *websocket.Conn) error {
 		s := d.session(conn)
 		last = s.run(ctx)
-		if over = !s.lost; over {
+		if finished = !s.lost; finished {
 			return last
 		}
-		return s.why
+		return s.cause
 	}, &reconnect.Options{
 		Verdict: func(f reconnect.Failure) reconnect.Verdict {
-			if over || errors.Is(f.Err, errInterrupted) {
+			if finished || errors.Is(f.Err, errInterrupted) {
 				return reconnect.Stop
 			}
 			return reconnect.Default
@@ -251,7 +251,7 @@ func (d *dialing) keep(ctx context.Context, first *websocket.Conn) error {
 	var failed *websocket.HandshakeError
 	var input *inputError
 	switch cause := context.Cause(ctx); {
-	case over:
+	case finished:
 		return last
 	case errors.Is(cause, errInterrupted), errors.Is(err, errInterrupted):
 		return errInterrupted
@@ -264,20 +264,20 @@ func (d *dialing) keep(ctx context.Context, first *websocket.Conn) error {
 }
 
 // watch calls cancel when the next signal arrives, or when the time of --wait has passed after the end of the input. stop ends the watch.
-func (d *dialing) watch(cancel context.CancelCauseFunc) (stop func()) {
+func (d *dialRun) watch(cancel context.CancelCauseFunc) (stop func()) {
 	done, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
-		var over <-chan time.Time
+		var finished <-chan time.Time
 		for {
 			items := d.in.items
-			if d.in.held != nil {
+			if d.in.current != nil {
 				items = nil
-				if err := d.in.held.err; err != nil && !errors.Is(err, errPing) {
+				if err := d.in.current.err; err != nil && !errors.Is(err, errPing) {
 					if d.console != nil {
-						d.console.leave() // restores the terminal, so that Ctrl-C raises a signal
+						d.console.close() // restores the terminal, so that Ctrl-C raises a signal
 					}
-					over = time.After(d.remaining(err))
+					finished = time.After(d.remaining(err))
 				}
 			}
 			select {
@@ -285,10 +285,10 @@ func (d *dialing) watch(cancel context.CancelCauseFunc) (stop func()) {
 				cancel(errInterrupted)
 				return
 			case it := <-items:
-				d.in.hold(it)
-			case <-over:
+				d.in.setCurrent(it)
+			case <-finished:
 				d.note("the input has ended; not reconnecting")
-				cancel(&inputError{d.in.held.err})
+				cancel(&inputError{d.in.current.err})
 				return
 			case <-done:
 				return
@@ -299,7 +299,7 @@ func (d *dialing) watch(cancel context.CancelCauseFunc) (stop func()) {
 }
 
 // remaining returns how long to try to reconnect after the input has ended with err.
-func (d *dialing) remaining(err error) time.Duration {
+func (d *dialRun) remaining(err error) time.Duration {
 	if errors.Is(err, io.EOF) {
 		return d.f.talk.wait - time.Since(d.in.ended)
 	}
@@ -314,7 +314,7 @@ func (e *inputError) Unwrap() error { return e.err }
 
 // result returns the result of dial; last is the result of the last connection.
 func (e *inputError) result(last error) error {
-	var end *closing
+	var end *closeRequest
 	if errors.Is(e.err, io.EOF) || errors.As(e.err, &end) {
 		return last
 	}
@@ -322,14 +322,14 @@ func (e *inputError) result(last error) error {
 }
 
 // failed returns the error of a failed connection.
-func (d *dialing) failed(err error) error {
-	s := sentBy(d.raw, d.opts)
+func (d *dialRun) failed(err error) error {
+	s := sentInfoOf(d.raw, d.opts)
 	s.flags = true
-	return dialError(d.shown, err, s)
+	return dialError(d.displayURL, err, s)
 }
 
 // dialError returns the error of a failed connection. It replaces the library's hints about options with hints about flags.
-func dialError(shown string, err error, sent *sent) error {
+func dialError(shown string, err error, sent *sentInfo) error {
 	if errors.Is(err, errInterrupted) {
 		return errInterrupted
 	}
@@ -346,15 +346,15 @@ func dialError(shown string, err error, sent *sent) error {
 
 // handshakeFailure is a HandshakeError whose details are printed on separate lines.
 type handshakeFailure struct {
-	shown string
-	err   *websocket.HandshakeError
-	sent  *sent
+	displayURL string
+	err        *websocket.HandshakeError
+	sent       *sentInfo
 }
 
 func (e *handshakeFailure) Error() string {
-	where := e.shown
+	where := e.displayURL
 	if e.err.Redirected != "" {
-		where = e.err.Redirected + ", to which " + e.shown + " redirects"
+		where = e.err.Redirected + ", to which " + e.displayURL + " redirects"
 	}
 	return "no WebSocket at " + where + ": " + strings.TrimPrefix(e.err.Err.Error(), "websocket: ")
 }

@@ -19,11 +19,11 @@ import (
 // feed passes an input to successive sessions. It keeps a message until a session has sent it, so that the next session can send a message
 // that could not be written.
 type feed struct {
-	items chan item
-	back  chan struct{} // signaled when a session has finished the last item
-	quit  chan struct{}
-	held  *item     // the item that take returns until done is called; nil if none
-	ended time.Time // the time when the input returned io.EOF; zero before that
+	items    chan item
+	consumed chan struct{} // signaled when a session has finished the last item
+	quit     chan struct{}
+	current  *item     // the item that take returns until done is called; nil if none
+	ended    time.Time // the time when the input returned io.EOF; zero before that
 }
 
 // item is an item of an input.
@@ -35,7 +35,7 @@ type item struct {
 // newFeed reads the input on a goroutine. A read from standard input cannot be interrupted, so the goroutine may remain until the
 // process ends.
 func newFeed(in input) *feed {
-	f := &feed{items: make(chan item), back: make(chan struct{}), quit: make(chan struct{})}
+	f := &feed{items: make(chan item), consumed: make(chan struct{}), quit: make(chan struct{})}
 	go func() {
 		for {
 			m, err := in.next()
@@ -48,7 +48,7 @@ func newFeed(in input) *feed {
 				return
 			}
 			select {
-			case <-f.back:
+			case <-f.consumed:
 			case <-f.quit:
 				return
 			}
@@ -62,20 +62,20 @@ func (f *feed) stop() { close(f.quit) }
 // take returns the next message, or the error of the input, or errBroken if ctx ends first. It returns the same item until done is
 // called.
 func (f *feed) take(ctx context.Context) (websocket.Message, error) {
-	if f.held == nil {
+	if f.current == nil {
 		select {
 		case it := <-f.items:
-			f.hold(it)
+			f.setCurrent(it)
 		case <-ctx.Done():
 			return websocket.Message{}, errBroken
 		}
 	}
-	return f.held.m, f.held.err
+	return f.current.m, f.current.err
 }
 
-// hold stores an item from items, so that take returns it.
-func (f *feed) hold(it item) {
-	f.held = &it
+// setCurrent stores an item from items, so that take returns it.
+func (f *feed) setCurrent(it item) {
+	f.current = &it
 	if errors.Is(it.err, io.EOF) {
 		f.ended = time.Now()
 	}
@@ -83,12 +83,12 @@ func (f *feed) hold(it item) {
 
 // done makes take return the next item.
 func (f *feed) done() {
-	f.held = nil
-	f.back <- struct{}{}
+	f.current = nil
+	f.consumed <- struct{}{}
 }
 
-// canonical returns the maximum number of bytes of a line that a terminal passes on. The terminal silently drops the rest. 0 means unknown.
-func canonical() int {
+// canonicalLineMax returns the maximum number of bytes of a line that a terminal passes on. The terminal silently drops the rest. 0 means unknown.
+func canonicalLineMax() int {
 	switch runtime.GOOS {
 	case "windows":
 		return 0
@@ -100,11 +100,11 @@ func canonical() int {
 
 // lines is an input that returns a text message for each line, or for each record that ends with another byte.
 type lines struct {
-	r    *bufio.Reader
-	end  byte
-	most int // the maximum number of bytes that the terminal passes on; 0 if this is not a terminal
-	line []byte
-	n    int // the number of lines read
+	r       *bufio.Reader
+	end     byte
+	maxLine int // the maximum number of bytes that the terminal passes on; 0 if this is not a terminal
+	line    []byte
+	n       int // the number of lines read
 }
 
 func newLines(r io.Reader) *lines { return newRecords(r, '\n') }
@@ -113,7 +113,7 @@ func newLines(r io.Reader) *lines { return newRecords(r, '\n') }
 func newRecords(r io.Reader, end byte) *lines {
 	l := &lines{r: bufio.NewReaderSize(r, 64<<10), end: end}
 	if terminal(r) != nil {
-		l.most = canonical()
+		l.maxLine = canonicalLineMax()
 	}
 	return l
 }
@@ -150,8 +150,8 @@ func (l *lines) next() (websocket.Message, error) {
 	}
 	const hint = "to send the input as binary messages, use --binary"
 	switch {
-	case l.most > 0 && len(data) >= l.most:
-		return websocket.Message{}, cutByTerminal(l.most)
+	case l.maxLine > 0 && len(data) >= l.maxLine:
+		return websocket.Message{}, cutByTerminal(l.maxLine)
 	case len(data) > maxLine:
 		return websocket.Message{}, &hinted{fmt.Errorf("line %d of standard input has more than 16 MiB", l.n), hint}
 	case !utf8.Valid(data):
@@ -207,15 +207,15 @@ func parseMessage(line []byte) (websocket.Message, error) {
 
 // chunks is an input that returns the data of each read as a binary message.
 type chunks struct {
-	r    io.Reader
-	most int // the maximum number of bytes that the terminal passes on; 0 if this is not a terminal
-	buf  [32 << 10]byte
+	r       io.Reader
+	maxLine int // the maximum number of bytes that the terminal passes on; 0 if this is not a terminal
+	buf     [32 << 10]byte
 }
 
 func newChunks(r io.Reader) *chunks {
 	c := &chunks{r: r}
 	if terminal(r) != nil {
-		c.most = canonical()
+		c.maxLine = canonicalLineMax()
 	}
 	return c
 }
@@ -223,8 +223,8 @@ func newChunks(r io.Reader) *chunks {
 func (c *chunks) next() (websocket.Message, error) {
 	for {
 		n, err := c.r.Read(c.buf[:])
-		if c.most > 0 && n > c.most {
-			return websocket.Message{}, cutByTerminal(c.most)
+		if c.maxLine > 0 && n > c.maxLine {
+			return websocket.Message{}, cutByTerminal(c.maxLine)
 		}
 		if n > 0 {
 			return websocket.Message{Type: websocket.Binary, Data: c.buf[:n]}, nil

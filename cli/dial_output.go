@@ -35,15 +35,15 @@ func lineOutput(format formatter, end byte) output {
 	}
 }
 
-// noted is a reader that calls a function after each read.
-type noted struct {
-	r       io.Reader
-	arrived func()
+// notifyingReader is a reader that calls a function after each read.
+type notifyingReader struct {
+	r      io.Reader
+	onRead func()
 }
 
-func (n *noted) Read(p []byte) (int, error) {
+func (n *notifyingReader) Read(p []byte) (int, error) {
 	k, err := n.r.Read(p)
-	n.arrived()
+	n.onRead()
 	return k, err
 }
 

@@ -27,13 +27,13 @@ var errPing = errors.New("ping")
 // errBroken is the result of send when the connection has ended.
 var errBroken = errors.New("the connection was lost")
 
-// closing is the error that an input returns when the user requests to close the connection without waiting for replies.
-type closing struct {
+// closeRequest is the error that an input returns when the user requests to close the connection without waiting for replies.
+type closeRequest struct {
 	code   websocket.Code
 	reason string
 }
 
-func (c *closing) Error() string { return "close with " + c.code.String() }
+func (c *closeRequest) Error() string { return "close with " + c.code.String() }
 
 // output writes the message that r reads to w.
 type output func(typ websocket.Type, r io.Reader, w io.Writer) error
@@ -46,35 +46,35 @@ func (e *outputError) Unwrap() error { return e.err }
 
 // session transfers messages between a connection and the user. run must be called once.
 type session struct {
-	conn    *websocket.Conn
-	in      *feed
-	out     output
-	w       io.Writer        // the destination of out
-	say     func(string)     // shows the user a line that is not a message; nil means that only errors are shown
-	leave   func()           // called at the end of the input to restore the terminal, so that Ctrl-C raises a signal; may be nil
-	wait    time.Duration    // how long to read after the end of the input; 0 means until the server is quiet
-	keep    bool             // whether another session with the same terminal follows if the connection is lost
-	signals <-chan os.Signal // the first signal closes the connection, the second one cuts it
+	conn       *websocket.Conn
+	in         *feed
+	out        output
+	w          io.Writer        // the destination of out
+	print      func(string)     // shows the user a line that is not a message; nil means that only errors are shown
+	restore    func()           // called at the end of the input to restore the terminal, so that Ctrl-C raises a signal; may be nil
+	wait       time.Duration    // how long to read after the end of the input; 0 means until the server is quiet
+	reconnects bool             // whether another session with the same terminal follows if the connection is lost
+	signals    <-chan os.Signal // the first signal closes the connection, the second one cuts it
 
-	moved  chan struct{} // signaled when something was received, or was written to w
-	inside atomic.Bool   // whether a message is being received
-	busy   atomic.Bool   // whether w is being written to
-	over   chan struct{} // closed when no more messages will be received
-	why    error         // the reason why over is closed
-	end    closing       // the code and reason to close with
-	lost   bool          // whether the server or the network ended the connection before the work was complete
-	pings  sync.WaitGroup
+	activity  chan struct{} // signaled when something was received, or was written to w
+	receiving atomic.Bool   // whether a message is being received
+	writing   atomic.Bool   // whether w is being written to
+	done      chan struct{} // closed when no more messages will be received
+	cause     error         // the reason why done is closed
+	end       closeRequest  // the code and reason to close with
+	lost      bool          // whether the server or the network ended the connection before the work was complete
+	pings     sync.WaitGroup
 }
 
 // run transfers messages until either side ends the session.
 func (s *session) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s.moved, s.over = make(chan struct{}, 1), make(chan struct{})
+	s.activity, s.done = make(chan struct{}, 1), make(chan struct{})
 	go func() {
-		defer close(s.over)
-		for s.why == nil {
-			s.why = s.receive(ctx)
+		defer close(s.done)
+		for s.cause == nil {
+			s.cause = s.receive(ctx)
 		}
 	}()
 	sent := make(chan error, 1)
@@ -83,27 +83,27 @@ func (s *session) run(ctx context.Context) error {
 	s.end.code = websocket.CodeNormal
 	var failed error
 	select {
-	case <-s.over:
+	case <-s.done:
 		s.lost = true
 	case <-s.signals:
 	case err := <-sent:
 		sent <- nil
 		if !errors.Is(err, errBroken) {
-			s.left()
+			s.restoreTerminal()
 			failed = s.inputEnded(ctx, err)
 		} else {
 			s.lost = true
 		}
 	}
-	if !s.lost || !s.keep {
-		s.left()
+	if !s.lost || !s.reconnects {
+		s.restoreTerminal()
 	}
 	err := errors.Join(failed, s.close())
 	cancel()
 	<-sent
 	s.pings.Wait()
 	var e *websocket.CloseError
-	s.lost = s.lost && errors.As(s.why, &e)
+	s.lost = s.lost && errors.As(s.cause, &e)
 	return err
 }
 
@@ -113,17 +113,17 @@ func (s *session) receive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.inside.Store(true)
-	err = s.out(typ, &noted{r, s.arrived}, s)
-	s.inside.Store(false)
-	s.arrived()
+	s.receiving.Store(true)
+	err = s.out(typ, &notifyingReader{r, s.recordActivity}, s)
+	s.receiving.Store(false)
+	s.recordActivity()
 	return err
 }
 
-// left calls leave, if there is one, to restore the terminal.
-func (s *session) left() {
-	if s.leave != nil {
-		s.leave()
+// restoreTerminal calls restore, if there is one, to restore the terminal.
+func (s *session) restoreTerminal() {
+	if s.restore != nil {
+		s.restore()
 	}
 }
 
@@ -137,32 +137,32 @@ func (s *session) send(ctx context.Context) error {
 		case err != nil:
 			return err
 		case s.conn.Write(ctx, m) != nil:
-			<-s.over // waits until the reader has stored the reason
+			<-s.done // waits until the reader has stored the reason
 			return errBroken
 		}
 		s.in.done()
 	}
 }
 
-// pingTime is how long /ping waits for the pong.
-const pingTime = 10 * time.Second
+// pingTimeout is how long /ping waits for the pong.
+const pingTimeout = 10 * time.Second
 
 // ping pings the server, and reports the round-trip time.
 func (s *session) ping(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, pingTime)
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	took, err := s.conn.Ping(ctx)
 	switch {
 	case err == nil:
-		s.tell("pong after " + took.Round(time.Microsecond).String())
+		s.note("pong after " + took.Round(time.Microsecond).String())
 	case errors.Is(err, context.DeadlineExceeded):
-		s.tell("no pong within " + pingTime.String())
+		s.note("no pong within " + pingTimeout.String())
 	}
 }
 
 // inputEnded waits for replies after the end of the input, if necessary. It returns the error of the input, or of the wait.
 func (s *session) inputEnded(ctx context.Context, err error) error {
-	var end *closing
+	var end *closeRequest
 	switch {
 	case errors.As(err, &end):
 		s.end = *end
@@ -175,11 +175,11 @@ func (s *session) inputEnded(ctx context.Context, err error) error {
 	timer := time.NewTimer(s.wait - time.Since(s.in.ended))
 	defer timer.Stop()
 	select {
-	case <-s.over:
+	case <-s.done:
 		s.lost = true
 	case <-s.signals:
 	case <-timer.C:
-		if s.inside.Load() {
+		if s.receiving.Load() {
 			return s.settle(ctx)
 		}
 	}
@@ -188,20 +188,20 @@ func (s *session) inputEnded(ctx context.Context, err error) error {
 
 // Write writes p to w for out, and records the progress.
 func (s *session) Write(p []byte) (int, error) {
-	s.busy.Store(true)
+	s.writing.Store(true)
 	n, err := s.w.Write(p)
-	s.busy.Store(false)
-	s.arrived()
+	s.writing.Store(false)
+	s.recordActivity()
 	if err != nil {
 		err = &outputError{err}
 	}
 	return n, err
 }
 
-// arrived records activity of the connection or of the output, also in the middle of a message.
-func (s *session) arrived() {
+// recordActivity records activity of the connection or of the output, also in the middle of a message.
+func (s *session) recordActivity() {
 	select {
-	case s.moved <- struct{}{}:
+	case s.activity <- struct{}{}:
 	default:
 	}
 }
@@ -209,11 +209,11 @@ func (s *session) arrived() {
 // close closes the connection, with 1000 or the code that the user has chosen, unless it has already ended, and reports how it
 // ended.
 func (s *session) close() error {
-	var unanswered error
+	var closeErr error
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
-		unanswered = s.conn.Close(s.end.code, s.end.reason)
+		closeErr = s.conn.Close(s.end.code, s.end.reason)
 	}()
 	select {
 	case <-closed:
@@ -223,35 +223,35 @@ func (s *session) close() error {
 		return errInterrupted
 	}
 	select {
-	case <-s.over: // receiving has ended, and the last message was written
+	case <-s.done: // receiving has ended, and the last message was written
 	case <-s.signals:
 		return errInterrupted
 	}
-	return s.verdict(unanswered)
+	return s.result(closeErr)
 }
 
-// verdict returns nil if the connection ended properly. unanswered is the error of the session's own Close.
-func (s *session) verdict(unanswered error) error {
+// result returns nil if the connection ended properly. closeErr is the error of the session's own Close.
+func (s *session) result(closeErr error) error {
 	var out *outputError
-	if errors.As(s.why, &out) {
+	if errors.As(s.cause, &out) {
 		if errors.Is(out.err, syscall.EPIPE) {
-			return errQuiet // the reader of the output has closed the pipe
+			return errReported // the reader of the output has closed the pipe
 		}
 		return out
 	}
 	var e *websocket.CloseError
 	switch {
-	case !errors.As(s.why, &e):
-		return s.why
+	case !errors.As(s.cause, &e):
+		return s.cause
 	case !e.ByPeer && e.Code == s.end.code:
-		if unanswered != nil {
-			s.tell("closed, but the server did not answer the close frame")
+		if closeErr != nil {
+			s.note("closed, but the server did not answer the close frame")
 		} else {
-			s.tell("closed with " + e.Code.String())
+			s.note("closed with " + e.Code.String())
 		}
 		return nil
 	case e.Clean():
-		s.tell(closedByServer(e))
+		s.note(closedByServer(e))
 		return nil
 	case e.Err == nil:
 		return errors.New(closedByServer(e))
@@ -276,8 +276,8 @@ func closedByServer(e *websocket.CloseError) string {
 	return text
 }
 
-func (s *session) tell(text string) {
-	if s.say != nil {
-		s.say(visible.Text(text))
+func (s *session) note(text string) {
+	if s.print != nil {
+		s.print(visible.Text(text))
 	}
 }

@@ -9,39 +9,41 @@ import (
 
 // The times of the wait after the end of the input.
 const (
-	// quiet is how long to wait for the pong or for the rest of a message while nothing is received.
-	quiet = 5 * time.Second
+	// quietTimeout is how long to wait for the pong or for the rest of a message while nothing is received.
+	quietTimeout = 5 * time.Second
 
-	// calm is the minimum time without activity after the pong until the server is considered finished.
-	calm = 300 * time.Millisecond
+	// minIdle is the minimum time without activity after the pong until the server is considered finished.
+	minIdle = 300 * time.Millisecond
 
-	// endless is how long a server may continue to send after its pong.
-	endless = 30 * time.Second
+	// maxSettle is how long a server may continue to send after its pong.
+	maxSettle = 30 * time.Second
 )
 
 // errCutShort means that the server has sent a part of a message and then no more bytes.
 var errCutShort = errors.New("the server stopped in the middle of a message")
 
 // errStillSending means that the server did not stop sending after the pong.
-var errStillSending = fmt.Errorf("the server was still sending %v after the end of the input", endless)
+var errStillSending = fmt.Errorf("the server was still sending %v after the end of the input", maxSettle)
 
-// answering measures how fast a server replies.
-type answering struct {
-	trip time.Duration // the round-trip time of the ping
-	gap  time.Duration // the longest time between two arrivals so far
-	last time.Time     // the last arrival; zero means none yet
+// replyTiming measures how fast a server replies.
+type replyTiming struct {
+	roundTrip time.Duration // the round-trip time of the ping
+	maxGap    time.Duration // the longest time between two arrivals so far
+	last      time.Time     // the last arrival; zero means none yet
 }
 
-func (p *answering) arrival() {
+func (p *replyTiming) arrival() {
 	now := time.Now()
 	if !p.last.IsZero() {
-		p.gap = max(p.gap, now.Sub(p.last))
+		p.maxGap = max(p.maxGap, now.Sub(p.last))
 	}
 	p.last = now
 }
 
-// patience returns how long to wait for further replies: four times the longest time that the server has needed so far, within limits.
-func (p *answering) patience() time.Duration { return min(max(calm, 4*p.trip, 4*p.gap), quiet) }
+// idleTimeout returns how long to wait for further replies: four times the longest time that the server has needed so far, within limits.
+func (p *replyTiming) idleTimeout() time.Duration {
+	return min(max(minIdle, 4*p.roundTrip, 4*p.maxGap), quietTimeout)
+}
 
 // settle waits for the replies to the sent messages before the close frame is sent, because the library discards data that arrives later.
 // It sends a ping. A server that replies in order answers the ping last, but many servers answer pings earlier (RFC 6455 §5.5.2: "as soon
@@ -61,46 +63,46 @@ func (s *session) settle(ctx context.Context) error {
 		<-pong
 	}()
 	var (
-		p        answering
-		patience = quiet
+		p        replyTiming
+		timeout  = quietTimeout
 		answered = pong // set to nil after the pong
 		end      <-chan time.Time
 	)
-	idle := time.NewTimer(patience / 2)
+	idle := time.NewTimer(timeout / 2)
 	defer idle.Stop()
-	// The server is quiet after two timeouts of half of patience without data. A single timeout is not sufficient: the process or the
+	// The server is quiet after two idle periods of half of timeout without data. A single timeout is not sufficient: the process or the
 	// machine may have been suspended, and the reader may not have run yet.
 	for silent := false; ; {
 		select {
 		case <-answered:
-			answered, p.trip = nil, time.Since(begin)
-			timer := time.NewTimer(endless)
+			answered, p.roundTrip = nil, time.Since(begin)
+			timer := time.NewTimer(maxSettle)
 			defer timer.Stop()
 			end = timer.C
 			silent = false
 		case <-end:
 			return &hinted{errStillSending, "with --wait DURATION, dial reads for that long and then exits with 0"}
-		case <-s.over:
+		case <-s.done:
 			return nil
 		case <-s.signals:
 			return nil
-		case <-s.moved:
+		case <-s.activity:
 			p.arrival()
 			silent = false
 		case <-idle.C:
-			if silent && !s.busy.Load() { // while w is busy, the reader of the output is slow, not the server
-				if s.inside.Load() {
-					return &hinted{fmt.Errorf("%w, and has sent nothing for %v", errCutShort, quiet),
+			if silent && !s.writing.Load() { // while w is busy, the reader of the output is slow, not the server
+				if s.receiving.Load() {
+					return &hinted{fmt.Errorf("%w, and has sent nothing for %v", errCutShort, quietTimeout),
 						"use --wait for a server that answers this slowly"}
 				}
 				return nil
 			}
 			silent = true
 		}
-		patience = quiet
-		if answered == nil && !s.inside.Load() {
-			patience = p.patience()
+		timeout = quietTimeout
+		if answered == nil && !s.receiving.Load() {
+			timeout = p.idleTimeout()
 		}
-		idle.Reset(patience / 2)
+		idle.Reset(timeout / 2)
 	}
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// overtaken is a server that answers pings before earlier messages, as RFC 6455 §5.5.2 allows: the pong follows after trip, and
+// earlyPongServer is a server that answers pings before earlier messages, as RFC 6455 §5.5.2 allows: the pong follows after trip, and
 // then one reply after each pause.
-func overtaken(p *wstest.Peer, trip, pause time.Duration, answers int) {
+func earlyPongServer(p *wstest.Peer, trip, pause time.Duration, answers int) {
 	sent := 0
 	for {
 		f, err := p.Next()
@@ -52,14 +52,14 @@ func TestDialPongBeforeReplies(t *testing.T) {
 		answers     int
 		whole       bool
 		err         error
-		most        time.Duration // the maximum time between the last reply and the end
+		maxEnd      time.Duration // the maximum time between the last reply and the end
 	}{
 		{"a near server", time.Millisecond, time.Millisecond, 1000, true, nil, time.Second},
 		{"a slow server that is near", time.Millisecond, 250 * time.Millisecond, 100, true, nil, 2 * time.Second},
-		{"a far server", 600 * time.Millisecond, 2 * time.Second, 10, true, nil, quiet},
+		{"a far server", 600 * time.Millisecond, 2 * time.Second, 10, true, nil, quietTimeout},
 		{"nothing", time.Millisecond, 0, 0, true, nil, time.Second},
-		{"it is too slow", time.Millisecond, 2 * quiet, 2, false, nil, time.Second + closes},
-		{"without an end", time.Millisecond, 100 * time.Millisecond, 1000, false, errStillSending, endless + time.Second + closes},
+		{"it is too slow", time.Millisecond, 2 * quietTimeout, 2, false, nil, time.Second + closes},
+		{"without an end", time.Millisecond, 100 * time.Millisecond, 1000, false, errStillSending, maxSettle + time.Second + closes},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -67,11 +67,11 @@ func TestDialPongBeforeReplies(t *testing.T) {
 				over := make(chan struct{})
 				go func() {
 					defer close(over)
-					overtaken(p, tt.trip, tt.pause, tt.answers)
+					earlyPongServer(p, tt.trip, tt.pause, tt.answers)
 				}()
 				var out strings.Builder
 				begin := time.Now()
-				s := &session{conn: conn, in: newFeed(nothing{}), out: lineOutput(newFormat(false, false), '\n'), w: &out}
+				s := &session{conn: conn, in: newFeed(emptyInput{}), out: lineOutput(newFormat(false, false), '\n'), w: &out}
 				err := s.run(t.Context())
 				took := time.Since(begin)
 				p.Close()
@@ -83,7 +83,7 @@ func TestDialPongBeforeReplies(t *testing.T) {
 				if !tt.whole {
 					sending = 0
 				}
-				if took > sending+tt.most {
+				if took > sending+tt.maxEnd {
 					t.Errorf("settle took %v, and the server sent for %v", took, sending)
 				}
 			})

@@ -14,7 +14,7 @@ import (
 
 // A slow reply is awaited as long as parts of it arrive.
 func TestDialSlowAnswer(t *testing.T) {
-	for pause, want := range map[time.Duration]string{quiet * 3 / 4: "abcd\n", 2 * quiet: ""} {
+	for pause, want := range map[time.Duration]string{quietTimeout * 3 / 4: "abcd\n", 2 * quietTimeout: ""} {
 		synctest.Test(t, func(t *testing.T) {
 			p, conn := wstest.PipePeer(t, protocol.RoleServer, nil)
 			over := make(chan struct{})
@@ -45,7 +45,7 @@ func TestDialSlowAnswer(t *testing.T) {
 				}
 			}()
 			var out strings.Builder
-			s := &session{conn: conn, in: newFeed(nothing{}), out: lineOutput(newFormat(false, false), '\n'), w: &out}
+			s := &session{conn: conn, in: newFeed(emptyInput{}), out: lineOutput(newFormat(false, false), '\n'), w: &out}
 			err := s.run(t.Context())
 			p.Close()
 			<-over
@@ -81,12 +81,12 @@ func TestDialCutShort(t *testing.T) {
 		}, "cd", time.Second, "abcd\n", nil},
 		{"nothing at all", func(*wstest.Peer) {}, "", 0, "", nil},
 	} {
-		t.Run(tt.name, func(t *testing.T) { cutShort(t, tt.send, tt.more, tt.wait, tt.want, tt.err) })
+		t.Run(tt.name, func(t *testing.T) { testCutShort(t, tt.send, tt.more, tt.wait, tt.want, tt.err) })
 	}
 }
 
-// cutShort runs a session with a server that sends something, answers pings, and sends the rest after a pause.
-func cutShort(t *testing.T, send func(p *wstest.Peer), more string, wait time.Duration, want string, wantErr error) {
+// testCutShort runs a session with a server that sends something, answers pings, and sends the rest after a pause.
+func testCutShort(t *testing.T, send func(p *wstest.Peer), more string, wait time.Duration, want string, wantErr error) {
 	synctest.Test(t, func(t *testing.T) {
 		p, conn := wstest.PipePeer(t, protocol.RoleServer, nil)
 		over := make(chan struct{})
@@ -105,13 +105,13 @@ func cutShort(t *testing.T, send func(p *wstest.Peer), more string, wait time.Du
 					return
 				case more != "":
 					_ = p.Send(wstest.Frame{Opcode: frame.Pong, Payload: f.Payload})
-					<-time.After(quiet / 2)
+					<-time.After(quietTimeout / 2)
 					_ = p.Send(wstest.Frame{Opcode: frame.Continuation, Payload: []byte(more)})
 				}
 			}
 		}()
 		var out strings.Builder
-		s := &session{conn: conn, in: newFeed(nothing{}), out: lineOutput(newFormat(false, false), '\n'), w: &out, wait: wait}
+		s := &session{conn: conn, in: newFeed(emptyInput{}), out: lineOutput(newFormat(false, false), '\n'), w: &out, wait: wait}
 		err := s.run(t.Context())
 		p.Close()
 		<-over

@@ -26,9 +26,9 @@ func watchTerminal(c *console) (stop func()) {
 				case syscall.SIGWINCH:
 					c.resize()
 				case syscall.SIGTSTP:
-					c.stopped(stopSelf)
+					c.suspend(stopSelf)
 				case syscall.SIGCONT:
-					c.continued()
+					c.resume()
 				}
 			case <-done:
 				return

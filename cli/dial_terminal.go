@@ -15,8 +15,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// maxWaiting is the maximum number of typed lines that wait to be sent.
-const maxWaiting = 16
+// maxPendingLines is the maximum number of typed lines that wait to be sent.
+const maxPendingLines = 16
 
 // maxShown is the maximum number of characters of a sent line that stay on the screen.
 const maxShown = 2000
@@ -35,10 +35,10 @@ type console struct {
 	mu     sync.Mutex
 	editor editor
 	width  int
-	left   bool
+	closed bool
 }
 
-// openConsole takes over the terminal, until leave is called. Ctrl-C sends os.Interrupt to signals.
+// openConsole takes over the terminal, until close is called. Ctrl-C sends os.Interrupt to signals.
 func openConsole(sys *System, in, out *os.File, signals chan<- os.Signal, asJSON bool) (*console, error) {
 	state, err := term.MakeRaw(int(in.Fd()))
 	if err != nil {
@@ -46,7 +46,7 @@ func openConsole(sys *System, in, out *os.File, signals chan<- os.Signal, asJSON
 	}
 	c := &console{
 		in: in, out: out, state: state, prompt: newPaint(sys, out).bold("> "), asJSON: asJSON, signals: signals,
-		lines: make(chan string, maxWaiting),
+		lines: make(chan string, maxPendingLines),
 	}
 	c.resize()
 	c.unwatch = watchTerminal(c)
@@ -67,7 +67,7 @@ func (c *console) resize() {
 
 // draw draws the prompt and the line. The caller holds c.mu.
 func (c *console) draw() {
-	if c.left {
+	if c.closed {
 		return
 	}
 	const prompt = 2 // the number of columns of the prompt
@@ -77,7 +77,7 @@ func (c *console) draw() {
 
 // print prints text above the prompt. The caller holds c.mu.
 func (c *console) print(text []byte) error {
-	if c.left {
+	if c.closed {
 		_, err := c.out.Write(text)
 		return err
 	}
@@ -108,7 +108,7 @@ func (c *console) read() {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := c.in.Read(buf)
-		if n > 0 && !c.typed(buf[:n]) {
+		if n > 0 && !c.handleInput(buf[:n]) {
 			return
 		}
 		if err != nil {
@@ -120,10 +120,10 @@ func (c *console) read() {
 	}
 }
 
-// typed processes typed bytes. It reports whether the input continues.
-func (c *console) typed(b []byte) bool {
+// handleInput processes typed bytes. It reports whether the input continues.
+func (c *console) handleInput(b []byte) bool {
 	c.mu.Lock()
-	if c.left {
+	if c.closed {
 		c.mu.Unlock()
 		return false
 	}
@@ -131,7 +131,7 @@ func (c *console) typed(b []byte) bool {
 	for _, e := range c.editor.feed(b) {
 		switch e.key {
 		case keyEnter:
-			c.entered(e)
+			c.enqueue(e)
 		case keyEnd:
 			c.mu.Unlock()
 			return false
@@ -156,8 +156,8 @@ func (c *console) typed(b []byte) bool {
 	return true
 }
 
-// entered adds a line to lines. The caller holds c.mu.
-func (c *console) entered(e event) {
+// enqueue adds a line to lines. The caller holds c.mu.
+func (c *console) enqueue(e event) {
 	shown := []rune(e.line)
 	more := ""
 	if len(shown) > maxShown {
@@ -172,7 +172,7 @@ func (c *console) entered(e event) {
 	select {
 	case c.lines <- e.line:
 	default:
-		c.remark(fmt.Sprintf("not sent: %d lines are waiting to be sent already", maxWaiting))
+		c.remark(fmt.Sprintf("not sent: %d lines are waiting to be sent already", maxPendingLines))
 	}
 }
 
@@ -180,7 +180,7 @@ func (c *console) entered(e event) {
 func (c *console) next() (websocket.Message, error) {
 	for line := range c.lines {
 		m, err := interpret(line, c.asJSON)
-		var remark *errRemark
+		var remark *remarkError
 		if !errors.As(err, &remark) {
 			return m, err
 		}
@@ -194,49 +194,49 @@ func (c *console) next() (websocket.Message, error) {
 	return websocket.Message{}, io.EOF
 }
 
-// leave restores the terminal, and removes the prompt. After that Ctrl-C raises a signal.
-func (c *console) leave() {
+// close restores the terminal, and removes the prompt. After that Ctrl-C raises a signal.
+func (c *console) close() {
 	c.mu.Lock()
-	if c.left {
+	if c.closed {
 		c.mu.Unlock()
 		return
 	}
-	c.left = true
-	c.giveBack()
+	c.closed = true
+	c.restore()
 	c.mu.Unlock()
 	c.unwatch()
 }
 
-// giveBack restores the terminal's settings. The caller holds c.mu.
-func (c *console) giveBack() {
+// restore restores the terminal's settings. The caller holds c.mu.
+func (c *console) restore() {
 	fmt.Fprint(c.out, "\r\x1b[K")
 	_ = term.Restore(int(c.in.Fd()), c.state) // this fails if the terminal is gone
 }
 
-// stopped restores the terminal while stop runs, which returns when the process continues.
-func (c *console) stopped(stop func()) {
+// suspend restores the terminal while stop runs, which returns when the process continues.
+func (c *console) suspend(stop func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.left {
+	if c.closed {
 		stop()
 		return
 	}
-	c.giveBack()
+	c.restore()
 	stop()
-	c.takeBack()
+	c.makeRaw()
 }
 
-// continued takes over the terminal again after the process was stopped by a signal that it could not handle.
-func (c *console) continued() {
+// resume takes over the terminal again after the process was stopped by a signal that it could not handle.
+func (c *console) resume() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.left {
-		c.takeBack()
+	if !c.closed {
+		c.makeRaw()
 	}
 }
 
-// takeBack takes over the terminal again. The caller holds c.mu.
-func (c *console) takeBack() {
+// makeRaw takes over the terminal again. The caller holds c.mu.
+func (c *console) makeRaw() {
 	_, _ = term.MakeRaw(int(c.in.Fd())) // this fails if the terminal is gone
 	c.draw()
 }

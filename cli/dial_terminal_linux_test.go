@@ -18,8 +18,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// typist is a user at a terminal in which dial is running.
-type typist struct {
+// terminalSession is a user at a terminal in which dial is running.
+type terminalSession struct {
 	t     *testing.T
 	tty   *os.File
 	keys  func(string)
@@ -27,11 +27,11 @@ type typist struct {
 	code  chan int
 }
 
-// atTerminal runs dial in a terminal.
-func atTerminal(t *testing.T, args ...string) *typist {
+// startTerminal runs dial in a terminal.
+func startTerminal(t *testing.T, args ...string) *terminalSession {
 	t.Helper()
 	keys, tty, shown := screen(t)
-	p := &typist{t: t, tty: tty, shown: shown, code: make(chan int, 1)}
+	p := &terminalSession{t: t, tty: tty, shown: shown, code: make(chan int, 1)}
 	p.keys = func(s string) { press(t, keys, s) }
 	go func() {
 		p.code <- Run(context.Background(), append([]string{"dial"}, args...), System{Program: "handfast", Stdin: tty, Stdout: tty, Stderr: tty,
@@ -40,13 +40,13 @@ func atTerminal(t *testing.T, args ...string) *typist {
 	return p
 }
 
-// appears waits until the terminal has shown a text; line ends are those of a terminal.
-func (p *typist) appears(text string) {
+// waitFor waits until the terminal has shown a text; line ends are those of a terminal.
+func (p *terminalSession) waitFor(text string) {
 	p.t.Helper()
 	bounded.Until(p.t, func() bool { return strings.Contains(p.shown.String(), text) })
 }
 
-func (p *typist) ends(code int) {
+func (p *terminalSession) waitExit(code int) {
 	p.t.Helper()
 	if got := bounded.Receive(p.t, p.code); got != code {
 		p.t.Errorf("exit %d, want %d: %q", got, code, p.shown.String())
@@ -63,8 +63,8 @@ func TestDialTerminalLongLine(t *testing.T) {
 			}
 		}
 	})
-	p := atTerminal(t, url)
-	p.appears("connected to")
+	p := startTerminal(t, url)
+	p.waitFor("connected to")
 	for _, n := range []int{4095, 4097, 100_000, maxTyped} {
 		line := strings.Repeat("0123456789abcdef", n/16+1)[:n]
 		p.keys(line + "\r")
@@ -73,13 +73,13 @@ func TestDialTerminalLongLine(t *testing.T) {
 		}
 	}
 	p.keys(strings.Repeat("\u20ac", maxTyped/3+1) + "\r")
-	p.appears("not sent: the line has 1048578 bytes, but a typed line may have at most 1048576")
+	p.waitFor("not sent: the line has 1048578 bytes, but a typed line may have at most 1048576")
 	p.keys("next\r")
 	if m := bounded.Receive(t, got); m != "next" {
 		t.Errorf("%d bytes were sent", len(m))
 	}
 	p.keys("\x04")
-	p.ends(exitOK)
+	p.waitExit(exitOK)
 }
 
 // If the terminal itself edits the lines, it drops the end of a line that is too long, and the command fails.
@@ -108,12 +108,12 @@ func TestDialTerminalCommands(t *testing.T) {
 			_ = c.Write(ctx, m)
 		}
 	})
-	p := atTerminal(t, url)
-	p.appears("connected to")
+	p := startTerminal(t, url)
+	p.waitFor("connected to")
 	p.keys("/ping\r")
-	p.appears("pong after ")
+	p.waitFor("pong after ")
 	p.keys("//ping\r")
-	p.appears("< /ping")
+	p.waitFor("< /ping")
 	for line, want := range map[string]string{
 		"/help":           "/close [CODE [REASON]]   close with this code",
 		"/nothing at all": "not sent: /nothing is not a command. //nothing at all sends the line with one slash",
@@ -123,11 +123,11 @@ func TestDialTerminalCommands(t *testing.T) {
 		"/close 1000 " + strings.Repeat("x", 124): "not closed: the reason has 124 bytes",
 	} {
 		p.keys(line + "\r")
-		p.appears(want)
+		p.waitFor(want)
 	}
 	p.keys("/close 4001 bye bye\r")
-	p.appears("closed with 4001")
-	p.ends(exitOK)
+	p.waitFor("closed with 4001")
+	p.waitExit(exitOK)
 	if e := new(websocket.CloseError); !as(bounded.Receive(t, ended), &e) || e.Code != 4001 || e.Reason != "bye bye" {
 		t.Errorf("the server saw %v", e)
 	}
@@ -139,10 +139,10 @@ func TestDialTerminalLinesOfAMessage(t *testing.T) {
 		_ = c.Write(ctx, websocket.Message{Type: websocket.Text, Data: []byte("one\n> two\n< three\r\n\n")})
 		echo(ctx, c, r)
 	})
-	p := atTerminal(t, url)
-	p.appears("< one\r\n| > two\r\n| < three\\x0d\r\n| \r\n| \r\n")
+	p := startTerminal(t, url)
+	p.waitFor("< one\r\n| > two\r\n| < three\\x0d\r\n| \r\n| \r\n")
 	p.keys("\x03")
-	p.ends(exitOK)
+	p.waitExit(exitOK)
 	if got := string(newFormat(false, true)(nil, websocket.Message{Type: websocket.Text, Data: []byte("a\nb")})); got != "a\n| b" {
 		t.Errorf("without a prompt: %q", got)
 	}
@@ -150,14 +150,14 @@ func TestDialTerminalLinesOfAMessage(t *testing.T) {
 
 // With --jsonl, typed lines must be JSON; an invalid one is not sent.
 func TestDialTerminalJSON(t *testing.T) {
-	p := atTerminal(t, "--jsonl", peer(t, echo))
-	p.appears("connected to")
+	p := startTerminal(t, "--jsonl", peer(t, echo))
+	p.waitFor("connected to")
 	p.keys("hello\r")
-	p.appears("not sent: the line is not a JSON message")
+	p.waitFor("not sent: the line is not a JSON message")
 	p.keys(`{"type":"binary","data":"AAH/"}` + "\r")
-	p.appears(`< {"type":"binary","data":"AAH/"}`)
+	p.waitFor(`< {"type":"binary","data":"AAH/"}`)
 	p.keys("\x04")
-	p.ends(exitOK)
+	p.waitExit(exitOK)
 }
 
 // If connecting takes long, a note appears on a terminal, but not in a pipe.
@@ -167,17 +167,17 @@ func TestDialConnectingNote(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-open }))
 	t.Cleanup(s.Close)
 	url := "ws" + strings.TrimPrefix(s.URL, "http")
-	p := atTerminal(t, url)
-	p.appears("connecting to " + url)
+	p := startTerminal(t, url)
+	p.waitFor("connecting to " + url)
 	close(open)
-	p.ends(exitFailed)
+	p.waitExit(exitFailed)
 
 	synctest.Test(t, func(t *testing.T) {
 		var stderr buffer
-		d := &dialing{
-			sys: &System{Stderr: &stderr}, raw: "ws://example.com/", shown: "ws://example.com/", notes: &stderr,
+		d := &dialRun{
+			sys: &System{Stderr: &stderr}, raw: "ws://example.com/", displayURL: "ws://example.com/", notes: &stderr,
 			opts: &websocket.DialOptions{Proxy: noProxy, DialContext: func(context.Context, string, string) (net.Conn, error) {
-				<-time.After(5 * lifeSign)
+				<-time.After(5 * connectNoteDelay)
 				return nil, os.ErrNotExist
 			}},
 		}
@@ -191,7 +191,7 @@ func TestDialConnectingNote(t *testing.T) {
 // --wait continues, so that Ctrl-C raises a signal.
 func TestDialTerminalReconnect(t *testing.T) {
 	end := make(chan struct{})
-	url := each(t, func(_ context.Context, c *websocket.Conn) { _ = c.Close(websocket.CodeInternalError, "") },
+	url := serveInTurn(t, func(_ context.Context, c *websocket.Conn) { _ = c.Close(websocket.CodeInternalError, "") },
 		func(ctx context.Context, c *websocket.Conn) {
 			if m, err := c.Read(ctx); err == nil {
 				_ = c.Write(ctx, m)
@@ -199,16 +199,16 @@ func TestDialTerminalReconnect(t *testing.T) {
 			<-end
 			_ = c.Close(websocket.CodeNormal, "")
 		})
-	p := atTerminal(t, "--reconnect", "--wait", "1h", url)
-	p.appears("reconnecting in")
-	p.appears("reconnected")
+	p := startTerminal(t, "--reconnect", "--wait", "1h", url)
+	p.waitFor("reconnecting in")
+	p.waitFor("reconnected")
 	raw := modes(t, p.tty)
 	p.keys("hello\r")
-	p.appears("< hello")
+	p.waitFor("< hello")
 	p.keys("\x04")
 	bounded.Until(t, func() bool { return modes(t, p.tty) != raw })
 	close(end)
-	p.ends(exitOK)
+	p.waitExit(exitOK)
 }
 
 // Ctrl-Z restores the terminal for the shell, and fg continues.
@@ -245,7 +245,7 @@ func TestDialTerminalSuspended(t *testing.T) {
 		}
 	})
 	seen := 0
-	appears := func(text string) {
+	waitFor := func(text string) {
 		t.Helper()
 		bounded.Until(t, func() bool {
 			all := shown.String()
@@ -256,28 +256,28 @@ func TestDialTerminalSuspended(t *testing.T) {
 			return i >= 0
 		})
 	}
-	appears("READY ")
+	waitFor("READY ")
 	press(t, master, `"$PROGRAM" dial `+url+"\n")
-	appears("connected to")
+	waitFor("connected to")
 	raw := modes(t, tty)
 	for _, text := range []string{"hello", "hello again"} {
 		press(t, master, text+"\r")
-		appears("< " + text)
+		waitFor("< " + text)
 		press(t, master, "\x1a")
-		appears("Stopped")
-		appears("READY ")
+		waitFor("Stopped")
+		waitFor("READY ")
 		if modes(t, tty) == raw {
 			t.Error("the terminal was not restored")
 		}
 		press(t, master, "echo $((40+2))\n")
-		appears("\n42")
+		waitFor("\n42")
 		press(t, master, "fg\n")
-		appears("> ")
+		waitFor("> ")
 		bounded.Until(t, func() bool { return modes(t, tty) == raw })
 	}
 	press(t, master, "\x04")
-	appears("closed with 1000")
-	appears("READY ")
+	waitFor("closed with 1000")
+	waitFor("READY ")
 	press(t, master, "exit $?\n")
 	if err := shell.Wait(); err != nil {
 		t.Errorf("%v\n%s", err, shown.String())

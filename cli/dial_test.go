@@ -100,17 +100,17 @@ func TestDialBadInput(t *testing.T) {
 			}
 		})
 	}
-	broken := io.MultiReader(strings.NewReader("x\n"), &failing{})
+	broken := io.MultiReader(strings.NewReader("x\n"), &failingReader{})
 	if got := runWith(t, broken, nil, "dial", url); got.code != exitFailed || !strings.Contains(got.stderr, "no disk") {
 		t.Errorf("exit %d, %q", got.code, got.stderr)
 	}
 }
 
-// failing is a stream whose calls fail.
-type failing struct{}
+// failingReader is a stream whose calls fail.
+type failingReader struct{}
 
-func (*failing) Read([]byte) (int, error)  { return 0, errors.New("no disk") }
-func (*failing) Write([]byte) (int, error) { return 0, errors.New("no disk") }
+func (*failingReader) Read([]byte) (int, error)  { return 0, errors.New("no disk") }
+func (*failingReader) Write([]byte) (int, error) { return 0, errors.New("no disk") }
 
 func TestDialBinary(t *testing.T) {
 	url := peer(t, echo)
@@ -281,10 +281,10 @@ func TestDialSignals(t *testing.T) {
 	}
 }
 
-// nothing is an empty input.
-type nothing struct{}
+// emptyInput is an empty input.
+type emptyInput struct{}
 
-func (nothing) next() (websocket.Message, error) { return websocket.Message{}, io.EOF }
+func (emptyInput) next() (websocket.Message, error) { return websocket.Message{}, io.EOF }
 
 // The terminal is restored before the wait after the end of the input, so Ctrl-C raises a signal, which ends the wait.
 func TestSessionLeavesBeforeItWaits(t *testing.T) {
@@ -294,7 +294,7 @@ func TestSessionLeavesBeforeItWaits(t *testing.T) {
 	}
 	defer conn.CloseNow()
 	left, signals, done := make(chan struct{}, 2), make(chan os.Signal, 1), make(chan error, 1)
-	s := &session{conn: conn, in: newFeed(nothing{}), out: rawOutput(), w: io.Discard, leave: func() { left <- struct{}{} }, wait: time.Hour, signals: signals}
+	s := &session{conn: conn, in: newFeed(emptyInput{}), out: rawOutput(), w: io.Discard, restore: func() { left <- struct{}{} }, wait: time.Hour, signals: signals}
 	go func() { done <- s.run(t.Context()) }()
 	bounded.Receive(t, left)
 	signals <- os.Interrupt
@@ -352,7 +352,7 @@ func TestDialOutputFails(t *testing.T) {
 		stdin, more := io.Pipe()
 		go fmt.Fprintln(more, "x")
 		code := Run(t.Context(), []string{"dial", url}, System{
-			Stdin: stdin, Stdout: &broken{tt.err}, Stderr: &stderr, Getenv: func(string) string { return "" },
+			Stdin: stdin, Stdout: &brokenWriter{tt.err}, Stderr: &stderr, Getenv: func(string) string { return "" },
 		})
 		more.Close()
 		if code != exitFailed || stderr.String() != tt.stderr {
@@ -361,9 +361,9 @@ func TestDialOutputFails(t *testing.T) {
 	}
 }
 
-type broken struct{ err error }
+type brokenWriter struct{ err error }
 
-func (b *broken) Write([]byte) (int, error) { return 0, b.err }
+func (b *brokenWriter) Write([]byte) (int, error) { return 0, b.err }
 
 func TestDialRequest(t *testing.T) {
 	seen := make(chan *http.Request, 1)

@@ -55,11 +55,11 @@ func (e *hinted) NextStep() string { return e.hint }
 // errInterrupted ends a command whose orderly shutdown was cut short. The error is not printed, because the user has caused it.
 var errInterrupted = errors.New("interrupted")
 
-// errQuiet ends a command that has failed and has nothing more to print.
-var errQuiet = errors.New("failed")
+// errReported ends a command that has failed and has nothing more to print.
+var errReported = errors.New("failed")
 
-// errMisused is like errQuiet, but for an error in the command line.
-var errMisused = errors.New("misused")
+// errUsageReported is like errReported, but for an error in the command line.
+var errUsageReported = errors.New("misused")
 
 // report prints an error and returns the exit code.
 func report(sys *System, cmd *cobra.Command, err error) int {
@@ -70,33 +70,33 @@ func report(sys *System, cmd *cobra.Command, err error) int {
 		return exitOK
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted
-	case errors.Is(err, errQuiet):
+	case errors.Is(err, errReported):
 		return exitFailed
-	case errors.Is(err, errMisused):
+	case errors.Is(err, errUsageReported):
 		return exitUsage
 	case errors.As(err, &ran) && !misused:
-		tell(sys.Stderr, err, nextStep(err))
+		printError(sys.Stderr, err, nextStep(err))
 		return exitFailed
 	}
 	hint := "see " + cmd.CommandPath() + " --help"
 	if misused && usage.hint != "" {
 		hint = usage.hint
 	}
-	tell(sys.Stderr, err, hint)
+	printError(sys.Stderr, err, hint)
 	return exitUsage
 }
 
-func tell(w io.Writer, err error, hint string) {
+func printError(w io.Writer, err error, hint string) {
 	fmt.Fprintln(w, "handfast: "+visible.Text(err.Error()))
 	var failed *websocket.HandshakeError
 	if errors.As(err, &failed) {
 		describe(w, failed)
 	}
-	tellStep(w, hint)
+	printStep(w, hint)
 }
 
-// tellStep writes the next step on the line below an error; "" means that there is none.
-func tellStep(w io.Writer, step string) {
+// printStep writes the next step on the line below an error; "" means that there is none.
+func printStep(w io.Writer, step string) {
 	if step != "" {
 		fmt.Fprintln(w, "  next step: "+visible.Text(step))
 	}

@@ -29,7 +29,7 @@ func TestReport(t *testing.T) {
 		{"cobra's own", errors.New("unknown flag: --x"), exitUsage, "handfast: unknown flag: --x\n  next step: see handfast --help\n"},
 		{"a failure", &runError{failure}, exitFailed, "handfast: it broke\n  next step: fix it\n"},
 		{"a failure that steers", &runError{errors.New("\x1b[31m")}, exitFailed, "handfast: \\x1b[31m\n"},
-		{"a quiet one", &runError{errQuiet}, exitFailed, ""},
+		{"a quiet one", &runError{errReported}, exitFailed, ""},
 		{"interrupted", &runError{errInterrupted}, exitInterrupted, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

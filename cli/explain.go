@@ -176,7 +176,7 @@ func runExplain(ctx context.Context, sys *System, f *explainFlags, raw string) e
 	case f.summary:
 		show = newExplainSummary
 	}
-	out := &explained{w: sys.Stdout, failed: cancel}
+	out := &cancelingWriter{w: sys.Stdout, failed: cancel}
 	write := show(sys, out, opts)
 	report := explain.Explain(ctx, raw, opts)
 	stop()
@@ -192,7 +192,7 @@ func runExplain(ctx context.Context, sys *System, f *explainFlags, raw string) e
 	case ctx.Err() != nil:
 		return errInterrupted
 	}
-	return errQuiet
+	return errReported
 }
 
 // compareExplained diagnoses two URLs, one after the other, and prints the differences.
@@ -234,7 +234,7 @@ func compareExplained(ctx context.Context, sys *System, f *explainFlags, urls []
 	case ctx.Err() != nil:
 		return errInterrupted
 	}
-	return errQuiet
+	return errReported
 }
 
 // interruptible returns a context that a signal cancels until stop is called. The caller must call stop once.
@@ -255,14 +255,14 @@ func interruptible(ctx context.Context, sys *System) (_ context.Context, cancel 
 	}
 }
 
-// explained writes to standard output. If a write fails, it cancels the diagnosis.
-type explained struct {
+// cancelingWriter writes to standard output. If a write fails, it cancels the diagnosis.
+type cancelingWriter struct {
 	w      io.Writer
 	failed func()
 	err    error // the first error; after it, nothing more is written
 }
 
-func (o *explained) Write(b []byte) (int, error) {
+func (o *cancelingWriter) Write(b []byte) (int, error) {
 	if o.err != nil {
 		return 0, o.err
 	}
@@ -293,14 +293,14 @@ func newExplainSummary(_ *System, w io.Writer, _ *explain.Options) func(*explain
 	return func(r *explain.Report) error { return r.WriteSummary(w) }
 }
 
-// ticket is a report or a comparison, which can be attached to a support ticket.
-type ticket interface {
+// shareableReport is a report or a comparison, which can be attached to a support ticket.
+type shareableReport interface {
 	WriteMarkdown(w io.Writer) error
 	WriteHTML(w io.Writer) error
 }
 
-// writeReport writes a ticket to the file in to, in the format that the file name selects. Without a file it does nothing.
-func writeReport(sys *System, to *outFlags, r ticket) error {
+// writeReport writes a report to the file in to, in the format that the file name selects. Without a file it does nothing.
+func writeReport(sys *System, to *outFlags, r shareableReport) error {
 	if to.file == "" {
 		return nil
 	}

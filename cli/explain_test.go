@@ -218,9 +218,9 @@ func TestExplainInterrupted(t *testing.T) {
 	}
 	t.Cleanup(func() { ln.Close() })
 	signals := make(chan os.Signal, 1)
-	gone := make(chan struct{})
+	closedPipe := make(chan struct{})
 	go func() {
-		defer close(gone)
+		defer close(closedPipe)
 		c, err := ln.Accept()
 		if err != nil {
 			return
@@ -231,7 +231,7 @@ func TestExplainInterrupted(t *testing.T) {
 		io.Copy(io.Discard, c)
 	}()
 	got := runWith(t, strings.NewReader(""), signals, "explain", "--proxy", "none", "ws://"+ln.Addr().String()+"/")
-	bounded.Receive(t, gone)
+	bounded.Receive(t, closedPipe)
 	if got.code != exitInterrupted || !strings.Contains(got.stdout, "interrupted") {
 		t.Errorf("exit %d\n%s", got.code, got.stdout)
 	}
@@ -374,7 +374,7 @@ func TestExplainBrokenOutput(t *testing.T) {
 	for _, arg := range []string{"--json=true", "--json=false"} {
 		var errs buffer
 		code := Run(t.Context(), []string{"explain", "--no-probes", "--proxy", "none", arg, u}, System{
-			Stdin: strings.NewReader(""), Stdout: &failing{}, Stderr: &errs, Getenv: func(string) string { return "" },
+			Stdin: strings.NewReader(""), Stdout: &failingReader{}, Stderr: &errs, Getenv: func(string) string { return "" },
 		})
 		if code != exitFailed || !strings.Contains(errs.String(), "no disk") {
 			t.Errorf("%s: exit %d, %q", arg, code, errs.String())
@@ -382,10 +382,10 @@ func TestExplainBrokenOutput(t *testing.T) {
 	}
 }
 
-// gone is standard output whose reader closes the pipe after the first line.
-type gone struct{ lines int }
+// closedPipe is standard output whose reader closes the pipe after the first line.
+type closedPipe struct{ lines int }
 
-func (g *gone) Write(p []byte) (int, error) {
+func (g *closedPipe) Write(p []byte) (int, error) {
 	if g.lines++; g.lines > 1 {
 		return 0, syscall.EPIPE
 	}
@@ -402,7 +402,7 @@ func TestExplainEndsWithItsReader(t *testing.T) {
 	for _, args := range [][]string{{"--watch"}, {"--watch", "--json"}} {
 		var errs buffer
 		code := Run(t.Context(), append([]string{"explain", "--proxy", "none", "--no-probes", u}, args...), System{
-			Stdin: strings.NewReader(""), Stdout: &gone{}, Stderr: &errs, Getenv: func(string) string { return "" },
+			Stdin: strings.NewReader(""), Stdout: &closedPipe{}, Stderr: &errs, Getenv: func(string) string { return "" },
 		})
 		if code != exitFailed || !strings.Contains(errs.String(), "broken pipe") {
 			t.Errorf("%v: exit %d, %q", args, code, errs.String())

@@ -11,14 +11,14 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// mayBeEmpty are the flags for which an empty value has a meaning.
-var mayBeEmpty = []string{"user", "echo"}
+// emptyAllowed are the flags for which an empty value has a meaning.
+var emptyAllowed = []string{"user", "echo"}
 
 // checkEmpty rejects flags with an empty value, which usually comes from an unset variable. Otherwise the command would do something
 // unintended, such as trusting other authorities.
 func checkEmpty(cmd *cobra.Command) (err error) {
 	cmd.Flags().Visit(func(f *pflag.Flag) {
-		if err != nil || slices.Contains(mayBeEmpty, f.Name) {
+		if err != nil || slices.Contains(emptyAllowed, f.Name) {
 			return
 		}
 		empty := f.Value.String() == ""
@@ -52,7 +52,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	f, value := e.GetFlag(), strconv.Quote(e.GetValue())
 	switch f.Value.Type() {
 	case "duration":
-		if _, own := f.Value.(*watchTime); !own {
+		if _, isWatch := f.Value.(*watchTime); !isWatch {
 			return usagef("write a number and a unit, such as 30s or 1m", "--%s %s is not a duration", f.Name, value)
 		}
 	case "int", "int64", "uint", "uint64":

@@ -86,21 +86,21 @@ func TestReadSecret(t *testing.T) {
 	if got, err := readSecret(&System{Stdin: strings.NewReader("x \r\n")}, "token", ""); got != "x " || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
-	if _, err := readSecret(&System{Stdin: &failing{}}, "token", ""); err == nil {
+	if _, err := readSecret(&System{Stdin: &failingReader{}}, "token", ""); err == nil {
 		t.Error("a read error is not returned")
 	}
 }
 
 // The credentials in a handshake are described by their location.
 func TestSentBy(t *testing.T) {
-	s := sentBy("ws://user:hush@host/?token=hush&room=1", &websocket.DialOptions{
+	s := sentInfoOf("ws://user:hush@host/?token=hush&room=1", &websocket.DialOptions{
 		Header: map[string][]string{"Origin": {"https://a"}, "Cookie": {"a=hush"}, "Accept": {"x"}, "Authorization": {"hush"}},
 		TLS:    &tls.Config{Certificates: []tls.Certificate{{}}}, Subprotocols: []string{"chat", "handfast.token.hush"},
 	})
 	if want := []string{"Authorization header", "Cookie header", "user and password of the URL", "token in the URL's query", "token in a subprotocol", "client certificate"}; s.origin != "https://a" || !slices.Equal(s.credentials, want) {
 		t.Errorf("%+v", s)
 	}
-	if s := sentBy("ws://host/", &websocket.DialOptions{TLS: &tls.Config{}, Subprotocols: []string{"chat"}}); len(s.credentials) > 0 || s.origin != "" {
+	if s := sentInfoOf("ws://host/", &websocket.DialOptions{TLS: &tls.Config{}, Subprotocols: []string{"chat"}}); len(s.credentials) > 0 || s.origin != "" {
 		t.Errorf("%+v", s)
 	}
 }
@@ -124,7 +124,7 @@ func TestDescribeConn(t *testing.T) {
 		t.Error(got)
 	}
 	e := &websocket.HandshakeError{Stage: handshake.StageStatus, Status: 401, Err: errors.New("websocket: no entry")}
-	if got := dialError("ws://a", e, &sent{}); got.Error() != "no WebSocket at ws://a: no entry" || nextStep(got) == "" || !errors.Is(got, error(e)) {
+	if got := dialError("ws://a", e, &sentInfo{}); got.Error() != "no WebSocket at ws://a: no entry" || nextStep(got) == "" || !errors.Is(got, error(e)) {
 		t.Errorf("%v, %s", got, nextStep(got))
 	}
 }
@@ -184,7 +184,7 @@ func TestPrinter(t *testing.T) {
 	} {
 		var stdout, stderr buffer
 		p := &printer{sys: &System{Stdout: &stdout, Stderr: &stderr}, flags: &tt.f, ended: make(chan error, 1)}
-		p.put("c", tt.epoch, tt.e)
+		p.printEvent("c", tt.epoch, tt.e)
 		if stdout.String() != tt.stdout || stderr.String() != tt.stderr {
 			t.Errorf("%s: %q, %q", tt.name, stdout.String(), stderr.String())
 		}
@@ -193,12 +193,12 @@ func TestPrinter(t *testing.T) {
 		e    client.Event
 		want string
 	}{{message, `"offset":7`}, {message, `"epoch":"e"`}, {change, `"type":"join"`}, {gap, `{"type":"gap","channel":"c","why":"new_epoch"}`}} {
-		if got := everything("c", "e", tt.e); !strings.Contains(got, tt.want) || !json.Valid([]byte(got)) {
+		if got := eventJSON("c", "e", tt.e); !strings.Contains(got, tt.want) || !json.Valid([]byte(got)) {
 			t.Errorf("%s, want %s", got, tt.want)
 		}
 	}
 	for data, want := range map[string]string{`"a b"`: "a b", `{"a": 1}`: `{"a":1}`, `{"a`: `{"a`, "7": "7"} {
-		if got := plain(&client.Message{Data: []byte(data)}); got != want {
+		if got := messageText(&client.Message{Data: []byte(data)}); got != want {
 			t.Errorf("%s: %s", data, got)
 		}
 	}
@@ -208,17 +208,17 @@ func TestPrinter(t *testing.T) {
 		if len(p.ended) != i/2 {
 			t.Errorf("after %d messages, %d results were sent to ended", i, len(p.ended))
 		}
-		p.put("c", "e", message)
+		p.printEvent("c", "e", message)
 	}
 	p.stop()
-	p.put("c", "e", change)
+	p.printEvent("c", "e", change)
 	if out.String() != "{\"a\":[1]}\n{\"a\":[1]}\n" {
 		t.Errorf("%q", out.String())
 	}
-	if err := printed(&broken{syscall.EPIPE}, "x"); !errors.Is(err, errQuiet) {
+	if err := printLine(&brokenWriter{syscall.EPIPE}, "x"); !errors.Is(err, errReported) {
 		t.Error(err)
 	}
-	if err := printed(&broken{os.ErrClosed}, "x"); !errors.Is(err, os.ErrClosed) {
+	if err := printLine(&brokenWriter{os.ErrClosed}, "x"); !errors.Is(err, os.ErrClosed) {
 		t.Error(err)
 	}
 }
@@ -236,13 +236,13 @@ func TestChannelErrors(t *testing.T) {
 		t.Error(err)
 	}
 	f := &channelsFlags{timeout: time.Second}
-	if err := f.late(os.ErrClosed); !errors.Is(err, os.ErrClosed) || f.late(nil) != nil {
+	if err := f.timeoutError(os.ErrClosed); !errors.Is(err, os.ErrClosed) || f.timeoutError(nil) != nil {
 		t.Error(err)
 	}
-	if err := f.late(os.ErrDeadlineExceeded); errors.Is(err, errNoAnswer) {
+	if err := f.timeoutError(os.ErrDeadlineExceeded); errors.Is(err, errTimeout) {
 		t.Error(err)
 	}
-	err := f.late(errors.Join(context.DeadlineExceeded, &client.Error{Code: wire.Unavailable, Message: "no engine"}))
+	err := f.timeoutError(errors.Join(context.DeadlineExceeded, &client.Error{Code: wire.Unavailable, Message: "no engine"}))
 	if err.Error() != "the server did not respond in time: 1s: no engine" || nextStep(err) == "" {
 		t.Errorf("%v, %s", err, nextStep(err))
 	}

@@ -8,13 +8,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// ownSignals marks the commands that handle signals themselves, because they must shut down in order. All other commands exit immediately
+// handlesSignals marks the commands that handle signals themselves, because they must shut down in order. All other commands exit immediately
 // at a signal, because they may be blocked on standard input, or on a file that is a pipe.
-const ownSignals = "signals"
+const handlesSignals = "signals"
 
-// graceful marks a command with ownSignals.
+// graceful marks a command with handlesSignals.
 func graceful(cmd *cobra.Command) *cobra.Command {
-	cmd.Annotations = map[string]string{ownSignals: "own"}
+	cmd.Annotations = map[string]string{handlesSignals: "own"}
 	return cmd
 }
 
@@ -42,7 +42,7 @@ func execute(ctx context.Context, root *cobra.Command, args []string, sys *Syste
 		}
 		return cmd, failed
 	}
-	if cmd.Annotations[ownSignals] != "" {
+	if cmd.Annotations[handlesSignals] != "" {
 		return root.ExecuteContextC(ctx)
 	}
 	type outcome struct {

@@ -29,16 +29,16 @@ var optionSteps = map[string]string{
 	handshake.HintClientRedirects:    "the server redirects to another URL: use that URL",
 }
 
-// sent describes what a handshake has sent about the client.
-type sent struct {
+// sentInfo describes what a handshake has sent about the client.
+type sentInfo struct {
 	credentials []string // the places of the credentials, such as "Authorization header"
 	origin      string
 	flags       bool // whether the command has flags for credentials
 }
 
-// sentBy returns the information that a handshake with these options sends.
-func sentBy(raw string, opts *websocket.DialOptions) *sent {
-	s := &sent{origin: opts.Header.Get("Origin")}
+// sentInfoOf returns the information that a handshake with these options sends.
+func sentInfoOf(raw string, opts *websocket.DialOptions) *sentInfo {
+	s := &sentInfo{origin: opts.Header.Get("Origin")}
 	for name := range opts.Header {
 		if redact.Name(name) {
 			s.credentials = append(s.credentials, name+" header")
@@ -67,7 +67,7 @@ func sentBy(raw string, opts *websocket.DialOptions) *sent {
 }
 
 // handshakeStep returns the next step after a failed handshake, in terms of flags and of the data that was sent.
-func handshakeStep(e *websocket.HandshakeError, sent *sent) string {
+func handshakeStep(e *websocket.HandshakeError, sent *sentInfo) string {
 	switch {
 	case e.Stage == handshake.StageStatus && e.Status == http.StatusUnauthorized:
 		return unauthorizedStep(e, sent)
@@ -77,14 +77,14 @@ func handshakeStep(e *websocket.HandshakeError, sent *sent) string {
 	if step, ok := optionSteps[e.Hint]; ok {
 		return step
 	}
-	if strings.Contains(e.Hint, "nginx") && givesReason(e) {
+	if strings.Contains(e.Hint, "nginx") && hasReason(e) {
 		return "the body of the response gives the reason"
 	}
 	return e.Hint
 }
 
-// givesReason reports whether the body of a response gives a reason: whether it is plain text, and contains more than the status.
-func givesReason(e *websocket.HandshakeError) bool {
+// hasReason reports whether the body of a response gives a reason: whether it is plain text, and contains more than the status.
+func hasReason(e *websocket.HandshakeError) bool {
 	if !strings.HasPrefix(strings.ToLower(e.Header.Get("Content-Type")), "text/plain") {
 		return false
 	}
@@ -95,7 +95,7 @@ func givesReason(e *websocket.HandshakeError) bool {
 }
 
 // unauthorizedStep returns the next step after a 401.
-func unauthorizedStep(e *websocket.HandshakeError, sent *sent) string {
+func unauthorizedStep(e *websocket.HandshakeError, sent *sentInfo) string {
 	var schemes []string
 	for _, challenge := range e.Header.Values("WWW-Authenticate") {
 		scheme, _, _ := strings.Cut(challenge, " ")
@@ -109,7 +109,7 @@ func unauthorizedStep(e *websocket.HandshakeError, sent *sent) string {
 		return "the server did not accept the credential that was sent (" + strings.Join(sent.credentials, ", ") +
 			"): it is wrong, expired or revoked, or not of the kind that the server requires" + wanted
 	}
-	return "no credential was sent, and the server requires one" + wanted + ": " + credentialWays(schemes, sent.flags)
+	return "no credential was sent, and the server requires one" + wanted + ": " + credentialOptions(schemes, sent.flags)
 }
 
 // schemeFlags are the flags that send a credential of each authentication scheme.
@@ -117,9 +117,9 @@ var schemeFlags = [...]struct{ scheme, flag string }{
 	{"Bearer", "--bearer TOKEN"}, {"Basic", "--basic USER:PASSWORD"}, {"ApiKey", "--api-key KEY"},
 }
 
-// credentialWays returns how a command can send a credential of the schemes that a server requires. flags means that the command has flags
+// credentialOptions returns how a command can send a credential of the schemes that a server requires. flags means that the command has flags
 // for credentials.
-func credentialWays(schemes []string, flags bool) string {
+func credentialOptions(schemes []string, flags bool) string {
 	if !flags {
 		return `-H "Authorization: Bearer TOKEN", -H "Cookie: NAME=VALUE", user:password@ in the URL, or --cert FILE`
 	}
@@ -134,7 +134,7 @@ func credentialWays(schemes []string, flags bool) string {
 }
 
 // forbiddenStep returns the next step after a 403.
-func forbiddenStep(sent *sent) string {
+func forbiddenStep(sent *sentInfo) string {
 	var reasons []string
 	if sent.origin != "" {
 		reasons = append(reasons, "the origin "+sent.origin+" may not be allowed (--origin)")

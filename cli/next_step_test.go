@@ -101,7 +101,7 @@ func TestCredentialWays(t *testing.T) {
 		{[]string{"Negotiate"}, true, "--bearer TOKEN, --basic USER:PASSWORD, --api-key KEY, --cookie"},
 		{[]string{"Bearer"}, false, `-H "Authorization: Bearer TOKEN", `},
 	} {
-		if got := credentialWays(tt.schemes, tt.flags); !strings.HasPrefix(got, tt.want) {
+		if got := credentialOptions(tt.schemes, tt.flags); !strings.HasPrefix(got, tt.want) {
 			t.Errorf("%q: %q", tt.schemes, got)
 		}
 	}
@@ -120,7 +120,7 @@ func TestReasonInBody(t *testing.T) {
 		header := http.Header{"Content-Type": {tt.kind}}
 		e := &websocket.HandshakeError{Stage: handshake.StageStatus, Status: 400, Header: header, Body: []byte(tt.body), Err: errors.New("x"),
 			Hint: handshake.StatusHint(&handshake.Response{Status: 400, Header: header})}
-		if got := (&handshakeFailure{"ws://x", e, &sent{}}).NextStep(); !strings.Contains(got, tt.want) || strings.Contains(got, ";;") {
+		if got := (&handshakeFailure{"ws://x", e, &sentInfo{}}).NextStep(); !strings.Contains(got, tt.want) || strings.Contains(got, ";;") {
 			t.Errorf("%s %q: %q", tt.kind, tt.body, got)
 		}
 	}
@@ -129,7 +129,7 @@ func TestReasonInBody(t *testing.T) {
 // A rejection by a proxy is distinguished from one by the server.
 func TestProxyStep(t *testing.T) {
 	e := &websocket.HandshakeError{Stage: handshake.StageProxy, Status: http.StatusForbidden, Hint: "the proxy refuses", Err: errors.New("no")}
-	if got := handshakeStep(e, &sent{}); got != "the proxy refuses" {
+	if got := handshakeStep(e, &sentInfo{}); got != "the proxy refuses" {
 		t.Errorf("got %q", got)
 	}
 }
@@ -140,7 +140,7 @@ func TestStepsNameFlags(t *testing.T) {
 	hints := libhints.Named(t, "..", "HintClient")
 	for name, hint := range hints {
 		e := &websocket.HandshakeError{Hint: hint, Err: errors.New("x")}
-		if got := handshakeStep(e, &sent{}); got != optionSteps[hint] || got == "" || option.MatchString(got) {
+		if got := handshakeStep(e, &sentInfo{}); got != optionSteps[hint] || got == "" || option.MatchString(got) {
 			t.Errorf("%s: %q", name, got)
 		}
 	}

@@ -66,7 +66,7 @@ when the engine of the channels responds again. After a lost connection it recon
 
 // run publishes the messages.
 func (f *publishFlags) run(ctx context.Context, sys *System, args []string) error {
-	return f.with(ctx, sys, func(ctx context.Context, c *client.Client) error {
+	return f.withClient(ctx, sys, func(ctx context.Context, c *client.Client) error {
 		if len(args) == 2 {
 			return f.publish(ctx, c, args[0], []byte(args[1]))
 		}
@@ -104,7 +104,7 @@ func (f *publishFlags) run(ctx context.Context, sys *System, args []string) erro
 					return err
 				}
 				if n == 1 {
-					tell(sys.Stderr, errors.New("standard input is empty: nothing was published"), "write the message after the channel, or pipe lines in")
+					printError(sys.Stderr, errors.New("standard input is empty: nothing was published"), "write the message after the channel, or pipe lines in")
 				}
 				return nil
 			case <-c.Done():
@@ -127,8 +127,8 @@ func (f *publishFlags) publish(ctx context.Context, c *client.Client, channel st
 	} else if !json.Valid(data) {
 		return &hinted{errors.New("the data is not JSON, which --raw requires"), "without --raw, each line is published as a JSON string"}
 	}
-	ctx, cancel := f.bound(ctx)
+	ctx, cancel := f.withTimeout(ctx)
 	defer cancel()
 	_, err := c.Publish(ctx, channel, data, &client.PublishOptions{Key: f.key})
-	return f.late(denied(channel, err))
+	return f.timeoutError(denied(channel, err))
 }

@@ -37,7 +37,7 @@ A server that requires a token gets the one in HANDFAST_ADMIN_TOKEN.`,
 		Example: `  handfast reload
   handfast reload --admin 127.0.0.1:9091        a balancer
   handfast reload --json`,
-		Args: none,
+		Args: noArgs,
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
 			return reload(cmd.Context(), sys, admin, asJSON)
 		}),
@@ -57,13 +57,13 @@ func reload(ctx context.Context, sys *System, admin string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	status, text, err := listener.ask(ctx, reloadWait, http.MethodPost, "/reload")
+	status, text, err := listener.do(ctx, reloadWait, http.MethodPost, "/reload")
 	if err != nil {
 		return err
 	}
 	var got gateway.Reloaded
 	if status != http.StatusOK && status != http.StatusUnprocessableEntity || json.Unmarshal(text, &got) != nil || got.Changes == nil {
-		return cmp.Or(listener.mistaken(ctx, "POST /reload", status), fmt.Errorf("%s answered with status %d: %s", listener.addr, status, firstLine(text)))
+		return cmp.Or(listener.checkAdmin(ctx, "POST /reload", status), fmt.Errorf("%s answered with status %d: %s", listener.addr, status, firstLine(text)))
 	}
 	failed := status != http.StatusOK
 	if asJSON {
@@ -71,14 +71,14 @@ func reload(ctx context.Context, sys *System, admin string, asJSON bool) error {
 			return err
 		}
 		if failed {
-			return errQuiet
+			return errReported
 		}
 		return nil
 	}
 	if failed {
 		fmt.Fprintln(sys.Stderr, "handfast: not reloaded: the old configuration stays in force")
 		if len(got.Problems) > 0 {
-			return tellProblems(sys.Stderr, &config.Error{Problems: got.Problems})
+			return printProblems(sys.Stderr, &config.Error{Problems: got.Problems})
 		}
 		return &hinted{errors.New(got.Error), got.Hint}
 	}
@@ -91,9 +91,9 @@ func reload(ctx context.Context, sys *System, admin string, asJSON bool) error {
 	since := got.Since.Local().Format(time.DateTime)
 	switch {
 	case got.Changed:
-		fmt.Fprintf(sys.Stdout, "reloaded: %s\n", count(len(got.Changes), "change"))
+		fmt.Fprintf(sys.Stdout, "reloaded: %s\n", countNoun(len(got.Changes), "change"))
 	case len(got.Changes) > 0:
-		fmt.Fprintf(sys.Stdout, "unchanged: the server already reloaded the configuration at %s: %s\n", since, count(len(got.Changes), "change"))
+		fmt.Fprintf(sys.Stdout, "unchanged: the server already reloaded the configuration at %s: %s\n", since, countNoun(len(got.Changes), "change"))
 	default:
 		fmt.Fprintf(sys.Stdout, "unchanged: the server still has the configuration of its start, at %s\n", since)
 	}

@@ -81,7 +81,7 @@ func TestReloadBalancer(t *testing.T) {
 // An address without an admin listener, and a listener that rejects the request, are errors with the next step.
 func TestReloadErrors(t *testing.T) {
 	state(t)
-	o := startOther(t)
+	o := startFakeAdmin(t)
 	o.text = "no such page\x1b[31m\nsecond line\n"
 	const other = "is not an admin listener: it answered POST /reload with "
 	for _, tt := range []struct {

@@ -89,7 +89,7 @@ func newServe(sys *System) *cobra.Command {
   handfast serve --engine nats --cluster-listen 127.0.0.1:6222
   handfast serve --listen :8444 --engine nats --cluster-listen 127.0.0.1:6223 --join 127.0.0.1:6222
   handfast serve --config handfast.yaml --admin 127.0.0.1:9090`,
-		Args: none,
+		Args: noArgs,
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
 			f.given = func(flag string) bool { return cmd.Flags().Changed(flag) }
 			return serve(cmd.Context(), sys, &f)

@@ -65,16 +65,16 @@ func TestBannerRows(t *testing.T) {
 	var rows bannerRows
 	rows.add("page", "http://a/")
 	rows.add("centrifugo", "ws://a/connection/websocket")
-	rows.apps(slices.Repeat([]gateway.App{{ID: "a", Key: "k"}}, mostApps+2), nil)
+	rows.addApps(slices.Repeat([]gateway.App{{ID: "a", Key: "k"}}, maxBannerRows+2), nil)
 	subscribe, publish := tryChannels("handfast", "ws://a/channels")
-	rows.try(false, "", subscribe, publish)
+	rows.addCommands(false, "", subscribe, publish)
 	subscribe, publish = tryChannels("handfast", channelsURL)
-	rows.try(true, subscribe, publish, "curl http://a/")
+	rows.addCommands(true, subscribe, publish, "curl http://a/")
 	subscribe, publish = tryChannels("handfast", "")
-	rows.try(true, subscribe, publish)
+	rows.addCommands(true, subscribe, publish)
 	var b strings.Builder
 	rows.print(&b, false)
-	want := "  page       http://a/\n  centrifugo ws://a/connection/websocket\n" + strings.Repeat("  app        a, key k\n", mostApps) +
+	want := "  page       http://a/\n  centrifugo ws://a/connection/websocket\n" + strings.Repeat("  app        a, key k\n", maxBannerRows) +
 		"             and 2 more\n  try        handfast subscribe --url ws://a/channels chat\n" +
 		"             handfast publish --url ws://a/channels chat hello\n" +
 		"  try        \x1b[32mhandfast subscribe chat\x1b[0m\n             handfast publish chat hello\n             curl http://a/\n"

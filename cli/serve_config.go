@@ -23,7 +23,7 @@ func (f *serveFlags) load(read func(*config.Config)) (*config.Config, error) {
 	c, err := config.Load(config.Sources{File: f.config, Bare: f.balance != nil, Environ: os.Environ(), Settings: f.settings, Read: read,
 		Check: checkParts, Try: gateway.Check})
 	if !f.given("config") {
-		blameVariable(err, f.config)
+		hintVariable(err, f.config)
 	}
 	if problems := problemsOf(err); len(problems) > 0 {
 		last := problems[len(problems)-1] // the step is printed only once, after the last problem
@@ -178,9 +178,9 @@ func problemsOf(err error) []*config.Problem {
 	return nil
 }
 
-// toBlame reports whether the flags alone cause the problems of a configuration: each problem must be the value of a flag, or a missing
+// causedByFlags reports whether the flags alone cause the problems of a configuration: each problem must be the value of a flag, or a missing
 // setting if only flags are given.
-func (f *serveFlags) toBlame(err error) bool {
+func (f *serveFlags) causedByFlags(err error) bool {
 	problems := problemsOf(err)
 	for _, p := range problems {
 		switch {
@@ -249,8 +249,8 @@ func withoutIndexes(path string) string {
 	return b.String()
 }
 
-// tellProblems writes the problems of a configuration, each with its next step. It returns the error for the command.
-func tellProblems(w io.Writer, err error) error {
+// printProblems writes the problems of a configuration, each with its next step. It returns the error for the command.
+func printProblems(w io.Writer, err error) error {
 	problems := problemsOf(err)
 	if problems == nil {
 		return err
@@ -262,7 +262,7 @@ func tellProblems(w io.Writer, err error) error {
 		if p.Want != "" {
 			fmt.Fprintln(w, "  expected:  "+visible.Text(p.Want))
 		}
-		tellStep(w, problemStep(p))
+		printStep(w, problemStep(p))
 	}
-	return errQuiet
+	return errReported
 }

@@ -37,9 +37,9 @@ func TestServeWithoutFileOutlivesSIGHUP(t *testing.T) {
 		bounded.Receive(t, s.code)
 	}()
 	hangUp(t)
-	s.told(t, func(int) {}, `msg="configuration unchanged"`)
+	s.waitForLog(t, func(int) {}, `msg="configuration unchanged"`)
 	write(t, token, "another token, which is long enough too\n")
-	s.told(t, func(int) {}, `msg="configuration changed"`, "setting=admin.token")
+	s.waitForLog(t, func(int) {}, `msg="configuration changed"`, "setting=admin.token")
 	c, err := websocket.Dial(bounded.Context(t), s.banner["chat"], nil)
 	if err != nil {
 		t.Fatal(err)
@@ -63,8 +63,8 @@ endpoints: [{name: chat, path: /chat, target: echo, auth: [users]}, {path: /open
 		t.Fatal(err)
 	}
 	hangUp(t)
-	s.told(t, func(int) {}, "level=ERROR", `msg="configuration not loaded"`, "handfast.yaml:1:1", "endpoints")
-	s.told(t, func(int) {}, "level=WARN", `msg="the old configuration stays in force"`, "handfast config check "+file)
+	s.waitForLog(t, func(int) {}, "level=ERROR", `msg="configuration not loaded"`, "handfast.yaml:1:1", "endpoints")
+	s.waitForLog(t, func(int) {}, "level=WARN", `msg="the old configuration stays in force"`, "handfast config check "+file)
 	_, err := websocket.Dial(bounded.Context(t), strings.Replace(s.banner["chat"], "/chat", "/echo", 1), nil)
 	if refused, ok := err.(*websocket.HandshakeError); !ok || refused.Status != 404 {
 		t.Errorf("/echo: %v", err)
@@ -124,15 +124,15 @@ func TestServeWatchesNewFiles(t *testing.T) {
 		s.signals <- os.Interrupt
 		bounded.Receive(t, s.code)
 	}()
-	s.told(t, func(n int) { write(t, file, fmt.Sprintf(text+"# %d\n", `token_file: "`+token+`"`, n)) }, `msg="configuration unchanged"`)
-	s.told(t, func(n int) { write(t, token, fmt.Sprintf("token %d, which is long enough, too\n", n)) }, `msg="configuration changed"`, "setting=admin.token")
+	s.waitForLog(t, func(n int) { write(t, file, fmt.Sprintf(text+"# %d\n", `token_file: "`+token+`"`, n)) }, `msg="configuration unchanged"`)
+	s.waitForLog(t, func(n int) { write(t, token, fmt.Sprintf("token %d, which is long enough, too\n", n)) }, `msg="configuration changed"`, "setting=admin.token")
 }
 
 // skip also discards a change that the watch has already reported.
 func TestReloaderSkip(t *testing.T) {
 	r := &reloader{changed: make(chan struct{}, 1)}
 	r.changed <- struct{}{}
-	r.skip()
+	r.skipChanges()
 	if len(r.changed) != 0 {
 		t.Error("the change is reported again")
 	}

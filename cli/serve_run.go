@@ -33,24 +33,24 @@ func serve(ctx context.Context, sys *System, f *serveFlags) error {
 		log.Info(observe.EventStarting, "version", thisBuild().Version)
 	})
 	if err != nil {
-		told := tellProblems(sys.Stderr, err)
-		if f.toBlame(err) {
-			return errMisused
+		told := printProblems(sys.Stderr, err)
+		if f.causedByFlags(err) {
+			return errUsageReported
 		}
 		return told
 	}
-	defer takeStdLog(log)()
+	defer redirectStdLog(log)()
 	warnReadable(log, cfg)
-	r := &reloader{flags: f, log: log, cfg: cfg, changed: make(chan struct{}, 1), asked: make(chan chan gateway.Reloaded),
+	r := &reloader{flags: f, log: log, cfg: cfg, changed: make(chan struct{}, 1), requests: make(chan chan gateway.Reloaded),
 		terminal: terminal(sys.Stderr), last: gateway.Reloaded{Since: time.Now()}}
 	hups := make(chan os.Signal, 1)
 	signal.Notify(hups, syscall.SIGHUP)
 	defer signal.Stop(hups)
 	r.watch(ctx)
 	defer func() { r.unwatch() }()
-	r.server, err = gateway.Open(ctx, gateway.Options{Config: cfg, Log: log, Stdout: sys.Stdout, Stderr: sys.Stderr, Reload: r.ask})
+	r.server, err = gateway.Open(ctx, gateway.Options{Config: cfg, Log: log, Stdout: sys.Stdout, Stderr: sys.Stderr, Reload: r.request})
 	if err != nil {
-		return tellProblems(sys.Stderr, err)
+		return printProblems(sys.Stderr, err)
 	}
 	defer r.server.Close()
 	banner(sys, r.server, cfg.Listen)
@@ -59,13 +59,13 @@ func serve(ctx context.Context, sys *System, f *serveFlags) error {
 
 // reloader runs a server, and reloads its configuration when it changes.
 type reloader struct {
-	flags   *serveFlags
-	server  *gateway.Server
-	log     *slog.Logger
-	cfg     *config.Config             // the configuration in use
-	changed chan struct{}              // signaled when a file of the configuration has changed
-	asked   chan chan gateway.Reloaded // requests for a reload by an operator, with a channel for the result
-	last    gateway.Reloaded           // the last reload that changed a setting
+	flags    *serveFlags
+	server   *gateway.Server
+	log      *slog.Logger
+	cfg      *config.Config             // the configuration in use
+	changed  chan struct{}              // signaled when a file of the configuration has changed
+	requests chan chan gateway.Reloaded // requests for a reload by an operator, with a channel for the result
+	last     gateway.Reloaded           // the last reload that changed a setting
 
 	terminal *os.File // the destination of the log, if it is a terminal; otherwise nil
 
@@ -77,10 +77,10 @@ type reloader struct {
 // run runs the server, and returns when it has ended.
 func (r *reloader) run(ctx context.Context, sys *System, hups <-chan os.Signal) error {
 	serving, stop := context.WithCancel(ctx)
-	var calm sync.WaitGroup
-	defer calm.Wait()
+	var background sync.WaitGroup
+	defer background.Wait()
 	defer stop()
-	calm.Go(func() { giveBack(serving, readHeap, debug.FreeOSMemory) })
+	background.Go(func() { returnMemory(serving, readHeap, debug.FreeOSMemory) })
 	served := make(chan error, 1)
 	go func() { served <- r.server.Serve(serving) }()
 	for signals := 0; ; {
@@ -96,7 +96,7 @@ func (r *reloader) run(ctx context.Context, sys *System, hups <-chan os.Signal) 
 				continue
 			}
 			r.reread(ctx)
-		case result := <-r.asked:
+		case result := <-r.requests:
 			result <- r.reread(ctx)
 		case <-r.changed:
 			r.reload(ctx)
@@ -110,11 +110,11 @@ func (r *reloader) run(ctx context.Context, sys *System, hups <-chan os.Signal) 
 	}
 }
 
-// ask makes the goroutine of run reload the configuration, and returns the result. The admin listener calls ask.
-func (r *reloader) ask(ctx context.Context) gateway.Reloaded {
+// request makes the goroutine of run reload the configuration, and returns the result. The admin listener calls request.
+func (r *reloader) request(ctx context.Context) gateway.Reloaded {
 	result := make(chan gateway.Reloaded, 1)
 	select {
-	case r.asked <- result:
+	case r.requests <- result:
 		select {
 		case done := <-result:
 			return done
@@ -127,7 +127,7 @@ func (r *reloader) ask(ctx context.Context) gateway.Reloaded {
 
 // reread reads all files again on request: the configuration file, and the files that it names.
 func (r *reloader) reread(ctx context.Context) gateway.Reloaded {
-	r.skip()
+	r.skipChanges()
 	result := r.reload(ctx)
 	if err := r.server.Reread(); err != nil {
 		r.log.Error(observe.EventNotLoaded, observe.KeyError, err)
@@ -146,13 +146,13 @@ func (r *reloader) reload(ctx context.Context) gateway.Reloaded {
 	if err == nil {
 		if changes = config.Diff(r.cfg, cfg); len(changes) == 0 {
 			r.log.Info(observe.EventUnchanged, observe.KeyFile, r.flags.config)
-			r.follow(ctx, cfg)
+			r.setConfig(ctx, cfg)
 			return result
 		}
 		err = r.server.Reload(ctx, cfg)
 	}
 	if err != nil {
-		hint := r.tell(err)
+		hint := r.logError(err)
 		if result.Problems = problemsOf(err); result.Problems == nil {
 			result.Error, result.Hint = err.Error(), hint
 		}
@@ -163,14 +163,14 @@ func (r *reloader) reload(ctx context.Context) gateway.Reloaded {
 	}
 	r.log.Info(observe.EventReloaded, observe.KeyFile, r.flags.config)
 	r.last = gateway.Reloaded{Since: time.Now(), Changes: changes, NextStart: gateway.NextStart(r.cfg, cfg)}
-	r.follow(ctx, cfg)
+	r.setConfig(ctx, cfg)
 	result = r.last
 	result.Changed = true
 	return result
 }
 
-// follow makes cfg the configuration in use, and watches its files.
-func (r *reloader) follow(ctx context.Context, cfg *config.Config) {
+// setConfig makes cfg the configuration in use, and watches its files.
+func (r *reloader) setConfig(ctx context.Context, cfg *config.Config) {
 	other := !reflect.DeepEqual(r.cfg.Files(), cfg.Files())
 	r.cfg = cfg
 	if other {
@@ -179,8 +179,8 @@ func (r *reloader) follow(ctx context.Context, cfg *config.Config) {
 	}
 }
 
-// skip discards changes of files that are about to be read, so that a signal after an edit causes only one reload.
-func (r *reloader) skip() {
+// skipChanges discards changes of files that are about to be read, so that a signal after an edit causes only one reload.
+func (r *reloader) skipChanges() {
 	if r.files != nil {
 		r.files.Skip()
 	}
@@ -190,8 +190,8 @@ func (r *reloader) skip() {
 	}
 }
 
-// tell logs the reason why a configuration is not used and the next step, and returns that step.
-func (r *reloader) tell(err error) (hint string) {
+// logError logs the reason why a configuration is not used and the next step, and returns that step.
+func (r *reloader) logError(err error) (hint string) {
 	problems := problemsOf(err)
 	if problems == nil {
 		r.log.Error(observe.EventNotLoaded, observe.KeyError, err)

@@ -20,7 +20,7 @@ func warnReadable(log *slog.Logger, cfg *config.Config) {
 			continue
 		}
 		hint := "make it readable only by the user that runs this server"
-		if ours(name) {
+		if readableByOwner(name) {
 			hint = "chmod 600 " + shellQuote(name)
 		}
 		log.Warn("every user of this machine can read this file, which contains a secret or the hash of one",
@@ -45,9 +45,9 @@ func readableByAll(name string) bool {
 	return false
 }
 
-// ours reports whether this process can still read a file after a chmod 600. Otherwise the server could not read the file after the user
+// readableByOwner reports whether this process can still read a file after a chmod 600. Otherwise the server could not read the file after the user
 // followed the advice.
-func ours(name string) bool {
+func readableByOwner(name string) bool {
 	info, err := os.Stat(name)
 	if err != nil {
 		return false

@@ -20,13 +20,13 @@ const stdLinesPerSecond = 3
 type stdLines struct {
 	log *slog.Logger
 
-	mu     sync.Mutex
-	bucket limit.Bucket
-	left   int // the number of lines omitted since the last logged one
+	mu      sync.Mutex
+	bucket  limit.Bucket
+	omitted int // the number of lines omitted since the last logged one
 }
 
-// takeStdLog directs the log of the standard library to a server's log until the returned function is called.
-func takeStdLog(l *slog.Logger) (giveBack func()) {
+// redirectStdLog directs the log of the standard library to a server's log until the returned function is called.
+func redirectStdLog(l *slog.Logger) (restore func()) {
 	out, flags, prefix := log.Writer(), log.Flags(), log.Prefix()
 	log.SetFlags(0)
 	log.SetPrefix("")
@@ -42,9 +42,9 @@ func takeStdLog(l *slog.Logger) (giveBack func()) {
 func (s *stdLines) Write(line []byte) (int, error) {
 	s.mu.Lock()
 	ok, _ := s.bucket.Allow(time.Now(), stdLinesPerSecond, stdLinesPerSecond)
-	left := s.left
-	if s.left = 0; !ok {
-		s.left = left + 1
+	left := s.omitted
+	if s.omitted = 0; !ok {
+		s.omitted = left + 1
 	}
 	s.mu.Unlock()
 	if ok {

@@ -14,7 +14,7 @@ import (
 func TestStdLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b bytes.Buffer
-		giveBack := takeStdLog(slog.New(slog.NewTextHandler(&b, nil)))
+		giveBack := redirectStdLog(slog.New(slog.NewTextHandler(&b, nil)))
 		before := log.Writer()
 		for range 100 {
 			log.Printf("Unsolicited response received on idle HTTP channel starting with %q; err=<nil>", "x\ny")

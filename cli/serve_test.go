@@ -18,15 +18,15 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// served is a server that runs in this process.
-type served struct {
+// testServer is a server that runs in this process.
+type testServer struct {
 	signals chan os.Signal
 	banner  map[string]string // the value for each name in the banner
 	code    chan int
 	stderr  buffer
 }
 
-func startServe(t *testing.T, args ...string) *served {
+func startServe(t *testing.T, args ...string) *testServer {
 	t.Helper()
 	s := startServer(t, append([]string{"serve"}, args...)...)
 	if s.banner["try"] == "" {
@@ -36,10 +36,10 @@ func startServe(t *testing.T, args ...string) *served {
 }
 
 // startServer runs a command that serves, and returns when it is serving.
-func startServer(t *testing.T, args ...string) *served {
+func startServer(t *testing.T, args ...string) *testServer {
 	t.Helper()
 	state(t)
-	s := &served{signals: make(chan os.Signal, 2), banner: map[string]string{}, code: make(chan int, 1)}
+	s := &testServer{signals: make(chan os.Signal, 2), banner: map[string]string{}, code: make(chan int, 1)}
 	r, w := io.Pipe()
 	go func() {
 		s.code <- Run(context.Background(), args, System{
@@ -132,9 +132,9 @@ func write(t *testing.T, file, text string) string {
 	return file
 }
 
-// told waits until the log contains a line with all of the parts. It calls again repeatedly, because the server notices a change of a file
+// waitForLog waits until the log contains a line with all of the parts. It calls retry repeatedly, because the server notices a change of a file
 // only after it has begun to watch that file, and does not report when it begins.
-func (s *served) told(t *testing.T, again func(n int), parts ...string) {
+func (s *testServer) waitForLog(t *testing.T, retry func(n int), parts ...string) {
 	t.Helper()
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
@@ -145,7 +145,7 @@ func (s *served) told(t *testing.T, again func(n int), parts ...string) {
 				return
 			}
 		}
-		again(n)
+		retry(n)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -174,10 +174,10 @@ endpoints:
 	change := func(text string) func(int) {
 		return func(n int) { write(t, file, fmt.Sprintf("%s# %d\n", text, n)) }
 	}
-	s.told(t, change("endpoints: what?\n"), "level=ERROR", `msg="configuration not loaded"`, "handfast.yaml:1:12", "endpoints")
+	s.waitForLog(t, change("endpoints: what?\n"), "level=ERROR", `msg="configuration not loaded"`, "handfast.yaml:1:12", "endpoints")
 	elsewhere := change(fmt.Sprintf(text, "first", "second"))
-	s.told(t, elsewhere, `msg="configuration changed"`, "setting=endpoints[first].path", "old=/first", "new=/second")
-	s.told(t, elsewhere, `msg="configuration reloaded"`)
+	s.waitForLog(t, elsewhere, `msg="configuration changed"`, "setting=endpoints[first].path", "old=/first", "new=/second")
+	s.waitForLog(t, elsewhere, `msg="configuration reloaded"`)
 	other, err := websocket.Dial(bounded.Context(t), base+"/second", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -218,7 +218,7 @@ endpoints: [{name: chat, path: /chat, target: echo, auth: [anonymous]}]
 		t.Fatal(err)
 	}
 	c.CloseNow()
-	s.told(t, func(int) {}, `"msg":"opened"`)
+	s.waitForLog(t, func(int) {}, `"msg":"opened"`)
 }
 
 func TestServeConfigErrors(t *testing.T) {

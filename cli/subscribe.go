@@ -102,7 +102,7 @@ func (f *subscribeFlags) run(ctx context.Context, sys *System, names []string) e
 		return err
 	}
 	slices.Sort(names)
-	err = f.with(ctx, sys, func(ctx context.Context, c *client.Client) error {
+	err = f.withClient(ctx, sys, func(ctx context.Context, c *client.Client) error {
 		p := &printer{sys: sys, flags: f, ended: make(chan error, 1)}
 		defer p.stop()
 		for _, name := range slices.Compact(names) {
@@ -151,15 +151,15 @@ func (f *subscribeFlags) last(ctx context.Context, c *client.Client, name string
 
 // subscribe subscribes to one channel, and prints the last messages first.
 func (f *subscribeFlags) subscribe(ctx context.Context, c *client.Client, p *printer, name string, since *client.Position) error {
-	first, cancel := f.bound(ctx)
+	first, cancel := f.withTimeout(ctx)
 	defer cancel()
 	if f.history > 0 {
 		last, at, err := f.last(first, c, name)
 		if err != nil {
-			return f.late(denied(name, err))
+			return f.timeoutError(denied(name, err))
 		}
 		for i := range last {
-			p.put(name, at.Epoch, client.Event{Message: &last[i]})
+			p.printEvent(name, at.Epoch, client.Event{Message: &last[i]})
 		}
 		since = &at
 	}
@@ -169,10 +169,10 @@ func (f *subscribeFlags) subscribe(ctx context.Context, c *client.Client, p *pri
 	}
 	s, err := c.Subscribe(first, name, &o)
 	if err != nil {
-		return f.late(denied(name, err))
+		return f.timeoutError(denied(name, err))
 	}
 	for _, m := range s.Members {
-		p.put(name, "", client.Event{Change: &client.Change{Type: "member", Channel: name, Member: m}})
+		p.printEvent(name, "", client.Event{Change: &client.Change{Type: "member", Channel: name, Member: m}})
 	}
 	go func() {
 		for e, err := range s.Events(ctx) {
@@ -180,7 +180,7 @@ func (f *subscribeFlags) subscribe(ctx context.Context, c *client.Client, p *pri
 				p.end(denied(name, err))
 				return
 			}
-			p.put(name, s.Position().Epoch, e)
+			p.printEvent(name, s.Position().Epoch, e)
 		}
 	}()
 	return nil
@@ -208,7 +208,7 @@ type printer struct {
 
 	mu      sync.Mutex
 	printed int
-	over    bool
+	stopped bool
 }
 
 func (p *printer) end(err error) {
@@ -222,26 +222,26 @@ func (p *printer) end(err error) {
 func (p *printer) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.over = true
+	p.stopped = true
 }
 
-// put prints an event.
-func (p *printer) put(channel, epoch string, e client.Event) {
+// printEvent prints an event.
+func (p *printer) printEvent(channel, epoch string, e client.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.over {
+	if p.stopped {
 		return
 	}
 	var err error
 	switch {
 	case p.flags.json:
-		err = printed(p.sys.Stdout, everything(channel, epoch, e))
+		err = printLine(p.sys.Stdout, eventJSON(channel, epoch, e))
 	case e.Message != nil:
-		line := plain(e.Message)
+		line := messageText(e.Message)
 		if terminal(p.sys.Stdout) != nil {
 			line = visible.Text(line)
 		}
-		err = printed(p.sys.Stdout, line)
+		err = printLine(p.sys.Stdout, line)
 	case e.Change != nil:
 		fmt.Fprintf(p.sys.Stderr, "%s: %s %s %s\n", visible.Text(channel), e.Change.Type, visible.Text(e.Change.Member.User),
 			visible.Text(string(e.Change.Member.Data)))
@@ -254,13 +254,13 @@ func (p *printer) put(channel, epoch string, e client.Event) {
 		p.printed++
 	}
 	if err != nil || p.flags.count > 0 && p.printed == p.flags.count {
-		p.over = true
+		p.stopped = true
 		p.end(err)
 	}
 }
 
-// plain returns a message as a line: the text of a string, or compact JSON.
-func plain(m *client.Message) string {
+// messageText returns a message as a line: the text of a string, or compact JSON.
+func messageText(m *client.Message) string {
 	var text string
 	if json.Unmarshal(m.Data, &text) == nil {
 		return text
@@ -272,8 +272,8 @@ func plain(m *client.Message) string {
 	return b.String()
 }
 
-// everything returns an event as a JSON object.
-func everything(channel, epoch string, e client.Event) string {
+// eventJSON returns an event as a JSON object.
+func eventJSON(channel, epoch string, e client.Event) string {
 	var v any
 	switch {
 	case e.Message != nil:

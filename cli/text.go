@@ -25,11 +25,11 @@ func newPaint(sys *System, stream any) paint {
 	return paint(terminal(stream) != nil && sys.Getenv("NO_COLOR") == "" && sys.Getenv("TERM") != "dumb")
 }
 
-func (p paint) bold(s string) string  { return p.with("1", s) }
-func (p paint) dim(s string) string   { return p.with("2", s) }
-func (p paint) green(s string) string { return p.with("32", s) }
+func (p paint) bold(s string) string  { return p.style("1", s) }
+func (p paint) dim(s string) string   { return p.style("2", s) }
+func (p paint) green(s string) string { return p.style("32", s) }
 
-func (p paint) with(code, s string) string {
+func (p paint) style(code, s string) string {
 	if !p {
 		return s
 	}

@@ -37,7 +37,7 @@ func newTokenAPIKey(sys *System) *cobra.Command {
 with the hash of the key, is printed on standard error. The key cannot be printed again.`,
 		Example: `  handfast token apikey ci
   handfast token apikey ci --user build-machine`,
-		Args: one("an ID", "name the program that uses the key: handfast token apikey ci"),
+		Args: exactlyOne("an ID", "name the program that uses the key: handfast token apikey ci"),
 		RunE: run(func(_ *cobra.Command, args []string) error {
 			key, entry, err := auth.NewAPIKey(args[0])
 			if err != nil {
@@ -64,7 +64,7 @@ func newTokenPassword(sys *System) *cobra.Command {
 line for the password file: the user's name and the argon2id hash of the password.`,
 		Example: `  handfast token password alice >>passwords
   printf '%s' "$PASSWORD" | handfast token password alice >>passwords`,
-		Args: one("the name of a user, and reads the password from standard input",
+		Args: exactlyOne("the name of a user, and reads the password from standard input",
 			"printf '%s' \"$PASSWORD\" | handfast token password alice; on a terminal the command asks for it"),
 		RunE: run(func(_ *cobra.Command, args []string) error {
 			if args[0] == "" || strings.ContainsAny(args[0], ":\r\n\t") {

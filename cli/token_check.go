@@ -58,8 +58,8 @@ configuration or the command line is wrong.`,
 func (f *tokenCheckFlags) run(ctx context.Context, sys *System, args []string) error {
 	cfg, err := loadConfig(sys, f.config)
 	if err != nil {
-		_ = tellProblems(sys.Stderr, err)
-		return errMisused
+		_ = printProblems(sys.Stderr, err)
+		return errUsageReported
 	}
 	token, err := readToken(sys, "handfast token check", args)
 	if err != nil {
@@ -67,8 +67,8 @@ func (f *tokenCheckFlags) run(ctx context.Context, sys *System, args []string) e
 	}
 	verdicts, err := gateway.CheckToken(ctx, cfg, f.endpoint, token)
 	if err != nil {
-		_ = tellProblems(sys.Stderr, err)
-		return errMisused
+		_ = printProblems(sys.Stderr, err)
+		return errUsageReported
 	}
 	if len(verdicts) == 0 {
 		var names []string
@@ -92,7 +92,7 @@ func (f *tokenCheckFlags) run(ctx context.Context, sys *System, args []string) e
 		fmt.Fprintln(sys.Stderr, "handfast: this is what handfast serve accepts without a file; --config names the configuration of a server")
 	}
 	if err == nil && !accepted {
-		return errQuiet
+		return errReported
 	}
 	return err
 }
@@ -109,7 +109,7 @@ func showVerdict(p paint, w io.Writer, v gateway.TokenVerdict, now time.Time) {
 	case v.Status == 0:
 		verdict = "accepts no token"
 	default:
-		verdict = p.with("31", fmt.Sprintf("refused with %d", v.Status))
+		verdict = p.style("31", fmt.Sprintf("refused with %d", v.Status))
 	}
 	fmt.Fprintf(w, "%s: %s\n", p.bold(visible.Text(name)), verdict)
 	line := rows(p, w)

@@ -50,7 +50,7 @@ The command is for tests and for programs that sign their own tokens. Users get 
 tokens from the service that authenticates them.`,
 		Example: `  handfast token jwt --secret-file secret --sub alice
   handfast token jwt --key private.pem --sub alice --aud chat --claim 'roles=["admin"]'`,
-		Args: none,
+		Args: noArgs,
 		RunE: run(func(*cobra.Command, []string) error {
 			token, err := f.sign(time.Now())
 			if err != nil {

@@ -27,7 +27,7 @@ func newVersion(sys *System) *cobra.Command {
 		Short: "Print the version",
 		Example: `  handfast version
   handfast version --json`,
-		Args: none,
+		Args: noArgs,
 		RunE: run(func(*cobra.Command, []string) error {
 			if asJSON {
 				return json.NewEncoder(sys.Stdout).Encode(thisBuild())
