@@ -17,14 +17,14 @@ var networkAdvice = []explanation{
 	{
 		fault: FaultMixedContent, clause: "WHATWG Fetch §4.1",
 		cause: "A page loaded over https must not open ws:// to another host: browsers block it as mixed content before anything is sent. Programs " +
-			"do not.",
+			"open it.",
 		owner:  []string{"Serve wss://: a certificate costs nothing, and a proxy in front can terminate TLS."},
 		client: []string{"Use wss:// on this page. For a test on one machine, ws://localhost is allowed."},
 	},
 	{
 		fault: FaultBlockedPort, clause: "WHATWG Fetch §2.9",
 		cause: "Browsers block this port, which belongs to another protocol: new WebSocket fails there before anything is sent. " +
-			"Programs connect.",
+			"Programs do connect to it.",
 		owner:  []string{"Serve the WebSocket on another port: 443 with TLS is open almost everywhere."},
 		client: []string{"Use another port: browsers implement a standard list of blocked ports."},
 	},
@@ -55,7 +55,7 @@ var networkAdvice = []explanation{
 			"Check the name servers of the zone: dig +trace NAME shows which of them fails.",
 			"SERVFAIL is often a DNSSEC signature that has expired: check with delv NAME.",
 		},
-		client: []string{"Try again, then another name server: dig @9.9.9.9 NAME. If that answers, the local one is broken."},
+		client: []string{"Try again, then another name server: dig @9.9.9.9 NAME. If that one answers, the local one is broken."},
 	},
 	{
 		fault: FaultRefused, clause: "RFC 9293 §3.5.2",
@@ -72,7 +72,7 @@ var networkAdvice = []explanation{
 		cause: "No address of the host responded: the packets are lost on the way, or dropped by a firewall or a server with a full backlog.",
 		owner: []string{
 			"Open the port in the firewall or the security group, and check that the host is up.",
-			"If it happens only under load, the listener's queue is full: ss -lnt shows Recv-Q at its limit. The server must accept connections faster.",
+			"If the timeout occurs only under load, the listener's queue is full: ss -lnt shows Recv-Q at its limit. The server must accept connections faster.",
 		},
 		client: []string{"Check the address and the port, and try from another network: many networks allow only ports 80 and 443."},
 	},
@@ -118,9 +118,9 @@ var networkAdvice = []explanation{
 	},
 	{
 		fault:  FaultInterrupted,
-		cause:  "The caller stopped before the handshake was finished, so this says nothing about the server.",
+		cause:  "The caller stopped before the handshake was finished, so the result says nothing about the server.",
 		owner:  []string{"Nothing: the client stopped."},
-		client: []string{"Run it again and let it finish."},
+		client: []string{"Run the command again and let it finish."},
 	},
 	{
 		fault:  FaultTimeout,

@@ -14,7 +14,7 @@ var openAdvice = []explanation{
 	{
 		fault: FaultMasked, clause: "RFC 6455 §5.1",
 		cause: "The server masks its frames, which only a client may do, so the client must fail the connection.",
-		owner: []string{"Use the server side of the WebSocket library: this end uses its client side.",
+		owner: []string{"Use the server side of the WebSocket library: this server uses the client side.",
 			"In a hand-written frame, the first bit of the second byte, MASK, must be 0, and no masking key follows."},
 		client: []string{"Only the server's owner can fix this."},
 	},
@@ -23,7 +23,7 @@ var openAdvice = []explanation{
 		cause: "The server sent a frame that breaks a rule, so the client must fail the connection.",
 		owner: []string{"The clause names the rule. Use an up-to-date WebSocket library, and only one writer at a time: concurrent writers mix " +
 			"their frames."},
-		client: []string{"Only the server's owner can fix this. If it happens only with compression, do not offer compression."},
+		client: []string{"Only the server's owner can fix this. If the error occurs only with compression, do not offer compression."},
 		detail: explainFrame,
 	},
 	{
@@ -31,7 +31,7 @@ var openAdvice = []explanation{
 		cause: "The server opened the connection and closed it immediately with a close frame, whose code and reason say why.",
 		owner: []string{checkLog + "; a credential that is checked only after the handshake is a common cause.",
 			"Report errors that are known before the 101 with a status, such as 401, 403, 429 or 503: a client can distinguish these."},
-		client: []string{"Do what the code and the reason ask for before reconnecting."},
+		client: []string{"Do what the code and the reason require before reconnecting."},
 		detail: explainCloseCode,
 	},
 	{
@@ -39,7 +39,7 @@ var openAdvice = []explanation{
 		cause: "The server ended the connection without a close frame: a browser reports code 1006 and no reason.",
 		owner: []string{"Check the log for a crash, a kill or a restart at that time; end connections with a close frame, with 1001 when the server goes away.",
 			"If the log shows nothing, a proxy or firewall on the path has closed the connection: check its timeouts and its limits on connections."},
-		client: []string{"Treat it as a lost connection: reconnect with exponential backoff and jitter."},
+		client: []string{"Treat the end as a lost connection: reconnect with exponential backoff and jitter."},
 		detail: explainNoCloseFrame,
 	},
 	{
@@ -55,7 +55,7 @@ var openAdvice = []explanation{
 		cause: "The server did not reply to the message that it was sent.",
 		owner: []string{"Nothing, unless an echo is expected at this path: handfast serve has one at /echo."},
 		client: []string{"Send what the application's protocol expects as the first message, such as a login or a subscription.",
-			"If it never replies, check whether the server reads at all."},
+			"If the server never replies, check whether it reads from the connection at all."},
 		detail: explainNoEcho,
 	},
 	{
@@ -81,7 +81,7 @@ var openAdvice = []explanation{
 		owner: []string{"Compare the Origin header with an exact list of your own, and answer 403 to others; do not match substrings or wildcards:",
 			"    origins: [https://app.example]",
 			"This is harmless only if the visitor's browser has no access that the attacker lacks: no cookie, no Basic credentials, no client certificate, no private network.",
-			"SameSite=Lax or Strict on the cookie helps in addition, but does not replace it."},
+			"SameSite=Lax or Strict on the cookie helps in addition, but does not replace the check of the origin."},
 		client: []string{"Nothing: a page cannot protect itself from others. Tell the server's owner."},
 		detail: explainCrossSite,
 	},

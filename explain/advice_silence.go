@@ -21,7 +21,7 @@ var silenceAdvice = []explanation{
 		cause: "The server closed the connection without responding to the request.",
 		owner: []string{
 			"Check the server's log: a handler that crashes before its first byte looks like this, as does a limit on connections.",
-			"nginx does so on purpose where its configuration has",
+			"nginx closes the connection on purpose where its configuration has",
 			"    return 444;",
 			"A proxy written in Node, such as http-proxy or Vite's, does so if it cannot reach its backend: check the log of the proxy.",
 			"A balancer of TCP or a proxy that terminates TLS also does so, if the server behind it is down or expects TLS a second time.",

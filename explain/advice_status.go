@@ -8,7 +8,7 @@ var statusAdvice = []explanation{
 			"upgrade request did not reach it, or the handler responded before it upgraded.",
 		owner: []string{
 			"Check that the WebSocket handler is registered at exactly this path, and before any catch-all route for pages.",
-			"If it is, a proxy in front may have removed the Upgrade and Connection headers, or the handler wrote a response or failed before it upgraded: check its log.",
+			"If the path is right, a proxy in front may have removed the Upgrade and Connection headers, or the handler wrote a response or failed before it upgraded: check its log.",
 		},
 		client: []string{"Check the path: an application's page and its WebSocket have different paths, such as / and /ws."},
 		detail: suspectProxy,
@@ -24,7 +24,7 @@ var statusAdvice = []explanation{
 	{
 		fault: FaultStatus302, clause: "RFC 9110 §15.4.3",
 		cause: "The server redirects the client temporarily; browsers do not follow redirects for a WebSocket.",
-		owner: []string{"If it leads to a login page: answer a WebSocket with 401 instead, which the client can recognize.",
+		owner: []string{"If the redirect leads to a login page: answer a WebSocket with 401 instead, which the client can recognize.",
 			"Otherwise exempt the WebSocket's path from the redirect."},
 		client: []string{"Log in first and send the credential along, or use the URL that the Location header names."},
 		detail: explainLocation,
@@ -69,7 +69,7 @@ var statusAdvice = []explanation{
 	{
 		fault: FaultStatus405, clause: "RFC 9110 §15.5.6",
 		cause:  "The server does not allow GET, which every WebSocket handshake is: the path belongs to something else, or " + lostUpgrade + ".",
-		owner:  []string{"Allow GET on the route; if it is an API for POST, the WebSocket is at another path."},
+		owner:  []string{"Allow GET on the route; if the route is an API for POST, the WebSocket is at another path."},
 		client: []string{"Check the path: this one belongs to something else."},
 		detail: explainAllow,
 	},
@@ -105,7 +105,7 @@ var statusAdvice = []explanation{
 			"path removed or changed it, or the server's own check is wrong.",
 		owner: []string{"Check in the server's log which headers arrive, and make each proxy forward Sec-WebSocket-Key, Sec-WebSocket-Version, " +
 			"Sec-WebSocket-Protocol and Sec-WebSocket-Extensions unchanged.",
-			"If all of them arrive, the server's own check of the handshake is wrong: update its WebSocket library."},
+			"If all of these headers arrive, the server's own check of the handshake is wrong: update its WebSocket library."},
 		client: []string{"Only the server's owner can fix this. If the server can also be reached directly, by another port or name, try that.",
 			"wss:// instead of ws:// helps when the proxy belongs to the client's own network."},
 		detail: explainLostHeader,
@@ -124,7 +124,7 @@ var statusAdvice = []explanation{
 		fault: FaultStatus502, clause: "RFC 9110 §15.6.3",
 		cause: "A proxy in front of the server received no response from it that it could use.",
 		owner: []string{"Check that the backend runs, that the proxy has its address, port and scheme right, and that the backend does not " +
-			"close the connection on the handshake; the proxy's error log says which.",
+			"close the connection on the handshake; the proxy's error log names the failure.",
 			"nginx: \"upstream prematurely closed connection\" and \"connect() failed\" name the cause in error.log.",
 			"In Go, httputil.ReverseProxy also does this if a middleware around it hides http.Hijacker."},
 		client: []string{"Try again later: only the server's owner can fix this."},
@@ -133,8 +133,8 @@ var statusAdvice = []explanation{
 	{
 		fault: FaultStatus503, clause: "RFC 9110 §15.6.4",
 		cause: "The server, or a proxy in front of it, accepts no connections now: it is overloaded, restarting, or has no backend left.",
-		owner: []string{"Check the backends' health checks, and the limits on connections. A draining node sends this on purpose: the proxy " +
-			"should have removed it before."},
+		owner: []string{"Check the backends' health checks, and the limits on connections. A draining node sends 503 on purpose: the proxy " +
+			"should have stopped using that node before."},
 		client: []string{"Try again with exponential backoff and jitter, and after Retry-After if the response has one."},
 		detail: explainRetryAfter,
 	},
@@ -142,7 +142,7 @@ var statusAdvice = []explanation{
 		fault: FaultStatus504, clause: "RFC 9110 §15.6.5",
 		cause: "A proxy in front of the server timed out while waiting for its response.",
 		owner: []string{"Find out what the backend waits for before its 101; check that the proxy reaches it at all (firewall, wrong port).",
-			"Raising the proxy's timeout only hides the problem: a handshake takes milliseconds."},
+			"Raising the proxy's timeout only hides the problem: a handshake should take milliseconds."},
 		client: []string{"Try again later: only the server's owner can fix this."},
 		detail: nameProxy,
 	},
@@ -186,7 +186,7 @@ var refusalAdvice = []explanation{
 	},
 	{
 		fault: FaultStatus407, clause: "RFC 9110 §15.5.8",
-		cause:  "The server itself answered 407, which only a proxy should: it is one, or forwards the response of one.",
+		cause:  "The server itself answered 407, which only a proxy should: the server is a proxy, or forwards the response of one.",
 		owner:  []string{"If the server itself requires credentials, answer with 401 and WWW-Authenticate. If a proxy behind it does, configure the credentials there."},
 		client: []string{"If this host is a proxy, use it as one: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT, and the server in the URL."},
 		detail: explainProxyChallenge,
@@ -194,7 +194,7 @@ var refusalAdvice = []explanation{
 	{
 		fault: FaultStatus429, clause: "RFC 6585 §4",
 		cause: "The server has received too many requests from this client.",
-		owner: []string{"Limit by user rather than by address: whole offices share one. Send Retry-After, so that clients know when to retry."},
+		owner: []string{"Limit by user rather than by address: whole offices share one address. Send Retry-After, so that clients know when to retry."},
 		client: []string{"Wait, then reconnect with exponential backoff and jitter; look for a loop that reconnects immediately.",
 			"Open one connection per user, not one per tab or component."},
 		detail: explainRetryAfter,

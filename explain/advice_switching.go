@@ -57,16 +57,16 @@ var switchingAdvice = []explanation{
 	{
 		fault: FaultAcceptWrong, clause: "RFC 6455 §4.1",
 		cause: "The Sec-WebSocket-Accept header of the 101 does not match the key of this request.",
-		owner: []string{"Compute it from the text of the key in the header, not decoded, without spaces around it:",
+		owner: []string{"Compute the value from the text of the key in the header, not decoded, without spaces around it:",
 			"    Sec-WebSocket-Accept: base64(SHA-1(key + \"258EAFA5-E914-47DA-95CA-C5AB0DC85B11\"))",
 			"The base64 is that of the 20 bytes of the hash, not of its 40 hexadecimal digits. A typing error in the GUID is another common mistake.",
-			"If the computation is right, a cache or a proxy answers with the handshake of another client: do not cache it."},
+			"If the computation is right, a cache or a proxy answers with the handshake of another client: do not cache responses to handshakes."},
 		client: []string{"Only the server's owner can fix this. Do not skip this check: it prevents other services from being mistaken for a WebSocket."},
 	},
 	{
 		fault: FaultAcceptRepeated, clause: "RFC 6455 §11.3.3",
 		cause:  "The 101 has more than one Sec-WebSocket-Accept header.",
-		owner:  []string{"Set it in one place only: often a framework and the application both set it, or a proxy and the server.", useLibrary},
+		owner:  []string{"Set the header in one place only: often a framework and the application both set it, or a proxy and the server.", useLibrary},
 		client: []string{"Only the server's owner can fix this."},
 	},
 	{
@@ -84,7 +84,7 @@ var switchingAdvice = []explanation{
 		owner: []string{"Configure the subprotocols that the server speaks, so that it answers with one of those offered:",
 			"    Sec-WebSocket-Protocol: NAME",
 			"A proxy in front must forward the header in both directions."},
-		client: []string{"Offer one that the server speaks, or none at all.",
+		client: []string{"Offer a subprotocol that the server speaks, or none at all.",
 			"A token that is sent as a subprotocol needs a real one next to it, for the server to choose."},
 		detail: explainSubprotocol,
 	},

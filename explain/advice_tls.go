@@ -67,7 +67,7 @@ var tlsAdvice = []explanation{
 		owner: []string{"Add a certificate for this name, or a default certificate, to the listener of this address and port."},
 		client: []string{
 			"Use the name under which the server is published; an IP address sends no name at all.",
-			"If the TLS settings name a server (ServerName, a hosts entry), check that one.",
+			"If the TLS settings name a server (ServerName, a hosts entry), check that name.",
 		},
 	},
 	{
@@ -103,9 +103,9 @@ var tlsAdvice = []explanation{
 		fault: FaultClientCert, clause: "RFC 8446 §4.4.2.4",
 		cause: "The server requires a client certificate, and the client has sent none.",
 		owner: []string{
-			"If clients without one are welcome, do not request it, or make it optional. nginx:",
+			"If clients without a certificate are welcome, do not request one, or make it optional. nginx:",
 			"    ssl_verify_client optional;",
-			"Browsers send one only if the user has installed it, and ask the user on a page first: open an https page of the " +
+			"Browsers send a certificate only if the user has installed it, and ask the user on a page first: open an https page of the " +
 				"host before the WebSocket.",
 		},
 		client: []string{
@@ -119,12 +119,12 @@ var tlsAdvice = []explanation{
 		fault: FaultClientCertRefused, clause: "RFC 8446 §6.2",
 		cause: "The server does not accept the client's certificate.",
 		owner: []string{
-			"Add the CA that signed it to those that the server accepts, and check for revocation. nginx:",
+			"Add the CA of the client's certificate to those that the server accepts, and check for revocation. nginx:",
 			"    ssl_client_certificate clients-ca.pem;",
 			"    ssl_verify_depth 2;",
 		},
 		client: []string{
-			"Check that it has not expired, that it is for clients (clientAuth), and that the server accepts its CA:",
+			"Check that the certificate has not expired, that it is for clients (clientAuth), and that the server accepts its CA:",
 			"    openssl x509 -in client.pem -noout -dates -issuer -ext extendedKeyUsage",
 			"Send the intermediate certificates as well, after the client's own in the same file.",
 		},
@@ -139,7 +139,7 @@ var certAdvice = []explanation{
 		cause: "A certificate of the server has expired.",
 		owner: []string{
 			"Renew the certificate, and reload the server: certbot renew && systemctl reload nginx",
-			"If it was renewed, a process still serves the old one: reload each proxy and each node.",
+			"If the certificate was renewed, a process still serves the old one: reload each proxy and each node.",
 		},
 		client: []string{"Check this machine's clock first. If it is right, only the server's owner can fix this."},
 		detail: explainValidity,
@@ -147,8 +147,8 @@ var certAdvice = []explanation{
 	{
 		fault: FaultCertNotYet, clause: "RFC 5280 §4.1.2.5",
 		cause:  "A certificate of the server is not valid yet.",
-		owner:  []string{"Check the clock of the machine that issued it, and serve the previous certificate until this one is valid."},
-		client: []string{"Check this machine's clock and time zone: it is most likely behind."},
+		owner:  []string{"Check the clock of the machine that issued the certificate, and serve the previous certificate until this one is valid."},
+		client: []string{"Check this machine's clock and time zone: the clock is most likely behind."},
 		detail: explainValidity,
 	},
 	{
@@ -167,11 +167,11 @@ var certAdvice = []explanation{
 		cause: "The server's certificate comes from a CA that this client does not trust.",
 		owner: []string{
 			"For public clients, get a certificate from a public CA, such as Let's Encrypt.",
-			"For a closed group, distribute the CA's certificate. handfast cert trust installs that of the development CA.",
+			"For a closed group, distribute the CA's certificate. handfast cert trust installs the certificate of the development CA.",
 		},
 		client: []string{
 			"If it is a private CA that you know, pass its certificate to the client: --cacert ca.pem",
-			"If you do not know it, the connection may be intercepted: by a company's proxy, a virus scanner, an attacker.",
+			"If you do not know the CA, the connection may be intercepted: by a company's proxy, a virus scanner, an attacker.",
 		},
 		detail: explainIssuer,
 	},
@@ -180,9 +180,9 @@ var certAdvice = []explanation{
 		cause: "The server's certificate is self-signed, so no CA vouches for it.",
 		owner: []string{
 			"Use a certificate from a CA: Let's Encrypt for a public name, handfast cert dev for development.",
-			"Browsers offer no way to accept one for a WebSocket: the connection just fails.",
+			"Browsers offer no way to accept such a certificate for a WebSocket: the connection just fails.",
 		},
-		client: []string{"For a test, trust it explicitly: --cacert server.pem. Do not turn verification off where it matters."},
+		client: []string{"For a test, trust the certificate explicitly: --cacert server.pem. Do not turn verification off in production."},
 	},
 	{
 		fault: FaultCertIntermediate, clause: "RFC 8446 §4.4.2",
@@ -200,7 +200,7 @@ var certAdvice = []explanation{
 		fault: FaultCertOther, clause: "RFC 5280 §6.1", general: true,
 		cause: "The server's certificate is not valid for a server: its use, a constraint or its signature is wrong.",
 		owner: []string{
-			"Reissue it for a server (extendedKeyUsage serverAuth), with SHA-256 or better, from a CA that may sign it:",
+			"Reissue the certificate for a server (extendedKeyUsage serverAuth), with SHA-256 or better, from a CA that may sign it:",
 			"    openssl x509 -in cert.pem -noout -text",
 		},
 		client: []string{"Only the server's owner can fix this. Do not turn verification off."},
