@@ -76,8 +76,8 @@ var errNotJSON = &failure{Code: errBadRequest.Code, Message: errBadRequest.Messa
 // method is a method of the API.
 type method func(ctx context.Context, s *Server, body []byte) (any, error)
 
-// of returns a method that decodes its parameters into a P and calls f.
-func of[P any](f func(ctx context.Context, s *Server, p *P) (any, error)) method {
+// decoded returns a method that decodes its parameters into a P and calls f.
+func decoded[P any](f func(ctx context.Context, s *Server, p *P) (any, error)) method {
 	return func(ctx context.Context, s *Server, body []byte) (any, error) {
 		p := new(P)
 		if json.Unmarshal(body, p) != nil {
@@ -89,7 +89,7 @@ func of[P any](f func(ctx context.Context, s *Server, p *P) (any, error)) method
 
 // call calls one method.
 func (s *Server) call(ctx context.Context, name string, body []byte) answer {
-	ctx, cancel := context.WithTimeout(ctx, commandTime)
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	result, err := methods[name](ctx, s, body)
 	if err != nil {

@@ -14,10 +14,10 @@ import (
 
 // methods are the methods of the API, except for batch.
 var methods = map[string]method{
-	"publish": of(apiPublish), "broadcast": of(apiBroadcast), "subscribe": of(apiSubscribe), "unsubscribe": of(apiUnsubscribe),
-	"disconnect": of(apiDisconnect), "refresh": of(apiRefresh), "presence": of(apiPresence), "presence_stats": of(apiPresenceStats),
-	"history": of(apiHistory), "history_remove": of(apiHistoryRemove), "channels": of(apiChannels), "info": of(apiInfo),
-	"map_publish": of(apiMapPublish), "map_remove": of(apiMapRemove),
+	"publish": decoded(apiPublish), "broadcast": decoded(apiBroadcast), "subscribe": decoded(apiSubscribe), "unsubscribe": decoded(apiUnsubscribe),
+	"disconnect": decoded(apiDisconnect), "refresh": decoded(apiRefresh), "presence": decoded(apiPresence), "presence_stats": decoded(apiPresenceStats),
+	"history": decoded(apiHistory), "history_remove": decoded(apiHistoryRemove), "channels": decoded(apiChannels), "info": decoded(apiInfo),
+	"map_publish": decoded(apiMapPublish), "map_remove": decoded(apiMapRemove),
 }
 
 // payload is data of the application: JSON, or any bytes in base64.
@@ -114,15 +114,15 @@ func apiMapRemove(ctx context.Context, s *Server, p *publishParams) (any, error)
 	return s.publish(ctx, p.Channel, &hub.Publication{ID: p.IdempotencyKey, Key: p.Key, Removed: true, Tags: p.Tags}, nil)
 }
 
-// whom selects the connections that a method applies to.
-type whom struct {
+// target selects the connections that a method applies to.
+type target struct {
 	User    string `json:"user"`
 	Client  string `json:"client"`
 	Channel string `json:"channel"`
 }
 
 func apiSubscribe(ctx context.Context, s *Server, p *struct {
-	whom
+	target
 	payload
 
 	Info     json.RawMessage `json:"info"`
@@ -145,7 +145,7 @@ func apiSubscribe(ctx context.Context, s *Server, p *struct {
 	return nil, s.send(ctx, hub.CommandMessage, p.User, p.Client, &order{Subscribe: o})
 }
 
-func apiUnsubscribe(ctx context.Context, s *Server, p *whom) (any, error) {
+func apiUnsubscribe(ctx context.Context, s *Server, p *target) (any, error) {
 	if p.User == "" && p.Client == "" || p.Channel == "" {
 		return nil, errBadRequest
 	}
@@ -155,7 +155,7 @@ func apiUnsubscribe(ctx context.Context, s *Server, p *whom) (any, error) {
 }
 
 func apiDisconnect(ctx context.Context, s *Server, p *struct {
-	whom
+	target
 
 	Whitelist  []string             `json:"whitelist"`
 	Disconnect *protocol.Disconnect `json:"disconnect"`
@@ -179,7 +179,7 @@ func apiDisconnect(ctx context.Context, s *Server, p *struct {
 }
 
 func apiRefresh(ctx context.Context, s *Server, p *struct {
-	whom
+	target
 
 	Expired  bool  `json:"expired"`
 	ExpireAt int64 `json:"expire_at"`
@@ -197,12 +197,12 @@ func (s *Server) entries(channel string) page {
 	}
 }
 
-func apiPresence(ctx context.Context, s *Server, p *whom) (any, error) {
+func apiPresence(ctx context.Context, s *Server, p *target) (any, error) {
 	all, err := s.entries(p.Channel).present(ctx, asJSON)
 	return raw(&protocol.PresenceResult{Presence: all}), err
 }
 
-func apiPresenceStats(ctx context.Context, s *Server, p *whom) (any, error) {
+func apiPresenceStats(ctx context.Context, s *Server, p *target) (any, error) {
 	r, err := s.entries(p.Channel).count(ctx)
 	if err != nil {
 		return nil, err
@@ -232,7 +232,7 @@ func raw(m interface{ AppendJSON(b []byte) []byte }) json.RawMessage {
 	return bytes.TrimSpace(m.AppendJSON(nil))
 }
 
-func apiHistoryRemove(ctx context.Context, s *Server, p *whom) (any, error) {
+func apiHistoryRemove(ctx context.Context, s *Server, p *target) (any, error) {
 	page, err := s.Hub.History(ctx, s.App, p.Channel, hub.HistoryQuery{})
 	if err != nil {
 		return nil, err

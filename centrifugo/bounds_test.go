@@ -64,7 +64,7 @@ func TestEnds(t *testing.T) {
 		hub.EndServer: {2000, 3503}, hub.EndInsufficient: {2500, 3010}, hub.EndSlow: {2500, 3008}, hub.EndExpired: {2501, 3005}, hub.EndDenied: {2000, 3507},
 		hub.EndReconnect: {2500, 3011}, hub.EndShutdown: {2500, 3001},
 	} {
-		if got := unsubscribed(why); got.Code != want.sub || got.Reason == "" {
+		if got := unsubscribePush(why); got.Code != want.sub || got.Reason == "" {
 			t.Errorf("%v: %+v", why, got)
 		}
 		if _, code, reason := asJSON.Closing(why); code != want.end || reason == "" || len(reason) > 123 {
@@ -84,18 +84,18 @@ func TestEnds(t *testing.T) {
 // A channel without a history is neither positioned nor recoverable.
 func TestChannelWithoutHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n, d := opened(t, newServer(t), Client{Anonymous: true}, connect)
+		n, d := openSession(t, newServer(t), Client{Anonymous: true}, connect)
 		for _, c := range []struct{ subscribe, want string }{
 			{``, `{}`}, {`,"recover":true`, `{"was_recovering":true}`}, {`,"recover":true,"offset":3,"epoch":"e"`, `{"was_recovering":true}`},
 		} {
-			tell(t, n, `{"id":2,"subscribe":{"channel":"none:a"`+c.subscribe+`}}`)
-			if !fits(d.last(), `{"id":2,"subscribe":`+c.want+`}`) {
+			execute(t, n, `{"id":2,"subscribe":{"channel":"none:a"`+c.subscribe+`}}`)
+			if !matchesPattern(d.last(), `{"id":2,"subscribe":`+c.want+`}`) {
 				t.Errorf("%s: %s", c.subscribe, d.last())
 			}
-			tell(t, n, `{"id":3,"unsubscribe":{"channel":"none:a"}}`)
+			execute(t, n, `{"id":3,"unsubscribe":{"channel":"none:a"}}`)
 		}
-		tell(t, n, `{"id":2,"subscribe":{"channel":"none:a","recover":true,"flag":2}}`)
-		if !fits(d.last(), `{"id":2,"error":{"code":112,"message":"unrecoverable position"}}`) {
+		execute(t, n, `{"id":2,"subscribe":{"channel":"none:a","recover":true,"flag":2}}`)
+		if !matchesPattern(d.last(), `{"id":2,"error":{"code":112,"message":"unrecoverable position"}}`) {
 			t.Error(d.last())
 		}
 	})
@@ -132,31 +132,31 @@ func TestPages(t *testing.T) {
 func TestConcurrentCollections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)
-		n, d := opened(t, s, Client{Anonymous: true}, connect)
+		n, d := openSession(t, s, Client{Anonymous: true}, connect)
 		const tooMany = `{"id":2,"error":{"code":106,"message":"limit exceeded"}}`
 		channel := func(i int) string { return fmt.Sprintf("c%d", i) }
 		begin := func(i int) string {
-			tell(t, n, `{"id":2,"subscribe":{"channel":"`+channel(i)+`","type":1,"phase":2,"limit":1}}`)
+			execute(t, n, `{"id":2,"subscribe":{"channel":"`+channel(i)+`","type":1,"phase":2,"limit":1}}`)
 			return d.last()
 		}
 		for i := range maxCollections + 1 {
 			keys(t, s.Hub, channel(i), 2)
-			if got := begin(i); fits(got, tooMany) != (i == maxCollections) || i < maxCollections && !strings.Contains(got, `"phase":2`) {
+			if got := begin(i); matchesPattern(got, tooMany) != (i == maxCollections) || i < maxCollections && !strings.Contains(got, `"phase":2`) {
 				t.Errorf("%d: %s", i, got)
 			}
 		}
 		if got := begin(0); !strings.Contains(got, `"phase":2`) {
 			t.Error(got)
 		}
-		tell(t, n, `{"id":3,"unsubscribe":{"channel":"c0"}}`)
+		execute(t, n, `{"id":3,"unsubscribe":{"channel":"c0"}}`)
 		if got := begin(maxCollections); !strings.Contains(got, `"phase":2`) {
 			t.Error(got)
 		}
 		last := n.collections["c1"]
 		last.Epoch += "x"
 		n.collections["c1"] = last
-		tell(t, n, `{"id":2,"subscribe":{"channel":"c1","type":1,"phase":2,"limit":1,"cursor":"00000"}}`)
-		if _, ok := n.collections["c1"]; ok || !fits(d.last(), `{"id":2,"error":{"code":112,"message":"unrecoverable position"}}`) {
+		execute(t, n, `{"id":2,"subscribe":{"channel":"c1","type":1,"phase":2,"limit":1,"cursor":"00000"}}`)
+		if _, ok := n.collections["c1"]; ok || !matchesPattern(d.last(), `{"id":2,"error":{"code":112,"message":"unrecoverable position"}}`) {
 			t.Error(ok, d.last())
 		}
 	})
@@ -184,16 +184,16 @@ func TestManyMembers(t *testing.T) {
 		}
 	}
 	reply := func(command string) string { // executes a command of a new client
-		n, d := opened(t, s, Client{Anonymous: true}, connect)
-		tell(t, n, `{"id":2,`+command+`}`)
-		noting.Lock()
-		defer noting.Unlock()
+		n, d := openSession(t, s, Client{Anonymous: true}, connect)
+		execute(t, n, `{"id":2,`+command+`}`)
+		diaryMu.Lock()
+		defer diaryMu.Unlock()
 		return d.sent[slices.IndexFunc(d.sent, func(text string) bool { return strings.HasPrefix(text, `{"id":2,`) })]
 	}
 	count := func(want int) {
 		t.Helper()
 		bounded.Until(t, func() bool { return users.Load() == int64(want) })
-		if got := reply(`"presence_stats":{"channel":"a"}`); !fits(got, fmt.Sprintf(`{"id":2,"presence_stats":{"num_clients":%d,"num_users":%[1]d}}`, want)) {
+		if got := reply(`"presence_stats":{"channel":"a"}`); !matchesPattern(got, fmt.Sprintf(`{"id":2,"presence_stats":{"num_clients":%d,"num_users":%[1]d}}`, want)) {
 			t.Error(got)
 		}
 	}
@@ -206,7 +206,7 @@ func TestManyMembers(t *testing.T) {
 		for command, what := range map[string]string{`"subscribe":{"channel":"$users:a","type":3,"phase":2}`: `"key":`,
 			`"subscribe":{"channel":"$clients:a","type":2,"phase":2}`: `"key":`, `"presence":{"channel":"a"}`: `"client":`} {
 			got := reply(command)
-			if limited := fits(got, `{"id":2,"error":{"code":106,"message":"limit exceeded"}}`); limited == most || most && strings.Count(got, what) != maxMembers {
+			if limited := matchesPattern(got, `{"id":2,"error":{"code":106,"message":"limit exceeded"}}`); limited == most || most && strings.Count(got, what) != maxMembers {
 				t.Errorf("%s: %d, %.200s", command, strings.Count(got, what), got)
 			}
 		}
@@ -223,20 +223,20 @@ func TestJoinLeave(t *testing.T) {
 			}
 			return nil
 		}
-		_, sees := opened(t, s, Client{Anonymous: true}, connect, `{"id":2,"subscribe":{"channel":"a","join_leave":true}}`)
-		_, asksNot := opened(t, s, Client{Anonymous: true}, connect, `{"id":2,"subscribe":{"channel":"a"}}`)
-		_, mayNot := opened(t, s, Client{Anonymous: true, Allow: deny}, connect, `{"id":2,"subscribe":{"channel":"a","join_leave":true}}`)
+		_, sees := openSession(t, s, Client{Anonymous: true}, connect, `{"id":2,"subscribe":{"channel":"a","join_leave":true}}`)
+		_, asksNot := openSession(t, s, Client{Anonymous: true}, connect, `{"id":2,"subscribe":{"channel":"a"}}`)
+		_, mayNot := openSession(t, s, Client{Anonymous: true, Allow: deny}, connect, `{"id":2,"subscribe":{"channel":"a","join_leave":true}}`)
 		synctest.Wait()
 		before := []int{len(sees.sent), len(asksNot.sent), len(mayNot.sent)}
 		for user, want := range map[string]string{"ann": `{"user":"ann","client":"*","conn_info":1}`, "": `{"user":"","client":"*","conn_info":1}`} {
-			n, _ := opened(t, s, Client{User: user, Anonymous: true, Info: []byte("1")}, connect, `{"id":2,"subscribe":{"channel":"a"}}`)
+			n, _ := openSession(t, s, Client{User: user, Anonymous: true, Info: []byte("1")}, connect, `{"id":2,"subscribe":{"channel":"a"}}`)
 			synctest.Wait()
-			if !fits(sees.last(), `{"push":{"channel":"a","join":{"info":`+want+`}}}`) {
+			if !matchesPattern(sees.last(), `{"push":{"channel":"a","join":{"info":`+want+`}}}`) {
 				t.Error(sees.last())
 			}
 			n.Closed(nil)
 			synctest.Wait()
-			if !fits(sees.last(), `{"push":{"channel":"a","leave":{"info":`+want+`}}}`) {
+			if !matchesPattern(sees.last(), `{"push":{"channel":"a","leave":{"info":`+want+`}}}`) {
 				t.Error(sees.last())
 			}
 		}
@@ -254,12 +254,12 @@ func TestChannelCommands(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)
 		for _, c := range []string{"subscribe", "unsubscribe", "publish", "presence", "presence_stats", "history", "sub_refresh"} {
-			n, _ := opened(t, s, Client{Anonymous: true}, connect)
+			n, _ := openSession(t, s, Client{Anonymous: true}, connect)
 			if err := n.receive([]byte(`{"id":2,"` + c + `":{"data":1}}`)); websocket.CloseCode(err) != 3501 {
 				t.Errorf("%s: %v", c, err)
 			}
 		}
-		n, d := opened(t, s, Client{User: "ann", Info: []byte(`{"n":1}`)}, connect, subscribes("a"))
+		n, d := openSession(t, s, Client{User: "ann", Info: []byte(`{"n":1}`)}, connect, subscribes("a"))
 		id := n.id
 		for i, c := range []struct{ command, want string }{
 			{`"presence":{"channel":"a"}`, `"presence":{"presence":{"` + id + `":{"user":"ann","client":"` + id + `","conn_info":{"n":1}}}}`},
@@ -272,7 +272,7 @@ func TestChannelCommands(t *testing.T) {
 		} {
 			command := quoted(fmt.Sprintf(`{"id":%d,%s}`, i+2, c.command), token(t, "secret", jwt.MapClaims{"sub": "ann", "channel": "a"}))
 			err := n.receive([]byte(command))
-			if c.want == "" && websocket.CloseCode(err) != 3501 || c.want != "" && (err != nil || !fits(d.last(), fmt.Sprintf(`{"id":%d,%s}`, i+2, c.want))) {
+			if c.want == "" && websocket.CloseCode(err) != 3501 || c.want != "" && (err != nil || !matchesPattern(d.last(), fmt.Sprintf(`{"id":%d,%s}`, i+2, c.want))) {
 				t.Errorf("%s: %s, %v", c.command, d.last(), err)
 			}
 		}
@@ -285,7 +285,7 @@ func TestHistoryParts(t *testing.T) {
 	defer h.Close()
 	keys(t, h, "a", maxHistory+1)
 	s := &Server{Hub: h, App: "dev"}
-	n, d := opened(t, s, Client{Anonymous: true}, connect)
+	n, d := openSession(t, s, Client{Anonymous: true}, connect)
 	for _, c := range []struct {
 		part         string
 		count, first int
@@ -293,7 +293,7 @@ func TestHistoryParts(t *testing.T) {
 		{``, 0, 0}, {`,"limit":-1`, maxHistory, 1}, {`,"limit":1001`, maxHistory, 1}, {`,"limit":1000`, maxHistory, 1}, {`,"limit":2`, 2, 1},
 		{`,"limit":3,"since":{"offset":7}`, 3, 8}, {`,"limit":3,"reverse":true`, 3, maxHistory + 1}, {`,"limit":3,"reverse":true,"since":{"offset":7}`, 3, 6},
 	} {
-		tell(t, n, `{"id":2,"history":{"channel":"a"`+c.part+`}}`)
+		execute(t, n, `{"id":2,"history":{"channel":"a"`+c.part+`}}`)
 		r := new(protocol.Reply)
 		text := d.last()
 		if err := json.Unmarshal([]byte(text), r); err != nil || r.History == nil || len(r.History.Publications) != c.count || r.History.Offset != maxHistory+1 ||
@@ -304,7 +304,7 @@ func TestHistoryParts(t *testing.T) {
 	if err := h.Trim(bounded.Context(t), "dev", "a", 10); err != nil {
 		t.Fatal(err)
 	}
-	tell(t, n, `{"id":3,"history":{"channel":"a","limit":1,"since":{"offset":2}}}`)
+	execute(t, n, `{"id":3,"history":{"channel":"a","limit":1,"since":{"offset":2}}}`)
 	if !strings.Contains(d.last(), `"offset":11`) {
 		t.Error(d.last())
 	}
@@ -326,21 +326,21 @@ func TestListedChannels(t *testing.T) {
 		``:    `{"a:1":{"num_clients":2},"a:2":{"num_clients":1},"b:1":{"num_clients":1}}`,
 		`a:*`: `{"a:1":{"num_clients":2},"a:2":{"num_clients":1}}`, `c*`: `{}`,
 	} {
-		if _, got := call(t, url, "channels", "secret", `{"pattern":"`+pattern+`"}`); !fits(got, `{"result":{"channels":`+want+`}}`) {
+		if _, got := call(t, url, "channels", "secret", `{"pattern":"`+pattern+`"}`); !matchesPattern(got, `{"result":{"channels":`+want+`}}`) {
 			t.Errorf("%q: %s", pattern, got)
 		}
 	}
-	if _, got := call(t, url, "channels", "secret", `{"pattern":"["}`); !fits(got, `{"error":{"code":107,"message":"bad request"}}`) {
+	if _, got := call(t, url, "channels", "secret", `{"pattern":"["}`); !matchesPattern(got, `{"error":{"code":107,"message":"bad request"}}`) {
 		t.Error(got)
 	}
 }
 
-// paged is an engine that lists one channel per page.
-type paged struct{ hub.Engine }
+// pagedEngine is an engine that lists one channel per page.
+type pagedEngine struct{ hub.Engine }
 
-func (paged) Occupy(context.Context, string, []hub.Occupied) error { return nil }
+func (pagedEngine) Occupy(context.Context, string, []hub.Occupied) error { return nil }
 
-func (paged) Occupied(_ context.Context, prefix, after string, _ int) (cs []hub.Occupied, more bool, err error) {
+func (pagedEngine) Occupied(_ context.Context, prefix, after string, _ int) (cs []hub.Occupied, more bool, err error) {
 	names := []string{"a", "b", "c"}
 	i := slices.IndexFunc(names, func(name string) bool { return prefix+name > after })
 	return []hub.Occupied{{Channel: prefix + names[i], Subscribers: 1}}, i < len(names)-1, nil
@@ -350,10 +350,10 @@ func (paged) Occupied(_ context.Context, prefix, after string, _ int) (cs []hub.
 func TestListedChannelsOfAllPages(t *testing.T) {
 	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	s := newServer(t)
-	s.Hub = hub.New(hub.Options{Engine: paged{hub.NewMemory().Node()}})
+	s.Hub = hub.New(hub.Options{Engine: pagedEngine{hub.NewMemory().Node()}})
 	t.Cleanup(func() { s.Hub.Close() })
 	url := serve(t, s, Client{Anonymous: true}, false)
-	if _, got := call(t, url, "channels", "secret", `{}`); !fits(got, `{"result":{"channels":{"a":{"num_clients":1},"b":{"num_clients":1},"c":{"num_clients":1}}}}`) {
+	if _, got := call(t, url, "channels", "secret", `{}`); !matchesPattern(got, `{"result":{"channels":{"a":{"num_clients":1},"b":{"num_clients":1},"c":{"num_clients":1}}}}`) {
 		t.Error(got)
 	}
 }

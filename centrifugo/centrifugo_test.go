@@ -116,7 +116,7 @@ func (p *peer) read() string {
 func (p *peer) want(want string) {
 	p.t.Helper()
 	got := p.read()
-	if !fits(got, want) {
+	if !matchesPattern(got, want) {
 		p.t.Fatalf("got  %s\nwant %s", got, want)
 	}
 }
@@ -135,7 +135,7 @@ func (p *peer) wantClose(code websocket.Code) {
 	}
 }
 
-func fits(got, want string) bool {
+func matchesPattern(got, want string) bool {
 	var g, w any
 	return json.Unmarshal([]byte(got), &g) == nil && json.Unmarshal([]byte(want), &w) == nil && transcript.Fits(g, w)
 }
@@ -371,7 +371,7 @@ func TestAPI(t *testing.T) {
 		{"subscribe", "secret", `{"user":"ann","channel":"b"}`, 200, `{"result":{}}`},
 	} {
 		status, got := call(t, url, c.method, c.key, c.body)
-		if status != c.status || c.want != "" && !fits(got, c.want) {
+		if status != c.status || c.want != "" && !matchesPattern(got, c.want) {
 			t.Errorf("%s %s: %d %s", c.method, c.body, status, got)
 		}
 	}
@@ -411,8 +411,8 @@ func TestClock(t *testing.T) {
 		after time.Duration
 		code  websocket.Code
 	}{
-		"stale":   {"", connectTime, 3502},
-		"no pong": {`{"id":1,"connect":{}}`, pingEvery + pongTime, 3012},
+		"stale":   {"", connectTimeout, 3502},
+		"no pong": {`{"id":1,"connect":{}}`, pingInterval + pongTimeout, 3012},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

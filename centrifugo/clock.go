@@ -11,48 +11,48 @@ import (
 )
 
 const (
-	connectTime = 10 * time.Second // how long a connection may exist without a successful connect command
-	pingEvery   = 25 * time.Second
-	pongTime    = 10 * time.Second // how long a client may take to answer a ping
-	refreshTime = 25 * time.Second // how late a client may send a new token
+	connectTimeout = 10 * time.Second // how long a connection may exist without a successful connect command
+	pingInterval   = 25 * time.Second
+	pongTimeout    = 10 * time.Second // how long a client may take to answer a ping
+	refreshGrace   = 25 * time.Second // how late a client may send a new token
 )
 
 // clock manages the timeouts of a connection, with one timer for all of them.
 type clock struct {
-	mu      sync.Mutex
-	s       *session
-	timer   *time.Timer
-	stale   time.Time            // when the connection is closed if the client has not connected; zero when connected
-	ping    time.Time            // when the next ping is sent; zero before connecting
-	pong    time.Time            // when the pong must have arrived; zero if none is expected
-	expires time.Time            // when the connection expires; zero means never
-	subs    map[string]time.Time // when subscriptions expire
-	over    bool
+	mu              sync.Mutex
+	s               *session
+	timer           *time.Timer
+	connectDeadline time.Time            // when the connection is closed if the client has not connected; zero when connected
+	nextPing        time.Time            // when the next ping is sent; zero before connecting
+	pongDeadline    time.Time            // when the pong must have arrived; zero if none is expected
+	expires         time.Time            // when the connection expires; zero means never
+	subs            map[string]time.Time // when subscriptions expire
+	stopped         bool
 }
 
-// start starts the clock. It closes the session if the client does not connect within connectTime.
+// start starts the clock. It closes the session if the client does not connect within connectTimeout.
 func (c *clock) start(s *session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.s, c.stale = s, time.Now().Add(connectTime)
-	c.timer = time.AfterFunc(connectTime, c.tick)
+	c.s, c.connectDeadline = s, time.Now().Add(connectTimeout)
+	c.timer = time.AfterFunc(connectTimeout, c.tick)
 }
 
 // connected starts the pings. The time of the first ping is random, because many clients may have connected at the same time.
 func (c *clock) connected() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stale = time.Time{}
-	c.ping = time.Now().Add(pingEvery/2 + rand.N(pingEvery/2)) //nolint:gosec // the jitter need not be secret
+	c.connectDeadline = time.Time{}
+	c.nextPing = time.Now().Add(pingInterval/2 + rand.N(pingInterval/2)) //nolint:gosec // the jitter need not be secret
 	c.arm()
 }
 
-// answered records a pong, and reports whether one was expected.
-func (c *clock) answered() bool {
+// recordPong records a pong, and reports whether one was expected.
+func (c *clock) recordPong() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	due := !c.pong.IsZero()
-	c.pong = time.Time{}
+	due := !c.pongDeadline.IsZero()
+	c.pongDeadline = time.Time{}
 	return due
 }
 
@@ -79,11 +79,11 @@ func (c *clock) expireSub(channel string, t time.Time) {
 	c.arm()
 }
 
-// expiring sets the expiry of a new subscription in the clock, and in the reply res.
-func (c *clock) expiring(r *request, res *protocol.SubscribeResult) {
+// setExpiry sets the expiry of a new subscription in the clock, and in the reply res.
+func (c *clock) setExpiry(r *request, res *protocol.SubscribeResult) {
 	expires := zeroTime
-	if r.expires != nil {
-		expires = r.expires.Expires
+	if r.token != nil {
+		expires = r.token.Expires
 	}
 	if !expires.IsZero() {
 		res.Expires, res.Ttl = true, secondsUntil(expires)
@@ -95,7 +95,7 @@ func (c *clock) expiring(r *request, res *protocol.SubscribeResult) {
 func (c *clock) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.over = true
+	c.stopped = true
 	c.timer.Stop()
 }
 
@@ -107,14 +107,14 @@ func (c *clock) arm() {
 			next = t.Add(late)
 		}
 	}
-	first(c.stale, 0)
-	first(c.ping, 0)
-	first(c.pong, 0)
-	first(c.expires, refreshTime)
+	first(c.connectDeadline, 0)
+	first(c.nextPing, 0)
+	first(c.pongDeadline, 0)
+	first(c.expires, refreshGrace)
 	for _, t := range c.subs {
-		first(t, refreshTime)
+		first(t, refreshGrace)
 	}
-	if !c.over && !next.IsZero() {
+	if !c.stopped && !next.IsZero() {
 		c.timer.Reset(time.Until(next))
 	}
 }
@@ -126,30 +126,30 @@ func (c *clock) tick() {
 	past := func(t time.Time, late time.Duration) bool { return !t.IsZero() && !now.Before(t.Add(late)) }
 	end := endStale
 	switch {
-	case c.over:
+	case c.stopped:
 		c.mu.Unlock()
 		return
-	case past(c.stale, 0):
-	case past(c.pong, 0):
+	case past(c.connectDeadline, 0):
+	case past(c.pongDeadline, 0):
 		end = endNoPong
-	case past(c.expires, refreshTime):
+	case past(c.expires, refreshGrace):
 		end = endExpired
 	default:
 		end = nil
 	}
 	if end != nil {
-		c.over = true
+		c.stopped = true
 		c.mu.Unlock()
 		s.shut(end)
 		return
 	}
-	ping := past(c.ping, 0)
+	ping := past(c.nextPing, 0)
 	if ping {
-		c.ping, c.pong = now.Add(pingEvery), now.Add(pongTime)
+		c.nextPing, c.pongDeadline = now.Add(pingInterval), now.Add(pongTimeout)
 	}
 	var expired []string
 	for channel, t := range c.subs {
-		if past(t, refreshTime) {
+		if past(t, refreshGrace) {
 			expired = append(expired, channel)
 			delete(c.subs, channel)
 		}
@@ -158,12 +158,12 @@ func (c *clock) tick() {
 	c.mu.Unlock()
 	if ping {
 		if s.out.Sender.SendPrepared(pings[s.format]) != nil {
-			c.answered() // no ping was sent, so no pong is expected
+			c.recordPong() // no ping was sent, so no pong is expected
 		}
 	}
 	for _, channel := range expired {
 		if s.end(channel) {
-			s.out.reply(&protocol.Reply{Push: &protocol.Push{Channel: channel, Unsubscribe: unsubscribed(hub.EndExpired)}})
+			s.out.reply(&protocol.Reply{Push: &protocol.Push{Channel: channel, Unsubscribe: unsubscribePush(hub.EndExpired)}})
 		}
 	}
 }

@@ -16,11 +16,11 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// noting guards all diaries. pass locks noting before time passes, so that no diary is being written at that moment.
-var noting sync.Mutex
+// diaryMu guards all connRecorders. advance locks it before time passes, so that no connRecorder is being written at that moment.
+var diaryMu sync.Mutex
 
-// diary is a connection that records what is sent, and when.
-type diary struct {
+// connRecorder is a connection that records what is sent, and when.
+type connRecorder struct {
 	websocket.Sender
 	began time.Time
 
@@ -31,18 +31,18 @@ type diary struct {
 	gone   bool
 }
 
-func (d *diary) Subprotocol() string { return "" }
+func (d *connRecorder) Subprotocol() string { return "" }
 
-func (d *diary) Send(m websocket.Message) error {
-	noting.Lock()
-	defer noting.Unlock()
+func (d *connRecorder) Send(m websocket.Message) error {
+	diaryMu.Lock()
+	defer diaryMu.Unlock()
 	d.sent = append(d.sent, string(m.Data))
 	return nil
 }
 
-func (d *diary) SendPrepared(ps ...*websocket.Prepared) error {
-	noting.Lock()
-	defer noting.Unlock()
+func (d *connRecorder) SendPrepared(ps ...*websocket.Prepared) error {
+	diaryMu.Lock()
+	defer diaryMu.Unlock()
 	if d.gone {
 		return net.ErrClosed
 	}
@@ -56,45 +56,45 @@ func (d *diary) SendPrepared(ps ...*websocket.Prepared) error {
 	return nil
 }
 
-func (d *diary) Shut(code websocket.Code, _ string) error {
-	noting.Lock()
-	defer noting.Unlock()
+func (d *connRecorder) Shut(code websocket.Code, _ string) error {
+	diaryMu.Lock()
+	defer diaryMu.Unlock()
 	d.code, d.closed = code, time.Since(d.began)
 	return nil
 }
 
 // last returns the last message.
-func (d *diary) last() string {
-	noting.Lock()
-	defer noting.Unlock()
+func (d *connRecorder) last() string {
+	diaryMu.Lock()
+	defer diaryMu.Unlock()
 	if len(d.sent) == 0 {
 		return ""
 	}
 	return d.sent[len(d.sent)-1]
 }
 
-// opened starts a session, makes it execute some commands, and returns it with the diary of its connection.
-func opened(t *testing.T, s *Server, c Client, commands ...string) (*session, *diary) {
+// openSession starts a session, makes it execute some commands, and returns it with the connRecorder of its connection.
+func openSession(t *testing.T, s *Server, c Client, commands ...string) (*session, *connRecorder) {
 	t.Helper()
-	d := &diary{began: time.Now()}
+	d := &connRecorder{began: time.Now()}
 	n := s.Open(c)(d).(*session)
 	t.Cleanup(func() { n.Closed(nil) })
-	tell(t, n, commands...)
+	execute(t, n, commands...)
 	return n, d
 }
 
-// tell makes a session execute commands.
-func tell(t *testing.T, n *session, commands ...string) {
+// execute makes a session execute commands.
+func execute(t *testing.T, n *session, commands ...string) {
 	t.Helper()
 	if err := n.Message(websocket.Message{Type: websocket.Text, Data: []byte(strings.Join(commands, "\n"))}); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// pass lets time pass in a synctest bubble.
-func pass(d time.Duration) {
-	noting.Lock()
-	noting.Unlock() //nolint:staticcheck // the critical section is empty on purpose: see noting
+// advance lets time pass in a synctest bubble.
+func advance(d time.Duration) {
+	diaryMu.Lock()
+	diaryMu.Unlock() //nolint:staticcheck // the critical section is empty on purpose: see diaryMu
 	<-time.After(d)
 	synctest.Wait()
 }
@@ -106,16 +106,16 @@ func TestPings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, different := newServer(t), map[time.Duration]bool{}
 		for range 20 {
-			n, d := opened(t, s, Client{Anonymous: true}, connect)
+			n, d := openSession(t, s, Client{Anonymous: true}, connect)
 			for range 3 {
 				before := len(d.pings)
 				for len(d.pings) == before && d.code == 0 {
-					pass(pingEvery / 50)
+					advance(pingInterval / 50)
 				}
-				tell(t, n, "{}")
+				execute(t, n, "{}")
 			}
-			if d.code != 0 || len(d.pings) != 3 || d.pings[0] < pingEvery/2 || d.pings[0] >= pingEvery ||
-				d.pings[1]-d.pings[0] != pingEvery || d.pings[2]-d.pings[1] != pingEvery {
+			if d.code != 0 || len(d.pings) != 3 || d.pings[0] < pingInterval/2 || d.pings[0] >= pingInterval ||
+				d.pings[1]-d.pings[0] != pingInterval || d.pings[2]-d.pings[1] != pingInterval {
 				t.Errorf("pings at %v, closed with %d", d.pings, d.code)
 			}
 			different[d.pings[0]] = true
@@ -129,33 +129,34 @@ func TestPings(t *testing.T) {
 // A client that does not answer a ping in time is disconnected, unless the ping could not be sent.
 func TestPong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, d := opened(t, newServer(t), Client{Anonymous: true}, connect)
-		pass(pingEvery + pongTime)
-		if d.code != 3012 || d.closed != d.pings[0]+pongTime {
+		_, d := openSession(t, newServer(t), Client{Anonymous: true}, connect)
+		advance(pingInterval + pongTimeout)
+		if d.code != 3012 || d.closed != d.pings[0]+pongTimeout {
 			t.Errorf("closed with %d after %v, pings at %v", d.code, d.closed, d.pings)
 		}
-		n, d := opened(t, newServer(t), Client{Anonymous: true}, connect)
+		n, d := openSession(t, newServer(t), Client{Anonymous: true}, connect)
 		d.gone = true
-		pass(3 * pingEvery)
-		if d.code != 0 || n.clock.answered() {
+		advance(3 * pingInterval)
+		if d.code != 0 || n.clock.recordPong() {
 			t.Errorf("closed with %d for a ping that was not sent", d.code)
 		}
 	})
 }
 
-// A connection without a successful connect command is closed after connectTime; a connected one is not.
+// A connection without a successful connect command is closed after connectTimeout; a connected one is not.
 func TestStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, d := opened(t, newServer(t), Client{})
-		_, ok := opened(t, newServer(t), Client{Anonymous: true}, connect)
-		pass(connectTime)
-		if d.code != 3502 || d.closed != connectTime || ok.code != 0 {
+		_, d := openSession(t, newServer(t), Client{})
+		_, ok := openSession(t, newServer(t), Client{Anonymous: true}, connect)
+		advance(connectTimeout)
+		if d.code != 3502 || d.closed != connectTimeout || ok.code != 0 {
 			t.Errorf("closed with %d after %v, the other one with %d", d.code, d.closed, ok.code)
 		}
 	})
 }
 
-// A connection is closed refreshTime after its token expires, unless the client sends another token. No ping is sent after the close.
+// A connection is closed refreshGrace after its token expires, unless the client sends another token. No ping is sent after the
+// close.
 func TestExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const life = 5 * time.Second
@@ -163,52 +164,52 @@ func TestExpires(t *testing.T) {
 			return token(t, "secret", jwt.MapClaims{"sub": "ann", "exp": time.Now().Add(d).Unix()})
 		}
 		s := newServer(t)
-		n, d := opened(t, s, Client{}, quoted(`{"id":1,"connect":{"token":"TOKEN"}}`, claims(life)))
-		if want := `{"id":1,"connect":{"client":"*","ping":25,"pong":true,"expires":true,"ttl":5}}`; !fits(d.last(), want) {
+		n, d := openSession(t, s, Client{}, quoted(`{"id":1,"connect":{"token":"TOKEN"}}`, claims(life)))
+		if want := `{"id":1,"connect":{"client":"*","ping":25,"pong":true,"expires":true,"ttl":5}}`; !matchesPattern(d.last(), want) {
 			t.Error(d.last())
 		}
 		late := claims(2 * life)
-		pass(life)
-		tell(t, n, quoted(`{"id":2,"refresh":{"token":"TOKEN"}}`, late))
-		if want := `{"id":2,"refresh":{"client":"*","expires":true,"ttl":5}}`; !fits(d.last(), want) {
+		advance(life)
+		execute(t, n, quoted(`{"id":2,"refresh":{"token":"TOKEN"}}`, late))
+		if want := `{"id":2,"refresh":{"client":"*","expires":true,"ttl":5}}`; !matchesPattern(d.last(), want) {
 			t.Error(d.last())
 		}
 		for d.code == 0 {
-			pass(time.Second)
+			advance(time.Second)
 			if len(d.pings) > 0 {
-				n.clock.answered()
+				n.clock.recordPong()
 			}
 		}
-		if d.code != 3005 || d.closed != 2*life+refreshTime {
+		if d.code != 3005 || d.closed != 2*life+refreshGrace {
 			t.Errorf("closed with %d after %v", d.code, d.closed)
 		}
 		pings := len(d.pings)
-		if pass(10 * pingEvery); len(d.pings) != pings {
+		if advance(10 * pingInterval); len(d.pings) != pings {
 			t.Error("pings are sent after the connection was closed")
 		}
 		for _, expired := range []bool{true, false} { // the application changes the expiry
-			n, d = opened(t, s, Client{User: "ann"}, connect)
-			n.refreshOrder(&refreshOrder{Expired: expired, Expires: time.Now().Add(life).Unix()})
-			if want := `{"push":{"refresh":{"expires":true,"ttl":5}}}`; !expired && !fits(d.last(), want) {
+			n, d = openSession(t, s, Client{User: "ann"}, connect)
+			n.applyRefresh(&refreshOrder{Expired: expired, Expires: time.Now().Add(life).Unix()})
+			if want := `{"push":{"refresh":{"expires":true,"ttl":5}}}`; !expired && !matchesPattern(d.last(), want) {
 				t.Error(d.last())
 			}
 			for d.code == 0 {
-				pass(time.Second)
-				n.clock.answered()
+				advance(time.Second)
+				n.clock.recordPong()
 			}
-			if at := map[bool]time.Duration{true: 0, false: life + refreshTime}[expired]; d.code != 3005 || d.closed != at {
+			if at := map[bool]time.Duration{true: 0, false: life + refreshGrace}[expired]; d.code != 3005 || d.closed != at {
 				t.Errorf("closed with %d after %v, want %v", d.code, d.closed, at)
 			}
 		}
-		n, d = opened(t, s, Client{User: "ann"}, connect)
-		n.refreshOrder(&refreshOrder{Expires: time.Now().Add(life).Unix()})
-		n.refreshOrder(&refreshOrder{}) // now the connection never expires
-		if !fits(d.last(), `{"push":{"refresh":{}}}`) {
+		n, d = openSession(t, s, Client{User: "ann"}, connect)
+		n.applyRefresh(&refreshOrder{Expires: time.Now().Add(life).Unix()})
+		n.applyRefresh(&refreshOrder{}) // now the connection never expires
+		if !matchesPattern(d.last(), `{"push":{"refresh":{}}}`) {
 			t.Error(d.last())
 		}
-		for range 4 * pingEvery / time.Second {
-			pass(time.Second)
-			n.clock.answered()
+		for range 4 * pingInterval / time.Second {
+			advance(time.Second)
+			n.clock.recordPong()
 		}
 		if d.code != 0 {
 			t.Errorf("closed with %d", d.code)
@@ -216,8 +217,8 @@ func TestExpires(t *testing.T) {
 	})
 }
 
-// A subscription to a channel or to its members ends refreshTime after its token expires, unless another token extends it. The token
-// of an ended subscription has no effect on a later one, and a subscription without an expiry continues.
+// A subscription to a channel or to its members ends refreshGrace after its token expires, unless another token extends it. The
+// token of an ended subscription has no effect on a later one, and a subscription without an expiry continues.
 func TestSubscriptionExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const life = 5 * time.Second
@@ -227,10 +228,10 @@ func TestSubscriptionExpires(t *testing.T) {
 		of := func(channel string, d time.Duration) string {
 			return token(t, "secret", jwt.MapClaims{"sub": "ann", "channel": channel, "exp": time.Now().Add(d).Unix()})
 		}
-		n, d := opened(t, s, Client{User: "ann"}, connect)
+		n, d := openSession(t, s, Client{User: "ann"}, connect)
 		subscribe := func(channel, more string) {
 			t.Helper()
-			tell(t, n, quoted(`{"id":2,"subscribe":{"channel":"`+channel+`","token":"TOKEN"`+more+`}}`, of(channel, life)))
+			execute(t, n, quoted(`{"id":2,"subscribe":{"channel":"`+channel+`","token":"TOKEN"`+more+`}}`, of(channel, life)))
 			if !strings.Contains(d.last(), `"expires":true,"ttl":5`) {
 				t.Error(d.last())
 			}
@@ -239,35 +240,35 @@ func TestSubscriptionExpires(t *testing.T) {
 		subscribe("$long", "")
 		subscribe("$left", "")
 		subscribe("$users:a", `,"type":3,"phase":2`)
-		tell(t, n, quoted(`{"id":3,"sub_refresh":{"channel":"$long","token":"TOKEN"}}`, of("$long", 2*life)), `{"id":4,"unsubscribe":{"channel":"$left"}}`)
+		execute(t, n, quoted(`{"id":3,"sub_refresh":{"channel":"$long","token":"TOKEN"}}`, of("$long", 2*life)), `{"id":4,"unsubscribe":{"channel":"$left"}}`)
 		if len(n.clock.subs) != 3 || len(n.grants) != 3 {
 			t.Errorf("%v, %v", n.clock.subs, n.grants)
 		}
-		n.subscribeOrder(&subscribeOrder{Channel: "ordered", Expires: time.Now().Add(life).Unix()}) // a subscription without a token ends without a delay
-		n.subscribeOrder(&subscribeOrder{Channel: "kept"})
+		n.applySubscribe(&subscribeOrder{Channel: "ordered", Expires: time.Now().Add(life).Unix()}) // a subscription without a token ends without a delay
+		n.applySubscribe(&subscribeOrder{Channel: "kept"})
 		for _, channel := range []string{"again", "ended"} { // the token of an earlier subscription does not apply to a later one
 			subscribe(channel, "")
 			if channel == "again" {
-				tell(t, n, `{"id":4,"unsubscribe":{"channel":"again"}}`)
+				execute(t, n, `{"id":4,"unsubscribe":{"channel":"again"}}`)
 			} else if !n.end(channel) {
 				t.Error("the client was not subscribed")
 			}
-			tell(t, n, subscribes(channel))
+			execute(t, n, subscribes(channel))
 		}
 		ends := map[string]time.Duration{}
 		for range 50 {
 			before := len(d.sent)
-			pass(time.Second)
-			n.clock.answered()
+			advance(time.Second)
+			n.clock.recordPong()
 			for _, push := range d.sent[before:] {
 				for _, channel := range []string{"$short", "$long", "$left", "$users:a", "ordered", "kept", "again", "ended"} {
-					if fits(push, `{"push":{"channel":"`+channel+`","unsubscribe":{"code":2501,"reason":"subscription expired"}}}`) {
+					if matchesPattern(push, `{"push":{"channel":"`+channel+`","unsubscribe":{"code":2501,"reason":"subscription expired"}}}`) {
 						ends[channel] = time.Since(d.began)
 					}
 				}
 			}
 		}
-		for channel, want := range map[string]time.Duration{"$short": life + refreshTime, "$long": 2*life + refreshTime, "$users:a": life + refreshTime,
+		for channel, want := range map[string]time.Duration{"$short": life + refreshGrace, "$long": 2*life + refreshGrace, "$users:a": life + refreshGrace,
 			"ordered": life, "$left": 0, "kept": 0, "again": 0, "ended": 0} {
 			if lasts := want == 0 && channel != "$left"; ends[channel] != want || n.subscribed(channel) != lasts {
 				t.Errorf("%s ended after %v, want %v; subscribed: %v", channel, ends[channel], want, n.subscribed(channel))
@@ -332,9 +333,9 @@ func TestRefresh(t *testing.T) {
 			"denied":           {Client{Identified: denies(errors.New("no"))}, named, claims(jwt.MapClaims{"sub": "ann"}), 3507, ""},
 		} {
 			second = 0
-			n, d := opened(t, s, c.client, c.first)
+			n, d := openSession(t, s, c.client, c.first)
 			err := n.receive([]byte(c.command))
-			if end, _ := errors.AsType[*websocket.CloseError](err); c.code != 0 && (end == nil || end.Code != c.code) || c.code == 0 && (err != nil || !fits(d.last(), c.reply)) {
+			if end, _ := errors.AsType[*websocket.CloseError](err); c.code != 0 && (end == nil || end.Code != c.code) || c.code == 0 && (err != nil || !matchesPattern(d.last(), c.reply)) {
 				t.Errorf("%s: %v, %s", name, err, d.last())
 			}
 		}
@@ -354,20 +355,20 @@ func TestRefreshRechecks(t *testing.T) {
 			return nil
 		}
 		ann := jwt.MapClaims{"sub": "ann", "info": map[string]int{"n": 1}}
-		n, d := opened(t, s, Client{Allow: allow}, quoted(`{"id":1,"connect":{"token":"TOKEN"}}`, token(t, "secret", ann)), subscribes("a", "b"),
+		n, d := openSession(t, s, Client{Allow: allow}, quoted(`{"id":1,"connect":{"token":"TOKEN"}}`, token(t, "secret", ann)), subscribes("a", "b"),
 			quoted(`{"id":2,"subscribe":{"channel":"$c","token":"TOKEN"}}`, token(t, "secret", jwt.MapClaims{"sub": "ann", "channel": "$c"})))
 		denied["a"], denied["$c"] = true, true
 		before := len(d.sent)
 		ann["info"] = map[string]int{"n": 2}
-		tell(t, n, quoted(`{"id":3,"refresh":{"token":"TOKEN"}}`, token(t, "secret", ann)))
-		if got := d.sent[before:]; len(got) != 2 || !fits(got[0], `{"push":{"channel":"a","unsubscribe":{"code":2000,"reason":"server unsubscribe"}}}`) ||
-			!fits(got[1], `{"id":3,"refresh":{"client":"*"}}`) {
+		execute(t, n, quoted(`{"id":3,"refresh":{"token":"TOKEN"}}`, token(t, "secret", ann)))
+		if got := d.sent[before:]; len(got) != 2 || !matchesPattern(got[0], `{"push":{"channel":"a","unsubscribe":{"code":2000,"reason":"server unsubscribe"}}}`) ||
+			!matchesPattern(got[1], `{"id":3,"refresh":{"client":"*"}}`) {
 			t.Errorf("%q", got)
 		}
 		if n.subscribed("a") || !n.subscribed("b") || !n.subscribed("$c") {
 			t.Errorf("subscribed to a %v, b %v, $c %v", n.subscribed("a"), n.subscribed("b"), n.subscribed("$c"))
 		}
-		tell(t, n, `{"id":4,"publish":{"channel":"b","data":1}}`)
+		execute(t, n, `{"id":4,"publish":{"channel":"b","data":1}}`)
 		if got := strings.Join(d.sent[before+2:], " "); !strings.Contains(got, `"conn_info":{"n":2}`) {
 			t.Error(got)
 		}

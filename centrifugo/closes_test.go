@@ -86,7 +86,7 @@ func TestStreamEnds(t *testing.T) {
 			t.Error(err)
 		}
 		all, last, _ := s.take()
-		if len(all) != len(want) || !last || len(all) > 0 && (string(all[0]) != want[0] || !fits(string(all[1]), want[1])) {
+		if len(all) != len(want) || !last || len(all) > 0 && (string(all[0]) != want[0] || !matchesPattern(string(all[1]), want[1])) {
 			t.Errorf("%q, last %v", all, last)
 		}
 	}
@@ -129,7 +129,7 @@ func TestEmulationOrders(t *testing.T) {
 			}
 			synctest.Wait()
 		}
-		n, d := opened(t, s, Client{Anonymous: true}, connect)
+		n, d := openSession(t, s, Client{Anonymous: true}, connect)
 		order(n, "", subscribes("a")) // a session over WebSocket has no secret
 		n.secret = "known"
 		order(n, "other", subscribes("a"))
@@ -145,12 +145,12 @@ func TestEmulationOrders(t *testing.T) {
 		if d.code != 3501 {
 			t.Errorf("closed with %d", d.code)
 		}
-		n.commanded(hub.Command{Channel: "another", Data: []byte(`{"refresh":{"expired":true}}`)})
-		n.commanded(hub.Command{Channel: commandName, Data: []byte("{")})
+		n.handleCommand(hub.Command{Channel: "another", Data: []byte(`{"refresh":{"expired":true}}`)})
+		n.handleCommand(hub.Command{Channel: commandName, Data: []byte("{")})
 		if d.code != 3501 {
 			t.Errorf("closed with %d", d.code)
 		}
-		n.commanded(hub.Command{Channel: commandName, Data: []byte(`{"disconnect":{"code":4001}}`)})
+		n.handleCommand(hub.Command{Channel: commandName, Data: []byte(`{"disconnect":{"code":4001}}`)})
 		if d.code != 4001 {
 			t.Errorf("closed with %d", d.code)
 		}
@@ -160,7 +160,7 @@ func TestEmulationOrders(t *testing.T) {
 // A client that does not read is closed, and a subscription whose changes do not fit into the queue is ended.
 func TestSlowClients(t *testing.T) {
 	s := newServer(t)
-	n, d := opened(t, s, Client{Anonymous: true}, connect)
+	n, d := openSession(t, s, Client{Anonymous: true}, connect)
 	n.out.slow = true
 	if err := n.receive([]byte(`{"id":2,"presence_stats":{"channel":"a"}}`)); websocket.CloseCode(err) != 3008 {
 		t.Errorf("%v after %q", err, d.sent)
@@ -168,22 +168,22 @@ func TestSlowClients(t *testing.T) {
 	r := &recorder{full: true}
 	o := &outbox{Sender: r, format: asJSON}
 	ended := 0
-	f := followed{stops: map[string]follow{"$users:a": {of: "a", stop: func() { ended++ }}}}
+	f := memberWatches{watches: map[string]memberWatch{"$users:a": {channel: "a", stop: func() { ended++ }}}}
 	ps := []*protocol.Publication{{Key: "ann", Data: []byte("null")}}
 	if f.push(o, "$users:a", ps) || f.has("$users:a") {
 		t.Error("the subscription continues")
 	}
 	r.full = false
 	o.drained()
-	if len(r.sent) != 1 || !fits(r.sent[0], `{"push":{"channel":"$users:a","unsubscribe":{"code":2500,"reason":"insufficient state"}}}`) || ended != 0 {
+	if len(r.sent) != 1 || !matchesPattern(r.sent[0], `{"push":{"channel":"$users:a","unsubscribe":{"code":2500,"reason":"insufficient state"}}}`) || ended != 0 {
 		t.Errorf("%q, stopped %d times", r.sent, ended)
 	}
 	r.sent = nil
 	if !f.push(o, "$users:a", ps) || len(r.sent) != 1 || !f.push(o, "$users:a", nil) || len(r.sent) != 1 {
 		t.Errorf("%q", r.sent)
 	}
-	f.over = true
-	if err := f.add("x", follow{}); !errors.Is(err, hub.ErrClosed) || f.has("x") {
+	f.closed = true
+	if err := f.add("x", memberWatch{}); !errors.Is(err, hub.ErrClosed) || f.has("x") {
 		t.Errorf("%v", err)
 	}
 }
@@ -222,7 +222,7 @@ func TestAPIRequests(t *testing.T) {
 			t.Errorf("%.60s: %d %.100s", body, got, text)
 		}
 	}
-	if _, got := call(t, url, "batch", "secret", `{"commands":[{"info":{},"channels":{}},{"publish":{"data":1}}]}`); !fits(got,
+	if _, got := call(t, url, "batch", "secret", `{"commands":[{"info":{},"channels":{}},{"publish":{"data":1}}]}`); !matchesPattern(got,
 		`{"replies":[{"error":{"code":107,"message":"bad request"}},{"error":{"code":107,"message":"bad request"}}]}`) {
 		t.Error(got)
 	}

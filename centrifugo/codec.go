@@ -197,7 +197,7 @@ func (f format) Members(channel string, cs []hub.Change) ([]*websocket.Prepared,
 
 // Ended implements [hub.Codec].
 func (f format) Ended(channel string, why hub.EndReason) (*websocket.Prepared, error) {
-	return f.prepare(&protocol.Push{Channel: channel, Unsubscribe: unsubscribed(why)})
+	return f.prepare(&protocol.Push{Channel: channel, Unsubscribe: unsubscribePush(why)})
 }
 
 // Closing implements [hub.Codec].

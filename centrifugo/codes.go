@@ -64,8 +64,8 @@ var ends = map[hub.EndReason]*websocket.CloseError{
 	hub.EndDenied: endDenied, hub.EndReconnect: endReconnect, hub.EndShutdown: endShutdown,
 }
 
-// unsubscribed returns the push for the end of a subscription. Clients subscribe again after codes from 2500 on.
-func unsubscribed(why hub.EndReason) *protocol.Unsubscribe {
+// unsubscribePush returns the push for the end of a subscription. Clients subscribe again after codes from 2500 on.
+func unsubscribePush(why hub.EndReason) *protocol.Unsubscribe {
 	switch why {
 	case hub.EndInsufficient, hub.EndSlow, hub.EndReconnect, hub.EndShutdown:
 		return &protocol.Unsubscribe{Code: 2500, Reason: "insufficient state"}

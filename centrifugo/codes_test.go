@@ -13,10 +13,10 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// failing is an engine that rejects every subscription.
-type failing struct{ hub.Engine }
+// failingEngine is an engine that rejects every subscription.
+type failingEngine struct{ hub.Engine }
 
-func (failing) Subscribe(context.Context, ...string) error { return errors.New("out of reach") }
+func (failingEngine) Subscribe(context.Context, ...string) error { return errors.New("out of reach") }
 
 // Every action of a client, and every event that affects it, leads to the right code of the protocol.
 func TestCodes(t *testing.T) {
@@ -43,11 +43,11 @@ func TestCodes(t *testing.T) {
 		"user of another token":     {client: Client{User: "bob"}, send: put(), code: 3500},
 		"channels of a token":       {send: put("1", "2", "3", "4", "5"), code: 3505},
 		"channel of a token":        {send: put(strings.Repeat("x", hub.MaxChannel+1)), code: 3501},
-		"engine":                    {change: func(s *Server) { s.Hub = broken(t) }, send: put("1"), code: 3004},
+		"engine":                    {change: func(s *Server) { s.Hub = brokenHub(t) }, send: put("1"), code: 3004},
 		"shutdown":                  {change: func(s *Server) { s.Hub.Close() }, send: put(), code: 3001},
 		"send":                      {client: Client{Anonymous: true}, send: connect + "\n" + `{"send":{"data":1}}`, code: 3508},
-		"sends":                     {client: Client{Anonymous: true}, change: slowly, send: connect + strings.Repeat("\n"+`{"send":{"data":1}}`, 20), code: 3013},
-		"commands":                  {client: Client{Anonymous: true}, change: slowly, send: connect + strings.Repeat("\n"+`{"id":2,"rpc":{}}`, 20), reply: `{"id":2,"error":{"code":111,"message":"too many requests","temporary":true}}`},
+		"sends":                     {client: Client{Anonymous: true}, change: withCommandRate, send: connect + strings.Repeat("\n"+`{"send":{"data":1}}`, 20), code: 3013},
+		"commands":                  {client: Client{Anonymous: true}, change: withCommandRate, send: connect + strings.Repeat("\n"+`{"id":2,"rpc":{}}`, 20), reply: `{"id":2,"error":{"code":111,"message":"too many requests","temporary":true}}`},
 		"subscription":              {client: Client{Anonymous: true}, send: connect + "\n" + `{"id":2,"subscribe":{"channel":"$a"}}`, reply: `{"id":2,"error":{"code":103,"message":"permission denied"}}`},
 		"a frame of another type":   {client: Client{Anonymous: true}, send: "\x00", code: 3501},
 		"method":                    {client: Client{Anonymous: true}, send: connect + "\n" + `{"id":2,"ping":{}}`, reply: `{"id":2,"error":{"code":104,"message":"method not found"}}`},
@@ -72,15 +72,15 @@ func TestCodes(t *testing.T) {
 	}
 }
 
-// broken returns a hub whose engine fails.
-func broken(t *testing.T) *hub.Hub {
-	h := hub.New(hub.Options{Engine: failing{hub.NewMemory().Node()}})
+// brokenHub returns a hub whose engine fails.
+func brokenHub(t *testing.T) *hub.Hub {
+	h := hub.New(hub.Options{Engine: failingEngine{hub.NewMemory().Node()}})
 	t.Cleanup(func() { h.Close() })
 	return h
 }
 
-// slowly allows two commands in a burst, and one per second.
-func slowly(s *Server) {
+// withCommandRate allows two commands in a burst, and one per second.
+func withCommandRate(s *Server) {
 	s.CommandsPerSecond = 1
 	s.Message = func(context.Context, Caller, []byte) {}
 }

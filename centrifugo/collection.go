@@ -34,7 +34,7 @@ func (s *session) collection(ctx context.Context, c *protocol.SubscribeRequest, 
 		return nil, errDenied
 	}
 	if s.hub.Namespace(c.Channel).History == 0 {
-		return s.unkept(ctx, c, r)
+		return s.collectionWithoutHistory(ctx, c, r)
 	}
 	switch c.Phase {
 	case phaseState:
@@ -83,8 +83,8 @@ func (s *session) page(ctx context.Context, c *protocol.SubscribeRequest, r *req
 // snapshot reads a page of the state.
 func (s *session) snapshot(ctx context.Context, r *request, cursor string, limit int) ([]*hub.Publication, string, hub.Position, error) {
 	if r.granted {
-		s.granted = r.channel
-		defer func() { s.granted = "" }()
+		s.grantedNow = r.channel
+		defer func() { s.grantedNow = "" }()
 	}
 	return s.hub.Snapshot(ctx, r.channel, cursor, limit)
 }
@@ -105,9 +105,9 @@ func (s *session) follow(ctx context.Context, r *request, since *hub.Position, r
 	return res, nil
 }
 
-// unkept replies with the whole state of a collection without a history. Changes that happen before the reply cannot be read later, so they
-// are held back and sent after the reply.
-func (s *session) unkept(ctx context.Context, c *protocol.SubscribeRequest, r *request) (*protocol.SubscribeResult, error) {
+// collectionWithoutHistory replies with the whole state of a collection without a history. Changes that happen before the reply
+// cannot be read later, so they are held back and sent after the reply.
+func (s *session) collectionWithoutHistory(ctx context.Context, c *protocol.SubscribeRequest, r *request) (*protocol.SubscribeResult, error) {
 	if c.Phase != phaseState {
 		return nil, errUnrecoverable
 	}
@@ -117,7 +117,7 @@ func (s *session) unkept(ctx context.Context, c *protocol.SubscribeRequest, r *r
 		return nil, err
 	}
 	var all []*hub.Publication
-	room, cursor := hub.NewRoom(maxAnswer), ""
+	room, cursor := hub.NewRoom(maxReply), ""
 	for {
 		ps, next, _, err := s.snapshot(ctx, r, cursor, maxPage)
 		if err == nil && slices.ContainsFunc(ps, func(p *hub.Publication) bool { return !room.Take(p.Size()) }) {

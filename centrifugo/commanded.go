@@ -50,16 +50,16 @@ func (s *Server) send(ctx context.Context, kind hub.CommandKind, user, client st
 	return s.Hub.Do(ctx, hub.Command{Kind: kind, App: s.App, User: user, Client: client, Channel: commandName, Data: data})
 }
 
-// commanded executes a command of the hub. For an unsubscribe command, it ends only subscriptions to the members of channels, because the
-// hub itself ends subscriptions to channels.
-func (s *session) commanded(c hub.Command) {
+// handleCommand executes a command of the hub. For an unsubscribe command, it ends only subscriptions to the members of channels,
+// because the hub itself ends subscriptions to channels.
+func (s *session) handleCommand(c hub.Command) {
 	if c.Kind == hub.CommandUnsubscribe {
-		s.turn.Lock() // the push must not precede the reply to the subscription
-		defer s.turn.Unlock()
-		for _, channel := range s.followed.endWhere(func(channel, _ string) bool { return c.Channel == "" || channel == c.Channel }) {
+		s.commandMu.Lock() // the push must not precede the reply to the subscription
+		defer s.commandMu.Unlock()
+		for _, channel := range s.watches.endWhere(func(channel, _ string) bool { return c.Channel == "" || channel == c.Channel }) {
 			delete(s.grants, channel)
 			s.clock.expireSub(channel, zeroTime)
-			s.out.reply(&protocol.Reply{Push: &protocol.Push{Channel: channel, Unsubscribe: unsubscribed(c.Reason)}})
+			s.out.reply(&protocol.Reply{Push: &protocol.Push{Channel: channel, Unsubscribe: unsubscribePush(c.Reason)}})
 		}
 		return
 	}
@@ -74,39 +74,39 @@ func (s *session) commanded(c hub.Command) {
 			s.shut(endForced)
 		}
 	case o.Subscribe != nil:
-		s.subscribeOrder(o.Subscribe)
+		s.applySubscribe(o.Subscribe)
 	case o.Refresh != nil:
-		s.refreshOrder(o.Refresh)
+		s.applyRefresh(o.Refresh)
 	case o.Emulation != nil:
 		if s.secret != "" && subtle.ConstantTimeCompare([]byte(s.secret), []byte(o.Emulation.Secret)) == 1 {
-			s.emulated(o.Emulation.Data)
+			s.receiveEmulated(o.Emulation.Data)
 		}
 	}
 }
 
-// subscribeOrder subscribes the client to a channel on behalf of the application.
-func (s *session) subscribeOrder(o *subscribeOrder) {
-	ctx, cancel := context.WithTimeout(context.Background(), commandTime)
+// applySubscribe subscribes the client to a channel on behalf of the application.
+func (s *session) applySubscribe(o *subscribeOrder) {
+	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 	defer cancel()
-	s.turn.Lock()
-	defer s.turn.Unlock()
+	s.commandMu.Lock()
+	defer s.commandMu.Unlock()
 	s.out.hold()
 	defer s.out.release()
-	res, err := s.subscribe(ctx, &request{channel: o.Channel, own: ServerOwned{Info: o.Info, Data: o.Data}, granted: true})
+	res, err := s.subscribe(ctx, &request{channel: o.Channel, serverOwned: ServerOwned{Info: o.Info, Data: o.Data}, granted: true})
 	if err != nil {
 		return // the client is already subscribed, or the subscription is not possible
 	}
 	if o.Expires != 0 {
-		// The clock ends a subscription refreshTime after its expiry. A client without a token does not need this delay.
-		s.clock.expireSub(o.Channel, time.Unix(o.Expires, 0).Add(-refreshTime))
+		// The clock ends a subscription refreshGrace after its expiry. A client without a token does not need this delay.
+		s.clock.expireSub(o.Channel, time.Unix(o.Expires, 0).Add(-refreshGrace))
 	}
 	s.out.reply(&protocol.Reply{Push: &protocol.Push{Channel: o.Channel, Subscribe: &protocol.Subscribe{
 		Recoverable: res.Recoverable, Positioned: res.Positioned, Epoch: res.Epoch, Offset: res.Offset, Data: res.Data,
 	}}})
 }
 
-// refreshOrder sets the time when the connection expires.
-func (s *session) refreshOrder(o *refreshOrder) {
+// applyRefresh sets the time when the connection expires.
+func (s *session) applyRefresh(o *refreshOrder) {
 	if o.Expired {
 		s.shut(endExpired)
 		return

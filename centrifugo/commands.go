@@ -121,7 +121,7 @@ func (s *session) history(ctx context.Context, c *protocol.HistoryRequest) (*pro
 
 // readHistory executes a request for a part of a channel's history.
 func readHistory(c *protocol.HistoryRequest, f format, read func(hub.HistoryQuery) (hub.HistoryPage, error)) (*protocol.HistoryResult, error) {
-	q := hub.HistoryQuery{Limit: int(c.Limit), Bytes: maxAnswer, Reverse: c.Reverse}
+	q := hub.HistoryQuery{Limit: int(c.Limit), Bytes: maxReply, Reverse: c.Reverse}
 	if q.Limit < 0 || q.Limit > maxHistory {
 		q.Limit = maxHistory
 	}

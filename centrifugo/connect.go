@@ -26,14 +26,14 @@ func (s *session) connect(ctx context.Context, c *protocol.ConnectRequest) (*pro
 		}
 	}
 	joined, err := s.server.Hub.Join(hub.Client{
-		App: s.server.App, ID: s.id, User: user, Data: info, Out: &s.out, Codec: s.format, Allow: s.allow, Command: s.commanded,
+		App: s.server.App, ID: s.id, User: user, Data: info, Out: &s.out, Codec: s.format, Allow: s.allow, Command: s.handleCommand,
 	})
 	if err != nil {
 		return nil, endShutdown
 	}
 	s.hub, s.token = joined, t
 	r := &protocol.ConnectResult{
-		Client: s.id, Version: s.server.Version, Ping: uint32(pingEvery / time.Second), Pong: true, Session: s.secret,
+		Client: s.id, Version: s.server.Version, Ping: uint32(pingInterval / time.Second), Pong: true, Session: s.secret,
 	}
 	if s.secret != "" {
 		r.Node = s.id
@@ -49,10 +49,10 @@ func (s *session) connect(ctx context.Context, c *protocol.ConnectRequest) (*pro
 		r.Subs = map[string]*protocol.SubscribeResult{}
 		for _, channel := range t.channels() {
 			sub, err := s.subscribe(ctx, &request{
-				channel: channel, own: t.Subs[channel], since: since(c.Subs[channel]), granted: true,
+				channel: channel, serverOwned: t.Subs[channel], since: since(c.Subs[channel]), granted: true,
 			})
 			if err != nil {
-				return nil, errLater(err)
+				return nil, closeErrorOf(err)
 			}
 			r.Subs[channel] = sub
 		}
@@ -61,9 +61,9 @@ func (s *session) connect(ctx context.Context, c *protocol.ConnectRequest) (*pro
 	return r, nil
 }
 
-// errLater returns the error that closes a connection whose first subscriptions have failed. The close code determines whether the client
-// reconnects.
-func errLater(err error) error {
+// closeErrorOf returns the error that closes a connection whose first subscriptions have failed. The close code determines whether
+// the client reconnects.
+func closeErrorOf(err error) error {
 	switch failureOf(err) {
 	case errInternal:
 		return endServerError
@@ -95,7 +95,7 @@ func (s *session) authenticate(ctx context.Context, text string) (*Token, time.T
 		}
 		return nil, s.client.Expires, nil
 	}
-	t, err := s.verified(ctx, text)
+	t, err := s.verify(ctx, text)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
@@ -108,8 +108,8 @@ func (s *session) authenticate(ctx context.Context, text string) (*Token, time.T
 	return t, t.Expires, nil
 }
 
-// verified returns the token in text if it is valid and not revoked.
-func (s *session) verified(ctx context.Context, text string) (*Token, error) {
+// verify returns the token in text if it is valid and not revoked.
+func (s *session) verify(ctx context.Context, text string) (*Token, error) {
 	t, err := s.server.verify(text)
 	if err == nil && s.client.CheckRevoked != nil {
 		err = s.client.CheckRevoked(ctx, t)
@@ -157,7 +157,7 @@ func (s *session) refresh(ctx context.Context, c *protocol.RefreshRequest) (*pro
 			return nil, endToken
 		}
 	} else {
-		t, err := s.verified(ctx, c.Token)
+		t, err := s.verify(ctx, c.Token)
 		switch {
 		case errors.Is(err, errTokenExpired):
 			return nil, endExpired
@@ -176,10 +176,10 @@ func (s *session) refresh(ctx context.Context, c *protocol.RefreshRequest) (*pro
 		s.clock.expire(expires)
 	}
 	s.hub.Recheck(func(channel string) bool { return s.grants[channel] })
-	for _, channel := range s.followed.endWhere(func(channel, of string) bool {
+	for _, channel := range s.watches.endWhere(func(channel, of string) bool {
 		return !s.grants[channel] && s.allow(hub.ActionPresence, of) != nil
 	}) {
-		s.out.reply(&protocol.Reply{Push: &protocol.Push{Channel: channel, Unsubscribe: unsubscribed(hub.EndDenied)}})
+		s.out.reply(&protocol.Reply{Push: &protocol.Push{Channel: channel, Unsubscribe: unsubscribePush(hub.EndDenied)}})
 	}
 	r := &protocol.RefreshResult{Client: s.id, Version: s.server.Version}
 	if !expires.IsZero() {
@@ -190,7 +190,7 @@ func (s *session) refresh(ctx context.Context, c *protocol.RefreshRequest) (*pro
 
 // subscriptionToken returns a subscription token if it is for this client and this channel.
 func (s *session) subscriptionToken(ctx context.Context, text, channel string) (*Token, error) {
-	t, err := s.verified(ctx, text)
+	t, err := s.verify(ctx, text)
 	switch {
 	case errors.Is(err, endToken):
 		return nil, errDenied

@@ -27,7 +27,7 @@ func filterOf(n *protocol.FilterNode, keyed bool) (func(*hub.Publication) bool, 
 	if n == nil {
 		return nil, nil
 	}
-	left := room{maxFilter, maxFilterSize}
+	left := filterBudget{maxFilter, maxFilterSize}
 	f := compile(n, maxFilterDepth, &left)
 	if f == nil {
 		return nil, errBadRequest
@@ -35,11 +35,11 @@ func filterOf(n *protocol.FilterNode, keyed bool) (func(*hub.Publication) bool, 
 	return func(p *hub.Publication) bool { return keyed && p.Removed || f(p.Tags) }, nil
 }
 
-// room is the remaining number of parts and bytes that a filter may have.
-type room struct{ parts, bytes int }
+// filterBudget is the remaining number of parts and bytes that a filter may have.
+type filterBudget struct{ parts, bytes int }
 
 // take reserves room for a node without its children, and reports whether there is enough.
-func (r *room) take(n *protocol.FilterNode) bool {
+func (r *filterBudget) take(n *protocol.FilterNode) bool {
 	r.parts -= 1 + len(n.Vals)
 	r.bytes -= len(n.Key) + len(n.Val)
 	for _, val := range n.Vals {
@@ -49,8 +49,8 @@ func (r *room) take(n *protocol.FilterNode) bool {
 }
 
 // compile returns the filter of a node, nil if it is not valid or the whole filter is too large.
-func compile(n *protocol.FilterNode, depth int, left *room) tags {
-	if !left.take(n) || depth == 0 {
+func compile(n *protocol.FilterNode, depth int, budget *filterBudget) tags {
+	if !budget.take(n) || depth == 0 {
 		return nil
 	}
 	if n.Op == "" {
@@ -61,7 +61,7 @@ func compile(n *protocol.FilterNode, depth int, left *room) tags {
 		if child == nil {
 			return nil
 		}
-		if all[i] = compile(child, depth-1, left); all[i] == nil {
+		if all[i] = compile(child, depth-1, budget); all[i] == nil {
 			return nil
 		}
 	}

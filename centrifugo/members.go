@@ -12,51 +12,51 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// maxFollowed is the maximum number of channels whose members a connection may follow.
-const maxFollowed = 16
+// maxMemberWatches is the maximum number of channels whose members a connection may follow.
+const maxMemberWatches = 16
 
-// followed is the set of a connection's subscriptions to the members of channels.
-type followed struct {
-	mu    sync.Mutex
-	stops map[string]follow // by the name of the subscription's channel, such as $clients:news
-	over  bool
+// memberWatches is the set of a connection's subscriptions to the members of channels.
+type memberWatches struct {
+	mu      sync.Mutex
+	watches map[string]memberWatch // by the name of the subscription's channel, such as $clients:news
+	closed  bool
 }
 
-// follow is a subscription to the members of a channel.
-type follow struct {
-	of   string // the channel whose members the client follows
-	stop func()
+// memberWatch is a subscription to the members of a channel.
+type memberWatch struct {
+	channel string // the channel whose members the client follows
+	stop    func()
 }
 
-// add adds a subscription, or returns an error if there are maxFollowed already.
-func (f *followed) add(channel string, one follow) error {
+// add adds a subscription, or returns an error if there are maxMemberWatches already.
+func (f *memberWatches) add(channel string, one memberWatch) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
-	case f.over:
+	case f.closed:
 		return hub.ErrClosed
-	case len(f.stops) == maxFollowed:
+	case len(f.watches) == maxMemberWatches:
 		return errLimit
-	case f.stops == nil:
-		f.stops = map[string]follow{}
+	case f.watches == nil:
+		f.watches = map[string]memberWatch{}
 	}
-	f.stops[channel] = one
+	f.watches[channel] = one
 	return nil
 }
 
 // has reports whether the subscription exists.
-func (f *followed) has(channel string) bool {
+func (f *memberWatches) has(channel string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	_, ok := f.stops[channel]
+	_, ok := f.watches[channel]
 	return ok
 }
 
 // end ends a subscription, and reports whether there was one.
-func (f *followed) end(channel string) bool {
+func (f *memberWatches) end(channel string) bool {
 	f.mu.Lock()
-	one, ok := f.stops[channel]
-	delete(f.stops, channel)
+	one, ok := f.watches[channel]
+	delete(f.watches, channel)
 	f.mu.Unlock()
 	if ok {
 		one.stop()
@@ -65,15 +65,15 @@ func (f *followed) end(channel string) bool {
 }
 
 // endWhere ends the subscriptions for which over returns true, and returns the names of their channels.
-func (f *followed) endWhere(over func(channel, of string) bool) (ended []string) {
+func (f *memberWatches) endWhere(match func(channel, of string) bool) (ended []string) {
 	f.mu.Lock()
-	all := make(map[string]string, len(f.stops))
-	for channel, one := range f.stops {
-		all[channel] = one.of
+	all := make(map[string]string, len(f.watches))
+	for channel, one := range f.watches {
+		all[channel] = one.channel
 	}
 	f.mu.Unlock()
 	for channel, of := range all {
-		if over(channel, of) && f.end(channel) {
+		if match(channel, of) && f.end(channel) {
 			ended = append(ended, channel)
 		}
 	}
@@ -81,9 +81,9 @@ func (f *followed) endWhere(over func(channel, of string) bool) (ended []string)
 }
 
 // close ends all subscriptions when the connection ends.
-func (f *followed) close() {
+func (f *memberWatches) close() {
 	f.mu.Lock()
-	f.over = true
+	f.closed = true
 	f.mu.Unlock()
 	f.endWhere(func(string, string) bool { return true })
 }
@@ -106,13 +106,13 @@ func (s *session) members(ctx context.Context, c *protocol.SubscribeRequest, r *
 	if err != nil {
 		return nil, err
 	}
-	if err := s.followed.add(c.Channel, follow{of, stop}); err != nil {
+	if err := s.watches.add(c.Channel, memberWatch{of, stop}); err != nil {
 		stop()
 		return nil, err
 	}
 	s.grant(c.Channel, r.granted)
 	res := &protocol.SubscribeResult{Type: typeMap, Phase: phaseLive, State: state}
-	s.clock.expiring(r, res)
+	s.clock.setExpiry(r, res)
 	return res, nil
 }
 
@@ -125,7 +125,7 @@ func (r *request) watch(ctx context.Context, s *session, kind int32, of string) 
 		}
 		entries = s.server.entries(of)
 	}
-	changed := func(cs []hub.Change) bool { return s.followed.push(&s.out, r.channel, s.format.membership(kind, cs)) }
+	changed := func(cs []hub.Change) bool { return s.watches.push(&s.out, r.channel, s.format.membership(kind, cs)) }
 	if kind == typeUsers {
 		first := true
 		stop, err = watch(ctx, of, hub.Watcher{Users: func(cs []hub.Change) bool {
@@ -156,7 +156,7 @@ func (r *request) watch(ctx context.Context, s *session, kind int32, of string) 
 
 // push sends changes of a collection, and reports whether the subscription continues. If the queue has no room for the changes, the
 // subscription ends, and the client subscribes again.
-func (f *followed) push(out *outbox, channel string, ps []*protocol.Publication) bool {
+func (f *memberWatches) push(out *outbox, channel string, ps []*protocol.Publication) bool {
 	all := make([]*websocket.Prepared, 0, len(ps))
 	for _, p := range ps {
 		if m, err := out.format.prepare(&protocol.Push{Channel: channel, Pub: p}); err == nil {
@@ -167,15 +167,15 @@ func (f *followed) push(out *outbox, channel string, ps []*protocol.Publication)
 		return true
 	}
 	f.forget(channel)
-	out.reply(&protocol.Reply{Push: &protocol.Push{Channel: channel, Unsubscribe: unsubscribed(hub.EndInsufficient)}})
+	out.reply(&protocol.Reply{Push: &protocol.Push{Channel: channel, Unsubscribe: unsubscribePush(hub.EndInsufficient)}})
 	return false
 }
 
 // forget removes a subscription whose watcher ends because push returns false.
-func (f *followed) forget(channel string) {
+func (f *memberWatches) forget(channel string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.stops, channel)
+	delete(f.watches, channel)
 }
 
 // membership converts changes of members to changes of a collection. It omits connections that have not authenticated yet, because they
@@ -210,10 +210,10 @@ func (f format) connection(client, user string, data []byte) *protocol.Publicati
 
 // subscribed reports whether the client is subscribed to a channel, or to the members of one.
 func (s *session) subscribed(channel string) bool {
-	return s.hub.Subscribed(channel) || s.followed.has(channel)
+	return s.hub.Subscribed(channel) || s.watches.has(channel)
 }
 
 // end ends a subscription, and reports whether there was one.
 func (s *session) end(channel string) bool {
-	return s.followed.end(channel) || s.hub.Unsubscribe(channel) == nil
+	return s.watches.end(channel) || s.hub.Unsubscribe(channel) == nil
 }

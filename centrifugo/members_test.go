@@ -101,7 +101,7 @@ func TestMembersTooLarge(t *testing.T) {
 func (p *peer) wantBoth(a, b string) {
 	p.t.Helper()
 	one, other := p.read(), p.read()
-	if !(fits(one, a) && fits(other, b) || fits(one, b) && fits(other, a)) {
+	if !(matchesPattern(one, a) && matchesPattern(other, b) || matchesPattern(one, b) && matchesPattern(other, a)) {
 		p.t.Errorf("got\n%s\n%s\nwant\n%s\n%s", one, other, a, b)
 	}
 }
@@ -132,9 +132,9 @@ func TestMembersRejected(t *testing.T) {
 		p.send(`{"id":2,"subscribe":{` + subscription + `}}`)
 		p.want(`{"id":2,"error":{` + want + `}}`)
 	}
-	for i := range maxFollowed + 1 {
+	for i := range maxMemberWatches + 1 {
 		p.send(`{"id":2,"subscribe":{"channel":"` + string(rune('a'+i)) + `:a","type":3,"phase":2}}`)
-		if i < maxFollowed {
+		if i < maxMemberWatches {
 			p.want(`{"id":2,"subscribe":{"type":1}}`)
 		}
 	}

@@ -18,26 +18,26 @@ const maxUnsent = 1 << 20
 // outbox is the Sender for the hub. It can hold back the hub's messages until a reply was sent.
 type outbox struct {
 	websocket.Sender
-	format format
-	held   atomic.Bool // changed only while mu is locked
+	format  format
+	holding atomic.Bool // changed only while mu is locked
 
-	mu      sync.Mutex
-	waiting []*websocket.Prepared // messages that are held back
-	size    int                   // the size of waiting in bytes
-	unsent  [][]byte              // replies that did not fit into the queue
-	owed    int                   // the size of unsent in bytes
-	slow    bool                  // whether waiting or unsent exceeded the limit, or a message of waiting was lost
-	late    bool                  // the messages in waiting must be sent after those in unsent
+	mu          sync.Mutex
+	waiting     []*websocket.Prepared // messages that are held back
+	size        int                   // the size of waiting in bytes
+	unsent      [][]byte              // replies that did not fit into the queue
+	unsentSize  int                   // the size of unsent in bytes
+	slow        bool                  // whether waiting or unsent exceeded the limit, or a message of waiting was lost
+	afterUnsent bool                  // the messages in waiting must be sent after those in unsent
 }
 
 // SendPrepared implements [websocket.Sender].
 func (o *outbox) SendPrepared(ps ...*websocket.Prepared) error {
-	if !o.held.Load() {
+	if !o.holding.Load() {
 		return o.Sender.SendPrepared(ps...)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.held.Load() {
+	if !o.holding.Load() {
 		return o.Sender.SendPrepared(ps...)
 	}
 	size := 0
@@ -56,18 +56,18 @@ func (o *outbox) SendPrepared(ps ...*websocket.Prepared) error {
 // hold holds the hub's messages, until release is called.
 func (o *outbox) hold() {
 	o.mu.Lock()
-	o.held.Store(true)
+	o.holding.Store(true)
 	o.mu.Unlock()
 }
 
 // release sends the held messages, after the waiting replies.
 func (o *outbox) release() {
-	if !o.held.Load() {
+	if !o.holding.Load() {
 		return
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.late = len(o.unsent) > 0; o.late {
+	if o.afterUnsent = len(o.unsent) > 0; o.afterUnsent {
 		return
 	}
 	for _, p := range o.waiting {
@@ -78,7 +78,7 @@ func (o *outbox) release() {
 		}
 	}
 	o.waiting = nil
-	o.held.Store(false)
+	o.holding.Store(false)
 }
 
 // reply sends a reply. If the queue has no room, the reply waits.
@@ -100,11 +100,11 @@ func (o *outbox) send(data []byte) {
 			return // the reply was sent, or the connection has ended
 		}
 	}
-	if o.owed > 0 && o.owed+len(data) > maxUnsent {
+	if o.unsentSize > 0 && o.unsentSize+len(data) > maxUnsent {
 		o.slow = true
 		return
 	}
-	o.owed += len(data)
+	o.unsentSize += len(data)
 	o.unsent = append(o.unsent, data)
 }
 
@@ -120,11 +120,11 @@ func (o *outbox) sendUnsent() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	waiting := o.unsent
-	o.unsent, o.owed = nil, 0
+	o.unsent, o.unsentSize = nil, 0
 	for _, data := range waiting {
 		o.send(data)
 	}
-	return o.late && len(o.unsent) == 0
+	return o.afterUnsent && len(o.unsent) == 0
 }
 
 // tooSlow reports whether the client reads too slowly.

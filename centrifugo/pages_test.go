@@ -13,8 +13,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// large fills a channel with many of the largest messages, and returns their number.
-func large(t *testing.T) (*Server, int) {
+// filledServer fills a channel with many of the largest messages, and returns their number.
+func filledServer(t *testing.T) (*Server, int) {
 	t.Helper()
 	n := 1000
 	if testing.Short() {
@@ -37,9 +37,9 @@ func large(t *testing.T) (*Server, int) {
 	return &Server{Hub: h, App: "dev", Secret: "secret"}, n
 }
 
-func result(t *testing.T, text string, r any) {
+func decodeResult(t *testing.T, text string, r any) {
 	t.Helper()
-	if len(text) > maxAnswer+8192 {
+	if len(text) > maxReply+8192 {
 		t.Fatalf("a response of %d bytes", len(text))
 	}
 	if err := json.Unmarshal([]byte(text), &struct {
@@ -52,13 +52,13 @@ func result(t *testing.T, text string, r any) {
 // Histories and collections are returned in pages of limited size, each of which contains the position of the next one.
 func TestLargePages(t *testing.T) {
 	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
-	s, n := large(t)
+	s, n := filledServer(t)
 	url := serve(t, s, Client{Anonymous: true}, false)
 	got, since := 0, ""
 	for {
 		_, text := call(t, url, "history", "secret", `{"channel":"large","limit":1000`+since+`}`)
 		var r protocol.HistoryResult
-		result(t, text, &r)
+		decodeResult(t, text, &r)
 		if len(r.Publications) == 0 {
 			break
 		}
@@ -76,7 +76,7 @@ func TestLargePages(t *testing.T) {
 		p.send(`{"id":2,"subscribe":{"channel":"large"` + more + `}}`)
 		text := p.read()
 		var reply protocol.Reply
-		if err := json.Unmarshal([]byte(text), &reply); err != nil || reply.Subscribe == nil || len(text) > maxAnswer+8192 {
+		if err := json.Unmarshal([]byte(text), &reply); err != nil || reply.Subscribe == nil || len(text) > maxReply+8192 {
 			t.Fatalf("%.200s, %v", text, err)
 		}
 		return reply.Subscribe
@@ -116,7 +116,7 @@ func TestLargeTags(t *testing.T) {
 	for _, body := range []string{
 		`{"channel":"a","data":1,"tags":{"a":"` + long + `"}}`, `{"channel":"a","data":1,"key":"` + long + `"}`, `{"channel":"a","data":1,"idempotency_key":"` + long + `"}`,
 	} {
-		if _, got := call(t, url, "map_publish", "secret", strings.Replace(body, `"data":1`, `"data":1234567,"key":"k"`, 1)); !fits(got, `{"error":{"code":106,"message":"limit exceeded"}}`) {
+		if _, got := call(t, url, "map_publish", "secret", strings.Replace(body, `"data":1`, `"data":1234567,"key":"k"`, 1)); !matchesPattern(got, `{"error":{"code":106,"message":"limit exceeded"}}`) {
 			t.Errorf("%.60s: %.200s", body, got)
 		}
 	}

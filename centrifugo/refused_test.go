@@ -27,7 +27,7 @@ func TestRefusedCommands(t *testing.T) {
 		{`"rpc":{"method":"m"}`, notAvailable},
 	} {
 		p.send(`{"id":2,` + c.command + `}`)
-		if got := p.read(); !fits(got, `{"id":2,"error":`+c.want+`}`) {
+		if got := p.read(); !matchesPattern(got, `{"id":2,"error":`+c.want+`}`) {
 			t.Errorf("%s: %s", c.command, got)
 		}
 	}

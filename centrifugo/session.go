@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	// commandTime is the timeout for a command that waits for the engine or for the application.
-	commandTime = 10 * time.Second
+	// commandTimeout is the timeout for a command that waits for the engine or for the application.
+	commandTimeout = 10 * time.Second
 
 	// faultsPerSecond is the average rate, and maxFaults the burst, of failed commands after which a client is closed.
 	faultsPerSecond, maxFaults = 20, 200
@@ -35,21 +35,21 @@ type session struct {
 	out    outbox
 	clock  clock
 
-	followed followed
+	watches memberWatches
 
-	turn        sync.Mutex // held while a command is executed; guards the fields below
+	commandMu   sync.Mutex // held while a command is executed; guards the fields below
 	hub         *hub.Session
 	token       *Token          // the token that has identified the client
-	granted     string          // the channel that the current subscription may use regardless of Allow; "" means none
+	grantedNow  string          // the channel that the current subscription may use regardless of Allow; "" means none
 	grants      map[string]bool // channels that a token or the application allows, regardless of Allow
 	collections map[string]hub.Position
-	pace        limit.Bucket // limits commands
-	faults      limit.Bucket // limits failed commands
+	commandRate limit.Bucket // limits commands
+	faultRate   limit.Bucket // limits failed commands
 }
 
 // allow returns an error of type denied if the client may not perform the action. The caller holds turn.
 func (s *session) allow(action, channel string) error {
-	if s.client.Allow == nil || action == hub.ActionSubscribe && channel == s.granted {
+	if s.client.Allow == nil || action == hub.ActionSubscribe && channel == s.grantedNow {
 		return nil
 	}
 	if err := s.client.Allow(action, channel); err != nil {
@@ -90,8 +90,8 @@ func (s *session) Message(m websocket.Message) error {
 
 // receive executes the commands in data.
 func (s *session) receive(data []byte) error {
-	s.turn.Lock()
-	defer s.turn.Unlock()
+	s.commandMu.Lock()
+	defer s.commandMu.Unlock()
 	for len(data) > 0 {
 		c := new(protocol.Command)
 		var err error
@@ -129,22 +129,22 @@ func (f format) decode(data []byte, c *protocol.Command) ([]byte, error) {
 func (s *session) command(c *protocol.Command) error {
 	now := time.Now()
 	r, err := &protocol.Reply{Id: c.Id}, error(nil)
-	kind := kindOf(c)
+	kind := commandKind(c)
 	switch {
-	case kind == pong && s.hub != nil && s.clock.answered():
+	case kind == pong && s.hub != nil && s.clock.recordPong():
 		return nil
 	case s.hub == nil && kind != connects, s.hub != nil && kind == connects, kind == pong, c.Id == 0 && c.Send == nil:
 		return endBadRequest
 	}
 	if per := s.server.commands(); per > 0 {
-		if ok, _ := s.pace.Allow(now, per, int(2*per)); !ok {
+		if ok, _ := s.commandRate.Allow(now, per, int(2*per)); !ok {
 			if err = errTooFast; c.Id == 0 { // without an ID there is no reply that could contain the error
 				return endTooFast
 			}
 		}
 	}
 	if err == nil {
-		ctx, cancel := timeout.Context(context.Background(), commandTime)
+		ctx, cancel := timeout.Context(context.Background(), commandTimeout)
 		defer cancel()
 		err = s.do(ctx, c, r)
 	}
@@ -153,7 +153,7 @@ func (s *session) command(c *protocol.Command) error {
 	}
 	if err != nil {
 		r = &protocol.Reply{Id: c.Id, Error: (*protocol.Error)(failureOf(err))}
-		if ok, _ := s.faults.Allow(now, faultsPerSecond, maxFaults); !ok {
+		if ok, _ := s.faultRate.Allow(now, faultsPerSecond, maxFaults); !ok {
 			return endTooManyErrs
 		}
 	}
@@ -173,7 +173,7 @@ const (
 	pong
 )
 
-func kindOf(c *protocol.Command) kind {
+func commandKind(c *protocol.Command) kind {
 	switch {
 	case c.Connect != nil:
 		return connects
@@ -221,7 +221,7 @@ func (s *session) do(ctx context.Context, c *protocol.Command, r *protocol.Reply
 // Drained must be called when the queue of the connection is empty again.
 func (s *session) Drained() {
 	s.out.drained()
-	if h := s.joined(); h != nil {
+	if h := s.hubSession(); h != nil {
 		h.Drained()
 	}
 }
@@ -229,17 +229,17 @@ func (s *session) Drained() {
 // Closed implements [websocket.Receiver].
 func (s *session) Closed(*websocket.CloseError) {
 	s.clock.stop()
-	s.followed.close()
-	s.server.forget(s)
-	if h := s.joined(); h != nil {
+	s.watches.close()
+	s.server.unregister(s)
+	if h := s.hubSession(); h != nil {
 		h.Leave()
 	}
 }
 
-// joined returns the session in the hub, or nil if the client has not connected yet.
-func (s *session) joined() *hub.Session {
-	s.turn.Lock()
-	defer s.turn.Unlock()
+// hubSession returns the session in the hub, or nil if the client has not connected yet.
+func (s *session) hubSession() *hub.Session {
+	s.commandMu.Lock()
+	defer s.commandMu.Unlock()
 	return s.hub
 }
 

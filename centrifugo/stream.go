@@ -20,10 +20,10 @@ import (
 )
 
 const (
-	maxBody     = 64 << 10        // the maximum size of a connect command, or of a request with commands
-	maxStream   = 1 << 20         // the maximum number of bytes that wait to be written
-	messageCost = 64              // the cost of a message in addition to its data
-	writeTime   = 5 * time.Second // the timeout for one write
+	maxBody      = 64 << 10        // the maximum size of a connect command, or of a request with commands
+	maxStream    = 1 << 20         // the maximum number of bytes that wait to be written
+	messageCost  = 64              // the cost of a message in addition to its data
+	writeTimeout = 5 * time.Second // the timeout for one write
 )
 
 // stream is the Sender of a connection over HTTP. It queues messages until the handler of the request writes them.
@@ -191,7 +191,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, c Client, f form
 	out := &stream{format: f, remote: r.RemoteAddr, wake: make(chan struct{}, 1)}
 	n := s.newSession(c, out, f)
 	n.secret = rand.Text()
-	s.remember(n)
+	s.register(n)
 	defer n.Closed(nil)
 	defer out.CloseNow() //nolint:errcheck // CloseNow always returns nil
 	w.Header().Set("Cache-Control", "no-store")
@@ -201,7 +201,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, c Client, f form
 	if control.Flush() != nil {
 		return
 	}
-	n.emulated(first)
+	n.receiveEmulated(first)
 	for {
 		select {
 		case <-r.Context().Done():
@@ -217,7 +217,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, c Client, f form
 		for _, data := range all {
 			b = frame(b, data)
 		}
-		control.SetWriteDeadline(time.Now().Add(writeTime)) //nolint:errcheck // if this fails, the server's own write timeout applies
+		control.SetWriteDeadline(time.Now().Add(writeTimeout)) //nolint:errcheck // if this fails, the server's own write timeout applies
 		if _, err := w.Write(b); err != nil || control.Flush() != nil || last {
 			return
 		}
@@ -228,8 +228,8 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, c Client, f form
 	}
 }
 
-// emulated executes commands that arrived in a separate request.
-func (s *session) emulated(data []byte) {
+// receiveEmulated executes commands that arrived in a separate request.
+func (s *session) receiveEmulated(data []byte) {
 	if s.client.Received != nil && s.client.Received(int64(len(data))) != nil {
 		return
 	}
@@ -238,8 +238,8 @@ func (s *session) emulated(data []byte) {
 	}
 }
 
-// remember registers a session over HTTP, so that Emulation finds it.
-func (s *Server) remember(n *session) {
+// register registers a session over HTTP, so that Emulation finds it.
+func (s *Server) register(n *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.streams == nil {
@@ -248,8 +248,8 @@ func (s *Server) remember(n *session) {
 	s.streams[n.secret] = n
 }
 
-// forget unregisters a session.
-func (s *Server) forget(n *session) {
+// unregister unregisters a session.
+func (s *Server) unregister(n *session) {
 	if n.secret == "" {
 		return
 	}
@@ -286,9 +286,9 @@ func (s *Server) Emulation(w http.ResponseWriter, r *http.Request) {
 	n := s.streams[e.Session]
 	s.mu.Unlock()
 	if n != nil {
-		n.emulated(e.Data)
+		n.receiveEmulated(e.Data)
 	} else {
-		ctx, cancel := context.WithTimeout(r.Context(), commandTime)
+		ctx, cancel := context.WithTimeout(r.Context(), commandTimeout)
 		defer cancel()
 		if err := s.send(ctx, hub.CommandMessage, "", e.Node, &order{Emulation: &emulationOrder{Secret: e.Session, Data: e.Data}}); err != nil {
 			http.Error(w, "the node of the connection cannot be reached", http.StatusServiceUnavailable)

@@ -148,13 +148,13 @@ func TestProtobufStream(t *testing.T) {
 	}
 }
 
-// unreachable is an engine that cannot reach other nodes: it fails, or blocks until its context is done.
-type unreachable struct {
+// unreachableEngine is an engine that cannot reach other nodes: it fails, or blocks until its context is done.
+type unreachableEngine struct {
 	hub.Engine
 	wait bool
 }
 
-func (e unreachable) Broadcast(ctx context.Context, _ hub.Command) error {
+func (e unreachableEngine) Broadcast(ctx context.Context, _ hub.Command) error {
 	if !e.wait {
 		return errors.New("the engine is down")
 	}
@@ -166,13 +166,13 @@ func (e unreachable) Broadcast(ctx context.Context, _ hub.Command) error {
 func TestEmulationUnreachable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, wait := range []bool{false, true} {
-			h := hub.New(hub.Options{Engine: unreachable{hub.NewMemory().Node(), wait}})
+			h := hub.New(hub.Options{Engine: unreachableEngine{hub.NewMemory().Node(), wait}})
 			s := &Server{Hub: h, App: "dev"}
 			w, began := httptest.NewRecorder(), time.Now()
 			body := strings.NewReader(`{"session":"s","node":"n","data":"{}"}`)
 			s.Emulation(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/emulation", body))
 			took := time.Since(began)
-			if w.Code != http.StatusServiceUnavailable || wait && took != commandTime || !wait && took != 0 {
+			if w.Code != http.StatusServiceUnavailable || wait && took != commandTimeout || !wait && took != 0 {
 				t.Errorf("wait %v: %d after %v", wait, w.Code, took)
 			}
 			h.Close()

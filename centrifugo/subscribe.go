@@ -25,22 +25,22 @@ const (
 	// privatePrefix is the prefix of the names of channels that require a subscription token.
 	privatePrefix = "$"
 
-	// maxAnswer is the maximum number of bytes of data in one reply.
-	maxAnswer = 1 << 20
+	// maxReply is the maximum number of bytes of data in one reply.
+	maxReply = 1 << 20
 )
 
 // request is a subscription that a client or the application requests.
 type request struct {
-	channel string
-	own     ServerOwned
-	since   *hub.Position
-	granted bool // whether a token or the application allows the subscription
-	deltas  bool
-	keyed   bool // whether the deltas are those of a keyed collection
-	changes bool // whether joins and leaves are sent
-	reject  bool // whether to fail if the missed publications cannot be recovered
-	expires *Token
-	filter  func(*hub.Publication) bool // nil means no filter
+	channel     string
+	serverOwned ServerOwned
+	since       *hub.Position
+	granted     bool // whether a token or the application allows the subscription
+	deltas      bool
+	keyed       bool // whether the deltas are those of a keyed collection
+	joinLeave   bool // whether joins and leaves are sent
+	reject      bool // whether to fail if the missed publications cannot be recovered
+	token       *Token
+	filter      func(*hub.Publication) bool // nil means no filter
 }
 
 // since returns the position from which a client wants to recover, or nil if there is none.
@@ -66,7 +66,7 @@ func (s *session) subscribeCommand(ctx context.Context, c *protocol.SubscribeReq
 	}
 	n := s.hub.Namespace(c.Channel)
 	r := &request{
-		channel: c.Channel, since: since(c), keyed: c.Type == typeMap, filter: filter, changes: c.JoinLeave,
+		channel: c.Channel, since: since(c), keyed: c.Type == typeMap, filter: filter, joinLeave: c.JoinLeave,
 		deltas: c.Delta == "fossil" && c.Tf == nil && (c.Type == typeStream || n.KeyDeltas()),
 		reject: c.Flag&flagReject != 0 || c.Type == typeMap,
 	}
@@ -75,7 +75,7 @@ func (s *session) subscribeCommand(ctx context.Context, c *protocol.SubscribeReq
 		if err != nil {
 			return nil, err
 		}
-		r.granted, r.expires, r.own.Info = true, t, t.Info
+		r.granted, r.token, r.serverOwned.Info = true, t, t.Info
 	} else if strings.HasPrefix(c.Channel, privatePrefix) && !members {
 		return nil, errDenied
 	}
@@ -83,7 +83,7 @@ func (s *session) subscribeCommand(ctx context.Context, c *protocol.SubscribeReq
 	switch {
 	case members:
 		return s.members(ctx, c, r)
-	case s.followed.has(c.Channel):
+	case s.watches.has(c.Channel):
 		return nil, errSubscribed
 	case c.Type == typeMap:
 		return s.collection(ctx, c, r)
@@ -93,15 +93,15 @@ func (s *session) subscribeCommand(ctx context.Context, c *protocol.SubscribeReq
 
 // subscribe subscribes to a channel. Messages are held until the result was sent.
 func (s *session) subscribe(ctx context.Context, r *request) (*protocol.SubscribeResult, error) {
-	o := hub.SubscribeOptions{Since: r.since, Delta: r.deltas && !r.keyed, KeyDelta: r.deltas && r.keyed, Changes: r.changes, Data: r.own.Info, Filter: r.filter,
-		MissedBytes: maxAnswer}
+	o := hub.SubscribeOptions{Since: r.since, Delta: r.deltas && !r.keyed, KeyDelta: r.deltas && r.keyed, Changes: r.joinLeave, Data: r.serverOwned.Info, Filter: r.filter,
+		MissedBytes: maxReply}
 	n := s.hub.Namespace(r.channel)
 	o.Member = n.Presence
 	if r.granted {
-		s.granted = r.channel
-		defer func() { s.granted = "" }()
+		s.grantedNow = r.channel
+		defer func() { s.grantedNow = "" }()
 	}
-	if r.changes && s.allow(hub.ActionPresence, r.channel) != nil {
+	if r.joinLeave && s.allow(hub.ActionPresence, r.channel) != nil {
 		o.Changes = false
 	}
 	keeps := n.History > 0
@@ -113,7 +113,7 @@ func (s *session) subscribe(ctx context.Context, r *request) (*protocol.Subscrib
 		}
 		o.Since = &hub.Position{Epoch: page.Top.Epoch, Offset: r.since.Offset}
 	}
-	res := &protocol.SubscribeResult{Data: protocol.Raw(r.own.Data), Delta: r.deltas, WasRecovering: r.since != nil}
+	res := &protocol.SubscribeResult{Data: protocol.Raw(r.serverOwned.Data), Delta: r.deltas, WasRecovering: r.since != nil}
 	answer := func(got *hub.Recovered) error {
 		if keeps {
 			res.Recoverable, res.Positioned, res.Epoch, res.Offset = true, true, got.Position.Epoch, got.Position.Offset
@@ -140,7 +140,7 @@ func (s *session) subscribe(ctx context.Context, r *request) (*protocol.Subscrib
 		return nil, err
 	}
 	s.grant(r.channel, r.granted)
-	s.clock.expiring(r, res)
+	s.clock.setExpiry(r, res)
 	return res, nil
 }
 
@@ -163,7 +163,7 @@ func (s *session) unsubscribe(c *protocol.UnsubscribeRequest) (*protocol.Unsubsc
 	delete(s.collections, c.Channel)
 	delete(s.grants, c.Channel)
 	s.clock.expireSub(c.Channel, zeroTime)
-	if s.followed.end(c.Channel) {
+	if s.watches.end(c.Channel) {
 		return new(protocol.UnsubscribeResult), nil
 	}
 	if err := s.hub.Unsubscribe(c.Channel); err != nil && !errors.Is(err, hub.ErrNotSubscribed) {

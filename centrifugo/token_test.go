@@ -127,7 +127,7 @@ func TestRPC(t *testing.T) {
 		"high":   `"error":{"code":100,"message":"internal server error","temporary":true}`,
 	} {
 		p.send(`{"id":2,"rpc":{"method":"` + method + `","data":5}}`)
-		if got := p.read(); !fits(got, `{"id":2,`+want+`}`) {
+		if got := p.read(); !matchesPattern(got, `{"id":2,`+want+`}`) {
 			t.Errorf("%s: %s", method, got)
 		}
 	}

@@ -78,8 +78,8 @@ var labels = map[string]string{
 	"webhook":     "the position of the webhook in the configuration, from 0",
 }
 
-// everything returns metrics in which each metric has a series.
-func everything() *Metrics {
+// allMetrics returns metrics in which each metric has a series.
+func allMetrics() *Metrics {
 	chat := NewEndpoint("chat")
 	chat.Closed(1000)
 	chat.Refused("check", 401)
@@ -104,10 +104,10 @@ func everything() *Metrics {
 	return m
 }
 
-// metricsTable returns a table of the metrics that everything returns.
+// metricsTable returns a table of the metrics that allMetrics returns.
 func metricsTable(t *testing.T) string {
 	t.Helper()
-	families, err := everything().registry.Gather()
+	families, err := allMetrics().registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +212,7 @@ func descriptionOf(c prometheus.Collector) *prometheus.Desc {
 
 // Every metric that a collector describes is in the reference.
 func TestEveryMetricHasASeries(t *testing.T) {
-	families, err := everything().registry.Gather()
+	families, err := allMetrics().registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,10 +17,10 @@ type call struct {
 // apiError is the response to a call that has failed.
 type apiError struct {
 	status int
-	why    string
+	reason string
 }
 
-func (e apiError) Error() string { return e.why }
+func (e apiError) Error() string { return e.reason }
 
 func badRequest(format string, args ...any) error {
 	return apiError{http.StatusBadRequest, fmt.Sprintf(format, args...)}
@@ -65,5 +65,5 @@ func respond(w http.ResponseWriter, v any, err error) {
 	}
 	failed := apiError{http.StatusServiceUnavailable, "Temporarily unavailable: try again later."}
 	errors.As(err, &failed)
-	http.Error(w, failed.why, failed.status)
+	http.Error(w, failed.reason, failed.status)
 }

@@ -15,7 +15,7 @@ const (
 // state returns the requested attributes of a channel. A negative value of subscribers means that their number is not known yet.
 func (c *call) state(name string, a attributes, subscribers int) (state, error) {
 	var st state
-	ctx, cancel := context.WithTimeout(c.Context(), commandTime)
+	ctx, cancel := context.WithTimeout(c.Context(), commandTimeout)
 	defer cancel()
 	if a.users && isPresence(name) {
 		_, _, n, err := c.server.Hub.Members(ctx, c.app.ID, name, "", 0)
@@ -62,7 +62,7 @@ func (c *call) channels() (any, error) {
 	}
 	all, room := map[string]state{}, hub.NewRoom(maxListed)
 	for after, more := "", true; more; {
-		ctx, cancel := context.WithTimeout(c.Context(), commandTime)
+		ctx, cancel := context.WithTimeout(c.Context(), commandTimeout)
 		var page []hub.Occupied
 		page, more, err = c.server.Hub.Occupied(ctx, c.app.ID, hubName(prefix), after, pageSize)
 		cancel()
@@ -120,7 +120,7 @@ func (c *call) users() (any, error) {
 	}
 	all, room := []id{}, hub.NewRoom(maxListed)
 	for cursor, more := "", true; more; more = cursor != "" {
-		ctx, cancel := context.WithTimeout(c.Context(), commandTime)
+		ctx, cancel := context.WithTimeout(c.Context(), commandTimeout)
 		ms, next, _, err := c.server.Hub.Members(ctx, c.app.ID, name, cursor, pageSize)
 		cancel()
 		if err != nil {

@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	maxChannels = 100 // the maximum number of channels of one event
-	maxBatch    = 10  // the maximum number of events in one call
-	publishing  = 16  // the maximum number of channels that one call publishes to concurrently
+	maxChannels            = 100 // the maximum number of channels of one event
+	maxBatch               = 10  // the maximum number of events in one call
+	maxConcurrentPublishes = 16  // the maximum number of channels that one call publishes to concurrently
 )
 
 // triggered is an event that an application publishes.
@@ -66,7 +66,7 @@ type cacheState struct {
 func (c *call) events() (any, error) {
 	var e triggered
 	if err := json.Unmarshal(c.body, &e); err != nil {
-		return nil, badRequest("The body is not a JSON object of an event: %s.", whatIsWrong(err))
+		return nil, badRequest("The body is not a JSON object of an event: %s.", describeJSONError(err))
 	}
 	if e.Channel != "" && len(e.Channels) == 0 {
 		e.Channels = []string{e.Channel}
@@ -96,7 +96,7 @@ func (c *call) batch() (any, error) {
 		Batch []triggered `json:"batch"`
 	}
 	if err := json.Unmarshal(c.body, &b); err != nil {
-		return nil, badRequest("The body is not a JSON object with a batch: %s.", whatIsWrong(err))
+		return nil, badRequest("The body is not a JSON object with a batch: %s.", describeJSONError(err))
 	}
 	if len(b.Batch) == 0 || len(b.Batch) > maxBatch {
 		return nil, badRequest("A batch must have 1 to %d events: this one has %d.", maxBatch, len(b.Batch))
@@ -169,7 +169,7 @@ func cut(name string) string { return name[:min(len(name), maxName)] }
 
 // publish publishes an event in its channels.
 func (c *call) publish(e *triggered) error {
-	turns := make(chan struct{}, publishing)
+	turns := make(chan struct{}, maxConcurrentPublishes)
 	var wg sync.WaitGroup
 	failed := make([]error, len(e.Channels))
 	seen := map[string]bool{}
@@ -180,7 +180,7 @@ func (c *call) publish(e *triggered) error {
 		seen[name] = true
 		turns <- struct{}{}
 		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(hub.WithTraceparent(c.Context(), c.Header.Get("Traceparent")), commandTime)
+			ctx, cancel := context.WithTimeout(hub.WithTraceparent(c.Context(), c.Header.Get("Traceparent")), commandTimeout)
 			defer cancel()
 			_, failed[i] = c.server.Hub.Publish(ctx, c.app.ID, hubName(name), &hub.Publication{Event: e.Name, Data: e.Data, NotTo: e.SocketID}, nil)
 			<-turns

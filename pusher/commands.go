@@ -18,18 +18,18 @@ import (
 func (s *session) subscribe(ctx context.Context, r *request) error {
 	if !validChannel(r.Channel) {
 		return fault{kind: "InvalidChannel", code: 400, channel: r.Channel,
-			why: "The name of the channel is not valid: it has 1 to 200 letters, digits and _-=@,.; ."}
+			message: "The name of the channel is not valid: it has 1 to 200 letters, digits and _-=@,.; ."}
 	}
 	name := hubName(r.Channel)
 	if s.hub.Subscribed(name) {
-		return fault{why: "Existing subscription to channel " + r.Channel, channel: r.Channel}
+		return fault{message: "Existing subscription to channel " + r.Channel, channel: r.Channel}
 	}
 	o, err := s.admit(r)
 	if err != nil {
 		return err
 	}
 	if isPresence(r.Channel) {
-		if err := s.room(ctx, name, o.User); err != nil {
+		if err := s.checkRoom(ctx, name, o.User); err != nil {
 			return s.subscriptionFault(r.Channel, err)
 		}
 	}
@@ -55,7 +55,7 @@ func (s *session) subscribeWith(ctx context.Context, o hub.SubscribeOptions, a *
 	if isCache(a.name) {
 		return s.subscribeCached(ctx, o, a)
 	}
-	return s.hub.Subscribe(ctx, a.name, o, func(r *hub.Recovered) error { return s.succeeded(a, r) })
+	return s.hub.Subscribe(ctx, a.name, o, func(r *hub.Recovered) error { return s.sendSucceeded(a, r) })
 }
 
 // admit checks the signature of a subscription, and returns its options.
@@ -66,7 +66,7 @@ func (s *session) admit(r *request) (o hub.SubscribeOptions, err error) {
 	}
 	no := fault{kind: "AuthError", code: 401, channel: r.Channel}
 	if !s.app.authorized(r.Auth, channelText(s.id, r.Channel, r.ChannelData)) {
-		no.why = "The signature is not valid: auth is the key, a colon, and HMAC-SHA256 of the socket ID, the channel and any channel_data."
+		no.message = "The signature is not valid: auth is the key, a colon, and HMAC-SHA256 of the socket ID, the channel and any channel_data."
 		return o, no
 	}
 	if !presence {
@@ -76,11 +76,11 @@ func (s *session) admit(r *request) (o hub.SubscribeOptions, err error) {
 	switch {
 	case r.ChannelData != "":
 		if o.User, o.Data, err = parseMember(r.ChannelData); err != nil {
-			no.why = "The channel_data of a presence channel is an object with user_id, a string or a number, and optional user_info."
+			no.message = "The channel_data of a presence channel is an object with user_id, a string or a number, and optional user_info."
 			return o, no
 		}
 	case s.user == "":
-		no.why = "A presence channel requires channel_data, or a user that has signed in."
+		no.message = "A presence channel requires channel_data, or a user that has signed in."
 		return o, no
 	}
 	if err := s.allow(hub.ActionPresence, r.Channel); err != nil {
@@ -94,8 +94,8 @@ var (
 	errLarge = errors.New("pusher: the members do not fit into one message")
 )
 
-// room returns errFull if the channel has the maximum number of members, and the user is not one of them.
-func (s *session) room(ctx context.Context, channel, user string) error {
+// checkRoom returns errFull if the channel has the maximum number of members, and the user is not one of them.
+func (s *session) checkRoom(ctx context.Context, channel, user string) error {
 	if user == "" {
 		user = s.user
 	}
@@ -117,25 +117,25 @@ func (s *session) subscriptionFault(channel string, err error) error {
 	if end, ok := errors.AsType[closing](err); ok {
 		return end
 	}
-	f := fault{kind: "ServerError", code: 503, channel: channel, why: "Temporarily unavailable: try again later."}
+	f := fault{kind: "ServerError", code: 503, channel: channel, message: "Temporarily unavailable: try again later."}
 	var no denied
 	switch {
 	case errors.As(err, &no):
-		f.kind, f.code, f.why = "AuthError", 403, "This is not allowed."
+		f.kind, f.code, f.message = "AuthError", 403, "This is not allowed."
 	case errors.Is(err, hub.ErrNotYours):
-		f.kind, f.code, f.why = "AuthError", 401, "The channel belongs to another user: sign in as that user first."
+		f.kind, f.code, f.message = "AuthError", 401, "The channel belongs to another user: sign in as that user first."
 	case errors.Is(err, hub.ErrTooMany):
-		f.kind, f.code, f.why = "LimitReached", int(CodeOverQuota), "The limit on subscriptions is reached."
+		f.kind, f.code, f.message = "LimitReached", int(CodeOverQuota), "The limit on subscriptions is reached."
 	case errors.Is(err, errLarge):
-		f.kind, f.code, f.why = "LimitReached", int(CodeOverQuota), "The data of the channel's members is too large: make user_info smaller."
+		f.kind, f.code, f.message = "LimitReached", int(CodeOverQuota), "The data of the channel's members is too large: make user_info smaller."
 	case errors.Is(err, errFull):
-		f.kind, f.code, f.why = "LimitReached", int(CodeOverQuota), "The channel has "+strconv.Itoa(s.server.maxMembers())+" members, which is its maximum."
+		f.kind, f.code, f.message = "LimitReached", int(CodeOverQuota), "The channel has "+strconv.Itoa(s.server.maxMembers())+" members, which is its maximum."
 	}
 	return f
 }
 
-// succeeded sends the reply to a subscription, and the messages that must follow it directly.
-func (s *session) succeeded(a *reply, r *hub.Recovered, behind ...*websocket.Prepared) error {
+// sendSucceeded sends the reply to a subscription, and the messages that must follow it directly.
+func (s *session) sendSucceeded(a *reply, r *hub.Recovered, behind ...*websocket.Prepared) error {
 	if s.replies.Waiting() {
 		return websocket.ErrQueueFull
 	}
@@ -182,7 +182,7 @@ func rosterOf(r *hub.Recovered) *roster {
 // cacheTries is the maximum number of attempts to subscribe to a cache channel while events are published in it.
 const cacheTries = 10
 
-var errOutrun = errors.New("pusher: the cache does not have all publications")
+var errCacheBehind = errors.New("pusher: the cache does not have all publications")
 
 // subscribeCached subscribes to a cache channel: the reply is followed by the channel's last event.
 func (s *session) subscribeCached(ctx context.Context, o hub.SubscribeOptions, a *reply) error {
@@ -198,17 +198,17 @@ func (s *session) subscribeCached(ctx context.Context, o hub.SubscribeOptions, a
 		}
 		err = s.hub.Subscribe(ctx, name, o, func(r *hub.Recovered) error {
 			if r.More || r.Err != nil && try < cacheTries-1 {
-				return errOutrun
+				return errCacheBehind
 			}
 			if n := len(r.Publications); n > 0 {
 				cached = r.Publications[n-1]
 			}
-			return s.succeeded(a, r, cacheMessage(name, cached))
+			return s.sendSucceeded(a, r, cacheMessage(name, cached))
 		})
 		if err == nil && cached == nil {
-			s.server.missed(s.app.ID, name)
+			s.server.reportCacheMiss(s.app.ID, name)
 		}
-		if !errors.Is(err, errOutrun) {
+		if !errors.Is(err, errCacheBehind) {
 			return err
 		}
 	}
@@ -249,7 +249,7 @@ func cacheMessage(name string, cached *hub.Publication) *websocket.Prepared {
 func (s *session) unsubscribe(r *request) error {
 	name := hubName(r.Channel)
 	if s.hub.Unsubscribe(name) != nil {
-		return fault{why: "No current subscription to channel " + r.Channel, channel: r.Channel}
+		return fault{message: "No current subscription to channel " + r.Channel, channel: r.Channel}
 	}
 	s.count(name)
 	return nil
@@ -295,7 +295,7 @@ func (s *session) identified(ctx context.Context, user string) error {
 // publish publishes a client event.
 func (s *session) publish(ctx context.Context, now time.Time, c *command) error {
 	rejected := func(why string) error {
-		return fault{why: "Client event rejected - " + why, channel: c.Channel}
+		return fault{message: "Client event rejected - " + why, channel: c.Channel}
 	}
 	switch {
 	case !s.server.ClientEvents:
@@ -311,8 +311,8 @@ func (s *session) publish(ctx context.Context, now time.Time, c *command) error 
 	case len(c.Data) > s.server.maxData():
 		return rejected("the data is larger than " + strconv.Itoa(s.server.maxData()) + " bytes")
 	}
-	if ok, _ := s.events.Allow(now, clientEventsPerSecond, clientEventsPerSecond); !ok {
-		return fault{code: int(CodeTooManyEvents), channel: c.Channel, why: "Client event rejected - more than " +
+	if ok, _ := s.eventRate.Allow(now, clientEventsPerSecond, clientEventsPerSecond); !ok {
+		return fault{code: int(CodeTooManyEvents), channel: c.Channel, message: "Client event rejected - more than " +
 			strconv.Itoa(clientEventsPerSecond) + " per second"}
 	}
 	p := &hub.Publication{Event: c.Event, Data: bytes.Clone(unwrap(c.Data)), NotTo: s.id}
@@ -326,7 +326,7 @@ func (s *session) publish(ctx context.Context, now time.Time, c *command) error 
 	case errors.As(err, &no):
 		return rejected("not allowed")
 	case errors.Is(err, hub.ErrTooFast):
-		return fault{code: int(CodeTooManyEvents), channel: c.Channel, why: "Client event rejected - too many per second"}
+		return fault{code: int(CodeTooManyEvents), channel: c.Channel, message: "Client event rejected - too many per second"}
 	case errors.Is(err, hub.ErrTooBig):
 		return rejected("the data is too large")
 	}

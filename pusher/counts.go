@@ -8,8 +8,8 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// counted returns the session's channels for which the number of subscriptions is sent.
-func (s *session) counted() []string {
+// countedChannels returns the session's channels for which the number of subscriptions is sent.
+func (s *session) countedChannels() []string {
 	if !s.server.SubscriptionCounts {
 		return nil
 	}
@@ -21,12 +21,12 @@ func (s *session) count(channel string) {
 	if !s.server.SubscriptionCounts || isPresence(channel) || strings.HasPrefix(channel, hub.UserChannel("")) {
 		return
 	}
-	s.server.counts.do(hub.ChannelOf(s.app.ID, channel), true, func() { s.server.sendCount(s.app.ID, channel) })
+	s.server.counts.schedule(hub.ChannelOf(s.app.ID, channel), true, func() { s.server.sendCount(s.app.ID, channel) })
 }
 
 // sendCount publishes the number of subscriptions of a channel.
 func (s *Server) sendCount(app, channel string) {
-	ctx, cancel := context.WithTimeout(context.Background(), commandTime)
+	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 	defer cancel()
 	n, err := s.Hub.Subscribers(ctx, app, channel)
 	if err == nil && s.Events != nil {
@@ -39,12 +39,12 @@ func (s *Server) sendCount(app, channel string) {
 	}
 }
 
-// missed reports that a cache channel had no event for a subscriber.
-func (s *Server) missed(app, channel string) {
+// reportCacheMiss reports that a cache channel had no event for a subscriber.
+func (s *Server) reportCacheMiss(app, channel string) {
 	if s.Events == nil {
 		return
 	}
-	s.misses.do(hub.ChannelOf(app, channel), false, func() {
+	s.misses.schedule(hub.ChannelOf(app, channel), false, func() {
 		s.Events(hub.Event{Kind: hub.EventCacheMiss, Time: time.Now(), App: app, Channel: channel})
 	})
 }

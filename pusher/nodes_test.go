@@ -22,10 +22,10 @@ func twoNodes(t *testing.T) [2]string {
 	return urls
 }
 
-// named returns a connection, and its socket ID.
-func named(t *testing.T, url string) (c *websocket.Conn, id string) {
+// connectNamed returns a connection, and its socket ID.
+func connectNamed(t *testing.T, url string) (c *websocket.Conn, id string) {
 	t.Helper()
-	c = dial(t, url, usual)
+	c = dial(t, url, defaultQuery)
 	return c, strings.Split(read(t, c), `\"`)[3]
 }
 
@@ -48,9 +48,9 @@ func wantRead(t *testing.T, c *websocket.Conn, want string) {
 // Members, events and counts cover all nodes.
 func TestPresenceOnTwoNodes(t *testing.T) {
 	urls := twoNodes(t)
-	ann, annID := named(t, urls[0])
-	bob, bobID := named(t, urls[1])
-	tab, tabID := named(t, urls[1]) // another connection of ann
+	ann, annID := connectNamed(t, urls[0])
+	bob, bobID := connectNamed(t, urls[1])
+	tab, tabID := connectNamed(t, urls[1]) // another connection of ann
 	join(t, ann, annID, "presence-x", "ann")
 	if got, want := join(t, bob, bobID, "presence-x", "bob"), `{\"count\":2,\"ids\":[\"ann\",\"bob\"],\"hash\":{\"ann\":null,\"bob\":null}}`; !strings.Contains(got, want) {
 		t.Errorf("got %s, want %s in it", got, want)
@@ -94,7 +94,7 @@ func TestPresenceOnTwoNodes(t *testing.T) {
 func TestUserOnTwoNodes(t *testing.T) {
 	urls := twoNodes(t)
 	signedIn := func(url, user string) *websocket.Conn {
-		c, id := named(t, url)
+		c, id := connectNamed(t, url)
 		data := jsonText(map[string]string{"id": user})
 		send(t, c, jsonText(command{Event: "pusher:signin", Data: encode(request{Auth: app.Key + ":" + app.sign(userText(id, data)), UserData: data})}))
 		if got := read(t, c); !strings.Contains(got, "pusher:signin_success") {

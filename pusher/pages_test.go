@@ -12,12 +12,12 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// crowded is an engine with an unlimited number of channels.
-type crowded struct{ hub.Engine }
+// manyChannelsEngine is an engine with an unlimited number of channels.
+type manyChannelsEngine struct{ hub.Engine }
 
-func (crowded) Occupy(context.Context, string, []hub.Occupied) error { return nil }
+func (manyChannelsEngine) Occupy(context.Context, string, []hub.Occupied) error { return nil }
 
-func (crowded) Occupied(_ context.Context, prefix, after string, limit int) (cs []hub.Occupied, more bool, err error) {
+func (manyChannelsEngine) Occupied(_ context.Context, prefix, after string, limit int) (cs []hub.Occupied, more bool, err error) {
 	from := 0
 	fmt.Sscanf(strings.TrimPrefix(after, prefix), "%d", &from) //nolint:errcheck // the first page has no number, so from remains 0
 	for i := range limit {
@@ -28,7 +28,7 @@ func (crowded) Occupied(_ context.Context, prefix, after string, limit int) (cs 
 
 // The API's lists have no pages, so a request whose response would be too large is rejected with a hint.
 func TestTooManyChannels(t *testing.T) {
-	h := hub.New(hub.Options{Engine: crowded{hub.NewMemory().Node()}})
+	h := hub.New(hub.Options{Engine: manyChannelsEngine{hub.NewMemory().Node()}})
 	defer h.Close()
 	url := drivers["run"](t, &Server{Hub: h, Apps: testApps()})
 	if status, text := api(t, url, "GET", "/channels", ""); status != http.StatusBadRequest || !strings.Contains(text, "a longer filter_by_prefix") {
@@ -65,7 +65,7 @@ func TestLargeMembers(t *testing.T) {
 		const data = `{"user_id":"0"}`
 		text := fmt.Sprintf(`{"event":"pusher:subscribe","data":{"channel":"presence-x","channel_data":%q,"auth":"%s:%s"}}`, data, app.Key,
 			app.sign(channelText(n.id, "presence-x", data)))
-		if err := command1(n, text); err != nil {
+		if err := execute(n, text); err != nil {
 			t.Fatal(err)
 		}
 		return o.sent[len(o.sent)-1]
@@ -73,7 +73,7 @@ func TestLargeMembers(t *testing.T) {
 	if text := subscribe(); !n.hub.Subscribed("presence-x") {
 		t.Errorf("%.300s", text)
 	}
-	if err := command1(n, `{"event":"pusher:unsubscribe","data":{"channel":"presence-x"}}`); err != nil {
+	if err := execute(n, `{"event":"pusher:unsubscribe","data":{"channel":"presence-x"}}`); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 2 {

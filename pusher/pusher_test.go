@@ -72,8 +72,8 @@ var drivers = map[string]func(t *testing.T, s *Server) string{
 	},
 }
 
-// each runs a test with every driver.
-func each(t *testing.T, test func(t *testing.T, driver string)) {
+// eachDriver runs a test with every driver.
+func eachDriver(t *testing.T, test func(t *testing.T, driver string)) {
 	for name := range drivers {
 		t.Run(name, func(t *testing.T) { test(t, name) })
 	}
@@ -100,7 +100,7 @@ func clientOf(r *http.Request) Client {
 		}}
 }
 
-const usual = "protocol=7&client=js&version=8.6.0&flash=false"
+const defaultQuery = "protocol=7&client=js&version=8.6.0&flash=false"
 
 func dial(t *testing.T, url, query string) *websocket.Conn {
 	t.Helper()
@@ -179,5 +179,5 @@ func api(t *testing.T, base, method, path, body string) (int, string) {
 	return callAPI(t, base, method, u.EscapedPath(), signedQuery(app, method, u.Path, params, body, time.Now()), body)
 }
 
-// pass lets fake time pass in a synctest bubble.
-func pass(d time.Duration) { <-time.After(d) }
+// advance lets fake time pass in a synctest bubble.
+func advance(d time.Duration) { <-time.After(d) }

@@ -12,8 +12,8 @@ import (
 // of the queue of a connection.
 const maxMissed = 512 << 10
 
-// perMissed is the size of an event in the queue in addition to its data.
-const perMissed = 128
+// missedOverhead is the size of an event in the queue in addition to its data.
+const missedOverhead = 128
 
 // position is a position in the form that clients receive and send.
 type position struct {
@@ -33,9 +33,9 @@ type since struct {
 
 // reply is the reply to a subscription.
 type reply struct {
-	name      string // the name of the channel in the hub
-	positions bool   // the client requests positions, and the channel has them
-	since     *since // the position from which to recover; nil if there is none
+	name          string // the name of the channel in the hub
+	withPositions bool   // the client requests positions, and the channel has them
+	since         *since // the position from which to recover; nil if there is none
 
 	recovered bool // the missed events follow
 	missed    []*websocket.Prepared
@@ -44,9 +44,9 @@ type reply struct {
 // replyTo returns the reply to a request, and sets the options of the subscription.
 func (s *session) replyTo(ctx context.Context, r *request, o *hub.SubscribeOptions) (*reply, error) {
 	a := &reply{name: hubName(r.Channel), since: r.Since}
-	a.positions = (r.Recover || r.Since != nil) && s.hub.Namespace(a.name).History > 0
-	o.Positions = a.positions
-	if r.Since == nil || !a.positions {
+	a.withPositions = (r.Recover || r.Since != nil) && s.hub.Namespace(a.name).History > 0
+	o.Positions = a.withPositions
+	if r.Since == nil || !a.withPositions {
 		return a, nil
 	}
 	o.MissedBytes = maxMissed
@@ -85,7 +85,7 @@ func (s *session) recover(ctx context.Context, o hub.SubscribeOptions, a *reply)
 		if !a.recovered && isCache(a.name) {
 			return errUnrecoverable
 		}
-		return s.succeeded(a, r, a.missed...)
+		return s.sendSucceeded(a, r, a.missed...)
 	})
 	switch {
 	case errors.Is(err, hub.ErrMore):
@@ -93,7 +93,7 @@ func (s *session) recover(ctx context.Context, o hub.SubscribeOptions, a *reply)
 			return errUnrecoverable
 		}
 		o.Since = nil
-		return s.hub.Subscribe(ctx, a.name, o, func(r *hub.Recovered) error { return s.succeeded(a, r) })
+		return s.hub.Subscribe(ctx, a.name, o, func(r *hub.Recovered) error { return s.sendSucceeded(a, r) })
 	case errors.Is(err, websocket.ErrQueueFull):
 		return errBusy
 	}
@@ -123,7 +123,7 @@ func (s *session) missed(a *reply, r *hub.Recovered) error {
 		bytes += 2 * r.Members[i].Size()
 	}
 	for _, m := range ms {
-		bytes += m.Len() + perMissed
+		bytes += m.Len() + missedOverhead
 	}
 	if bytes > maxMissed {
 		return nil
@@ -146,7 +146,7 @@ const missedEvent = "pusher:missed"
 // position returns the position in the reply; nil if there is none. The missed events that follow advance it to r.Position.
 func (a *reply) position(r *hub.Recovered) *position {
 	switch {
-	case !a.positions:
+	case !a.withPositions:
 		return nil
 	case a.recovered:
 		return &position{r.Position.Epoch, a.since.Offset}

@@ -15,8 +15,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// place is a test client's record of its position in a channel.
-type place struct {
+// recoveryState is a test client's record of its position in a channel.
+type recoveryState struct {
 	since
 	n int // the number of the last event
 }
@@ -27,8 +27,8 @@ type message struct {
 	Offset             uint64
 }
 
-// take processes a message, and reports whether it is an application event.
-func (p *place) take(t *testing.T, text string) bool {
+// process processes a message, and reports whether it is an application event.
+func (p *recoveryState) process(t *testing.T, text string) bool {
 	t.Helper()
 	var m message
 	if err := json.Unmarshal([]byte(text), &m); err != nil {
@@ -91,12 +91,12 @@ func TestRecoveryAcrossNodes(t *testing.T) {
 	for range 40 {
 		ahead <- struct{}{}
 	}
-	var p place
+	var p recoveryState
 	for visit := 0; p.n < total; visit++ {
-		c := dial(t, urls[visit%2], usual)
+		c := dial(t, urls[visit%2], defaultQuery)
 		send(t, c, string(encode(map[string]any{"event": "pusher:subscribe", "data": request{Channel: "x", Since: &p.since}})))
 		for begin := p.n; p.n < min(begin+15+visit%10, total); {
-			if p.take(t, read(t, c)) {
+			if p.process(t, read(t, c)) {
 				select {
 				case ahead <- struct{}{}:
 				default:
@@ -133,7 +133,7 @@ func TestTooMuchMissed(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			c := dial(t, url, usual)
+			c := dial(t, url, defaultQuery)
 			read(t, c)
 			send(t, c, `{"event":"pusher:subscribe","data":{"channel":"`+channel+`","since":{"epoch":"","offset":0}}}`)
 			got := read(t, c)
@@ -171,7 +171,7 @@ func TestNoRoomForMissed(t *testing.T) {
 	n := open(s, o)
 	defer n.Closed(nil)
 	o.full = true
-	err := command1(n, `{"event":"pusher:subscribe","data":{"channel":"x","since":{"epoch":"","offset":0}}}`)
+	err := execute(n, `{"event":"pusher:subscribe","data":{"channel":"x","since":{"epoch":"","offset":0}}}`)
 	if websocket.CloseCode(err) != CodeReconnect || n.hub.Subscribed("x") {
 		t.Error(err)
 	}
@@ -179,20 +179,20 @@ func TestNoRoomForMissed(t *testing.T) {
 
 type historian = hub.History
 
-// lossy is an engine that can lose the history of its channels.
-type lossy struct {
+// lossyEngine is an engine that can lose the history of its channels.
+type lossyEngine struct {
 	hub.Engine
 	historian
 	sink chan hub.Sink
 	lost atomic.Bool
 }
 
-func (e *lossy) Run(ctx context.Context, s hub.Sink) error {
+func (e *lossyEngine) Run(ctx context.Context, s hub.Sink) error {
 	e.sink <- s
 	return e.Engine.Run(ctx, s)
 }
 
-func (e *lossy) History(ctx context.Context, channel string, q hub.HistoryQuery) (hub.HistoryPage, error) {
+func (e *lossyEngine) History(ctx context.Context, channel string, q hub.HistoryQuery) (hub.HistoryPage, error) {
 	page, err := e.historian.History(ctx, channel, q)
 	if e.lost.Load() && q.Since != nil && q.Since.Epoch != "new" {
 		page = hub.HistoryPage{Top: hub.Position{Epoch: "new", Offset: 7}, Err: hub.ErrNewEpoch}
@@ -204,11 +204,11 @@ func (e *lossy) History(ctx context.Context, channel string, q hub.HistoryQuery)
 // notified, because the protocol has no message for a loss.
 func TestLostEvents(t *testing.T) {
 	node := hub.NewMemory().Node()
-	e := &lossy{Engine: node, historian: node.(hub.History), sink: make(chan hub.Sink, 1)}
+	e := &lossyEngine{Engine: node, historian: node.(hub.History), sink: make(chan hub.Sink, 1)}
 	h := hub.New(hub.Options{Engine: e, Namespaces: Namespaces([]hub.Namespace{{History: 10}})})
 	t.Cleanup(func() { h.Close() })
 	url := drivers["run"](t, &Server{Hub: h, Apps: testApps()})
-	asks, plain := dial(t, url, usual), dial(t, url, usual)
+	asks, plain := dial(t, url, defaultQuery), dial(t, url, defaultQuery)
 	for c, recover := range map[*websocket.Conn]string{asks: "true", plain: "false"} {
 		read(t, c)
 		send(t, c, `{"event":"pusher:subscribe","data":{"channel":"x","recover":`+recover+`}}`)
@@ -225,13 +225,13 @@ func TestLostEvents(t *testing.T) {
 	}
 }
 
-// frames is an outbox that keeps the last shared message.
-type frames struct {
+// frameRecorder is an outbox that keeps the last shared message.
+type frameRecorder struct {
 	outbox
 	last atomic.Pointer[websocket.Prepared]
 }
 
-func (f *frames) SendPrepared(ps ...*websocket.Prepared) error {
+func (f *frameRecorder) SendPrepared(ps ...*websocket.Prepared) error {
 	f.last.Store(ps[len(ps)-1])
 	return nil
 }
@@ -239,12 +239,12 @@ func (f *frames) SendPrepared(ps ...*websocket.Prepared) error {
 // An event is encoded once for all clients that have requested positions, and once for all others.
 func TestSharedWithPositions(t *testing.T) {
 	s := newServer(t)
-	var all [4]*frames
+	var all [4]*frameRecorder
 	for i := range all {
-		all[i] = new(frames)
+		all[i] = new(frameRecorder)
 		n := s.Open(Client{Key: app.Key, Protocol: "7"})(all[i]).(*session)
 		t.Cleanup(func() { n.Closed(nil) })
-		if err := command1(n, fmt.Sprintf(`{"event":"pusher:subscribe","data":{"channel":"x","recover":%v}}`, i < 2)); err != nil {
+		if err := execute(n, fmt.Sprintf(`{"event":"pusher:subscribe","data":{"channel":"x","recover":%v}}`, i < 2)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -125,7 +125,7 @@ func ConnOptions() websocket.ConnOptions {
 func (s *Server) Open(c Client) func(websocket.Sender) websocket.Receiver {
 	return func(out websocket.Sender) websocket.Receiver {
 		app, code, why := s.accept(&c)
-		if code == 0 && !s.take(app) {
+		if code == 0 && !s.acquire(app) {
 			code, why = CodeOverQuota, "The application has reached its limit of connections."
 		}
 		if code != 0 {
@@ -135,13 +135,13 @@ func (s *Server) Open(c Client) func(websocket.Sender) websocket.Receiver {
 		n := &session{server: s, app: app, client: c, out: out, id: socketID(), user: c.User, replies: replies.Queue{Out: out}}
 		joined, err := s.Hub.Join(hub.Client{App: app.ID, ID: n.id, User: c.User, Out: out, Codec: codec{}, Allow: n.allow})
 		if err != nil {
-			s.free(app)
+			s.release(app)
 			refuse(out, CodeOverCapacity, "The server is stopping.")
 			return nil
 		}
 		n.hub = joined
 		n.reply(&event{Event: "pusher:connection_established", Data: jsonText(established{n.id, int(s.activityTimeout() / time.Second)})})
-		n.pulse.start(n)
+		n.heartbeat.start(n)
 		return n
 	}
 }
@@ -184,14 +184,14 @@ func refuse(out websocket.Sender, code websocket.Code, why string) {
 	_ = out.Shut(code, why) // this fails if the connection has ended
 }
 
-// take counts a connection, and reports false if the limit is exceeded.
-func (s *Server) take(app App) bool {
+// acquire counts a connection, and reports false if the limit is exceeded.
+func (s *Server) acquire(app App) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.open.Take(app.ID, s.MaxConnections)
 }
 
-func (s *Server) free(app App) {
+func (s *Server) release(app App) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open.Free(app.ID)

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// commandTime is the timeout for a message that waits for the engine.
-	commandTime = 10 * time.Second
+	// commandTimeout is the timeout for a message that waits for the engine.
+	commandTimeout = 10 * time.Second
 
 	// faultsPerSecond is the average rate, and maxFaults the burst, of errors after which a client is closed.
 	faultsPerSecond, maxFaults = 20, 200
@@ -27,20 +27,20 @@ const (
 )
 
 // session is one connection. It is the Receiver of the client's messages. The calls of a Receiver do not overlap, so only one
-// goroutine at a time uses the session, in addition to the timer of pulse.
+// goroutine at a time uses the session, in addition to the timer of heartbeat.
 type session struct {
-	server *Server
-	app    App
-	client Client
-	out    websocket.Sender
-	hub    *hub.Session
-	id     string // the socket_id
-	user   string // the user who has signed in, or whom the handshake has authenticated; "" if there is none
-	pulse  pulse
+	server    *Server
+	app       App
+	client    Client
+	out       websocket.Sender
+	hub       *hub.Session
+	id        string // the socket_id
+	user      string // the user who has signed in, or whom the handshake has authenticated; "" if there is none
+	heartbeat heartbeat
 
-	pace   limit.Bucket // limits messages
-	events limit.Bucket // limits client events
-	faults limit.Bucket // limits errors
+	messageRate limit.Bucket // limits messages
+	eventRate   limit.Bucket // limits client events
+	faultRate   limit.Bucket // limits errors
 
 	replies   replies.Queue
 	watchlist watchlist
@@ -64,29 +64,29 @@ func (s *session) allow(action, channel string) error {
 
 // closing is an error that closes the connection. The client also gets it as a pusher:error.
 type closing struct {
-	code websocket.Code
-	why  string
+	code   websocket.Code
+	reason string
 }
 
-func (c closing) Error() string { return c.why }
+func (c closing) Error() string { return c.reason }
 
 // Message implements [websocket.Receiver]: it executes a command.
 func (s *session) Message(m websocket.Message) error {
-	s.pulse.hear()
+	s.heartbeat.recordActivity()
 	now := time.Now()
 	failed := s.do(now, m)
 	var end closing
 	if errors.As(failed, &end) {
-		s.reply(failure(int(end.code), end.why, ""))
-		return &websocket.CloseError{Code: end.code, Reason: end.why}
+		s.reply(failure(int(end.code), end.reason, ""))
+		return &websocket.CloseError{Code: end.code, Reason: end.reason}
 	}
 	if failed != nil {
 		var f fault
 		if !errors.As(failed, &f) {
-			f = fault{why: "Temporarily unavailable: try again later."}
+			f = fault{message: "Temporarily unavailable: try again later."}
 		}
 		s.reply(f.event())
-		if ok, _ := s.faults.Allow(now, faultsPerSecond, maxFaults); !ok {
+		if ok, _ := s.faultRate.Allow(now, faultsPerSecond, maxFaults); !ok {
 			return &websocket.CloseError{Code: CodeOverCapacity, Reason: "Too many of your messages are invalid."}
 		}
 	}
@@ -99,20 +99,20 @@ func (s *session) Message(m websocket.Message) error {
 // Drained must be called when the queue of the connection is empty again.
 func (s *session) Drained() {
 	s.replies.Drained()
-	s.watchlist.continues(!s.replies.Waiting())
+	s.watchlist.resume(!s.replies.Waiting())
 	s.hub.Drained()
 }
 
 // Closed implements [websocket.Receiver].
 func (s *session) Closed(*websocket.CloseError) {
-	s.pulse.stop()
+	s.heartbeat.stop()
 	s.watchlist.close()
-	channels := s.counted()
+	channels := s.countedChannels()
 	s.hub.Leave()
 	for _, channel := range channels {
 		s.count(channel)
 	}
-	s.server.free(s.app)
+	s.server.release(s.app)
 }
 
 // reply sends a reply. If the queue has no room, the reply waits.
@@ -123,35 +123,35 @@ func (s *session) reply(e *event) { s.replies.Send(encode(e)) }
 type fault struct {
 	kind    string
 	code    int
-	why     string
+	message string
 	channel string
 }
 
-func (f fault) Error() string { return f.why }
+func (f fault) Error() string { return f.message }
 
 // event returns the message for the fault.
 func (f fault) event() *event {
 	if f.kind == "" {
-		return failure(f.code, f.why, f.channel)
+		return failure(f.code, f.message, f.channel)
 	}
-	return &event{Event: "pusher:subscription_error", Channel: f.channel, Data: subscriptionError{f.kind, f.why, f.code}}
+	return &event{Event: "pusher:subscription_error", Channel: f.channel, Data: subscriptionError{f.kind, f.message, f.code}}
 }
 
 // do executes a command, and replies unless the command fails.
 func (s *session) do(now time.Time, m websocket.Message) error {
 	if per := s.server.messages(); per > 0 {
-		if ok, _ := s.pace.Allow(now, float64(per), 2*per); !ok {
-			return fault{why: "You send too many messages.", code: int(CodeTooManyEvents)}
+		if ok, _ := s.messageRate.Allow(now, float64(per), 2*per); !ok {
+			return fault{message: "You send too many messages.", code: int(CodeTooManyEvents)}
 		}
 	}
 	if m.Type != websocket.Text {
-		return fault{why: "A message must be text: this one is binary."}
+		return fault{message: "A message must be text: this one is binary."}
 	}
 	var c command
 	if err := json.Unmarshal(m.Data, &c); err != nil {
-		return fault{why: "A message must be a JSON object with event, and channel or data: " + whatIsWrong(err) + "."}
+		return fault{message: "A message must be a JSON object with event, and channel or data: " + describeJSONError(err) + "."}
 	}
-	ctx, cancel := timeout.Context(context.Background(), commandTime)
+	ctx, cancel := timeout.Context(context.Background(), commandTimeout)
 	defer cancel()
 	switch {
 	case strings.HasPrefix(c.Event, "client-"):
@@ -166,7 +166,7 @@ func (s *session) do(now time.Time, m websocket.Message) error {
 	switch c.Event {
 	case "pusher:subscribe", "pusher:unsubscribe", "pusher:signin":
 		if err := json.Unmarshal(unwrap(c.Data), &r); err != nil {
-			return fault{why: "The data of " + c.Event + " is not valid: " + whatIsWrong(err) + "."}
+			return fault{message: "The data of " + c.Event + " is not valid: " + describeJSONError(err) + "."}
 		}
 	}
 	switch c.Event {
@@ -177,13 +177,13 @@ func (s *session) do(now time.Time, m websocket.Message) error {
 	case "pusher:signin":
 		return s.signIn(ctx, &r)
 	case "":
-		return fault{why: "The message has no event."}
+		return fault{message: "The message has no event."}
 	}
-	return fault{why: "The event is unknown: the events that clients send begin with pusher: or client-."}
+	return fault{message: "The event is unknown: the events that clients send begin with pusher: or client-."}
 }
 
-// whatIsWrong describes a JSON error, without quoting the input.
-func whatIsWrong(err error) string {
+// describeJSONError describes a JSON error, without quoting the input.
+func describeJSONError(err error) string {
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return cmp.Or(wrong.Field, "it") + " is of another type"
 	}

@@ -18,7 +18,7 @@ import (
 
 // The handshake is checked after the upgrade: the client gets an error, and is closed with the same code.
 func TestConnect(t *testing.T) {
-	each(t, func(t *testing.T, driver string) {
+	eachDriver(t, func(t *testing.T, driver string) {
 		url := drivers[driver](t, newServer(t))
 		for _, tt := range []struct {
 			key, query string
@@ -57,13 +57,13 @@ func TestConnect(t *testing.T) {
 
 // The number of connections of an application is limited, and closed connections free their slots.
 func TestMaxConnections(t *testing.T) {
-	each(t, func(t *testing.T, driver string) {
+	eachDriver(t, func(t *testing.T, driver string) {
 		s := newServer(t)
 		s.MaxConnections = 1
 		url := drivers[driver](t, s)
-		first := dial(t, url, usual)
+		first := dial(t, url, defaultQuery)
 		read(t, first)
-		if got := code(t, dial(t, url, usual)); got != CodeOverQuota {
+		if got := code(t, dial(t, url, defaultQuery)); got != CodeOverQuota {
 			t.Errorf("closed with %v", got)
 		}
 		first.CloseNow()
@@ -71,7 +71,7 @@ func TestMaxConnections(t *testing.T) {
 			_, text := api(t, url, "GET", "/connections", "")
 			return text == `{"connections":0}`
 		})
-		if got := read(t, dial(t, url, usual)); !strings.Contains(got, "connection_established") {
+		if got := read(t, dial(t, url, defaultQuery)); !strings.Contains(got, "connection_established") {
 			t.Error(got)
 		}
 	})
@@ -119,7 +119,7 @@ func open(s *Server, o *outbox) *session {
 	return s.Open(Client{Key: app.Key, Protocol: "7"})(o).(*session)
 }
 
-func command1(s *session, text string) error {
+func execute(s *session, text string) error {
 	return s.Message(websocket.Message{Type: websocket.Text, Data: []byte(text)})
 }
 
@@ -136,9 +136,9 @@ func TestIdentified(t *testing.T) {
 		t.Cleanup(func() { s.Closed(nil) })
 		data := jsonText(map[string]string{"id": user})
 		line := jsonText(command{Event: "pusher:signin", Data: encode(request{UserData: data, Auth: app.Key + ":" + app.sign(userText(s.id, data))})})
-		err := command1(s, line)
+		err := execute(s, line)
 		if again {
-			err = errors.Join(err, command1(s, line))
+			err = errors.Join(err, execute(s, line))
 		}
 		return o, err
 	}
@@ -178,36 +178,36 @@ func TestActivity(t *testing.T) {
 	}
 	t.Run("silent", func(t *testing.T) {
 		run(t, func(t *testing.T, _ *session, o *outbox) {
-			pass(119 * time.Second)
+			advance(119 * time.Second)
 			at(t, o, 0, 0)
-			pass(time.Second)
+			advance(time.Second)
 			at(t, o, 1, 0)
-			pass(29 * time.Second)
+			advance(29 * time.Second)
 			at(t, o, 1, 0)
-			pass(time.Second)
+			advance(time.Second)
 			at(t, o, 1, CodeNoPong)
 		})
 	})
 	t.Run("answers", func(t *testing.T) {
 		run(t, func(t *testing.T, s *session, o *outbox) {
-			pass(125 * time.Second)
+			advance(125 * time.Second)
 			at(t, o, 1, 0)
-			if err := command1(s, `{"event":"pusher:pong"}`); err != nil {
+			if err := execute(s, `{"event":"pusher:pong"}`); err != nil {
 				t.Fatal(err)
 			}
-			pass(119 * time.Second)
+			advance(119 * time.Second)
 			at(t, o, 1, 0)
-			pass(time.Second)
+			advance(time.Second)
 			at(t, o, 2, 0)
-			pass(30 * time.Second)
+			advance(30 * time.Second)
 			at(t, o, 2, CodeNoPong)
 		})
 	})
 	t.Run("active", func(t *testing.T) {
 		run(t, func(t *testing.T, s *session, o *outbox) {
 			for range 10 {
-				pass(100 * time.Second)
-				if err := command1(s, `{"event":"pusher:ping"}`); err != nil {
+				advance(100 * time.Second)
+				if err := execute(s, `{"event":"pusher:ping"}`); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -219,7 +219,7 @@ func TestActivity(t *testing.T) {
 			o.mu.Lock()
 			o.full = true
 			o.mu.Unlock()
-			pass(120 * time.Second)
+			advance(120 * time.Second)
 			at(t, o, 0, CodeIdle)
 		})
 	})
@@ -228,7 +228,7 @@ func TestActivity(t *testing.T) {
 // A connection may send ten client events per second. Further events get an error with a specific code, and do not close the
 // connection.
 func TestClientEventRate(t *testing.T) {
-	each(t, func(t *testing.T, driver string) {
+	eachDriver(t, func(t *testing.T, driver string) {
 		url := drivers[driver](t, newServer(t))
 		p := &script{url: url, clients: map[string]*websocket.Conn{}, ids: map[string]string{}}
 		for _, line := range []string{"a=", `a< {"event":"pusher:connection_established","data":{"socket_id":"*","activity_timeout":120}}`, "a+ private-x", `a< {"event":"*","channel":"private-x","data":{}}`} {
@@ -253,7 +253,7 @@ func TestNoClientEvents(t *testing.T) {
 	o := &outbox{}
 	n := open(s, o)
 	defer n.Closed(nil)
-	if err := command1(n, `{"event":"client-x","channel":"private-x"}`); err != nil || !strings.Contains(o.sent[1], "client events are not enabled") {
+	if err := execute(n, `{"event":"client-x","channel":"private-x"}`); err != nil || !strings.Contains(o.sent[1], "client events are not enabled") {
 		t.Error(err, o.sent)
 	}
 }
@@ -267,7 +267,7 @@ func TestFlood(t *testing.T) {
 	var err error
 	messages := 0
 	for ; err == nil && messages < 10*maxFaults; messages++ {
-		err = command1(n, `{"event":"pusher:ping"}`)
+		err = execute(n, `{"event":"pusher:ping"}`)
 	}
 	if websocket.CloseCode(err) != CodeOverCapacity || messages < maxFaults {
 		t.Errorf("after %d messages: %v", messages, err)
@@ -283,7 +283,7 @@ func TestRepliesWaitForRoom(t *testing.T) {
 	defer n.Closed(nil)
 	o.full = true
 	for _, text := range []string{`{"event":"pusher:ping"}`, `{"event":"pusher:subscribe","data":{"channel":"x"}}`} {
-		if err := command1(n, text); err != nil {
+		if err := execute(n, text); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -295,7 +295,7 @@ func TestRepliesWaitForRoom(t *testing.T) {
 	o.full = true
 	var err error
 	for i := 0; err == nil && i < 100_000; i++ {
-		err = command1(n, `{"event":"pusher:ping"}`)
+		err = execute(n, `{"event":"pusher:ping"}`)
 	}
 	if websocket.CloseCode(err) != CodeOverCapacity {
 		t.Errorf("%v", err)
@@ -304,16 +304,16 @@ func TestRepliesWaitForRoom(t *testing.T) {
 
 // A closed hub accepts no clients and closes existing connections, whose clients reconnect after a pause.
 func TestHubEnded(t *testing.T) {
-	each(t, func(t *testing.T, driver string) {
+	eachDriver(t, func(t *testing.T, driver string) {
 		s := newServer(t)
 		url := drivers[driver](t, s)
-		c := dial(t, url, usual)
+		c := dial(t, url, defaultQuery)
 		read(t, c)
 		s.Hub.Close()
 		if got := code(t, c); got != CodeOverCapacity {
 			t.Errorf("an open connection is closed with %v", got)
 		}
-		if got := code(t, dial(t, url, usual)); got != CodeOverCapacity {
+		if got := code(t, dial(t, url, defaultQuery)); got != CodeOverCapacity {
 			t.Errorf("a new connection is closed with %v", got)
 		}
 	})
@@ -391,7 +391,7 @@ func TestCacheWhilePublishing(t *testing.T) {
 		done <- err
 	}()
 	for range 20 {
-		c := dial(t, url, usual)
+		c := dial(t, url, defaultQuery)
 		read(t, c)
 		send(t, c, `{"event":"pusher:subscribe","data":{"channel":"cache-x"}}`)
 		if got := read(t, c); !strings.Contains(got, "subscription_succeeded") {
@@ -420,28 +420,28 @@ func TestCacheWhilePublishing(t *testing.T) {
 	}
 }
 
-// later is an engine that calls a function immediately after the first read of a channel's history.
-type later struct {
+// hookedHistory is an engine that calls a function immediately after the first read of a channel's history.
+type hookedHistory struct {
 	hub.Engine
-	kept    hub.History
+	history hub.History
 	once    sync.Once
-	happens func()
+	hook    func()
 }
 
-func (l *later) History(ctx context.Context, channel string, q hub.HistoryQuery) (hub.HistoryPage, error) {
-	page, err := l.kept.History(ctx, channel, q)
-	l.once.Do(l.happens)
+func (l *hookedHistory) History(ctx context.Context, channel string, q hub.HistoryQuery) (hub.HistoryPage, error) {
+	page, err := l.history.History(ctx, channel, q)
+	l.once.Do(l.hook)
 	return page, err
 }
 
-func (l *later) Trim(ctx context.Context, channel string, through uint64) error {
-	return l.kept.Trim(ctx, channel, through)
+func (l *hookedHistory) Trim(ctx context.Context, channel string, through uint64) error {
+	return l.history.Trim(ctx, channel, through)
 }
 
 // An event that is published between reading the cached event and subscribing replaces the cached one.
 func TestEventWhileReadingCache(t *testing.T) {
 	engine := hub.NewMemory().Node()
-	l := &later{Engine: engine, kept: engine.(hub.History)}
+	l := &hookedHistory{Engine: engine, history: engine.(hub.History)}
 	h := hub.New(hub.Options{Engine: l, Namespaces: Namespaces(nil)})
 	t.Cleanup(func() { h.Close() })
 	publish := func(data string) {
@@ -450,8 +450,8 @@ func TestEventWhileReadingCache(t *testing.T) {
 		}
 	}
 	publish("1")
-	l.happens = func() { publish("2") }
-	c := dial(t, drivers["loop"](t, &Server{Hub: h, Apps: testApps()}), usual)
+	l.hook = func() { publish("2") }
+	c := dial(t, drivers["loop"](t, &Server{Hub: h, Apps: testApps()}), defaultQuery)
 	read(t, c)
 	send(t, c, `{"event":"pusher:subscribe","data":{"channel":"cache-x"}}`)
 	if got := read(t, c); !strings.Contains(got, "subscription_succeeded") {
@@ -470,7 +470,7 @@ func TestSubscriptionCounts(t *testing.T) {
 	s.Events = func(e hub.Event) { events <- e }
 	url := drivers["loop"](t, s)
 	subscribe := func() *websocket.Conn {
-		c := dial(t, url, usual)
+		c := dial(t, url, defaultQuery)
 		read(t, c)
 		send(t, c, `{"event":"pusher:subscribe","data":{"channel":"x"}}`)
 		if got := read(t, c); !strings.Contains(got, "subscription_succeeded") {
@@ -517,9 +517,9 @@ func TestCacheAge(t *testing.T) {
 		if _, err := h.Publish(t.Context(), app.ID, "cache-x", &hub.Publication{Event: "e", Data: []byte("1")}, nil); err != nil {
 			t.Fatal(err)
 		}
-		pass(30*time.Minute - time.Second)
+		advance(30*time.Minute - time.Second)
 		cached(true)
-		pass(time.Second)
+		advance(time.Second)
 		cached(false)
 	})
 }
@@ -531,7 +531,7 @@ func TestCacheMisses(t *testing.T) {
 	s.Events = func(e hub.Event) { events <- e }
 	url := drivers["loop"](t, s)
 	for i := range 20 {
-		c := dial(t, url, usual)
+		c := dial(t, url, defaultQuery)
 		read(t, c)
 		for _, channel := range []string{"cache-x", "cache-y"} {
 			if channel == "cache-y" && i == 0 {
@@ -574,7 +574,7 @@ func TestValidUser(t *testing.T) {
 		s := open(newServer(t), new(outbox))
 		t.Cleanup(func() { s.Closed(nil) })
 		data := jsonText(map[string]string{"id": id})
-		err := command1(s, jsonText(command{Event: "pusher:signin", Data: encode(request{UserData: data, Auth: app.Key + ":" + app.sign(userText(s.id, data))})}))
+		err := execute(s, jsonText(command{Event: "pusher:signin", Data: encode(request{UserData: data, Auth: app.Key + ":" + app.sign(userText(s.id, data))})}))
 		if (err == nil) != want {
 			t.Errorf("a sign-in with an ID of %d bytes: %v", n, err)
 		}
@@ -629,7 +629,7 @@ func TestEngineErrorTextIsNotSent(t *testing.T) {
 	n := open(s, &outbox{})
 	defer n.Closed(nil)
 	f, ok := n.subscriptionFault("x", errors.New("secret of the engine")).(fault)
-	if !ok || f.code != 503 || strings.Contains(f.why, "secret") {
+	if !ok || f.code != 503 || strings.Contains(f.message, "secret") {
 		t.Errorf("%+v", f)
 	}
 }

@@ -50,7 +50,7 @@ func signedCall(at time.Time, method, target, body string) (status int, text str
 	return w.Code, w.Body.String()
 }
 
-func synctestUntil(at time.Time) { pass(time.Until(at)) }
+func synctestUntil(at time.Time) { advance(time.Until(at)) }
 
 // An API call is authenticated by the parameters of its query. The cases are the documentation's test vector and deviations from it.
 func TestAuthenticate(t *testing.T) {

@@ -14,9 +14,9 @@ type throttle struct {
 	keys map[string]bool // the keys with a call within the last second, and whether to repeat the call after that
 }
 
-// do calls f, unless a function was called for key within the last second. In that case, if again is set, that function is called
-// once more when the second has passed.
-func (t *throttle) do(key string, again bool, f func()) {
+// schedule calls f, unless a function was called for key within the last second. In that case, if again is set, that function is
+// called once more when the second has passed.
+func (t *throttle) schedule(key string, again bool, f func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if later, called := t.keys[key]; called {
@@ -27,11 +27,11 @@ func (t *throttle) do(key string, again bool, f func()) {
 		t.keys = map[string]bool{}
 	}
 	t.keys[key] = false
-	time.AfterFunc(0, func() { t.call(key, f) })
+	time.AfterFunc(0, func() { t.run(key, f) })
 }
 
-// call calls f, and a second later repeats the call or forgets the key.
-func (t *throttle) call(key string, f func()) {
+// run calls f, and a second later repeats the call or forgets the key.
+func (t *throttle) run(key string, f func()) {
 	f()
 	time.AfterFunc(throttleTime, func() {
 		t.mu.Lock()
@@ -43,7 +43,7 @@ func (t *throttle) call(key string, f func()) {
 		}
 		t.mu.Unlock()
 		if again {
-			t.call(key, f)
+			t.run(key, f)
 		}
 	})
 }

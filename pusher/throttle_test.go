@@ -13,7 +13,7 @@ func TestThrottle(t *testing.T) {
 		began := time.Now()
 		var got []string
 		call := func(key string, again bool) {
-			throttled.do(key, again, func() { got = append(got, key+time.Since(began).String()) })
+			throttled.schedule(key, again, func() { got = append(got, key+time.Since(began).String()) })
 			synctest.Wait()
 		}
 		for range 3 {

@@ -25,7 +25,7 @@ import (
 // $a is the socket_id of a, and $E the epoch of the last position.
 func TestTranscripts(t *testing.T) {
 	transcript.Each(t, func(t *testing.T, f transcript.File) {
-		each(t, func(t *testing.T, driver string) {
+		eachDriver(t, func(t *testing.T, driver string) {
 			p := &script{url: drivers[driver](t, newServer(t)), clients: map[string]*websocket.Conn{}, ids: map[string]string{}}
 			f.Play(t, func(text string) string { return p.line(t, text) })
 		})
@@ -54,7 +54,7 @@ func (p *script) line(t *testing.T, line string) string {
 	switch kind {
 	case '=':
 		if text == "" {
-			text = usual
+			text = defaultQuery
 		}
 		p.clients[name] = dial(t, p.url, text)
 	case '>':

@@ -32,10 +32,10 @@ type watchlist struct {
 	leave func()   // ends the presence of the client's own user; nil before the sign-in
 	stops []func() // each ends one watch
 
-	mu     sync.Mutex
-	quiet  bool // no changes are sent for now
-	online map[string]bool
-	told   map[string]bool // the users who are online according to the last message to the client
+	mu         sync.Mutex
+	paused     bool // no changes are sent for now
+	online     map[string]bool
+	sentOnline map[string]bool // the users who are online according to the last message to the client
 }
 
 // watchlistEvent is an element of the data of pusher_internal:watchlist_events.
@@ -61,38 +61,38 @@ func (s *session) watch(ctx context.Context, list json.RawMessage) error {
 	var users []string
 	switch {
 	case len(list) > 0 && json.Unmarshal(list, &users) != nil, slices.ContainsFunc(users, func(u string) bool { return !validUser(u) }):
-		return fault{why: "The watchlist is not a list of user IDs, which are strings of 1 to 128 bytes."}
+		return fault{message: "The watchlist is not a list of user IDs, which are strings of 1 to 128 bytes."}
 	case len(users) > maxWatchlist:
-		return fault{code: int(CodeLongWatchlist), why: "The watchlist has more than " + strconv.Itoa(maxWatchlist) + " users."}
+		return fault{code: int(CodeLongWatchlist), message: "The watchlist has more than " + strconv.Itoa(maxWatchlist) + " users."}
 	}
 	w.stop()
-	w.begin()
+	w.reset()
 	for _, user := range slices.Compact(slices.Sorted(slices.Values(users))) {
 		stop, err := s.server.Hub.Watch(ctx, onlineApp, onlineChannel(s.app, user), hub.Watcher{Users: w.changed})
 		if err != nil {
 			w.stop()
-			w.begin()
+			w.reset()
 			return err
 		}
 		w.stops = append(w.stops, stop)
 	}
-	w.continues(!s.replies.Waiting())
+	w.resume(!s.replies.Waiting())
 	return nil
 }
 
-// begin clears the state. No changes are sent until continues is called.
-func (w *watchlist) begin() {
+// reset clears the state. No changes are sent until resume is called.
+func (w *watchlist) reset() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.quiet, w.online, w.told = true, map[string]bool{}, map[string]bool{}
+	w.paused, w.online, w.sentOnline = true, map[string]bool{}, map[string]bool{}
 }
 
-// continues resumes sending changes, unless replies must be sent first. free reports that no reply is waiting.
-func (w *watchlist) continues(free bool) {
+// resume resumes sending changes, unless replies must be sent first. free reports that no reply is waiting.
+func (w *watchlist) resume(free bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.quiet && free {
-		w.quiet = false
+	if w.paused && free {
+		w.paused = false
 		w.send()
 	}
 }
@@ -108,7 +108,7 @@ func (w *watchlist) changed(cs []hub.Change) bool {
 			w.online[c.User] = true
 		}
 	}
-	if !w.quiet {
+	if !w.paused {
 		w.send()
 	}
 	return true
@@ -129,17 +129,17 @@ func (w *watchlist) send() {
 			events = append(events, watchlistEvent{users, name})
 		}
 	}
-	add("online", w.online, w.told)
-	add("offline", w.told, w.online)
+	add("online", w.online, w.sentOnline)
+	add("offline", w.sentOnline, w.online)
 	if len(events) == 0 {
 		return
 	}
 	e := &event{Event: "pusher_internal:watchlist_events", Data: jsonText(map[string]any{"events": events})}
 	if errors.Is(w.out.Send(websocket.Message{Type: websocket.Text, Data: encode(e)}), websocket.ErrQueueFull) {
-		w.quiet = true // no changes are sent until the queue has room
+		w.paused = true // no changes are sent until the queue has room
 		return
 	}
-	w.told = maps.Clone(w.online)
+	w.sentOnline = maps.Clone(w.online)
 }
 
 // stop ends the watches.

@@ -35,13 +35,13 @@ func TestWatchlistOnTwoNodes(t *testing.T) {
 	events := func(name, user string) string {
 		return `{"event":"pusher_internal:watchlist_events","data":"{\"events\":[{\"user_ids\":[\"` + user + `\"],\"name\":\"` + name + `\"}]}"}`
 	}
-	bob, id := named(t, urls[0])
+	bob, id := connectNamed(t, urls[0])
 	signIn(t, bob, id, watchlistOf("bob", "ann"))
-	there, id := named(t, urls[1])
+	there, id := connectNamed(t, urls[1])
 	signIn(t, there, id, watchlistOf("ann", "bob"))
 	wantRead(t, there, events("online", "bob"))
 	wantRead(t, bob, events("online", "ann"))
-	here, id := named(t, urls[0])
+	here, id := connectNamed(t, urls[0])
 	signIn(t, here, id, watchlistOf("ann"))
 	hubs[1].Close()
 	here.CloseNow()
@@ -56,7 +56,7 @@ func TestWatchlistLimit(t *testing.T) {
 	for i := range long {
 		long[i] = strconv.Itoa(i)
 	}
-	c, id := named(t, drivers["loop"](t, s))
+	c, id := connectNamed(t, drivers["loop"](t, s))
 	signIn(t, c, id, watchlistOf("ann", long...))
 	wantRead(t, c, `{"event":"pusher:error","data":{"code":4302,"message":"The watchlist has more than 100 users."}}`)
 	signIn(t, c, id, watchlistOf("ann", append(long[:maxWatchlist-1], "ann")...))
@@ -64,7 +64,7 @@ func TestWatchlistLimit(t *testing.T) {
 
 	s = newServer(t)
 	s.Watchlists = false
-	c, id = named(t, drivers["loop"](t, s))
+	c, id = connectNamed(t, drivers["loop"](t, s))
 	signIn(t, c, id, watchlistOf("ann", slices.Concat(long, []string{"ann"})...))
 	send(t, c, `{"event":"pusher:ping"}`)
 	wantRead(t, c, `{"event":"pusher:pong","data":{}}`)
@@ -73,32 +73,32 @@ func TestWatchlistLimit(t *testing.T) {
 	}
 }
 
-// unreadable is an engine that cannot read the members of a channel.
-type unreadable struct{ hub.Engine }
+// failingPresence is an engine that cannot read the members of a channel.
+type failingPresence struct{ hub.Engine }
 
-func (unreadable) Entries(context.Context, string, string, int) ([]hub.Entry, string, error) {
+func (failingPresence) Entries(context.Context, string, string, int) ([]hub.Entry, string, error) {
 	return nil, "", errors.New("not now")
 }
 
 // While the engine does not respond, a client with a watchlist gets an error.
 func TestWatchlistWithoutEngine(t *testing.T) {
 	s := newServer(t)
-	s.Hub = hub.New(hub.Options{Engine: unreadable{hub.NewMemory().Node()}})
+	s.Hub = hub.New(hub.Options{Engine: failingPresence{hub.NewMemory().Node()}})
 	t.Cleanup(func() { s.Hub.Close() })
-	c, id := named(t, drivers["loop"](t, s))
+	c, id := connectNamed(t, drivers["loop"](t, s))
 	signIn(t, c, id, watchlistOf("ann", "bob"))
 	wantRead(t, c, `{"event":"pusher:error","data":{"code":null,"message":"Temporarily unavailable: try again later."}}`)
 }
 
-// full is a connection whose queue has room only when the test allows it.
-type full struct {
+// fullSender is a connection whose queue has room only when the test allows it.
+type fullSender struct {
 	websocket.Sender
 
 	room bool
 	sent []string
 }
 
-func (f *full) Send(m websocket.Message) error {
+func (f *fullSender) Send(m websocket.Message) error {
 	if !f.room {
 		return websocket.ErrQueueFull
 	}
@@ -108,20 +108,20 @@ func (f *full) Send(m websocket.Message) error {
 
 // A slow client gets the changes since the last message when there is room again.
 func TestWatchlistSlow(t *testing.T) {
-	out := &full{}
+	out := &fullSender{}
 	w := &watchlist{out: out}
-	w.begin()
+	w.reset()
 	change := func(kind hub.ChangeKind, user string) {
 		w.changed([]hub.Change{{Kind: kind, Member: hub.Member{User: user}}})
 	}
 	change(hub.Joined, "ann")
-	w.continues(true)
+	w.resume(true)
 	change(hub.Joined, "bob")
 	change(hub.Left, "ann")
-	w.continues(false) // replies must be sent first
+	w.resume(false) // replies must be sent first
 	out.room = true
 	change(hub.Joined, "cat")
-	w.continues(true)
+	w.resume(true)
 	change(hub.Left, "bob")
 	text := func(events string) string {
 		return string(encode(&event{Event: "pusher_internal:watchlist_events", Data: `{"events":[` + events + `]}`}))

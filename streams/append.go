@@ -11,18 +11,18 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// conflicts is the maximum number of attempts to append while other nodes publish first.
-const conflicts = 32
+// maxConflicts is the maximum number of attempts to append while other nodes publish first.
+const maxConflicts = 32
 
 // addition is the content of a PUT or a POST.
 type addition struct {
-	body  []byte
-	kind  string // the content type; "" if there is none
-	close bool
-	seq   string
-	by    *producer
-	user  string
-	trace string // the traceparent of the request
+	body     []byte
+	kind     string // the content type; "" if there is none
+	close    bool
+	seq      string
+	producer *producer
+	user     string
+	trace    string // the traceparent of the request
 }
 
 // outcome is the response to an append request.
@@ -33,11 +33,11 @@ type outcome struct {
 
 // add appends to the stream. The caller has locked and refreshed the stream.
 func (s *stream) add(ctx context.Context, a *addition) (*outcome, error) {
-	for range conflicts {
+	for range maxConflicts {
 		if !s.exists {
 			return nil, s.rec.absent()
 		}
-		if done, err := s.judge(a); done != nil || err != nil {
+		if done, err := s.decide(a); done != nil || err != nil {
 			return done, err
 		}
 		ps, err := s.messages(a)
@@ -51,15 +51,15 @@ func (s *stream) add(ctx context.Context, a *addition) (*outcome, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := s.check(ctx); err != nil {
+		if err := s.writeCheckpoint(ctx); err != nil {
 			return nil, err
 		}
 		o := &outcome{status: http.StatusNoContent, header: s.head()}
-		if a.by != nil {
+		if a.producer != nil {
 			if len(a.body) > 0 {
 				o.status = http.StatusOK
 			}
-			a.by.header(o.header, a.by.Seq)
+			a.producer.header(o.header, a.producer.Seq)
 		}
 		return o, s.touch(ctx)
 	}
@@ -81,16 +81,16 @@ func (s *stream) head() http.Header {
 	return h
 }
 
-// judge decides on an addition, in the order of PROTOCOL.md 5.2. If both results are nil, the addition must be published.
-func (s *stream) judge(a *addition) (*outcome, error) {
+// decide decides on an addition, in the order of PROTOCOL.md 5.2. If both results are nil, the addition must be published.
+func (s *stream) decide(a *addition) (*outcome, error) {
 	if s.closed != nil {
-		return s.judgeClosed(a)
+		return s.decideClosed(a)
 	}
 	if len(a.body) > 0 && mediaType(a.kind) != mediaType(s.contentType()) {
 		return nil, s.conflict("the stream has a different content type")
 	}
-	if a.by != nil {
-		if done, err := s.judgeProducer(a); done != nil || err != nil {
+	if a.producer != nil {
+		if done, err := s.decideProducer(a); done != nil || err != nil {
 			return done, err
 		}
 	}
@@ -104,25 +104,25 @@ func (s *stream) conflict(text string) *problem {
 	return &problem{status: http.StatusConflict, text: text, header: s.head()}
 }
 
-// judgeClosed decides on an addition to a closed stream.
-func (s *stream) judgeClosed(a *addition) (*outcome, error) {
-	if a.by != nil && a.by.Epoch < s.last(a.by.ID).Epoch {
-		return s.judgeProducer(a)
+// decideClosed decides on an addition to a closed stream.
+func (s *stream) decideClosed(a *addition) (*outcome, error) {
+	if a.producer != nil && a.producer.Epoch < s.producerState(a.producer.ID).Epoch {
+		return s.decideProducer(a)
 	}
 	by := s.closed.Producer
-	same := by != nil && a.by != nil && *by == *a.by
+	same := by != nil && a.producer != nil && *by == *a.producer
 	if !same && (len(a.body) > 0 || !a.close) {
 		return nil, s.conflict("the stream is closed")
 	}
 	o := &outcome{status: http.StatusNoContent, header: s.head()}
 	if same {
-		a.by.header(o.header, a.by.Seq)
+		a.producer.header(o.header, a.producer.Seq)
 	}
 	return o, nil
 }
 
-// last returns the last state of a producer, with the epoch -1 if the producer is unknown.
-func (s *stream) last(id string) producer {
+// producerState returns the last state of a producer, with the epoch -1 if the producer is unknown.
+func (s *stream) producerState(id string) producer {
 	for _, w := range s.writers {
 		if w.ID == id {
 			return w
@@ -131,27 +131,27 @@ func (s *stream) last(id string) producer {
 	return producer{ID: id, Epoch: -1}
 }
 
-// judgeProducer decides on an addition by the epoch and the number of its producer.
-func (s *stream) judgeProducer(a *addition) (*outcome, error) {
-	last := s.last(a.by.ID)
+// decideProducer decides on an addition by the epoch and the number of its producer.
+func (s *stream) decideProducer(a *addition) (*outcome, error) {
+	last := s.producerState(a.producer.ID)
 	switch {
-	case a.by.Epoch < last.Epoch:
+	case a.producer.Epoch < last.Epoch:
 		p := &problem{status: http.StatusForbidden, text: "the producer has a newer epoch", header: s.head()}
 		p.header.Set(headerEpoch, strconv.FormatInt(last.Epoch, 10))
 		return nil, p
-	case a.by.Epoch > last.Epoch && a.by.Seq != 0 && last.Epoch >= 0:
+	case a.producer.Epoch > last.Epoch && a.producer.Seq != 0 && last.Epoch >= 0:
 		return nil, bad("a new epoch begins with %s 0", headerNumber)
-	case a.by.Epoch > last.Epoch:
+	case a.producer.Epoch > last.Epoch:
 		last.Seq = -1
-	case a.by.Seq <= last.Seq:
+	case a.producer.Seq <= last.Seq:
 		o := &outcome{status: http.StatusNoContent, header: s.head()}
-		a.by.header(o.header, last.Seq)
+		a.producer.header(o.header, last.Seq)
 		return o, nil
 	}
-	if a.by.Seq != last.Seq+1 {
+	if a.producer.Seq != last.Seq+1 {
 		p := s.conflict("a producer number is missing")
 		p.header.Set(headerExpected, strconv.FormatInt(last.Seq+1, 10))
-		p.header.Set(headerReceived, strconv.FormatInt(a.by.Seq, 10))
+		p.header.Set(headerReceived, strconv.FormatInt(a.producer.Seq, 10))
 		return nil, p
 	}
 	return nil, nil
@@ -168,7 +168,7 @@ func (s *stream) messages(a *addition) ([]*hub.Publication, error) {
 	var ps []*hub.Publication
 	if len(a.body) > 0 {
 		var err error
-		if ps, err = s.kind().split(a.body, s.room(a), false); err != nil {
+		if ps, err = s.kind().split(a.body, s.maxData(a), false); err != nil {
 			return nil, err
 		}
 	}
@@ -177,7 +177,7 @@ func (s *stream) messages(a *addition) ([]*hub.Publication, error) {
 	}
 	for i, p := range ps {
 		p.User = a.user
-		if p.Expires = s.rec.Expires; a.by != nil && len(ps) > 1 {
+		if p.Expires = s.rec.Expires; a.producer != nil && len(ps) > 1 {
 			p.ID = a.messageID(s.rec.ID, i)
 		}
 	}
@@ -187,13 +187,13 @@ func (s *stream) messages(a *addition) ([]*hub.Publication, error) {
 
 // messageID returns the ID of message i in a producer's request to the stream with the given ID.
 func (a *addition) messageID(stream string, i int) string {
-	return fmt.Sprintf("%s/%s/%d/%d/%d", stream, a.by.ID, a.by.Epoch, a.by.Seq, i)
+	return fmt.Sprintf("%s/%s/%d/%d/%d", stream, a.producer.ID, a.producer.Epoch, a.producer.Seq, i)
 }
 
-// room returns the maximum size of the data of one message, given the other content that is published with it.
-func (s *stream) room(a *addition) int {
+// maxData returns the maximum size of the data of one message, given the other content that is published with it.
+func (s *stream) maxData(a *addition) int {
 	p := hub.Publication{Tags: a.tags()}
-	if a.by != nil {
+	if a.producer != nil {
 		p.ID = a.messageID(newRecordID(), maxMessages) // the ID of a stream that does not exist yet is unknown, but has this length
 	}
 	return s.server.Hub.Namespace(s.server.App, s.name).MaxData - p.Size()
@@ -211,7 +211,7 @@ func (s *stream) publish(ctx context.Context, ps []*hub.Publication) error {
 				if !done.Duplicate {
 					taken := fresh // Publish has set the expiry that the namespace specifies
 					taken.Position = done.Position
-					s.take(&taken)
+					s.apply(&taken)
 					s.notify()
 				}
 				break
@@ -221,7 +221,7 @@ func (s *stream) publish(ctx context.Context, ps []*hub.Publication) error {
 				return errTooBig
 			case !errors.Is(err, hub.ErrConflict):
 				return fmt.Errorf("streams: publish: %w", err)
-			case tries == conflicts:
+			case tries == maxConflicts:
 				return errBusy
 			}
 			if err := s.refresh(ctx); err != nil {
@@ -242,11 +242,11 @@ func (s *stream) publish(ctx context.Context, ps []*hub.Publication) error {
 
 // create creates the stream, unless it already exists with the same configuration. The caller has locked and refreshed the stream.
 func (s *stream) create(ctx context.Context, a *addition, l lifetime) (*outcome, error) {
-	for range conflicts {
-		if s.rec.mourned() {
+	for range maxConflicts {
+		if s.rec.deletedWithForks() {
 			return nil, s.conflict("the stream has been deleted, but still has forks")
 		}
-		if s.rec.pouring(time.Now()) {
+		if s.rec.copying(time.Now()) {
 			return nil, errBusy
 		}
 		if s.exists && !(s.implicit && mediaType(a.kind) == "application/json") {
@@ -260,7 +260,7 @@ func (s *stream) create(ctx context.Context, a *addition, l lifetime) (*outcome,
 			next.ID, next.Start = newRecordID(), s.top
 		}
 		if len(a.body) > 0 { // checks the content before anything is stored
-			if _, err := kindOf(a.kind).split(a.body, s.room(a), true); err != nil {
+			if _, err := kindOf(a.kind).split(a.body, s.maxData(a), true); err != nil {
 				return nil, err
 			}
 		}
@@ -312,7 +312,7 @@ func (s *stream) remove(ctx context.Context) error {
 	if !s.exists {
 		return s.rec.absent()
 	}
-	rec, err := s.finish(ctx, s.rec)
+	rec, err := s.deleteExpired(ctx, s.rec)
 	if err != nil {
 		return err
 	}

@@ -13,26 +13,26 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// only is a listener that returns one connection.
-type only struct {
+// singleListener is a listener that returns one connection.
+type singleListener struct {
 	net.Listener
 
 	conns chan net.Conn
 }
 
-func (l only) Accept() (net.Conn, error) {
+func (l singleListener) Accept() (net.Conn, error) {
 	if c, ok := <-l.conns; ok {
 		return c, nil
 	}
 	return nil, net.ErrClosed
 }
 
-func (l only) Close() error {
+func (l singleListener) Close() error {
 	close(l.conns)
 	return nil
 }
 
-func (only) Addr() net.Addr { return &net.UnixAddr{} }
+func (singleListener) Addr() net.Addr { return &net.UnixAddr{} }
 
 // A live read may last longer than the timeouts of the http.Server.
 func TestLiveReadOutlastsServerTimeouts(t *testing.T) {
@@ -43,9 +43,9 @@ func TestLiveReadOutlastsServerTimeouts(t *testing.T) {
 	}{{"live=long-poll&offset=now", 3 * time.Second, 200}, {"live=long-poll&offset=now", 5 * time.Second, 204}, {"live=sse&offset=now", 50 * time.Second, 200}} {
 		synctest.Test(t, func(t *testing.T) {
 			n := nodes(t, 1, hub.Options{})[0]
-			n.must(201, "PUT", "s", "", typ, textType)
+			n.must(201, "PUT", "s", "", contentTypeHeader, textType)
 			ours, theirs := net.Pipe()
-			l := only{conns: make(chan net.Conn, 1)}
+			l := singleListener{conns: make(chan net.Conn, 1)}
 			l.conns <- theirs
 			server := &http.Server{Handler: n.Handler("/"), ReadTimeout: time.Second, WriteTimeout: time.Second}
 			go server.Serve(l) //nolint:errcheck // Serve returns an error when the server is closed
@@ -58,7 +58,7 @@ func TestLiveReadOutlastsServerTimeouts(t *testing.T) {
 			go func() {
 				defer close(published)
 				time.Sleep(tt.after) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
-				n.must(204, "POST", "s", "later", typ, textType)
+				n.must(204, "POST", "s", "later", contentTypeHeader, textType)
 				n.must(204, "POST", "s", "", headerClosed, "true")
 			}()
 			res, err := http.ReadResponse(bufio.NewReader(ours), nil)

@@ -56,7 +56,7 @@ func (s *stream) follow(ctx context.Context) error {
 // unfollow ends a live read. The last one stops the feed.
 func (s *stream) unfollow() {
 	s.lock <- struct{}{} // another request holds the lock only until its timeout
-	defer s.leave()
+	defer s.releaseLock()
 	s.drop()
 }
 
@@ -85,12 +85,12 @@ func (f *feed) run(ctx context.Context) {
 		case <-f.wake:
 		case <-tick.C:
 		}
-		f.look(ctx)
+		f.refresh(ctx)
 	}
 }
 
-// look refreshes the stream. An error is retried at the next tick.
-func (f *feed) look(ctx context.Context) {
+// refresh refreshes the stream. An error is retried at the next tick.
+func (f *feed) refresh(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, feedTime)
 	defer cancel()
 	s := f.stream
@@ -99,10 +99,10 @@ func (f *feed) look(ctx context.Context) {
 			return
 		}
 	}
-	if s.enter(ctx) != nil {
+	if s.acquireLock(ctx) != nil {
 		return
 	}
-	defer s.leave()
+	defer s.releaseLock()
 	s.refresh(ctx) //nolint:errcheck // a failed refresh is repeated at the next tick
 }
 
@@ -136,18 +136,18 @@ func (f *feed) RemoteAddr() net.Addr { return nil }
 // codec encodes every event as the same message.
 type codec struct{}
 
-var sign, _ = websocket.Prepare(websocket.Message{Type: websocket.Text})
+var wakeMessage, _ = websocket.Prepare(websocket.Message{Type: websocket.Text})
 
 // Publication implements [hub.Codec].
 func (codec) Publication(string, *hub.Publication, *hub.Publication) (*websocket.Prepared, error) {
-	return sign, nil
+	return wakeMessage, nil
 }
 
 // Members implements [hub.Codec].
 func (codec) Members(string, []hub.Change) ([]*websocket.Prepared, error) { return nil, nil }
 
 // Ended implements [hub.Codec].
-func (codec) Ended(string, hub.EndReason) (*websocket.Prepared, error) { return sign, nil }
+func (codec) Ended(string, hub.EndReason) (*websocket.Prepared, error) { return wakeMessage, nil }
 
 // Closing implements [hub.Codec].
 func (codec) Closing(hub.EndReason) (*websocket.Prepared, websocket.Code, string) {

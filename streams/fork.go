@@ -24,9 +24,9 @@ const (
 	maxCopied = 16 << 20 // the maximum size of the copies
 	maxChain  = 64       // the maximum depth to which forks of forks are followed
 
-	pourCount = 64              // the maximum number of messages that are published together
-	pourBytes = 256 << 10       // the maximum number of bytes that are published together
-	pourTime  = 5 * time.Minute // the timeout for all copies
+	copyBatchCount = 64              // the maximum number of messages that are published together
+	copyBatchBytes = 256 << 10       // the maximum number of bytes that are published together
+	copyTimeout    = 5 * time.Minute // the timeout for all copies
 )
 
 // forking is the fork that a PUT requests.
@@ -81,8 +81,8 @@ func parseFork(h http.Header, prefix, name string) (*forking, error) {
 	return f, nil
 }
 
-// heritage is the initial content of a fork.
-type heritage struct {
+// inheritance is the initial content of a fork.
+type inheritance struct {
 	origin
 	lifetime
 
@@ -93,14 +93,14 @@ type heritage struct {
 
 // inherit adds the fork to the record of its source, and returns the initial content of the fork. The caller has locked and
 // refreshed the source.
-func inherit(ctx context.Context, s *stream, f *forking, name, kind string) (*heritage, error) {
-	if s.rec.mourned() {
+func inherit(ctx context.Context, s *stream, f *forking, name, kind string) (*inheritance, error) {
+	if s.rec.deletedWithForks() {
 		return nil, s.conflict("the source is deleted")
 	}
 	if kind != "" && s.exists && mediaType(kind) != mediaType(s.contentType()) {
 		return nil, s.conflict("the source has a different content type")
 	}
-	h := &heritage{origin: origin{forking: *f, ID: s.rec.ID, Tag: s.tag(), Start: s.floor}, lifetime: s.rec.lifetime, kind: s.contentType()}
+	h := &inheritance{origin: origin{forking: *f, ID: s.rec.ID, Tag: s.tag(), Start: s.floor}, lifetime: s.rec.lifetime, kind: s.contentType()}
 	var err error
 	if h.Offset, err = f.point(s); err != nil {
 		return nil, err
@@ -125,7 +125,7 @@ func (f *forking) point(s *stream) (uint64, error) {
 }
 
 // copyFrom copies the messages of the source up to the fork's offset, and the requested part of the message after it.
-func (h *heritage) copyFrom(ctx context.Context, s *stream) error {
+func (h *inheritance) copyFrom(ctx context.Context, s *stream) error {
 	from, bytes, left := s.floor, 0, h.Sub
 	for from < h.Offset || left > 0 {
 		c, err := s.chunk(ctx, from, from == s.floor)
@@ -166,7 +166,7 @@ func (h *heritage) copyFrom(ctx context.Context, s *stream) error {
 	return nil
 }
 
-func (h *heritage) kindOf() kind { return kindOf(h.kind) }
+func (h *inheritance) kindOf() kind { return kindOf(h.kind) }
 
 // inherited returns a copy of a message, without the tags of its producer.
 func inherited(p *hub.Publication) *hub.Publication {
@@ -181,14 +181,14 @@ func inherited(p *hub.Publication) *hub.Publication {
 }
 
 // register adds a fork to the record of its source. A source that was never created is only a channel, and has no record.
-func (h *heritage) register(ctx context.Context, s *stream, name string) error {
-	for range conflicts {
+func (h *inheritance) register(ctx context.Context, s *stream, name string) error {
+	for range maxConflicts {
 		if s.implicit || slices.Contains(s.rec.Forks, name) {
 			return nil
 		}
 		forks := s.rec.Forks
 		if size(forks)+len(name) > maxForks {
-			if forks = s.server.living(ctx, s.rec.ID, forks); size(forks)+len(name) > maxForks {
+			if forks = s.server.livingForks(ctx, s.rec.ID, forks); size(forks)+len(name) > maxForks {
 				return s.conflict("the source has too many forks")
 			}
 		}
@@ -220,8 +220,8 @@ func size(names []string) (n int) {
 	return n
 }
 
-// mourn checks whether a deleted stream still has forks, and updates the stream's record if all forks are gone.
-func (s *Server) mourn(ctx context.Context, name string, rec stored) (stored, error) {
+// cleanUpDeleted checks whether a deleted stream still has forks, and updates the stream's record if all forks are gone.
+func (s *Server) cleanUpDeleted(ctx context.Context, name string, rec stored) (stored, error) {
 	if slices.ContainsFunc(rec.Forks, func(fork string) bool { return s.forkLives(ctx, fork, rec.ID, 0) }) {
 		return rec, nil
 	}
@@ -234,12 +234,12 @@ func (s *Server) mourn(ctx context.Context, name string, rec stored) (stored, er
 	return after, err
 }
 
-// mourned reports whether the stream is deleted but still has forks.
-func (r *record) mourned() bool { return r.Deleted && len(r.Forks) > 0 }
+// deletedWithForks reports whether the stream is deleted but still has forks.
+func (r *record) deletedWithForks() bool { return r.Deleted && len(r.Forks) > 0 }
 
-// living returns the names in forks that still reserve the name of their source, whose ID is of. These are existing forks of the
-// source, and deleted forks that have living forks themselves. If a record cannot be read, its stream is included.
-func (s *Server) living(ctx context.Context, of string, forks []string) []string {
+// livingForks returns the names in forks that still reserve the name of their source, whose ID is of. These are existing forks of
+// the source, and deleted forks that have living forks themselves. If a record cannot be read, its stream is included.
+func (s *Server) livingForks(ctx context.Context, of string, forks []string) []string {
 	return slices.DeleteFunc(slices.Clone(forks), func(name string) bool { return !s.forkLives(ctx, name, of, 0) })
 }
 
@@ -259,15 +259,17 @@ func (s *Server) forkLives(ctx context.Context, name, of string, depth int) bool
 	return slices.ContainsFunc(rec.Forks, func(fork string) bool { return s.forkLives(ctx, fork, rec.ID, depth+1) })
 }
 
-// pouring reports whether another request is copying the messages of the fork. After some time without progress, the node of that
+// copying reports whether another request is copying the messages of the fork. After some time without progress, the node of that
 // request is considered gone.
-func (r *record) pouring(now time.Time) bool { return r.Filling && now.Sub(r.Touched) < 2*engineTime }
+func (r *record) copying(now time.Time) bool {
+	return r.Filling && now.Sub(r.Touched) < 2*engineTimeout
+}
 
 var errDeleted = &problem{status: http.StatusGone, text: "the stream has been deleted, but still has forks"}
 
 // absent returns the error for a stream that does not exist.
 func (r *record) absent() error {
-	if r.mourned() {
+	if r.deletedWithForks() {
 		return errDeleted
 	}
 	return errNoStream
@@ -291,15 +293,15 @@ func (f *origin) locate(tag string, offset, floor uint64) (uint64, bool) {
 
 // create creates a stream as the fork: the inherited messages, followed by the content of the request. The caller has locked and
 // refreshed the stream. Until all messages are copied, the record is marked as incomplete, and the stream does not exist for clients.
-func (h *heritage) create(ctx context.Context, s *stream, a *addition) (*outcome, error) {
+func (h *inheritance) create(ctx context.Context, s *stream, a *addition) (*outcome, error) {
 	next := record{Type: a.kind, lifetime: h.lifetime, Touched: time.Now(), Epoch: s.epoch, ID: newRecordID(), Start: s.top, Fork: &h.origin, Filling: true}
-	room := s.room(&addition{})
+	room := s.maxData(&addition{})
 	part, err := kindOf(a.kind).split(h.part, room, true)
 	if len(h.part) == 0 {
 		part, err = nil, nil
 	}
 	if err == nil && len(a.body) > 0 {
-		_, err = kindOf(a.kind).split(a.body, s.room(a), true)
+		_, err = kindOf(a.kind).split(a.body, s.maxData(a), true)
 	}
 	if err != nil {
 		return nil, err
@@ -308,7 +310,7 @@ func (h *heritage) create(ctx context.Context, s *stream, a *addition) (*outcome
 	if err != nil {
 		return nil, busy(err)
 	}
-	at, err := h.pour(ctx, s, &rec, append(h.ps, part...))
+	at, err := h.copyMessages(ctx, s, &rec, append(h.ps, part...))
 	full := rec
 	if err == nil {
 		next.Epoch, next.Filling, next.Touched = at.Epoch, false, time.Now()
@@ -327,20 +329,20 @@ func (h *heritage) create(ctx context.Context, s *stream, a *addition) (*outcome
 	return s.created(ctx, http.StatusCreated)
 }
 
-// pour publishes the copies in batches, each within engineTime. It updates the record to show its progress, and sets rec to the
-// record that it has written last. It returns the position of the last copy, even with an error.
-func (h *heritage) pour(ctx context.Context, s *stream, rec *stored, ps []*hub.Publication) (hub.Position, error) {
+// copyMessages publishes the copies in batches, each within engineTimeout. It updates the record to show its progress, and sets rec
+// to the record that it has written last. It returns the position of the last copy, even with an error.
+func (h *inheritance) copyMessages(ctx context.Context, s *stream, rec *stored, ps []*hub.Publication) (hub.Position, error) {
 	at := hub.Position{Epoch: s.epoch, Offset: s.top}
-	ctx, cancel := context.WithTimeout(ctx, pourTime)
+	ctx, cancel := context.WithTimeout(ctx, copyTimeout)
 	defer cancel()
 	for len(ps) > 0 {
 		n, bytes := 0, 0
-		for n < len(ps) && n < pourCount && (n == 0 || bytes+ps[n].Size() <= pourBytes) {
+		for n < len(ps) && n < copyBatchCount && (n == 0 || bytes+ps[n].Size() <= copyBatchBytes) {
 			ps[n].Expires = h.Expires
 			bytes += ps[n].Size()
 			n++
 		}
-		if err := h.pourSome(ctx, s, rec, ps[:n], &at); err != nil {
+		if err := h.copyBatch(ctx, s, rec, ps[:n], &at); err != nil {
 			return at, err
 		}
 		ps = ps[n:]
@@ -348,11 +350,11 @@ func (h *heritage) pour(ctx context.Context, s *stream, rec *stored, ps []*hub.P
 	return at, nil
 }
 
-// pourSome publishes a batch of messages after the position *at, and sets *at to the position of the last message.
-func (*heritage) pourSome(ctx context.Context, s *stream, rec *stored, ps []*hub.Publication, at *hub.Position) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, engineTime)
+// copyBatch publishes a batch of messages after the position *at, and sets *at to the position of the last message.
+func (*inheritance) copyBatch(ctx context.Context, s *stream, rec *stored, ps []*hub.Publication, at *hub.Position) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, engineTimeout)
 	defer cancel()
-	if time.Since(rec.Touched) > engineTime/2 {
+	if time.Since(rec.Touched) > engineTimeout/2 {
 		next := rec.record
 		next.Touched = time.Now()
 		if *rec, err = s.server.writeRecord(ctx, s.name, *rec, next); err != nil {
@@ -373,9 +375,9 @@ func (*heritage) pourSome(ctx context.Context, s *stream, rec *stored, ps []*hub
 // abandon deletes an incomplete fork up to a position, unless another request has begun to create it in the meantime. It ignores
 // the cancellation of ctx, because the failed request may have been canceled.
 func (s *Server) abandon(ctx context.Context, name string, rec stored, to hub.Position) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), engineTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), engineTimeout)
 	defer cancel()
-	s.bury(ctx, name, rec, to) //nolint:errcheck // if this fails, the record still marks the fork as incomplete
+	s.deleteEmpty(ctx, name, rec, to) //nolint:errcheck // if this fails, the record still marks the fork as incomplete
 }
 
 // busy returns errBusy if a stream was changed while it was being created.
@@ -390,9 +392,9 @@ func busy(err error) error {
 func (s *Server) putFork(ctx context.Context, name string, a *addition, f *forking, l *lifetime) (o *outcome, err error) {
 	match := func(x *stream) error {
 		switch was := x.rec.Fork; {
-		case x.rec.pouring(time.Now()):
+		case x.rec.copying(time.Now()):
 			return errBusy
-		case x.rec.mourned(), x.exists && (x.implicit || was == nil || was.forking != *f || a.close != (x.closed != nil)),
+		case x.rec.deletedWithForks(), x.exists && (x.implicit || was == nil || was.forking != *f || a.close != (x.closed != nil)),
 			x.exists && (a.kind != "" && mediaType(a.kind) != mediaType(x.rec.Type) || l != nil && !x.rec.equal(*l)):
 			return x.conflict("the stream already exists, with a different configuration")
 		case x.exists:
@@ -405,7 +407,7 @@ func (s *Server) putFork(ctx context.Context, name string, a *addition, f *forki
 	if o != nil || err != nil {
 		return o, err
 	}
-	var h *heritage
+	var h *inheritance
 	err = s.with(ctx, f.Source, func(ctx context.Context, x *stream) error { // only the source is locked here, to avoid a deadlock
 		h, err = inherit(ctx, x, f, name, a.kind)
 		return err
@@ -417,7 +419,7 @@ func (s *Server) putFork(ctx context.Context, name string, a *addition, f *forki
 	if l != nil {
 		h.lifetime = *l
 	}
-	err = s.within(ctx, pourTime+engineTime, name, func(ctx context.Context, x *stream) error {
+	err = s.withTimeout(ctx, copyTimeout+engineTimeout, name, func(ctx context.Context, x *stream) error {
 		if err := match(x); o != nil || err != nil {
 			return err
 		}

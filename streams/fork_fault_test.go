@@ -20,7 +20,7 @@ import (
 func TestForkFails(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{Namespaces: []hub.Namespace{{History: 100}, {Prefix: "small:", History: 100, MaxData: 8}}})
 	a, b := ns[0], ns[1]
-	a.must(201, "PUT", "s", `["a",1,"a longer message"]`, typ, jsonType)
+	a.must(201, "PUT", "s", `["a",1,"a longer message"]`, contentTypeHeader, jsonType)
 	b.must(413, "PUT", "small:f", "", headerFork, "s")
 	page, err := a.Hub.History(t.Context(), "dev", "small:f", hub.HistoryQuery{Limit: -1})
 	if err != nil || len(page.Publications) > 0 {
@@ -29,7 +29,7 @@ func TestForkFails(t *testing.T) {
 	b.must(404, "GET", "small:f", "")
 	a.must(204, "DELETE", "s", "")
 	b.must(404, "GET", "s", "")
-	a.must(201, "PUT", "s", `["b"]`, typ, jsonType)
+	a.must(201, "PUT", "s", `["b"]`, contentTypeHeader, jsonType)
 	b.must(201, "PUT", "small:f", "", headerFork, "s")
 	if text, _ := a.must(200, "GET", "small:f", ""); text != `["b"]` {
 		t.Errorf("%q", text)
@@ -39,7 +39,7 @@ func TestForkFails(t *testing.T) {
 // A fork that is incomplete because its node was killed does not reserve the name of its deleted source.
 func TestIncompleteForkDoesNotReserveSource(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
-	n.must(201, "PUT", "s", "[1,2,3]", typ, jsonType)
+	n.must(201, "PUT", "s", "[1,2,3]", contentTypeHeader, jsonType)
 	n.must(201, "PUT", "f", "", headerFork, "s")
 	rec, err := n.readRecord(t.Context(), "f", stored{})
 	if err != nil {
@@ -52,8 +52,8 @@ func TestIncompleteForkDoesNotReserveSource(t *testing.T) {
 	}
 	n.must(204, "DELETE", "s", "")
 	n.must(404, "GET", "s", "")
-	n.must(201, "PUT", "s", "", typ, textType)
-	n.must(201, "PUT", "f", "", typ, textType)
+	n.must(201, "PUT", "s", "", contentTypeHeader, textType)
+	n.must(201, "PUT", "f", "", contentTypeHeader, textType)
 }
 
 // If a node was killed after it had recorded the deletion of a stream, but before it had deleted the messages, another node deletes
@@ -61,7 +61,7 @@ func TestIncompleteForkDoesNotReserveSource(t *testing.T) {
 func TestDeletedButNotDropped(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{Namespaces: []hub.Namespace{{History: 100}}})
 	a, b := ns[0], ns[1]
-	a.must(201, "PUT", "s", "[1,2,3]", typ, jsonType)
+	a.must(201, "PUT", "s", "[1,2,3]", contentTypeHeader, jsonType)
 	kept, err := a.Hub.History(t.Context(), "dev", "s", hub.HistoryQuery{Limit: -1})
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +84,7 @@ func TestDeletedButNotDropped(t *testing.T) {
 // Publications in the channel of a deleted stream with forks are not visible until the last fork is deleted.
 func TestChannelOfDeletedWithForks(t *testing.T) {
 	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{History: 100}}})[0]
-	n.must(201, "PUT", "s", "[1]", typ, jsonType)
+	n.must(201, "PUT", "s", "[1]", contentTypeHeader, jsonType)
 	n.must(201, "PUT", "f", "", headerFork, "s")
 	n.must(204, "DELETE", "s", "")
 	if _, err := n.Hub.Publish(t.Context(), "dev", "s", &hub.Publication{Data: []byte("2")}, nil); err != nil {
@@ -101,7 +101,7 @@ func TestChannelOfDeletedWithForks(t *testing.T) {
 // invalidate the offsets of its readers.
 func TestChannelAfterDeletion(t *testing.T) {
 	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{History: 100}}})[0]
-	n.must(201, "PUT", "s", "[1]", typ, jsonType)
+	n.must(201, "PUT", "s", "[1]", contentTypeHeader, jsonType)
 	n.must(204, "DELETE", "s", "")
 	if _, err := n.Hub.Publish(t.Context(), "dev", "s", &hub.Publication{Data: []byte("2")}, nil); err != nil {
 		t.Fatal(err)
@@ -110,7 +110,7 @@ func TestChannelAfterDeletion(t *testing.T) {
 	if text != "[2]" {
 		t.Errorf("%q", text)
 	}
-	n.must(201, "PUT", "s", "[3]", typ, jsonType)
+	n.must(201, "PUT", "s", "[3]", contentTypeHeader, jsonType)
 	if text, _ := n.must(200, "GET", "s?offset="+h.Get(headerNext), ""); text != "[3]" {
 		t.Errorf("%q", text)
 	}
@@ -120,13 +120,13 @@ func TestChannelAfterDeletion(t *testing.T) {
 // if two nodes create that fork concurrently.
 func TestForksDuringAppends(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{Namespaces: []hub.Namespace{{History: 10_000}}})
-	ns[0].must(201, "PUT", "s", "[0]", typ, jsonType)
+	ns[0].must(201, "PUT", "s", "[0]", contentTypeHeader, jsonType)
 	const messages, forks = 100, 8
 	ctx := bounded.Context(t)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for i := range messages {
-			if res := ns[0].do("POST", "s", fmt.Sprint(i+1), typ, jsonType); res.StatusCode != 204 {
+			if res := ns[0].do("POST", "s", fmt.Sprint(i+1), contentTypeHeader, jsonType); res.StatusCode != 204 {
 				t.Errorf("append: %s", res.Status)
 			}
 		}
@@ -172,8 +172,8 @@ func TestForkCanceled(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		h := &heritage{kind: jsonType}
-		to, err := h.pour(ctx, x, &stored, []*hub.Publication{{Data: []byte("1")}, {Data: []byte("2")}})
+		h := &inheritance{kind: jsonType}
+		to, err := h.copyMessages(ctx, x, &stored, []*hub.Publication{{Data: []byte("1")}, {Data: []byte("2")}})
 		if err != nil {
 			return err
 		}
@@ -195,13 +195,13 @@ func TestForkCanceled(t *testing.T) {
 // While a fork is being created, another request for it, or for a stream with its name, neither stops nor repeats the creation.
 func TestConcurrentForkRequests(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
-	n.must(201, "PUT", "s", "[1,2]", typ, jsonType)
+	n.must(201, "PUT", "s", "[1,2]", contentTypeHeader, jsonType)
 	next := record{ID: "x", Type: jsonType, Touched: time.Now(), Filling: true, Fork: &origin{forking: forking{Source: "s"}, ID: "y"}}
 	before, err := n.writeRecord(t.Context(), "f", stored{}, next)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, more := range [][]string{{headerFork, "s"}, {typ, jsonType}} {
+	for _, more := range [][]string{{headerFork, "s"}, {contentTypeHeader, jsonType}} {
 		if _, h := n.must(503, "PUT", "f", "", more...); h.Get("Retry-After") == "" {
 			t.Errorf("%v", h)
 		}
@@ -212,31 +212,31 @@ func TestConcurrentForkRequests(t *testing.T) {
 	}
 }
 
-// between is an engine that calls happens once, before the next read of a channel.
-type between struct {
+// hookedHistory is an engine that calls hook once, before the next read of a channel.
+type hookedHistory struct {
 	hub.Engine
 
-	of      hub.History
+	history hub.History
 	channel string
-	happens func()
+	hook    func()
 }
 
-func (b *between) History(ctx context.Context, channel string, q hub.HistoryQuery) (hub.HistoryPage, error) {
-	if f := b.happens; f != nil && channel == b.channel {
-		b.happens = nil
+func (b *hookedHistory) History(ctx context.Context, channel string, q hub.HistoryQuery) (hub.HistoryPage, error) {
+	if f := b.hook; f != nil && channel == b.channel {
+		b.hook = nil
 		f()
 	}
-	return b.of.History(ctx, channel, q)
+	return b.history.History(ctx, channel, q)
 }
 
-func (b *between) Trim(ctx context.Context, channel string, through uint64) error {
-	return b.of.Trim(ctx, channel, through)
+func (b *hookedHistory) Trim(ctx context.Context, channel string, through uint64) error {
+	return b.history.Trim(ctx, channel, through)
 }
 
 // A fork is added to the record of its source even if another node changes that record between the read and the write.
 func TestForkRegisteredDespiteConflict(t *testing.T) {
 	engine := hub.NewMemory().Node()
-	b := &between{Engine: engine, of: engine.(hub.History), channel: "dev/s"}
+	b := &hookedHistory{Engine: engine, history: engine.(hub.History), channel: "dev/s"}
 	h := hub.New(hub.Options{Engine: b, Namespaces: []hub.Namespace{{History: 100}}})
 	n := &node{Server: &Server{Hub: h, App: "dev"}, t: t}
 	t.Cleanup(func() {
@@ -244,7 +244,7 @@ func TestForkRegisteredDespiteConflict(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	n.must(201, "PUT", "s", "[1]", typ, jsonType)
+	n.must(201, "PUT", "s", "[1]", contentTypeHeader, jsonType)
 	forks := func(add ...string) []string {
 		rec, err := n.readRecord(t.Context(), "s", stored{})
 		if err == nil && len(add) > 0 {
@@ -257,31 +257,31 @@ func TestForkRegisteredDespiteConflict(t *testing.T) {
 		}
 		return rec.Forks
 	}
-	b.happens = func() { forks("other") }
+	b.hook = func() { forks("other") }
 	n.must(201, "PUT", "f", "", headerFork, "s")
 	if got := forks(); !slices.Equal(got, []string{"other", "f"}) {
 		t.Errorf("%q", got)
 	}
 }
 
-// overtaken is an engine in which another node publishes directly before this node's next publications in channel. times is the
-// number of publications that are overtaken.
-type overtaken struct {
+// conflictingEngine is an engine in which another node publishes directly before this node's next publications in channel. times is
+// the number of publications that are overtaken.
+type conflictingEngine struct {
 	hub.Engine
-	of      hub.History
+	history hub.History
 	channel string
 	times   int
 }
 
-func (o *overtaken) History(ctx context.Context, channel string, q hub.HistoryQuery) (hub.HistoryPage, error) {
-	return o.of.History(ctx, channel, q)
+func (o *conflictingEngine) History(ctx context.Context, channel string, q hub.HistoryQuery) (hub.HistoryPage, error) {
+	return o.history.History(ctx, channel, q)
 }
 
-func (o *overtaken) Trim(ctx context.Context, channel string, through uint64) error {
-	return o.of.Trim(ctx, channel, through)
+func (o *conflictingEngine) Trim(ctx context.Context, channel string, through uint64) error {
+	return o.history.Trim(ctx, channel, through)
 }
 
-func (o *overtaken) Publish(ctx context.Context, channel string, p *hub.Publication, opts hub.PublishOptions) (hub.Published, error) {
+func (o *conflictingEngine) Publish(ctx context.Context, channel string, p *hub.Publication, opts hub.PublishOptions) (hub.Published, error) {
 	if channel == o.channel && o.times > 0 {
 		o.times--
 		other := opts
@@ -297,7 +297,7 @@ func (o *overtaken) Publish(ctx context.Context, channel string, p *hub.Publicat
 // response is 503.
 func TestAppendConflict(t *testing.T) {
 	engine := hub.NewMemory().Node()
-	o := &overtaken{Engine: engine, of: engine.(hub.History), channel: "dev/s"}
+	o := &conflictingEngine{Engine: engine, history: engine.(hub.History), channel: "dev/s"}
 	h := hub.New(hub.Options{Engine: o, Namespaces: []hub.Namespace{{History: 1000}}})
 	n := &node{Server: &Server{Hub: h, App: "dev"}, t: t}
 	t.Cleanup(func() {
@@ -305,32 +305,32 @@ func TestAppendConflict(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	n.must(201, "PUT", "s", "", typ, jsonType)
-	o.times = conflicts / 2
-	n.must(204, "POST", "s", "[1,2,3]", typ, jsonType)
+	n.must(201, "PUT", "s", "", contentTypeHeader, jsonType)
+	o.times = maxConflicts / 2
+	n.must(204, "POST", "s", "[1,2,3]", contentTypeHeader, jsonType)
 	if text, _ := n.must(200, "GET", "s", ""); strings.ReplaceAll(text, "0,", "") != "[1,2,3]" {
 		t.Errorf("%q", text)
 	}
-	o.times = 10 * conflicts
-	n.must(503, "POST", "s", "[4,5]", typ, jsonType)
+	o.times = 10 * maxConflicts
+	n.must(503, "POST", "s", "[4,5]", contentTypeHeader, jsonType)
 }
 
 // A Stream-Seq must be larger than the previous one.
 func TestSeqMustIncrease(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
-	n.must(201, "PUT", "s", "", typ, textType)
+	n.must(201, "PUT", "s", "", contentTypeHeader, textType)
 	for _, tt := range []struct {
 		seq  string
 		code int
 	}{{"b", 204}, {"b", 409}, {"a", 409}, {"ba", 204}, {"c", 204}} {
-		n.must(tt.code, "POST", "s", "x", typ, textType, headerSeq, tt.seq)
+		n.must(tt.code, "POST", "s", "x", contentTypeHeader, textType, headerSeq, tt.seq)
 	}
 }
 
 // If another node copies messages between the reads of a record and of its channel, the stream is not mistaken for a channel.
 func TestForkBetweenReads(t *testing.T) {
 	engine := hub.NewMemory().Node()
-	b := &between{Engine: engine, of: engine.(hub.History), channel: "dev/f"}
+	b := &hookedHistory{Engine: engine, history: engine.(hub.History), channel: "dev/f"}
 	h := hub.New(hub.Options{Engine: b, Namespaces: []hub.Namespace{{History: 100}}})
 	n := &node{Server: &Server{Hub: h, App: "dev"}, t: t}
 	t.Cleanup(func() {
@@ -338,8 +338,8 @@ func TestForkBetweenReads(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	n.must(201, "PUT", "s", "[1,2]", typ, jsonType)
-	b.happens = func() {
+	n.must(201, "PUT", "s", "[1,2]", contentTypeHeader, jsonType)
+	b.hook = func() {
 		next := record{ID: "x", Type: jsonType, Touched: time.Now(), Filling: true, Fork: &origin{forking: forking{Source: "s"}, ID: "y"}}
 		if _, err := n.writeRecord(t.Context(), "f", stored{}, next); err != nil {
 			t.Error(err)
@@ -356,37 +356,37 @@ func TestForkBetweenReads(t *testing.T) {
 func TestRecordsInNamespace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{History: 100, MaxData: 80, Expiry: time.Minute}}})[0]
-		n.must(201, "PUT", "s", "text", typ, textType)
+		n.must(201, "PUT", "s", "text", contentTypeHeader, textType)
 		time.Sleep(2 * time.Minute) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
-		if text, h := n.must(200, "GET", "s", ""); text != "" || h.Get(typ) != textType {
+		if text, h := n.must(200, "GET", "s", ""); text != "" || h.Get(contentTypeHeader) != textType {
 			t.Errorf("%q, %v", text, h)
 		}
 	})
 }
 
-// slowly is an engine that takes some time for each publication.
-type slowly struct {
-	between
+// slowEngine is an engine that takes some time for each publication.
+type slowEngine struct {
+	hookedHistory
 
-	takes time.Duration
+	delay time.Duration
 	calls int
 }
 
-func (s *slowly) Publish(ctx context.Context, channel string, p *hub.Publication, o hub.PublishOptions) (hub.Published, error) {
+func (s *slowEngine) Publish(ctx context.Context, channel string, p *hub.Publication, o hub.PublishOptions) (hub.Published, error) {
 	s.calls++
 	select {
-	case <-time.After(s.takes):
+	case <-time.After(s.delay):
 		return s.Engine.Publish(ctx, channel, p, o)
 	case <-ctx.Done():
 		return hub.Published{}, ctx.Err()
 	}
 }
 
-// together is a slowly engine that publishes several messages in the time of one.
-type together struct{ *slowly }
+// batchEngine is a slowEngine that publishes several messages in the time of one.
+type batchEngine struct{ *slowEngine }
 
-func (b together) PublishAll(ctx context.Context, channel string, ps []*hub.Publication, o hub.PublishOptions) (last hub.Position, err error) {
-	expect, takes := *o.Expect, b.takes
+func (b batchEngine) PublishAll(ctx context.Context, channel string, ps []*hub.Publication, o hub.PublishOptions) (last hub.Position, err error) {
+	expect, takes := *o.Expect, b.delay
 	<-time.After(takes)
 	for _, p := range ps {
 		o.Expect = &expect
@@ -418,10 +418,10 @@ func TestForkOnSlowEngine(t *testing.T) {
 					return n
 				}
 				engine := memory.Node()
-				slow := &slowly{between{Engine: engine, of: engine.(hub.History)}, 10 * time.Millisecond, 0}
+				slow := &slowEngine{hookedHistory{Engine: engine, history: engine.(hub.History)}, 10 * time.Millisecond, 0}
 				var e hub.Engine = slow
 				if batch {
-					e = together{slow}
+					e = batchEngine{slow}
 				}
 				a, b := node(e), node(memory.Node())
 				var texts []string
@@ -429,7 +429,7 @@ func TestForkOnSlowEngine(t *testing.T) {
 					texts = append(texts, fmt.Sprint(i))
 				}
 				body := "[" + strings.Join(texts, ",") + "]"
-				b.must(201, "PUT", "s", body, typ, jsonType)
+				b.must(201, "PUT", "s", body, contentTypeHeader, jsonType)
 				made, began := make(chan struct{}), time.Now()
 				go func() {
 					defer close(made)

@@ -17,13 +17,13 @@ import (
 func TestFork(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{Namespaces: []hub.Namespace{{History: 100}}})
 	a, b := ns[0], ns[1]
-	_, none := a.must(201, "PUT", "s", "", typ, jsonType, headerTTL, "60")
-	producer := []string{typ, jsonType, headerProducer, "p", headerEpoch, "0", headerNumber, "0", headerSeq, "b"}
+	_, none := a.must(201, "PUT", "s", "", contentTypeHeader, jsonType, headerTTL, "60")
+	producer := []string{contentTypeHeader, jsonType, headerProducer, "p", headerEpoch, "0", headerNumber, "0", headerSeq, "b"}
 	_, one := a.must(200, "POST", "s", `[1]`, producer...)
 	if _, err := a.Hub.Publish(t.Context(), "dev", "s", &hub.Publication{Data: []byte("2"), Event: "e", Tags: map[string]string{"x": "y"}}, nil); err != nil {
 		t.Fatal(err)
 	}
-	a.must(204, "POST", "s", "3", typ, jsonType, headerClosed, "true")
+	a.must(204, "POST", "s", "3", contentTypeHeader, jsonType, headerClosed, "true")
 
 	b.must(201, "PUT", "dir/f", "[4]", headerFork, "/s", headerTTL, "70")
 	text, h := a.must(200, "GET", "dir/f", "")
@@ -51,8 +51,8 @@ func TestFork(t *testing.T) {
 	b.must(200, "PUT", "dir/f", "[4]", headerFork, "s")
 	b.must(409, "PUT", "dir/f", "", headerFork, "s", headerForkOffset, "now")
 	b.must(409, "PUT", "dir/f", "", headerFork, "s", headerTTL, "71")
-	b.must(409, "PUT", "dir/f", "", typ, jsonType)
-	b.must(409, "PUT", "s", "", typ, jsonType, headerFork, "dir/f")
+	b.must(409, "PUT", "dir/f", "", contentTypeHeader, jsonType)
+	b.must(409, "PUT", "s", "", contentTypeHeader, jsonType, headerFork, "dir/f")
 	b.must(409, "PUT", "s", "", headerFork, "s")
 
 	// A fork may contain a part of its source. An offset of another stream is rejected.
@@ -66,7 +66,7 @@ func TestFork(t *testing.T) {
 // The messages of a stream with an expiry time expire at that time, including those that a fork inherits.
 func TestForkExpires(t *testing.T) {
 	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{History: 100}}})[0]
-	n.must(201, "PUT", "s", "[1]", typ, jsonType)
+	n.must(201, "PUT", "s", "[1]", contentTypeHeader, jsonType)
 	end := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
 	n.must(201, "PUT", "f", "[2]", headerFork, "s", headerExpires, end.Format(time.RFC3339))
 	for name, want := range map[string]time.Time{"s": {}, "f": end} {
@@ -85,14 +85,14 @@ func TestForkExpires(t *testing.T) {
 // Invalid fork requests are rejected.
 func TestForkRefused(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
-	n.must(201, "PUT", "s", "text", typ, textType)
+	n.must(201, "PUT", "s", "text", contentTypeHeader, textType)
 	for status, requests := range map[int][][]string{
 		400: {
 			{headerForkOffset, "-1"}, {headerForkSub, "0"}, {headerFork, "/%zz"}, {headerFork, "/"}, {headerFork, "#x"}, {headerFork, "s", headerForkSub, "1"},
 			{headerFork, "s", headerForkOffset, "x"}, {headerFork, "s", headerForkOffset, "-1", headerForkSub, "5"},
 		},
 		404: {{headerFork, "none"}},
-		409: {{headerFork, "s", typ, jsonType}},
+		409: {{headerFork, "s", contentTypeHeader, jsonType}},
 	} {
 		for _, h := range requests {
 			if res := n.do("PUT", "f", "", h...); res.StatusCode != status {
@@ -116,8 +116,8 @@ func TestForkRefused(t *testing.T) {
 // A fork of text may inherit a part of a message that ends within a character. The content of the request completes the character.
 func TestForkWithinMessage(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
-	n.must(201, "PUT", "text", "aé", typ, textType)
-	n.must(204, "POST", "text", "b", typ, textType)
+	n.must(201, "PUT", "text", "aé", contentTypeHeader, textType)
+	n.must(204, "POST", "text", "b", contentTypeHeader, textType)
 	n.must(201, "PUT", "f", "\xa9!", headerFork, "text", headerForkOffset, "-1", headerForkSub, "2")
 	if text, _ := n.must(200, "GET", "f", ""); text != "aé!" {
 		t.Errorf("%q", text)
@@ -133,7 +133,7 @@ func TestForkWithinMessage(t *testing.T) {
 func TestDeletedWithForks(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{})
 	a, b := ns[0], ns[1]
-	a.must(201, "PUT", "s", "[1]", typ, jsonType)
+	a.must(201, "PUT", "s", "[1]", contentTypeHeader, jsonType)
 	b.must(201, "PUT", "f", "", headerFork, "s")
 	a.must(201, "PUT", "g", "", headerFork, "f")
 	b.must(204, "DELETE", "s", "")
@@ -142,9 +142,9 @@ func TestDeletedWithForks(t *testing.T) {
 		for _, method := range []string{"GET", "HEAD", "DELETE"} {
 			n.must(410, method, "s", "")
 		}
-		n.must(410, "POST", "f", "2", typ, jsonType)
+		n.must(410, "POST", "f", "2", contentTypeHeader, jsonType)
 		n.must(410, "GET", "f?offset=-1&live=long-poll", "")
-		n.must(409, "PUT", "s", "", typ, jsonType)
+		n.must(409, "PUT", "s", "", contentTypeHeader, jsonType)
 		n.must(409, "PUT", "h", "", headerFork, "f")
 	}
 	if text, _ := b.must(200, "GET", "g", ""); text != "[1]" {
@@ -155,8 +155,8 @@ func TestDeletedWithForks(t *testing.T) {
 		n.must(404, "GET", "s", "")
 		n.must(404, "GET", "f", "")
 	}
-	a.must(201, "PUT", "s", "", typ, textType)
-	b.must(201, "PUT", "g", "", typ, textType)
+	a.must(201, "PUT", "s", "", contentTypeHeader, textType)
+	b.must(201, "PUT", "g", "", contentTypeHeader, textType)
 	a.must(204, "DELETE", "s", "")
 	b.must(404, "GET", "s", "")
 }
@@ -164,7 +164,7 @@ func TestDeletedWithForks(t *testing.T) {
 // A fork that is incomplete because its node was killed is not visible, and can be created again.
 func TestIncompleteFork(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
-	n.must(201, "PUT", "s", "[1,2,3]", typ, jsonType)
+	n.must(201, "PUT", "s", "[1,2,3]", contentTypeHeader, jsonType)
 	next := record{ID: "x", Type: jsonType, Touched: time.Now().Add(-time.Minute), Filling: true, Fork: &origin{forking: forking{Source: "s"}, ID: "y"}}
 	if _, err := n.writeRecord(t.Context(), "f", stored{}, next); err != nil {
 		t.Fatal(err)
@@ -173,7 +173,7 @@ func TestIncompleteFork(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.must(404, "GET", "f", "")
-	n.must(404, "POST", "f", "4", typ, jsonType)
+	n.must(404, "POST", "f", "4", contentTypeHeader, jsonType)
 	n.must(201, "PUT", "f", "", headerFork, "s")
 	if text, _ := n.must(200, "GET", "f", ""); text != "[1,2,3]" {
 		t.Errorf("%q", text)
@@ -184,15 +184,15 @@ func TestIncompleteFork(t *testing.T) {
 // are removed from it.
 func TestForkLimits(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
-	n.must(201, "PUT", "large", "", typ, "application/octet-stream")
+	n.must(201, "PUT", "large", "", contentTypeHeader, "application/octet-stream")
 	body := strings.Repeat("x", 1<<20)
 	for range maxCopied>>20 + 1 {
-		n.must(204, "POST", "large", body, typ, "application/octet-stream")
+		n.must(204, "POST", "large", body, contentTypeHeader, "application/octet-stream")
 	}
 	n.must(http.StatusRequestEntityTooLarge, "PUT", "f", "", headerFork, "large")
 	n.must(201, "PUT", "f", "", headerFork, "large", headerForkOffset, "-1", headerForkSub, "100000")
 
-	n.must(201, "PUT", "many", "", typ, jsonType)
+	n.must(201, "PUT", "many", "", contentTypeHeader, jsonType)
 	rec, err := n.readRecord(t.Context(), "many", stored{})
 	if err != nil {
 		t.Fatal(err)

@@ -62,7 +62,7 @@ func (s *stream) chunk(ctx context.Context, from uint64, start bool) (*chunk, er
 	switch {
 	case from >= end:
 		more = false
-	case from >= s.reach:
+	case from >= s.recentFloor:
 		i, _ := slices.BinarySearchFunc(s.recent, from+1, func(p *hub.Publication, offset uint64) int {
 			return int(int64(p.Offset) - int64(offset))
 		})
@@ -132,17 +132,17 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request, name string, c Clie
 	if err != nil {
 		return err
 	}
-	if q.mode != readNow {
-		if err := c.may(name, actionSubscribe); err != nil {
+	if q.mode != readOnce {
+		if err := c.permit(name, actionSubscribe); err != nil {
 			return err
 		}
 	}
-	if q.mode == readNow || q.start {
-		if err := c.may(name, actionHistory); err != nil {
+	if q.mode == readOnce || q.start {
+		if err := c.permit(name, actionHistory); err != nil {
 			return err
 		}
 	}
-	if q.mode != readNow {
+	if q.mode != readOnce {
 		return s.liveRead(w, r, name, &q)
 	}
 	var part *chunk
@@ -257,13 +257,13 @@ type live struct {
 
 // begin follows the stream and determines the first offset. If begin returns nil, the caller must unfollow the stream.
 func (l *live) begin(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, engineTime)
+	ctx, cancel := context.WithTimeout(ctx, engineTimeout)
 	defer cancel()
 	x := l.stream
-	if err := x.enter(ctx); err != nil {
+	if err := x.acquireLock(ctx); err != nil {
 		return err
 	}
-	defer x.leave()
+	defer x.releaseLock()
 	if err := x.refresh(ctx); err != nil {
 		return err
 	}
@@ -291,13 +291,13 @@ func (l *live) begin(ctx context.Context) error {
 
 // next returns the next chunk, without waiting.
 func (l *live) next(ctx context.Context) (*chunk, error) {
-	ctx, cancel := context.WithTimeout(ctx, engineTime)
+	ctx, cancel := context.WithTimeout(ctx, engineTimeout)
 	defer cancel()
 	x := l.stream
-	if err := x.enter(ctx); err != nil {
+	if err := x.acquireLock(ctx); err != nil {
 		return nil, err
 	}
-	defer x.leave()
+	defer x.releaseLock()
 	if !x.exists || x.tag() != l.tag {
 		return nil, x.rec.absent()
 	}
@@ -353,5 +353,5 @@ func (l *live) servePoll(w http.ResponseWriter, r *http.Request) error {
 
 // writable sets a new timeout for the next write, regardless of how long the request has waited.
 func writable(w http.ResponseWriter) {
-	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime)) //nolint:errcheck // if this fails, the timeout of the http.Server applies
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout)) //nolint:errcheck // if this fails, the timeout of the http.Server applies
 }

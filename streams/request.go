@@ -182,7 +182,7 @@ func isTrue(h http.Header, name string) bool { return strings.EqualFold(h.Get(na
 
 // The modes of a read.
 const (
-	readNow  = ""
+	readOnce = ""
 	readPoll = "long-poll"
 	readSSE  = "sse"
 )
@@ -207,7 +207,7 @@ func parseReading(q url.Values) (r reading, err error) {
 	r.cursor = q.Get("cursor")
 	offsets, given := q["offset"]
 	switch {
-	case !given && r.mode != readNow:
+	case !given && r.mode != readOnce:
 		return r, bad("a live read requires an offset")
 	case !given:
 		r.start = true

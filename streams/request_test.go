@@ -100,7 +100,7 @@ func FuzzRequest(f *testing.F) {
 		}
 		h := http.Header{headerProducer: {id}, headerEpoch: {epoch}, headerNumber: {seq}, "Stream-Ttl": {ttl}, "Content-Type": {typ}}
 		if p, err := parseProducer(h); err == nil {
-			a := addition{by: p, seq: "1", close: true}
+			a := addition{producer: p, seq: "1", close: true}
 			if again := producerOf(&hub.Publication{Tags: a.tags()}); again == nil || *again != *p {
 				t.Errorf("%+v is %+v", p, again)
 			}

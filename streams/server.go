@@ -22,9 +22,9 @@ const (
 	defaultSSE      = 60 * time.Second
 	defaultMaxLive  = 10_000
 	maxKnown        = 10_000 // the number of streams above which a node forgets those that are not in use
-	engineTime      = 10 * time.Second
-	bodyTime        = 60 * time.Second // the timeout for the body of a request
-	writeTime       = 20 * time.Second // the timeout for a part of a response
+	engineTimeout   = 10 * time.Second
+	bodyTimeout     = 60 * time.Second // the timeout for the body of a request
+	writeTimeout    = 20 * time.Second // the timeout for a part of a response
 	actionSubscribe = hub.ActionSubscribe
 	actionPublish   = hub.ActionPublish
 	actionHistory   = hub.ActionHistory
@@ -144,25 +144,25 @@ func (s *Server) release(x *stream) {
 
 // with locks and refreshes a stream, and calls f with the stream.
 func (s *Server) with(ctx context.Context, name string, f func(context.Context, *stream) error) error {
-	return s.within(ctx, engineTime, name, f)
+	return s.withTimeout(ctx, engineTimeout, name, f)
 }
 
-// within does the same as with, and limits the time of f to most.
-func (s *Server) within(ctx context.Context, most time.Duration, name string, f func(context.Context, *stream) error) error {
+// withTimeout does the same as with, and limits the time of f.
+func (s *Server) withTimeout(ctx context.Context, timeout time.Duration, name string, f func(context.Context, *stream) error) error {
 	x, err := s.acquire(name)
 	if err != nil {
 		return err
 	}
 	defer s.release(x)
 	began := time.Now()
-	all, cancel := context.WithDeadline(ctx, began.Add(most))
+	all, cancel := context.WithDeadline(ctx, began.Add(timeout))
 	defer cancel()
-	ctx, stop := context.WithDeadline(ctx, began.Add(engineTime))
+	ctx, stop := context.WithDeadline(ctx, began.Add(engineTimeout))
 	defer stop()
-	if err := x.enter(ctx); err != nil {
+	if err := x.acquireLock(ctx); err != nil {
 		return err
 	}
-	defer x.leave()
+	defer x.releaseLock()
 	if err := x.refresh(ctx); err != nil {
 		return err
 	}
@@ -225,8 +225,8 @@ type denied struct{ error }
 
 func (d denied) Unwrap() error { return d.error }
 
-// may returns nil if the client may perform one of the actions.
-func (c *Client) may(name string, actions ...string) error {
+// permit returns nil if the client may perform one of the actions.
+func (c *Client) permit(name string, actions ...string) error {
 	if c.Allow == nil {
 		return nil
 	}
@@ -263,14 +263,14 @@ func (s *Server) addition(w http.ResponseWriter, r *http.Request, c Client) (*ad
 		return nil, bad("%s is longer than %d bytes", headerSeq, maxSeq)
 	}
 	var err error
-	if a.by, err = parseProducer(r.Header); err != nil {
+	if a.producer, err = parseProducer(r.Header); err != nil {
 		return nil, err
 	}
 	most := s.MaxBody
 	if most <= 0 {
 		most = defaultMaxBody
 	}
-	http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) //nolint:errcheck // if this fails, the timeout of the http.Server applies
+	http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)) //nolint:errcheck // if this fails, the timeout of the http.Server applies
 	if a.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, most)); err != nil {
 		if _, big := errors.AsType[*http.MaxBytesError](err); big {
 			return nil, &problem{status: http.StatusRequestEntityTooLarge, text: "the body is too large"}
@@ -286,7 +286,7 @@ func (s *Server) addition(w http.ResponseWriter, r *http.Request, c Client) (*ad
 
 // put creates a stream (PROTOCOL.md 5.1).
 func (s *Server) put(w http.ResponseWriter, r *http.Request, name string, c Client) error {
-	if err := c.may(name, actionPublish); err != nil {
+	if err := c.permit(name, actionPublish); err != nil {
 		return err
 	}
 	f, err := parseFork(r.Header, strings.TrimSuffix(r.URL.Path, name), name)
@@ -294,7 +294,7 @@ func (s *Server) put(w http.ResponseWriter, r *http.Request, name string, c Clie
 		return err
 	}
 	if f != nil {
-		if err := c.may(f.Source, actionHistory); err != nil {
+		if err := c.permit(f.Source, actionHistory); err != nil {
 			return err
 		}
 	}
@@ -351,7 +351,7 @@ func location(r *http.Request) string {
 
 // post appends to a stream, or closes it (PROTOCOL.md 5.2, 5.3).
 func (s *Server) post(w http.ResponseWriter, r *http.Request, name string, c Client) error {
-	if err := c.may(name, actionPublish); err != nil {
+	if err := c.permit(name, actionPublish); err != nil {
 		return err
 	}
 	a, err := s.addition(w, r, c)
@@ -382,7 +382,7 @@ func (o *outcome) write(w http.ResponseWriter) {
 
 // head responds to a HEAD request (PROTOCOL.md 5.5).
 func (s *Server) head(w http.ResponseWriter, r *http.Request, name string, c Client) error {
-	if err := c.may(name, actionHistory, actionSubscribe, actionPublish); err != nil {
+	if err := c.permit(name, actionHistory, actionSubscribe, actionPublish); err != nil {
 		return err
 	}
 	return s.with(r.Context(), name, func(_ context.Context, x *stream) error {
@@ -399,7 +399,7 @@ func (s *Server) head(w http.ResponseWriter, r *http.Request, name string, c Cli
 
 // delete deletes a stream (PROTOCOL.md 5.4).
 func (s *Server) delete(w http.ResponseWriter, r *http.Request, name string, c Client) error {
-	if err := c.may(name, ActionDelete); err != nil {
+	if err := c.permit(name, ActionDelete); err != nil {
 		return err
 	}
 	return s.with(r.Context(), name, func(ctx context.Context, x *stream) error {
@@ -422,12 +422,12 @@ func (s *Server) watch(name string, at time.Time) {
 	s.expires[name] = at
 	if !s.janitor && !s.closed {
 		s.janitor = true
-		s.running.Go(s.clean)
+		s.running.Go(s.deleteExpired)
 	}
 }
 
-// clean deletes streams when they expire, until no known stream has an expiry time.
-func (s *Server) clean() {
+// deleteExpired deletes streams when they expire, until no known stream has an expiry time.
+func (s *Server) deleteExpired() {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -451,7 +451,7 @@ func (s *Server) clean() {
 		}
 		s.mu.Unlock()
 		for _, name := range over { // refreshing a stream records the expiry time again if another node has extended the lifetime
-			ctx, cancel := context.WithTimeout(context.Background(), engineTime)
+			ctx, cancel := context.WithTimeout(context.Background(), engineTimeout)
 			s.with(ctx, name, func(context.Context, *stream) error { return nil }) //nolint:errcheck // if this fails, the next request for the stream deletes it
 			cancel()
 		}

@@ -51,11 +51,11 @@ func TestRequestsReleaseStreams(t *testing.T) {
 	n.LongPoll = time.Millisecond
 	n.must(404, "GET", "s", "")
 	n.must(404, "GET", "s?offset=-1&live=long-poll", "")
-	n.must(201, "PUT", "s", "[1]", typ, jsonType)
-	n.must(409, "PUT", "s", "", typ, textType)
-	n.must(204, "POST", "s", "2", typ, jsonType)
-	n.must(409, "POST", "s", "2", typ, textType)
-	n.must(400, "POST", "s", "{", typ, jsonType)
+	n.must(201, "PUT", "s", "[1]", contentTypeHeader, jsonType)
+	n.must(409, "PUT", "s", "", contentTypeHeader, textType)
+	n.must(204, "POST", "s", "2", contentTypeHeader, jsonType)
+	n.must(409, "POST", "s", "2", contentTypeHeader, textType)
+	n.must(400, "POST", "s", "{", contentTypeHeader, jsonType)
 	_, h := n.must(200, "GET", "s", "")
 	n.must(204, "GET", "s?live=long-poll&offset="+h.Get(headerNext), "")
 	n.must(200, "GET", "s?live=long-poll&offset=-1", "")
@@ -73,17 +73,17 @@ func TestRequestsReleaseStreams(t *testing.T) {
 func TestRecreatedStreamIsNew(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{})
 	n, late := ns[0], ns[1]
-	n.must(201, "PUT", "s", "[1]", typ, jsonType, headerClosed, "true")
+	n.must(201, "PUT", "s", "[1]", contentTypeHeader, jsonType, headerClosed, "true")
 	_, first := late.must(200, "GET", "s", "")
 	if first.Get(headerClosed) != "true" {
 		t.Errorf("%v", first)
 	}
 	n.must(204, "DELETE", "s", "")
-	n.must(201, "PUT", "s", "[2]", typ, jsonType)
+	n.must(201, "PUT", "s", "[2]", contentTypeHeader, jsonType)
 	if text, h := late.must(200, "GET", "s", ""); text != "[2]" || h.Get(headerClosed) != "" {
 		t.Errorf("%q, %v", text, h)
 	}
-	late.must(204, "POST", "s", "3", typ, jsonType)
+	late.must(204, "POST", "s", "3", contentTypeHeader, jsonType)
 	late.must(410, "GET", "s?offset="+first.Get(headerNext), "")
 	if text, _ := n.must(200, "GET", "s", ""); text != "[2,3]" {
 		t.Errorf("%q", text)
@@ -94,8 +94,8 @@ func TestRecreatedStreamIsNew(t *testing.T) {
 func TestRecentMessagesAreLimited(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	for name, size := range map[string]int{"small": 1, "large": 20 << 10} {
-		n.must(201, "PUT", name, "", typ, jsonType)
-		n.must(204, "POST", name, "["+strings.Repeat(`"`+strings.Repeat("x", size)+`",`, recentCount)+"1]", typ, jsonType)
+		n.must(201, "PUT", name, "", contentTypeHeader, jsonType)
+		n.must(204, "POST", name, "["+strings.Repeat(`"`+strings.Repeat("x", size)+`",`, recentCount)+"1]", contentTypeHeader, jsonType)
 		n.must(200, "GET", name+"?offset=now", "")
 		x := n.streams[name]
 		bytes := 0
@@ -106,13 +106,13 @@ func TestRecentMessagesAreLimited(t *testing.T) {
 		if size > 1 {
 			want = recentBytes/(size+2) + 1 // the last message is small
 		}
-		if len(x.recent) != want || bytes != x.bytes || x.recent[0].Offset != x.reach+1 {
-			t.Errorf("%s: %d messages of %d bytes, counted as %d, after offset %d", name, len(x.recent), bytes, x.bytes, x.reach)
+		if len(x.recent) != want || bytes != x.bytes || x.recent[0].Offset != x.recentFloor+1 {
+			t.Errorf("%s: %d messages of %d bytes, counted as %d, after offset %d", name, len(x.recent), bytes, x.bytes, x.recentFloor)
 		}
 	}
 	n.must(200, "GET", fmt.Sprintf("small?offset=%s", "-1"), "")
 	n = nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{MaxData: 2 * recentBytes}}})[0]
-	n.must(201, "PUT", "s", `"`+strings.Repeat("x", recentBytes)+`"`, typ, jsonType)
+	n.must(201, "PUT", "s", `"`+strings.Repeat("x", recentBytes)+`"`, contentTypeHeader, jsonType)
 	n.must(200, "GET", "s", "")
 	if x := n.streams["s"]; len(x.recent) != 1 {
 		t.Errorf("%d messages are kept; want the one that is larger than the limit", len(x.recent))
@@ -123,22 +123,22 @@ func TestRecentMessagesAreLimited(t *testing.T) {
 func TestLifetimeInResponses(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	for name, value := range map[string]string{headerTTL: "3600", headerExpires: time.Now().Add(time.Hour).UTC().Truncate(time.Second).Format(time.RFC3339)} {
-		_, created := n.must(201, "PUT", name, "", typ, jsonType, name, value)
-		_, again := n.must(200, "PUT", name, "", typ, jsonType, name, value)
+		_, created := n.must(201, "PUT", name, "", contentTypeHeader, jsonType, name, value)
+		_, again := n.must(200, "PUT", name, "", contentTypeHeader, jsonType, name, value)
 		_, head := n.must(200, "HEAD", name, "")
 		for what, h := range map[string]http.Header{"created": created, "again": again, "HEAD": head} {
 			if h.Get(name) != value || h.Get(headerTTL) != "" && h.Get(headerExpires) != "" {
 				t.Errorf("%s: %s is %q, want %q", what, name, h.Get(name), value)
 			}
 		}
-		n.must(409, "PUT", name, "", typ, jsonType)
+		n.must(409, "PUT", name, "", contentTypeHeader, jsonType)
 	}
 	n.Server.mu.Lock()
 	if !n.janitor || len(n.expires) != 2 {
 		t.Errorf("want one janitor for 2 streams: running %v, %d streams", n.janitor, len(n.expires))
 	}
 	n.Server.mu.Unlock()
-	n.must(201, "PUT", "none", "", typ, jsonType)
+	n.must(201, "PUT", "none", "", contentTypeHeader, jsonType)
 	if _, h := n.must(200, "HEAD", "none", ""); h.Get(headerTTL)+h.Get(headerExpires) != "" {
 		t.Errorf("%v", h)
 	}
@@ -149,11 +149,11 @@ func TestLifetimeInResponses(t *testing.T) {
 func TestClosedInTheRecord(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{})
 	n, late := ns[0], ns[1]
-	n.must(201, "PUT", "s", "[1]", typ, jsonType)
+	n.must(201, "PUT", "s", "[1]", contentTypeHeader, jsonType)
 	if _, h := late.must(200, "GET", "s", ""); h.Get(headerClosed) != "" {
 		t.Errorf("%v", h)
 	}
-	_, end := n.must(204, "POST", "s", "2", typ, jsonType, headerClosed, "true")
+	_, end := n.must(204, "POST", "s", "2", contentTypeHeader, jsonType, headerClosed, "true")
 	n.must(200, "HEAD", "s", "") // the request records the end
 	if err := n.Hub.Trim(t.Context(), "dev", "s", 2); err != nil {
 		t.Fatal(err)
@@ -161,7 +161,7 @@ func TestClosedInTheRecord(t *testing.T) {
 	if _, h := late.must(200, "HEAD", "s", ""); h.Get(headerClosed) != "true" || h.Get(headerNext) != end.Get(headerNext) {
 		t.Errorf("%v, want the end %q", h, end.Get(headerNext))
 	}
-	late.must(409, "POST", "s", "3", typ, jsonType)
+	late.must(409, "POST", "s", "3", contentTypeHeader, jsonType)
 	if x := late.streams["s"]; x.closed == nil || x.closed.Offset != 2 || x.closed.Epoch != x.epoch {
 		t.Errorf("%+v in epoch %s", x.closed, x.epoch)
 	}

@@ -35,25 +35,25 @@ type stream struct {
 	refs   int           // the number of requests that use the stream; guarded by the server's lock
 	lock   chan struct{} // holds a value while the stream is locked
 
-	rec      stored
-	exists   bool
-	implicit bool // the stream exists only as a channel
-	epoch    string
-	top      uint64 // all publications up to this offset were processed
-	floor    uint64 // publications up to this offset are not part of the stream
-	closed   *closing
-	seq      string
-	writers  []producer // ordered by last use
-	unsaved  int        // publications since the checkpoint
-	recent   []*hub.Publication
-	bytes    int           // the size of recent
-	reach    uint64        // recent has all publications after this offset
-	changed  chan struct{} // closed when the stream has changed
-	feed     *feed         // nil without live reads
+	rec         stored
+	exists      bool
+	implicit    bool // the stream exists only as a channel
+	epoch       string
+	top         uint64 // all publications up to this offset were processed
+	floor       uint64 // publications up to this offset are not part of the stream
+	closed      *closing
+	seq         string
+	writers     []producer // ordered by last use
+	unsaved     int        // publications since the checkpoint
+	recent      []*hub.Publication
+	bytes       int           // the size of recent
+	recentFloor uint64        // recent has all publications after this offset
+	changed     chan struct{} // closed when the stream has changed
+	feed        *feed         // nil without live reads
 }
 
-// enter locks the stream.
-func (s *stream) enter(ctx context.Context) error {
+// acquireLock locks the stream.
+func (s *stream) acquireLock(ctx context.Context) error {
 	select {
 	case s.lock <- struct{}{}:
 		return nil
@@ -62,8 +62,8 @@ func (s *stream) enter(ctx context.Context) error {
 	}
 }
 
-// leave unlocks the stream.
-func (s *stream) leave() { <-s.lock }
+// releaseLock unlocks the stream.
+func (s *stream) releaseLock() { <-s.lock }
 
 // contentType returns the content type of the stream.
 func (s *stream) contentType() string {
@@ -107,7 +107,7 @@ func (s *stream) refresh(ctx context.Context) error {
 		return err
 	}
 	if rec.exists && !rec.Deleted && rec.expired(time.Now()) {
-		if rec, err = s.finish(ctx, rec); err != nil {
+		if rec, err = s.deleteExpired(ctx, rec); err != nil {
 			return err
 		}
 	}
@@ -141,8 +141,8 @@ func (s *stream) adopt(ctx context.Context, rec stored) (err error) {
 		s.server.watch(s.name, rec.until())
 		return s.catchUp(ctx)
 	}
-	if rec.mourned() {
-		if s.rec, err = s.server.mourn(ctx, s.name, s.rec); err != nil || s.rec.mourned() {
+	if rec.deletedWithForks() {
+		if s.rec, err = s.server.cleanUpDeleted(ctx, s.name, s.rec); err != nil || s.rec.deletedWithForks() {
 			return err
 		}
 	}
@@ -164,7 +164,7 @@ func (s *stream) adopt(ctx context.Context, rec stored) (err error) {
 	s.exists, s.implicit = true, true
 	if s.epoch != page.Top.Epoch { // earlier messages do not matter
 		s.reset(page.Top.Epoch)
-		s.top, s.reach = page.Top.Offset, page.Top.Offset
+		s.top, s.recentFloor = page.Top.Offset, page.Top.Offset
 	}
 	return s.catchUp(ctx)
 }
@@ -172,7 +172,7 @@ func (s *stream) adopt(ctx context.Context, rec stored) (err error) {
 // reset clears the state that is derived from publications.
 func (s *stream) reset(epoch string) {
 	s.epoch, s.top, s.floor, s.closed, s.seq, s.writers, s.unsaved = epoch, 0, 0, nil, "", nil, 0
-	s.recent, s.bytes, s.reach = nil, 0, 0
+	s.recent, s.bytes, s.recentFloor = nil, 0, 0
 }
 
 // catchUp processes the publications since the last update.
@@ -194,17 +194,17 @@ func (s *stream) catchUp(ctx context.Context) error {
 			continue
 		case page.Err != nil: // messages that are no longer kept are skipped
 			s.skip(s.oldest(ctx, page.Top.Offset))
-			s.recent, s.bytes, s.reach = nil, 0, s.top
+			s.recent, s.bytes, s.recentFloor = nil, 0, s.top
 			continue
 		}
 		for _, p := range page.Publications {
-			s.take(p)
+			s.apply(p)
 		}
 		if len(page.Publications) == 0 {
 			s.skip(page.Top.Offset)
 		}
 		if s.top >= page.Top.Offset {
-			return s.check(ctx)
+			return s.writeCheckpoint(ctx)
 		}
 	}
 	return errors.New("streams: messages are published faster than they can be read")
@@ -228,7 +228,7 @@ func (s *stream) begin(top hub.Position) {
 	if c := s.rec.State; c != nil && c.Epoch == top.Epoch && c.Offset <= top.Offset {
 		s.top, s.seq, s.writers = c.Offset, c.Seq, slices.Clone(c.Producers)
 	}
-	s.reach = s.top
+	s.recentFloor = s.top
 	if c := s.rec.Closed; c != nil {
 		closed := *c
 		if closed.Epoch != top.Epoch { // the messages are lost
@@ -252,8 +252,8 @@ func (s *stream) skip(offset uint64) {
 	s.top = max(s.top, offset)
 }
 
-// take processes the next publication.
-func (s *stream) take(p *hub.Publication) {
+// apply processes the next publication.
+func (s *stream) apply(p *hub.Publication) {
 	if p.Offset <= s.top {
 		return
 	}
@@ -266,7 +266,7 @@ func (s *stream) take(p *hub.Publication) {
 	s.bytes += p.Size()
 	for len(s.recent) > recentCount || s.bytes > recentBytes && len(s.recent) > 1 {
 		s.bytes -= s.recent[0].Size()
-		s.reach = s.recent[0].Offset
+		s.recentFloor = s.recent[0].Offset
 		s.recent[0] = nil
 		s.recent = s.recent[1:]
 	}
@@ -298,8 +298,8 @@ func producerOf(p *hub.Publication) *producer {
 	return by
 }
 
-// check writes a checkpoint if one is due, and the end of the stream if the record does not contain it yet.
-func (s *stream) check(ctx context.Context) error {
+// writeCheckpoint writes a checkpoint if one is due, and the end of the stream if the record does not contain it yet.
+func (s *stream) writeCheckpoint(ctx context.Context) error {
 	if s.implicit || (s.closed == nil || s.rec.Closed != nil) && s.unsaved < checkEvery {
 		return nil
 	}
@@ -334,17 +334,17 @@ func (s *stream) touch(ctx context.Context) error {
 	return s.save(ctx, func(r *record) { r.Touched = now })
 }
 
-// finish replaces the record of an expired stream with a tombstone, and deletes its messages.
-func (s *stream) finish(ctx context.Context, rec stored) (stored, error) {
+// deleteExpired replaces the record of an expired stream with a tombstone, and deletes its messages.
+func (s *stream) deleteExpired(ctx context.Context, rec stored) (stored, error) {
 	page, err := s.server.Hub.History(ctx, s.server.App, s.name, hub.HistoryQuery{})
 	if err != nil {
 		return rec, fmt.Errorf("streams: read the channel: %w", err)
 	}
-	return s.server.bury(ctx, s.name, rec, page.Top)
+	return s.server.deleteEmpty(ctx, s.name, rec, page.Top)
 }
 
-// bury does the same as finish for a stream whose last message is at the position top or before.
-func (s *Server) bury(ctx context.Context, name string, rec stored, top hub.Position) (stored, error) {
+// deleteEmpty does the same as deleteExpired for a stream whose last message is at the position top or before.
+func (s *Server) deleteEmpty(ctx context.Context, name string, rec stored, top hub.Position) (stored, error) {
 	buried, err := s.writeRecord(ctx, name, rec, s.tombstone(ctx, rec, top))
 	if errors.Is(err, errChanged) {
 		return s.readRecord(ctx, name, rec)
@@ -362,7 +362,7 @@ func (s *Server) bury(ctx context.Context, name string, rec stored, top hub.Posi
 func (s *Server) tombstone(ctx context.Context, rec stored, top hub.Position) record {
 	r := record{ID: rec.ID, Deleted: true, Touched: time.Now(), Epoch: top.Epoch, Start: top.Offset, Fork: rec.Fork}
 	if len(rec.Forks) > 0 {
-		r.Forks = s.living(ctx, rec.ID, rec.Forks)
+		r.Forks = s.livingForks(ctx, rec.ID, rec.Forks)
 	}
 	return r
 }
@@ -384,10 +384,10 @@ func (a *addition) tags() map[string]string {
 	if a.seq != "" {
 		t[tagSeq] = a.seq
 	}
-	if a.by != nil {
-		t[tagProducer] = a.by.ID
-		t[tagEpoch] = strconv.FormatInt(a.by.Epoch, 10)
-		t[tagNumber] = strconv.FormatInt(a.by.Seq, 10)
+	if a.producer != nil {
+		t[tagProducer] = a.producer.ID
+		t[tagEpoch] = strconv.FormatInt(a.producer.Epoch, 10)
+		t[tagNumber] = strconv.FormatInt(a.producer.Seq, 10)
 	}
 	if len(t) == 0 {
 		return nil

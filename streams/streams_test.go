@@ -72,18 +72,18 @@ func (n *node) must(status int, method, target, body string, headers ...string) 
 }
 
 const (
-	jsonType = "application/json"
-	textType = "text/plain"
-	typ      = "Content-Type"
+	jsonType          = "application/json"
+	textType          = "text/plain"
+	contentTypeHeader = "Content-Type"
 )
 
 // Publications in the channel are in the stream, and vice versa, on every node.
 func TestChannelAndStreamAreOne(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{Namespaces: []hub.Namespace{{History: 100}}})
 	a, b := ns[0], ns[1]
-	a.must(201, "PUT", "text", "one ", typ, textType)
-	b.must(201, "PUT", "json", "", typ, jsonType)
-	a.must(201, "PUT", "bytes", "\x00\xff", typ, "application/protobuf")
+	a.must(201, "PUT", "text", "one ", contentTypeHeader, textType)
+	b.must(201, "PUT", "json", "", contentTypeHeader, jsonType)
+	a.must(201, "PUT", "bytes", "\x00\xff", contentTypeHeader, "application/protobuf")
 	publish := func(channel, data string, binary bool) {
 		t.Helper()
 		if _, err := b.Hub.Publish(t.Context(), "dev", channel, &hub.Publication{Data: []byte(data), Binary: binary}, nil); err != nil {
@@ -96,8 +96,8 @@ func TestChannelAndStreamAreOne(t *testing.T) {
 	publish("json", "no JSON", false)
 	publish("bytes", `"text"`, false)
 	publish("bytes", "\xfe", true)
-	a.must(204, "POST", "text", "three", typ, textType)
-	a.must(204, "POST", "json", ` [ [1, 2], "x" ] `, typ, jsonType)
+	a.must(204, "POST", "text", "three", contentTypeHeader, textType)
+	a.must(204, "POST", "json", ` [ [1, 2], "x" ] `, contentTypeHeader, jsonType)
 	for name, want := range map[string]string{
 		"text": "one two three", "json": `[{"a":1},"AQ==","no JSON",[1,2],"x"]`, "bytes": "\x00\xfftext\xfe",
 	} {
@@ -127,12 +127,12 @@ func TestChannelBecomesAStream(t *testing.T) {
 		}
 	}
 	text, h := n.must(200, "GET", "c", "")
-	if text != "[0,1,2]" || h.Get(typ) != jsonType {
+	if text != "[0,1,2]" || h.Get(contentTypeHeader) != jsonType {
 		t.Fatalf("%q, %v", text, h)
 	}
-	n.must(409, "PUT", "c", "", typ, textType)
-	n.must(204, "POST", "c", "3", typ, jsonType)
-	n.must(201, "PUT", "c", "[4]", typ, jsonType)
+	n.must(409, "PUT", "c", "", contentTypeHeader, textType)
+	n.must(204, "POST", "c", "3", contentTypeHeader, jsonType)
+	n.must(201, "PUT", "c", "[4]", contentTypeHeader, jsonType)
 	if text, _ := n.must(200, "GET", "c?offset="+h.Get(headerNext), ""); text != "[3,4]" {
 		t.Errorf("%q", text)
 	}
@@ -144,10 +144,10 @@ func TestChannelBecomesAStream(t *testing.T) {
 func TestNodesAgree(t *testing.T) {
 	ns := nodes(t, 3, hub.Options{})
 	a, b, late := ns[0], ns[1], ns[2]
-	a.must(201, "PUT", "s", "", typ, textType)
+	a.must(201, "PUT", "s", "", contentTypeHeader, textType)
 	produce := func(n *node, status int, epoch, seq string, more ...string) http.Header {
 		t.Helper()
-		_, h := n.must(status, "POST", "s", "x", append([]string{typ, textType, headerProducer, "p", headerEpoch, epoch, headerNumber, seq}, more...)...)
+		_, h := n.must(status, "POST", "s", "x", append([]string{contentTypeHeader, textType, headerProducer, "p", headerEpoch, epoch, headerNumber, seq}, more...)...)
 		return h
 	}
 	produce(a, 200, "0", "0")
@@ -157,18 +157,18 @@ func TestNodesAgree(t *testing.T) {
 		t.Errorf("%v", h)
 	}
 	for i := range checkEvery { // enough messages for a checkpoint
-		a.must(204, "POST", "s", "y", typ, textType, headerSeq, fmt.Sprintf("%04d", i))
+		a.must(204, "POST", "s", "y", contentTypeHeader, textType, headerSeq, fmt.Sprintf("%04d", i))
 	}
 	produce(b, 400, "1", "1")
 	produce(b, 200, "1", "0")
 	if h := produce(late, 403, "0", "9"); h.Get(headerEpoch) != "1" {
 		t.Errorf("%v", h)
 	}
-	late.must(409, "POST", "s", "y", typ, textType, headerSeq, "0000")
+	late.must(409, "POST", "s", "y", contentTypeHeader, textType, headerSeq, "0000")
 	produce(late, 200, "1", "1", headerClosed, "true")
 	produce(a, 204, "1", "1", headerClosed, "true")
 	for i, n := range ns {
-		if _, h := n.must(409, "POST", "s", "z", typ, textType); h.Get(headerClosed) != "true" {
+		if _, h := n.must(409, "POST", "s", "z", contentTypeHeader, textType); h.Get(headerClosed) != "true" {
 			t.Errorf("node %d: %v", i, h)
 		}
 		if text, h := n.must(200, "GET", "s", ""); len(text) != checkEvery+4 || h.Get(headerClosed) != "true" {
@@ -180,7 +180,7 @@ func TestNodesAgree(t *testing.T) {
 	for _, n := range ns {
 		n.must(404, "GET", "s", "")
 	}
-	late.must(201, "PUT", "s", "[]", typ, jsonType)
+	late.must(201, "PUT", "s", "[]", contentTypeHeader, jsonType)
 	a.must(410, "GET", "s?offset="+h.Get(headerNext), "")
 	if text, _ := a.must(200, "GET", "s", ""); text != "[]" {
 		t.Errorf("%q", text)
@@ -190,14 +190,14 @@ func TestNodesAgree(t *testing.T) {
 // When several nodes append concurrently, no message is lost or duplicated, and none follows the closing of the stream.
 func TestConcurrentAppends(t *testing.T) {
 	ns := nodes(t, 3, hub.Options{})
-	ns[0].must(201, "PUT", "s", "", typ, jsonType)
+	ns[0].must(201, "PUT", "s", "", contentTypeHeader, jsonType)
 	const each = 50
 	var wg sync.WaitGroup
 	for i, n := range ns {
 		wg.Go(func() {
 			for j := range each {
 				for {
-					res := n.do("POST", "s", fmt.Sprint(i*each+j), typ, jsonType, headerProducer, fmt.Sprint(i), headerEpoch, "0", headerNumber, fmt.Sprint(j))
+					res := n.do("POST", "s", fmt.Sprint(i*each+j), contentTypeHeader, jsonType, headerProducer, fmt.Sprint(i), headerEpoch, "0", headerNumber, fmt.Sprint(j))
 					if res.StatusCode != http.StatusServiceUnavailable {
 						break
 					}
@@ -221,7 +221,7 @@ func TestConcurrentAppends(t *testing.T) {
 	var mu sync.Mutex
 	for i, n := range ns {
 		wg.Go(func() {
-			res := n.do("POST", "s", `"last"`, typ, jsonType, headerClosed, "true", headerSeq, fmt.Sprint(i))
+			res := n.do("POST", "s", `"last"`, contentTypeHeader, jsonType, headerClosed, "true", headerSeq, fmt.Sprint(i))
 			mu.Lock()
 			defer mu.Unlock()
 			switch res.StatusCode {
@@ -246,7 +246,7 @@ func TestConcurrentPuts(t *testing.T) {
 		var wg sync.WaitGroup
 		for i, n := range ns {
 			wg.Go(func() {
-				switch res := n.do("PUT", fmt.Sprint("s", round), "", typ, jsonType); {
+				switch res := n.do("PUT", fmt.Sprint("s", round), "", contentTypeHeader, jsonType); {
 				case res.StatusCode == http.StatusCreated:
 					created.Add(1)
 				case res.StatusCode != http.StatusOK:
@@ -266,9 +266,9 @@ func TestRetention(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{})
 	n, late := ns[0], ns[1]
 	n.History = 5
-	_, h := n.must(201, "PUT", "s", "", typ, jsonType)
+	_, h := n.must(201, "PUT", "s", "", contentTypeHeader, jsonType)
 	for i := range 8 {
-		n.must(204, "POST", "s", fmt.Sprint(i), typ, jsonType)
+		n.must(204, "POST", "s", fmt.Sprint(i), contentTypeHeader, jsonType)
 	}
 	late.must(410, "GET", "s?offset="+h.Get(headerNext), "")
 	if text, _ := late.must(200, "GET", "s?offset=-1", ""); text != "[3,4,5,6,7]" {
@@ -281,7 +281,7 @@ func TestLargeBodies(t *testing.T) {
 	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{MaxData: 200}}})[0]
 	n.MaxBody = 10_000
 	text := strings.Repeat("aé\"\n\x01", 300)
-	n.must(201, "PUT", "text", text, typ, textType)
+	n.must(201, "PUT", "text", text, contentTypeHeader, textType)
 	if got, _ := n.must(200, "GET", "text", ""); got != text {
 		t.Errorf("%d bytes of %d", len(got), len(text))
 	}
@@ -289,9 +289,9 @@ func TestLargeBodies(t *testing.T) {
 	if got, _ := n.must(200, "GET", "bytes", ""); got != text {
 		t.Errorf("%d bytes of %d", len(got), len(text))
 	}
-	n.must(201, "PUT", "json", "", typ, jsonType)
-	n.must(413, "POST", "json", `"`+strings.Repeat("x", 200)+`"`, typ, jsonType)
-	n.must(413, "POST", "bytes", strings.Repeat("x", 10_001), typ, defaultType)
+	n.must(201, "PUT", "json", "", contentTypeHeader, jsonType)
+	n.must(413, "POST", "json", `"`+strings.Repeat("x", 200)+`"`, contentTypeHeader, jsonType)
+	n.must(413, "POST", "bytes", strings.Repeat("x", 10_001), contentTypeHeader, defaultType)
 	if got, _ := n.must(200, "GET", "json", ""); got != "[]" {
 		t.Errorf("%q", got)
 	}
@@ -309,9 +309,9 @@ func TestLargeStreams(t *testing.T) {
 	n.MaxBody = int64(parts * size)
 	body := strings.Repeat("0123456789abcdef", parts*size/16)
 	n.must(201, "PUT", "s", "")
-	n.must(200, "POST", "s", body, typ, defaultType, "Producer-Id", "p", "Producer-Epoch", "0", "Producer-Seq", "0")
-	n.must(201, "PUT", "json", "", typ, jsonType)
-	n.must(413, "POST", "json", `"`+strings.Repeat("x", size-2)+`"`, typ, jsonType, "Producer-Id", "p", "Producer-Epoch", "0", "Producer-Seq", "0")
+	n.must(200, "POST", "s", body, contentTypeHeader, defaultType, "Producer-Id", "p", "Producer-Epoch", "0", "Producer-Seq", "0")
+	n.must(201, "PUT", "json", "", contentTypeHeader, jsonType)
+	n.must(413, "POST", "json", `"`+strings.Repeat("x", size-2)+`"`, contentTypeHeader, jsonType, "Producer-Id", "p", "Producer-Epoch", "0", "Producer-Seq", "0")
 	for _, one := range []*node{n, late} {
 		got, offset, answers := 0, "-1", 0
 		for more := true; more; answers++ {
@@ -332,14 +332,14 @@ func TestLargeStreams(t *testing.T) {
 func TestCaching(t *testing.T) {
 	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{MaxData: 1 << 20}}})[0]
 	large := `"` + strings.Repeat("x", 600_000) + `"`
-	n.must(201, "PUT", "s", large, typ, jsonType)
-	n.must(204, "POST", "s", large, typ, jsonType)
+	n.must(201, "PUT", "s", large, contentTypeHeader, jsonType)
+	n.must(204, "POST", "s", large, contentTypeHeader, jsonType)
 	const more, end = "private, max-age=60, stale-while-revalidate=300", "private, no-cache"
 	text, first := n.must(200, "GET", "s?offset=-1", "")
 	if first.Get("X-Content-Type-Options") != "nosniff" || first.Get("Cross-Origin-Resource-Policy") != "cross-origin" {
 		t.Errorf("%v", first)
 	}
-	if len(text) > chunkBytes || first.Get("Cache-Control") != more || first.Get(headerUpToDate) != "" || first.Get(typ) != jsonType {
+	if len(text) > chunkBytes || first.Get("Cache-Control") != more || first.Get(headerUpToDate) != "" || first.Get(contentTypeHeader) != jsonType {
 		t.Errorf("%d bytes, %v", len(text), first)
 	}
 	_, second := n.must(200, "GET", "s?offset="+first.Get(headerNext), "")
@@ -359,7 +359,7 @@ func TestCaching(t *testing.T) {
 	if text, h := n.must(200, "GET", "s?offset=now", ""); text != "[]" || h.Get("Cache-Control") != "no-store" || h.Get("ETag") != "" {
 		t.Errorf("%.100q %v", text, h)
 	}
-	n.must(204, "POST", "s", "", typ, jsonType, headerClosed, "true")
+	n.must(204, "POST", "s", "", contentTypeHeader, jsonType, headerClosed, "true")
 	if _, h := n.must(200, "GET", "s?offset="+first.Get(headerNext), ""); h.Get("ETag") == second.Get("ETag") || h.Get(headerClosed) != "true" || h.Get("Cache-Control") != end {
 		t.Errorf("closed stream: %v", h)
 	}
@@ -370,14 +370,14 @@ func TestNodeMissesExpiredMessages(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{})
 	n, late := ns[0], ns[1]
 	n.History, late.History = 3, 3
-	n.must(201, "PUT", "s", "[0]", typ, jsonType)
+	n.must(201, "PUT", "s", "[0]", contentTypeHeader, jsonType)
 	late.must(200, "GET", "s", "")
 	for i := range 6 {
-		n.must(204, "POST", "s", fmt.Sprint(i), typ, jsonType)
+		n.must(204, "POST", "s", fmt.Sprint(i), contentTypeHeader, jsonType)
 	}
-	producer := []string{typ, jsonType, "Producer-Id", "p", "Producer-Epoch", "0", "Producer-Seq", "0"}
+	producer := []string{contentTypeHeader, jsonType, "Producer-Id", "p", "Producer-Epoch", "0", "Producer-Seq", "0"}
 	n.must(200, "POST", "s", "6", producer...)
-	n.must(204, "POST", "s", "7", typ, jsonType)
+	n.must(204, "POST", "s", "7", contentTypeHeader, jsonType)
 	late.must(204, "POST", "s", "6", producer...) // this append is a duplicate
 	if text, _ := late.must(200, "GET", "s?offset=-1", ""); text != "[5,6,7]" {
 		t.Errorf("%q", text)
@@ -389,15 +389,15 @@ func TestCheckpoint(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{})
 	n, late := ns[0], ns[1]
 	n.History, late.History = 3, 3
-	producer := []string{typ, jsonType, headerProducer, "p", headerEpoch, "0", headerNumber, "0"}
-	n.must(201, "PUT", "s", "", typ, jsonType)
+	producer := []string{contentTypeHeader, jsonType, headerProducer, "p", headerEpoch, "0", headerNumber, "0"}
+	n.must(201, "PUT", "s", "", contentTypeHeader, jsonType)
 	n.must(200, "POST", "s", "1", producer...)
-	n.must(204, "POST", "s", "1", typ, jsonType, headerSeq, "7")
+	n.must(204, "POST", "s", "1", contentTypeHeader, jsonType, headerSeq, "7")
 	for range checkEvery {
-		n.must(204, "POST", "s", "1", typ, jsonType)
+		n.must(204, "POST", "s", "1", contentTypeHeader, jsonType)
 	}
 	late.must(204, "POST", "s", "1", producer...)
-	late.must(409, "POST", "s", "1", typ, jsonType, headerSeq, "6")
+	late.must(409, "POST", "s", "1", contentTypeHeader, jsonType, headerSeq, "6")
 	if text, _ := late.must(200, "GET", "s", ""); text != "[1,1,1]" {
 		t.Errorf("%q", text)
 	}
@@ -433,15 +433,15 @@ func TestSplitTextAtTheLimit(t *testing.T) {
 // If the tags of a message leave no room for its data, the response is 413.
 func TestNoRoomForData(t *testing.T) {
 	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{App: "dev", MaxData: 30}}})[0]
-	n.must(201, "PUT", "s", "", typ, textType)
-	n.must(413, "POST", "s", "text", typ, textType, "Stream-Seq", strings.Repeat("x", 20))
-	n.must(204, "POST", "s", "text", typ, textType, "Stream-Seq", "x")
+	n.must(201, "PUT", "s", "", contentTypeHeader, textType)
+	n.must(413, "POST", "s", "text", contentTypeHeader, textType, "Stream-Seq", strings.Repeat("x", 20))
+	n.must(204, "POST", "s", "text", contentTypeHeader, textType, "Stream-Seq", "x")
 }
 
 // A request is rejected if Allow denies its action.
 func TestDenied(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
-	n.must(201, "PUT", "s", "x", typ, textType)
+	n.must(201, "PUT", "s", "x", contentTypeHeader, textType)
 	for action, requests := range map[string][]string{
 		"publish": {"PUT s", "POST s", "PUT new"}, "history": {"GET s", "GET s?offset=-1&live=sse"},
 		"subscribe": {"GET s?offset=now&live=long-poll"}, "delete": {"DELETE s"},
@@ -454,7 +454,7 @@ func TestDenied(t *testing.T) {
 		}
 		for _, request := range requests {
 			method, target, _ := strings.Cut(request, " ")
-			n.must(403, method, target, "x", typ, textType)
+			n.must(403, method, target, "x", contentTypeHeader, textType)
 		}
 	}
 	// A client that may only wait cannot read from the beginning, and one that may only read cannot wait.
@@ -491,7 +491,7 @@ func TestDenied(t *testing.T) {
 func TestTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := nodes(t, 1, hub.Options{})[0]
-		n.must(201, "PUT", "s", "x", typ, textType, headerTTL, "60")
+		n.must(201, "PUT", "s", "x", contentTypeHeader, textType, headerTTL, "60")
 		for range 10 {
 			time.Sleep(55 * time.Second) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 			n.must(200, "GET", "s", "")
@@ -502,13 +502,13 @@ func TestTTL(t *testing.T) {
 		}
 		time.Sleep(30 * time.Second) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 		n.must(404, "HEAD", "s", "")
-		n.must(201, "PUT", "t", "x", typ, textType, headerTTL, "60")
+		n.must(201, "PUT", "t", "x", contentTypeHeader, textType, headerTTL, "60")
 		time.Sleep(2 * time.Minute) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 		page, err := n.Hub.History(t.Context(), "dev", "t", hub.HistoryQuery{Limit: -1})
 		if err != nil || len(page.Publications) != 0 {
 			t.Errorf("%d messages, %v", len(page.Publications), err)
 		}
-		n.must(201, "PUT", "t", "y", typ, textType)
+		n.must(201, "PUT", "t", "y", contentTypeHeader, textType)
 		if text, _ := n.must(200, "GET", "t", ""); text != "y" {
 			t.Errorf("%q", text)
 		}
@@ -528,7 +528,7 @@ func (n *node) serve() string {
 // Live reads on one node receive messages that are appended on another, once and in order, and end with the stream.
 func TestLive(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{})
-	ns[0].must(201, "PUT", "s", "0", typ, jsonType)
+	ns[0].must(201, "PUT", "s", "0", contentTypeHeader, jsonType)
 	url := ns[1].serve()
 	const count, readers = 300, 8
 	var wg sync.WaitGroup
@@ -554,7 +554,7 @@ func TestLive(t *testing.T) {
 		})
 	}
 	for i := range count {
-		ns[0].must(204, "POST", "s", fmt.Sprint(i+1), typ, jsonType)
+		ns[0].must(204, "POST", "s", fmt.Sprint(i+1), contentTypeHeader, jsonType)
 	}
 	ns[0].must(204, "POST", "s", "", headerClosed, "true")
 	wg.Wait()
@@ -581,7 +581,7 @@ func TestLiveEnds(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{})
 	ns[1].MaxLive, ns[1].SSE, ns[1].LongPoll = 1, time.Hour, time.Hour
 	url := ns[1].serve()
-	ns[0].must(201, "PUT", "s", "", typ, textType)
+	ns[0].must(201, "PUT", "s", "", contentTypeHeader, textType)
 	res := get(t, url+"s?offset=now&live=sse")
 	ns[1].must(503, "GET", "s?offset=now&live=long-poll", "")
 	ns[0].must(204, "DELETE", "s", "")
@@ -589,7 +589,7 @@ func TestLiveEnds(t *testing.T) {
 		t.Errorf("%q, %v", text, err)
 	}
 	res.Body.Close()
-	ns[0].must(201, "PUT", "s", "", typ, textType)
+	ns[0].must(201, "PUT", "s", "", contentTypeHeader, textType)
 	bounded.Until(t, func() bool { ns[1].mu.Lock(); defer ns[1].mu.Unlock(); return ns[1].live == 0 })
 	res = get(t, url+"s?offset=now&live=sse")
 	ns[1].Close()
@@ -604,14 +604,14 @@ func TestLiveEnds(t *testing.T) {
 func TestLongPoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := nodes(t, 1, hub.Options{})[0]
-		n.must(201, "PUT", "s", "", typ, textType)
+		n.must(201, "PUT", "s", "", contentTypeHeader, textType)
 		_, h := n.must(204, "GET", "s?offset=-1&live=long-poll", "")
 		if h.Get(headerUpToDate) != "true" || h.Get(headerCursor) == "" {
 			t.Errorf("%v", h)
 		}
 		go func() {
 			time.Sleep(time.Second) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
-			n.do("POST", "s", "x", typ, textType)
+			n.do("POST", "s", "x", contentTypeHeader, textType)
 		}()
 		began := time.Now()
 		if text, _ := n.must(200, "GET", "s?live=long-poll&offset="+h.Get(headerNext), ""); text != "x" || time.Since(began) > 2*time.Second {
@@ -623,7 +623,7 @@ func TestLongPoll(t *testing.T) {
 // A request ends when its client disconnects.
 func TestRequestEndsWithClient(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
-	n.must(201, "PUT", "s", "", typ, textType)
+	n.must(201, "PUT", "s", "", contentTypeHeader, textType)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	w := httptest.NewRecorder()

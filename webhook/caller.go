@@ -83,7 +83,7 @@ func NewCaller(o CallerOptions) (*Caller, error) {
 	if err := checkURL(o.URL); err != nil {
 		return nil, err
 	}
-	o.Timeout, o.InFlight = orElse(o.Timeout, time.Second), orElse(o.InFlight, 64)
+	o.Timeout, o.InFlight = orDefault(o.Timeout, time.Second), orDefault(o.InFlight, 64)
 	return &Caller{
 		o: o, client: client(o.Transport, o.InFlight, o.Timeout),
 		calls: limit.NewCalls(o.InFlight, -1, o.Timeout), breaker: limit.NewBreaker(callFailures, callPause),
@@ -103,8 +103,8 @@ type callRequest struct {
 	Binary []byte          `json:"b64data,omitempty"` // data that is not JSON
 }
 
-// callAnswer is the body of an answer, in the form of the RPC proxy of Centrifugo.
-type callAnswer struct {
+// callResponse is the body of an answer, in the form of the RPC proxy of Centrifugo.
+type callResponse struct {
 	Result *struct {
 		Data   json.RawMessage `json:"data"`
 		Binary []byte          `json:"b64data"`
@@ -141,7 +141,7 @@ func (c *Caller) Call(ctx context.Context, call Call) ([]byte, error) {
 }
 
 // post makes the request. alive reports whether the receiver works, even if its answer is not valid.
-func (c *Caller) post(ctx context.Context, call Call) (answer callAnswer, alive bool, err error) {
+func (c *Caller) post(ctx context.Context, call Call) (answer callResponse, alive bool, err error) {
 	body := callRequest{App: c.o.App, Client: call.Client, User: call.User, Method: call.Method}
 	if json.Valid(call.Data) {
 		body.Data = call.Data
@@ -195,7 +195,7 @@ func client(transport http.RoundTripper, idle int, timeout time.Duration) *http.
 	if transport == nil {
 		transport = &http.Transport{
 			Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: idle, IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: timeout,
-			MaxResponseHeaderBytes: maxAnswer, ForceAttemptHTTP2: true,
+			MaxResponseHeaderBytes: maxResponse, ForceAttemptHTTP2: true,
 		}
 	}
 	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

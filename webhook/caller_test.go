@@ -14,10 +14,10 @@ import (
 	"github.com/handfast/handfast/webhook"
 )
 
-// application is a function that responds to calls.
-type application func(r *http.Request, body string) (status int, answer string, err error)
+// roundTripFunc is a function that responds to calls.
+type roundTripFunc func(r *http.Request, body string) (status int, answer string, err error)
 
-func (a application) RoundTrip(r *http.Request) (*http.Response, error) {
+func (a roundTripFunc) RoundTrip(r *http.Request) (*http.Response, error) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, err
@@ -31,7 +31,7 @@ func (a application) RoundTrip(r *http.Request) (*http.Response, error) {
 
 const callSecret = "hunter2"
 
-func newCaller(t *testing.T, a application) *webhook.Caller {
+func newCaller(t *testing.T, a roundTripFunc) *webhook.Caller {
 	t.Helper()
 	c, err := webhook.NewCaller(webhook.CallerOptions{
 		URL: "https://app.example/rpc?key=" + callSecret, App: "shop", Secret: []byte(callSecret), Transport: a,

@@ -42,7 +42,7 @@ func FuzzCaller(f *testing.F) {
 	f.Add([]byte(nil), 200, `{"error":{"code":404,"message":"no","temporary":true}}`)
 	f.Add([]byte("1"), 503, "")
 	f.Fuzz(func(t *testing.T, data []byte, status int, answer string) {
-		app := application(func(r *http.Request, body string) (int, string, error) {
+		app := roundTripFunc(func(r *http.Request, body string) (int, string, error) {
 			if !webhook.Verify([]byte(callSecret), r.Header, []byte(body), time.Now()) {
 				t.Error("not signed")
 			}

@@ -70,26 +70,26 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// format is a Format that returns its fields.
-type format struct {
+// fixedFormat is a Format that returns its fields.
+type fixedFormat struct {
 	text []byte
 	err  error
 }
 
-func (f format) Encode(time.Time, []hub.Event) ([]byte, http.Header, error) {
+func (f fixedFormat) Encode(time.Time, []hub.Event) ([]byte, http.Header, error) {
 	return f.text, nil, f.err
 }
 
 // Events that cannot be encoded are counted as failed, and events that the format omits as sent; neither causes a request.
 func TestEncode(t *testing.T) {
 	for _, tt := range []struct {
-		format format
+		format fixedFormat
 		want   Stats
 		faults int
 	}{
-		{format{nil, nil}, Stats{Sent: 1}, 0},
-		{format{nil, errors.New("no JSON")}, Stats{Failed: 1}, 1},
-		{format{[]byte("{}"), nil}, Stats{Sent: 1}, 0},
+		{fixedFormat{nil, nil}, Stats{Sent: 1}, 0},
+		{fixedFormat{nil, errors.New("no JSON")}, Stats{Failed: 1}, 1},
+		{fixedFormat{[]byte("{}"), nil}, Stats{Sent: 1}, 0},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var r receiver
@@ -170,18 +170,18 @@ func TestCloseDuringRetryPause(t *testing.T) {
 	})
 }
 
-// cut is a receiver whose responses are incomplete.
-type cut struct{ asked int }
+// cuttingTransport is a receiver whose responses are incomplete.
+type cuttingTransport struct{ requests int }
 
-func (c *cut) RoundTrip(*http.Request) (*http.Response, error) {
-	c.asked++
+func (c *cuttingTransport) RoundTrip(*http.Request) (*http.Response, error) {
+	c.requests++
 	return &http.Response{StatusCode: 200, Body: io.NopCloser(io.MultiReader(strings.NewReader(`{"result":`), iotest.ErrReader(io.ErrUnexpectedEOF)))}, nil
 }
 
 // An incomplete response is counted as a failure of the receiver; after five failures there is a pause.
 func TestCallerIncompleteAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var to cut
+		var to cuttingTransport
 		c, err := NewCaller(CallerOptions{URL: "https://app.test/", Transport: &to})
 		if err != nil {
 			t.Fatal(err)
@@ -192,20 +192,21 @@ func TestCallerIncompleteAnswer(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if _, err := c.Call(t.Context(), Call{Method: "m"}); !errors.Is(err, errCallPause) || to.asked != callFailures {
-			t.Errorf("%v after %d requests", err, to.asked)
+		if _, err := c.Call(t.Context(), Call{Method: "m"}); !errors.Is(err, errCallPause) || to.requests != callFailures {
+			t.Errorf("%v after %d requests", err, to.requests)
 		}
 	})
 }
 
-// gated is a receiver that holds the first request until its gate is open. It counts how often idle connections are closed.
-type gated struct {
+// gatedTransport is a receiver that holds the first request until its gate is open. It counts how often idle connections are
+// closed.
+type gatedTransport struct {
 	gate  chan struct{}
 	times []time.Time
 	idle  int
 }
 
-func (g *gated) RoundTrip(r *http.Request) (*http.Response, error) {
+func (g *gatedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	g.times = append(g.times, time.Now())
 	if len(g.times) == 1 {
 		<-g.gate
@@ -213,12 +214,12 @@ func (g *gated) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(`{"result":{}}`)), Request: r}, nil
 }
 
-func (g *gated) CloseIdleConnections() { g.idle++ }
+func (g *gatedTransport) CloseIdleConnections() { g.idle++ }
 
 // A full batch is sent without a delay. Closing a Sender or a Caller closes its connections.
 func TestFullBatchIsSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		to := gated{gate: make(chan struct{})}
+		to := gatedTransport{gate: make(chan struct{})}
 		s, err := New(Options{URL: "https://app.test/", Transport: &to, Format: JSON{}, Batch: 2})
 		if err != nil {
 			t.Fatal(err)

@@ -62,9 +62,9 @@ type Stats struct {
 }
 
 const (
-	minPause  = 500 * time.Millisecond
-	maxPause  = 30 * time.Second
-	maxAnswer = 64 << 10 // the number of bytes of an answer that are read so that the connection can be reused
+	minPause    = 500 * time.Millisecond
+	maxPause    = 30 * time.Second
+	maxResponse = 64 << 10 // the number of bytes of an answer that are read so that the connection can be reused
 )
 
 // maxQueued is the maximum size of the events that are queued or being sent.
@@ -104,8 +104,8 @@ func New(o Options) (*Sender, error) {
 	if o.Format == nil {
 		return nil, errors.New("webhook: the format is missing")
 	}
-	o.Timeout, o.Delay, o.RetryFor = orElse(o.Timeout, 10*time.Second), orElse(o.Delay, 100*time.Millisecond), orElse(o.RetryFor, 5*time.Minute)
-	o.Queue, o.Batch = orElse(o.Queue, 10_000), orElse(o.Batch, 100)
+	o.Timeout, o.Delay, o.RetryFor = orDefault(o.Timeout, 10*time.Second), orDefault(o.Delay, 100*time.Millisecond), orDefault(o.RetryFor, 5*time.Minute)
+	o.Queue, o.Batch = orDefault(o.Queue, 10_000), orDefault(o.Batch, 100)
 	s := &Sender{o: o, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	s.client = client(o.Transport, 2, o.Timeout)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -113,9 +113,9 @@ func New(o Options) (*Sender, error) {
 	return s, nil
 }
 
-func orElse[T int | time.Duration](v, instead T) T {
+func orDefault[T int | time.Duration](v, fallback T) T {
 	if v <= 0 {
-		return instead
+		return fallback
 	}
 	return v
 }
@@ -123,7 +123,7 @@ func orElse[T int | time.Duration](v, instead T) T {
 // Event queues an event. It does not block.
 func (s *Sender) Event(e hub.Event) {
 	if s.o.App != "" && e.App != s.o.App || s.o.Kinds != nil && !slices.Contains(s.o.Kinds, e.Kind) {
-		done([]hub.Event{e})
+		callDone([]hub.Event{e})
 		return
 	}
 	s.mu.Lock()
@@ -137,20 +137,20 @@ func (s *Sender) Event(e hub.Event) {
 	}
 	s.mu.Unlock()
 	if full {
-		done([]hub.Event{e})
+		callDone([]hub.Event{e})
 		return
 	}
-	s.rouse()
+	s.wakeUp()
 }
 
-func (s *Sender) rouse() {
+func (s *Sender) wakeUp() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
 }
 
-func done(es []hub.Event) {
+func callDone(es []hub.Event) {
 	for _, e := range es {
 		if e.Done != nil {
 			e.Done()
@@ -172,7 +172,7 @@ func (s *Sender) Close(ctx context.Context) error {
 	s.mu.Lock()
 	s.closing = true
 	s.mu.Unlock()
-	s.rouse()
+	s.wakeUp()
 	var err error
 	select {
 	case <-s.ended:
@@ -223,7 +223,7 @@ func (s *Sender) run() {
 			s.stats.Failed += uint64(n)
 		}
 		s.mu.Unlock()
-		done(es)
+		callDone(es)
 	}
 }
 
@@ -283,7 +283,7 @@ func (s *Sender) post(text []byte, header http.Header) (again bool, err error) {
 		return true, withoutURL(err)
 	}
 	defer answer.Body.Close()
-	io.Copy(io.Discard, io.LimitReader(answer.Body, maxAnswer)) //nolint:errcheck // the body is discarded, because only the status matters
+	io.Copy(io.Discard, io.LimitReader(answer.Body, maxResponse)) //nolint:errcheck // the body is discarded, because only the status matters
 	switch code := answer.StatusCode; {
 	case code/100 == 2:
 		return false, nil

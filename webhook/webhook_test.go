@@ -290,27 +290,27 @@ func TestRealServer(t *testing.T) {
 	}
 }
 
-// counting responds to every request, and counts the closed bodies.
-type counting struct{ closed atomic.Int32 }
+// countingTransport responds to every request, and counts the closed bodies.
+type countingTransport struct{ closed atomic.Int32 }
 
-func (c *counting) RoundTrip(*http.Request) (*http.Response, error) {
-	return &http.Response{StatusCode: 200, Body: counted{strings.NewReader(`{"result":{}}`), c}}, nil
+func (c *countingTransport) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: 200, Body: countedBody{strings.NewReader(`{"result":{}}`), c}}, nil
 }
 
-type counted struct {
+type countedBody struct {
 	io.Reader
-	by *counting
+	transport *countingTransport
 }
 
-func (c counted) Close() error {
-	c.by.closed.Add(1)
+func (c countedBody) Close() error {
+	c.transport.closed.Add(1)
 	return nil
 }
 
 // Response bodies are closed, so that connections can be reused.
 func TestResponseBodiesAreClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var to counting
+		var to countingTransport
 		c, err := NewCaller(CallerOptions{URL: "https://app.test/", Transport: &to})
 		if err != nil {
 			t.Fatal(err)
@@ -333,7 +333,7 @@ func TestResponseBodiesAreClosed(t *testing.T) {
 // The default transport has limits, and uses the proxy in the environment.
 func TestDefaultTransport(t *testing.T) {
 	got, ok := client(nil, 7, time.Second).Transport.(*http.Transport)
-	if !ok || got.MaxIdleConnsPerHost != 7 || got.TLSHandshakeTimeout != time.Second || got.MaxResponseHeaderBytes != maxAnswer ||
+	if !ok || got.MaxIdleConnsPerHost != 7 || got.TLSHandshakeTimeout != time.Second || got.MaxResponseHeaderBytes != maxResponse ||
 		got.IdleConnTimeout != 90*time.Second || got.Proxy == nil || !got.ForceAttemptHTTP2 {
 		t.Errorf("%+v", got)
 	}
