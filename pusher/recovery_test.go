@@ -105,6 +105,7 @@ func TestRecoveryAcrossNodes(t *testing.T) {
 		}
 		c.CloseNow()
 	}
+	running.Wait() // the last event may arrive before its Publish returns
 	if n := published.Load(); n != total || p.Offset != total {
 		t.Errorf("%d published, at %d", n, p.Offset)
 	}
