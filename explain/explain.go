@@ -130,7 +130,7 @@ func (t *tracer) finish() *Report {
 			r.Diagnosis = &d
 		}
 	}
-	t.hide.all(r)
+	t.hide.withoutWords().all(r)
 	return r
 }
 

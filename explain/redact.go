@@ -176,6 +176,13 @@ func (r *redactor) walk(v reflect.Value) {
 	}
 }
 
+// withoutWords returns a redactor without the secrets that consist of letters. It is for the diagnoses of a redacted report: such a secret
+// can occur in them only as one of their own words, because no diagnosis decodes letters or joins separated ones.
+func (r *redactor) withoutWords() *redactor {
+	letter := func(c rune) bool { return 'a' <= c && c <= 'z' }
+	return &redactor{slices.DeleteFunc(slices.Clone(r.secrets), func(x secret) bool { return strings.TrimLeftFunc(x.text, letter) == "" })}
+}
+
 // ourName reports whether a field of a struct contains only identifiers of a fixed list.
 func ourName(t reflect.Type, i int) bool {
 	switch f := t.Field(i); f.Type {

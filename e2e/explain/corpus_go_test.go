@@ -62,7 +62,7 @@ func goLibraries() []program {
 			sample{name: "echo", conf: "melody", args: []string{"--echo", "hello"}, truth: "Nothing is wrong.", must: []string{"healthy"}},
 			sample{name: "too large", conf: "melody", args: []string{"--echo", long}, truth: "The message exceeds MaxMessageSize.", must: []string{"1009|large"}, never: []string{"a credential that is checked"}},
 			sample{name: "no Hijacker", conf: "melody-logging", truth: "A middleware hides http.Hijacker.", must: []string{"=status-500", "Hijacker"}},
-			sample{name: "closed with 4401", conf: "melody-close", truth: "The server closes with 4401, token expired.", must: []string{"4401", "token expired"}},
+			sample{name: "closed with 4401", conf: "melody-close", args: []string{"--probe-idle", "1s"}, truth: "The server closes with 4401, token expired.", must: []string{"4401", "token expired"}},
 			sample{name: "no token", conf: "melody-token", truth: "The query lacks a token.", must: []string{"=status-403", "token"}, never: []string{"the origin is the reason"}},
 		),
 		goServer("coder",
