@@ -23,8 +23,8 @@ algorithm that a MUST introduces.
 
 A test fails if a requirement has no code or no test, if a name in this table is not declared, if the file with the code
 does not quote the section ("as" names another section that says the same), or if the number of requirements differs from
-that of the RFC. The requirements of §4 and §5 are enforced in the packages handshake, protocol and frame. Only those about
-sockets, TLS or randomness, which these packages do not have, are enforced in websocket; a test lists them, each with its reason.
+that of the RFC. The packages handshake, protocol and frame enforce the requirements of §4 and §5. Exceptions are requirements
+about sockets, TLS or randomness, which package websocket enforces; a test lists each exception with its reason.
 
 `
 
