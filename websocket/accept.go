@@ -206,13 +206,13 @@ func takeOver(w http.ResponseWriter, r *http.Request, o *handshake.Opening, t *o
 	if b != nil {
 		a = mergeHeaders(a, b)
 	}
-	nc, room, early, err := hijack(w)
+	nc, buf, early, err := hijack(w)
 	if err != nil {
 		return n, refuse(w, r, opening.Faulty(handshake.StageStatus, err,
 			"serve this path over HTTP/1.1, without middleware whose ResponseWriter has neither Hijack nor Unwrap",
 			"Middleware in front of this handler prevents the server from taking over the connection (no Hijack, no Unwrap)."))
 	}
-	return hijacked{nc, t.AppendAnswer(room, o, middlewareFields(w.Header()), a), early}, nil
+	return hijacked{nc, t.AppendAnswer(buf, o, middlewareFields(w.Header()), a), early}, nil
 }
 
 // send sends the 101 response.
@@ -249,7 +249,7 @@ func mergeHeaders(a, b http.Header) http.Header {
 
 // hijack takes the connection over and resets its deadlines. It returns a buffer for the response, and a copy of the bytes that the
 // server has already read.
-func hijack(w http.ResponseWriter) (nc net.Conn, room, early []byte, err error) {
+func hijack(w http.ResponseWriter) (nc net.Conn, buf, early []byte, err error) {
 	for {
 		switch t := w.(type) {
 		case *responder:

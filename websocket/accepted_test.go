@@ -113,9 +113,9 @@ func readSoon(t testing.TB, c *Conn) (Message, error) {
 	return c.Read(bounded.Context(t))
 }
 
-// stuckAtClose returns a server that has received the peer's close frame while its own messages are queued, because the peer does
+// blockedAtClose returns a server that has received the peer's close frame while its own messages are queued, because the peer does
 // not read.
-func stuckAtClose(t *testing.T, opts *ConnOptions) (c *Conn, peer net.Conn, sent int) {
+func blockedAtClose(t *testing.T, opts *ConnOptions) (c *Conn, peer net.Conn, sent int) {
 	t.Helper()
 	near, far := tcpPair(t)
 	near.(*net.TCPConn).SetReadBuffer(16 << 10)
@@ -136,7 +136,7 @@ func stuckAtClose(t *testing.T, opts *ConnOptions) (c *Conn, peer net.Conn, sent
 // TestReadReturnsTheCloseWhenAllIsSent checks that Read waits for a peer that reads late, and that a later CloseNow discards no
 // data.
 func TestReadReturnsTheCloseWhenAllIsSent(t *testing.T) {
-	c, near, sent := stuckAtClose(t, &ConnOptions{CloseTimeout: time.Minute})
+	c, near, sent := blockedAtClose(t, &ConnOptions{CloseTimeout: time.Minute})
 	ctx := bounded.Context(t)
 	ended := make(chan error, 1)
 	go func() {
@@ -166,7 +166,7 @@ func TestReadReturnsTheCloseWhenAllIsSent(t *testing.T) {
 // TestReadIsInterruptedWhileTheCloseWaits checks that the context of a Read applies while queued messages are being sent, and that
 // the closing handshake continues without that Read.
 func TestReadIsInterruptedWhileTheCloseWaits(t *testing.T) {
-	c, near, sent := stuckAtClose(t, &ConnOptions{CloseTimeout: time.Minute})
+	c, near, sent := blockedAtClose(t, &ConnOptions{CloseTimeout: time.Minute})
 	ctx, cancel := context.WithCancel(t.Context())
 	read := make(chan error, 1)
 	go func() {
@@ -195,7 +195,7 @@ func TestReadIsInterruptedWhileTheCloseWaits(t *testing.T) {
 
 // TestCloseTimeoutBoundsWhatWasAccepted checks that a peer that never reads delays closing by at most CloseTimeout.
 func TestCloseTimeoutBoundsWhatWasAccepted(t *testing.T) {
-	c, _, _ := stuckAtClose(t, &ConnOptions{CloseTimeout: 50 * time.Millisecond})
+	c, _, _ := blockedAtClose(t, &ConnOptions{CloseTimeout: 50 * time.Millisecond})
 	start := time.Now()
 	_, err := readSoon(t, c)
 	var ce *CloseError

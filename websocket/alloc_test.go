@@ -26,7 +26,7 @@ func TestNoAllocationPerMessage(t *testing.T) {
 				if role == protocol.RoleServer {
 					a, b = b, a
 				}
-				go mirror(b)
+				go echoNoAlloc(b)
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				m := Message{Binary, make([]byte, size)}
@@ -53,7 +53,7 @@ func TestNoAllocationPerMessageOverTLS(t *testing.T) {
 		near, far := tlsPair(t)
 		client, server := overStream(near, protocol.RoleClient, nil), overStream(far, protocol.RoleServer, nil)
 		t.Cleanup(func() { client.CloseNow(); server.CloseNow() })
-		go mirror(server)
+		go echoNoAlloc(server)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		m := Message{Binary, make([]byte, size)}
@@ -80,7 +80,7 @@ func TestNoAllocationPerEventOverTLS(t *testing.T) {
 	}
 	for _, size := range []int{128, 8 << 10} {
 		bare := allocs.PerRun(50, bareTLSEcho(t, size))
-		client, server := answeringTLS(t)
+		client, server := closeTestTLS(t)
 		t.Cleanup(func() { client.NetConn().Close() })
 		if err := ls.Adopt(server, nil, openEcho); err != nil {
 			t.Fatal(err)

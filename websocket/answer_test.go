@@ -18,8 +18,8 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// answering is a connection and its peer, which a test controls during the closing handshake.
-type answering struct {
+// closeTest is a connection and its peer, which a test controls during the closing handshake.
+type closeTest struct {
 	testing.TB
 	conn       Sender
 	peer       raw
@@ -27,20 +27,20 @@ type answering struct {
 	cancelRead context.CancelFunc // cancels the context of the Read; nil if there is none
 }
 
-func newAnswering(t testing.TB) *answering {
-	return &answering{TB: t, ended: make(chan *CloseError, 1)}
+func newCloseTest(t testing.TB) *closeTest {
+	return &closeTest{TB: t, ended: make(chan *CloseError, 1)}
 }
 
-// reads calls Read on c, and sends the final error of the connection to ended.
-func (a *answering) reads(ctx context.Context, c *Conn) {
+// readToEnd calls Read on c, and sends the final error of the connection to ended.
+func (a *closeTest) readToEnd(ctx context.Context, c *Conn) {
 	c.Read(ctx) //nolint:errcheck // the test checks the final error of the connection
 	<-c.Context().Done()
 	e, _ := errors.AsType[*CloseError](context.Cause(c.Context()))
 	a.ended <- e
 }
 
-// cut closes the write side of the TCP connection, so that later writes to the peer fail.
-func (a *answering) cut() {
+// closeWriteSide closes the write side of the TCP connection, so that later writes to the peer fail.
+func (a *closeTest) closeWriteSide() {
 	a.Helper()
 	var err error
 	switch c := a.conn.(type) {
@@ -66,28 +66,28 @@ func (a *answering) cut() {
 const answerPad = 8 << 20 // more than the socket buffers hold
 
 // fill sends a message that does not fit into the socket buffers.
-func (a *answering) fill() {
+func (a *closeTest) fill() {
 	a.Helper()
 	if err := a.conn.Send(Message{Binary, make([]byte, answerPad)}); err != nil {
 		a.Fatal(err)
 	}
 }
 
-// drains makes the peer read the message that fill sent.
-func (a *answering) drains() {
+// drainPeer makes the peer read the message that fill sent.
+func (a *closeTest) drainPeer() {
 	a.Helper()
 	if h, p := a.peer.next(); h.Opcode != frame.Binary || len(p) != answerPad {
 		a.Errorf("the peer got %+v", h)
 	}
 }
 
-func (a *answering) closes(code Code, reason string) {
+func (a *closeTest) sendPeerClose(code Code, reason string) {
 	a.Helper()
 	a.peer.send(a.peer.frame(frame.Close, true, closeBody(code, reason)))
 }
 
-// resets makes the peer reset the TCP connection.
-func (a *answering) resets() {
+// resetPeer makes the peer reset the TCP connection.
+func (a *closeTest) resetPeer() {
 	nc := a.peer.Conn
 	if over, ok := nc.(*tls.Conn); ok {
 		nc = over.NetConn()
@@ -96,29 +96,29 @@ func (a *answering) resets() {
 	nc.Close()
 }
 
-// shuts starts the closing handshake at this end.
-func (a *answering) shuts(code Code) {
+// startClose starts the closing handshake at this end.
+func (a *closeTest) startClose(code Code) {
 	a.Helper()
 	if err := a.conn.Shut(code, "ours"); err != nil {
 		a.Fatal(err)
 	}
 }
 
-// from makes nc the peer's end of the connection.
-func (a *answering) from(nc net.Conn, role protocol.Role) {
+// setPeer makes nc the peer's end of the connection.
+func (a *closeTest) setPeer(nc net.Conn, role protocol.Role) {
 	a.Cleanup(func() { nc.Close() })
 	nc.SetDeadline(time.Now().Add(time.Minute))
 	a.peer = raw{a.TB, nc, role}
 }
 
-// asks opens a WebSocket connection with a handwritten request.
-func (a *answering) asks(addr string) {
+// upgrade opens a WebSocket connection with a handwritten request.
+func (a *closeTest) upgrade(addr string) {
 	a.Helper()
 	nc, err := net.Dial("tcp", addr)
 	if err != nil {
 		a.Fatal(err)
 	}
-	a.from(nc, protocol.RoleClient)
+	a.setPeer(nc, protocol.RoleClient)
 	a.peer.send([]byte(evRequest + "\r\n"))
 	var head []byte
 	for !bytes.HasSuffix(head, []byte("\r\n\r\n")) {
@@ -133,16 +133,16 @@ func (a *answering) asks(addr string) {
 	}
 }
 
-// answeringReceiver is the Receiver of an event connection.
-type answeringReceiver struct{ a *answering }
+// closeTestReceiver is the Receiver of an event connection.
+type closeTestReceiver struct{ a *closeTest }
 
-func (answeringReceiver) Message(Message) error  { return nil }
-func (r answeringReceiver) Closed(e *CloseError) { r.a.ended <- e }
+func (closeTestReceiver) Message(Message) error  { return nil }
+func (r closeTestReceiver) Closed(e *CloseError) { r.a.ended <- e }
 
 // answeringDrivers maps each way of opening a connection to a function that does so.
-var answeringDrivers = map[string]func(t *testing.T, opts ConnOptions) *answering{
-	"Accept": func(t *testing.T, opts ConnOptions) *answering {
-		return answeringServer(t, func(serve func(*Conn), _ func(Sender) Receiver) http.Handler {
+var answeringDrivers = map[string]func(t *testing.T, opts ConnOptions) *closeTest{
+	"Accept": func(t *testing.T, opts ConnOptions) *closeTest {
+		return closeTestServer(t, func(serve func(*Conn), _ func(Sender) Receiver) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if c, err := Accept(w, r, &AcceptOptions{Conn: opts}); err == nil {
 					serve(c)
@@ -150,20 +150,20 @@ var answeringDrivers = map[string]func(t *testing.T, opts ConnOptions) *answerin
 			})
 		})
 	},
-	"Server": func(t *testing.T, opts ConnOptions) *answering {
-		return answeringServer(t, func(serve func(*Conn), _ func(Sender) Receiver) http.Handler {
+	"Server": func(t *testing.T, opts ConnOptions) *closeTest {
+		return closeTestServer(t, func(serve func(*Conn), _ func(Sender) Receiver) http.Handler {
 			return &Endpoint{Accept: AcceptOptions{Conn: opts}, Serve: serve}
 		})
 	},
-	"event loop": func(t *testing.T, opts ConnOptions) *answering {
-		return answeringServer(t, func(_ func(*Conn), open func(Sender) Receiver) http.Handler {
+	"event loop": func(t *testing.T, opts ConnOptions) *closeTest {
+		return closeTestServer(t, func(_ func(*Conn), open func(Sender) Receiver) http.Handler {
 			return &Endpoint{Accept: AcceptOptions{Conn: opts}, Open: open}
 		})
 	},
-	"Dial": func(t *testing.T, opts ConnOptions) *answering {
-		a := newAnswering(t)
+	"Dial": func(t *testing.T, opts ConnOptions) *closeTest {
+		a := newCloseTest(t)
 		near, far := tcpPair(t)
-		a.from(far, protocol.RoleServer)
+		a.setPeer(far, protocol.RoleServer)
 		answered := make(chan error, 1)
 		go func() {
 			r, err := http.ReadRequest(bufio.NewReader(far))
@@ -178,27 +178,27 @@ var answeringDrivers = map[string]func(t *testing.T, opts ConnOptions) *answerin
 		if err := errors.Join(err, bounded.Receive(t, answered)); err != nil {
 			t.Fatal(err)
 		}
-		a.starts(c)
+		a.startReading(c)
 		return a
 	},
-	"NewConn over TLS": func(t *testing.T, opts ConnOptions) *answering {
-		a := newAnswering(t)
-		client, server := answeringTLS(t)
-		a.from(client, protocol.RoleClient)
-		a.starts(overStream(server, protocol.RoleServer, &opts))
+	"NewConn over TLS": func(t *testing.T, opts ConnOptions) *closeTest {
+		a := newCloseTest(t)
+		client, server := closeTestTLS(t)
+		a.setPeer(client, protocol.RoleClient)
+		a.startReading(overStream(server, protocol.RoleServer, &opts))
 		return a
 	},
-	"event loop over TLS": func(t *testing.T, opts ConnOptions) *answering {
-		a := newAnswering(t)
-		client, server := answeringTLS(t)
-		a.from(client, protocol.RoleClient)
+	"event loop over TLS": func(t *testing.T, opts ConnOptions) *closeTest {
+		a := newCloseTest(t)
+		client, server := closeTestTLS(t)
+		a.setPeer(client, protocol.RoleClient)
 		ls := NewEventLoops(t)
 		if ls == nil {
-			a.starts(overStream(server, protocol.RoleServer, &opts))
+			a.startReading(overStream(server, protocol.RoleServer, &opts))
 			return a
 		}
 		opened := make(chan Sender, 1)
-		if err := ls.Adopt(server, &opts, func(s Sender) Receiver { opened <- s; return answeringReceiver{a} }); err != nil {
+		if err := ls.Adopt(server, &opts, func(s Sender) Receiver { opened <- s; return closeTestReceiver{a} }); err != nil {
 			t.Fatal(err)
 		}
 		a.conn = bounded.Receive(t, opened)
@@ -206,34 +206,34 @@ var answeringDrivers = map[string]func(t *testing.T, opts ConnOptions) *answerin
 	},
 }
 
-// starts reads from c in a goroutine, and closes c when the test ends.
-func (a *answering) starts(c *Conn) {
-	ctx, leave := context.WithCancel(a.Context())
-	a.conn, a.cancelRead = c, leave
+// startReading reads from c in a goroutine, and closes c when the test ends.
+func (a *closeTest) startReading(c *Conn) {
+	ctx, cancel := context.WithCancel(a.Context())
+	a.conn, a.cancelRead = c, cancel
 	done := make(chan struct{})
-	go func() { defer close(done); a.reads(ctx, c) }()
+	go func() { defer close(done); a.readToEnd(ctx, c) }()
 	a.Cleanup(func() { c.CloseNow(); bounded.Receive(a.TB, done) })
 }
 
-// answeringServer opens a connection with a Server. The handler function gets one callback that serves a Conn, and one that opens a
+// closeTestServer opens a connection with a Server. The handler function gets one callback that serves a Conn, and one that opens a
 // Sender.
-func answeringServer(t *testing.T, handler func(func(*Conn), func(Sender) Receiver) http.Handler) *answering {
-	a := newAnswering(t)
+func closeTestServer(t *testing.T, handler func(func(*Conn), func(Sender) Receiver) http.Handler) *closeTest {
+	a := newCloseTest(t)
 	opened := make(chan Sender, 1)
-	ctx, leave := context.WithCancel(t.Context())
-	t.Cleanup(leave)
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
 	h := handler(
-		func(c *Conn) { a.cancelRead = leave; opened <- c; a.reads(ctx, c) },
-		func(s Sender) Receiver { opened <- s; return answeringReceiver{a} })
+		func(c *Conn) { a.cancelRead = cancel; opened <- c; a.readToEnd(ctx, c) },
+		func(s Sender) Receiver { opened <- s; return closeTestReceiver{a} })
 	s := &Server{HTTP: &http.Server{Handler: h}}
-	a.asks(serveOwn(t, s))
+	a.upgrade(serveOwn(t, s))
 	a.conn = bounded.Receive(t, opened)
 	t.Cleanup(func() { a.conn.CloseNow() })
 	return a
 }
 
-// answeringTLS returns the two ends of a TLS connection.
-func answeringTLS(t *testing.T) (client, server *tls.Conn) {
+// closeTestTLS returns the two ends of a TLS connection.
+func closeTestTLS(t *testing.T) (client, server *tls.Conn) {
 	t.Helper()
 	near, far := tcpPair(t)
 	server = tls.Server(UnderTLS(far), &tls.Config{Certificates: []tls.Certificate{testCertificate(t)}})
@@ -248,116 +248,116 @@ func answeringTLS(t *testing.T) (client, server *tls.Conn) {
 
 // The closing handshake is complete once both close frames exist and the kernel has accepted ours. Only then does the CloseError
 // have no Err. Later events on the TCP connection make no difference.
-var answerings = []struct {
+var closeTests = []struct {
 	name    string
 	timeout time.Duration // CloseTimeout; 0 means longer than the test
 	read    bool          // the case requires a Read that can be interrupted
-	play    func(a *answering)
+	play    func(a *closeTest)
 	code    Code
 	byPeer  bool
 	clean   bool
 }{
-	{"the answer is written", 0, false, func(a *answering) {
-		a.closes(CodeNormal, "theirs")
+	{"the answer is written", 0, false, func(a *closeTest) {
+		a.sendPeerClose(CodeNormal, "theirs")
 		a.peer.expectClose(CodeNormal)
 		a.peer.Conn.Close()
 	}, CodeNormal, true, true},
-	{"the answer fails", 0, false, func(a *answering) {
-		a.cut()
-		a.closes(CodeNormal, "theirs")
+	{"the answer fails", 0, false, func(a *closeTest) {
+		a.closeWriteSide()
+		a.sendPeerClose(CodeNormal, "theirs")
 	}, CodeNormal, true, false},
-	{"the data before the answer cannot be written", 0, false, func(a *answering) {
+	{"the data before the answer cannot be written", 0, false, func(a *closeTest) {
 		a.fill()
-		a.closes(CodeNormal, "theirs")
-		a.resets()
+		a.sendPeerClose(CodeNormal, "theirs")
+		a.resetPeer()
 	}, CodeNormal, true, false},
-	{"the answer is blocked until CloseTimeout", 50 * time.Millisecond, false, func(a *answering) {
+	{"the answer is blocked until CloseTimeout", 50 * time.Millisecond, false, func(a *closeTest) {
 		a.fill()
-		a.closes(CodeNormal, "theirs")
+		a.sendPeerClose(CodeNormal, "theirs")
 	}, CodeNormal, true, false},
-	{"the answer is blocked for a while", 0, false, func(a *answering) {
+	{"the answer is blocked for a while", 0, false, func(a *closeTest) {
 		a.fill()
-		a.closes(CodeNormal, "theirs")
-		a.drains()
+		a.sendPeerClose(CodeNormal, "theirs")
+		a.drainPeer()
 		a.peer.expectClose(CodeNormal)
 		a.peer.Conn.Close()
 	}, CodeNormal, true, true},
-	{"the peer shuts down its direction while the answer is blocked", 0, false, func(a *answering) {
+	{"the peer shuts down its direction while the answer is blocked", 0, false, func(a *closeTest) {
 		a.fill()
-		a.closes(CodeNormal, "theirs")
+		a.sendPeerClose(CodeNormal, "theirs")
 		a.peer.Conn.(interface{ CloseWrite() error }).CloseWrite()
-		a.drains()
+		a.drainPeer()
 		a.peer.expectClose(CodeNormal)
 		a.peer.Conn.Close()
 	}, CodeNormal, true, true},
-	{"the peer resets TCP after the answer", 0, false, func(a *answering) {
-		a.closes(CodeNormal, "theirs")
+	{"the peer resets TCP after the answer", 0, false, func(a *closeTest) {
+		a.sendPeerClose(CodeNormal, "theirs")
 		a.peer.expectClose(CodeNormal)
-		a.resets()
+		a.resetPeer()
 	}, CodeNormal, true, true},
-	{"the peer keeps TCP open after the answer", 0, false, func(a *answering) {
-		a.closes(CodeNormal, "theirs")
+	{"the peer keeps TCP open after the answer", 0, false, func(a *closeTest) {
+		a.sendPeerClose(CodeNormal, "theirs")
 		a.peer.expectClose(CodeNormal)
 	}, CodeNormal, true, true},
-	{"CloseNow while the answer is blocked", 0, false, func(a *answering) {
+	{"CloseNow while the answer is blocked", 0, false, func(a *closeTest) {
 		a.fill()
-		a.closes(CodeNormal, "theirs")
+		a.sendPeerClose(CodeNormal, "theirs")
 		a.conn.CloseNow() //nolint:errcheck // CloseNow always returns nil
 	}, CodeAbnormal, false, false},
-	{"we began, and the peer answers", 0, false, func(a *answering) {
-		a.shuts(CodeGoingAway)
+	{"we began, and the peer answers", 0, false, func(a *closeTest) {
+		a.startClose(CodeGoingAway)
 		a.peer.expectClose(CodeGoingAway)
-		a.closes(CodeNormal, "theirs")
+		a.sendPeerClose(CodeNormal, "theirs")
 		a.peer.Conn.Close()
 	}, CodeGoingAway, false, true},
-	{"we began, and the peer answers and resets TCP", 0, false, func(a *answering) {
-		a.shuts(CodeGoingAway)
+	{"we began, and the peer answers and resets TCP", 0, false, func(a *closeTest) {
+		a.startClose(CodeGoingAway)
 		a.peer.expectClose(CodeGoingAway)
-		a.closes(CodeNormal, "theirs")
-		a.resets()
+		a.sendPeerClose(CodeNormal, "theirs")
+		a.resetPeer()
 	}, CodeGoingAway, false, true},
-	{"we began, and the peer answers and keeps TCP open beyond CloseTimeout", 500 * time.Millisecond, false, func(a *answering) {
-		a.shuts(CodeGoingAway)
+	{"we began, and the peer answers and keeps TCP open beyond CloseTimeout", 500 * time.Millisecond, false, func(a *closeTest) {
+		a.startClose(CodeGoingAway)
 		a.peer.expectClose(CodeGoingAway)
-		a.closes(CodeNormal, "theirs")
+		a.sendPeerClose(CodeNormal, "theirs")
 	}, CodeGoingAway, false, true},
-	{"our close frame cannot be written", 0, false, func(a *answering) {
-		a.cut()
-		a.shuts(CodeGoingAway)
-		a.closes(CodeNormal, "theirs")
+	{"our close frame cannot be written", 0, false, func(a *closeTest) {
+		a.closeWriteSide()
+		a.startClose(CodeGoingAway)
+		a.sendPeerClose(CodeNormal, "theirs")
 	}, CodeGoingAway, false, false},
-	{"our close frame cannot be written, and the peer is silent", 50 * time.Millisecond, false, func(a *answering) {
-		a.cut()
-		a.shuts(CodeGoingAway)
+	{"our close frame cannot be written, and the peer is silent", 50 * time.Millisecond, false, func(a *closeTest) {
+		a.closeWriteSide()
+		a.startClose(CodeGoingAway)
 	}, CodeGoingAway, false, false},
-	{"both began, and our frame is blocked until CloseTimeout", 50 * time.Millisecond, false, func(a *answering) {
+	{"both began, and our frame is blocked until CloseTimeout", 50 * time.Millisecond, false, func(a *closeTest) {
 		a.fill()
-		a.shuts(CodeGoingAway)
-		a.closes(CodeNormal, "theirs")
+		a.startClose(CodeGoingAway)
+		a.sendPeerClose(CodeNormal, "theirs")
 	}, CodeGoingAway, false, false},
-	{"the context of Read ends while the answer is blocked until CloseTimeout", 50 * time.Millisecond, true, func(a *answering) {
+	{"the context of Read ends while the answer is blocked until CloseTimeout", 50 * time.Millisecond, true, func(a *closeTest) {
 		a.fill()
-		a.closes(CodeNormal, "theirs")
-		a.leaves()
+		a.sendPeerClose(CodeNormal, "theirs")
+		a.cancelReadAfterClose()
 	}, CodeNormal, true, false},
-	{"the context of Read ends while the answer is blocked for a while", 0, true, func(a *answering) {
+	{"the context of Read ends while the answer is blocked for a while", 0, true, func(a *closeTest) {
 		a.fill()
-		a.closes(CodeNormal, "theirs")
-		a.leaves()
-		a.drains()
+		a.sendPeerClose(CodeNormal, "theirs")
+		a.cancelReadAfterClose()
+		a.drainPeer()
 		a.peer.expectClose(CodeNormal)
 		a.peer.Conn.Close()
 	}, CodeNormal, true, true},
-	{"the context of Read ends, and the answer fails", 0, true, func(a *answering) {
+	{"the context of Read ends, and the answer fails", 0, true, func(a *closeTest) {
 		a.fill()
-		a.closes(CodeNormal, "theirs")
-		a.leaves()
-		a.resets()
+		a.sendPeerClose(CodeNormal, "theirs")
+		a.cancelReadAfterClose()
+		a.resetPeer()
 	}, CodeNormal, true, false},
 }
 
-// leaves cancels the context of the Read after the peer's close frame has been read.
-func (a *answering) leaves() {
+// cancelReadAfterClose cancels the context of the Read after the peer's close frame has been read.
+func (a *closeTest) cancelReadAfterClose() {
 	a.Helper()
 	bounded.Until(a.TB, a.conn.(*Conn).isClosing)
 	a.cancelRead()
@@ -365,7 +365,7 @@ func (a *answering) leaves() {
 
 func TestRFC6455_7_1_4_CleanOnlyWithBothCloseFrames(t *testing.T) {
 	for name, open := range answeringDrivers {
-		for _, tt := range answerings {
+		for _, tt := range closeTests {
 			t.Run(name+"/"+tt.name, func(t *testing.T) {
 				t.Parallel() // some cases wait in real time
 				opts := ConnOptions{CloseTimeout: tt.timeout, PingInterval: -1, QueueBytes: 64 << 20, MaxMessage: -1}

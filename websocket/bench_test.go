@@ -9,8 +9,8 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// mirror is an echo without allocations, because AllocsPerRun counts the allocations of all goroutines.
-func mirror(c *Conn) {
+// echoNoAlloc is an echo without allocations, because AllocsPerRun counts the allocations of all goroutines.
+func echoNoAlloc(c *Conn) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	buf := make([]byte, 0, 1<<20+1)
@@ -35,7 +35,7 @@ func BenchmarkEcho(b *testing.B) {
 	for _, size := range benchSizes {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
 			client, server, m := benchmarkPair(b, size)
-			go mirror(server)
+			go echoNoAlloc(server)
 			ctx, cancel := context.WithCancel(b.Context())
 			defer cancel()
 			buf := make([]byte, 0, size+1)

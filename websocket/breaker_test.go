@@ -59,8 +59,8 @@ func TestCloseWhileAMessageIsStreamed(t *testing.T) {
 // TestReaderAfterAReadThatSawOnlyAHeader checks that Reader inflates a compressed message whose header an interrupted Read has
 // received.
 func TestReaderAfterAReadThatSawOnlyAHeader(t *testing.T) {
-	c, peer := rawZipped(t, handshake.Deflate{}, nil)
-	f := rsv1(peer.frame(frame.Text, true, helloZipped))
+	c, peer := rawCompressed(t, handshake.Deflate{}, nil)
+	f := rsv1(peer.frame(frame.Text, true, helloCompressed))
 	if _, err := readAndCancel(t, c, true, func() { peer.send(f[:6]) }); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestReaderAfterAReadThatSawOnlyAHeader(t *testing.T) {
 }
 
 func TestTheLargestMaxMessage(t *testing.T) {
-	client, server := zipped(t, handshake.Deflate{}, &ConnOptions{MaxMessage: math.MaxInt64})
+	client, server := compressedPair(t, handshake.Deflate{}, &ConnOptions{MaxMessage: math.MaxInt64})
 	body := strings.Repeat("compressed ", 100)
 	go client.Write(bounded.Context(t), Message{Text, []byte(body)})
 	if m, err := server.Read(bounded.Context(t)); err != nil || string(m.Data) != body {
@@ -176,7 +176,7 @@ func TestReaderKeepsItsTypeWhileOthersReadOn(t *testing.T) {
 // room, other calls may compress messages.
 func TestSendThatWaitedForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := stuck(t, writeQueue{bytes: 10, full: QueueBlock})
+		c, peer := blockedConn(t, writeQueue{bytes: 10, full: QueueBlock})
 		compressLater(c, handshake.Deflate{}, &Compression{})
 		c.SendPrepared(prepare(t, "fills the queue"))
 		go c.SendPrepared(prepare(t, strings.Repeat("shared by all ", 100)))
@@ -337,17 +337,17 @@ func TestCloseBesideAWriteWhoseContextEnds(t *testing.T) {
 	})
 }
 
-// stuckStream is an io.ReadWriteCloser whose peer neither reads nor writes.
-type stuckStream struct {
+// blockingStream is an io.ReadWriteCloser whose peer neither reads nor writes.
+type blockingStream struct {
 	closed chan struct{}
 	once   sync.Once
 }
 
-func (s *stuckStream) Read([]byte) (int, error) { <-s.closed; return 0, io.EOF }
+func (s *blockingStream) Read([]byte) (int, error) { <-s.closed; return 0, io.EOF }
 
-func (s *stuckStream) Write([]byte) (int, error) { <-s.closed; return 0, io.ErrClosedPipe }
+func (s *blockingStream) Write([]byte) (int, error) { <-s.closed; return 0, io.ErrClosedPipe }
 
-func (s *stuckStream) Close() error { s.once.Do(func() { close(s.closed) }); return nil }
+func (s *blockingStream) Close() error { s.once.Do(func() { close(s.closed) }); return nil }
 
 // TestABareStreamIsClosed checks that a stream without deadlines is closed, even while a write to it blocks.
 func TestABareStreamIsClosed(t *testing.T) {
@@ -357,7 +357,7 @@ func TestABareStreamIsClosed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := &stuckStream{closed: make(chan struct{})}
+				s := &blockingStream{closed: make(chan struct{})}
 				c := overStream(s, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 				c.Write(t.Context(), Message{Text, []byte("taken, and stuck")})
 				end(c)

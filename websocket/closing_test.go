@@ -425,7 +425,7 @@ func TestMessagesClosesWhenItsContextEnds(t *testing.T) {
 // to receive messages.
 func TestAFailedWriteHoldsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := stuck(t, writeQueue{})
+		c, peer := blockedConn(t, writeQueue{})
 		go peer.Write(peer.frame(frame.Text, true, "last words"))
 		<-time.After(2 * unreadAfter) // the message is received, although no goroutine reads
 		synctest.Wait()

@@ -21,8 +21,8 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// zipped returns a client and a server that have negotiated compression, over TCP.
-func zipped(t testing.TB, agreed handshake.Deflate, opts *ConnOptions) (client, server *Conn) {
+// compressedPair returns a client and a server that have negotiated compression, over TCP.
+func compressedPair(t testing.TB, agreed handshake.Deflate, opts *ConnOptions) (client, server *Conn) {
 	t.Helper()
 	client, server = tcpConns(t, opts)
 	compressLater(client, agreed, &Compression{})
@@ -40,8 +40,8 @@ func compressLater(c *Conn, agreed handshake.Deflate, opts *Compression) {
 	}
 }
 
-// rawZipped connects a server that uses compression to a raw client.
-func rawZipped(t testing.TB, agreed handshake.Deflate, opts *ConnOptions) (*Conn, raw) {
+// rawCompressed connects a server that uses compression to a raw client.
+func rawCompressed(t testing.TB, agreed handshake.Deflate, opts *ConnOptions) (*Conn, raw) {
 	t.Helper()
 	c, peer := rawTCP(t, protocol.RoleServer, opts)
 	compressLater(c, agreed, &Compression{})
@@ -55,11 +55,11 @@ func rsv1(b []byte) []byte {
 }
 
 // The example of RFC 7692 §7.2.3.2: "Hello" twice, the second time as a reference to the first.
-const helloZipped, helloAgain = "\xf2\x48\xcd\xc9\xc9\x07\x00", "\xf2\x00\x11\x00\x00"
+const helloCompressed, helloAgain = "\xf2\x48\xcd\xc9\xc9\x07\x00", "\xf2\x00\x11\x00\x00"
 
 func TestRFC7692_7_2_3_2_ContextTakeover(t *testing.T) {
-	c, peer := rawZipped(t, handshake.Deflate{}, nil)
-	peer.send(rsv1(peer.frame(frame.Text, true, helloZipped)), rsv1(peer.frame(frame.Text, true, helloAgain)))
+	c, peer := rawCompressed(t, handshake.Deflate{}, nil)
+	peer.send(rsv1(peer.frame(frame.Text, true, helloCompressed)), rsv1(peer.frame(frame.Text, true, helloAgain)))
 	for range 2 {
 		if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "Hello" || m.Type != Text {
 			t.Fatalf("%v %q, %v", m.Type, m.Data, err)
@@ -79,7 +79,7 @@ func TestCompressedEcho(t *testing.T) {
 	random := rand.NewChaCha8([32]byte{})
 	for name, agreed := range agreements {
 		t.Run(name, func(t *testing.T) {
-			client, server := zipped(t, agreed, &ConnOptions{MaxMessage: -1})
+			client, server := compressedPair(t, agreed, &ConnOptions{MaxMessage: -1})
 			go streamEcho(server)
 			for i, size := range []int{0, 1, 127, 128, 1000, 1000, 5000, 40_000, 40_000, 300_000} {
 				text := []byte(strings.Repeat(`{"user":"Grüße","n":12345},`, size/20+1))[:size]
@@ -133,12 +133,12 @@ func streamEcho(c *Conn) {
 }
 
 func TestCanceledReadOfACompressedMessageLosesNothing(t *testing.T) {
-	c, peer := rawZipped(t, handshake.Deflate{}, nil)
+	c, peer := rawCompressed(t, handshake.Deflate{}, nil)
 	var b []byte
-	b = append(b, rsv1(peer.frame(frame.Text, false, helloZipped[:3]))...)
+	b = append(b, rsv1(peer.frame(frame.Text, false, helloCompressed[:3]))...)
 	b = append(b, peer.frame(frame.Ping, true, "")...)
-	b = append(b, peer.frame(frame.Continuation, false, helloZipped[3:5])...)
-	b = append(b, peer.frame(frame.Continuation, true, helloZipped[5:])...)
+	b = append(b, peer.frame(frame.Continuation, false, helloCompressed[3:5])...)
+	b = append(b, peer.frame(frame.Continuation, true, helloCompressed[5:])...)
 	b = append(b, rsv1(peer.frame(frame.Text, true, helloAgain))...)
 	go io.Copy(io.Discard, peer.Conn)
 	var got []string
@@ -166,11 +166,11 @@ func TestCanceledReadOfACompressedMessageLosesNothing(t *testing.T) {
 // it.
 func TestASkippedMessageIsContext(t *testing.T) {
 	for _, pieces := range []int{1, 2} {
-		c, peer := rawZipped(t, handshake.Deflate{}, nil)
+		c, peer := rawCompressed(t, handshake.Deflate{}, nil)
 		if pieces == 1 {
-			peer.send(rsv1(peer.frame(frame.Text, true, helloZipped)))
+			peer.send(rsv1(peer.frame(frame.Text, true, helloCompressed)))
 		} else {
-			peer.send(rsv1(peer.frame(frame.Text, false, helloZipped[:2])), peer.frame(frame.Continuation, true, helloZipped[2:]))
+			peer.send(rsv1(peer.frame(frame.Text, false, helloCompressed[:2])), peer.frame(frame.Continuation, true, helloCompressed[2:]))
 		}
 		peer.send(rsv1(peer.frame(frame.Text, true, helloAgain)))
 		if _, _, err := c.Reader(bounded.Context(t)); err != nil {
@@ -197,14 +197,14 @@ func TestBadCompressedMessages(t *testing.T) {
 	}{
 		{"a bomb", bomb, frame.Binary, CodeTooBig, "RFC 6455 §10.4"},
 		{"not DEFLATE", "\xff\xff\xff", frame.Binary, CodeInvalidData, "RFC 1951"},
-		{"truncated", helloZipped[:4], frame.Binary, CodeInvalidData, "RFC 7692"},
+		{"truncated", helloCompressed[:4], frame.Binary, CodeInvalidData, "RFC 7692"},
 		{"not UTF-8", deflateOf(t, []byte("\xff\xfe")), frame.Text, CodeInvalidData, "RFC 6455 §8.1"},
 		{"ends inside a character", deflateOf(t, []byte("a\xe2\x9c")), frame.Text, CodeInvalidData, "RFC 6455 §8.1"},
 	}
 	for _, tt := range tests {
 		for _, pieces := range []int{1, 2} {
 			t.Run(fmt.Sprintf("%s/%d", tt.name, pieces), func(t *testing.T) {
-				c, peer := rawZipped(t, handshake.Deflate{}, nil)
+				c, peer := rawCompressed(t, handshake.Deflate{}, nil)
 				go func() {
 					k := len(tt.payload) * (pieces - 1) / 2
 					if pieces == 2 {
@@ -248,7 +248,7 @@ func deflateOf(t *testing.T, p []byte) string {
 func TestAMessageAtTheLimitThatDoesNotShrink(t *testing.T) {
 	noise := make([]byte, 1000)
 	rand.NewChaCha8([32]byte{1}).Read(noise)
-	c, peer := rawZipped(t, handshake.Deflate{}, &ConnOptions{MaxMessage: 1000})
+	c, peer := rawCompressed(t, handshake.Deflate{}, &ConnOptions{MaxMessage: 1000})
 	zip := deflateOf(t, noise)
 	if len(zip) <= len(noise) {
 		t.Fatalf("noise shrank to %d bytes", len(zip))
@@ -280,7 +280,7 @@ func TestWindowsOfTheTwoEnds(t *testing.T) {
 }
 
 func TestWriteUncompressedAndTheThreshold(t *testing.T) {
-	c, peer := rawZipped(t, handshake.Deflate{}, nil)
+	c, peer := rawCompressed(t, handshake.Deflate{}, nil)
 	long := strings.Repeat("all the same ", 50)
 	go func() {
 		c.Write(bounded.Context(t), Message{Text, []byte("short")})
@@ -361,8 +361,8 @@ func BenchmarkEchoCompressed(b *testing.B) {
 		"takeover": {}, "no takeover": {ServerNoTakeover: true, ClientNoTakeover: true},
 	} {
 		b.Run(name, func(b *testing.B) {
-			client, server := zipped(b, agreed, nil)
-			go mirror(server)
+			client, server := compressedPair(b, agreed, nil)
+			go echoNoAlloc(server)
 			m := Message{Text, []byte(strings.Repeat(`{"id":1234,"name":"some name","tags":["a","b"]},`, 22))}
 			b.SetBytes(int64(len(m.Data)))
 			b.ReportAllocs()

@@ -194,13 +194,13 @@ func TestRFC6455_5_6_TextIsUTF8(t *testing.T) {
 	}
 }
 
-// bare is a stream that does not support deadlines.
-type bare struct{ io.ReadWriteCloser }
+// plainStream is a stream that does not support deadlines.
+type plainStream struct{ io.ReadWriteCloser }
 
 func TestAnyReadWriteCloserWillDo(t *testing.T) {
 	near, far := tcpPair(t)
-	client := overStream(bare{near}, protocol.RoleClient, nil)
-	server := overStream(bare{far}, protocol.RoleServer, nil)
+	client := overStream(plainStream{near}, protocol.RoleClient, nil)
+	server := overStream(plainStream{far}, protocol.RoleServer, nil)
 	go echo(server)
 	if err := client.Write(bounded.Context(t), Message{Text, []byte("hello")}); err != nil {
 		t.Fatal(err)

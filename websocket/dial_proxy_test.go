@@ -23,15 +23,15 @@ import (
 
 // proxy is an HTTP proxy that only supports CONNECT and records the requests.
 type proxy struct {
-	mu    sync.Mutex
-	asked []*http.Request
-	to    string // the target of every tunnel
-	user  string // the required "user:password"; "" means none
+	mu       sync.Mutex
+	requests []*http.Request
+	to       string // the target of every tunnel
+	user     string // the required "user:password"; "" means none
 }
 
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
-	p.asked = append(p.asked, r)
+	p.requests = append(p.requests, r)
 	p.mu.Unlock()
 	auth := http.Request{Header: http.Header{"Authorization": r.Header["Proxy-Authorization"]}}
 	if user, pass, _ := auth.BasicAuth(); p.user != "" && user+":"+pass != p.user {
@@ -69,16 +69,16 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (p *proxy) last() *http.Request {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.asked[len(p.asked)-1]
+	return p.requests[len(p.requests)-1]
 }
 
-// through returns a Proxy option that always returns rawURL as the proxy.
-func through(rawURL string) func(*http.Request) (*url.URL, error) {
+// proxyTo returns a Proxy option that always returns rawURL as the proxy.
+func proxyTo(rawURL string) func(*http.Request) (*url.URL, error) {
 	return func(*http.Request) (*url.URL, error) { return url.Parse(rawURL) }
 }
 
-// talk sends a message to an echo server and checks the reply.
-func talk(t *testing.T, c *Conn) {
+// checkEcho sends a message to an echo server and checks the reply.
+func checkEcho(t *testing.T, c *Conn) {
 	t.Helper()
 	if err := c.Write(bounded.Context(t), Message{Text, []byte("through")}); err != nil {
 		t.Fatal(err)
@@ -89,7 +89,7 @@ func talk(t *testing.T, c *Conn) {
 }
 
 func TestRFC6455_4_1_Proxy(t *testing.T) {
-	target := &accepting{}
+	target := &recordingServer{}
 	plain, secure := httptest.NewServer(target), httptest.NewTLSServer(target)
 	defer plain.Close()
 	defer secure.Close()
@@ -124,7 +124,7 @@ func TestRFC6455_4_1_Proxy(t *testing.T) {
 				t.Errorf("%s through %s: %v", tt.url, via.URL, err)
 				continue
 			}
-			talk(t, c)
+			checkEcho(t, c)
 			if got := c.Handshake().TLS != nil; got != (tt.server == secure) {
 				t.Errorf("%s through %s: with TLS to the server: %v", tt.url, via.URL, got)
 			}
@@ -179,7 +179,7 @@ func TestDial_ProxyFailures(t *testing.T) {
 		{"garbage", answering("garbage\r\n\r\n"), 0, ""},
 		{"more than an answer", answering("HTTP/1.1 200 x\r\n\r\nHTTP/1.1 101 x\r\n"), 200, ""},
 	} {
-		e := failure(t, "ws://example.com/x", &DialOptions{Proxy: through(tt.proxy)})
+		e := failure(t, "ws://example.com/x", &DialOptions{Proxy: proxyTo(tt.proxy)})
 		if e.Stage != handshake.StageProxy || e.Status != tt.status || !strings.Contains(e.Hint, tt.hint) {
 			t.Errorf("%s: %v", tt.name, e)
 		}
@@ -231,7 +231,7 @@ func serveConnect(t *testing.T, answer string) string {
 // A 2xx response that arrives in parts is accepted, and data that the server sends first through the tunnel is not lost.
 func TestRFC9110_9_3_6_Connect(t *testing.T) {
 	c, err := dialed(t, "ws://example.com/x", &DialOptions{
-		Proxy: through("http://proxy.example.com:3128"),
+		Proxy: proxyTo("http://proxy.example.com:3128"),
 		DialContext: func(_ context.Context, _, addr string) (net.Conn, error) {
 			if addr != "proxy.example.com:3128" {
 				t.Errorf("dialed %s", addr)
@@ -269,7 +269,7 @@ func TestRFC9110_9_3_6_Connect(t *testing.T) {
 func TestDial_ProxyServerName(t *testing.T) {
 	names := make(chan string, 1)
 	s := httptest.NewUnstartedServer(&proxy{user: "x:y"})
-	s.Config.ErrorLog = quiet()
+	s.Config.ErrorLog = discardLogger()
 	s.TLS = &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
 		names <- h.ServerName
 		return nil, nil
@@ -278,7 +278,7 @@ func TestDial_ProxyServerName(t *testing.T) {
 	defer s.Close()
 	cfg := roots(s)
 	cfg.ServerName = "server.example.org"
-	e := failure(t, "wss://127.0.0.1:9/", &DialOptions{TLS: cfg, Proxy: through("https://example.com:1"), DialContext: to(s.Listener.Addr())})
+	e := failure(t, "wss://127.0.0.1:9/", &DialOptions{TLS: cfg, Proxy: proxyTo("https://example.com:1"), DialContext: dialAddr(s.Listener.Addr())})
 	if e.Status != 407 || e.Stage != handshake.StageProxy {
 		t.Errorf("%v", e)
 	}

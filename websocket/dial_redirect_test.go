@@ -20,7 +20,7 @@ func redirecting(status int, location *string) http.Handler {
 
 func TestDial_Redirects(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
-		h := &accepting{}
+		h := &recordingServer{}
 		mux := http.NewServeMux()
 		mux.Handle("/new", h)
 		mux.HandleFunc("/old", func(w http.ResponseWriter, r *http.Request) {
@@ -50,7 +50,7 @@ func TestDial_Redirects(t *testing.T) {
 
 // Data that may contain a secret is not sent to another origin. It is not sent again if that origin redirects back.
 func TestDial_RedirectDropsCredentials(t *testing.T) {
-	h := &accepting{}
+	h := &recordingServer{}
 	mux := http.NewServeMux()
 	var back string
 	mux.Handle("/end", h)
@@ -126,7 +126,7 @@ func TestDial_RedirectBounds(t *testing.T) {
 }
 
 func TestDial_RedirectAndTLS(t *testing.T) {
-	h := &accepting{}
+	h := &recordingServer{}
 	plain := httptest.NewServer(h)
 	defer plain.Close()
 	var location string
@@ -183,7 +183,7 @@ func TestDial_Trace(t *testing.T) {
 	location := "/new"
 	mux := http.NewServeMux()
 	mux.Handle("/old", redirecting(307, &location))
-	mux.Handle("/new", &accepting{})
+	mux.Handle("/new", &recordingServer{})
 	addr := serve(t, mux)
 	var got []string
 	opts := &DialOptions{Trace: func(req *handshake.Request, answer *handshake.Response) {

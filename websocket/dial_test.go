@@ -59,16 +59,16 @@ func failure(t *testing.T, url string, opts *DialOptions) *HandshakeError {
 	return e
 }
 
-// accepting is a handler that accepts every client and records the requests.
-type accepting struct {
-	mu   sync.Mutex
-	seen []*http.Request
-	opts AcceptOptions
+// recordingServer is a handler that accepts every client and records the requests.
+type recordingServer struct {
+	mu       sync.Mutex
+	requests []*http.Request
+	opts     AcceptOptions
 }
 
-func (a *accepting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (a *recordingServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
-	a.seen = append(a.seen, r)
+	a.requests = append(a.requests, r)
 	a.mu.Unlock()
 	c, err := Accept(w, r, &a.opts)
 	if err != nil {
@@ -83,10 +83,10 @@ func (a *accepting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // last returns the last request.
-func (a *accepting) last() *http.Request {
+func (a *recordingServer) last() *http.Request {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.seen[len(a.seen)-1]
+	return a.requests[len(a.requests)-1]
 }
 
 // roots returns a TLS configuration for a client that trusts s, whose certificate is valid for 127.0.0.1 and example.com.
@@ -97,7 +97,7 @@ func roots(s *httptest.Server) *tls.Config {
 }
 
 func TestRFC6455_4_1_DialRequest(t *testing.T) {
-	h := &accepting{opts: AcceptOptions{Subprotocols: []string{"b"}, Header: http.Header{"X-Server": {"1"}}}}
+	h := &recordingServer{opts: AcceptOptions{Subprotocols: []string{"b"}, Header: http.Header{"X-Server": {"1"}}}}
 	addr := serve(t, h)
 	header := http.Header{"x-lower": {"1"}, "Origin": {"http://" + addr}, "Cookie": {"a=b"}}
 	c, err := dialed(t, "ws://us%40er:pass@"+addr+"/chat room?x=y z", &DialOptions{Subprotocols: []string{"a", "b"}, Header: header})
@@ -200,7 +200,7 @@ func TestDial_UnixSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := httptest.NewUnstartedServer(&accepting{})
+	s := httptest.NewUnstartedServer(&recordingServer{})
 	s.Listener.Close()
 	s.Listener = ln
 	s.Start()
@@ -302,9 +302,9 @@ func TestDial_Answers(t *testing.T) {
 }
 
 func TestRFC6455_4_1_TLS(t *testing.T) {
-	h := &accepting{}
+	h := &recordingServer{}
 	s := httptest.NewUnstartedServer(h)
-	s.Config.ErrorLog = quiet()
+	s.Config.ErrorLog = discardLogger()
 	s.EnableHTTP2 = true
 	s.TLS = &tls.Config{NextProtos: []string{"h2", "http/1.1"}} // the client prefers HTTP/2
 	s.StartTLS()
@@ -330,11 +330,11 @@ func TestRFC6455_4_1_TLS(t *testing.T) {
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](e); !ok || e.Stage != handshake.StageTLS || !strings.Contains(e.Hint, "RootCAs") {
 		t.Errorf("unknown authority: %v", e)
 	}
-	e = failure(t, strings.Replace(url, "127.0.0.1", "localhost", 1), &DialOptions{TLS: roots(s), DialContext: to(s.Listener.Addr())})
+	e = failure(t, strings.Replace(url, "127.0.0.1", "localhost", 1), &DialOptions{TLS: roots(s), DialContext: dialAddr(s.Listener.Addr())})
 	if _, ok := errors.AsType[x509.HostnameError](e); !ok || e.Stage != handshake.StageTLS || !strings.Contains(e.Hint, "ServerName") {
 		t.Errorf("other name: %v", e)
 	}
-	if _, err := dialed(t, "wss://example.com/x", &DialOptions{TLS: roots(s), DialContext: to(s.Listener.Addr())}); err != nil {
+	if _, err := dialed(t, "wss://example.com/x", &DialOptions{TLS: roots(s), DialContext: dialAddr(s.Listener.Addr())}); err != nil {
 		t.Errorf("the certificate was not verified for the URL's host: %v", err)
 	} else if got := h.last().TLS.ServerName; got != "example.com" {
 		t.Errorf("the server was asked for the name %q", got)
@@ -364,8 +364,8 @@ func TestDial_TLSAlerts(t *testing.T) {
 		{"version", func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 }, func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }, "TLS version in common"},
 		{"ALPN", func(c *tls.Config) { c.NextProtos = []string{"other"} }, nil, "HTTP/1.1"},
 	} {
-		s := httptest.NewUnstartedServer(&accepting{})
-		s.Config.ErrorLog = quiet()
+		s := httptest.NewUnstartedServer(&recordingServer{})
+		s.Config.ErrorLog = discardLogger()
 		s.TLS = &tls.Config{}
 		tt.cfg(s.TLS)
 		s.StartTLS()
@@ -380,15 +380,15 @@ func TestDial_TLSAlerts(t *testing.T) {
 	}
 }
 
-// to returns a DialContext function that always connects to addr.
-func to(addr net.Addr) func(context.Context, string, string) (net.Conn, error) {
+// dialAddr returns a DialContext function that always connects to addr.
+func dialAddr(addr net.Addr) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, addr.Network(), addr.String())
 	}
 }
 
 func TestDial_Cookies(t *testing.T) {
-	h := &accepting{opts: AcceptOptions{Header: http.Header{"Set-Cookie": {"b=2"}}}}
+	h := &recordingServer{opts: AcceptOptions{Header: http.Header{"Set-Cookie": {"b=2"}}}}
 	deny := true
 	addr := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if deny {
@@ -549,5 +549,5 @@ func TestDial_NoSecrets(t *testing.T) {
 	}
 }
 
-// quiet returns a logger that discards everything, for servers whose clients fail deliberately.
-func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
+// discardLogger returns a logger that discards everything, for servers whose clients fail deliberately.
+func discardLogger() *log.Logger { return log.New(io.Discard, "", 0) }

@@ -253,7 +253,7 @@ func (e *Endpoint) accept(w http.ResponseWriter, r *http.Request, t *reporter) *
 // ctx's error.
 func (e *Endpoint) Shutdown(ctx context.Context) error {
 	err := e.roster.shutdown(ctx, func() error {
-		e.eachEvent(func(c Sender) { c.Shut(CodeGoingAway, "") }) //nolint:errcheck // Shut fails only for an invalid code
+		e.eachEventConn(func(c Sender) { c.Shut(CodeGoingAway, "") }) //nolint:errcheck // Shut fails only for an invalid code
 		return nil
 	})
 	if err != nil {
@@ -266,7 +266,7 @@ func (e *Endpoint) Shutdown(ctx context.Context) error {
 // Close cuts all connections immediately and does not wait. It returns nil.
 func (e *Endpoint) Close() error {
 	e.roster.cut()
-	e.eachEvent(func(c Sender) { c.CloseNow() }) //nolint:errcheck // CloseNow always returns nil
+	e.eachEventConn(func(c Sender) { c.CloseNow() }) //nolint:errcheck // CloseNow always returns nil
 	e.loops.stop(false)
 	return nil
 }

@@ -168,9 +168,9 @@ func (k *eventKind) isClosing() bool {
 	return false
 }
 
-// eachEvent calls f for the Endpoint's connections on event loops, both its own loops and those of the Servers that the connections
+// eachEventConn calls f for the Endpoint's connections on event loops, both its own loops and those of the Servers that the connections
 // arrived through. A connection that has not sent a request yet belongs to the Server.
-func (e *Endpoint) eachEvent(f func(Sender)) {
+func (e *Endpoint) eachEventConn(f func(Sender)) {
 	e.mu.Lock()
 	loops := []*lazyLoops{&e.loops}
 	for s := range e.servers {

@@ -46,7 +46,7 @@ func TestEndpoint_Mistakes(t *testing.T) {
 			e.Refused = func(_ context.Context, _ string, _ *http.Request, err *HandshakeError) { refused <- err }
 			e.Panicked = func(value any, _ []byte) { panicked <- value }
 			for _, addr := range []string{serve(t, e), serveOwn(t, ownServer(e))} {
-				r, _, _ := converse(t, addr, sampleRequest+"\r\n")
+				r, _, _ := exchangeHead(t, addr, sampleRequest+"\r\n")
 				b, _ := io.ReadAll(r.Body)
 				if r.StatusCode != 500 || strings.Contains(string(b), "oh") {
 					t.Errorf("%d %q", r.StatusCode, b)
@@ -69,7 +69,7 @@ func TestEndpoint_MistakeIsLogged(t *testing.T) {
 	lines := make(chan string, 1)
 	s := ownServer(&Endpoint{})
 	s.HTTP.ErrorLog = log.New(lineWriter(lines), "", 0)
-	r, _, _ := converse(t, serveOwn(t, s), sampleRequest+"\r\n")
+	r, _, _ := exchangeHead(t, serveOwn(t, s), sampleRequest+"\r\n")
 	if line := bounded.Receive(t, lines); r.StatusCode != 500 || !strings.Contains(line, "exactly one of Endpoint.Serve and Endpoint.Open") {
 		t.Errorf("%d, logged %q", r.StatusCode, line)
 	}
@@ -121,7 +121,7 @@ func TestEndpoint_Admit(t *testing.T) {
 		if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "/room" {
 			t.Errorf("%q, %v", m.Data, err)
 		}
-		r, _, _ := converse(t, addr, strings.Replace(sampleRequest, "/chat", "/no", 1)+"\r\n")
+		r, _, _ := exchangeHead(t, addr, strings.Replace(sampleRequest, "/chat", "/no", 1)+"\r\n")
 		if b, _ := io.ReadAll(r.Body); r.StatusCode != 401 || string(b) != "Who are you?\n" || r.Header.Get("Www-Authenticate") != "Bearer" {
 			t.Errorf("%d %q %v", r.StatusCode, b, r.Header)
 		}
@@ -183,11 +183,11 @@ func TestHooks_Panic(t *testing.T) {
 	e.Refused = func(context.Context, string, *http.Request, *HandshakeError) { panic("oh") }
 	e.Panicked = func(any, []byte) { panic("again") }
 	s := ownServer(e)
-	logged := make(lines, 4)
+	logged := make(logLines, 4)
 	s.HTTP.ErrorLog = logged.logger()
 	addr := serveOwn(t, s)
 	for range 2 {
-		if r, _, _ := converse(t, addr, sampleRequest+"Origin: http://evil.example.net\r\n\r\n"); r.StatusCode != 403 {
+		if r, _, _ := exchangeHead(t, addr, sampleRequest+"Origin: http://evil.example.net\r\n\r\n"); r.StatusCode != 403 {
 			t.Errorf("%v", r.Status)
 		}
 		if line := bounded.Receive(t, logged); !strings.Contains(line, "panic: oh") {
@@ -367,7 +367,7 @@ func TestServer_Goexit(t *testing.T) {
 func TestServer_RequestContext(t *testing.T) {
 	gone := make(chan error, 1)
 	var s *Server
-	s = ownServer(&Endpoint{Serve: echoing, Admit: func(r *http.Request) (*Admission, error) {
+	s = ownServer(&Endpoint{Serve: serveEcho, Admit: func(r *http.Request) (*Admission, error) {
 		if r.Context().Value(http.ServerContextKey) != s.HTTP || r.Context().Value(http.LocalAddrContextKey) == nil {
 			t.Error("the context lacks the server or its address")
 		}
@@ -389,7 +389,7 @@ func TestServer_RequestContext(t *testing.T) {
 // Data that the client sends while its handler waits on the request's context is not lost.
 func TestServer_EarlyWhileWatched(t *testing.T) {
 	seen := make(chan struct{})
-	addr := serveOwn(t, ownServer(&Endpoint{Serve: echoing, Admit: func(r *http.Request) (*Admission, error) {
+	addr := serveOwn(t, ownServer(&Endpoint{Serve: serveEcho, Admit: func(r *http.Request) (*Admission, error) {
 		done := r.Context().Done()
 		seen <- struct{}{}
 		select {
@@ -452,7 +452,7 @@ func TestServer_ShutdownOfAccept(t *testing.T) {
 
 // RFC 9110 §7.8: the server sends the 100 before the 101.
 func TestRFC9110_7_8_ExpectContinue(t *testing.T) {
-	e, events := &Endpoint{Serve: echoing}, &Endpoint{Open: openEcho}
+	e, events := &Endpoint{Serve: serveEcho}, &Endpoint{Open: openEcho}
 	t.Cleanup(func() { events.Shutdown(bounded.Context(t)) }) // behind an http.Server, an Endpoint runs its own loops
 	for _, addr := range []string{serve(t, e), serveOwn(t, ownServer(e)), serve(t, events), serveOwn(t, ownServer(events))} {
 		nc := dialRaw(t, addr)
@@ -474,7 +474,7 @@ func TestAccept_NoHijack(t *testing.T) {
 		_, err := Accept(w, r, nil)
 		errs <- err
 	}), time.Minute, ""))
-	r, _, _ := converse(t, addr, sampleRequest+"\r\n")
+	r, _, _ := exchangeHead(t, addr, sampleRequest+"\r\n")
 	if b, _ := io.ReadAll(r.Body); r.StatusCode != 500 || !strings.Contains(string(b), "Middleware in front") {
 		t.Errorf("%d %q", r.StatusCode, b)
 	}

@@ -142,12 +142,12 @@ func TestShutdown_EndsTheLoops(t *testing.T) {
 
 // After Shutdown of an Endpoint, clients receive a 503 response, even those that connected before it.
 func TestEndpoint_ShutdownBehindServer(t *testing.T) {
-	for name, e := range map[string]*Endpoint{"Serve": {Serve: echoing}, "Open": {Open: openEcho}} {
+	for name, e := range map[string]*Endpoint{"Serve": {Serve: serveEcho}, "Open": {Open: openEcho}} {
 		t.Run(name, func(t *testing.T) {
 			addr := serveOwn(t, ownServer(e))
 			before := dialRaw(t, addr)
 			io.WriteString(before, sampleRequest[:6])
-			r, nc, br := converse(t, addr, sampleRequest+"\r\n"+string(raw{t, nil, protocol.RoleClient}.frame(1, true, "hi")))
+			r, nc, br := exchangeHead(t, addr, sampleRequest+"\r\n"+string(raw{t, nil, protocol.RoleClient}.frame(1, true, "hi")))
 			if r.StatusCode != 101 {
 				t.Fatal(r)
 			}
@@ -161,7 +161,7 @@ func TestEndpoint_ShutdownBehindServer(t *testing.T) {
 			}
 			io.WriteString(before, sampleRequest[6:]+"\r\n")
 			r, _ = readResponse(t, before)
-			second, _, _ := converse(t, addr, sampleRequest+"\r\n")
+			second, _, _ := exchangeHead(t, addr, sampleRequest+"\r\n")
 			for _, r := range []*http.Response{r, second} {
 				if b, _ := io.ReadAll(r.Body); r.StatusCode != 503 || !strings.Contains(string(b), "shutting down") {
 					t.Errorf("%d %q", r.StatusCode, b)

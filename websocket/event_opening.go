@@ -82,13 +82,13 @@ func (c *eventConn) answer(h *opening.Head, text string) bool {
 	out := c.reserve(0)
 	out.b = terms.AppendAnswer(out.b, o, nil, rules.Header)
 	out.partialFrame = out.size() // drop must keep all of the response
-	in := c.phase == phaseOpening && c.stop.Load() == 0
-	if in {
+	open := c.phase == phaseOpening && c.stop.Load() == 0
+	if open {
 		c.phase = phaseOpen
 		c.keepAlive()
 	}
 	c.fd.Unlock()
-	if !in {
+	if !open {
 		endpoint.exit()
 		return false
 	}

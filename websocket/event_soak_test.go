@@ -66,8 +66,8 @@ type evSoakState struct {
 	r *rand.Rand
 }
 
-// evPut sends data in the given way, and tries again while the queue is full.
-func evPut(c *eventConn, data []byte, way int) error {
+// evSend sends data in the given way, and tries again while the queue is full.
+func evSend(c *eventConn, data []byte, way int) error {
 	m := Message{Type: Binary, Data: data}
 	p, err := Prepare(m)
 	if err != nil {
@@ -99,7 +99,7 @@ func evSoakServer(t *testing.T, seed uint64, compress *Compression, pushing *syn
 				r := rand.New(rand.NewPCG(seed, number<<8|uint64(sender)))
 				pushing.Go(func() {
 					for i := range evSoakEach {
-						if err := evPut(c, evSoakText(sender, i, evSoakSize(r)), r.IntN(3)); err != nil {
+						if err := evSend(c, evSoakText(sender, i, evSoakSize(r)), r.IntN(3)); err != nil {
 							t.Errorf("pusher %d, message %d: %v", sender, i, err)
 							return
 						}
@@ -117,7 +117,7 @@ func evSoakServer(t *testing.T, seed uint64, compress *Compression, pushing *syn
 			if g.r.IntN(10) == 0 {
 				c.Block()
 			}
-			if err := evPut(c, m.Data, g.r.IntN(3)); err != nil {
+			if err := evSend(c, m.Data, g.r.IntN(3)); err != nil {
 				t.Errorf("echo: %v", err)
 			}
 			for i := range m.Data { // the handler may modify the data

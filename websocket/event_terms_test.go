@@ -32,7 +32,7 @@ func TestEventSubprotocol(t *testing.T) {
 		if tt.offered != "" {
 			request += "Sec-WebSocket-Protocol: " + tt.offered + "\r\n"
 		}
-		r, nc, _ := converse(t, addr, strings.TrimSuffix(request, "\r\n")+"\r\nX-Choose: "+tt.choose+"\r\n\r\n")
+		r, nc, _ := exchangeHead(t, addr, strings.TrimSuffix(request, "\r\n")+"\r\nX-Choose: "+tt.choose+"\r\n\r\n")
 		if got := bounded.Receive(t, opened); r.StatusCode != 101 || got != tt.want || r.Header.Get("Sec-WebSocket-Protocol") != tt.want {
 			t.Errorf("%+v: %s, %q at the server, %q at the client", tt, r.Status, got, r.Header.Get("Sec-WebSocket-Protocol"))
 		}

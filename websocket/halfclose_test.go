@@ -12,8 +12,8 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// halves runs a test of HalfClose with each role and each kind of stream.
-func halves(t *testing.T, test func(t *testing.T, c *Conn, peer raw)) {
+// eachHalfClose runs a test of HalfClose with each role and each kind of stream.
+func eachHalfClose(t *testing.T, test func(t *testing.T, c *Conn, peer raw)) {
 	for _, role := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
 		for name, connect := range map[string]func(testing.TB, protocol.Role, *ConnOptions) (*Conn, raw){"TCP": rawTCP, "TLS": rawTLS, "memory": rawPipe} {
 			t.Run(role.String()+" over "+name, func(t *testing.T) {
@@ -34,7 +34,7 @@ func async(f func() error) <-chan error {
 // No messages are received after the peer's close frame. Messages can still be written before our own close frame, whose code may
 // differ.
 func TestRFC6455_5_5_1_HalfCloseAnswersWhenAsked(t *testing.T) {
-	halves(t, func(t *testing.T, c *Conn, peer raw) {
+	eachHalfClose(t, func(t *testing.T, c *Conn, peer raw) {
 		go peer.send(slices.Concat(peer.frame(frame.Text, true, "a"), peer.frame(frame.Ping, true, "p"), peer.frame(frame.Close, true, closeBody(4000, "bye")), peer.frame(frame.Text, true, "not looked at")))
 		pong := async(func() error { peer.expect(frame.Pong, "p"); return nil })
 		if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "a" {
@@ -77,7 +77,7 @@ func TestRFC6455_5_5_1_HalfCloseAnswersWhenAsked(t *testing.T) {
 
 // After Shut, Read continues to return messages until it returns the peer's close frame.
 func TestRFC6455_5_5_1_HalfCloseReadsOn(t *testing.T) {
-	halves(t, func(t *testing.T, c *Conn, peer raw) {
+	eachHalfClose(t, func(t *testing.T, c *Conn, peer raw) {
 		if err := c.Shut(4001, "over"); err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +104,7 @@ func TestRFC6455_5_5_1_HalfCloseReadsOn(t *testing.T) {
 
 // Close waits for the peer's close frame as usual, and replies to a peer that has sent its close frame.
 func TestHalfCloseClose(t *testing.T) {
-	halves(t, func(t *testing.T, c *Conn, peer raw) {
+	eachHalfClose(t, func(t *testing.T, c *Conn, peer raw) {
 		closed := async(func() error { return c.Close(4001, "over") })
 		peer.expect(frame.Close, closeBody(4001, "over"))
 		peer.send(peer.frame(frame.Close, true, closeBody(4001, "over")))
@@ -113,7 +113,7 @@ func TestHalfCloseClose(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	halves(t, func(t *testing.T, c *Conn, peer raw) {
+	eachHalfClose(t, func(t *testing.T, c *Conn, peer raw) {
 		go peer.send(peer.frame(frame.Close, true, closeBody(4000, "bye")))
 		_, err := c.Read(bounded.Context(t))
 		wantClose(t, err, 4000, "bye", true)

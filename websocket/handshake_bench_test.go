@@ -37,17 +37,17 @@ func (s *sink) Close() error {
 	return nil
 }
 
-// taken is a ResponseWriter whose Hijack always returns the same connection.
-type taken struct {
+// hijackWriter is a ResponseWriter whose Hijack always returns the same connection.
+type hijackWriter struct {
 	nc  *sink
 	brw *bufio.ReadWriter
 	h   http.Header
 }
 
-func (t *taken) Header() http.Header                          { return t.h }
-func (t *taken) Write(b []byte) (int, error)                  { return len(b), nil }
-func (t *taken) WriteHeader(int)                              {}
-func (t *taken) Hijack() (net.Conn, *bufio.ReadWriter, error) { return t.nc, t.brw, nil }
+func (t *hijackWriter) Header() http.Header                          { return t.h }
+func (t *hijackWriter) Write(b []byte) (int, error)                  { return len(b), nil }
+func (t *hijackWriter) WriteHeader(int)                              {}
+func (t *hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) { return t.nc, t.brw, nil }
 func browserRequest(tb testing.TB) *http.Request {
 	head := "GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n" +
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nOrigin: http://server.example.com\r\n" +
@@ -64,7 +64,7 @@ func browserRequest(tb testing.TB) *http.Request {
 func BenchmarkAccept(b *testing.B) {
 	r := browserRequest(b)
 	opts := &AcceptOptions{Subprotocols: []string{"superchat", "chat"}}
-	w := &taken{h: http.Header{}, brw: bufio.NewReadWriter(bufio.NewReader(nil), bufio.NewWriter(nil))}
+	w := &hijackWriter{h: http.Header{}, brw: bufio.NewReadWriter(bufio.NewReader(nil), bufio.NewWriter(nil))}
 	b.ReportAllocs()
 	for b.Loop() {
 		w.nc = &sink{closed: make(chan struct{})}

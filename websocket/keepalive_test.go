@@ -28,8 +28,8 @@ func silence(t *testing.T, c *Conn) time.Duration {
 	return time.Since(start)
 }
 
-// about checks the duration of a silence. If no goroutine reads, each check also waits for bytes, which takes time.
-func about(t *testing.T, got, want time.Duration) {
+// checkSilence checks the duration of a silence. If no goroutine reads, each check also waits for bytes, which takes time.
+func checkSilence(t *testing.T, got, want time.Duration) {
 	t.Helper()
 	if got < want-10*time.Millisecond || got > want+10*time.Millisecond {
 		t.Errorf("a silent peer was closed after %v, want %v", got, want)
@@ -44,7 +44,7 @@ func TestKeepaliveClosesASilentPeer(t *testing.T) {
 			if reading {
 				go c.Read(context.Background())
 			}
-			about(t, silence(t, c), 3*defaultPingInterval/2) // the ping after half an interval, and the end one interval later
+			checkSilence(t, silence(t, c), 3*defaultPingInterval/2) // the ping after half an interval, and the end one interval later
 		})
 	}
 }
@@ -63,7 +63,7 @@ func TestKeepaliveWorstCase(t *testing.T) {
 		}()
 		<-time.After(defaultPingInterval/2 + time.Microsecond)
 		peer.send(peer.frame(frame.Text, true, "the last that is heard"))
-		about(t, silence(t, c), 2*defaultPingInterval)
+		checkSilence(t, silence(t, c), 2*defaultPingInterval)
 	})
 }
 

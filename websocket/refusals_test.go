@@ -135,13 +135,13 @@ func waysToServe(t *testing.T) map[string]string {
 		e.Refused = refused
 		s := ownServer(e)
 		s.HTTP.MaxHeaderBytes = mostHead
-		addrs[unasked+name] = serveOwn(t, s)
+		addrs[withoutAdmit+name] = serveOwn(t, s)
 	}
 	return addrs
 }
 
-// unasked begins the name of each server that does not ask the application about a request.
-const unasked = "without Admit: "
+// withoutAdmit begins the name of each server that does not ask the application about a request.
+const withoutAdmit = "without Admit: "
 
 // serveLimited runs h on an http.Server until the test ends.
 func serveLimited(t *testing.T, h http.Handler, mostHead int) (addr string) {
@@ -211,7 +211,7 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("the text of the application's error was sent: %q", want)
 			}
 			for name, addr := range addrs {
-				if tt.app && strings.HasPrefix(name, unasked) {
+				if tt.app && strings.HasPrefix(name, withoutAdmit) {
 					continue
 				}
 				got := replyTo(t, addr, tt.request)

@@ -20,7 +20,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/bounded"
-	"github.com/handfast/handfast/websocket/internal/seamtest"
+	"github.com/handfast/handfast/websocket/internal/drivertest"
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
@@ -53,7 +53,7 @@ func dialRaw(t *testing.T, role protocol.Role, opts *websocket.ConnOptions) (*we
 	if err := far.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	c := seamtest.Conn(t, near, role, opts)
+	c := drivertest.Conn(t, near, role, opts)
 	t.Cleanup(func() { c.CloseNow(); far.Close() })
 	return c, &wire{t: t, conn: far, mask: role == protocol.RoleServer}
 }
@@ -109,9 +109,9 @@ func bothRoles(t *testing.T, test func(t *testing.T, role protocol.Role)) {
 	}
 }
 
-// speak makes c send a frame of every kind and then closes it normally. If any step fails it closes c immediately, so that the
+// sendEveryKind makes c send a frame of every kind and then closes it normally. If any step fails it closes c immediately, so that the
 // other end does not wait for more.
-func speak(ctx context.Context, c *websocket.Conn) error {
+func sendEveryKind(ctx context.Context, c *websocket.Conn) error {
 	defer c.CloseNow()
 	for _, m := range []websocket.Message{
 		{Type: websocket.Text, Data: []byte("hello")},
@@ -140,8 +140,8 @@ func speak(ctx context.Context, c *websocket.Conn) error {
 	return c.Close(websocket.CodeNormal, "enough")
 }
 
-// listen replies to c's frames as a peer does, and returns all frames up to EOF.
-func (w *wire) listen() (heads []frame.Header, payloads []string) {
+// readAndReply replies to c's frames as a peer does, and returns all frames up to EOF.
+func (w *wire) readAndReply() (heads []frame.Header, payloads []string) {
 	w.t.Helper()
 	for {
 		h, p, ok := w.next()
@@ -166,8 +166,8 @@ func TestRFC6455_6_1_FramesOnTheWire(t *testing.T) {
 	bothRoles(t, func(t *testing.T, role protocol.Role) {
 		c, w := dialRaw(t, role, nil)
 		spoke := make(chan error, 1)
-		go func() { spoke <- speak(t.Context(), c) }()
-		heads, payloads := w.listen()
+		go func() { spoke <- sendEveryKind(t.Context(), c) }()
+		heads, payloads := w.readAndReply()
 		if err := bounded.Receive(t, spoke); err != nil {
 			t.Fatal(err)
 		}
@@ -223,9 +223,9 @@ func TestRFC6455_5_3_FreshKeyForEveryFrame(t *testing.T) {
 				return
 			}
 		}
-		spoke <- speak(t.Context(), c)
+		spoke <- sendEveryKind(t.Context(), c)
 	}()
-	heads, _ := w.listen()
+	heads, _ := w.readAndReply()
 	if err := bounded.Receive(t, spoke); err != nil {
 		t.Fatal(err)
 	}

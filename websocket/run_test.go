@@ -6,15 +6,15 @@ import (
 
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/internal/bounded"
-	"github.com/handfast/handfast/websocket/internal/seamtest"
+	"github.com/handfast/handfast/websocket/internal/drivertest"
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // TestRun runs the common test suite of all drivers with Conn.Run.
 func TestRun(t *testing.T) {
-	seamtest.Test(t, func(t *testing.T, opts *websocket.ConnOptions, open func(websocket.Sender) websocket.Receiver) net.Conn {
+	drivertest.Test(t, func(t *testing.T, opts *websocket.ConnOptions, open func(websocket.Sender) websocket.Receiver) net.Conn {
 		near, far := tcpPair(t)
-		c := seamtest.Conn(t, far, protocol.RoleServer, opts)
+		c := drivertest.Conn(t, far, protocol.RoleServer, opts)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)

@@ -35,9 +35,9 @@ func TestSendKeepsTheOrder(t *testing.T) {
 			t.Cleanup(func() { client.CloseNow(); server.CloseNow() })
 			return client, server
 		},
-		"compressed": func(t testing.TB) (*Conn, *Conn) { return zipped(t, handshake.Deflate{}, nil) },
+		"compressed": func(t testing.TB) (*Conn, *Conn) { return compressedPair(t, handshake.Deflate{}, nil) },
 		"no takeover": func(t testing.TB) (*Conn, *Conn) {
-			return zipped(t, handshake.Deflate{ServerNoTakeover: true, ClientNoTakeover: true}, nil)
+			return compressedPair(t, handshake.Deflate{ServerNoTakeover: true, ClientNoTakeover: true}, nil)
 		},
 	} {
 		for _, from := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
@@ -69,7 +69,7 @@ func TestSendKeepsTheOrder(t *testing.T) {
 
 // TestSendAndWriteFromManyGoroutines checks for each sender and method that messages are not mixed.
 func TestSendAndWriteFromManyGoroutines(t *testing.T) {
-	client, server := zipped(t, handshake.Deflate{}, nil)
+	client, server := compressedPair(t, handshake.Deflate{}, nil)
 	shared := prepare(t, strings.Repeat("shared ", 100))
 	own := strings.Repeat("own words ", 100)
 	const each = 100
@@ -109,8 +109,8 @@ func TestSendAndWriteFromManyGoroutines(t *testing.T) {
 	wg.Wait()
 }
 
-// stuck returns a Conn whose peer does not read while one message is being sent.
-func stuck(t *testing.T, q writeQueue) (*Conn, raw) {
+// blockedConn returns a Conn whose peer does not read while one message is being sent.
+func blockedConn(t *testing.T, q writeQueue) (*Conn, raw) {
 	c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{QueueBytes: q.bytes, QueueFull: q.full, PingInterval: -1})
 	if err := c.SendPrepared(prepare(t, "under way")); err != nil {
 		t.Fatal(err)
@@ -124,7 +124,7 @@ func TestSendQueuePolicies(t *testing.T) {
 	t.Run("drop newest", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			room.full = QueueDropNewest
-			c, peer := stuck(t, room)
+			c, peer := blockedConn(t, room)
 			if err := c.SendPrepared(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")); err != ErrQueueFull {
 				t.Errorf("SendPrepared returned %v", err)
 			}
@@ -136,7 +136,7 @@ func TestSendQueuePolicies(t *testing.T) {
 	t.Run("drop oldest", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			room.full = QueueDropOldest
-			c, peer := stuck(t, room)
+			c, peer := blockedConn(t, room)
 			if err := c.SendPrepared(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")); err != nil {
 				t.Errorf("SendPrepared returned %v", err)
 			}
@@ -148,7 +148,7 @@ func TestSendQueuePolicies(t *testing.T) {
 	t.Run("block", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			room.full = QueueBlock
-			c, peer := stuck(t, room)
+			c, peer := blockedConn(t, room)
 			sent := make(chan error, 1)
 			go func() { sent <- c.SendPrepared(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")) }()
 			synctest.Wait()
@@ -166,7 +166,7 @@ func TestSendQueuePolicies(t *testing.T) {
 	t.Run("close", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			room.full = QueueClose
-			c, peer := stuck(t, room)
+			c, peer := blockedConn(t, room)
 			if err := c.SendPrepared(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")); err != ErrQueueFull {
 				t.Errorf("SendPrepared returned %v", err)
 			}
@@ -184,7 +184,7 @@ func TestSendQueuePolicies(t *testing.T) {
 	t.Run("blocked when the connection ends", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			room.full = QueueBlock
-			c, _ := stuck(t, room)
+			c, _ := blockedConn(t, room)
 			sent := make(chan error, 1)
 			go func() { sent <- c.SendPrepared(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")) }()
 			synctest.Wait()
@@ -197,7 +197,7 @@ func TestSendQueuePolicies(t *testing.T) {
 // TestCloseFollowsAcceptedMessages checks that Close does not discard messages that SendPrepared has accepted.
 func TestCloseFollowsAcceptedMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := stuck(t, writeQueue{})
+		c, peer := blockedConn(t, writeQueue{})
 		c.SendPrepared(prepare(t, "one"), prepare(t, strings.Repeat("x", 40000)), prepare(t, "two"))
 		closed := make(chan error, 1)
 		go func() { closed <- c.Close(CodeNormal, "") }()
@@ -269,7 +269,7 @@ func TestJoinedWritesFailWithTheOneThatFails(t *testing.T) {
 // TestQueuedMessagesAreSentTogether checks that messages queued during a write are sent together in the next one.
 func TestQueuedMessagesAreSentTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := stuck(t, writeQueue{})
+		c, peer := blockedConn(t, writeQueue{})
 		for range 16 {
 			if err := c.Send(Message{Text, []byte("answer")}); err != nil {
 				t.Fatal(err)
@@ -316,7 +316,7 @@ func TestPreparedIsCompressedOncePerWindow(t *testing.T) {
 	frames := make(map[*byte]bool)
 	for _, bits := range []uint8{9, 15} {
 		for range 3 {
-			_, server := zipped(t, handshake.Deflate{ServerBits: bits}, nil)
+			_, server := compressedPair(t, handshake.Deflate{ServerBits: bits}, nil)
 			server.mu.Lock()
 			e := server.entryFor(p)
 			server.mu.Unlock()
@@ -346,7 +346,7 @@ func TestPrepareChecks(t *testing.T) {
 // TestManySmallMessagesAreBounded checks that the overhead of each message counts toward the limit, in addition to its bytes.
 func TestManySmallMessagesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, _ := stuck(t, writeQueue{bytes: 64 << 10, full: QueueDropNewest})
+		c, _ := blockedConn(t, writeQueue{bytes: 64 << 10, full: QueueDropNewest})
 		p := prepare(t, "")
 		n := 0
 		for ; n < 64<<10; n++ {

@@ -296,8 +296,8 @@ func (s *Server) halt(all bool) {
 	for src := range s.sources {
 		src.listener.Close()
 	}
-	for p, polite := range s.pending {
-		if polite || all {
+	for p, cutOnShutdown := range s.pending {
+		if cutOnShutdown || all {
 			p.abort()
 		}
 	}

@@ -50,7 +50,7 @@ func (s *Server) serve(l net.Listener, config func(context.Context, net.Conn) *t
 		s.roster.leave()
 	}()
 	defer src.end()
-	if stop := src.listen(); stop != nil {
+	if stop := src.listenOnLoop(); stop != nil {
 		<-s.stop
 		stop()
 		return http.ErrServerClosed

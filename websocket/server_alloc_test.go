@@ -22,9 +22,9 @@ func TestServer_Allocations(t *testing.T) {
 		})
 		s.start()
 		src := &source{server: s, base: s.base(nil), ended: make(chan struct{}), work: make(chan *arrival), idle: make(chan struct{}, maxIdle)}
-		conns := make([]*scripted, 0, 101)
+		conns := make([]*scriptedConn, 0, 101)
 		for range cap(conns) {
-			nc := newScripted([]byte(browserHead), 0)
+			nc := newScriptedConn([]byte(browserHead), 0)
 			nc.out.Grow(512)
 			conns = append(conns, nc)
 		}

@@ -75,22 +75,22 @@ func BenchmarkUpgrade(b *testing.B) {
 // BenchmarkUpgrade_InMemory measures upgrades without the kernel, so that the result only includes the cost of this package and
 // net/http.
 func BenchmarkUpgrade_InMemory(b *testing.B) {
-	run := func(b *testing.B, p *pipes) {
+	run := func(b *testing.B, p *pipeListener) {
 		b.ReportAllocs()
 		for b.Loop() {
-			nc := newScripted([]byte(browserHead), 0)
+			nc := newScriptedConn([]byte(browserHead), 0)
 			p.conns <- nc
 			<-nc.closed
 		}
 	}
 	b.Run("Server", func(b *testing.B) {
-		s, p := ownServer(&Endpoint{Serve: func(c *Conn) { c.CloseNow() }}), newPipes()
+		s, p := ownServer(&Endpoint{Serve: func(c *Conn) { c.CloseNow() }}), newPipeListener()
 		go s.Serve(p)
 		defer s.Close()
 		run(b, p)
 	})
 	b.Run("net-http", func(b *testing.B) {
-		p := newPipes()
+		p := newPipeListener()
 		s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if c, err := Accept(w, r, nil); err == nil {
 				c.CloseNow()

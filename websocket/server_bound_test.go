@@ -13,19 +13,19 @@ import (
 	"time"
 )
 
-// later waits, on the bubble's clock, for longer than the time limit for headers in the tests of this file.
-func later() { <-time.After(time.Minute) }
+// waitMinute waits, on the bubble's clock, for longer than the time limit for headers in the tests of this file.
+func waitMinute() { <-time.After(time.Minute) }
 
-// afterAWhile returns a Server with a time limit for headers. Its handler takes longer than that limit.
-func afterAWhile(h http.HandlerFunc) *Server {
+// slowServer returns a Server with a time limit for headers. Its handler takes longer than that limit.
+func slowServer(h http.HandlerFunc) *Server {
 	return &Server{HTTP: &http.Server{ReadHeaderTimeout: 7 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		later()
+		waitMinute()
 		h(w, r)
 	})}}
 }
 
-// asked sends an upgrade request, and returns the status of the response and all data after the response's header.
-func asked(t *testing.T, nc net.Conn) (status int, rest string) {
+// upgradeStatus sends an upgrade request, and returns the status of the response and all data after the response's header.
+func upgradeStatus(t *testing.T, nc net.Conn) (status int, rest string) {
 	t.Helper()
 	io.WriteString(nc, sampleRequest+"\r\n")
 	br := bufio.NewReader(nc)
@@ -70,7 +70,7 @@ func TestServer_HandlerTakesItsTime(t *testing.T) {
 				return
 			}
 			defer nc.Close()
-			later()
+			waitMinute()
 			io.WriteString(nc, "HTTP/1.1 200 OK\r\nConnection: close\r\nX: late\r\n\r\n")
 		}, 200, ""},
 		{"a connection hijacked after its 101", func(w http.ResponseWriter, _ *http.Request) {
@@ -81,15 +81,15 @@ func TestServer_HandlerTakesItsTime(t *testing.T) {
 				return
 			}
 			defer nc.Close()
-			later()
+			waitMinute()
 			io.WriteString(nc, "late")
 		}, 101, "late"},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
-			inBubble(t, afterAWhile(tt.h), func(t *testing.T, p *pipes) {
+			inBubble(t, slowServer(tt.h), func(t *testing.T, p *pipeListener) {
 				nc := p.dial()
 				defer nc.Close()
-				status, rest := asked(t, nc)
+				status, rest := upgradeStatus(t, nc)
 				if status != tt.status || rest != tt.rest {
 					t.Errorf("%d, %q, want %d, %q", status, rest, tt.status, tt.rest)
 				}
@@ -104,7 +104,7 @@ func TestServer_WriteTimeout(t *testing.T) {
 	var ended chan error // created in the bubble, like all channels here
 	var took time.Duration
 	var began time.Time
-	s := afterAWhile(func(w http.ResponseWriter, r *http.Request) {
+	s := slowServer(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/open" {
 			c, err := Accept(w, r, &AcceptOptions{Conn: ConnOptions{PingInterval: -1}})
 			if err == nil {
@@ -120,7 +120,7 @@ func TestServer_WriteTimeout(t *testing.T) {
 		ended <- err
 	})
 	s.HTTP.WriteTimeout = 2 * time.Minute
-	inBubble(t, s, func(t *testing.T, p *pipes) {
+	inBubble(t, s, func(t *testing.T, p *pipeListener) {
 		ended, began = make(chan error, 1), time.Now()
 		nc := p.dial()
 		defer nc.Close()
@@ -145,7 +145,7 @@ func TestServer_RequestContextEnds(t *testing.T) {
 	for _, waited := range []bool{false, true} {
 		var seen chan context.Context
 		var over chan struct{}
-		s := afterAWhile(func(_ http.ResponseWriter, r *http.Request) {
+		s := slowServer(func(_ http.ResponseWriter, r *http.Request) {
 			ctx := r.Context()
 			if waited {
 				_ = ctx.Done()
@@ -157,7 +157,7 @@ func TestServer_RequestContextEnds(t *testing.T) {
 			<-over
 		})
 		s.HTTP.BaseContext = func(net.Listener) context.Context { return context.WithValue(context.Background(), key{}, 7) }
-		inBubble(t, s, func(t *testing.T, p *pipes) {
+		inBubble(t, s, func(t *testing.T, p *pipeListener) {
 			seen, over = make(chan context.Context, 1), make(chan struct{})
 			nc := p.dial()
 			defer nc.Close()
@@ -179,13 +179,13 @@ func TestServer_RequestContextEnds(t *testing.T) {
 		})
 	}
 	var seen chan context.Context
-	s := afterAWhile(nil)
+	s := slowServer(nil)
 	s.HTTP.Handler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen <- r.Context() })
-	inBubble(t, s, func(t *testing.T, p *pipes) {
+	inBubble(t, s, func(t *testing.T, p *pipeListener) {
 		seen = make(chan context.Context, 1)
 		nc := p.dial()
 		defer nc.Close()
-		asked(t, nc)
+		upgradeStatus(t, nc)
 		ctx := <-seen
 		synctest.Wait()
 		if ctx.Err() != context.Canceled {
@@ -197,9 +197,9 @@ func TestServer_RequestContextEnds(t *testing.T) {
 
 // Each connection has its own time limit, even if another one has just completed its handshake.
 func TestServer_SlowAfterQuick(t *testing.T) {
-	s := afterAWhile(nil)
-	s.HTTP.Handler = &Endpoint{Serve: echoing, Accept: AcceptOptions{Conn: ConnOptions{PingInterval: -1}}}
-	inBubble(t, s, func(t *testing.T, p *pipes) {
+	s := slowServer(nil)
+	s.HTTP.Handler = &Endpoint{Serve: serveEcho, Accept: AcceptOptions{Conn: ConnOptions{PingInterval: -1}}}
+	inBubble(t, s, func(t *testing.T, p *pipeListener) {
 		begin := time.Now()
 		for range 10 { // each connection usually reuses the memory of the previous handshake
 			opened(t, p)

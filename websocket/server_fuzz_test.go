@@ -18,7 +18,7 @@ type outcome struct {
 	rules  bool // the response comes from the handshake rules, not from net/http
 }
 
-func outcomeOf(s *scripted) outcome {
+func outcomeOf(s *scriptedConn) outcome {
 	head, _, _ := strings.Cut(s.written(), "\r\n\r\n")
 	o := outcome{reply: dateLine.ReplaceAllString(head, ""), rules: strings.Contains(head, "nosniff")}
 	if _, rest, ok := strings.Cut(head, " "); ok && len(rest) >= 3 {
@@ -33,11 +33,11 @@ func outcomeOf(s *scripted) outcome {
 var dateLine = regexp.MustCompile(`\r\nDate: [^\r]*`)
 
 // feed passes connections to a server whose listener is p.
-type feed struct{ p *pipes }
+type feed struct{ p *pipeListener }
 
 // send sends data in several pieces and returns the outcome.
 func (f feed) send(data []byte, piece int) outcome {
-	nc := newScripted(data, piece)
+	nc := newScriptedConn(data, piece)
 	wrote := make(chan struct{})
 	nc.wrote = wrote
 	f.p.conns <- nc
@@ -51,7 +51,7 @@ func (f feed) send(data []byte, piece int) outcome {
 // servers returns a server for each way to accept clients: net/http with Accept, and a Server.
 func servers(f testing.TB) (netHTTP, own feed) {
 	opts := AcceptOptions{Subprotocols: []string{"chat", "superchat"}, Conn: ConnOptions{Compression: &Compression{}}}
-	netHTTP, own = feed{newPipes()}, feed{newPipes()}
+	netHTTP, own = feed{newPipeListener()}, feed{newPipeListener()}
 	h := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c, err := Accept(w, r, &opts); err == nil {
 			c.CloseNow()

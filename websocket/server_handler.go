@@ -182,10 +182,10 @@ func (w *responder) watch() {
 	w.watcher.running = running
 	go func() { // ends when the client disconnects or has sent too much, or with stopWatching
 		defer close(running)
-		room := make([]byte, 512)
+		buf := make([]byte, 512)
 		for len(w.early) < maxEarly {
-			n, err := w.nc.Read(room)
-			w.early = append(w.early, room[:n]...)
+			n, err := w.nc.Read(buf)
+			w.early = append(w.early, buf[:n]...)
 			if err != nil {
 				if !transport.IsTimeout(err) {
 					w.ctx.cancel()

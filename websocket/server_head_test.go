@@ -77,7 +77,7 @@ func TestServer_OneTimeLimitForTheFirstHead(t *testing.T) {
 		}, 7 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := ownServer(&Endpoint{Serve: echoing})
+			s := ownServer(&Endpoint{Serve: serveEcho})
 			s.HTTP.ReadHeaderTimeout, s.TLSTimeout = 7*time.Second, tt.tlsTimeout
 			s.HTTP.Protocols = new(http.Protocols)
 			s.HTTP.Protocols.SetHTTP1(true)
@@ -88,7 +88,7 @@ func TestServer_OneTimeLimitForTheFirstHead(t *testing.T) {
 				s.HTTP.TLSConfig = config
 				s.TLS = func(context.Context, net.Conn) *tls.Config { return config }
 			}
-			inBubble(t, s, func(t *testing.T, p *pipes) {
+			inBubble(t, s, func(t *testing.T, p *pipeListener) {
 				begin := time.Now()
 				nc := p.dial()
 				defer nc.Close()
@@ -119,7 +119,7 @@ func TestServer_LongAfterTheFirstHead(t *testing.T) {
 		config := secureConfig(t)
 		s.HTTP.TLSConfig = config
 		s.TLS = func(context.Context, net.Conn) *tls.Config { return config }
-		inBubble(t, s, func(t *testing.T, p *pipes) {
+		inBubble(t, s, func(t *testing.T, p *pipeListener) {
 			var dials atomic.Int32
 			transport := &http.Transport{
 				ForceAttemptHTTP2: proto == "HTTP/2.0",
@@ -153,12 +153,12 @@ func TestServer_LongAfterTheFirstHead(t *testing.T) {
 
 // secured is a listener that performs the TLS handshake itself.
 type secured struct {
-	*pipes
+	*pipeListener
 	config *tls.Config
 }
 
 func (l secured) Accept() (net.Conn, error) {
-	nc, err := l.pipes.Accept()
+	nc, err := l.pipeListener.Accept()
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +184,7 @@ func TestServer_HTTP2OfTheListener(t *testing.T) {
 	}}
 	synctest.Test(t, func(t *testing.T) {
 		inHandler, release = make(chan struct{}), make(chan struct{}) // created in the bubble
-		p := secured{newPipes(), s.HTTP.TLSConfig}
+		p := secured{newPipeListener(), s.HTTP.TLSConfig}
 		serveOn(t, s, p, s.Serve)
 		begin := time.Now()
 		silent := p.dial()

@@ -12,11 +12,11 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// panics is a Receiver that panics when it receives a message.
-type panics struct{}
+// panicReceiver is a Receiver that panics when it receives a message.
+type panicReceiver struct{}
 
-func (panics) Message(Message) error { panic("on purpose") }
-func (panics) Closed(*CloseError)    {}
+func (panicReceiver) Message(Message) error { panic("on purpose") }
+func (panicReceiver) Closed(*CloseError)    {}
 
 // If an Endpoint has no hook for the end of a connection or for a panic, the Server's hook is called, with every driver. If neither
 // has one, the event is logged.
@@ -29,12 +29,12 @@ func TestServer_HooksOfEndpoints(t *testing.T) {
 				}
 			}}
 		},
-		"Open": func() *Endpoint { return &Endpoint{Open: func(Sender) Receiver { return panics{} }} },
+		"Open": func() *Endpoint { return &Endpoint{Open: func(Sender) Receiver { return panicReceiver{} }} },
 	}
 	for way, endpoint := range ways {
 		for _, own := range []string{"the endpoint's", "the server's", "no"} {
 			calls := make(chan string, 9)
-			log := make(lines, 9)
+			log := make(logLines, 9)
 			e := endpoint()
 			s := ownServer(e)
 			s.HTTP.ErrorLog = log.logger()
@@ -46,7 +46,7 @@ func TestServer_HooksOfEndpoints(t *testing.T) {
 				s.Ended = func(remote string, _ *CloseError) { calls <- "the server's: " + remote }
 				s.Panicked = func(v any, stack []byte) { calls <- "the server's: " + v.(string) }
 			}
-			r, nc, _ := converse(t, serveOwn(t, s), sampleRequest+"\r\n")
+			r, nc, _ := exchangeHead(t, serveOwn(t, s), sampleRequest+"\r\n")
 			if r.StatusCode != 101 {
 				t.Fatal(r.Status)
 			}
@@ -82,7 +82,7 @@ func TestServer_ListenFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	s := &Server{HTTP: &http.Server{Addr: taken.Addr().String(), Handler: &Endpoint{Serve: echoing}}}
+	s := &Server{HTTP: &http.Server{Addr: taken.Addr().String(), Handler: &Endpoint{Serve: serveEcho}}}
 	for name, listen := range map[string]func() error{
 		"ListenAndServe": s.ListenAndServe, "ListenAndServeTLS": func() error { return s.ListenAndServeTLS("", "") },
 	} {
@@ -99,12 +99,12 @@ func TestServer_ListenFails(t *testing.T) {
 	}
 	none := filepath.Join(t.TempDir(), "none")
 	for _, files := range [][2]string{{none, none}, {none, ""}, {"", none}} {
-		l := &failing{}
+		l := &failingListener{}
 		if err := s.ServeTLS(l, files[0], files[1]); err == nil || !l.closed {
 			t.Errorf("invalid files: %v, the listener is closed: %v", err, l.closed)
 		}
 	}
-	l := &failing{}
+	l := &failingListener{}
 	if err := new(Server).ServeTLS(l, "", ""); err != errNoHTTP || !l.closed {
 		t.Errorf("ServeTLS without HTTP: %v, the listener is closed: %v", err, l.closed)
 	}

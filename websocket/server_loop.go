@@ -8,11 +8,11 @@ import (
 	"github.com/handfast/handfast/websocket/internal/opening"
 )
 
-// listen makes an event loop accept connections from the listener's socket and perform their handshakes: for an Endpoint with Open
+// listenOnLoop makes an event loop accept connections from the listener's socket and perform their handshakes: for an Endpoint with Open
 // that needs no request, when no hook needs the net.Conn. A connection in its handshake then costs as little as an idle one, so
-// only the time limit bounds the number of these connections. listen returns nil if these conditions are not met, or if no loop can
+// only the time limit bounds the number of these connections. listenOnLoop returns nil if these conditions are not met, or if no loop can
 // use the listener.
-func (src *source) listen() (stop func()) {
+func (src *source) listenOnLoop() (stop func()) {
 	s := src.server
 	e, ok := s.handler.(*Endpoint)
 	if !ok || e.Admit != nil || e.Open == nil || e.Serve != nil || e.Accept.Check != nil || src.tls != nil || s.Preface != nil ||

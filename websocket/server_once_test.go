@@ -31,7 +31,7 @@ func oneReport(t *testing.T, s *Server) (addr string, reports chan *HandshakeErr
 
 // A connection that is evicted while its header is arriving is reported only once.
 func TestServer_EvictedOnce(t *testing.T) {
-	s := ownServer(&Endpoint{Serve: echoing})
+	s := ownServer(&Endpoint{Serve: serveEcho})
 	addr, reports := oneReport(t, s)
 	for range 20 {
 		slow := dialRaw(t, addr)
@@ -57,7 +57,7 @@ func TestServer_EvictedOnce(t *testing.T) {
 // A rejected client whose connection lingers is not reported again when it is evicted. A connection that Close closes is not
 // reported.
 func TestServer_RefusedOnce(t *testing.T) {
-	s := ownServer(&Endpoint{Serve: echoing})
+	s := ownServer(&Endpoint{Serve: serveEcho})
 	addr, reports := oneReport(t, s)
 	refused := dialRaw(t, addr)
 	io.WriteString(refused, "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nbad name: x\r\n\r\n")
@@ -75,14 +75,14 @@ func TestServer_RefusedOnce(t *testing.T) {
 	}
 }
 
-// closing is a connection that closes its Server when the time limit of the handshake is cleared.
-type closing struct {
+// closingConn is a connection that closes its Server when the time limit of the handshake is cleared.
+type closingConn struct {
 	net.Conn
 	server *Server
 	closed atomic.Bool
 }
 
-func (c *closing) SetDeadline(at time.Time) error {
+func (c *closingConn) SetDeadline(at time.Time) error {
 	err := c.Conn.SetDeadline(at)
 	if at.IsZero() {
 		c.server.Close()
@@ -90,7 +90,7 @@ func (c *closing) SetDeadline(at time.Time) error {
 	return err
 }
 
-func (c *closing) Close() error {
+func (c *closingConn) Close() error {
 	c.closed.Store(true)
 	return c.Conn.Close()
 }
@@ -103,12 +103,12 @@ func TestServer_CloseDuringTheHandover(t *testing.T) {
 			ctx, cancel := context.WithCancel(bounded.Context(t))
 			defer cancel()
 			s.HTTP.BaseContext = func(net.Listener) context.Context { return ctx }
-			p := newPipes()
+			p := newPipeListener()
 			done := make(chan error, 1)
 			go func() { done <- s.Serve(p) }()
 			near, far := net.Pipe()
 			defer near.Close()
-			c := &closing{Conn: far, server: s}
+			c := &closingConn{Conn: far, server: s}
 			p.conns <- c
 			io.WriteString(near, request)
 			bounded.Receive(t, done)

@@ -327,9 +327,9 @@ func (a *arrival) upgrade() *responder {
 	s := a.server
 	// Only this copy of the request is kept: all strings from here on are substrings of it.
 	a.text = string(a.buf[:a.head.Len()])
-	in := a.head.Opening(a.text)
-	in.TLS = a.tls
-	if in.Content { // HTTP determines the end of the content
+	req := a.head.Opening(a.text)
+	req.TLS = a.tls
+	if req.Content { // HTTP determines the end of the content
 		a.handOver()
 		return nil
 	}
@@ -339,11 +339,11 @@ func (a *arrival) upgrade() *responder {
 	}
 	a.state(http.StateActive)
 	if e, ok := s.handler.(*Endpoint); ok && e.Admit == nil {
-		a.serveEndpoint(e, in)
+		a.serveEndpoint(e, req)
 		return nil
 	}
-	if in.Target[0] != '/' { // net/http ignores the Host header if the target is an absolute URI, and so does not find errors in it
-		if v := in.Check(); v != nil && v.Status == http.StatusBadRequest {
+	if req.Target[0] != '/' { // net/http ignores the Host header if the target is an absolute URI, and so does not find errors in it
+		if v := req.Check(); v != nil && v.Status == http.StatusBadRequest {
 			a.refuse(opening.Violated(v))
 			return nil
 		}
@@ -365,9 +365,9 @@ func (a *arrival) leavePending(next pending) bool {
 }
 
 // serveEndpoint serves a client of an Endpoint that needs no request.
-func (a *arrival) serveEndpoint(e *Endpoint, in *handshake.Opening) {
+func (a *arrival) serveEndpoint(e *Endpoint, req *handshake.Opening) {
 	if len(e.Accept.TrustedProxies) > 0 {
-		in.RemoteAddr = remoteOf(a.nc).String()
+		req.RemoteAddr = remoteOf(a.nc).String()
 	}
 	if !e.roster.enter() {
 		a.refuseFor(e, denied(errGoingAway))
@@ -376,7 +376,7 @@ func (a *arrival) serveEndpoint(e *Endpoint, in *handshake.Opening) {
 	defer e.roster.leave()
 	t := reporter{endpoint: e, server: a.server}
 	var x service
-	if refused := e.decide(&x, in, nil, &t); refused != nil {
+	if refused := e.decide(&x, req, nil, &t); refused != nil {
 		a.refuseFor(e, refused)
 		return
 	}
@@ -384,7 +384,7 @@ func (a *arrival) serveEndpoint(e *Endpoint, in *handshake.Opening) {
 	if rest := a.buf[a.head.Len():]; len(rest) > 0 {
 		early = bytes.Clone(rest)
 	}
-	if err := a.send(x.terms.AppendAnswer(a.buf[:0], in, nil, e.Accept.Header)); err != nil {
+	if err := a.send(x.terms.AppendAnswer(a.buf[:0], req, nil, e.Accept.Header)); err != nil {
 		t.refused(a.ctx, remoteOf(a.nc).String(), nil, &HandshakeError{Stage: handshake.StageStatus, Err: err})
 		a.close()
 		return

@@ -117,7 +117,7 @@ func TestServer_LateHead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, _ := refusing(false)
 			s.HTTP.ReadHeaderTimeout, s.HTTP.IdleTimeout, s.HTTP.ReadTimeout = 7*time.Second, 9*time.Second, 20*time.Second
-			inBubble(t, s, func(t *testing.T, p *pipes) {
+			inBubble(t, s, func(t *testing.T, p *pipeListener) {
 				reports := make(chan *HandshakeError, 1) // created in the bubble
 				s.Refused = func(_ context.Context, _ string, _ *http.Request, err *HandshakeError) { reports <- err }
 				nc := p.dial()

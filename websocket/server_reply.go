@@ -40,13 +40,13 @@ func (a *arrival) refuseFor(e *Endpoint, f *opening.Refusal) {
 }
 
 // linger shuts down the sending direction, and reads until the peer has closed its direction, too. The caller sets the deadline.
-func linger(nc net.Conn, room []byte) {
+func linger(nc net.Conn, buf []byte) {
 	half, ok := nc.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
 		return
 	}
 	for left := lingerBytes; left > 0; {
-		n, err := nc.Read(room)
+		n, err := nc.Read(buf)
 		if left -= n; err != nil {
 			return
 		}

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// scripted is a connection on which a client's bytes arrive in pieces, followed by EOF. It records the bytes that the server
+// scriptedConn is a connection on which a client's bytes arrive in pieces, followed by EOF. It records the bytes that the server
 // writes.
-type scripted struct {
+type scriptedConn struct {
 	in     []byte
 	piece  int // 0 means that all bytes arrive in one piece
 	mu     sync.Mutex
@@ -28,11 +28,11 @@ type scripted struct {
 	remote net.TCPAddr
 }
 
-func newScripted(in []byte, piece int) *scripted {
-	return &scripted{in: in, piece: piece, closed: make(chan struct{}), remote: net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4711}}
+func newScriptedConn(in []byte, piece int) *scriptedConn {
+	return &scriptedConn{in: in, piece: piece, closed: make(chan struct{}), remote: net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4711}}
 }
 
-func (s *scripted) Read(p []byte) (int, error) {
+func (s *scriptedConn) Read(p []byte) (int, error) {
 	if len(s.in) == 0 {
 		if s.open {
 			<-s.closed
@@ -49,7 +49,7 @@ func (s *scripted) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (s *scripted) Write(p []byte) (int, error) {
+func (s *scriptedConn) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n, err := s.out.Write(p)
@@ -61,22 +61,22 @@ func (s *scripted) Write(p []byte) (int, error) {
 }
 
 // written returns the bytes that the server has written.
-func (s *scripted) written() string {
+func (s *scriptedConn) written() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.out.String()
 }
 
-func (s *scripted) Close() error {
+func (s *scriptedConn) Close() error {
 	s.once.Do(func() { close(s.closed) })
 	return nil
 }
 
-func (s *scripted) SetDeadline(time.Time) error      { return nil }
-func (s *scripted) SetReadDeadline(time.Time) error  { return nil }
-func (s *scripted) SetWriteDeadline(time.Time) error { return nil }
-func (s *scripted) LocalAddr() net.Addr              { return &s.local }
-func (s *scripted) RemoteAddr() net.Addr             { return &s.remote }
+func (s *scriptedConn) SetDeadline(time.Time) error      { return nil }
+func (s *scriptedConn) SetReadDeadline(time.Time) error  { return nil }
+func (s *scriptedConn) SetWriteDeadline(time.Time) error { return nil }
+func (s *scriptedConn) LocalAddr() net.Addr              { return &s.local }
+func (s *scriptedConn) RemoteAddr() net.Addr             { return &s.remote }
 
 const browserHead = "GET /chat HTTP/1.1\r\nHost: server.example.com\r\n" +
 	"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0\r\nAccept: */*\r\n" +
@@ -87,16 +87,18 @@ const browserHead = "GET /chat HTTP/1.1\r\nHost: server.example.com\r\n" +
 	"Sec-Fetch-Dest: empty\r\nSec-Fetch-Mode: websocket\r\nSec-Fetch-Site: same-origin\r\n" +
 	"Pragma: no-cache\r\nCache-Control: no-cache\r\nUpgrade: websocket\r\n\r\n"
 
-// pipes is a listener in memory.
-type pipes struct {
+// pipeListener is a listener in memory.
+type pipeListener struct {
 	conns  chan net.Conn
 	once   sync.Once
 	closed chan struct{}
 }
 
-func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
+func newPipeListener() *pipeListener {
+	return &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+}
 
-func (p *pipes) Accept() (net.Conn, error) {
+func (p *pipeListener) Accept() (net.Conn, error) {
 	select {
 	case nc := <-p.conns:
 		return nc, nil
@@ -105,15 +107,15 @@ func (p *pipes) Accept() (net.Conn, error) {
 	}
 }
 
-func (p *pipes) Close() error {
+func (p *pipeListener) Close() error {
 	p.once.Do(func() { close(p.closed) })
 	return nil
 }
 
-func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
+func (p *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
 
 // dial returns the client's end of a new connection.
-func (p *pipes) dial() net.Conn {
+func (p *pipeListener) dial() net.Conn {
 	near, far := net.Pipe()
 	p.conns <- far
 	return near
@@ -142,10 +144,10 @@ func readResponse(t *testing.T, nc net.Conn) (*http.Response, *bufio.Reader) {
 	return r, br
 }
 
-// lines receives the lines that a logger writes.
-type lines chan string
+// logLines receives the lines that a logger writes.
+type logLines chan string
 
-func (l lines) Write(p []byte) (int, error) {
+func (l logLines) Write(p []byte) (int, error) {
 	select {
 	case l <- string(p):
 	default: // there are more lines than the test expects
@@ -153,4 +155,4 @@ func (l lines) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (l lines) logger() *log.Logger { return log.New(l, "", 0) }
+func (l logLines) logger() *log.Logger { return log.New(l, "", 0) }

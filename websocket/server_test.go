@@ -24,8 +24,8 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// echoing serves a client with an echo.
-func echoing(c *Conn) { echo(c) }
+// serveEcho serves a client with an echo.
+func serveEcho(c *Conn) { echo(c) }
 
 // ownServer returns a Server whose Handler is e.
 func ownServer(e *Endpoint) *Server { return &Server{HTTP: &http.Server{Handler: e}} }
@@ -35,7 +35,7 @@ func acceptEcho(opts *AcceptOptions) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c, err := Accept(w, r, opts); err == nil {
 			defer c.CloseNow()
-			echoing(c)
+			serveEcho(c)
 		}
 	})
 }
@@ -74,8 +74,8 @@ func TestServer_HandshakeCases(t *testing.T) {
 			}
 		}
 		for way, s := range map[string]*Server{
-			"direct": ownServer(&Endpoint{Accept: opts, Serve: echoing}),
-			"Admit":  ownServer(&Endpoint{Accept: opts, Serve: echoing, Admit: func(*http.Request) (*Admission, error) { return nil, nil }}),
+			"direct": ownServer(&Endpoint{Accept: opts, Serve: serveEcho}),
+			"Admit":  ownServer(&Endpoint{Accept: opts, Serve: serveEcho, Admit: func(*http.Request) (*Admission, error) { return nil, nil }}),
 			"Accept": {HTTP: &http.Server{Handler: acceptEcho(&opts)}},
 			"Open":   ownServer(&Endpoint{Accept: opts, Open: openEcho}),
 		} {
@@ -98,8 +98,8 @@ type echoReceiver struct{ Sender }
 func (e echoReceiver) Message(m Message) error { return e.Send(m) }
 func (e echoReceiver) Closed(*CloseError)      {}
 
-// converse sends a client's request on a new connection, and returns the response and the connection.
-func converse(t *testing.T, addr, request string) (*http.Response, net.Conn, *bufio.Reader) {
+// exchangeHead sends a client's request on a new connection, and returns the response and the connection.
+func exchangeHead(t *testing.T, addr, request string) (*http.Response, net.Conn, *bufio.Reader) {
 	t.Helper()
 	nc, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -127,10 +127,10 @@ func TestServer_PagesAndUpgrades(t *testing.T) {
 		b, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%s %s %d %v", r.Method, r.URL.Path, len(b), r.TLS != nil)
 	})
-	mux.Handle("/chat", &Endpoint{Serve: echoing})
+	mux.Handle("/chat", &Endpoint{Serve: serveEcho})
 	addr := serveOwn(t, s)
 
-	r, nc, br := converse(t, addr, fmt.Sprintf("POST /page HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", len(large), large))
+	r, nc, br := exchangeHead(t, addr, fmt.Sprintf("POST /page HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", len(large), large))
 	if b, _ := io.ReadAll(r.Body); string(b) != "POST /page 102400 false" {
 		t.Errorf("the page is %q", b)
 	}
@@ -141,7 +141,7 @@ func TestServer_PagesAndUpgrades(t *testing.T) {
 	}
 	expectEcho(t, br, "on the same connection")
 
-	r, _, br = converse(t, addr, sampleRequest+"\r\n"+string(c.frame(1, true, "at once")))
+	r, _, br = exchangeHead(t, addr, sampleRequest+"\r\n"+string(c.frame(1, true, "at once")))
 	if r.StatusCode != 101 || r.Header.Get("Sec-WebSocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
 		t.Errorf("the answer is %v", r)
 	}
@@ -160,9 +160,9 @@ func expectEcho(t *testing.T, br *bufio.Reader, want string) {
 func TestServer_EarlyBytes(t *testing.T) {
 	long := strings.Repeat("early ", 20) // the length fits into one byte
 	for _, n := range []int{1, 200} {
-		addr := serveOwn(t, ownServer(&Endpoint{Serve: echoing}))
+		addr := serveOwn(t, ownServer(&Endpoint{Serve: serveEcho}))
 		frames := bytes.Repeat(raw{t, nil, protocol.RoleClient}.frame(1, true, long), n)
-		_, _, br := converse(t, addr, sampleRequest+"\r\n"+string(frames))
+		_, _, br := exchangeHead(t, addr, sampleRequest+"\r\n"+string(frames))
 		for range n {
 			expectEcho(t, br, long)
 		}
@@ -172,7 +172,7 @@ func TestServer_EarlyBytes(t *testing.T) {
 // TestServer_EarlyPieces splits a frame after the request at every position, with each way of serving the connection.
 func TestServer_EarlyPieces(t *testing.T) {
 	f := raw{t, nil, protocol.RoleClient}.frame(1, true, "hi")
-	for name, h := range map[string]http.Handler{"Accept": acceptEcho(nil), "Serve": &Endpoint{Serve: echoing}, "Open": &Endpoint{Open: openEcho}} {
+	for name, h := range map[string]http.Handler{"Accept": acceptEcho(nil), "Serve": &Endpoint{Serve: serveEcho}, "Open": &Endpoint{Open: openEcho}} {
 		by := httptest.NewServer(h)
 		defer by.Close()
 		if e, ok := h.(*Endpoint); ok {
@@ -180,7 +180,7 @@ func TestServer_EarlyPieces(t *testing.T) {
 		}
 		for _, addr := range []string{serveOwn(t, &Server{HTTP: &http.Server{Handler: h}}), by.Listener.Addr().String()} {
 			for cut := range len(f) + 1 {
-				_, nc, br := converse(t, addr, sampleRequest+"\r\n"+string(f[:cut]))
+				_, nc, br := exchangeHead(t, addr, sampleRequest+"\r\n"+string(f[:cut]))
 				nc.Write(f[cut:])
 				if expectEcho(t, br, "hi"); t.Failed() {
 					t.Fatalf("%s, by the server at %s, with %d bytes after the request", name, addr, cut)
@@ -193,8 +193,8 @@ func TestServer_EarlyPieces(t *testing.T) {
 
 func TestServer_Replies(t *testing.T) {
 	mux := http.NewServeMux()
-	mux.Handle("/chat", &Endpoint{Serve: echoing})
-	mux.Handle("/räume", &Endpoint{Serve: echoing})
+	mux.Handle("/chat", &Endpoint{Serve: serveEcho})
+	mux.Handle("/räume", &Endpoint{Serve: serveEcho})
 	addr := serveOwn(t, &Server{HTTP: &http.Server{Handler: mux, MaxHeaderBytes: 1000}})
 	for _, tt := range []struct {
 		name, request string
@@ -219,7 +219,7 @@ func TestServer_Replies(t *testing.T) {
 		{"TLS", "\x16\x03\x01\x02\x00\x01\x00", 400, "this port does not"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			r, _, br := converse(t, addr, tt.request)
+			r, _, br := exchangeHead(t, addr, tt.request)
 			if r.StatusCode != tt.status {
 				t.Errorf("%d, want %d", r.StatusCode, tt.status)
 			}
@@ -249,9 +249,9 @@ func TestServer_Replies(t *testing.T) {
 
 // An excessively long request gets a response, without a reset while the client is still sending.
 func TestRFC6585_5_ReplyArrives(t *testing.T) {
-	s := ownServer(&Endpoint{Serve: echoing})
+	s := ownServer(&Endpoint{Serve: serveEcho})
 	s.HTTP.MaxHeaderBytes = 20 << 10
-	r, _, _ := converse(t, serveOwn(t, s), "GET / HTTP/1.1\r\nX: "+strings.Repeat("x", 200<<10))
+	r, _, _ := exchangeHead(t, serveOwn(t, s), "GET / HTTP/1.1\r\nX: "+strings.Repeat("x", 200<<10))
 	if b, err := io.ReadAll(r.Body); r.StatusCode != 431 || err != nil || len(b) == 0 {
 		t.Errorf("%d %q (%v)", r.StatusCode, b, err)
 	}
@@ -260,7 +260,7 @@ func TestRFC6585_5_ReplyArrives(t *testing.T) {
 // A header that exceeds the Server's own limit is passed to HTTP.
 func TestServer_LongHead(t *testing.T) {
 	long := sampleRequest + "X: " + strings.Repeat("x", 100<<10) + "\r\n" + strings.Repeat("Y: y\r\n", 200) + "\r\n"
-	r, _, br := converse(t, serveOwn(t, ownServer(&Endpoint{Serve: echoing})), long+string(raw{t, nil, protocol.RoleClient}.frame(1, true, "long")))
+	r, _, br := exchangeHead(t, serveOwn(t, ownServer(&Endpoint{Serve: serveEcho})), long+string(raw{t, nil, protocol.RoleClient}.frame(1, true, "long")))
 	if r.StatusCode != 101 {
 		t.Fatal(r)
 	}
@@ -282,7 +282,7 @@ func TestServer_Unwrapped(t *testing.T) {
 		"hijacked":    sampleRequest + "\r\n",
 		"handed over": sampleRequest + "X: " + strings.Repeat("x", 20<<10) + "\r\n\r\n",
 	} {
-		converse(t, addr, request)
+		exchangeHead(t, addr, request)
 		c := bounded.Receive(t, conns)
 		if !c.stream.CanTryWrite() {
 			t.Errorf("%s: the Conn does not know its socket", name)
@@ -298,7 +298,7 @@ func TestServer_Handshake(t *testing.T) {
 	told := make(chan *Handshake, 1)
 	handler := func(c *Conn) { told <- c.Handshake() }
 	ask := func(addr string) *Handshake {
-		converse(t, addr, request)
+		exchangeHead(t, addr, request)
 		return bounded.Receive(t, told)
 	}
 	want := ask(serve(t, &Endpoint{Serve: handler, Accept: opts}))
@@ -324,11 +324,11 @@ func TestServer_Handshake(t *testing.T) {
 // An Endpoint behind a Server uses the scheme that a trusted proxy reports.
 func TestRFC7239_Service(t *testing.T) {
 	addr := serveOwn(t, ownServer(&Endpoint{
-		Serve:  echoing,
+		Serve:  serveEcho,
 		Accept: AcceptOptions{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
 	}))
 	for proto, want := range map[string]int{"https": 101, "http": 403} {
-		r, _, _ := converse(t, addr, sampleRequest+"Origin: https://server.example.com\r\nX-Forwarded-Proto: "+proto+"\r\n\r\n")
+		r, _, _ := exchangeHead(t, addr, sampleRequest+"Origin: https://server.example.com\r\nX-Forwarded-Proto: "+proto+"\r\n\r\n")
 		if r.StatusCode != want {
 			t.Errorf("%s: %d", proto, r.StatusCode)
 		}
@@ -338,7 +338,7 @@ func TestRFC7239_Service(t *testing.T) {
 func TestServer_TLS(t *testing.T) {
 	mux := http.NewServeMux()
 	s := &Server{HTTP: &http.Server{Handler: mux}}
-	mux.Handle("/chat", &Endpoint{Serve: echoing})
+	mux.Handle("/chat", &Endpoint{Serve: serveEcho})
 	mux.HandleFunc("/page", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%d %v", r.ProtoMajor, r.TLS != nil && r.TLS.HandshakeComplete)
 	})
@@ -379,7 +379,7 @@ func TestServer_TLS(t *testing.T) {
 	if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "hi" {
 		t.Errorf("%q, %v", m.Data, err)
 	}
-	r, _, _ := converse(t, addr, sampleRequest+"\r\n") // without TLS
+	r, _, _ := exchangeHead(t, addr, sampleRequest+"\r\n") // without TLS
 	if b, _ := io.ReadAll(r.Body); r.StatusCode != 400 || !strings.Contains(string(b), "wss://") {
 		t.Errorf("%d %q", r.StatusCode, b)
 	}
@@ -389,7 +389,7 @@ func TestServer_TLS(t *testing.T) {
 // gets a response, and is reported.
 func TestServer_TLSRefusals(t *testing.T) {
 	reports := make(chan *HandshakeError, 1)
-	s := ownServer(&Endpoint{Serve: echoing})
+	s := ownServer(&Endpoint{Serve: serveEcho})
 	s.Refused = func(_ context.Context, _ string, _ *http.Request, err *HandshakeError) { reports <- err }
 	config := &tls.Config{Certificates: []tls.Certificate{testCertificate(t)}, NextProtos: []string{"http/1.1", "acme-tls/1"}}
 	s.TLS = func(context.Context, net.Conn) *tls.Config { return config }
@@ -441,13 +441,13 @@ func TestServer_TLSAlone(t *testing.T) {
 }
 
 func TestServer_Misuse(t *testing.T) {
-	if err := new(Server).Serve(newPipes()); err != errNoHTTP {
+	if err := new(Server).Serve(newPipeListener()); err != errNoHTTP {
 		t.Errorf("without HTTP: %v", err)
 	}
-	s := ownServer(&Endpoint{Serve: echoing})
+	s := ownServer(&Endpoint{Serve: serveEcho})
 	s.Close()
 	for range 2 {
-		if err := s.Serve(newPipes()); err != http.ErrServerClosed {
+		if err := s.Serve(newPipeListener()); err != http.ErrServerClosed {
 			t.Errorf("after Close: %v", err)
 		}
 		if err := s.ListenAndServe(); err != http.ErrServerClosed {
@@ -458,21 +458,21 @@ func TestServer_Misuse(t *testing.T) {
 		}
 	}
 	broken := errors.New("broken")
-	if err := ownServer(&Endpoint{Serve: echoing}).Serve(&failing{errs: []error{broken}}); err != broken {
+	if err := ownServer(&Endpoint{Serve: serveEcho}).Serve(&failingListener{errs: []error{broken}}); err != broken {
 		t.Errorf("a listener that fails: %v", err)
 	}
 }
 
-// failing is a listener that returns errors, some of which are temporary.
-type failing struct {
+// failingListener is a listener that returns errors, some of which are temporary.
+type failingListener struct {
 	net.Listener
 	errs   []error
 	closed bool
 }
 
-func (f *failing) Addr() net.Addr { return nil }
-func (f *failing) Close() error   { f.closed = true; return nil }
-func (f *failing) Accept() (net.Conn, error) {
+func (f *failingListener) Addr() net.Addr { return nil }
+func (f *failingListener) Close() error   { f.closed = true; return nil }
+func (f *failingListener) Accept() (net.Conn, error) {
 	err := f.errs[0]
 	f.errs = f.errs[1:]
 	return nil, err
@@ -483,12 +483,12 @@ func TestServer_AcceptAgain(t *testing.T) {
 	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
 		synctest.Test(t, func(t *testing.T) {
 			begin := time.Now()
-			l := &failing{}
+			l := &failingListener{}
 			for range 5 {
 				l.errs = append(l.errs, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", errno)})
 			}
 			l.errs = append(l.errs, net.ErrClosed)
-			s := ownServer(&Endpoint{Serve: echoing})
+			s := ownServer(&Endpoint{Serve: serveEcho})
 			if err := s.Serve(l); err != net.ErrClosed || len(l.errs) > 0 || !l.closed {
 				t.Errorf("%v, %d errors left, closed: %v", err, len(l.errs), l.closed)
 			}

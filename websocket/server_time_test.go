@@ -19,9 +19,9 @@ import (
 )
 
 // inBubble runs s on a listener in memory, on the clock of a bubble.
-func inBubble(t *testing.T, s *Server, test func(t *testing.T, p *pipes)) {
+func inBubble(t *testing.T, s *Server, test func(t *testing.T, p *pipeListener)) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPipes()
+		p := newPipeListener()
 		done := make(chan error, 1)
 		go func() { done <- s.Serve(p) }()
 		test(t, p)
@@ -34,7 +34,7 @@ func inBubble(t *testing.T, s *Server, test func(t *testing.T, p *pipes)) {
 }
 
 // opened connects and performs the opening handshake.
-func opened(t *testing.T, p *pipes) (net.Conn, *bufio.Reader) {
+func opened(t *testing.T, p *pipeListener) (net.Conn, *bufio.Reader) {
 	t.Helper()
 	nc := p.dial()
 	t.Cleanup(func() { nc.Close() })
@@ -48,9 +48,9 @@ func opened(t *testing.T, p *pipes) (net.Conn, *bufio.Reader) {
 
 // A header must arrive in time, even if its bytes keep trickling in.
 func TestRFC9110_15_5_9_Slow(t *testing.T) {
-	s := ownServer(&Endpoint{Serve: echoing})
+	s := ownServer(&Endpoint{Serve: serveEcho})
 	s.HTTP.ReadHeaderTimeout = 7 * time.Second
-	inBubble(t, s, func(t *testing.T, p *pipes) {
+	inBubble(t, s, func(t *testing.T, p *pipeListener) {
 		begin := time.Now()
 		nc := p.dial()
 		defer nc.Close()
@@ -76,7 +76,7 @@ func TestRFC9110_15_5_9_Slow(t *testing.T) {
 func TestServer_SlowHeads(t *testing.T) {
 	for _, head := range []string{"GET / HTTP/1.1\r\nHo", "G"} {
 		var replies []string
-		for _, e := range []*Endpoint{{Serve: echoing}, {Open: openEcho}} {
+		for _, e := range []*Endpoint{{Serve: serveEcho}, {Open: openEcho}} {
 			reports := make(chan *HandshakeError, 1)
 			s := ownServer(e)
 			s.Refused = func(_ context.Context, _ string, _ *http.Request, err *HandshakeError) { reports <- err }
@@ -94,9 +94,9 @@ func TestServer_SlowHeads(t *testing.T) {
 
 // A client that sends nothing gets no response, and is not reported.
 func TestServer_Silent(t *testing.T) {
-	s := ownServer(&Endpoint{Serve: echoing})
+	s := ownServer(&Endpoint{Serve: serveEcho})
 	s.Refused = func(_ context.Context, _ string, _ *http.Request, err *HandshakeError) { t.Error(err) }
-	inBubble(t, s, func(t *testing.T, p *pipes) {
+	inBubble(t, s, func(t *testing.T, p *pipeListener) {
 		begin := time.Now()
 		nc := p.dial()
 		defer nc.Close()
@@ -112,9 +112,9 @@ func TestServer_Silent(t *testing.T) {
 // A client that disconnects in the middle of its header is reported.
 func TestServer_Abandoned(t *testing.T) {
 	told := make(chan error, 1)
-	s := ownServer(&Endpoint{Serve: echoing})
+	s := ownServer(&Endpoint{Serve: serveEcho})
 	s.Refused = func(_ context.Context, _ string, _ *http.Request, err *HandshakeError) { told <- err }
-	inBubble(t, s, func(t *testing.T, p *pipes) {
+	inBubble(t, s, func(t *testing.T, p *pipeListener) {
 		nc := p.dial()
 		io.WriteString(nc, "GET / HT")
 		nc.Close()
@@ -127,10 +127,10 @@ func TestServer_Abandoned(t *testing.T) {
 // The time limit of the handshake does not apply to an open connection, or to a connection whose request has been passed to a
 // handler.
 func TestServer_BoundLifted(t *testing.T) {
-	e := &Endpoint{Serve: echoing}
+	e := &Endpoint{Serve: serveEcho}
 	e.Accept.Conn.PingInterval = -1
 	s := ownServer(e)
-	inBubble(t, s, func(t *testing.T, p *pipes) {
+	inBubble(t, s, func(t *testing.T, p *pipeListener) {
 		nc, br := opened(t, p)
 		time.AfterFunc(20*time.Second, func() {
 			raw{t, nc, protocol.RoleClient}.send(raw{t, nil, protocol.RoleClient}.frame(1, true, "late"))
@@ -141,7 +141,7 @@ func TestServer_BoundLifted(t *testing.T) {
 
 // Admit may take any amount of time. The client's time limit for reading the response begins afterwards.
 func TestServer_SlowAdmit(t *testing.T) {
-	s := ownServer(&Endpoint{Serve: echoing, Admit: func(r *http.Request) (*Admission, error) {
+	s := ownServer(&Endpoint{Serve: serveEcho, Admit: func(r *http.Request) (*Admission, error) {
 		select {
 		case <-time.After(time.Minute):
 		case <-r.Context().Done():
@@ -149,16 +149,16 @@ func TestServer_SlowAdmit(t *testing.T) {
 		}
 		return nil, nil
 	}})
-	inBubble(t, s, func(t *testing.T, p *pipes) { opened(t, p) })
+	inBubble(t, s, func(t *testing.T, p *pipeListener) { opened(t, p) })
 }
 
 // Above MaxHandshakes the oldest connection is closed, and the server continues to accept connections.
 func TestServer_MaxHandshakes(t *testing.T) {
 	told := make(chan error, 1)
-	s := ownServer(&Endpoint{Serve: echoing})
+	s := ownServer(&Endpoint{Serve: serveEcho})
 	s.MaxHandshakes = func(net.Addr) int { return 2 }
 	s.Refused = func(_ context.Context, _ string, _ *http.Request, err *HandshakeError) { told <- err }
-	inBubble(t, s, func(t *testing.T, p *pipes) {
+	inBubble(t, s, func(t *testing.T, p *pipeListener) {
 		slow := p.dial()
 		synctest.Wait() // this connection is the oldest
 		second, third := p.dial(), p.dial()
@@ -188,7 +188,7 @@ func TestServer_CountPages(t *testing.T) {
 		})}}
 		s.MaxHandshakes = func(net.Addr) int { return most }
 		s.CountPages = count
-		inBubble(t, s, func(t *testing.T, p *pipes) {
+		inBubble(t, s, func(t *testing.T, p *pipeListener) {
 			for range slow {
 				nc := p.dial()
 				defer nc.Close()
@@ -209,13 +209,13 @@ func TestServer_CountPages(t *testing.T) {
 
 // TLSTimeout limits the time before the header. The time limit for the header itself begins afterwards.
 func TestServer_TLSTimeout(t *testing.T) {
-	s := ownServer(&Endpoint{Serve: echoing})
+	s := ownServer(&Endpoint{Serve: serveEcho})
 	s.HTTP.ReadHeaderTimeout, s.TLSTimeout = time.Minute, time.Second
 	s.Preface = func(_ context.Context, nc net.Conn) (net.Addr, error) {
 		_, err := io.ReadFull(nc, make([]byte, 1))
 		return nil, err
 	}
-	inBubble(t, s, func(t *testing.T, p *pipes) {
+	inBubble(t, s, func(t *testing.T, p *pipeListener) {
 		began := time.Now()
 		silent := p.dial()
 		io.ReadAll(silent) // until the connection is closed
@@ -285,7 +285,7 @@ func TestServer_RefusedByHTTP(t *testing.T) {
 
 // A panic in the MaxHandshakes hook closes one connection.
 func TestServer_MaxHandshakesPanics(t *testing.T) {
-	s := ownServer(&Endpoint{Serve: echoing})
+	s := ownServer(&Endpoint{Serve: serveEcho})
 	calls := 0
 	s.MaxHandshakes = func(net.Addr) int {
 		if calls++; calls == 1 {
@@ -293,9 +293,9 @@ func TestServer_MaxHandshakesPanics(t *testing.T) {
 		}
 		return 2
 	}
-	logged := make(lines, 4)
+	logged := make(logLines, 4)
 	s.HTTP.ErrorLog = logged.logger()
-	inBubble(t, s, func(t *testing.T, p *pipes) {
+	inBubble(t, s, func(t *testing.T, p *pipeListener) {
 		began := time.Now()
 		if b, err := io.ReadAll(p.dial()); len(b) > 0 || err != nil || time.Since(began) > 0 {
 			t.Errorf("the client read %q, %v, after %v", b, err, time.Since(began))
@@ -307,34 +307,34 @@ func TestServer_MaxHandshakesPanics(t *testing.T) {
 	})
 }
 
-// nameless is a listener whose connections have no addresses.
-type nameless struct{ *pipes }
+// addrlessListener is a listener whose connections have no addresses.
+type addrlessListener struct{ *pipeListener }
 
-type namelessConn struct{ net.Conn }
+type addrlessConn struct{ net.Conn }
 
-func (namelessConn) RemoteAddr() net.Addr { return nil }
-func (namelessConn) LocalAddr() net.Addr  { return nil }
+func (addrlessConn) RemoteAddr() net.Addr { return nil }
+func (addrlessConn) LocalAddr() net.Addr  { return nil }
 
-func (n nameless) Accept() (net.Conn, error) {
-	nc, err := n.pipes.Accept()
+func (n addrlessListener) Accept() (net.Conn, error) {
+	nc, err := n.pipeListener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return namelessConn{nc}, nil
+	return addrlessConn{nc}, nil
 }
 
 // Connections without addresses are served, as in net/http.
 func TestServer_NoAddresses(t *testing.T) {
 	for name, e := range map[string]*Endpoint{
-		"direct": {Serve: func(c *Conn) { c.Handshake(); echoing(c) }},
-		"Admit":  {Serve: echoing, Admit: func(*http.Request) (*Admission, error) { return nil, nil }},
+		"direct": {Serve: func(c *Conn) { c.Handshake(); serveEcho(c) }},
+		"Admit":  {Serve: serveEcho, Admit: func(*http.Request) (*Admission, error) { return nil, nil }},
 		"Open":   {Open: openEcho},
 	} {
 		e.Accept.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 		s := ownServer(e)
 		s.MaxHandshakes = func(net.Addr) int { return 1 }
 		synctest.Test(t, func(t *testing.T) {
-			p := nameless{newPipes()}
+			p := addrlessListener{newPipeListener()}
 			serveOn(t, s, p, s.Serve)
 			slow := p.dial()
 			synctest.Wait() // this connection is the oldest, and is evicted
@@ -360,7 +360,7 @@ func TestServer_NoAddresses(t *testing.T) {
 // When a Handler returns, its connection is closed normally.
 func TestServer_HandlerReturns(t *testing.T) {
 	s := ownServer(&Endpoint{Serve: func(*Conn) {}})
-	inBubble(t, s, func(t *testing.T, p *pipes) {
+	inBubble(t, s, func(t *testing.T, p *pipeListener) {
 		nc, br := opened(t, p)
 		got := make([]byte, 4)
 		if _, err := io.ReadFull(br, got); err != nil || string(got) != "\x88\x02\x03\xe8" {
@@ -382,7 +382,7 @@ func TestServer_Shutdown(t *testing.T) {
 		<-time.After(time.Second) // some work, on the bubble's clock
 		returned <- err
 	}})
-	inBubble(t, s, func(t *testing.T, p *pipes) {
+	inBubble(t, s, func(t *testing.T, p *pipeListener) {
 		begin := time.Now()
 		half := p.dial()
 		io.WriteString(half, "GET / HTTP/1.1\r\n")
@@ -430,7 +430,7 @@ func TestServer_ShutdownBounded(t *testing.T) {
 	}}
 	e.Accept.Conn.CloseTimeout = time.Hour
 	s := ownServer(e)
-	inBubble(t, s, func(t *testing.T, p *pipes) {
+	inBubble(t, s, func(t *testing.T, p *pipeListener) {
 		begin := time.Now()
 		_, br := opened(t, p)
 		go io.Copy(io.Discard, br)
@@ -445,9 +445,9 @@ func TestServer_ShutdownBounded(t *testing.T) {
 
 // Shutdown of an Endpoint behind another server closes the Endpoint's connections. Afterwards, clients receive a 503 response.
 func TestEndpoint_Shutdown(t *testing.T) {
-	e := &Endpoint{Serve: echoing}
+	e := &Endpoint{Serve: serveEcho}
 	addr := serve(t, e)
-	r, nc, br := converse(t, addr, sampleRequest+"\r\n"+string(raw{t, nil, protocol.RoleClient}.frame(1, true, "hi")))
+	r, nc, br := exchangeHead(t, addr, sampleRequest+"\r\n"+string(raw{t, nil, protocol.RoleClient}.frame(1, true, "hi")))
 	if r.StatusCode != 101 {
 		t.Fatal(r)
 	}
@@ -459,7 +459,7 @@ func TestEndpoint_Shutdown(t *testing.T) {
 	if err := bounded.Receive(t, shut); err != nil {
 		t.Error(err)
 	}
-	r, _, _ = converse(t, addr, sampleRequest+"\r\n")
+	r, _, _ = exchangeHead(t, addr, sampleRequest+"\r\n")
 	if b, _ := io.ReadAll(r.Body); r.StatusCode != 503 || !strings.Contains(string(b), "shutting down") {
 		t.Errorf("%d %q", r.StatusCode, b)
 	}

@@ -21,7 +21,7 @@ import (
 
 // waiterFrom returns a connection whose remote address is the given one.
 func waiterFrom(addr netip.Addr) *waiter {
-	return &waiter{nc: new(scripted), remote: net.TCPAddrFromAddrPort(netip.AddrPortFrom(addr, 4711))}
+	return &waiter{nc: new(scriptedConn), remote: net.TCPAddrFromAddrPort(netip.AddrPortFrom(addr, 4711))}
 }
 
 func TestWaiting(t *testing.T) {
@@ -118,7 +118,7 @@ func dialFrom(t *testing.T, addr, from string) net.Conn {
 func TestServer_SlowClients(t *testing.T) {
 	const addrs, each, most = 50, 100, 256
 	cut := make(chan string, addrs*each)
-	s := ownServer(&Endpoint{Serve: echoing})
+	s := ownServer(&Endpoint{Serve: serveEcho})
 	s.MaxHandshakes = func(net.Addr) int { return most }
 	s.Refused = func(_ context.Context, remote string, _ *http.Request, err *HandshakeError) {
 		if err.Stage == handshake.StageEvicted {

@@ -22,20 +22,20 @@ import (
 // page writes a handler's response to an upgrade request, and reports the results of its calls.
 type page func(w http.ResponseWriter, report func(...any))
 
-// writes reports the result of a Write of n bytes.
-func writes(w io.Writer, report func(...any), n int) {
+// reportWrite reports the result of a Write of n bytes.
+func reportWrite(w io.Writer, report func(...any), n int) {
 	done, err := w.Write(bytes.Repeat([]byte("0123456789abcdef"), n/16+1)[:n])
 	report(done, err)
 }
 
-// copies reports the result of io.Copy of n bytes from a reader.
-func copies(w io.Writer, report func(...any), n int64) {
+// reportCopy reports the result of io.Copy of n bytes from a reader.
+func reportCopy(w io.Writer, report func(...any), n int64) {
 	done, err := io.Copy(w, io.LimitReader(strings.NewReader(strings.Repeat("0123456789abcdef", 4096)), n))
 	report(done, err)
 }
 
-// with returns a page that sends the given fields, in pairs, a status unless it is 0, and a body.
-func with(status, body int, fields ...string) page {
+// respondWith returns a page that sends the given fields, in pairs, a status unless it is 0, and a body.
+func respondWith(status, body int, fields ...string) page {
 	return func(w http.ResponseWriter, report func(...any)) {
 		for i := 0; i < len(fields); i += 2 {
 			w.Header().Add(fields[i], fields[i+1])
@@ -44,86 +44,90 @@ func with(status, body int, fields ...string) page {
 			w.WriteHeader(status)
 		}
 		if body > 0 {
-			writes(w, report, body)
+			reportWrite(w, report, body)
 		}
 	}
 }
 
 // pages are the ways in which a handler can use a ResponseWriter without hijacking the connection.
 var pages = map[string]page{
-	"nothing":                    func(http.ResponseWriter, func(...any)) {},
-	"an empty write":             func(w http.ResponseWriter, report func(...any)) { writes(w, report, 0) },
-	"text":                       with(0, 100),
-	"a short text":               with(0, 10),
-	"html":                       func(w http.ResponseWriter, _ func(...any)) { io.WriteString(w, "<html><body>hello") },
-	"binary":                     func(w http.ResponseWriter, _ func(...any)) { w.Write([]byte{0, 1, 2, 3, 255}) },
-	"its own type":               with(0, 100, "Content-Type", "application/x-own"),
-	"an encoding":                with(0, 100, "Content-Encoding", "x-own"),
-	"an empty type":              with(0, 100, "Content-Type", ""),
-	"no type":                    func(w http.ResponseWriter, r func(...any)) { w.Header()["Content-Type"] = nil; writes(w, r, 100) },
-	"404":                        with(404, 10),
-	"404 without a body":         with(404, 0),
-	"an unregistered status":     with(499, 10),
-	"999":                        with(999, 10),
-	"200, and then 500":          func(w http.ResponseWriter, r func(...any)) { w.WriteHeader(200); w.WriteHeader(500); writes(w, r, 10) },
-	"a write, and then 500":      func(w http.ResponseWriter, r func(...any)) { writes(w, r, 10); w.WriteHeader(500) },
-	"204":                        with(204, 0, "X-A", "b"),
-	"204 with a body":            with(204, 10),
-	"204 with a length":          with(204, 0, "Content-Length", "5"),
-	"304":                        with(304, 0, "Content-Type", "text/plain", "Etag", `"x"`),
-	"304 with a body":            with(304, 10),
-	"several fields":             with(0, 10, "X-A", "1", "X-B", "2", "X-A", "3"),
-	"a date":                     with(0, 10, "Date", "Thu, 01 Jan 2026 00:00:00 GMT"),
-	"Connection: close":          with(0, 10, "Connection", "close"),
-	"Connection: other":          with(0, 10, "Connection", "x-other"),
-	"a transfer coding":          with(0, 10, "Transfer-Encoding", "identity"),
-	"a length":                   with(0, 10, "Content-Length", "10"),
-	"a length of 0":              with(200, 0, "Content-Length", "0"),
-	"a length, and more":         with(0, 11, "Content-Length", "10"),
-	"a length, and nothing":      with(200, 0, "Content-Length", "10"),
-	"a byte":                     with(0, 1),
-	"a length of 0, and a byte":  with(0, 1, "Content-Length", "0"),
-	"a bad length, a large body": with(0, 10_000, "Content-Length", "ten"),
-	"100, and then a page":       func(w http.ResponseWriter, r func(...any)) { w.WriteHeader(100); writes(w, r, 10) },
+	"nothing":                func(http.ResponseWriter, func(...any)) {},
+	"an empty write":         func(w http.ResponseWriter, report func(...any)) { reportWrite(w, report, 0) },
+	"text":                   respondWith(0, 100),
+	"a short text":           respondWith(0, 10),
+	"html":                   func(w http.ResponseWriter, _ func(...any)) { io.WriteString(w, "<html><body>hello") },
+	"binary":                 func(w http.ResponseWriter, _ func(...any)) { w.Write([]byte{0, 1, 2, 3, 255}) },
+	"its own type":           respondWith(0, 100, "Content-Type", "application/x-own"),
+	"an encoding":            respondWith(0, 100, "Content-Encoding", "x-own"),
+	"an empty type":          respondWith(0, 100, "Content-Type", ""),
+	"no type":                func(w http.ResponseWriter, r func(...any)) { w.Header()["Content-Type"] = nil; reportWrite(w, r, 100) },
+	"404":                    respondWith(404, 10),
+	"404 without a body":     respondWith(404, 0),
+	"an unregistered status": respondWith(499, 10),
+	"999":                    respondWith(999, 10),
+	"200, and then 500": func(w http.ResponseWriter, r func(...any)) {
+		w.WriteHeader(200)
+		w.WriteHeader(500)
+		reportWrite(w, r, 10)
+	},
+	"a write, and then 500":      func(w http.ResponseWriter, r func(...any)) { reportWrite(w, r, 10); w.WriteHeader(500) },
+	"204":                        respondWith(204, 0, "X-A", "b"),
+	"204 with a body":            respondWith(204, 10),
+	"204 with a length":          respondWith(204, 0, "Content-Length", "5"),
+	"304":                        respondWith(304, 0, "Content-Type", "text/plain", "Etag", `"x"`),
+	"304 with a body":            respondWith(304, 10),
+	"several fields":             respondWith(0, 10, "X-A", "1", "X-B", "2", "X-A", "3"),
+	"a date":                     respondWith(0, 10, "Date", "Thu, 01 Jan 2026 00:00:00 GMT"),
+	"Connection: close":          respondWith(0, 10, "Connection", "close"),
+	"Connection: other":          respondWith(0, 10, "Connection", "x-other"),
+	"a transfer coding":          respondWith(0, 10, "Transfer-Encoding", "identity"),
+	"a length":                   respondWith(0, 10, "Content-Length", "10"),
+	"a length of 0":              respondWith(200, 0, "Content-Length", "0"),
+	"a length, and more":         respondWith(0, 11, "Content-Length", "10"),
+	"a length, and nothing":      respondWith(200, 0, "Content-Length", "10"),
+	"a byte":                     respondWith(0, 1),
+	"a length of 0, and a byte":  respondWith(0, 1, "Content-Length", "0"),
+	"a bad length, a large body": respondWith(0, 10_000, "Content-Length", "ten"),
+	"100, and then a page":       func(w http.ResponseWriter, r func(...any)) { w.WriteHeader(100); reportWrite(w, r, 10) },
 	"a late trailer's prefix": func(w http.ResponseWriter, r func(...any)) {
-		writes(w, r, 10)
+		reportWrite(w, r, 10)
 		w.Header().Set(http.TrailerPrefix+"X", "1")
 	},
-	"an early trailer's prefix": with(0, 10, http.TrailerPrefix+"X", "1"),
+	"an early trailer's prefix": respondWith(0, 10, http.TrailerPrefix+"X", "1"),
 	"a copy of a length of 0": func(w http.ResponseWriter, r func(...any)) {
-		with(200, 0, "Content-Type", "x/y", "Content-Length", "0")(w, r)
-		copies(w, r, 0)
+		respondWith(200, 0, "Content-Type", "x/y", "Content-Length", "0")(w, r)
+		reportCopy(w, r, 0)
 	},
 	"a copy longer than its length": func(w http.ResponseWriter, r func(...any)) {
-		with(200, 0, "Content-Type", "x/y", "Content-Length", "10")(w, r)
-		copies(w, r, 10)
-		writes(w, r, 1)
+		respondWith(200, 0, "Content-Type", "x/y", "Content-Length", "10")(w, r)
+		reportCopy(w, r, 10)
+		reportWrite(w, r, 1)
 	},
-	"an invalid length":        with(0, 10, "Content-Length", "ten"),
-	"a negative length":        with(0, 10, "Content-Length", "-1"),
-	"a length of a large body": with(0, 10_000, "Content-Length", "10000"),
-	"a large body":             with(0, 10_000),
-	"a large body of a 404":    with(404, 10_000),
-	"a field set too late":     func(w http.ResponseWriter, r func(...any)) { writes(w, r, 10); w.Header().Set("X-Late", "x") },
+	"an invalid length":        respondWith(0, 10, "Content-Length", "ten"),
+	"a negative length":        respondWith(0, 10, "Content-Length", "-1"),
+	"a length of a large body": respondWith(0, 10_000, "Content-Length", "10000"),
+	"a large body":             respondWith(0, 10_000),
+	"a large body of a 404":    respondWith(404, 10_000),
+	"a field set too late":     func(w http.ResponseWriter, r func(...any)) { reportWrite(w, r, 10); w.Header().Set("X-Late", "x") },
 	"a field after the status": func(w http.ResponseWriter, r func(...any)) { w.WriteHeader(200); w.Header().Set("X-Late", "x") },
 	"a large body in pieces": func(w http.ResponseWriter, report func(...any)) {
 		for range 30 {
-			writes(w, report, 500)
+			reportWrite(w, report, 500)
 		}
 	},
 	"a flush": func(w http.ResponseWriter, report func(...any)) { report(http.NewResponseController(w).Flush()) },
 	"a flush in a body": func(w http.ResponseWriter, report func(...any)) {
-		writes(w, report, 10)
+		reportWrite(w, report, 10)
 		w.(http.Flusher).Flush()
 		w.(http.Flusher).Flush()
-		writes(w, report, 7)
+		reportWrite(w, report, 7)
 		report(http.NewResponseController(w).Flush())
 	},
 	"a byte after a flush": func(w http.ResponseWriter, report func(...any)) {
 		w.Header().Set("Content-Length", "5")
-		writes(w, report, 4)
+		reportWrite(w, report, 4)
 		w.(http.Flusher).Flush()
-		writes(w, report, 1)
+		reportWrite(w, report, 1)
 	},
 	"a flush of a 204": func(w http.ResponseWriter, _ func(...any)) { w.WriteHeader(204); w.(http.Flusher).Flush() },
 	"103": func(w http.ResponseWriter, report func(...any)) {
@@ -133,7 +137,7 @@ var pages = map[string]page{
 		w.WriteHeader(103)
 		w.WriteHeader(103)
 		w.Header().Del("Transfer-Encoding")
-		writes(w, report, 10)
+		reportWrite(w, report, 10)
 	},
 	"invalid statuses": func(w http.ResponseWriter, report func(...any)) {
 		for _, status := range []int{99, 1000, 0, -1} {
@@ -146,7 +150,7 @@ var pages = map[string]page{
 	"trailers": func(w http.ResponseWriter, report func(...any)) {
 		w.Header().Add("Trailer", "x-one, X-Two")
 		w.Header().Add("Trailer", "X-None")
-		writes(w, report, 10)
+		reportWrite(w, report, 10)
 		w.Header().Set("X-One", "1")
 		w.Header().Set("X-Two", "2")
 		w.Header().Set("X-Other", "3")
@@ -155,7 +159,7 @@ var pages = map[string]page{
 		w.Header().Add("Trailer", "x-one, X-Two")
 		w.Header().Add("Trailer", "X-None")
 		w.Header().Set("X-One", "early")
-		writes(w, report, 10)
+		reportWrite(w, report, 10)
 		w.Header().Set("X-One", "1")
 		w.Header().Set("X-Two", "2")
 	},
@@ -166,42 +170,42 @@ var pages = map[string]page{
 	},
 	"a trailer that was not announced": func(w http.ResponseWriter, report func(...any)) {
 		w.Header().Set(http.TrailerPrefix+"X-Early", "0")
-		writes(w, report, 10_000)
+		reportWrite(w, report, 10_000)
 		w.Header().Set(http.TrailerPrefix+"X-Late", "1")
 	},
 	"a string": func(w http.ResponseWriter, report func(...any)) { report(w.(io.StringWriter).WriteString("a string")) },
-	"a copy":   func(w http.ResponseWriter, report func(...any)) { copies(w, report, 10) },
+	"a copy":   func(w http.ResponseWriter, report func(...any)) { reportCopy(w, report, 10) },
 	"a large copy with a length": func(w http.ResponseWriter, report func(...any)) {
 		w.Header().Set("Content-Type", "text/plain")
 		w.Header().Set("Content-Length", "10010")
-		writes(w, report, 10)
-		copies(w, report, 10_000)
+		reportWrite(w, report, 10)
+		reportCopy(w, report, 10_000)
 	},
 	"a copy after its status": func(w http.ResponseWriter, report func(...any)) {
-		with(200, 0, "Content-Type", "text/plain", "Content-Length", "6000")(w, report)
-		copies(w, report, 4000)
-		copies(w, report, 2000)
+		respondWith(200, 0, "Content-Type", "text/plain", "Content-Length", "6000")(w, report)
+		reportCopy(w, report, 4000)
+		reportCopy(w, report, 2000)
 	},
 	"a copy without a type": func(w http.ResponseWriter, r func(...any)) {
-		with(200, 0, "Content-Length", "10")(w, r)
-		copies(w, r, 10)
+		respondWith(200, 0, "Content-Length", "10")(w, r)
+		reportCopy(w, r, 10)
 	},
 	"a copy without a length": func(w http.ResponseWriter, r func(...any)) {
-		with(200, 0, "Content-Type", "x/y")(w, r)
-		copies(w, r, 9000)
+		respondWith(200, 0, "Content-Type", "x/y")(w, r)
+		reportCopy(w, r, 9000)
 	},
 	"a copy to a 204": func(w http.ResponseWriter, r func(...any)) {
-		with(204, 0, "Content-Type", "x/y")(w, r)
-		copies(w, r, 10)
+		respondWith(204, 0, "Content-Type", "x/y")(w, r)
+		reportCopy(w, r, 10)
 	},
 	"deadlines": func(w http.ResponseWriter, report func(...any)) {
 		c := http.NewResponseController(w)
 		report(c.EnableFullDuplex(), c.SetReadDeadline(time.Now().Add(time.Hour)), c.SetWriteDeadline(time.Now().Add(time.Hour)))
-		writes(w, report, 10)
+		reportWrite(w, report, 10)
 	},
 	"a deadline that has passed": func(w http.ResponseWriter, report func(...any)) {
 		report(http.NewResponseController(w).SetWriteDeadline(time.Unix(1, 0)))
-		writes(w, report, 10)
+		reportWrite(w, report, 10)
 	},
 }
 
@@ -224,7 +228,7 @@ func TestServer_PagesAsNetHTTP(t *testing.T) {
 	})
 	own := serveOwn(t, &Server{HTTP: &http.Server{Handler: h}})
 	other := httptest.NewUnstartedServer(h)
-	other.Config.ErrorLog = lines(nil).logger()
+	other.Config.ErrorLog = logLines(nil).logger()
 	other.Start()
 	defer other.Close()
 	for name := range pages {
@@ -281,8 +285,8 @@ func pageOf(nc net.Conn) string {
 // A body of up to 4 KiB is buffered until its length is known. Flush sends the buffered data.
 func TestServer_PageIsBuffered(t *testing.T) {
 	for size, chunked := range map[int]bool{maxBuffered - 1: false, maxBuffered: true, maxBuffered + 1: true} {
-		h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writes(w, func(...any) {}, size) })
-		r, _, _ := converse(t, serveOwn(t, &Server{HTTP: &http.Server{Handler: h}}), sampleRequest+"\r\n")
+		h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { reportWrite(w, func(...any) {}, size) })
+		r, _, _ := exchangeHead(t, serveOwn(t, &Server{HTTP: &http.Server{Handler: h}}), sampleRequest+"\r\n")
 		if body, err := io.ReadAll(r.Body); len(body) != size || err != nil || (len(r.TransferEncoding) > 0) != chunked {
 			t.Errorf("%d bytes: %d received, %v, encoded %v", size, len(body), err, r.TransferEncoding)
 		}
@@ -293,7 +297,7 @@ func TestServer_PageIsBuffered(t *testing.T) {
 		w.(http.Flusher).Flush()
 		<-more
 	})
-	r, _, _ := converse(t, serveOwn(t, &Server{HTTP: &http.Server{Handler: h}}), sampleRequest+"\r\n")
+	r, _, _ := exchangeHead(t, serveOwn(t, &Server{HTTP: &http.Server{Handler: h}}), sampleRequest+"\r\n")
 	if b := make([]byte, 5); true {
 		if _, err := io.ReadFull(r.Body, b); err != nil || string(b) != "first" {
 			t.Errorf("read %q, %v", b, err)
@@ -381,11 +385,11 @@ func TestServer_PageAfterTheWriteDeadline(t *testing.T) {
 func TestServer_PageCopiesItsLength(t *testing.T) {
 	taken := make(chan string, 1)
 	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		with(200, 4, "Content-Type", "text/plain", "Content-Length", "10")(w, func(...any) {})
+		respondWith(200, 4, "Content-Type", "text/plain", "Content-Length", "10")(w, func(...any) {})
 		n, err := w.(io.ReaderFrom).ReadFrom(strings.NewReader("abcdefghijklmnop"))
 		taken <- fmt.Sprint(n, err)
 	})
-	r, _, _ := converse(t, serveOwn(t, &Server{HTTP: &http.Server{Handler: h}}), sampleRequest+"\r\n")
+	r, _, _ := exchangeHead(t, serveOwn(t, &Server{HTTP: &http.Server{Handler: h}}), sampleRequest+"\r\n")
 	if body, err := io.ReadAll(r.Body); string(body) != "0123abcdef" || err != nil {
 		t.Errorf("the body is %q, %v", body, err)
 	}
@@ -408,7 +412,7 @@ func TestServer_PageThatWritesThe101(t *testing.T) {
 		io.WriteString(nc, "own")
 		nc.Close()
 	})
-	r, _, br := converse(t, serveOwn(t, &Server{HTTP: &http.Server{Handler: h}}), sampleRequest+"\r\n")
+	r, _, br := exchangeHead(t, serveOwn(t, &Server{HTTP: &http.Server{Handler: h}}), sampleRequest+"\r\n")
 	rest, err := io.ReadAll(br)
 	if r.StatusCode != 101 || !slices.Equal(r.Header["Connection"], []string{"Upgrade"}) || len(r.TransferEncoding) > 0 || string(rest) != "own" || err != nil {
 		t.Errorf("%v, and then %q, %v", r, rest, err)

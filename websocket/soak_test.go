@@ -68,14 +68,14 @@ func (l *soakLedger) leave(head []byte) {
 	l.next[int(head[0])] = int(binary.BigEndian.Uint32(head)&0xffffff) + 1
 }
 
-// cutting splits the data that is written to it and read from it.
-type cutting struct {
+// partialConn splits the data that is written to it and read from it.
+type partialConn struct {
 	net.Conn
 	r *rand.Rand // used by the writer
 	s *rand.Rand // used by the reader
 }
 
-func (c *cutting) Write(p []byte) (sent int, err error) {
+func (c *partialConn) Write(p []byte) (sent int, err error) {
 	for sent < len(p) && err == nil {
 		k := min(len(p)-sent, 1+c.r.IntN(1<<c.r.IntN(17)))
 		var n int
@@ -85,7 +85,7 @@ func (c *cutting) Write(p []byte) (sent int, err error) {
 	return sent, err
 }
 
-func (c *cutting) Read(p []byte) (int, error) {
+func (c *partialConn) Read(p []byte) (int, error) {
 	return c.Conn.Read(p[:min(len(p), 1+c.s.IntN(1<<c.s.IntN(17)))])
 }
 
@@ -230,7 +230,7 @@ func soakPair(t *testing.T, kind string, zip *handshake.Deflate, seed uint64) (c
 		near, far = tcpPair(t)
 	}
 	if kind == "cut" {
-		near = &cutting{near, rand.New(rand.NewPCG(seed, 1)), rand.New(rand.NewPCG(seed, 2))}
+		near = &partialConn{near, rand.New(rand.NewPCG(seed, 1)), rand.New(rand.NewPCG(seed, 2))}
 	}
 	opts := &ConnOptions{PingInterval: -1, CloseTimeout: time.Minute, QueueBytes: 256 << 10, QueueFull: QueueBlock}
 	client, server = overStream(near, protocol.RoleClient, opts), overStream(far, protocol.RoleServer, opts)

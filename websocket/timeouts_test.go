@@ -34,7 +34,7 @@ func TestTimeoutsOfHTTPServer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &http.Server{Handler: h, ReadTimeout: time.Second, WriteTimeout: time.Second, IdleTimeout: time.Second}
-				p, served := newPipes(), make(chan error, 1)
+				p, served := newPipeListener(), make(chan error, 1)
 				go func() { served <- s.Serve(p) }()
 				nc := p.dial()
 				go io.WriteString(nc, sampleRequest+"\r\n")

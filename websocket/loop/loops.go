@@ -143,20 +143,20 @@ func (p Place) Discard() { p.l.k.Close(p.fd) }
 func (p Place) Peer() net.Addr { return p.l.k.Peer(p.fd) }
 
 // Listen makes a loop accept connections from l's socket, which must be that of a *net.TCPListener or a *net.UnixListener. The loop has a
-// separate descriptor for it until stop is called. For any other l Listen returns an error that wraps errors.ErrUnsupported. take is called
-// for each connection; it calls Add on the Place and returns the FD. If take returns nil, the connection is closed. take must not block.
-func (ls *Loops) Listen(l net.Listener, take func(Place) *FD) (stop func(), err error) {
+// separate descriptor for it until stop is called. For any other l Listen returns an error that wraps errors.ErrUnsupported. onAccept is called
+// for each connection; it calls Add on the Place and returns the FD. If onAccept returns nil, the connection is closed. onAccept must not block.
+func (ls *Loops) Listen(l net.Listener, onAccept func(Place) *FD) (stop func(), err error) {
 	fd, err := listenerFD(l)
 	if err != nil {
 		return nil, err
 	}
-	return ls.ListenOn(fd, take)
+	return ls.ListenOn(fd, onAccept)
 }
 
 // ListenOn is like Listen for a descriptor, which must be non-blocking and is then owned by the loop.
-func (ls *Loops) ListenOn(fd int, take func(Place) *FD) (stop func(), err error) {
+func (ls *Loops) ListenOn(fd int, onAccept func(Place) *FD) (stop func(), err error) {
 	l := ls.loops[0]
-	n, err := l.listen(fd, take)
+	n, err := l.listen(fd, onAccept)
 	if err != nil {
 		l.k.Close(fd)
 		return nil, err

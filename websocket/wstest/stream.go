@@ -14,7 +14,7 @@ import (
 // while waiting. Waits use a sync.Cond, which testing/synctest treats as durably blocked.
 type half struct {
 	mu      sync.Mutex
-	changed sync.Cond // signals a change of any of the following fields
+	cond    sync.Cond // signals a change of any of the following fields
 	buf     bytes.Buffer
 	size    int   // the maximum length of buf
 	writing bool  // a Write is in progress, and others wait for it, so that their data is not mixed
@@ -42,7 +42,7 @@ type deadline struct {
 
 func newHalf(size int) *half {
 	h := &half{size: size}
-	h.changed.L = &h.mu
+	h.cond.L = &h.mu
 	return h
 }
 
@@ -58,14 +58,14 @@ func (h *half) read(p []byte) (int, error) {
 		case len(p) == 0:
 			return 0, nil
 		case h.buf.Len() > 0:
-			h.changed.Broadcast()
+			h.cond.Broadcast()
 			return h.buf.Read(p)
 		case h.writer == reset:
 			return 0, errReset
 		case h.writer != open:
 			return 0, io.EOF
 		}
-		h.changed.Wait()
+		h.cond.Wait()
 	}
 }
 
@@ -73,7 +73,7 @@ func (h *half) write(p []byte) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for h.writing && h.writeError() == nil {
-		h.changed.Wait()
+		h.cond.Wait()
 	}
 	if h.writing {
 		return 0, h.writeError()
@@ -81,7 +81,7 @@ func (h *half) write(p []byte) (int, error) {
 	h.writing = true
 	defer func() {
 		h.writing = false
-		h.changed.Broadcast()
+		h.cond.Broadcast()
 	}()
 	for n := 0; ; {
 		if err := h.writeError(); err != nil {
@@ -92,8 +92,8 @@ func (h *half) write(p []byte) (int, error) {
 		if n += k; n == len(p) {
 			return n, nil
 		}
-		h.changed.Broadcast()
-		h.changed.Wait()
+		h.cond.Broadcast()
+		h.cond.Wait()
 	}
 }
 
@@ -105,7 +105,7 @@ func (h *half) drain() error {
 		if err := h.writeError(); err != nil {
 			return err
 		}
-		h.changed.Wait()
+		h.cond.Wait()
 	}
 	return nil
 }
@@ -127,28 +127,28 @@ func (h *half) writeError() error {
 	return nil
 }
 
-// finish sets the state of the writing or the reading end, who. The state of an end never reverts.
-func (h *half) finish(who *state, by *deadline, s state) {
+// finish sets the state of the writing or the reading side. The state of a side never reverts.
+func (h *half) finish(side *state, by *deadline, s state) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if *who >= closed {
+	if *side >= closed {
 		return
 	}
-	*who = s
+	*side = s
 	if s >= closed && by.timer != nil {
 		by.timer.Stop()
 	}
 	if h.reader != open {
 		h.buf.Reset()
 	}
-	h.changed.Broadcast()
+	h.cond.Broadcast()
 }
 
 // limit sets the deadline of one end.
-func (h *half) limit(who *state, by *deadline, t time.Time) error {
+func (h *half) limit(side *state, by *deadline, t time.Time) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if *who >= closed {
+	if *side >= closed {
 		return net.ErrClosed
 	}
 	if by.timer != nil {
@@ -161,7 +161,7 @@ func (h *half) limit(who *state, by *deadline, t time.Time) error {
 	left := time.Until(t)
 	if left <= 0 {
 		by.passed = true
-		h.changed.Broadcast()
+		h.cond.Broadcast()
 		return nil
 	}
 	var timer *time.Timer
@@ -170,7 +170,7 @@ func (h *half) limit(who *state, by *deadline, t time.Time) error {
 		defer h.mu.Unlock()
 		if by.timer == timer { // the deadline has not been changed since then
 			by.passed = true
-			h.changed.Broadcast()
+			h.cond.Broadcast()
 		}
 	})
 	by.timer = timer
@@ -215,9 +215,9 @@ func (s *stream) CloseWrite() error {
 	return nil
 }
 
-func (s *stream) end(how state) error {
-	s.out.finish(&s.out.writer, &s.out.writeBy, how)
-	s.in.finish(&s.in.reader, &s.in.readBy, how)
+func (s *stream) end(to state) error {
+	s.out.finish(&s.out.writer, &s.out.writeBy, to)
+	s.in.finish(&s.in.reader, &s.in.readBy, to)
 	return nil
 }
 

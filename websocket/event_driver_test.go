@@ -15,12 +15,12 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 
 	"github.com/handfast/handfast/websocket"
-	"github.com/handfast/handfast/websocket/internal/seamtest"
+	"github.com/handfast/handfast/websocket/internal/drivertest"
 )
 
 // TestEvents runs the common test suite of all drivers on the event loop.
 func TestEvents(t *testing.T) {
-	seamtest.Test(t, func(t *testing.T, opts *websocket.ConnOptions, open func(websocket.Sender) websocket.Receiver) net.Conn {
+	drivertest.Test(t, func(t *testing.T, opts *websocket.ConnOptions, open func(websocket.Sender) websocket.Receiver) net.Conn {
 		near, far := tcpPair(t)
 		serveEvents(t, far, opts, open)
 		t.Cleanup(func() { near.Close() })
@@ -31,7 +31,7 @@ func TestEvents(t *testing.T) {
 // TestEventsTLS runs the common test suite over TLS.
 func TestEventsTLS(t *testing.T) {
 	cert := selfSigned(t)
-	seamtest.Test(t, func(t *testing.T, opts *websocket.ConnOptions, open func(websocket.Sender) websocket.Receiver) net.Conn {
+	drivertest.Test(t, func(t *testing.T, opts *websocket.ConnOptions, open func(websocket.Sender) websocket.Receiver) net.Conn {
 		near, far := tcpPair(t)
 		client := tls.Client(near, &tls.Config{InsecureSkipVerify: true})
 		server := tls.Server(websocket.UnderTLS(far), &tls.Config{Certificates: []tls.Certificate{cert}})
@@ -54,7 +54,7 @@ func serveEvents(t *testing.T, nc net.Conn, opts *websocket.ConnOptions, open fu
 	ls := websocket.NewEventLoops(t)
 	if ls == nil {
 		done := make(chan struct{})
-		c := seamtest.Conn(t, nc, protocol.RoleServer, opts)
+		c := drivertest.Conn(t, nc, protocol.RoleServer, opts)
 		go func() { defer close(done); c.Run(t.Context(), open) }()
 		t.Cleanup(func() { c.CloseNow(); bounded.Receive(t, done) })
 		return

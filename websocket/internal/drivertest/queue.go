@@ -1,4 +1,4 @@
-package seamtest
+package drivertest
 
 import (
 	"errors"

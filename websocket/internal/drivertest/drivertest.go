@@ -1,5 +1,5 @@
-// Package seamtest is the common test suite for every driver of a connection: a goroutine in Conn.Run, and the event loop.
-package seamtest
+// Package drivertest is the common test suite for every driver of a connection: a goroutine in Conn.Run, and the event loop.
+package drivertest
 
 import (
 	"errors"
