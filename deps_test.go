@@ -12,13 +12,13 @@ import (
 	"testing"
 )
 
-// home is the path of the root module; the paths in this file are relative to it.
-const home = "github.com/handfast/handfast"
+// modulePath is the path of the root module; the paths in this file are relative to it.
+const modulePath = "github.com/handfast/handfast"
 
 // A rule lists the packages that one package may import. All rules are about direct imports: the imports of an imported package are
 // covered by that package's own rule.
 type rule struct {
-	pkg   string   // relative to home; "." is the root; a trailing "/..." covers the packages below that have no rule of their own
+	pkg   string   // relative to modulePath; "." is the root; a trailing "/..." covers the packages below that have no rule of their own
 	own   []string // packages of this repository, in the same notation
 	std   []string // packages of the standard library; anyStd for all of them
 	not   []string // packages of the standard library that anyStd does not include
@@ -226,10 +226,10 @@ func goList(t *testing.T) []listed {
 // relative returns an import path of this repository in the notation of the table, and reports whether the path is in this
 // repository.
 func relative(importPath string) (string, bool) {
-	if importPath == home {
+	if importPath == modulePath {
 		return ".", true
 	}
-	return strings.CutPrefix(importPath, home+"/")
+	return strings.CutPrefix(importPath, modulePath+"/")
 }
 
 // standard reports whether an import path belongs to the standard library: its first element has no dot.
@@ -294,7 +294,7 @@ func TestImportsPointDown(t *testing.T) {
 	for _, p := range goList(t) {
 		pkg, ok := relative(p.ImportPath)
 		if !ok {
-			t.Errorf("%s is not below %s", p.ImportPath, home)
+			t.Errorf("%s is not below %s", p.ImportPath, modulePath)
 			continue
 		}
 		r, ok := ruleFor(pkg)
@@ -338,7 +338,7 @@ func TestDependenciesAreExplained(t *testing.T) {
 	}
 	section, _, _ = strings.Cut(section, "\n## ")
 	for _, m := range requirements(t, "go.mod") {
-		if m != home+"/websocket" && !strings.Contains(section, "`"+strings.TrimPrefix(m, "github.com/")+"`") {
+		if m != modulePath+"/websocket" && !strings.Contains(section, "`"+strings.TrimPrefix(m, "github.com/")+"`") {
 			t.Errorf("ARCHITECTURE.md does not explain what %s replaces and costs", m)
 		}
 	}

@@ -28,7 +28,7 @@ func TestWaitsHaveABound(t *testing.T) {
 		for _, d := range s.file.Decls {
 			if f, ok := d.(*ast.FuncDecl); ok && f.Body != nil && !strings.HasPrefix(f.Name.Name, "Benchmark") {
 				w.tests = takesTest(f.Type)
-				w.look(f.Body)
+				w.inspect(f.Body)
 			}
 		}
 	}
@@ -56,40 +56,40 @@ func bubbleFuncs(all []source) map[string][]string {
 
 // waits looks for waits without a bound in a file.
 type waits struct {
-	t       *testing.T
-	s       source
-	bubbles []string // functions of the package that run their argument in a bubble
-	tests   bool     // whether the current code has a testing.TB, and so belongs to the test rather than to a peer
-	aside   bool     // whether the current code runs in its own goroutine
-	spins   bool     // whether the innermost loop waits for a condition
+	t           *testing.T
+	s           source
+	bubbles     []string // functions of the package that run their argument in a bubble
+	tests       bool     // whether the current code has a testing.TB, and so belongs to the test rather than to a peer
+	inGoroutine bool     // whether the current code runs in its own goroutine
+	polls       bool     // whether the innermost loop waits for a condition
 }
 
-// look inspects all code in n that does not run in a bubble.
-func (w waits) look(n ast.Node) {
+// inspect inspects all code in n that does not run in a bubble.
+func (w waits) inspect(n ast.Node) {
 	ast.Inspect(n, func(m ast.Node) bool {
 		switch m := m.(type) {
 		case *ast.FuncLit:
 			inner := w
-			inner.spins = false
+			inner.polls = false
 			if len(m.Type.Params.List) > 0 {
 				inner.tests = takesTest(m.Type)
 			}
-			inner.look(m.Body)
+			inner.inspect(m.Body)
 			return false
 		case *ast.ForStmt:
 			inner := w
-			inner.spins = true
+			inner.polls = true
 			for _, part := range []ast.Node{m.Init, m.Cond, m.Post, m.Body} {
 				if part != nil {
-					inner.look(part)
+					inner.inspect(part)
 				}
 			}
 			return false
 		case *ast.RangeStmt:
 			inner := w
-			inner.spins = false
-			w.look(m.X)
-			inner.look(m.Body)
+			inner.polls = false
+			w.inspect(m.X)
+			inner.inspect(m.Body)
 			return false
 		case *ast.CallExpr:
 			name := called(m)
@@ -99,16 +99,16 @@ func (w waits) look(n ast.Node) {
 			w.call(m, name)
 			if strings.HasSuffix(name, ".Go") {
 				inner := w
-				inner.aside = true
+				inner.inGoroutine = true
 				for _, a := range m.Args {
-					inner.look(a)
+					inner.inspect(a)
 				}
 				return false
 			}
 		case *ast.GoStmt:
 			inner := w
-			inner.aside = true
-			inner.look(m.Call)
+			inner.inGoroutine = true
+			inner.inspect(m.Call)
 			return false
 		case *ast.CommClause:
 			w.choice(m)
@@ -125,31 +125,31 @@ func (w waits) choice(c *ast.CommClause) {
 	if c.Comm != nil {
 		ast.Inspect(c.Comm, func(n ast.Node) bool {
 			if e, ok := n.(*ast.UnaryExpr); ok {
-				w.done(e)
+				w.checkDone(e)
 			}
 			return true
 		})
 	}
 	for _, b := range c.Body {
-		w.look(b)
+		w.inspect(b)
 	}
 }
 
-// done reports a receive from a context that is not done while the test runs.
-func (w waits) done(e *ast.UnaryExpr) {
+// checkDone reports a receive from a context that is not done while the test runs.
+func (w waits) checkDone(e *ast.UnaryExpr) {
 	call, ok := e.X.(*ast.CallExpr)
 	if !ok || e.Op != token.ARROW || !strings.HasSuffix(called(call), ".Done") {
 		return
 	}
-	if of, ok := call.Fun.(*ast.SelectorExpr).X.(*ast.CallExpr); ok && ofTest(of) {
+	if of, ok := call.Fun.(*ast.SelectorExpr).X.(*ast.CallExpr); ok && isTestContext(of) {
 		w.fail(e, "t.Context() is not done while the test runs: use bounded.Context(t)")
 	}
 }
 
 // receive inspects a receive outside of a select.
 func (w waits) receive(e *ast.UnaryExpr) {
-	w.done(e)
-	if e.Op != token.ARROW || !w.tests || w.aside {
+	w.checkDone(e)
+	if e.Op != token.ARROW || !w.tests || w.inGoroutine {
 		return
 	}
 	switch from := e.X.(type) {
@@ -170,11 +170,11 @@ func (w waits) call(call *ast.CallExpr, name string) {
 	switch {
 	case name == "time.Sleep":
 		w.fail(call, "time.Sleep outside of a bubble of testing/synctest: wait for what has to happen")
-	case name == "runtime.Gosched" && w.spins:
+	case name == "runtime.Gosched" && w.polls:
 		w.fail(call, "a loop with runtime.Gosched spins: use bounded.Until, or wait for the event itself")
 	case slices.Contains(blocking, name[strings.LastIndex(name, ".")+1:]) && len(call.Args) > 0:
 		ctx, ok := call.Args[0].(*ast.CallExpr)
-		if ok && (ofTest(ctx) || w.tests && (called(ctx) == "context.Background" || called(ctx) == "context.TODO")) {
+		if ok && (isTestContext(ctx) || w.tests && (called(ctx) == "context.Background" || called(ctx) == "context.TODO")) {
 			w.fail(call, "%s waits without a bound: give it bounded.Context(t)", name)
 		}
 	}
@@ -207,8 +207,8 @@ func called(call *ast.CallExpr) string {
 	return ""
 }
 
-// ofTest reports whether a call returns the context of a test.
-func ofTest(call *ast.CallExpr) bool {
+// isTestContext reports whether a call returns the context of a test.
+func isTestContext(call *ast.CallExpr) bool {
 	return slices.Contains([]string{"t.Context", "tb.Context", "b.Context", "f.Context"}, called(call))
 }
 

@@ -95,11 +95,11 @@ func (c *Config) derive() {
 	for _, m := range c.Methods() {
 		m.derive()
 	}
-	c.giveWay()
+	c.adjustDefaults()
 }
 
-// giveWay changes defaults that conflict with given values.
-func (c *Config) giveWay() {
+// adjustDefaults changes defaults that conflict with given values.
+func (c *Config) adjustDefaults() {
 	given := c.tree().Given
 	switch d := &c.Drain; {
 	case d.Spread <= d.Timeout:

@@ -96,31 +96,31 @@ func (k *checker) natsCluster(c *NATSCluster, path string) {
 	if c.Listen == "off" {
 		k.Wrong(path+".listen", `"off" is not an address`, tree.Expected[Address]())
 	}
-	far := c.Listen
+	remote := c.Listen
 	if c.Listen.Loopback() {
-		far = ""
+		remote = ""
 	}
 	for _, a := range c.Join {
 		if a.Host() == "" || strings.HasSuffix(string(a), ":0") {
 			k.Wrong(path+".join", tree.Quote(string(a))+" is not the address of a node", "host:port, such as 10.0.0.7:6222")
 		} else if !a.Loopback() {
-			far = a
+			remote = a
 		}
 	}
-	why := "required, since " + string(far) + " is not on this machine"
-	if far != "" && c.Secret.Empty() {
+	why := "required, since " + string(remote) + " is not on this machine"
+	if remote != "" && c.Secret.Empty() {
 		k.Wrong(path+".secret", why, "a secret that all nodes share (--cluster-secret-file)")
 	}
-	if (far != "" || c.CA+c.Key != "") && c.Cert == "" {
-		k.Wrong(path+".cert", requiredBeside(far, why, "ca and key"), "the certificate of this node (--cluster-cert)")
+	if (remote != "" || c.CA+c.Key != "") && c.Cert == "" {
+		k.Wrong(path+".cert", requiredWith(remote, why, "ca and key"), "the certificate of this node (--cluster-cert)")
 	}
-	if (far != "" || c.Cert != "") && c.CA == "" {
-		k.Wrong(path+".ca", requiredBeside(far, why, "cert"), "the certificate authority of all nodes (--cluster-ca)")
+	if (remote != "" || c.Cert != "") && c.CA == "" {
+		k.Wrong(path+".ca", requiredWith(remote, why, "cert"), "the certificate authority of all nodes (--cluster-ca)")
 	}
 }
 
-func requiredBeside(far Address, why, key string) string {
-	if far == "" {
+func requiredWith(remote Address, why, key string) string {
+	if remote == "" {
 		return "required with " + key
 	}
 	return why

@@ -62,21 +62,21 @@ func validSegment(name string) bool {
 	return name != ""
 }
 
-// oneApp is implemented by the settings of targets for one application. app returns a pointer to the application's ID; "" means the first
+// appReferrer is implemented by the settings of targets for one application. app returns a pointer to the application's ID; "" means the first
 // application.
-type oneApp interface{ app() *string }
+type appReferrer interface{ app() *string }
 
-// appOf checks that the application of a target exists.
-func (k *checker) appOf(t *Target, path string) {
-	one, ok := t.Settings.(oneApp)
+// checkAppOf checks that the application of a target exists.
+func (k *checker) checkAppOf(t *Target, path string) {
+	one, ok := t.Settings.(appReferrer)
 	if !ok {
 		return
 	}
-	k.appNamed(*one.app(), tree.Join(tree.Join(path, t.Kind), "app"))
+	k.checkAppExists(*one.app(), tree.Join(tree.Join(path, t.Kind), "app"))
 }
 
-// appNamed checks that an application with this ID exists.
-func (k *checker) appNamed(id, path string) {
+// checkAppExists checks that an application with this ID exists.
+func (k *checker) checkAppExists(id, path string) {
 	known := map[string]bool{}
 	for _, a := range k.c.Apps {
 		known[a.ID] = true
@@ -98,7 +98,7 @@ func (c *Config) deriveApps() {
 		}
 	}
 	for i := range c.Endpoints {
-		if one, ok := c.Endpoints[i].Target.Settings.(oneApp); ok && *one.app() == "" && len(c.Apps) > 0 {
+		if one, ok := c.Endpoints[i].Target.Settings.(appReferrer); ok && *one.app() == "" && len(c.Apps) > 0 {
 			*one.app() = c.Apps[0].ID
 		}
 	}

@@ -48,7 +48,7 @@ func (k *checker) webhook(w *Webhook, path string) {
 	if w.URL != "" {
 		k.receiver(w.URL, path+".url")
 	}
-	k.appNamed(w.App, path+".app")
+	k.checkAppExists(w.App, path+".app")
 	if w.Format != WebhookPusher {
 		return
 	}

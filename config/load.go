@@ -99,7 +99,7 @@ func (c *Config) finish(s Sources) (*Config, error) {
 	c.derive()
 	c.source.Check()
 	k := &checker{c.source, c}
-	k.meaning()
+	k.checkMeaning()
 	if k.Err() == nil && s.Read != nil {
 		s.Read(c)
 	}

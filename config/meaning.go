@@ -15,8 +15,8 @@ type checker struct {
 	c *Config
 }
 
-// meaning performs the checks that tags cannot express.
-func (k *checker) meaning() {
+// checkMeaning performs the checks that tags cannot express.
+func (k *checker) checkMeaning() {
 	tree.Each(k.c, func(path string, p any) {
 		switch x := p.(type) {
 		case *[]Listen:
@@ -56,7 +56,7 @@ func (k *checker) meaning() {
 		case *[]App:
 			k.apps(*x)
 		case *Target:
-			k.appOf(x, path)
+			k.checkAppOf(x, path)
 		case *Webhook:
 			k.webhook(x, path)
 		case *RPC:
@@ -237,11 +237,11 @@ func (k *checker) logout(l *Logout) {
 		k.Wrong("logout.auth", "required: there is no anonymous logout", tree.Expected[AuthRef]())
 	}
 	k.refs(l.Auth, "logout.auth", false)
-	k.notAny(l.Origins, "logout.origins")
+	k.rejectAnyOrigin(l.Origins, "logout.origins")
 }
 
-// notAny rejects any as the origins of pages that act with their visitor's credentials.
-func (k *checker) notAny(o Origins, path string) {
+// rejectAnyOrigin rejects any as the origins of pages that act with their visitor's credentials.
+func (k *checker) rejectAnyOrigin(o Origins, path string) {
 	if o.Any {
 		k.Wrong(path, "any page could do this on behalf of its visitor", "a list of web origins")
 	}

@@ -37,12 +37,12 @@ func (k *checker) unknownMethod(name, path string) {
 func (k *checker) ticket(t *Ticket, path string) {
 	k.path(t.Path, path+".path")
 	k.refs(t.Auth, path+".auth", false)
-	k.noTickets(t.Auth, path+".auth")
-	k.notAny(t.Origins, path+".origins")
+	k.rejectTickets(t.Auth, path+".auth")
+	k.rejectAnyOrigin(t.Origins, path+".origins")
 }
 
-// noTickets rejects tickets as the credential for requesting tickets, because a session could then be extended forever.
-func (k *checker) noTickets(refs []AuthRef, path string) {
+// rejectTickets rejects tickets as the credential for requesting tickets, because a session could then be extended forever.
+func (k *checker) rejectTickets(refs []AuthRef, path string) {
 	for i, ref := range refs {
 		m := ref.Method
 		if m == nil {

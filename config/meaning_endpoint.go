@@ -71,31 +71,31 @@ func (k *checker) endpoint(e *Endpoint, path string) {
 		}
 		seen[s] = true
 	}
-	k.sending(e, path)
+	k.checkSendLimits(e, path)
 	if set, ok := e.Target.Settings.(checked); ok {
 		set.check(k, e, path)
 	}
-	k.ambient(e, path)
+	k.checkAmbientAuth(e, path)
 }
 
 // sendingSeconds is the maximum time, at bytes_per_second, for sending a message of max_message.
 const sendingSeconds = 10
 
-// sending checks the limits on messages and on idle time, which the server can enforce only where it sees messages.
-func (k *checker) sending(e *Endpoint, path string) {
-	unseen, instead := "", ""
+// checkSendLimits checks the limits on messages and on idle time, which the server can enforce only where it sees messages.
+func (k *checker) checkSendLimits(e *Endpoint, path string) {
+	reason, want := "", ""
 	if b, ok := e.Target.Settings.(*Balance); ok && !b.Messages.Carried() && b.Hold.Mode == "off" {
-		unseen, instead = "the target forwards bytes, not messages", "messages: true of the target balance, or 0"
+		reason, want = "the target forwards bytes, not messages", "messages: true of the target balance, or 0"
 	} else if e.Target.Kind == "streams" {
-		unseen, instead = "clients of streams send requests, not messages", "0; limits.handshakes_per_second bounds requests"
+		reason, want = "clients of streams send requests, not messages", "0; limits.handshakes_per_second bounds requests"
 	}
 	limits := path + ".limits"
 	for key, set := range map[string]bool{"messages_per_second": e.Limits.MessagesPerSecond > 0, "bytes_per_second": e.Limits.BytesPerSecond > 0} {
-		if set && unseen != "" {
-			k.Wrong(limits+"."+key, unseen, instead)
+		if set && reason != "" {
+			k.Wrong(limits+"."+key, reason, want)
 		}
 	}
-	if b := e.Limits.BytesPerSecond; b > 0 && b < e.MaxMessage/sendingSeconds && unseen == "" {
+	if b := e.Limits.BytesPerSecond; b > 0 && b < e.MaxMessage/sendingSeconds && reason == "" {
 		k.Wrong(limits+".bytes_per_second",
 			fmt.Sprintf("a message of max_message (%v) would need more than %d seconds at this rate", e.MaxMessage, sendingSeconds),
 			fmt.Sprintf("%v or more, or a smaller max_message", (e.MaxMessage+sendingSeconds-1)/sendingSeconds))
@@ -104,8 +104,8 @@ func (k *checker) sending(e *Endpoint, path string) {
 	case e.IdleTimeout == 0:
 	case e.Target.Kind == "balance":
 		k.Wrong(path+".idle_timeout", "the target balance has its own limit", "timeouts.idle of the target, or 0")
-	case unseen != "":
-		k.Wrong(path+".idle_timeout", unseen, "0")
+	case reason != "":
+		k.Wrong(path+".idle_timeout", reason, "0")
 	case e.Target.Kind == "pusher" || e.Target.Kind == "centrifugo":
 		k.Wrong(path+".idle_timeout", "the pings of this protocol are messages, so no connection is ever idle", "0")
 	}
@@ -122,9 +122,9 @@ func (k *checker) rule(r *Rule, path string) {
 	}
 }
 
-// ambient rejects an endpoint that admits pages of any origin with a credential that browsers send automatically. Cookies are not affected,
+// checkAmbientAuth rejects an endpoint that admits pages of any origin with a credential that browsers send automatically. Cookies are not affected,
 // because their method has its own list of origins.
-func (k *checker) ambient(e *Endpoint, path string) {
+func (k *checker) checkAmbientAuth(e *Endpoint, path string) {
 	if !e.Origins.Any {
 		return
 	}

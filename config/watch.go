@@ -14,17 +14,17 @@ import (
 	"github.com/handfast/handfast/internal/watch"
 )
 
-// poll is the interval at which the files are checked in addition to being watched, because some file systems report no
+// pollInterval is the interval at which the files are checked in addition to being watched, because some file systems report no
 // changes.
-const poll = time.Minute
+const pollInterval = time.Minute
 
 // Watch reports changes of a configuration's files (see [Config.Files]). Watch compares the contents with those from which the
 // configuration was loaded, so it also reports a change between [Load] and NewWatch. It follows files that are overwritten, files that are
 // replaced by a rename (as editors do), and symbolic links that are redirected (as Kubernetes does with mounted secrets). A removed file
 // counts as changed only when it exists again.
 type Watch struct {
-	files []string
-	ways  *watch.Files
+	files   []string
+	watcher *watch.Files
 
 	mu   sync.Mutex                   // held during a check, and during the call that reports a change
 	seen map[string][sha256.Size]byte // the digest of each file's last known content
@@ -34,28 +34,28 @@ type Watch struct {
 func NewWatch(c *Config) (*Watch, error) { return newWatch(c.tree().Files(), c.tree().Sums()) }
 
 func newWatch(files []string, seen map[string][sha256.Size]byte) (*Watch, error) {
-	ways, err := watch.New(files...)
+	watcher, err := watch.New(files...)
 	if err != nil {
-		ways.Close()
+		watcher.Close()
 		return nil, fmt.Errorf("watch the configuration: %w", err)
 	}
-	w := &Watch{files: files, ways: ways, seen: map[string][sha256.Size]byte{}}
+	w := &Watch{files: files, watcher: watcher, seen: map[string][sha256.Size]byte{}}
 	maps.Copy(w.seen, seen)
 	return w, nil
 }
 
 // Run calls changed for every change until ctx ends. It must be called only once.
 func (w *Watch) Run(ctx context.Context, changed func()) {
-	defer w.ways.Close()
+	defer w.watcher.Close()
 	look := func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if w.look() {
+		if w.update() {
 			changed()
 		}
 	}
 	look()
-	w.ways.Run(ctx, poll, look)
+	w.watcher.Run(ctx, pollInterval, look)
 }
 
 // Skip treats the current content of the files as known, for a caller that is about to read the files anyway. When Skip returns, the calls
@@ -63,11 +63,11 @@ func (w *Watch) Run(ctx context.Context, changed func()) {
 func (w *Watch) Skip() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.look()
+	w.update()
 }
 
-// look reads the files, and reports whether the content of any of them has changed.
-func (w *Watch) look() bool {
+// update reads the files, and reports whether the content of any of them has changed.
+func (w *Watch) update() bool {
 	changed := false
 	for _, file := range w.files {
 		sum, ok := digest(file)

@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// soon is the time limit for an expected event. A passing test never waits that long.
-const soon = 2 * time.Minute
+// testTimeout is the time limit for an expected event. A passing test never waits that long.
+const testTimeout = 2 * time.Minute
 
-// patience returns the time limit for a wait. In a bubble of testing/synctest, where minutes and hours of fake time pass while a
+// timeout returns the time limit for a wait. In a bubble of testing/synctest, where minutes and hours of fake time pass while a
 // test waits, the limit is 100 hours of fake time, which take no real time.
-func patience() time.Duration {
+func timeout() time.Duration {
 	if time.Now().Year() == 2000 { // the start of the fake clock in a bubble
 		return 100 * time.Hour
 	}
-	return soon
+	return testTimeout
 }
 
 // Context returns a context that is canceled at the end of the test, or after two minutes (in a bubble of testing/synctest,
@@ -29,7 +29,7 @@ func Context(t testing.TB) context.Context {
 	if parent.Err() != nil {
 		parent = context.WithoutCancel(parent)
 	}
-	ctx, cancel := context.WithTimeout(parent, patience())
+	ctx, cancel := context.WithTimeout(parent, timeout())
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -37,7 +37,7 @@ func Context(t testing.TB) context.Context {
 // Receive receives a value from ch. A closed channel yields the zero value.
 func Receive[T any](t testing.TB, ch <-chan T) (v T) {
 	t.Helper()
-	late := time.NewTimer(patience())
+	late := time.NewTimer(timeout())
 	defer late.Stop()
 	select {
 	case v = <-ch:
@@ -50,7 +50,7 @@ func Receive[T any](t testing.TB, ch <-chan T) (v T) {
 // Until waits until so returns true. It polls every millisecond.
 func Until(t testing.TB, so func() bool) {
 	t.Helper()
-	late := time.Now().Add(soon)
+	late := time.Now().Add(testTimeout)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for !so() {

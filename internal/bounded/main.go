@@ -8,9 +8,9 @@ import (
 	"go.uber.org/goleak"
 )
 
-// looks is the maximum number of checks for goroutines in Leaks. A check that finds goroutines takes half a second, because it
+// maxChecks is the maximum number of checks for goroutines in Leaks. A check that finds goroutines takes half a second, because it
 // gives them time to exit.
-const looks = 60
+const maxChecks = 60
 
 // Main runs the tests for a TestMain and returns the exit code. A leaked goroutine is a failure. opts exclude goroutines of other
 // packages.
@@ -29,7 +29,7 @@ func Main(m *testing.M, opts ...goleak.Option) int {
 // Leaks waits until only the caller's goroutine and those excluded by opts are left. If other goroutines remain, the error contains
 // their stacks.
 func Leaks(opts ...goleak.Option) (err error) {
-	for range looks {
+	for range maxChecks {
 		if err = goleak.Find(opts...); err == nil {
 			break
 		}

@@ -64,7 +64,7 @@ type Options struct {
 // independently. path is nil if there is no path.
 func Judge(chain []*x509.Certificate, o Options) (path []*x509.Certificate, problems []Problem) {
 	leaf := chain[0]
-	if p := untimely(leaf, o.Now); p != nil {
+	if p := validityProblem(leaf, o.Now); p != nil {
 		problems = append(problems, *p)
 	}
 	if o.Name != "" && leaf.VerifyHostname(o.Name) != nil {
@@ -104,8 +104,8 @@ func Path(chain, more []*x509.Certificate, o Options) ([]*x509.Certificate, erro
 	return paths[0], nil
 }
 
-// untimely returns the problem with a server certificate's validity period, or nil if there is none.
-func untimely(c *x509.Certificate, now time.Time) *Problem {
+// validityProblem returns the problem with a server certificate's validity period, or nil if there is none.
+func validityProblem(c *x509.Certificate, now time.Time) *Problem {
 	switch {
 	case now.After(c.NotAfter):
 		return &Problem{Expired, ClauseValidity, fmt.Sprintf("the certificate expired on %s, %s ago", Day(c.NotAfter), Long(now.Sub(c.NotAfter)))}
@@ -129,11 +129,11 @@ func pathProblem(chain []*x509.Certificate, o Options, err error) *Problem {
 	leaf := chain[0]
 	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
 		switch {
-		case e.Reason == x509.Expired && e.Cert == leaf: // reported by untimely
+		case e.Reason == x509.Expired && e.Cert == leaf: // reported by validityProblem
 			return nil
-		case e.Reason == x509.Expired && e.Cert != nil && untimely(leaf, o.Now) != nil && untimely(e.Cert, o.Now) == nil:
+		case e.Reason == x509.Expired && e.Cert != nil && validityProblem(leaf, o.Now) != nil && validityProblem(e.Cert, o.Now) == nil:
 			// The CA's certificate is valid now, but was never valid at the same time as the server's.
-			return above(chain, o)
+			return issuerPathProblem(chain, o)
 		case e.Reason == x509.Expired && e.Cert != nil:
 			return &Problem{Expired, ClauseValidity, fmt.Sprintf("the certificate of the CA %s is outside its validity period: %s to %s",
 				NameOf(e.Cert.Subject), Day(e.Cert.NotBefore), Day(e.Cert.NotAfter))}
@@ -148,13 +148,13 @@ func pathProblem(chain []*x509.Certificate, o Options, err error) *Problem {
 	if p := signatureProblem(chain, err); p != nil {
 		return p
 	}
-	last, unused := climb(chain)
+	last, unused := followIssuers(chain)
 	switch {
 	case IsSelfSigned(leaf):
 		return &Problem{SelfSigned, ClausePath, "the certificate is self-signed and not trusted here"}
 	case IsSelfSigned(last):
 		return &Problem{Unknown, ClausePath, "the CA " + NameOf(last.Subject) + " is not trusted here"}
-	case kin(last, o.Roots):
+	case sharesOrganization(last, o.Roots):
 		return &Problem{Incomplete, ClausePath, "the server does not send the certificate of " + NameOf(last.Issuer) +
 			", and a CA of the same organization is trusted here"}
 	}
@@ -167,8 +167,8 @@ func pathProblem(chain []*x509.Certificate, o Options, err error) *Problem {
 	return &Problem{Unknown, ClausePath, "the issuer " + NameOf(last.Issuer) + " is not trusted here"}
 }
 
-// above returns the problem with the path from the issuer of the first certificate to a CA, or nil if there is none.
-func above(chain []*x509.Certificate, o Options) *Problem {
+// issuerPathProblem returns the problem with the path from the issuer of the first certificate to a CA, or nil if there is none.
+func issuerPathProblem(chain []*x509.Certificate, o Options) *Problem {
 	for i, c := range chain[1:] {
 		if c.CheckSignature(chain[0].SignatureAlgorithm, chain[0].RawTBSCertificate, chain[0].Signature) != nil {
 			continue
@@ -186,9 +186,9 @@ func above(chain []*x509.Certificate, o Options) *Problem {
 	return nil
 }
 
-// climb follows a chain from its first certificate, from issuer to issuer. It returns the last certificate that it reaches, and the
+// followIssuers follows a chain from its first certificate, from issuer to issuer. It returns the last certificate that it reaches, and the
 // certificates that it does not reach.
-func climb(chain []*x509.Certificate) (last *x509.Certificate, unused []*x509.Certificate) {
+func followIssuers(chain []*x509.Certificate) (last *x509.Certificate, unused []*x509.Certificate) {
 	last, unused = chain[0], slices.Clone(chain[1:])
 	for {
 		i := slices.IndexFunc(unused, func(c *x509.Certificate) bool { return string(c.RawSubject) == string(last.RawIssuer) })
@@ -200,8 +200,8 @@ func climb(chain []*x509.Certificate) (last *x509.Certificate, unused []*x509.Ce
 	}
 }
 
-// outdated are signature algorithms that crypto/x509 no longer accepts.
-var outdated = []x509.SignatureAlgorithm{
+// insecureAlgorithms are signature algorithms that crypto/x509 no longer accepts.
+var insecureAlgorithms = []x509.SignatureAlgorithm{
 	x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1,
 }
 
@@ -211,7 +211,7 @@ var notAuthority = regexp.MustCompile(`parent certificate cannot sign this kind 
 // names such an issuer only in the text of an error about an unknown CA.
 func signatureProblem(chain []*x509.Certificate, err error) *Problem {
 	for _, c := range chain {
-		if slices.Contains(outdated, c.SignatureAlgorithm) && string(c.RawSubject) != string(c.RawIssuer) {
+		if slices.Contains(insecureAlgorithms, c.SignatureAlgorithm) && string(c.RawSubject) != string(c.RawIssuer) {
 			return &Problem{Signature, ClausePath, fmt.Sprintf("the signature of the certificate of %s is %s, which is not secure and not accepted",
 				NameOf(c.Subject), c.SignatureAlgorithm)}
 		}
@@ -226,8 +226,8 @@ func signatureProblem(chain []*x509.Certificate, err error) *Problem {
 	return nil
 }
 
-// kin reports whether a trusted CA belongs to the organization that issued c.
-func kin(c *x509.Certificate, roots *x509.CertPool) bool {
+// sharesOrganization reports whether a trusted CA belongs to the organization that issued c.
+func sharesOrganization(c *x509.Certificate, roots *x509.CertPool) bool {
 	if roots == nil || len(c.Issuer.Organization) == 0 {
 		return false
 	}
@@ -268,11 +268,11 @@ func Names(c *x509.Certificate) []string {
 
 // Short shortens a list of names for display.
 func Short(names []string) []string {
-	const most = 6
-	if len(names) <= most {
+	const maxNames = 6
+	if len(names) <= maxNames {
 		return slices.Clone(names)
 	}
-	return append(slices.Clone(names[:most]), fmt.Sprintf("and %d more", len(names)-most))
+	return append(slices.Clone(names[:maxNames]), fmt.Sprintf("and %d more", len(names)-maxNames))
 }
 
 // IsSelfSigned reports whether c is its own issuer.

@@ -124,14 +124,14 @@ func checkOne(fset *token.FileSet, p *listed, known map[string]*types.Package, s
 	}
 	pkg, _ := c.Check(p.ImportPath, fset, files, nil) // the Error function has collected the errors
 	if !p.Standard && len(p.SFiles) == 0 {
-		wrong = append(wrong, bodiless(fset, files)...)
+		wrong = append(wrong, missingBodies(fset, files)...)
 	}
 	return pkg, wrong, nil
 }
 
-// bodiless returns an error for each function without a body in a package without assembly: the body must then be in another
+// missingBodies returns an error for each function without a body in a package without assembly: the body must then be in another
 // package, which needs a linkname directive.
-func bodiless(fset *token.FileSet, files []*ast.File) (wrong []error) {
+func missingBodies(fset *token.FileSet, files []*ast.File) (wrong []error) {
 	for _, f := range files {
 		elsewhere := map[string]bool{}
 		for _, group := range f.Comments {

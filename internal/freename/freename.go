@@ -10,14 +10,14 @@ import (
 	"strings"
 )
 
-// most limits the number of names that are tried.
-const most = 1000
+// maxNames limits the number of names that are tried.
+const maxNames = 1000
 
 // Of returns an unused path: path itself, or path with a number before its extension, as in key-2.pem.
 func Of(path string) string {
 	ext := filepath.Ext(path)
 	name := path
-	for i := 2; i < most && taken(name); i++ {
+	for i := 2; i < maxNames && taken(name); i++ {
 		name = fmt.Sprintf("%s-%d%s", strings.TrimSuffix(path, ext), i, ext)
 	}
 	return name

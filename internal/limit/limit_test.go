@@ -94,8 +94,8 @@ func TestRateIsBounded(t *testing.T) {
 	// After an hour all buckets are full again and can be removed.
 	hour := now.Add(time.Hour)
 	l.Allow(key(maxKeys*2), hour, 1, 1)
-	if len(l.full) != maxKeys-looks+1 {
-		t.Errorf("%d keys when a call has looked at %d of %d", len(l.full), looks, maxKeys)
+	if len(l.full) != maxKeys-maxExamined+1 {
+		t.Errorf("%d keys when a call has looked at %d of %d", len(l.full), maxExamined, maxKeys)
 	}
 	for i := range 1000 {
 		l.Allow(key(maxKeys*2+i), hour, 1, 1)

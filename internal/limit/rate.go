@@ -27,8 +27,8 @@ func Key(addr netip.Addr) netip.Prefix {
 // maxKeys limits the table of a Rate. A full bucket needs no entry.
 const maxKeys = 64 << 10
 
-// looks is the number of entries that are examined to make room for another.
-const looks = 16
+// maxExamined is the number of entries that are examined to make room for another.
+const maxExamined = 16
 
 // Rate has one token bucket for each key. The zero value is ready to use; its methods are safe for concurrent use.
 type Rate struct {
@@ -106,7 +106,7 @@ func (l *Rate) makeRoom(now time.Time) {
 		} else if b.full < soonest {
 			fullest, soonest = key, b.full
 		}
-		if seen++; seen == looks {
+		if seen++; seen == maxExamined {
 			break
 		}
 	}

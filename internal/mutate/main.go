@@ -171,9 +171,9 @@ func (p *pkg) mutate(ctx context.Context) (total, error) {
 	}
 	// Without a change the tests must pass; their duration determines the time limit for a mutant that hangs.
 	p.timeout = 10 * time.Minute
-	result, said, took := p.test(ctx, nil)
+	result, output, took := p.test(ctx, nil)
 	if result != "survived" {
-		return t, fmt.Errorf("without a change its tests fail:\n%s", said)
+		return t, fmt.Errorf("without a change its tests fail:\n%s", output)
 	}
 	p.timeout = 3*took + 20*time.Second
 
@@ -231,7 +231,7 @@ func (p *pkg) count(t *total, m *mutant) {
 
 // test runs the package's tests with a mutant, or with the unchanged code if m is nil. It returns the result, the output of the
 // tests, and their duration without the build.
-func (p *pkg) test(ctx context.Context, m *mutant) (result string, said []byte, took time.Duration) {
+func (p *pkg) test(ctx context.Context, m *mutant) (result string, output []byte, took time.Duration) {
 	dir, err := os.MkdirTemp("", "mutate")
 	if err != nil {
 		return "invalid", []byte(err.Error()), 0
@@ -248,8 +248,8 @@ func (p *pkg) test(ctx context.Context, m *mutant) (result string, said []byte, 
 		return "invalid", []byte(err.Error()), 0
 	}
 	build := exec.CommandContext(ctx, "go", "test", "-c", "-tags="+p.tags, "-overlay="+overlay, "-o="+binary, p.ImportPath)
-	if said, err := build.CombinedOutput(); err != nil {
-		return "invalid", said, 0
+	if output, err := build.CombinedOutput(); err != nil {
+		return "invalid", output, 0
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.timeout+10*time.Second)
 	defer cancel()
@@ -260,13 +260,13 @@ func (p *pkg) test(ctx context.Context, m *mutant) (result string, said []byte, 
 	cmd.Env = append(os.Environ(), "GOFLAGS="+os.Getenv("GOFLAGS")+" -overlay="+overlay) // for tests that build programs
 	cmd.WaitDelay = 5 * time.Second
 	start := time.Now()
-	said, err = cmd.CombinedOutput()
+	output, err = cmd.CombinedOutput()
 	took = time.Since(start)
 	switch {
 	case err == nil:
 		return "survived", nil, took
-	case ctx.Err() != nil, bytes.Contains(said, []byte("panic: test timed out")) && !bytes.Contains(said, []byte("--- FAIL")):
-		return "timed out", said, took
+	case ctx.Err() != nil, bytes.Contains(output, []byte("panic: test timed out")) && !bytes.Contains(output, []byte("--- FAIL")):
+		return "timed out", output, took
 	}
-	return "caught", said, took
+	return "caught", output, took
 }

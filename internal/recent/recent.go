@@ -10,23 +10,23 @@ import (
 // These are the limits of a Cache. When the clients of thousands of channels reconnect at the same time, they request the publications
 // of one channel after another, so the cache is only useful if it can hold the publications of all channels.
 const (
-	most  = 16 << 20
-	entry = 512 // the size of an entry in addition to its bytes
+	maxBytes      = 16 << 20
+	entryOverhead = 512 // the size of an entry in addition to its bytes
 )
 
 // Cache caches publications in the encoding of a protocol. When many clients reconnect at the same time, each publication that they
 // have missed is encoded once rather than for each client. A Cache holds up to 16 MiB, and evicts the oldest entries first. The
 // zero value is empty and ready for use. It is safe for concurrent use, and must not be copied after its first use.
 type Cache[T any] struct {
-	mu    sync.Mutex
-	known map[*hub.Publication]known[T]
-	order []*hub.Publication // the oldest first
-	bytes int
+	mu      sync.Mutex
+	entries map[*hub.Publication]entry[T]
+	order   []*hub.Publication // the oldest first
+	bytes   int
 }
 
-type known[T any] struct {
-	form  *T
-	bytes int
+type entry[T any] struct {
+	encoding *T
+	bytes    int
 }
 
 // Append appends encoded publications. encode returns the encoding of a publication and its size, or nil if clients do not receive
@@ -61,11 +61,11 @@ func (c *Cache[T]) find(all []*T, ps []*hub.Publication) (forms []*T, missing in
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, p := range ps {
-		k := c.known[p]
-		if k.form == nil {
+		k := c.entries[p]
+		if k.encoding == nil {
 			missing++
 		}
-		all = append(all, k.form)
+		all = append(all, k.encoding)
 	}
 	return all, missing
 }
@@ -74,22 +74,22 @@ func (c *Cache[T]) find(all []*T, ps []*hub.Publication) (forms []*T, missing in
 func (c *Cache[T]) add(p *hub.Publication, form *T, bytes int) *T {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if have := c.known[p]; have.form != nil {
-		return have.form
+	if have := c.entries[p]; have.encoding != nil {
+		return have.encoding
 	}
-	if c.known == nil {
-		c.known = map[*hub.Publication]known[T]{}
+	if c.entries == nil {
+		c.entries = map[*hub.Publication]entry[T]{}
 	}
 	bytes += p.Size() // the key keeps the publication in memory, too
-	c.known[p] = known[T]{form, bytes}
+	c.entries[p] = entry[T]{form, bytes}
 	c.order = append(c.order, p)
-	c.bytes += bytes + entry
-	for c.bytes > most {
+	c.bytes += bytes + entryOverhead
+	for c.bytes > maxBytes {
 		oldest := c.order[0]
 		c.order[0] = nil
 		c.order = c.order[1:]
-		c.bytes -= c.known[oldest].bytes + entry
-		delete(c.known, oldest)
+		c.bytes -= c.entries[oldest].bytes + entryOverhead
+		delete(c.entries, oldest)
 	}
 	return form
 }

@@ -45,7 +45,7 @@ func TestBound(t *testing.T) {
 	if calls != 6_001 {
 		t.Errorf("%d publications were encoded", calls)
 	}
-	if _, err := c.Append(nil, publications(2*most/(64<<10)), encoder(64<<10, &calls)); err != nil {
+	if _, err := c.Append(nil, publications(2*maxBytes/(64<<10)), encoder(64<<10, &calls)); err != nil {
 		t.Fatal(err)
 	}
 	calls = 0
@@ -53,11 +53,11 @@ func TestBound(t *testing.T) {
 		t.Errorf("a publication was kept beyond the limit: %v", err)
 	}
 	sum := 0
-	for _, k := range c.known {
-		sum += k.bytes + entry
+	for _, k := range c.entries {
+		sum += k.bytes + entryOverhead
 	}
-	if sum != c.bytes || sum > most || len(c.known) != len(c.order) {
-		t.Errorf("%d bytes, %d counted, %d and %d publications", sum, c.bytes, len(c.known), len(c.order))
+	if sum != c.bytes || sum > maxBytes || len(c.entries) != len(c.order) {
+		t.Errorf("%d bytes, %d counted, %d and %d publications", sum, c.bytes, len(c.entries), len(c.order))
 	}
 }
 
@@ -67,10 +67,10 @@ func TestBoundCountsPublications(t *testing.T) {
 	calls := 0
 	ps := publications(64)
 	for _, p := range ps {
-		p.Info = make([]byte, most/32)
+		p.Info = make([]byte, maxBytes/32)
 	}
-	if _, err := c.Append(nil, ps, encoder(1, &calls)); err != nil || len(c.known) > 32 {
-		t.Errorf("%d publications of %d bytes are kept, %v", len(c.known), most/32, err)
+	if _, err := c.Append(nil, ps, encoder(1, &calls)); err != nil || len(c.entries) > 32 {
+		t.Errorf("%d publications of %d bytes are kept, %v", len(c.entries), maxBytes/32, err)
 	}
 }
 
@@ -99,7 +99,7 @@ func TestAppend(t *testing.T) {
 func TestAddTwice(t *testing.T) {
 	var c Cache[uint64]
 	p, a, b := new(hub.Publication), new(uint64), new(uint64)
-	if c.add(p, a, 1) != a || c.add(p, b, 1) != a || c.bytes != 1+entry {
+	if c.add(p, a, 1) != a || c.add(p, b, 1) != a || c.bytes != 1+entryOverhead {
 		t.Errorf("%d bytes", c.bytes)
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// most is the maximum size, in bytes, of replies waiting for space in a connection's queue. A single reply of any size may wait.
-const most = 256 << 10
+// maxWaiting is the maximum size, in bytes, of replies waiting for space in a connection's queue. A single reply of any size may wait.
+const maxWaiting = 256 << 10
 
 // Queue sends text messages on a connection, in order. Messages for which the connection's queue has no space wait for
 // [Queue.Drained]. It may be used by one goroutine at a time, such as in the calls of a [websocket.Receiver].
@@ -29,7 +29,7 @@ func (q *Queue) Send(text []byte) {
 			return // the reply was sent, or the connection has ended
 		}
 	}
-	if q.size > 0 && q.size+len(text) > most {
+	if q.size > 0 && q.size+len(text) > maxWaiting {
 		q.slow = true
 		return
 	}

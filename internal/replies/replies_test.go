@@ -52,13 +52,13 @@ func TestOrder(t *testing.T) {
 func TestBound(t *testing.T) {
 	o := &out{}
 	q := Queue{Out: o}
-	q.Send(make([]byte, most-1))
+	q.Send(make([]byte, maxWaiting-1))
 	q.Send(make([]byte, 1))
 	if q.Slow() {
 		t.Error("slow at the limit")
 	}
 	q.Send(make([]byte, 1))
-	if !q.Slow() || q.size != most {
+	if !q.Slow() || q.size != maxWaiting {
 		t.Errorf("%v, %d bytes", q.Slow(), q.size)
 	}
 }

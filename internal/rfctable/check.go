@@ -63,11 +63,11 @@ func (t *tree) check(r Row) (wrong []string) {
 	}
 	quoted := len(r.Code) == 0
 	for _, s := range r.Code {
-		quotes, complaint := t.checkCode(r, s)
-		if complaint != "" {
-			wrong = append(wrong, complaint)
+		quotes, problem := t.checkCode(r, s)
+		if problem != "" {
+			wrong = append(wrong, problem)
 		}
-		quoted = quoted || quotes || complaint != ""
+		quoted = quoted || quotes || problem != ""
 	}
 	if !quoted {
 		wrong = append(wrong, "none of the files with its code quotes RFC 6455 §"+r.Quoted())
@@ -82,7 +82,7 @@ func (t *tree) check(r Row) (wrong []string) {
 }
 
 // checkCode finds the declaration, and reports whether its file quotes the section.
-func (t *tree) checkCode(r Row, s Symbol) (quotes bool, complaint string) {
+func (t *tree) checkCode(r Row, s Symbol) (quotes bool, problem string) {
 	p, err := t.pkg(s.Dir)
 	if err != nil {
 		return false, err.Error()

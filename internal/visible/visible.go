@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// unseen reports whether r has no width and no effect on the characters around it: two texts that differ only in such characters
+// isInvisible reports whether r has no width and no effect on the characters around it: two texts that differ only in such characters
 // look the same. The joiners are excluded, because scripts and emoji need them.
-func unseen(r rune) bool {
+func isInvisible(r rune) bool {
 	return r == '\u00ad' || r == '\u180e' || r == '\u200b' || r >= '\u2060' && r <= '\u2064' || r == '\ufeff'
 }
 
@@ -27,7 +27,7 @@ func Text(s string) string {
 			b.WriteRune(r)
 		case r < 0x80 && unicode.IsControl(r):
 			fmt.Fprintf(&b, `\x%02x`, r)
-		case unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r), r == '\u2028', r == '\u2029', unseen(r):
+		case unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r), r == '\u2028', r == '\u2029', isInvisible(r):
 			fmt.Fprintf(&b, `\u%04x`, r)
 		default:
 			b.WriteString(s[i : i+n])

@@ -17,8 +17,8 @@ import (
 // An editor or a deployment makes several changes, and a file may be written in several pieces, so the files are only checked
 // after a quiet period.
 const (
-	quietTime = 200 * time.Millisecond // period without a change before the files are checked
-	quietMost = 2 * time.Second        // maximum delay if changes continue
+	debounce    = 200 * time.Millisecond // period without a change before the files are checked
+	maxDebounce = 2 * time.Second        // maximum delay if changes continue
 )
 
 // Files is a watch on files. For each file it watches the directory of the file, the parent of that directory, and the directory of
@@ -39,7 +39,7 @@ func New(paths ...string) (*Files, error) {
 		return f, err
 	}
 	f.notify = notify
-	f.follow()
+	f.updateWatches()
 	return f, nil
 }
 
@@ -53,14 +53,14 @@ func (f *Files) Close() {
 	}
 }
 
-// follow watches the current paths to all files.
-func (f *Files) follow() {
+// updateWatches watches the current paths to all files.
+func (f *Files) updateWatches() {
 	if f.notify == nil {
 		return
 	}
 	var dirs, names []string
 	for _, path := range f.paths {
-		d, n := steps(path)
+		d, n := watchTargets(path)
 		dirs, names = append(dirs, d...), append(names, n...)
 	}
 	for _, dir := range f.dirs {
@@ -74,14 +74,14 @@ func (f *Files) follow() {
 	f.dirs, f.names = dirs, names
 }
 
-// concerns reports whether a changed path leads to one of the files.
-func (f *Files) concerns(path string) bool {
+// isRelevant reports whether a changed path leads to one of the files.
+func (f *Files) isRelevant(path string) bool {
 	return slices.Contains(f.names, path) || slices.Contains(f.dirs, path)
 }
 
-// steps returns the directories to watch for a file at path, and the relevant paths in them: those of the file, of every symbolic
+// watchTargets returns the directories to watch for a file at path, and the relevant paths in them: those of the file, of every symbolic
 // link, and of the directory of the file, which may be replaced as well.
-func steps(path string) (dirs, names []string) {
+func watchTargets(path string) (dirs, names []string) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, nil
@@ -126,7 +126,7 @@ func (f *Files) Run(ctx context.Context, poll time.Duration, look func()) {
 	}
 	polls := time.NewTicker(poll)
 	defer polls.Stop()
-	quiet := time.NewTimer(quietMost)
+	quiet := time.NewTimer(maxDebounce)
 	defer quiet.Stop()
 	quiet.Stop() // no change has been reported yet
 	var first time.Time
@@ -140,7 +140,7 @@ func (f *Files) Run(ctx context.Context, poll time.Duration, look func()) {
 				events = nil
 				continue
 			}
-			if !f.concerns(event.Name) {
+			if !f.isRelevant(event.Name) {
 				continue
 			}
 		case err, ok := <-failures:
@@ -158,7 +158,7 @@ func (f *Files) Run(ctx context.Context, poll time.Duration, look func()) {
 		}
 		if due {
 			first = time.Time{}
-			f.follow() // before the files are read, because the path to them may have changed
+			f.updateWatches() // before the files are read, because the path to them may have changed
 			look()
 			continue
 		}
@@ -166,6 +166,6 @@ func (f *Files) Run(ctx context.Context, poll time.Duration, look func()) {
 		if first.IsZero() {
 			first = now
 		}
-		quiet.Reset(min(quietTime, quietMost-now.Sub(first)))
+		quiet.Reset(min(debounce, maxDebounce-now.Sub(first)))
 	}
 }

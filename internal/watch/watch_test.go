@@ -21,23 +21,23 @@ func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 func run(t *testing.T, f *Files, poll time.Duration) <-chan struct{} {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	looks, done := make(chan struct{}, 100), make(chan struct{})
+	checks, done := make(chan struct{}, 100), make(chan struct{})
 	go func() {
 		defer close(done)
-		f.Run(ctx, poll, func() { looks <- struct{}{} })
+		f.Run(ctx, poll, func() { checks <- struct{}{} })
 	}()
 	t.Cleanup(func() {
 		cancel()
 		bounded.Receive(t, done)
 		f.Close()
 	})
-	return looks
+	return checks
 }
 
-func looked(t *testing.T, looks <-chan struct{}, what string) {
+func wantCheck(t *testing.T, checks <-chan struct{}, what string) {
 	t.Helper()
 	select {
-	case <-looks:
+	case <-checks:
 	case <-bounded.Context(t).Done():
 		t.Fatalf("%s: no check", what)
 	}
@@ -59,7 +59,7 @@ func TestLinks(t *testing.T) {
 	at := func(name string) string { return filepath.Join(dir, name) }
 	must(t, os.Mkdir(at("one"), 0o700), os.Mkdir(at("two"), 0o700), os.WriteFile(at("one/file"), nil, 0o600),
 		os.WriteFile(at("two/file"), nil, 0o600), os.Symlink("one", at("..data")), os.Symlink("..data/file", at("file")))
-	dirs, names := steps(at("file"))
+	dirs, names := watchTargets(at("file"))
 	for _, want := range []string{dir, at("one")} {
 		if !slices.Contains(dirs, want) {
 			t.Errorf("%s is not watched: %v", want, dirs)
@@ -73,18 +73,18 @@ func TestLinks(t *testing.T) {
 
 	f, err := New(at("file"))
 	must(t, err)
-	looks := run(t, f, time.Hour)
+	checks := run(t, f, time.Hour)
 	must(t, os.Symlink("two", at("..new")), os.Rename(at("..new"), at("..data")))
-	looked(t, looks, "the link leads elsewhere")
+	wantCheck(t, checks, "the link leads elsewhere")
 	if got := f.notify.WatchList(); slices.Contains(got, at("one")) || !slices.Contains(got, at("two")) || !slices.Contains(got, dir) {
 		t.Errorf("%v are watched", got)
 	}
 	must(t, os.WriteFile(at("two/file"), []byte("x"), 0o600))
-	looked(t, looks, "a file in the new directory is written")
+	wantCheck(t, checks, "a file in the new directory is written")
 	must(t, os.WriteFile(at("two/other"), nil, 0o600), os.WriteFile(at("one/file"), []byte("x"), 0o600))
 	must(t, os.WriteFile(at("two/file"), []byte("y"), 0o600))
-	looked(t, looks, "it is written again")
-	if len(looks) > 0 {
+	wantCheck(t, checks, "it is written again")
+	if len(checks) > 0 {
 		t.Error("a change of another file causes a check")
 	}
 }
@@ -95,7 +95,7 @@ func TestSteps(t *testing.T) {
 	must(t, err)
 	at := func(name string) string { return filepath.Join(dir, name) }
 	must(t, os.MkdirAll(at("real/a/b"), 0o700), os.Symlink("real", at("link")))
-	_, names := steps(at("link/a/b/file"))
+	_, names := watchTargets(at("link/a/b/file"))
 	if want := []string{at("link"), at("real/a/b"), at("real/a/b/file")}; !slices.Equal(names, want) {
 		t.Errorf("%v matter, want %v", names, want)
 	}
@@ -104,7 +104,7 @@ func TestSteps(t *testing.T) {
 		must(t, os.Symlink(strconv.Itoa(i), at(strconv.Itoa(i+1))))
 	}
 	for links, want := range map[int]bool{maxLinks: true, maxLinks + 1: false} {
-		_, names := steps(at(strconv.Itoa(links)))
+		_, names := watchTargets(at(strconv.Itoa(links)))
 		if got := slices.Contains(names, at("0")); got != want {
 			t.Errorf("through %d links the file is found: %v, want %v", links, got, want)
 		}
@@ -115,7 +115,7 @@ func TestSteps(t *testing.T) {
 func TestLinksInALoop(t *testing.T) {
 	dir := t.TempDir()
 	must(t, os.Symlink("b", filepath.Join(dir, "a")), os.Symlink("a", filepath.Join(dir, "b")))
-	if dirs, _ := steps(filepath.Join(dir, "a")); len(dirs) == 0 {
+	if dirs, _ := watchTargets(filepath.Join(dir, "a")); len(dirs) == 0 {
 		t.Error("nothing is watched")
 	}
 }
@@ -138,24 +138,24 @@ func TestPolls(t *testing.T) {
 func TestQuiet(t *testing.T) {
 	concerning, other := fsnotify.Event{Name: "/dir/file"}, fsnotify.Event{Name: "/dir/other"}
 	for _, tt := range []struct {
-		name  string
-		feed  func(w *fsnotify.Watcher)
-		looks []time.Duration
+		name   string
+		feed   func(w *fsnotify.Watcher)
+		checks []time.Duration
 	}{
-		{"a change", func(w *fsnotify.Watcher) { w.Events <- concerning }, []time.Duration{quietTime}},
+		{"a change", func(w *fsnotify.Watcher) { w.Events <- concerning }, []time.Duration{debounce}},
 		{"of another file", func(w *fsnotify.Watcher) { w.Events <- other }, nil},
 		{"all the time", func(w *fsnotify.Watcher) {
 			for range 20 {
 				w.Events <- concerning
 				<-time.After(100 * time.Millisecond)
 			}
-		}, []time.Duration{quietMost}},
-		{"changes were lost", func(w *fsnotify.Watcher) { w.Errors <- fsnotify.ErrEventOverflow }, []time.Duration{quietTime}},
+		}, []time.Duration{maxDebounce}},
+		{"changes were lost", func(w *fsnotify.Watcher) { w.Errors <- fsnotify.ErrEventOverflow }, []time.Duration{debounce}},
 		{"and again", func(w *fsnotify.Watcher) {
 			w.Errors <- fsnotify.ErrEventOverflow
-			<-time.After(2 * quietMost)
+			<-time.After(2 * maxDebounce)
 			w.Errors <- fsnotify.ErrEventOverflow
-		}, []time.Duration{quietTime, 2*quietMost + quietTime}},
+		}, []time.Duration{debounce, 2*maxDebounce + debounce}},
 		{"another error", func(w *fsnotify.Watcher) { w.Errors <- os.ErrInvalid }, nil},
 		{"the watch has ended", func(w *fsnotify.Watcher) { close(w.Events); close(w.Errors) }, nil},
 	} {
@@ -166,10 +166,10 @@ func TestQuiet(t *testing.T) {
 			defer cancel()
 			go tt.feed(w)
 			began := time.Now()
-			var looks []time.Duration
-			f.Run(ctx, time.Hour, func() { looks = append(looks, time.Since(began)) })
-			if want := append(tt.looks, time.Hour); !slices.Equal(looks, want) {
-				t.Errorf("%s: checks after %v, want %v", tt.name, looks, want)
+			var checks []time.Duration
+			f.Run(ctx, time.Hour, func() { checks = append(checks, time.Since(began)) })
+			if want := append(tt.checks, time.Hour); !slices.Equal(checks, want) {
+				t.Errorf("%s: checks after %v, want %v", tt.name, checks, want)
 			}
 		})
 	}

@@ -14,8 +14,8 @@ const (
 	maxBrackets = 100_000 // opening brackets and braces
 )
 
-// tooMuch returns a problem if a document is nested too deeply or is too large; otherwise nil.
-func tooMuch(tokens token.Tokens, name string, l lines) *Problem {
+// checkSize returns a problem if a document is nested too deeply or is too large; otherwise nil.
+func checkSize(tokens token.Tokens, name string, l lines) *Problem {
 	var (
 		flow        int   // the number of open brackets
 		columns     []int // the columns of the open lists and mappings in block style

@@ -18,15 +18,15 @@ func (t *Tree) check(n node) bool {
 			}
 			return false
 		}
-		t.enum(f, n.value, n.path)
-		t.bound(f, n.value, n.path, f.Min, 1, "less than ")
-		t.bound(f, n.value, n.path, f.Max, -1, "more than ")
+		t.checkEnum(f, n.value, n.path)
+		t.checkBound(f, n.value, n.path, f.Min, 1, "less than ")
+		t.checkBound(f, n.value, n.path, f.Max, -1, "more than ")
 	}
 	if isLocal(n.value) && (n.field == nil || !n.field.made) {
-		t.readable(n.value.String(), n.path)
+		t.checkReadable(n.value.String(), n.path)
 	}
-	if v := settled(n.value); v.IsValid() && v.Kind() == reflect.Struct && shapeOf(v.Type()) != nil && shapeOf(v.Type()).only {
-		t.only(v, n.path)
+	if v := resolve(n.value); v.IsValid() && v.Kind() == reflect.Struct && shapeOf(v.Type()) != nil && shapeOf(v.Type()).only {
+		t.checkOnlyOne(v, n.path)
 	}
 	return true
 }
@@ -40,8 +40,8 @@ func isLocal(v reflect.Value) bool {
 	return ok
 }
 
-// readable checks that a file can be read.
-func (t *Tree) readable(file, path string) {
+// checkReadable checks that a file can be read.
+func (t *Tree) checkReadable(file, path string) {
 	if file == "" {
 		return
 	}
@@ -68,8 +68,8 @@ func wantOfField(f *Field) string {
 	return wantOf(f.Type)
 }
 
-// only checks that exactly one of a struct's keys is given.
-func (t *Tree) only(v reflect.Value, path string) {
+// checkOnlyOne checks that exactly one of a struct's keys is given.
+func (t *Tree) checkOnlyOne(v reflect.Value, path string) {
 	s := shapeOf(v.Type())
 	var set []string
 	failed := t.failed[path]
@@ -88,14 +88,14 @@ func (t *Tree) only(v reflect.Value, path string) {
 	}
 }
 
-// enum checks that a value, or each item of a list, is one of the allowed values.
-func (t *Tree) enum(f *Field, v reflect.Value, path string) {
+// checkEnum checks that a value, or each item of a list, is one of the allowed values.
+func (t *Tree) checkEnum(f *Field, v reflect.Value, path string) {
 	if len(f.Enum) == 0 {
 		return
 	}
 	if v.Kind() == reflect.Slice {
 		for i := range v.Len() {
-			t.enum(f, v.Index(i), item(path, i))
+			t.checkEnum(f, v.Index(i), item(path, i))
 		}
 		return
 	}
@@ -106,8 +106,8 @@ func (t *Tree) enum(f *Field, v reflect.Value, path string) {
 	t.Unknown(path, Quote(text)+" is not an allowed value", text, f.Enum)
 }
 
-// bound checks a value against its minimum or its maximum.
-func (t *Tree) bound(f *Field, v reflect.Value, path, text string, sign float64, name string) {
+// checkBound checks a value against its minimum or its maximum.
+func (t *Tree) checkBound(f *Field, v reflect.Value, path, text string, sign float64, name string) {
 	if text == "" {
 		return
 	}

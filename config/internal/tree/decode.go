@@ -12,26 +12,26 @@ const maxValues = 100_000
 // decoder sets values from a document. It continues after a problem, so that all problems are reported.
 type decoder struct {
 	*Tree
-	dir   string            // the directory to which relative paths are relative
-	given map[string]*given // the values of the document that were found so far, by path
-	left  int               // the number of values that are still allowed
-	keys  []section         // all known keys; nil until needed
+	dir       string            // the directory to which relative paths are relative
+	given     map[string]*given // the values of the document that were found so far, by path
+	remaining int               // the number of values that are still allowed
+	keys      []section         // all known keys; nil until needed
 }
 
 // decode sets v and all values in it from a document. v must contain its defaults.
 func (t *Tree) decode(v reflect.Value, g *given, path, dir string) {
-	d := &decoder{Tree: t, dir: dir, given: map[string]*given{path: g}, left: maxValues}
+	d := &decoder{Tree: t, dir: dir, given: map[string]*given{path: g}, remaining: maxValues}
 	visit(node{value: v, path: path}, d.enter, nil)
 }
 
 // enter sets a value, and records which values the document contains for the parts of the value.
 func (d *decoder) enter(n node) bool {
 	g := d.given[n.path]
-	if g == nil || !d.spend(g, n.path) {
+	if g == nil || !d.countValue(g, n.path) {
 		return false
 	}
 	if g.kind == scalar && !g.quoted {
-		if want := switched(n, g); want != "" {
+		if want := booleanForText(n, g); want != "" {
 			d.problem(g, n.path, g.text+" without quotes is not text", want)
 			return false
 		}
@@ -47,12 +47,12 @@ func (d *decoder) enter(n node) bool {
 	return d.set(n.value, g, n.path)
 }
 
-// spend counts a value. It returns false if the document contains more than maxValues.
-func (d *decoder) spend(g *given, path string) bool {
-	if d.left--; d.left == -1 {
+// countValue counts a value. It returns false if the document contains more than maxValues.
+func (d *decoder) countValue(g *given, path string) bool {
+	if d.remaining--; d.remaining == -1 {
 		d.problem(g, path, "there are too many values; aliases may have multiplied them", "")
 	}
-	return d.left >= 0
+	return d.remaining >= 0
 }
 
 // problem reports a problem with a given value.
@@ -64,8 +64,8 @@ func (d *decoder) problem(g *given, path, text, want string) {
 	d.Report(&Problem{Pos: at, Path: path, Text: text, Want: want})
 }
 
-// unfit reports that a value is of the wrong kind for its type.
-func (d *decoder) unfit(g *given, path, want string) {
+// wrongKind reports that a value is of the wrong kind for its type.
+func (d *decoder) wrongKind(g *given, path, want string) {
 	text := "this is " + g.kind.String()
 	if g.kind == null {
 		text = "empty value"
@@ -105,7 +105,7 @@ func (d *decoder) set(v reflect.Value, g *given, path string) bool {
 // leaf sets a value without parts.
 func (d *decoder) leaf(v reflect.Value, g *given, path string) {
 	if g.kind != scalar {
-		d.unfit(g, path, wantOf(v.Type()))
+		d.wrongKind(g, path, wantOf(v.Type()))
 		return
 	}
 	if k := v.Kind(); g.quoted && k != reflect.String && !isScalar(v.Type()) {
@@ -146,7 +146,7 @@ func (d *decoder) union(u Union, g *given, path string) bool {
 	if g.kind != mapping && g.kind != list {
 		d.noteText(g, path)
 		if g.kind == null || !u.SetWord(g.text) {
-			d.unfit(g, path, wantOf(reflect.TypeOf(u).Elem()))
+			d.wrongKind(g, path, wantOf(reflect.TypeOf(u).Elem()))
 		}
 		return false
 	}
@@ -163,7 +163,7 @@ func (d *decoder) list(v reflect.Value, g *given, path string) bool {
 				return false
 			}
 		}
-		d.unfit(g, path, wantOf(v.Type())+", [] for none")
+		d.wrongKind(g, path, wantOf(v.Type())+", [] for none")
 		return false
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(g.items), len(g.items)))
@@ -180,7 +180,7 @@ func (d *decoder) mapping(v reflect.Value, g *given, path string) bool {
 		return false
 	}
 	if g.kind != mapping {
-		d.unfit(g, path, wantOf(v.Type()))
+		d.wrongKind(g, path, wantOf(v.Type()))
 		return false
 	}
 	if v.IsNil() {
@@ -236,7 +236,7 @@ func (d *decoder) structure(v reflect.Value, g *given, path string) bool {
 		if x := e.value; x == nil {
 			continue
 		} else if x.kind != scalar || x.text == "" {
-			d.unfit(x, p, "the path of a file")
+			d.wrongKind(x, p, "the path of a file")
 		} else {
 			d.fromFile(f.slot(v), Join(path, f.Key), In(d.dir, x.text), x.at)
 		}
@@ -257,8 +257,8 @@ func (d *decoder) unknown(e entry, s *shape, path string) {
 	p := &Problem{Pos: e.at, Path: Join(path, quotedKey(e.key)), Text: "there is no such key"}
 	if near := Nearest(e.key, known); near != "" {
 		d.failed[Join(path, near)] = true // near was probably meant: do not report that it is missing
-		p = p.meant(near)
-	} else if places := d.elsewhere(e.key); len(places) > 0 && len(places) <= 3 {
+		p = p.withSuggestion(near)
+	} else if places := d.pathsOfKey(e.key); len(places) > 0 && len(places) <= 3 {
 		p.Hint = "there is " + strings.Join(places, ", ")
 	} else {
 		p.Want = OneOf(known)
@@ -266,8 +266,8 @@ func (d *decoder) unknown(e entry, s *shape, path string) {
 	d.Report(p)
 }
 
-// elsewhere returns the paths where a key is known: "endpoints[].max_message".
-func (d *decoder) elsewhere(key string) []string {
+// pathsOfKey returns the paths where a key is known: "endpoints[].max_message".
+func (d *decoder) pathsOfKey(key string) []string {
 	if d.keys == nil {
 		d.keys = sectionsOf(d.root.Type(), nil)
 	}
@@ -304,13 +304,13 @@ func (d *decoder) short(v reflect.Value, s *shape, g *given, path string) bool {
 		}
 	}
 	if !s.only || g.kind != scalar {
-		d.unfit(g, path, wantOf(v.Type()))
+		d.wrongKind(g, path, wantOf(v.Type()))
 		return false
 	}
 	p := &Problem{Pos: g.at, Path: path, Text: "not an allowed kind", Want: OneOf(s.keys())} // the text may be a misplaced secret
 	if near := Nearest(g.text, s.keys()); near != "" {
 		p.Text = Quote(g.text) + " is not an allowed kind"
-		p = p.meant(near)
+		p = p.withSuggestion(near)
 	}
 	d.Report(p)
 	return false
@@ -318,7 +318,7 @@ func (d *decoder) short(v reflect.Value, s *shape, g *given, path string) bool {
 
 // any returns a value without a given type: nil, bool, int64, float64, string, []any, map[string]any.
 func (d *decoder) any(g *given, path string) any {
-	if g == nil || !d.spend(g, path) {
+	if g == nil || !d.countValue(g, path) {
 		return nil
 	}
 	switch g.kind {

@@ -96,11 +96,11 @@ func (w *writer) enter(n node) bool {
 		w.comment(w.comments[n.field.Name])
 	}
 	switch t := v.Type(); {
-	case isOne(v) || t.Kind() == reflect.Slice && shapeOf(t.Elem()) == nil:
-		w.one(n)
+	case isAtomic(v) || t.Kind() == reflect.Slice && shapeOf(t.Elem()) == nil:
+		w.writeScalar(n)
 		return false
 	case v.IsZero() && t.Kind() != reflect.Struct:
-		return w.nothing(n)
+		return w.writeEmpty(n)
 	}
 	return w.open(n)
 }
@@ -113,7 +113,7 @@ func (w *writer) comment(text string) {
 
 // open writes the key of a value with parts.
 func (w *writer) open(n node) bool {
-	v := settled(n.value)
+	v := resolve(n.value)
 	switch {
 	case v.Kind() == reflect.Slice && v.Len() == 0:
 		w.line(n.key + ": []") // omitting the key would mean the default
@@ -136,7 +136,7 @@ func (w *writer) open(n node) bool {
 }
 
 func (w *writer) leave(n node) {
-	v := settled(n.value)
+	v := resolve(n.value)
 	switch {
 	case n.path == "":
 		return
@@ -151,8 +151,8 @@ func (w *writer) leave(n node) {
 	w.show(n.path)
 }
 
-// nothing writes a nil pointer, an empty list of structs or an empty map; with comments, it writes an example instead.
-func (w *writer) nothing(n node) bool {
+// writeEmpty writes a nil pointer, an empty list of structs or an empty map; with comments, it writes an example instead.
+func (w *writer) writeEmpty(n node) bool {
 	v := n.value
 	switch {
 	case w.comments == nil && v.Kind() == reflect.Slice:
@@ -189,7 +189,7 @@ func samples(m reflect.Value) {
 
 // entry writes the name of an entry of a map.
 func (w *writer) entry(n node) bool {
-	v := settled(n.value)
+	v := resolve(n.value)
 	if s := shapeOf(v.Type()); w.comments != nil && s.only {
 		for _, f := range s.fields {
 			if f.Example == n.key && !f.slot(v).IsNil() { // the entry was added by samples
@@ -201,8 +201,8 @@ func (w *writer) entry(n node) bool {
 	return w.open(n)
 }
 
-// one writes a value on one line.
-func (w *writer) one(n node) {
+// writeScalar writes a value on one line.
+func (w *writer) writeScalar(n node) {
 	f, text, empty := n.field, inline(n.value), "''"
 	switch k := n.value.Kind(); {
 	case k == reflect.Slice || unionOf(n.value) != nil:

@@ -20,7 +20,7 @@ type schemaWriter struct {
 // Schema returns a JSON Schema (draft 2020-12) for the documents of the struct that root points to.
 func Schema(root any, title string, c Comments) string {
 	w := &schemaWriter{c, schema{}}
-	s := w.of(reflect.TypeOf(root).Elem())
+	s := w.schemaOf(reflect.TypeOf(root).Elem())
 	s["$schema"], s["title"], s["$defs"] = "https://json-schema.org/draft/2020-12/schema", title, w.defs
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
@@ -29,26 +29,26 @@ func Schema(root any, title string, c Comments) string {
 	return string(b) + "\n"
 }
 
-// offWords is the schema for the word off without quotes, which YAML 1.1 reads as false.
-var offWords = schema{"const": false}
+// offSchema is the schema for the word off without quotes, which YAML 1.1 reads as false.
+var offSchema = schema{"const": false}
 
-// of returns the schema of a type.
-func (w *schemaWriter) of(t reflect.Type) schema {
+// schemaOf returns the schema of a type.
+func (w *schemaWriter) schemaOf(t reflect.Type) schema {
 	v := reflect.New(t)
 	switch u := v.Interface().(type) {
 	case Union:
-		return schema{"anyOf": []schema{{"type": []string{"string", "boolean"}}, w.of(reflect.TypeOf(u.Parts()).Elem())}}
+		return schema{"anyOf": []schema{{"type": []string{"string", "boolean"}}, w.schemaOf(reflect.TypeOf(u.Parts()).Elem())}}
 	case Scalar:
 		_, want := u.Describe()
 		return schema{"type": []string{"string", "number", "boolean"}, "description": want}
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
-		return w.of(t.Elem())
+		return w.schemaOf(t.Elem())
 	case reflect.Slice:
-		return schema{"type": "array", "items": w.of(t.Elem())}
+		return schema{"type": "array", "items": w.schemaOf(t.Elem())}
 	case reflect.Map:
-		return schema{"type": []string{"object", "null"}, "additionalProperties": w.of(t.Elem())}
+		return schema{"type": []string{"object", "null"}, "additionalProperties": w.schemaOf(t.Elem())}
 	case reflect.Interface:
 		return schema{}
 	case reflect.Bool:
@@ -100,7 +100,7 @@ func (w *schemaWriter) reference(t reflect.Type) schema {
 
 // field returns the schema of a key.
 func (w *schemaWriter) field(f *Field) schema {
-	x := w.of(f.Type)
+	x := w.schemaOf(f.Type)
 	if text := w.comments[f.Name]; text != "" {
 		x["description"] = text
 	}
@@ -111,7 +111,7 @@ func (w *schemaWriter) field(f *Field) schema {
 			x["items"] = values
 		case slices.Contains(f.Enum, "off"):
 			delete(x, "type")
-			x["anyOf"] = []schema{values, offWords, {"enum": []string{"no"}}}
+			x["anyOf"] = []schema{values, offSchema, {"enum": []string{"no"}}}
 		default:
 			delete(x, "type")
 			x["enum"] = values["enum"]

@@ -13,13 +13,13 @@ import (
 	"github.com/handfast/handfast/internal/redact"
 )
 
-// place is a Local.
-type place string
+// localPath is a Local.
+type localPath string
 
-func (place) Describe() (label, want string)        { return "file", "a path" }
-func (p *place) UnmarshalText(text []byte) error    { *p = place(text); return nil }
-func (p place) MarshalText() (text []byte, _ error) { return []byte(p), nil }
-func (p *place) In(dir string)                      { *p = place(In(dir, string(*p))) }
+func (localPath) Describe() (label, want string)        { return "file", "a path" }
+func (p *localPath) UnmarshalText(text []byte) error    { *p = localPath(text); return nil }
+func (p localPath) MarshalText() (text []byte, _ error) { return []byte(p), nil }
+func (p *localPath) In(dir string)                      { *p = localPath(In(dir, string(*p))) }
 
 // broken cannot be marshaled.
 type broken string
@@ -30,16 +30,16 @@ func (broken) MarshalText() ([]byte, error)       { return nil, errors.New("brok
 
 // files has fields of the types place and broken, and fields with the tags that are tested here.
 type files struct {
-	At    place    `yaml:"at"`
-	Made  place    `yaml:"made" made:"true"`
-	More  []place  `yaml:"more"`
-	Days  []string `yaml:"days" enum:"mon|tue"`
-	Words []string `yaml:"words" default:"[a, b]"`
-	Other []string `yaml:"other" example:"[x, y]"`
-	Bad   broken   `yaml:"bad"`
-	None  *bar     `yaml:"none"`
-	Do    task     `yaml:"do"`
-	Items []job    `yaml:"items"`
+	At    localPath   `yaml:"at"`
+	Made  localPath   `yaml:"made" made:"true"`
+	More  []localPath `yaml:"more"`
+	Days  []string    `yaml:"days" enum:"mon|tue"`
+	Words []string    `yaml:"words" default:"[a, b]"`
+	Other []string    `yaml:"other" example:"[x, y]"`
+	Bad   broken      `yaml:"bad"`
+	None  *bar        `yaml:"none"`
+	Do    task        `yaml:"do"`
+	Items []job       `yaml:"items"`
 }
 
 // written decodes a document in a directory, and checks it.

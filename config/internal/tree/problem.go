@@ -54,8 +54,8 @@ func (p *Problem) Error() string {
 	return b.String()
 }
 
-// meant adds a hint with a similar known word, if there is one.
-func (p *Problem) meant(word string) *Problem {
+// withSuggestion adds a hint with a similar known word, if there is one.
+func (p *Problem) withSuggestion(word string) *Problem {
 	if word != "" {
 		p.Hint = "did you mean " + word + "?"
 	}
@@ -99,7 +99,7 @@ func NewError(problems []*Problem) error {
 
 // Quote quotes a value for a message. It shortens a long value, and hides possible secrets in URLs.
 func Quote(text string) string {
-	const most = 60
+	const maxQuoted = 60
 	if hidden := hideInURL(text); hidden != text {
 		text = hidden
 	} else if scheme, rest, ok := strings.Cut(text, "://"); ok {
@@ -107,18 +107,18 @@ func Quote(text string) string {
 			text = scheme + "://" + redact.Mark + rest[at:]
 		}
 	}
-	if runes := []rune(text); len(runes) > most {
-		text = string(runes[:most]) + "…"
+	if runes := []rune(text); len(runes) > maxQuoted {
+		text = string(runes[:maxQuoted]) + "…"
 	}
 	return fmt.Sprintf("%q", text)
 }
 
-// aURL matches a text that is entirely a URL.
-var aURL = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>]+$`)
+// urlPattern matches a text that is entirely a URL.
+var urlPattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>]+$`)
 
 // hideInURL returns a text with possible secrets hidden: a URL may contain a password before its host, and a token in its query.
 func hideInURL(text string) string {
-	if !aURL.MatchString(text) {
+	if !urlPattern.MatchString(text) {
 		return text
 	}
 	return redact.Setting(text)

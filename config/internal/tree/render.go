@@ -16,14 +16,14 @@ import (
 // inline formats a value on one line of YAML, without defaults, and with secrets as [redacted]. It returns "" for an empty value, list
 // or map.
 func inline(v reflect.Value) string {
-	if x := settled(v); !x.IsValid() || (x.Kind() == reflect.Slice || x.Kind() == reflect.Map) && x.Len() == 0 {
+	if x := resolve(v); !x.IsValid() || (x.Kind() == reflect.Slice || x.Kind() == reflect.Map) && x.Len() == 0 {
 		return ""
 	}
 	var b strings.Builder
 	first := true // the next value is the first one of its mapping or list
 	brackets := func(v reflect.Value) (open, end string) {
-		switch x := settled(v); {
-		case isOne(x):
+		switch x := resolve(v); {
+		case isAtomic(x):
 			return "", ""
 		case x.Kind() == reflect.Slice:
 			return "[", "]"
@@ -31,7 +31,7 @@ func inline(v reflect.Value) string {
 		return "{", "}"
 	}
 	visit(node{value: v}, func(n node) bool {
-		x := settled(n.value)
+		x := resolve(n.value)
 		if n.field != nil && (!x.IsValid() || reflect.DeepEqual(n.value.Interface(), n.field.slot(fresh(n.in.Type())).Interface())) {
 			return false
 		}
@@ -44,8 +44,8 @@ func inline(v reflect.Value) string {
 		}
 		open, _ := brackets(n.value)
 		b.WriteString(open)
-		if isOne(x) {
-			b.WriteString(oneYAML(x))
+		if isAtomic(x) {
+			b.WriteString(atomYAML(x))
 			return false
 		}
 		first = true
@@ -58,14 +58,14 @@ func inline(v reflect.Value) string {
 	return b.String()
 }
 
-// isOne reports whether a value returned by settled has no parts.
-func isOne(v reflect.Value) bool {
+// isAtomic reports whether a value returned by settled has no parts.
+func isAtomic(v reflect.Value) bool {
 	return unionOf(v) != nil || isLeaf(v.Type()) || v.Kind() == reflect.Map && v.Type().Elem().Kind() != reflect.Pointer ||
 		v.Kind() == reflect.Interface
 }
 
-// oneYAML formats a value without parts. The result never contains the text of a secret.
-func oneYAML(v reflect.Value) string {
+// atomYAML formats a value without parts. The result never contains the text of a secret.
+func atomYAML(v reflect.Value) string {
 	if u := unionOf(v); u != nil {
 		word, _ := u.Word()
 		return yamlText(word)

@@ -123,8 +123,8 @@ func (f *Field) slot(v reflect.Value) reflect.Value {
 	return slot
 }
 
-// keep stores a value that was returned by slot, if it is a kind of a Choice and was set.
-func (f *Field) keep(v, slot reflect.Value) {
+// store stores a value that was returned by slot, if it is a kind of a Choice and was set.
+func (f *Field) store(v, slot reflect.Value) {
 	if f.index >= 0 || slot.IsNil() {
 		return
 	}

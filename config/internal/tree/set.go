@@ -19,7 +19,7 @@ func (t *Tree) Set(path, text, from string) {
 		return
 	}
 	p := &Problem{Pos: at, Path: path, Text: "there is no such key"}
-	t.Report(p.meant(Nearest(path, t.settable())))
+	t.Report(p.withSuggestion(Nearest(path, t.settable())))
 }
 
 // find calls f with the value at a path. It replaces nil pointers on the way by new values. It returns false if there is no such

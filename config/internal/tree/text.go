@@ -75,21 +75,21 @@ func (f *Field) wordOf(text string) string {
 	case f == nil || !IsFalse(text):
 	case slices.Contains(f.Enum, "off"):
 		return "off"
-	case f.names():
+	case f.takesName():
 		return ""
 	}
 	return text
 }
 
-// names reports whether a field is a name that may be given as a single word in place of a mapping, as in "sticky: COOKIE".
-func (f *Field) names() bool {
+// takesName reports whether a field is a name that may be given as a single word in place of a mapping, as in "sticky: COOKIE".
+func (f *Field) takesName() bool {
 	return f != nil && f.short && len(f.Enum) == 0 && f.Type.Kind() == reflect.String && !isScalar(f.Type)
 }
 
-// switched returns what was expected if a field that takes a text is given a boolean without quotes, as in "sticky: true" or "file:
+// booleanForText returns what was expected if a field that takes a text is given a boolean without quotes, as in "sticky: true" or "file:
 // true", which would otherwise name a cookie or a file; "" if the value is acceptable. If names returns true for the field, all texts
 // that YAML 1.1 reads as true are rejected.
-func switched(n node, g *given) string {
+func booleanForText(n node, g *given) string {
 	f, t := n.field, n.value.Type()
 	if f != nil && (f.expression || len(f.Enum) > 0) {
 		return ""
@@ -98,7 +98,7 @@ func switched(n node, g *given) string {
 	x := reflect.New(t)
 	_, hidden := x.Interface().(Hidden)
 	switch {
-	case f.names():
+	case f.takesName():
 		boolean = isTrue(g.text)
 	case hidden:
 	// Otherwise the value is not text, and decoding it accepts the boolean or reports a more helpful error.
@@ -112,7 +112,7 @@ func switched(n node, g *given) string {
 	if f != nil && f.Example != "" && !isScalar(t) {
 		want += ", such as " + f.Example
 	}
-	if f.names() {
+	if f.takesName() {
 		want += ", or off"
 	}
 	return want

@@ -43,10 +43,10 @@ func New(root any) *Tree {
 
 // Report adds a problem.
 func (t *Tree) Report(p *Problem) {
-	const most = 200
+	const maxPath = 200
 	t.failed[p.Path] = true
-	if len(p.Path) > most {
-		p.Path = p.Path[:most] + "…"
+	if len(p.Path) > maxPath {
+		p.Path = p.Path[:maxPath] + "…"
 	}
 	t.problems = append(t.problems, p)
 }
@@ -62,7 +62,7 @@ func (t *Tree) wrong(p *Problem) {
 
 // Unknown is like Wrong, for an unknown word. It suggests a similar known word.
 func (t *Tree) Unknown(path, text, word string, known []string) {
-	t.wrong(t.Problem(path, text, OneOf(known)).meant(Nearest(word, known)))
+	t.wrong(t.Problem(path, text, OneOf(known)).withSuggestion(Nearest(word, known)))
 }
 
 // Failed reports whether there is a problem with the value at a path.
@@ -116,7 +116,7 @@ func (t *Tree) Sums() map[string][sha256.Size]byte { return maps.Clone(t.sums) }
 // File sets the values from a YAML file. It returns a problem if the file cannot be read or is not YAML; otherwise it returns nil, and
 // adds other problems to the tree.
 func (t *Tree) File(name string) *Problem {
-	text, err := readFile(name, MaxFile, pipePatience)
+	text, err := readFile(name, MaxFile, pipeTimeout)
 	if err != nil {
 		return &Problem{Pos: Pos{File: name}, Text: "the file cannot be read: " + Why(err)}
 	}
@@ -147,7 +147,7 @@ func (t *Tree) note(file string, content []byte) {
 // fromFile sets the value at a path to the contents of a file, without surrounding white space.
 func (t *Tree) fromFile(v reflect.Value, path, file string, at Pos) {
 	t.pos[path], t.from[path] = at, file
-	content, err := readFile(file, maxSecret, pipePatience)
+	content, err := readFile(file, maxSecret, pipeTimeout)
 	text := strings.TrimSpace(string(content))
 	problem := ""
 	switch {
@@ -185,18 +185,18 @@ func In(dir, path string) string {
 	return absolute(filepath.Join(dir, path))
 }
 
-// pipePatience is the default time limit for reading a pipe from a program that has the pipe open for writing.
-const pipePatience = 10 * time.Second
+// pipeTimeout is the default time limit for reading a pipe from a program that has the pipe open for writing.
+const pipeTimeout = 10 * time.Second
 
 // readFile reads a file of limited size. An empty pipe is an error: a pipe that a shell has passed with <(…) is empty when it is read
 // again, for example after a SIGHUP. The file is opened without waiting for a writer.
-func readFile(name string, limit int64, patience time.Duration) ([]byte, error) {
+func readFile(name string, limit int64, timeout time.Duration) ([]byte, error) {
 	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	_ = f.SetReadDeadline(time.Now().Add(patience)) // fails for regular files, which do not need a deadline
+	_ = f.SetReadDeadline(time.Now().Add(timeout)) // fails for regular files, which do not need a deadline
 	content, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, err

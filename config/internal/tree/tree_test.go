@@ -27,7 +27,7 @@ type plan struct {
 type job struct {
 	ID    string  `yaml:"id" id:"true" required:"true" example:"first"`
 	Do    task    `yaml:"do" required:"true" example:"foo"`
-	Who   []who   `yaml:"who"`
+	Who   []owner `yaml:"who"`
 	Rate  float64 `yaml:"rate" default:"0.5" min:"0" max:"1"`
 	Label string  `yaml:"label"`
 }
@@ -67,16 +67,16 @@ var kinds []Kind
 
 func (task) Kinds() []Kind { return kinds }
 
-// who is a Union: a name, or an inline worker.
-type who struct {
+// owner is a Union: a name, or an inline worker.
+type owner struct {
 	Name   string
 	Worker *worker
 }
 
-func (who) Describe() (label, want string) { return "worker", "a name, or a worker" }
-func (w who) Word() (string, bool)         { return w.Name, w.Worker == nil }
-func (w *who) SetWord(s string) bool       { *w = who{Name: s}; return s != "nobody" }
-func (w *who) Parts() any                  { return &w.Worker }
+func (owner) Describe() (label, want string) { return "worker", "a name, or a worker" }
+func (w owner) Word() (string, bool)         { return w.Name, w.Worker == nil }
+func (w *owner) SetWord(s string) bool       { *w = owner{Name: s}; return s != "nobody" }
+func (w *owner) Parts() any                  { return &w.Worker }
 
 type secret string
 
@@ -121,7 +121,7 @@ func decoded(document string) (*plan, string) {
 
 // A registered kind is decoded, checked, compared, written and documented like any other key.
 func TestChoice(t *testing.T) {
-	for _, tt := range []struct{ do, kind, wrong string }{
+	for _, tt := range []struct{ do, kind, problem string }{
 		{"bar", "bar", ""},
 		{"{bar: {}}", "bar", ""},
 		{"{foo: {name: a, size: 4}}", "foo", ""},
@@ -135,8 +135,8 @@ func TestChoice(t *testing.T) {
 		{"[]", "", "f.yaml:1:20: jobs[0].do: this is a list; expected a mapping with foo or bar"},
 	} {
 		p, wrong := decoded("jobs: [{id: a, do: " + tt.do + "}]\n")
-		if wrong != tt.wrong || p.Jobs[0].Do.Kind != tt.kind {
-			t.Errorf("%s: %+v, %s\nwant %s", tt.do, p.Jobs, wrong, tt.wrong)
+		if wrong != tt.problem || p.Jobs[0].Do.Kind != tt.kind {
+			t.Errorf("%s: %+v, %s\nwant %s", tt.do, p.Jobs, wrong, tt.problem)
 		}
 	}
 	before, _ := decoded("jobs: [{id: a, do: {foo: {name: a}}}, {id: b, do: bar}]\n")
@@ -238,7 +238,7 @@ func TestSet(t *testing.T) {
 	if err := os.WriteFile(empty, []byte(" \n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, tt := range []struct{ environ, want, wrong string }{
+	for _, tt := range []struct{ environ, want, problem string }{
 		{"P_ROOM_KEY_FILE=" + empty, "", "environment variable P_ROOM_KEY_FILE: room.key_file: " + empty + " is empty"},
 		{"P_ROOM_SIZE=4", "{4  true }", ""},
 		{"P_ROOM=4", "{4  true }", ""},
@@ -261,10 +261,10 @@ func TestSet(t *testing.T) {
 		tr := New(p)
 		tr.Environ("P_", []string{tt.environ}, func(name string) bool { return name == "P_LEFT_ALONE" })
 		err := tr.Err()
-		if tt.wrong != "" && (err == nil || !strings.Contains(err.Error(), tt.wrong) || strings.Contains(err.Error(), "\n")) {
-			t.Errorf("%s: %v\nwant %s", tt.environ, err, tt.wrong)
+		if tt.problem != "" && (err == nil || !strings.Contains(err.Error(), tt.problem) || strings.Contains(err.Error(), "\n")) {
+			t.Errorf("%s: %v\nwant %s", tt.environ, err, tt.problem)
 		}
-		if got := strings.ReplaceAll(fmt.Sprintf("%v", p.Room), "***", ""); tt.wrong == "" && (err != nil || got != tt.want) {
+		if got := strings.ReplaceAll(fmt.Sprintf("%v", p.Room), "***", ""); tt.problem == "" && (err != nil || got != tt.want) {
 			t.Errorf("%s: %s, %v, want %s", tt.environ, got, err, tt.want)
 		}
 	}
@@ -298,7 +298,7 @@ func TestSetPaths(t *testing.T) {
 
 // A union accepts one of its words, or its parts, and nothing else.
 func TestUnion(t *testing.T) {
-	for _, tt := range []struct{ who, wrong string }{
+	for _, tt := range []struct{ who, problem string }{
 		{"[x, {hand: {fingers: 3}}]", ""},
 		{"[nobody]", "f.yaml:1:31: jobs[0].who[0]: this is one value; expected a name, or a worker"},
 		{"[~]", "f.yaml:1:31: jobs[0].who[0]: empty value; expected a name, or a worker"},
@@ -307,8 +307,8 @@ func TestUnion(t *testing.T) {
 		{"[{hand: {}, tool: {kind: saw}}]", "f.yaml:1:42: jobs[0].who[0].tool: hand is also given; expected one of the two"},
 		{"x", "f.yaml:1:30: jobs[0].who: this is one value; expected a list, [] for none"},
 	} {
-		if _, wrong := decoded("jobs: [{id: a, do: bar, who: " + tt.who + "}]\n"); wrong != tt.wrong {
-			t.Errorf("%s: %s\nwant %s", tt.who, wrong, tt.wrong)
+		if _, wrong := decoded("jobs: [{id: a, do: bar, who: " + tt.who + "}]\n"); wrong != tt.problem {
+			t.Errorf("%s: %s\nwant %s", tt.who, wrong, tt.problem)
 		}
 	}
 }

@@ -22,14 +22,14 @@ func visit(n node, enter func(node) bool, leave func(node)) {
 	if !enter(n) {
 		return
 	}
-	v := settled(n.value)
+	v := resolve(n.value)
 	switch {
 	case !v.IsValid() || isLeaf(v.Type()):
 	case shapeOf(v.Type()) != nil:
 		for _, f := range shapeOf(v.Type()).fields {
 			slot := f.slot(v)
 			visit(node{value: slot, path: Join(n.path, f.Key), key: f.Key, field: f, in: v}, enter, leave)
-			f.keep(v, slot)
+			f.store(v, slot)
 		}
 	case v.Kind() == reflect.Slice:
 		for i := range v.Len() {
@@ -60,8 +60,8 @@ func Each(root any, f func(path string, p any)) {
 	}, nil)
 }
 
-// settled follows pointers, and replaces a Union that is not a word by its parts. It returns the zero Value for a nil pointer.
-func settled(v reflect.Value) reflect.Value {
+// resolve follows pointers, and replaces a Union that is not a word by its parts. It returns the zero Value for a nil pointer.
+func resolve(v reflect.Value) reflect.Value {
 	for v.IsValid() {
 		u := unionOf(v)
 		switch {

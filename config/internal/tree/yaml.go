@@ -250,7 +250,7 @@ func parse(text []byte, name string) (body ast.Node, l lines, problem *Problem) 
 		return nil, nil, &Problem{Pos: Pos{name, 1, 1}, Text: fmt.Sprintf("there are more than %d brackets and braces", maxBrackets)}
 	}
 	tokens := lexer.Tokenize(string(text))
-	if problem := tooMuch(tokens, name, l); problem != nil {
+	if problem := checkSize(tokens, name, l); problem != nil {
 		return nil, nil, problem
 	}
 	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
