@@ -39,6 +39,7 @@ type player struct {
 	t                  *testing.T
 	binary             bool // run centrifuge-json in Protobuf; other transcripts are skipped
 	session            Session
+	surplus            int      // of the session
 	toServer, toClient []string // not compared yet
 	done               bool
 	err                error
@@ -85,7 +86,14 @@ func (p *player) line(line string) string {
 	if wrong := p.rest(); wrong != "" {
 		return wrong
 	}
-	return p.act(word, text)
+	wrong := p.act(word, text)
+	if n := surplus(p.session); wrong == "" && n != p.surplus && n != 0 {
+		if p.surplus != 0 || n < 0 {
+			return fmt.Sprintf("the session counts %d bytes in addition to what it stores, after %d", n, p.surplus)
+		}
+		p.surplus = n // the request to connect
+	}
+	return wrong
 }
 
 // act executes a line.
@@ -93,7 +101,7 @@ func (p *player) act(word, text string) string {
 	switch word {
 	case "session":
 		subprotocol, path, _ := strings.Cut(text, " ")
-		p.session = New(subprotocol, path, Options{})
+		p.session, p.surplus = New(subprotocol, path, Options{}), 0
 	case "c>", "c=":
 		m, send := p.session.Client(p.message(text, true))
 		if send {
