@@ -118,6 +118,21 @@ func TestRenewedTokenSize(t *testing.T) {
 	}
 }
 
+// The members of a channel are stored as long as they fit exactly.
+func TestMembersFitExactly(t *testing.T) {
+	for spare, want := range map[int]int{-1: 0, 0: 2, 1: 2} {
+		s, _ := newSized("channels", Options{Unanswered: 1, Subscriptions: 1, Bytes: 8 << 10})
+		s.Client(Message{Data: []byte(`{"type":"subscribe","id":1,"channel":"a","changes":true}`)})
+		s.Server(Message{Data: []byte(`{"type":"subscribed","id":1,"channel":"a","position":{"epoch":"e","offset":0},"users":1,"members":[{"user":"ann","data":1}]}`)})
+		c := s.(*channels)
+		c.opts.Bytes = c.size + sizeOfMember("bob", "2") + spare
+		s.Server(Message{Data: []byte(`{"type":"join","channel":"a","member":{"user":"bob","data":2}}`)})
+		if n := len(c.subs["a"].members); n != want {
+			t.Errorf("with %d bytes to spare: got %d members, want %d", spare, n, want)
+		}
+	}
+}
+
 // newSized returns a connected session, and a function for the number of bytes that it stores.
 func newSized(protocol string, o Options) (Session, func() int) {
 	if protocol == "channels" {

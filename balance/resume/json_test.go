@@ -22,3 +22,20 @@ func TestTruncatedObject(t *testing.T) {
 		t.Errorf("%s: got bad, want the end", text)
 	}
 }
+
+// A value is replaced only in a valid object that has it.
+func TestReplaceAt(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"a":1,"b":2}`: `{"a":x,"b":2}`,
+		`{"b":2}`:       `{"b":2}`,
+		`{"a":1,"a":2}`: `{"a":x,"a":x}`,
+		`{"a":1,"b"`:    `{"a":1,"b"`,
+		`{"a":1,"b":2`:  `{"a":1,"b":2`,
+		`{"a":1} {`:     `{"a":x} {`,
+		`["a"]`:         `["a"]`,
+	} {
+		if got := string(replaceAt([]byte(text), func([]byte) []byte { return []byte("x") }, "a")); got != want {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
+	}
+}
