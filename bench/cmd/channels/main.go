@@ -2,8 +2,8 @@
 
 // Command channels compares servers with channels: the cost of a delivery, the memory of an idle client, and how fast clients reconnect
 // after their connections were cut. It builds handfast and a server with the centrifuge library. For handfast's engines it builds and
-// starts a NATS server, and starts an installed redis-server. Flags add another build of handfast, Centrifugo and socket.io to the
-// comparison.
+// starts a NATS server, and starts an installed redis-server. Flags add another build of handfast, Centrifugo, socket.io and soketi to
+// the comparison.
 package main
 
 import (
@@ -50,6 +50,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	f := flag.NewFlagSet("channels", flag.ContinueOnError)
 	f.StringVar(&b.programs.Centrifugo, "centrifugo", "", "the `program` of Centrifugo 6")
 	f.StringVar(&b.programs.SocketIO, "socketio", "", "a `directory` with node_modules/socket.io")
+	f.StringVar(&b.programs.Soketi, "soketi", "", "a `directory` with node_modules/@soketi/soketi")
 	f.StringVar(&b.programs.Redis, "redis", "", "the `URL` of a Redis that may be emptied; without it an installed redis-server is started")
 	f.StringVar(&b.programs.Before, "before", "", "the `program` of another build of handfast, whose rounds alternate with those of this one")
 	f.IntVar(&b.rounds, "rounds", 3, "rounds of each server, the cheapest of which counts")

@@ -42,6 +42,7 @@ func (t *tally) add(message []byte, own func(number int) bool) {
 type client struct {
 	p        *Protocol
 	conn     *websocket.Conn
+	greeting []byte // the message that contains Hello
 	position string
 	follow   bool // whether take records positions
 	after    int  // only publications with a larger number are counted
@@ -70,37 +71,43 @@ func (p *Protocol) connect(ctx context.Context, addr string, t *tally) (*client,
 			return nil, err
 		}
 	}
-	return c, c.await(ctx, p.Hello)
+	c.greeting, err = c.await(ctx, p.Hello)
+	return c, err
 }
 
 func (c *client) send(ctx context.Context, text string) error {
 	return c.conn.Write(ctx, websocket.Message{Type: websocket.Text, Data: []byte(text)})
 }
 
-// await reads messages until one contains text.
-func (c *client) await(ctx context.Context, text string) error {
+// await reads messages until one contains text, and returns it.
+func (c *client) await(ctx context.Context, text string) ([]byte, error) {
 	for {
 		m, err := c.conn.Read(ctx)
 		if err != nil {
-			return fmt.Errorf("waiting for %s: %w", text, err)
+			return nil, fmt.Errorf("waiting for %s: %w", text, err)
 		}
 		if c.take(m.Data); strings.Contains(string(m.Data), text) {
-			return nil
+			return m.Data, nil
 		}
 		if strings.Contains(string(m.Data), `"error"`) {
-			return fmt.Errorf("waiting for %s: %s", text, m.Data)
+			return nil, fmt.Errorf("waiting for %s: %s", text, m.Data)
 		}
 	}
 }
 
-// subscribe subscribes to a channel, from the client's position if it has one.
+// subscribe subscribes to a channel, with a signature if the protocol needs one, and from the client's position if it has one.
 func (c *client) subscribe(ctx context.Context, channel string) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if err := c.send(ctx, c.p.Subscribe(channel, c.position)); err != nil {
+	at := c.position
+	if c.p.Sign != nil {
+		at = c.p.Sign(c.greeting, channel)
+	}
+	if err := c.send(ctx, c.p.Subscribe(channel, at)); err != nil {
 		return err
 	}
-	return c.await(ctx, c.p.Subscribed)
+	_, err := c.await(ctx, c.p.Subscribed)
+	return err
 }
 
 // take counts the publications, acknowledgements and errors in a message.

@@ -46,6 +46,16 @@ func TestPosition(t *testing.T) {
 	}
 }
 
+// A subscription to a private channel of the Pusher protocol has a signature of the socket ID and the channel.
+func TestSignature(t *testing.T) {
+	greeting := `{"event":"pusher:connection_established","data":"{\"socket_id\":\"12.34\",\"activity_timeout\":30}"}`
+	got := Pusher.Subscribe("bench", Pusher.Sign([]byte(greeting), "bench"))
+	const want = `{"event":"pusher:subscribe","data":{"channel":"private-bench","auth":"k:c3313eb64d636b2f4deb18931fce4c5d0a637d1ae1a113bdd1f35a810e310d61"}}`
+	if got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
 func TestQuantiles(t *testing.T) {
 	times := make(chan time.Duration, 100)
 	for i := range 100 {

@@ -16,6 +16,7 @@ type Programs struct {
 	Centrifuge string // the binary of bench/cmd/centrifuge
 	Centrifugo string // the binary of Centrifugo 6
 	SocketIO   string // a directory with node_modules/socket.io
+	Soketi     string // a directory with node_modules/@soketi/soketi
 	Redis      string // the URL of a Redis whose data may be deleted
 	NATS       string // the URL of a NATS server with JetStream whose data may be deleted
 }
@@ -66,6 +67,15 @@ func Kinds(p Programs) []Kind {
 			err := os.WriteFile(file, []byte(socketIO), 0o600)
 			_, port, _ := strings.Cut(addr, ":")
 			return []string{"node", file, filepath.Join(p.SocketIO, "node_modules", "socket.io"), port}, errors.Join(err, missing(p.SocketIO))
+		}},
+		Kind{Name: "soketi", Protocol: Pusher, Command: func(dir, addr string) ([]string, error) {
+			host, port, _ := strings.Cut(addr, ":")
+			file := filepath.Join(dir, "soketi.json")
+			err := os.WriteFile(file, []byte(`{"host": "`+host+`", "port": `+port+`, "metrics": {"enabled": false}, "appManager.array.apps":
+[{"id": "1", "key": "`+pusherKey+`", "secret": "`+pusherSecret+`", "enabled": true, "enableClientMessages": true, "maxConnections": -1,
+"maxBackendEventsPerSecond": -1, "maxClientEventsPerSecond": -1, "maxReadRequestsPerSecond": -1}]}`), 0o600)
+			program := filepath.Join(p.Soketi, "node_modules", "@soketi", "soketi", "bin", "server.js")
+			return []string{"node", program, "start", "--config=" + file}, errors.Join(err, missing(p.Soketi))
 		}},
 	)
 }

@@ -53,6 +53,11 @@ func (s *Server) Deliver(ctx context.Context, n int, rate float64, long time.Dur
 		return d, err
 	}
 	defer publisher.cut()
+	if s.protocol.Sign != nil {
+		if err := publisher.subscribe(ctx, channel); err != nil {
+			return d, err
+		}
+	}
 	publisher.read(ctx)
 
 	published := 0

@@ -4,6 +4,9 @@ package fanout
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -22,6 +25,10 @@ type Protocol struct {
 	// contains Subscribed.
 	Subscribe  func(channel, position string) string
 	Subscribed string
+
+	// Sign returns the signature of a subscription to a channel, given the server's greeting; Subscribe gets it in place of a position.
+	// A publisher then has to subscribe, too, and does not receive its own publications. A nil function means that there are no signatures.
+	Sign func(greeting []byte, channel string) string
 
 	// Position returns the position that a reply or a message contains, for use with Subscribe, or "". A nil function means that
 	// the protocol has no recovery.
@@ -170,5 +177,27 @@ var SocketIO = Protocol{
 			return []byte("3")
 		}
 		return nil
+	},
+}
+
+// The application of the server that speaks the Pusher protocol.
+const pusherKey, pusherSecret = "k", "s"
+
+// Pusher is the Pusher Channels protocol, version 7. Publications are client events in private channels.
+var Pusher = Protocol{
+	Path: "/app/" + pusherKey + "?protocol=7", Hello: `"pusher:connection_established"`,
+	Sign: func(greeting []byte, channel string) string {
+		_, after, _ := bytes.Cut(greeting, []byte(`\"socket_id\":\"`))
+		id, _, _ := bytes.Cut(after, []byte(`\"`))
+		h := hmac.New(sha256.New, []byte(pusherSecret))
+		fmt.Fprintf(h, "%s:private-%s", id, channel)
+		return pusherKey + ":" + hex.EncodeToString(h.Sum(nil))
+	},
+	Subscribe: func(channel, signature string) string {
+		return fmt.Sprintf(`{"event":"pusher:subscribe","data":{"channel":"private-%s","auth":%q}}`, channel, signature)
+	},
+	Subscribed: `"pusher_internal:subscription_succeeded"`,
+	Publish: func(_ int, channel, data string) string {
+		return fmt.Sprintf(`{"event":"client-m","channel":"private-%s","data":%s}`, channel, data)
 	},
 }
