@@ -37,25 +37,29 @@ var drivers = map[string]func(t *testing.T, open opener, o websocket.ConnOptions
 		return s.URL
 	},
 	"loop": func(t *testing.T, open opener, o websocket.ConnOptions) string {
-		e := &websocket.Endpoint{
-			Accept: websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}, Conn: o},
-			Admit: func(r *http.Request) (*websocket.Admission, error) {
-				return &websocket.Admission{Open: open(r)}, nil
-			},
-		}
-		s := &websocket.Server{HTTP: &http.Server{Handler: e}} //nolint:gosec // websocket.Server limits the time for a request header
-		l, err := net.Listen("tcp", "127.0.0.1:0")             //nolint:noctx // a test needs no context here
-		if err != nil {
-			t.Fatal(err)
-		}
-		done := make(chan error, 1)
-		go func() { done <- s.Serve(l) }()
-		t.Cleanup(func() {
-			s.Close()
-			bounded.Receive(t, done)
-		})
-		return "http://" + l.Addr().String()
+		return serve(t, o, func(r *http.Request) *websocket.Admission { return &websocket.Admission{Open: open(r)} })
 	},
+}
+
+// serve serves connections with a Server and returns its URL. admit decides how a connection is served.
+func serve(t *testing.T, o websocket.ConnOptions, admit func(*http.Request) *websocket.Admission) string {
+	t.Helper()
+	e := &websocket.Endpoint{
+		Accept: websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}, Conn: o},
+		Admit:  func(r *http.Request) (*websocket.Admission, error) { return admit(r), nil },
+	}
+	s := &websocket.Server{HTTP: &http.Server{Handler: e}} //nolint:gosec // websocket.Server limits the time for a request header
+	l, err := net.Listen("tcp", "127.0.0.1:0")             //nolint:noctx // a test needs no context here
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(l) }()
+	t.Cleanup(func() {
+		s.Close()
+		bounded.Receive(t, done)
+	})
+	return "http://" + l.Addr().String()
 }
 
 // eachEngine runs a test with every driver.

@@ -16,6 +16,7 @@ say "test: without the race detector, the largest cases of conformance and the p
 go test "${DEFAULT_GC[@]}" -shuffle=on -timeout=10m ./e2e/conformance ./websocket/wsjson ./websocket/internal/...
 go test "${DEFAULT_GC[@]}" -shuffle=on -timeout=10m -run='^Test.*(Alloc|Small|FewHundredBytes)' ./websocket
 go test "${DEFAULT_GC[@]}" -shuffle=on -timeout=10m -run='^Test(SessionSize|TraceCostsNothing)$' ./hub
+go test "${DEFAULT_GC[@]}" -timeout=10m -run='^TestIdleConnection$' ./channels # the race detector changes sizes
 say "test: all modules, race detector, shuffled"
 # The packages of e2e run one binary, instead of linking it a dozen times.
 E2E_HANDFAST=$(mktemp -d)

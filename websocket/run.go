@@ -32,27 +32,10 @@ func (c *Conn) Run(ctx context.Context, open func(Sender) Receiver) *CloseError 
 // run is Run, and also reports panics to panicked unless that is nil.
 func (c *Conn) run(ctx context.Context, open func(Sender) Receiver, panicked func(value any, stack []byte)) *CloseError {
 	e := events{c: c, panicked: panicked}
-	if c.opts.queue.full == QueueBlock {
-		e.fail(errQueueBlocks)
-	} else if c.halfClose {
-		e.cause = errHalfClose
-		c.Close(CodeInternalError, "") //nolint:errcheck // e.how returns the error. Shut would require the caller to continue reading
-	} else if err := e.open(open); err != nil {
-		e.fail(err)
-	} else {
+	if e.begin(open) {
 		e.serve(ctx)
 	}
-	c.mu.Lock()
-	done := c.endedChan()
-	c.mu.Unlock()
-	<-done
-	closeErr := e.closeError()
-	if e.r != nil {
-		if err := e.guard(func() error { e.r.Closed(closeErr); return nil }); err != nil && !isAbort(err) {
-			closeErr = closeErr.withCause(err)
-		}
-	}
-	return closeErr
+	return e.end()
 }
 
 // events delivers the messages of a connection to its Receiver.
@@ -109,6 +92,40 @@ func (e *events) open(open func(Sender) Receiver) error {
 		}
 		return nil
 	})
+}
+
+// begin calls open, and reports whether the connection can be served. Like end, it is not a part of run, because the frame of run is on
+// the stack while the connection is idle: Go shrinks a stack only while less than a quarter of it is in use.
+func (e *events) begin(open func(Sender) Receiver) bool {
+	if e.c.opts.queue.full == QueueBlock {
+		e.fail(errQueueBlocks)
+		return false
+	}
+	if e.c.halfClose {
+		e.cause = errHalfClose
+		e.c.Close(CodeInternalError, "") //nolint:errcheck // end returns the error. Shut would require the caller to continue reading
+		return false
+	}
+	if err := e.open(open); err != nil {
+		e.fail(err)
+		return false
+	}
+	return true
+}
+
+// end waits until the connection has ended, and reports that to the Receiver.
+func (e *events) end() *CloseError {
+	e.c.mu.Lock()
+	done := e.c.endedChan()
+	e.c.mu.Unlock()
+	<-done
+	closeErr := e.closeError()
+	if e.r != nil {
+		if err := e.guard(func() error { e.r.Closed(closeErr); return nil }); err != nil && !isAbort(err) {
+			closeErr = closeErr.withCause(err)
+		}
+	}
+	return closeErr
 }
 
 // serve delivers messages until the connection has ended or is being closed.
