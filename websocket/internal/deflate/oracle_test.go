@@ -161,7 +161,7 @@ func TestZlibDeflates(t *testing.T) {
 				t.Errorf("%+v, message %d: Append: %v", w, j, err)
 				break
 			}
-			got, err = readAll(stream.Reader(&cut{r: r, b: payload}, -1), r)
+			got, err = readAll(stream.Reader(&flakyReader{r: r, b: payload}, -1), r)
 			if err != nil || !bytes.Equal(got, messages[i][j]) {
 				t.Errorf("%+v, message %d: Reader: %v", w, j, err)
 				break
