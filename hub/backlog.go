@@ -12,8 +12,8 @@ type backlog struct {
 	bytes int // the size of ps, by Publication.Size
 }
 
-// fits reports whether there is room for ps. An empty backlog accepts one delivery of any size.
-func (b *backlog) fits(ps []*Publication) bool {
+// hasRoom reports whether there is room for ps. An empty backlog accepts one delivery of any size.
+func (b *backlog) hasRoom(ps []*Publication) bool {
 	bytes := b.bytes
 	for _, p := range ps {
 		bytes += p.Size()
@@ -46,8 +46,8 @@ func (b *backlog) drop(n int, unlikely bool) {
 	b.ps = b.ps[n:]
 }
 
-// unkept returns the number of publications of ps that are not kept in the history.
-func unkept(ps []*Publication) (n uint64) {
+// countUnkept returns the number of publications of ps that are not kept in the history.
+func countUnkept(ps []*Publication) (n uint64) {
 	for _, p := range ps {
 		if p.Offset == 0 {
 			n++

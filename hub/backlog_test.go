@@ -13,8 +13,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// aside is an engine whose Publish does not wait for its first delivery to finish.
-type aside struct {
+// asideEngine is an engine whose Publish does not wait for its first delivery to finish.
+type asideEngine struct {
 	inner
 
 	first sync.Once
@@ -23,7 +23,7 @@ type aside struct {
 
 type asideSink struct {
 	hub.Sink
-	of *aside
+	of *asideEngine
 }
 
 func (s asideSink) Deliver(channel string, ps []*hub.Publication) {
@@ -38,7 +38,9 @@ func (s asideSink) Deliver(channel string, ps []*hub.Publication) {
 	}
 }
 
-func (e *aside) Run(ctx context.Context, s hub.Sink) error { return e.inner.Run(ctx, asideSink{s, e}) }
+func (e *asideEngine) Run(ctx context.Context, s hub.Sink) error {
+	return e.inner.Run(ctx, asideSink{s, e})
+}
 
 // The publications that wait while a subscriber blocks its channel are also limited in bytes. Publications beyond that limit are read from
 // the history later, or dropped if there is no history.
@@ -46,7 +48,7 @@ func TestBacklogBytes(t *testing.T) {
 	const count, size = 20, 1 << 20 // more than the limit
 	for _, history := range []int{0, count + 2} {
 		t.Run(fmt.Sprint("history ", history), func(t *testing.T) {
-			e := &aside{inner: hub.NewMemory().Node().(inner)}
+			e := &asideEngine{inner: hub.NewMemory().Node().(inner)}
 			h := start(t, hub.Options{Engine: e, Namespaces: []hub.Namespace{{History: history, MaxData: 2 * size}}})
 			reached, release := make(chan struct{}), make(chan struct{})
 			kept := enginetest.NewClient(t, h, nil, hub.Client{ID: "kept"})

@@ -13,15 +13,15 @@ import (
 	"github.com/handfast/handfast/hub/enginetest"
 )
 
-// hooked is an in-memory engine that calls a function with the number, from 1, of each read of a history after a position. The read
-// fails with the function's error.
-type hooked struct {
+// hookedHistory is an in-memory engine that calls a function with the number, from 1, of each read of a history after a position.
+// The read fails with the function's error.
+type hookedHistory struct {
 	inner
 	reads  atomic.Int32
 	onRead func(n int32) error // may be nil
 }
 
-func (e *hooked) History(ctx context.Context, channel string, q hub.HistoryQuery) (hub.HistoryPage, error) {
+func (e *hookedHistory) History(ctx context.Context, channel string, q hub.HistoryQuery) (hub.HistoryPage, error) {
 	page, err := e.inner.History(ctx, channel, q)
 	if q.Since == nil || q.Limit == 0 {
 		return page, err
@@ -33,15 +33,15 @@ func (e *hooked) History(ctx context.Context, channel string, q hub.HistoryQuery
 }
 
 // behind returns a hub with a hooked engine, and a client that is behind: it has received only the first of count publications.
-func behind(t *testing.T, n hub.Namespace, count int) (*hooked, *hub.Hub, *enginetest.Client) {
+func behind(t *testing.T, n hub.Namespace, count int) (*hookedHistory, *hub.Hub, *enginetest.Client) {
 	t.Helper()
-	e := &hooked{inner: hub.NewMemory().Node().(inner)}
+	e := &hookedHistory{inner: hub.NewMemory().Node().(inner)}
 	h := start(t, hub.Options{Engine: e, Namespaces: []hub.Namespace{n}})
-	return e, h, fallsBehind(t, h, "slow", count)
+	return e, h, newSlowClient(t, h, "slow", count)
 }
 
-// fallsBehind subscribes a client that receives only the first of count publications.
-func fallsBehind(t *testing.T, h *hub.Hub, id string, count int) *enginetest.Client {
+// newSlowClient subscribes a client that receives only the first of count publications.
+func newSlowClient(t *testing.T, h *hub.Hub, id string, count int) *enginetest.Client {
 	t.Helper()
 	c := enginetest.NewClient(t, h, nil, hub.Client{ID: id})
 	c.Subscribe(t, "c", hub.SubscribeOptions{})
@@ -79,7 +79,7 @@ func TestCatchingUpKeepsTheWindowWide(t *testing.T) {
 			drain(first, -1)
 			// The window also stays wide while a second subscriber catches up.
 			e.reads.Store(1)
-			second := fallsBehind(t, h, "second", before)
+			second := newSlowClient(t, h, "second", before)
 			drain(second, -1)
 			if n := e.reads.Load(); n > 10 {
 				t.Errorf("the first leaves: %v; the history was read %d times", leaves, n)

@@ -28,32 +28,32 @@ type channel struct {
 	opened chan struct{} // closed when the engine has subscribed, or err is set
 	err    error         // why the engine could not subscribe
 
-	mu       sync.Mutex
-	epoch    string
-	last     uint64 // the offset of the last publication that was sent to the subscribers, or is about to be
-	trusted  uint64 // up to this offset no publication is missing, whatever the value of Previous
-	subs     []*subscription
-	pins     int       // the number of goroutines that are about to subscribe
-	idle     time.Time // when the last subscriber or pin was removed
-	gone     chan struct{}
-	pending  backlog // publications to send next
-	window   window
-	waiting  int       // the number of subscribers that are catching up
-	wideFor  time.Time // the time until which the window stays wide, because clients have reconnected
-	latest   latest    // used with SlowLatest
-	deltas   deltas
-	roster   *roster // nil for a channel without presence
-	ready    bool
-	draining bool    // a goroutine is sending pending
-	gap      bool    // publications after last may be missing, and have to be read from the history
-	reading  reading // the reading of the history for new subscriptions
-	counted  counted // the last reported number of subscribers
+	mu            sync.Mutex
+	epoch         string
+	last          uint64 // the offset of the last publication that was sent to the subscribers, or is about to be
+	complete      uint64 // up to this offset no publication is missing, whatever the value of Previous
+	subs          []*subscription
+	pins          int       // the number of goroutines that are about to subscribe
+	idle          time.Time // when the last subscriber or pin was removed
+	closed        chan struct{}
+	pending       backlog // publications to send next
+	window        window
+	catchingUp    int       // the number of subscribers that are catching up
+	wideUntil     time.Time // the time until which the window stays wide, because clients have reconnected
+	latest        latest    // used with SlowLatest
+	deltas        deltas
+	roster        *roster // nil for a channel without presence
+	ready         bool
+	draining      bool          // a goroutine is sending pending
+	gapPending    bool          // publications after last may be missing, and have to be read from the history
+	reading       historyRead   // the reading of the history for new subscriptions
+	reportedCount reportedCount // the last reported number of subscribers
 }
 
-// counted is the number of subscribers that was last reported to the engine.
-type counted struct {
-	told  int  // the reported number
-	fresh bool // the channel has had its first subscriber since that report
+// reportedCount is the number of subscribers that was last reported to the engine.
+type reportedCount struct {
+	reported int  // the reported number
+	fresh    bool // the channel has had its first subscriber since that report
 }
 
 // local returns the channel's name without the application.
@@ -73,7 +73,7 @@ func (h *Hub) acquire(ctx context.Context, ns *namespace, name string) (*channel
 				shard.mu.Unlock()
 				return nil, ErrClosed
 			}
-			ch = &channel{name: name, ns: ns, opened: make(chan struct{}), reading: reading{wanted: math.MaxUint64}}
+			ch = &channel{name: name, ns: ns, opened: make(chan struct{}), reading: historyRead{wanted: math.MaxUint64}}
 			if ns.Presence && h.presence != nil {
 				ch.roster = newRoster()
 			}
@@ -84,7 +84,7 @@ func (h *Hub) acquire(ctx context.Context, ns *namespace, name string) (*channel
 			h.tasks.do(func() { h.open(shard, ch) })
 		}
 		ch.mu.Lock()
-		gone := ch.gone
+		gone := ch.closed
 		if gone == nil {
 			ch.pins++
 		}
@@ -129,18 +129,18 @@ func (ch *channel) unpin() {
 
 // open subscribes to a channel at the engine, and reads its current position.
 func (h *Hub) open(shard *channelShard, ch *channel) {
-	ctx, cancel := context.WithTimeout(h.ctx, engineWait)
+	ctx, cancel := context.WithTimeout(h.ctx, engineTimeout)
 	defer cancel()
 	err := h.engine.Subscribe(ctx, ch.name)
 	var top Position
-	if err == nil && h.keeps(ch) {
+	if err == nil && h.hasHistory(ch) {
 		var page HistoryPage
 		if page, err = h.history.History(ctx, ch.name, HistoryQuery{}); err == nil {
 			top = page.Top
 		}
 	}
 	if err == nil && ch.roster != nil {
-		err = h.tenancy.loadRoster(ctx, ch)
+		err = h.presenceNode.loadRoster(ctx, ch)
 	}
 	if err != nil {
 		shard.mu.Lock()
@@ -156,8 +156,8 @@ func (h *Hub) open(shard *channelShard, ch *channel) {
 	ch.ready, ch.draining = true, true
 	rounds := inlineRounds
 	if ch.roster != nil { // announced now even in a large room: the reply to a subscription lists these members, so their joins must not follow it
-		ch.roster.now = ch.roster.pending()
-		rounds += len(ch.roster.dirty) / changesTogether
+		ch.roster.announceNow = ch.roster.pending()
+		rounds += len(ch.roster.dirty) / maxChangesTogether
 	}
 	ch.mu.Unlock()
 	h.drain(ch, rounds)
@@ -169,13 +169,13 @@ func (h *Hub) unsubscribeFailed(name string) {
 	if h.channels.lookup(name) != nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(h.ctx, engineWait)
+	ctx, cancel := context.WithTimeout(h.ctx, engineTimeout)
 	defer cancel()
 	h.engine.Unsubscribe(ctx, name) //nolint:errcheck // if Unsubscribe fails, deliveries for the channel are ignored
 }
 
-// keeps reports whether a channel has a history.
-func (h *Hub) keeps(ch *channel) bool { return h.history != nil && ch.ns.History > 0 }
+// hasHistory reports whether a channel has a history.
+func (h *Hub) hasHistory(ch *channel) bool { return h.history != nil && ch.ns.History > 0 }
 
 // shard returns the shard of a channel.
 func (t *channelTable) shard(name string) *channelShard {
@@ -207,42 +207,42 @@ func (t *channelTable) each(f func(*channel)) {
 	}
 }
 
-// round is one round of housekeeping.
-type round struct {
-	h        *Hub
-	now      time.Time
-	lease    string
-	again    bool // the numbers of subscribers of all channels have to be reported again
-	idle     []*channel
-	occupied []Occupied
-	turned   []Occupied // channels that have their first subscriber, or no subscriber any more
+// housekeepingRound is one round of housekeeping.
+type housekeepingRound struct {
+	h                *Hub
+	now              time.Time
+	lease            string
+	reportAll        bool // the numbers of subscribers of all channels have to be reported again
+	idle             []*channel
+	occupied         []Occupied
+	occupancyChanged []Occupied // channels that have their first subscriber, or no subscriber any more
 }
 
-func newRound(h *Hub) *round {
-	r := &round{h: h, now: time.Now(), lease: h.currentLease()}
-	r.again = h.reported != r.lease
+func newHousekeepingRound(h *Hub) *housekeepingRound {
+	r := &housekeepingRound{h: h, now: time.Now(), lease: h.currentLease()}
+	r.reportAll = h.reported != r.lease
 	return r
 }
 
-// look does the housekeeping of one channel.
-func (r *round) look(ch *channel) {
+// visit does the housekeeping of one channel.
+func (r *housekeepingRound) visit(ch *channel) {
 	ch.mu.Lock()
-	if !r.count(ch) && len(ch.subs) == 0 && ch.pins == 0 && ch.ready && ch.gone == nil && !ch.draining && (ch.roster == nil || !ch.roster.busy()) &&
+	if !r.count(ch) && len(ch.subs) == 0 && ch.pins == 0 && ch.ready && ch.closed == nil && !ch.draining && (ch.roster == nil || !ch.roster.busy()) &&
 		r.now.Sub(ch.idle) >= r.h.opts.Linger {
-		ch.gone = make(chan struct{})
+		ch.closed = make(chan struct{})
 		r.idle = append(r.idle, ch)
 	}
-	run := nothing
+	run := noop
 	if ch.roster != nil && ch.roster.pending() {
-		ch.roster.now = true
+		ch.roster.announceNow = true
 		run = r.h.schedule(ch)
 	}
 	ch.mu.Unlock()
 	run()
 }
 
-// lookFresh counts the subscribers of a channel that has just had its first one.
-func (r *round) lookFresh(ch *channel) {
+// countFirst counts the subscribers of a channel that has just had its first one.
+func (r *housekeepingRound) countFirst(ch *channel) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	r.count(ch)
@@ -250,31 +250,31 @@ func (r *round) lookFresh(ch *channel) {
 
 // count counts the subscribers of a channel, and reports whether the number has to be reported. The caller holds the channel's
 // lock.
-func (r *round) count(ch *channel) bool {
-	n, fresh := len(ch.subs), ch.counted.fresh
-	ch.counted.fresh = false
+func (r *housekeepingRound) count(ch *channel) bool {
+	n, fresh := len(ch.subs), ch.reportedCount.fresh
+	ch.reportedCount.fresh = false
 	switch {
 	case r.h.occupancy == nil || r.h.presence == nil:
 		return false
-	case n != ch.counted.told || r.again && n > 0:
-		if (ch.counted.told == 0) != (n == 0) {
-			r.turned = append(r.turned, Occupied{ch.name, n})
+	case n != ch.reportedCount.reported || r.reportAll && n > 0:
+		if (ch.reportedCount.reported == 0) != (n == 0) {
+			r.occupancyChanged = append(r.occupancyChanged, Occupied{ch.name, n})
 		}
-		ch.counted.told = n
+		ch.reportedCount.reported = n
 		r.occupied = append(r.occupied, Occupied{ch.name, n})
 		return true
 	case fresh && n == 0: // its only subscribers have left already
-		r.turned = append(r.turned, Occupied{ch.name, 1}, Occupied{ch.name, 0})
+		r.occupancyChanged = append(r.occupancyChanged, Occupied{ch.name, 1}, Occupied{ch.name, 0})
 		return true
 	}
 	return false
 }
 
 // report sends the changed numbers of subscribers to the engine.
-func (r *round) report() {
+func (r *housekeepingRound) report() {
 	for cs := r.occupied; len(cs) > 0; {
-		n := min(len(cs), engineNames)
-		ctx, cancel := context.WithTimeout(r.h.ctx, engineWait)
+		n := min(len(cs), maxEngineNames)
+		ctx, cancel := context.WithTimeout(r.h.ctx, engineTimeout)
 		err := r.h.occupancy.Occupy(ctx, r.lease, cs[:n])
 		cancel()
 		if err != nil {
@@ -283,18 +283,18 @@ func (r *round) report() {
 		}
 		cs = cs[n:]
 	}
-	for _, o := range r.turned {
+	for _, o := range r.occupancyChanged {
 		r.h.report.subscribers(o.Channel, o.Subscribers)
 	}
 }
 
-// leave unsubscribes at the engine from channels that are marked as gone, and removes them.
-func (h *Hub) leave(chs []*channel) {
+// unsubscribeAll unsubscribes at the engine from channels that are marked as gone, and removes them.
+func (h *Hub) unsubscribeAll(chs []*channel) {
 	names := make([]string, len(chs))
 	for i, ch := range chs {
 		names[i] = ch.name
 	}
-	ctx, cancel := context.WithTimeout(h.ctx, engineWait)
+	ctx, cancel := context.WithTimeout(h.ctx, engineTimeout)
 	defer cancel()
 	h.engine.Unsubscribe(ctx, names...) //nolint:errcheck // if Unsubscribe fails, deliveries for the channels are ignored
 	for _, ch := range chs {
@@ -302,7 +302,7 @@ func (h *Hub) leave(chs []*channel) {
 		shard.mu.Lock()
 		delete(shard.byName, ch.name)
 		shard.mu.Unlock()
-		close(ch.gone)
+		close(ch.closed)
 	}
 }
 
@@ -310,8 +310,8 @@ func (h *Hub) leave(chs []*channel) {
 func (ch *channel) add(s *subscription) (first bool) {
 	s.at = int32(len(ch.subs))
 	ch.subs = append(ch.subs, s)
-	first = len(ch.subs) == 1 && ch.counted.told == 0 && !ch.counted.fresh
-	ch.counted.fresh = ch.counted.fresh || first
+	first = len(ch.subs) == 1 && ch.reportedCount.reported == 0 && !ch.reportedCount.fresh
+	ch.reportedCount.fresh = ch.reportedCount.fresh || first
 	return first
 }
 
@@ -324,9 +324,9 @@ func (ch *channel) remove(s *subscription) {
 	ch.subs[s.at].at = s.at
 	ch.subs[end] = nil
 	ch.subs = ch.subs[:end]
-	if s.catching {
-		s.catching = false
-		ch.waiting--
+	if s.wideHeld {
+		s.wideHeld = false
+		ch.catchingUp--
 	}
 	if cap(ch.subs) > 64 && len(ch.subs) < cap(ch.subs)/4 {
 		ch.subs = append(make([]*subscription, 0, len(ch.subs)*2), ch.subs...)
@@ -373,8 +373,8 @@ func (w *window) push(p *Publication, wide bool) {
 	}
 }
 
-// reachBack prepends a page of the history that begins after offset, if there is room for it.
-func (w *window) reachBack(offset uint64, page HistoryPage) {
+// prepend prepends a page of the history that begins after offset, if there is room for it.
+func (w *window) prepend(offset uint64, page HistoryPage) {
 	if offset >= w.floor || page.Top.Offset < w.floor {
 		return
 	}

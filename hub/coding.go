@@ -6,8 +6,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// coding is a batch as encoded by one codec.
-type coding struct {
+// encodings is a batch as encoded by one codec.
+type encodings struct {
 	codec    Codec
 	full     []*websocket.Prepared // one message for each publication; nil where the codec has no message
 	bases    []*websocket.Prepared // complete publications, for subscribers with deltas that have no base; nil until needed
@@ -26,15 +26,15 @@ const (
 	withKeys    = 8 // every publication is a delta from the one before with the same key
 )
 
-// codingFor returns the coding of b for a codec.
-func (b *batch) codingFor(ch *channel, codec Codec) *coding {
-	for i := range b.codings {
-		if b.codings[i].codec == codec {
-			return &b.codings[i]
+// encodingsFor returns the coding of b for a codec.
+func (b *batch) encodingsFor(ch *channel, codec Codec) *encodings {
+	for i := range b.encodings {
+		if b.encodings[i].codec == codec {
+			return &b.encodings[i]
 		}
 	}
-	b.codings = append(b.codings, coding{codec: codec})
-	c := &b.codings[len(b.codings)-1]
+	b.encodings = append(b.encodings, encodings{codec: codec})
+	c := &b.encodings[len(b.encodings)-1]
 	name := ch.local()
 	c.full = make([]*websocket.Prepared, len(b.ps))
 	for i, p := range b.ps {
@@ -44,7 +44,7 @@ func (b *batch) codingFor(ch *channel, codec Codec) *coding {
 }
 
 // messages returns the messages for one kind of subscriber.
-func (c *coding) messages(ch *channel, b *batch, kind int) []*websocket.Prepared {
+func (c *encodings) messages(ch *channel, b *batch, kind int) []*websocket.Prepared {
 	if c.combined[kind] {
 		return c.joined[kind]
 	}
@@ -93,7 +93,7 @@ func (c *coding) messages(ch *channel, b *batch, kind int) []*websocket.Prepared
 }
 
 // withoutBases returns the publications for a subscriber that has requested deltas but has none of the earlier publications.
-func (c *coding) withoutBases(name string, b *batch) []*websocket.Prepared {
+func (c *encodings) withoutBases(name string, b *batch) []*websocket.Prepared {
 	if c.bases == nil {
 		c.bases = make([]*websocket.Prepared, len(b.ps))
 		for i, p := range b.ps {

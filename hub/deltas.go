@@ -4,25 +4,25 @@ import "context"
 
 // deltas holds the bases of deltas for the publications of a channel. The channel's lock guards it.
 type deltas struct {
-	wanted   bool         // a subscriber has requested deltas from the preceding publication
+	enabled  bool         // a subscriber has requested deltas from the preceding publication
 	previous *Publication // the last publication
 	keys     *bases       // nil unless a subscriber has requested deltas by key
 }
 
-// want records the kind of deltas that a new subscriber has requested.
-func (d *deltas) want(x *subscription) {
-	d.wanted = d.wanted || x.flags&wantsDelta != 0
+// enable records the kind of deltas that a new subscriber has requested.
+func (d *deltas) enable(x *subscription) {
+	d.enabled = d.enabled || x.flags&wantsDelta != 0
 	if d.keys == nil && x.flags&wantsKeyDelta != 0 {
 		d.keys = newBases()
 	}
 }
 
-// take updates the bases when b is about to be sent.
-func (d *deltas) take(b *batch) {
+// update updates the bases when b is about to be sent.
+func (d *deltas) update(b *batch) {
 	if len(b.ps) == 0 {
 		return
 	}
-	if d.wanted {
+	if d.enabled {
 		if d.previous = b.ps[len(b.ps)-1]; d.previous.internal() {
 			d.previous = nil // not every subscriber has the last publication
 		}
@@ -34,8 +34,8 @@ func (d *deltas) take(b *batch) {
 	}
 }
 
-// lose is called when publications are permanently lost.
-func (d *deltas) lose() {
+// reset is called when publications are permanently lost.
+func (d *deltas) reset() {
 	if d.keys != nil {
 		d.keys = newBases()
 	}

@@ -202,7 +202,7 @@ func TestEventsOfANodeThatWasAway(t *testing.T) {
 		j.want(t, "connected disconnected", "connected a")
 		engines[0].set(paused)
 		j.want(t, "connected disconnected", "connected a", "disconnected a node")
-		engines[0].set(fine)
+		engines[0].set(healthy)
 		j.want(t, "connected disconnected", "connected a", "disconnected a node", "connected a")
 		c.Session.Leave()
 		j.want(t, "connected disconnected", "connected a", "disconnected a node", "connected a", "disconnected a client")

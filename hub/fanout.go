@@ -29,11 +29,11 @@ func (s *sink) Deliver(name string, ps []*Publication) {
 	}
 	ch.mu.Lock()
 	switch {
-	case ch.pending.fits(ps):
+	case ch.pending.hasRoom(ps):
 		ch.pending.push(ps...)
-	case h.keeps(ch): // the history is read later; publications that it does not keep are lost
-		ch.ns.dropped.Add(unkept(ch.pending.ps) + unkept(ps))
-		ch.pending, ch.gap = backlog{}, true
+	case h.hasHistory(ch): // the history is read later; publications that it does not keep are lost
+		ch.ns.dropped.Add(countUnkept(ch.pending.ps) + countUnkept(ps))
+		ch.pending, ch.gapPending = backlog{}, true
 	default:
 		ch.ns.dropped.Add(uint64(len(ps)))
 	}
@@ -47,12 +47,12 @@ func (s *sink) Gap(names ...string) {
 	h := (*Hub)(s)
 	check := func(ch *channel) {
 		ch.mu.Lock()
-		ch.gap = ch.gap || h.keeps(ch)
+		ch.gapPending = ch.gapPending || h.hasHistory(ch)
 		reload := ch.roster != nil && ch.ready
 		run := h.schedule(ch)
 		ch.mu.Unlock()
 		if reload {
-			h.tasks.do(func() { h.tenancy.reloadRoster(ch) })
+			h.tasks.do(func() { h.presenceNode.reloadRoster(ch) })
 		}
 		run()
 	}
@@ -66,13 +66,13 @@ func (s *sink) Gap(names ...string) {
 	}
 }
 
-func nothing() {}
+func noop() {}
 
 // schedule returns a function that sends the pending messages, or does nothing if there are none. The caller holds the
 // channel's lock, and calls the function after releasing it.
 func (h *Hub) schedule(ch *channel) func() {
-	if !ch.ready || ch.draining || len(ch.pending.ps) == 0 && !ch.gap && (ch.roster == nil || !ch.roster.due(ch.ns)) {
-		return nothing
+	if !ch.ready || ch.draining || len(ch.pending.ps) == 0 && !ch.gapPending && (ch.roster == nil || !ch.roster.due(ch.ns)) {
+		return noop
 	}
 	ch.draining = true
 	if len(ch.subs) <= inlineSubs {
@@ -87,8 +87,8 @@ func (h *Hub) drain(ch *channel, rounds int) {
 	for range rounds {
 		b := batches.Get().(*batch)
 		ch.mu.Lock()
-		h.take(ch, b)
-		empty, gap := b.empty(), ch.gap
+		h.fillBatch(ch, b)
+		empty, gap := b.empty(), ch.gapPending
 		more := !gap && ch.roster != nil && ch.roster.due(ch.ns)
 		if empty && !more {
 			ch.draining = gap
@@ -100,7 +100,7 @@ func (h *Hub) drain(ch *channel, rounds int) {
 				continue
 			}
 			if gap {
-				h.tasks.do(func() { h.fill(ch) })
+				h.tasks.do(func() { h.fillGap(ch) })
 			}
 			return
 		}
@@ -110,8 +110,8 @@ func (h *Hub) drain(ch *channel, rounds int) {
 	h.fan.push(ch)
 }
 
-// take moves the publications and changes that are sent next into b. The caller holds the channel's lock.
-func (h *Hub) take(ch *channel, b *batch) {
+// fillBatch moves the publications and changes that are sent next into b. The caller holds the channel's lock.
+func (h *Hub) fillBatch(ch *channel, b *batch) {
 	now := time.Now()
 	b.from, b.previous = ch.last, ch.deltas.previous
 	n, bytes, traced := 0, 0, false
@@ -122,7 +122,7 @@ func (h *Hub) take(ch *channel, b *batch) {
 		if p.Offset != 0 {
 			next, missing := h.accept(ch, p)
 			if missing {
-				ch.gap = true
+				ch.gapPending = true
 				break
 			}
 			if !next {
@@ -142,7 +142,7 @@ func (h *Hub) take(ch *channel, b *batch) {
 		traced = traced || p.Trace != ""
 	}
 	if traced && h.opts.Traced != nil {
-		b.reached = make([]int, len(b.ps))
+		b.receivers = make([]int, len(b.ps))
 	}
 	ch.pending.drop(n, len(ch.subs) == 0)
 	b.to, b.epoch = ch.last, ch.epoch
@@ -150,14 +150,14 @@ func (h *Hub) take(ch *channel, b *batch) {
 		ch.roster.flush(ch.ns, b)
 		h.report.members(ch, b)
 	}
-	ch.deltas.take(b)
+	ch.deltas.update(b)
 	b.subs = append(b.subs, ch.subs...)
 }
 
 // accept reports whether p is the next publication of the stream, in which case it records p as the last one, and whether a publication
 // before p is missing. The caller holds the channel's lock.
 func (h *Hub) accept(ch *channel, p *Publication) (next, missing bool) {
-	keeps := h.keeps(ch)
+	keeps := h.hasHistory(ch)
 	if p.Epoch != ch.epoch {
 		if ch.epoch != "" && keeps {
 			return false, true
@@ -166,12 +166,12 @@ func (h *Hub) accept(ch *channel, p *Publication) (next, missing bool) {
 		ch.window.reset(p.Previous)
 	} else if p.Offset <= ch.last {
 		return false, false
-	} else if p.Previous > ch.last && p.Offset > ch.trusted && keeps {
+	} else if p.Previous > ch.last && p.Offset > ch.complete && keeps {
 		return false, true
 	}
 	ch.last = p.Offset
 	if keeps {
-		ch.window.push(p, ch.waiting > 0 || p.Time.Before(ch.wideFor))
+		ch.window.push(p, ch.catchingUp > 0 || p.Time.Before(ch.wideUntil))
 	}
 	if ch.ns.Slow == SlowLatest && p.Key != "" {
 		ch.latest.set(p)
@@ -181,26 +181,26 @@ func (h *Hub) accept(ch *channel, p *Publication) (next, missing bool) {
 
 // batch is the data that each subscriber of a channel receives in one call.
 type batch struct {
-	ps       []*Publication
-	joins    []Change // sent before ps
-	changes  []Change // sent after ps
-	news     []Change // the changes of connections
-	watchers []*watcher
-	subs     []*subscription
-	from, to uint64 // the channel's offset before and after ps
-	epoch    string
-	previous *Publication   // the publication before ps
-	keyed    []*Publication // the base of each of ps by key, or NoBase; empty if no subscriber uses deltas by key
-	notTo    []string
-	codings  []coding
-	reached  []int // the number of subscribers that have received each of ps; nil if none of them is traced
-	lost     bool  // publications before ps are lost
+	ps                []*Publication
+	joins             []Change // sent before ps
+	changes           []Change // sent after ps
+	connectionChanges []Change // the changes of connections
+	watchers          []*watcher
+	subs              []*subscription
+	from, to          uint64 // the channel's offset before and after ps
+	epoch             string
+	previous          *Publication   // the publication before ps
+	keyed             []*Publication // the base of each of ps by key, or NoBase; empty if no subscriber uses deltas by key
+	notTo             []string
+	encodings         []encodings
+	receivers         []int // the number of subscribers that have received each of ps; nil if none of them is traced
+	lost              bool  // publications before ps are lost
 }
 
 var batches = sync.Pool{New: func() any { return new(batch) }}
 
 func (b *batch) empty() bool {
-	return len(b.ps)+len(b.joins)+len(b.changes)+len(b.news) == 0 && !b.lost
+	return len(b.ps)+len(b.joins)+len(b.changes)+len(b.connectionChanges) == 0 && !b.lost
 }
 
 // free returns b to the pool.
@@ -208,10 +208,10 @@ func (b *batch) free() {
 	clear(b.ps)
 	clear(b.keyed)
 	clear(b.subs)
-	for i := range b.codings {
-		b.codings[i] = coding{}
+	for i := range b.encodings {
+		b.encodings[i] = encodings{}
 	}
-	*b = batch{ps: b.ps[:0], keyed: b.keyed[:0], subs: b.subs[:0], notTo: b.notTo[:0], codings: b.codings[:0]}
+	*b = batch{ps: b.ps[:0], keyed: b.keyed[:0], subs: b.subs[:0], notTo: b.notTo[:0], encodings: b.encodings[:0]}
 	batches.Put(b)
 }
 
@@ -223,9 +223,9 @@ func (h *Hub) fanout(ch *channel, b *batch) {
 	}
 	ch.ns.deliveries.Add(uint64(sent))
 	for _, x := range b.watchers {
-		x.tell(b)
+		x.notify(b)
 	}
-	if b.reached != nil {
+	if b.receivers != nil {
 		traceDelivered(h.opts.Traced, ch, b)
 	}
 }
@@ -257,10 +257,10 @@ func (x *subscription) send(ch *channel, b *batch) int {
 	if x.flags&wantsChanges != 0 {
 		kind |= withChanges
 	}
-	c := b.codingFor(ch, x.codec())
+	c := b.encodingsFor(ch, x.codec())
 	var out []*websocket.Prepared
 	n := len(b.ps)
-	if x.last > b.from || x.filter != nil || b.special(s, kind) {
+	if x.last > b.from || x.filter != nil || b.hasExcluded(s, kind) {
 		out, n = b.filtered(ch, x, kind)
 		x.flags &^= hasBase
 	} else {
@@ -274,8 +274,8 @@ func (x *subscription) send(ch *channel, b *batch) int {
 			return 0 // the connection is ending, and the session with it
 		}
 	}
-	if b.reached != nil {
-		b.reach(x)
+	if b.receivers != nil {
+		b.countReceiver(x)
 	}
 	if n > 0 && n == len(b.ps) {
 		x.flags |= hasBase
@@ -294,8 +294,8 @@ func (x *subscription) codec() Codec {
 	return x.session.client.Codec
 }
 
-// special reports whether b contains messages that s must not receive.
-func (b *batch) special(s *Session, kind int) bool {
+// hasExcluded reports whether b contains messages that s must not receive.
+func (b *batch) hasExcluded(s *Session, kind int) bool {
 	if len(b.notTo) > 0 && slices.Contains(b.notTo, s.client.ID) {
 		return true
 	}
@@ -303,30 +303,30 @@ func (b *batch) special(s *Session, kind int) bool {
 		return false
 	}
 	for i := range b.joins {
-		if b.joins[i].notFor(s) {
+		if b.joins[i].excludes(s) {
 			return true
 		}
 	}
 	for i := range b.changes {
-		if b.changes[i].notFor(s) {
+		if b.changes[i].excludes(s) {
 			return true
 		}
 	}
 	return false
 }
 
-// notFor reports whether c concerns s itself, so that s must not receive it.
-func (c *Change) notFor(s *Session) bool {
+// excludes reports whether c concerns s itself, so that s must not receive it.
+func (c *Change) excludes(s *Session) bool {
 	return c.Client == s.client.ID || c.Kind == Joined && c.User == s.user()
 }
 
-// gets reports whether x still has to receive p. The caller holds the session's lock.
-func (x *subscription) gets(p *Publication) bool {
-	return (p.Offset == 0 || p.Offset > x.last) && x.wants(p)
+// needs reports whether x still has to receive p. The caller holds the session's lock.
+func (x *subscription) needs(p *Publication) bool {
+	return (p.Offset == 0 || p.Offset > x.last) && x.allows(p)
 }
 
-// wants reports whether x may receive p: neither NotTo nor the filter excludes it.
-func (x *subscription) wants(p *Publication) bool {
+// allows reports whether x may receive p: neither NotTo nor the filter excludes it.
+func (x *subscription) allows(p *Publication) bool {
 	return (p.NotTo == "" || p.NotTo != x.session.client.ID) && (x.filter == nil || x.filter(p))
 }
 
@@ -339,20 +339,20 @@ func (b *batch) filtered(ch *channel, x *subscription, kind int) (out []*websock
 		if kind&withChanges == 0 {
 			return
 		}
-		cs = slices.DeleteFunc(slices.Clone(cs), func(c Change) bool { return c.notFor(s) })
+		cs = slices.DeleteFunc(slices.Clone(cs), func(c Change) bool { return c.excludes(s) })
 		if len(cs) > 0 {
 			ms, _ := codec.Members(name, cs)
 			out = append(out, ms...)
 		}
 	}
 	members(b.joins)
-	c := b.codingFor(ch, codec)
+	c := b.encodingsFor(ch, codec)
 	full := c.full
 	if x.flags&(wantsDelta|wantsKeyDelta) != 0 {
 		full = c.withoutBases(name, b)
 	}
 	for i, p := range b.ps {
-		if !x.gets(p) {
+		if !x.needs(p) {
 			continue
 		}
 		n++
@@ -363,15 +363,15 @@ func (b *batch) filtered(ch *channel, x *subscription, kind int) (out []*websock
 	return out, n
 }
 
-// fan is a pool of goroutines that send to channels with many subscribers.
-type fan struct {
-	mu    sync.Mutex
-	cond  sync.Cond
-	queue []*channel
-	over  bool
+// workerPool is a pool of goroutines that send to channels with many subscribers.
+type workerPool struct {
+	mu     sync.Mutex
+	cond   sync.Cond
+	queue  []*channel
+	closed bool
 }
 
-func (f *fan) start(h *Hub, workers int) {
+func (f *workerPool) start(h *Hub, workers int) {
 	f.cond.L = &f.mu
 	for range workers {
 		h.wg.Go(func() { f.work(h) })
@@ -379,20 +379,20 @@ func (f *fan) start(h *Hub, workers int) {
 }
 
 // push queues the channel to be drained.
-func (f *fan) push(ch *channel) {
+func (f *workerPool) push(ch *channel) {
 	f.mu.Lock()
 	f.queue = append(f.queue, ch)
 	f.mu.Unlock()
 	f.cond.Signal()
 }
 
-func (f *fan) work(h *Hub) {
+func (f *workerPool) work(h *Hub) {
 	for {
 		f.mu.Lock()
-		for len(f.queue) == 0 && !f.over {
+		for len(f.queue) == 0 && !f.closed {
 			f.cond.Wait()
 		}
-		if f.over {
+		if f.closed {
 			f.mu.Unlock()
 			return
 		}
@@ -404,9 +404,9 @@ func (f *fan) work(h *Hub) {
 	}
 }
 
-func (f *fan) close() {
+func (f *workerPool) close() {
 	f.mu.Lock()
-	f.over, f.queue = true, nil
+	f.closed, f.queue = true, nil
 	f.mu.Unlock()
 	f.cond.Broadcast()
 }

@@ -15,59 +15,59 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// restarted is an in-memory engine that can fail and restart, with or without its data.
-type restarted struct {
-	mu    sync.Mutex
-	is    inner
-	fail  chan struct{} // closed to make Run fail
-	began int           // the number of calls of Run
+// restartableEngine is an in-memory engine that can fail and restart, with or without its data.
+type restartableEngine struct {
+	mu      sync.Mutex
+	current inner
+	fail    chan struct{} // closed to make Run fail
+	runs    int           // the number of calls of Run
 
-	refusal error // the result of Run
-	mute    error // the result of probes
+	runErr   error // the result of Run
+	probeErr error // the result of probes
 }
 
 // refuse makes Run return err now and whenever it is called again; if err is nil, Run works again.
-func (r *restarted) refuse(err error) {
+func (r *restartableEngine) refuse(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.refusal = err
+	r.runErr = err
 	close(r.fail)
 	r.fail = make(chan struct{})
 }
 
 // answer makes probes return err; if it is nil, they succeed.
-func (r *restarted) answer(err error) {
+func (r *restartableEngine) answer(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.mute = err
+	r.probeErr = err
 }
 
-func newRestarted(m *hub.Memory) *restarted {
-	return &restarted{is: m.Node().(inner), fail: make(chan struct{})}
+func newRestarted(m *hub.Memory) *restartableEngine {
+	return &restartableEngine{current: m.Node().(inner), fail: make(chan struct{})}
 }
 
 var errRestart = errors.New("the server has restarted")
 
 // restart makes Run fail, and uses another Memory when it is called again.
-func (r *restarted) restart(m *hub.Memory) {
+func (r *restartableEngine) restart(m *hub.Memory) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.is = m.Node().(inner)
+	r.current = m.Node().(inner)
 	close(r.fail)
 	r.fail = make(chan struct{})
 }
 
-func (r *restarted) now() inner {
+func (r *restartableEngine) now() inner {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.is
+	return r.current
 }
 
-func (r *restarted) Run(ctx context.Context, s hub.Sink) error {
+func (r *restartableEngine) Run(ctx context.Context, s hub.Sink) error {
 	r.mu.Lock()
-	e, fail := r.is, r.fail
-	r.began++
-	refusal := r.refusal
+	e, fail := r.current, r.fail
+	r.runs++
+	refusal := r.runErr
 	r.mu.Unlock()
 	if refusal != nil {
 		return refusal
@@ -84,36 +84,36 @@ func (r *restarted) Run(ctx context.Context, s hub.Sink) error {
 		<-ended
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if r.refusal != nil {
-			return r.refusal
+		if r.runErr != nil {
+			return r.runErr
 		}
 		return errRestart
 	}
 }
 
-func (r *restarted) Subscribe(ctx context.Context, channels ...string) error {
+func (r *restartableEngine) Subscribe(ctx context.Context, channels ...string) error {
 	return r.now().Subscribe(ctx, channels...)
 }
 
-func (r *restarted) Unsubscribe(ctx context.Context, channels ...string) error {
+func (r *restartableEngine) Unsubscribe(ctx context.Context, channels ...string) error {
 	return r.now().Unsubscribe(ctx, channels...)
 }
 
-func (r *restarted) Publish(ctx context.Context, channel string, p *hub.Publication, o hub.PublishOptions) (hub.Published, error) {
+func (r *restartableEngine) Publish(ctx context.Context, channel string, p *hub.Publication, o hub.PublishOptions) (hub.Published, error) {
 	return r.now().Publish(ctx, channel, p, o)
 }
 
-func (r *restarted) History(ctx context.Context, channel string, q hub.HistoryQuery) (hub.HistoryPage, error) {
+func (r *restartableEngine) History(ctx context.Context, channel string, q hub.HistoryQuery) (hub.HistoryPage, error) {
 	return r.now().History(ctx, channel, q)
 }
 
-func (r *restarted) Trim(ctx context.Context, channel string, through uint64) error {
+func (r *restartableEngine) Trim(ctx context.Context, channel string, through uint64) error {
 	return r.now().Trim(ctx, channel, through)
 }
 
-func (r *restarted) Probe(ctx context.Context) error {
+func (r *restartableEngine) Probe(ctx context.Context) error {
 	r.mu.Lock()
-	mute := r.mute
+	mute := r.probeErr
 	r.mu.Unlock()
 	if mute != nil {
 		return mute
@@ -121,17 +121,19 @@ func (r *restarted) Probe(ctx context.Context) error {
 	return r.now().Probe(ctx)
 }
 
-// late is an in-memory engine that does not deliver entries to its node until arrive is called.
-type late struct {
+// delayingEngine is an in-memory engine that does not deliver entries to its node until deliverHeld is called.
+type delayingEngine struct {
 	inner
 	mu   sync.Mutex
 	held []func()
 }
 
-func (l *late) Run(ctx context.Context, s hub.Sink) error { return l.inner.Run(ctx, &lateSink{s, l}) }
+func (l *delayingEngine) Run(ctx context.Context, s hub.Sink) error {
+	return l.inner.Run(ctx, &lateSink{s, l})
+}
 
-// arrive delivers the held entries, and returns their number.
-func (l *late) arrive() int {
+// deliverHeld delivers the held entries, and returns their number.
+func (l *delayingEngine) deliverHeld() int {
 	l.mu.Lock()
 	held := l.held
 	l.held = nil
@@ -144,7 +146,7 @@ func (l *late) arrive() int {
 
 type lateSink struct {
 	hub.Sink
-	l *late
+	l *delayingEngine
 }
 
 func (s *lateSink) Members(channel string, es []hub.Entry) {
@@ -156,7 +158,7 @@ func (s *lateSink) Members(channel string, es []hub.Entry) {
 // A node ignores the entries of its own members if they are delivered after the members have left.
 func TestOwnEntriesArriveLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := &late{inner: hub.NewMemory().Node().(inner)}
+		e := &delayingEngine{inner: hub.NewMemory().Node().(inner)}
 		h := start(t, hub.Options{Engine: e, Namespaces: []hub.Namespace{{Presence: true}}})
 		watcher := enginetest.NewClient(t, h, nil, hub.Client{ID: "watcher"})
 		watcher.Subscribe(t, "room", hub.SubscribeOptions{Changes: true})
@@ -164,7 +166,7 @@ func TestOwnEntriesArriveLate(t *testing.T) {
 		bob.Subscribe(t, "room", hub.SubscribeOptions{Member: true})
 		bob.Session.Leave()
 		watcher.Until(t, func([]enginetest.Event) bool { return len(watcher.Changes()) == 2 })
-		if n := e.arrive(); n != 2 {
+		if n := e.deliverHeld(); n != 2 {
 			t.Fatalf("%d changes of entries were late", n)
 		}
 		synctest.Wait()
@@ -294,7 +296,7 @@ func TestLeaseLapses(t *testing.T) {
 			t.Errorf("while the node is away: %q, want %q", got, want)
 		}
 		bob.Session.Leave() // the engine cannot be notified
-		e.set(fine)
+		e.set(healthy)
 		<-time.After(5 * time.Second)
 		// Bob's entry may have been stored again before the engine was notified that he has left.
 		got := kinds(outside)
@@ -315,25 +317,25 @@ func TestLeaseLapses(t *testing.T) {
 	})
 }
 
-// refusing is a node whose engine rejects changes of members, and then its lease, until the test allows them.
-type refusing struct {
+// rejectingEngine is a node whose engine rejects changes of members, and then its lease, until the test allows them.
+type rejectingEngine struct {
 	*faultyNode
 	put, lease atomic.Bool
-	takes      atomic.Int32 // the number of requests for a lease
+	leaseCalls atomic.Int32 // the number of requests for a lease
 }
 
 var errRefused = errors.New("the engine has no leader")
 
-func (r *refusing) Put(ctx context.Context, channel string, es ...hub.Entry) error {
+func (r *rejectingEngine) Put(ctx context.Context, channel string, es ...hub.Entry) error {
 	if r.put.Load() {
 		return errRefused
 	}
 	return r.faultyNode.Put(ctx, channel, es...)
 }
 
-func (r *refusing) Lease(ctx context.Context, name string, ttl time.Duration) error {
+func (r *rejectingEngine) Lease(ctx context.Context, name string, ttl time.Duration) error {
 	if r.lease.Load() {
-		r.takes.Add(1)
+		r.leaseCalls.Add(1)
 		return errRefused
 	}
 	return r.faultyNode.Lease(ctx, name, ttl)
@@ -346,7 +348,7 @@ func TestMembersAfterRejectedChanges(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := &faultyCluster{memory: hub.NewMemory()}
 			ns := []hub.Namespace{{Presence: true}}
-			e := &refusing{faultyNode: c.node()}
+			e := &rejectingEngine{faultyNode: c.node()}
 			away := start(t, hub.Options{Engine: e, Namespaces: ns})
 			here := start(t, hub.Options{Engine: c.memory.Node(), Namespaces: ns})
 			watcher := enginetest.NewClient(t, here, nil, hub.Client{ID: "watcher"})
@@ -361,7 +363,7 @@ func TestMembersAfterRejectedChanges(t *testing.T) {
 			<-time.After(5 * time.Second)
 			e.put.Store(what == "entries")
 			e.lease.Store(what == "leases")
-			e.set(fine)
+			e.set(healthy)
 			<-time.After(time.Second)
 			members[1].Session.Leave()
 			<-time.After(20 * time.Second)
@@ -375,7 +377,7 @@ func TestMembersAfterRejectedChanges(t *testing.T) {
 			if n := len(watcher.Changes()); n < 5 { // both join and leave, and one joins again
 				t.Errorf("%s were refused: %d changes", what, n)
 			}
-			if n := e.takes.Load(); n > 300 {
+			if n := e.leaseCalls.Load(); n > 300 {
 				t.Errorf("%d attempts to take a lease", n)
 			}
 			if _, _, users, err := away.Members(t.Context(), "app", "c", "", 10); err != nil || users != 1 {
@@ -408,7 +410,7 @@ func TestEngineDoesNotRespond(t *testing.T) {
 				t.Errorf("subscribed to %s", channel)
 			}
 		}
-		e.set(fine)
+		e.set(healthy)
 		for _, channel := range []string{"room", "h", "x"} {
 			client.Subscribe(t, channel, hub.SubscribeOptions{Member: true})
 		}
@@ -419,15 +421,15 @@ func TestEngineDoesNotRespond(t *testing.T) {
 	})
 }
 
-// lagging is an engine whose history lags behind its deliveries, and that delivers only every second publication.
-type lagging struct {
+// laggingEngine is an engine whose history lags behind its deliveries, and that delivers only every second publication.
+type laggingEngine struct {
 	inner
 	mu    sync.Mutex
 	seen  map[string]int // the number of reads by channel
 	count int
 }
 
-func (l *lagging) History(ctx context.Context, channel string, q hub.HistoryQuery) (hub.HistoryPage, error) {
+func (l *laggingEngine) History(ctx context.Context, channel string, q hub.HistoryQuery) (hub.HistoryPage, error) {
 	page, err := l.inner.History(ctx, channel, q)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -440,16 +442,16 @@ func (l *lagging) History(ctx context.Context, channel string, q hub.HistoryQuer
 	return page, err
 }
 
-func (l *lagging) Run(ctx context.Context, s hub.Sink) error {
-	return l.inner.Run(ctx, &everyOther{Sink: s})
+func (l *laggingEngine) Run(ctx context.Context, s hub.Sink) error {
+	return l.inner.Run(ctx, &lossySink{Sink: s})
 }
 
-type everyOther struct {
+type lossySink struct {
 	hub.Sink
 	n int
 }
 
-func (e *everyOther) Deliver(channel string, ps []*hub.Publication) {
+func (e *lossySink) Deliver(channel string, ps []*hub.Publication) {
 	if e.n++; e.n%2 == 1 {
 		e.Sink.Deliver(channel, ps)
 	}
@@ -459,7 +461,7 @@ func (e *everyOther) Deliver(channel string, ps []*hub.Publication) {
 func TestHistoryIsBehind(t *testing.T) {
 	for _, count := range []int{5, 1 << 30} {
 		synctest.Test(t, func(t *testing.T) {
-			e := &lagging{inner: hub.NewMemory().Node().(inner), seen: map[string]int{}, count: count}
+			e := &laggingEngine{inner: hub.NewMemory().Node().(inner), seen: map[string]int{}, count: count}
 			h := start(t, hub.Options{Engine: e, Namespaces: []hub.Namespace{{History: 100}}})
 			c := enginetest.NewClient(t, h, nil, hub.Client{ID: "a"})
 			c.Subscribe(t, "c", hub.SubscribeOptions{})
@@ -479,7 +481,7 @@ func TestHistoryIsBehind(t *testing.T) {
 // The hub does not wait for publications that expired before the history was read.
 func TestGapOfExpiredPublications(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := &lagging{inner: hub.NewMemory().Node().(inner), seen: map[string]int{}}
+		e := &laggingEngine{inner: hub.NewMemory().Node().(inner), seen: map[string]int{}}
 		h := start(t, hub.Options{Engine: e, Namespaces: []hub.Namespace{{History: 100}}})
 		c := enginetest.NewClient(t, h, nil, hub.Client{ID: "a"})
 		c.Subscribe(t, "c", hub.SubscribeOptions{})
@@ -527,14 +529,14 @@ func TestRosterAfterADisconnect(t *testing.T) {
 		}
 		leaves := join("leaves")
 		w.Until(t, func([]enginetest.Event) bool { return len(w.Changes()) == 1 })
-		e.set(cut)
+		e.set(disconnected)
 		leaves.Session.Leave()
 		join("comes")
 		<-time.After(time.Second)
 		if n := len(w.Changes()); n != 1 {
 			t.Errorf("%d changes while the node is cut off", n)
 		}
-		e.set(fine)
+		e.set(healthy)
 		w.Until(t, func([]enginetest.Event) bool { return len(w.Changes()) == 3 })
 		var got []string
 		for _, c := range w.Changes()[1:] {

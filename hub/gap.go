@@ -6,15 +6,15 @@ import (
 )
 
 const (
-	behindTries = 40 // the number of reads of a history that does not yet contain delivered publications
-	behindPause = 50 * time.Millisecond
+	gapReadTries = 40 // the number of reads of a history that does not yet contain delivered publications
+	gapReadPause = 50 * time.Millisecond
 )
 
-// fill reads publications that the engine has lost on the way to this node. It is called with draining set.
-func (h *Hub) fill(ch *channel) {
+// fillGap reads publications that the engine has lost on the way to this node. It is called with draining set.
+func (h *Hub) fillGap(ch *channel) {
 	ch.mu.Lock()
 	since := Position{ch.epoch, ch.last}
-	ch.gap = false
+	ch.gapPending = false
 	ch.mu.Unlock()
 	page, whole, ok := h.readGap(ch, since)
 	if !ok {
@@ -32,18 +32,18 @@ func (h *Hub) fill(ch *channel) {
 		}
 		ch.ns.refilled.Add(uint64(len(ch.pending.ps)))
 		if !whole { // the remaining publications are read when this part has been sent
-			page.Top.Offset, ch.gap = page.Publications[len(page.Publications)-1].Offset, true
+			page.Top.Offset, ch.gapPending = page.Publications[len(page.Publications)-1].Offset, true
 		}
-		ch.trusted = page.Top.Offset
+		ch.complete = page.Top.Offset
 		if len(ch.pending.ps) == 0 {
 			ch.last = max(ch.last, page.Top.Offset) // the missing publications have expired
 		}
 	} else {
 		ch.ns.gaps.Add(1)
 		b = &batch{lost: true, subs: append([]*subscription(nil), ch.subs...), from: ch.last, to: page.Top.Offset, epoch: page.Top.Epoch}
-		ch.epoch, ch.last, ch.trusted, ch.latest = page.Top.Epoch, page.Top.Offset, 0, latest{floor: page.Top.Offset}
+		ch.epoch, ch.last, ch.complete, ch.latest = page.Top.Epoch, page.Top.Offset, 0, latest{floor: page.Top.Offset}
 		ch.window.reset(ch.last)
-		ch.deltas.lose()
+		ch.deltas.reset()
 	}
 	for _, p := range rest {
 		if p.Offset == 0 || p.Epoch == page.Top.Epoch && p.Offset > page.Top.Offset {
@@ -61,34 +61,34 @@ func (h *Hub) fill(ch *channel) {
 // first pending publication, because a replica of the history may lag behind the delivery. It reports false when the hub is closed.
 func (h *Hub) readGap(ch *channel, since Position) (page HistoryPage, whole, ok bool) {
 	for tries := 0; ; tries++ {
-		ctx, cancel := context.WithTimeout(h.ctx, engineWait)
+		ctx, cancel := context.WithTimeout(h.ctx, engineTimeout)
 		var err error
-		page, whole, err = readOn(ctx, h.history, ch.name, since, windowBytesWide)
+		page, whole, err = readPages(ctx, h.history, ch.name, since, windowBytesWide)
 		cancel()
 		if err != nil {
 			tries = 0
-			if !h.sleep(pauseOfRun) {
+			if !h.sleep(minRunPause) {
 				return page, whole, false
 			}
 			continue
 		}
-		need := ch.need(page.Top)
+		need := ch.requiredOffset(page.Top)
 		if page.Err != nil || need <= page.Top.Offset {
 			return page, whole, true
 		}
-		if tries == behindTries {
+		if tries == gapReadTries {
 			page.Err, page.Top.Offset = ErrTooOld, need
 			return page, whole, true
 		}
-		if !h.sleep(behindPause) {
+		if !h.sleep(gapReadPause) {
 			return page, whole, false
 		}
 	}
 }
 
-// need returns the offset that the history must have reached so that no publication is missing before the first pending one; 0 if nothing
-// is pending.
-func (ch *channel) need(top Position) uint64 {
+// requiredOffset returns the offset that the history must have reached so that no publication is missing before the first pending
+// one; 0 if nothing is pending.
+func (ch *channel) requiredOffset(top Position) uint64 {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	for _, p := range ch.pending.ps {

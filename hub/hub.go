@@ -12,12 +12,12 @@ import (
 )
 
 const (
-	shards      = 64
-	engineWait  = 10 * time.Second // the maximum wait for the engine
-	pauseOfRun  = 100 * time.Millisecond
-	houseKeep   = time.Second // the time between two rounds of housekeeping
-	maxPauseRun = 5 * time.Second
-	engineNames = 1000 // the maximum number of channel names in one call of the engine
+	shards               = 64
+	engineTimeout        = 10 * time.Second // the maximum wait for the engine
+	minRunPause          = 100 * time.Millisecond
+	housekeepingInterval = time.Second // the time between two rounds of housekeeping
+	maxPauseRun          = 5 * time.Second
+	maxEngineNames       = 1000 // the maximum number of channel names in one call of the engine
 )
 
 // Hub manages the channels of one node. New makes one.
@@ -37,11 +37,11 @@ type Hub struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	tasks  tasks
-	fan    fan
+	fan    workerPool
 	report reporter
 
 	health
-	tenancy
+	presenceNode
 	reported string // the lease that the numbers of subscribers were last reported under; used by housekeeping only
 }
 
@@ -60,12 +60,12 @@ func New(o Options) *Hub {
 	h.tasks.wg = &h.wg
 	h.channels.seed, h.sessions.seed = maphash.MakeSeed(), maphash.MakeSeed()
 	h.fan.start(h, runtime.GOMAXPROCS(0))
-	h.tenancy.init(h)
+	h.presenceNode.init(h)
 	h.report.start(h)
 	h.wg.Go(h.run)
 	h.wg.Go(h.housekeeping)
 	if h.presence != nil {
-		h.wg.Go(h.tenancy.keepLease)
+		h.wg.Go(h.presenceNode.keepLease)
 	}
 	if h.probing {
 		h.wg.Go(h.keepProbing)
@@ -111,7 +111,7 @@ func (h *Hub) closed() bool {
 
 // run runs the engine, and restarts it when it fails.
 func (h *Hub) run() {
-	pause := pauseOfRun
+	pause := minRunPause
 	for again := false; ; again = true {
 		if again {
 			h.tasks.do(h.subscribeAgain)
@@ -126,7 +126,7 @@ func (h *Hub) run() {
 		}
 		h.setDown(fmt.Errorf("hub: the engine has failed: %w", err))
 		if time.Since(began) > maxPauseRun {
-			pause = pauseOfRun
+			pause = minRunPause
 		}
 		if !h.sleep(pause) {
 			return
@@ -153,12 +153,12 @@ func (h *Hub) subscribeAgain() {
 	var names []string
 	h.channels.each(func(ch *channel) { names = append(names, ch.name) })
 	for len(names) > 0 {
-		n := min(len(names), engineNames)
-		ctx, cancel := context.WithTimeout(h.ctx, engineWait)
+		n := min(len(names), maxEngineNames)
+		ctx, cancel := context.WithTimeout(h.ctx, engineTimeout)
 		err := h.engine.Subscribe(ctx, names[:n]...)
 		cancel()
 		if err != nil {
-			if !h.sleep(pauseOfRun) {
+			if !h.sleep(minRunPause) {
 				return
 			}
 			continue
@@ -171,34 +171,34 @@ func (h *Hub) subscribeAgain() {
 // housekeeping closes channels without subscribers, announces the changes in large rooms, and reports to the engine which channels
 // have subscribers.
 func (h *Hub) housekeeping() {
-	next := time.NewTimer(houseKeep)
+	next := time.NewTimer(housekeepingInterval)
 	defer next.Stop()
 	for {
 		select {
 		case <-next.C:
 		case <-h.report.first:
-			r := newRound(h)
-			r.again = false
-			for _, ch := range h.report.takeFresh() {
-				r.lookFresh(ch)
+			r := newHousekeepingRound(h)
+			r.reportAll = false
+			for _, ch := range h.report.takeFirstSubscribed() {
+				r.countFirst(ch)
 			}
 			r.report()
 			continue
 		case <-h.ctx.Done():
 			return
 		}
-		r := newRound(h)
-		h.channels.each(r.look)
+		r := newHousekeepingRound(h)
+		h.channels.each(r.visit)
 		h.reported = r.lease
 		r.report()
-		h.report.look(r.now)
+		h.report.reportDue(r.now)
 		for len(r.idle) > 0 {
-			n := min(len(r.idle), engineNames)
+			n := min(len(r.idle), maxEngineNames)
 			some := r.idle[:n]
 			r.idle = r.idle[n:]
-			h.tasks.do(func() { h.leave(some) })
+			h.tasks.do(func() { h.unsubscribeAll(some) })
 		}
-		next.Reset(houseKeep)
+		next.Reset(housekeepingInterval)
 	}
 }
 
@@ -276,7 +276,7 @@ type tasks struct {
 	mu      sync.Mutex
 	queue   []func()
 	running int
-	over    bool
+	closed  bool
 }
 
 const maxTasks = 64
@@ -285,7 +285,7 @@ const maxTasks = 64
 func (t *tasks) do(f func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.over {
+	if t.closed {
 		return
 	}
 	t.queue = append(t.queue, f)
@@ -315,7 +315,7 @@ func (t *tasks) work() {
 func (t *tasks) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.over, t.queue = true, nil
+	t.closed, t.queue = true, nil
 }
 
 // counters are the statistics of a namespace.

@@ -21,13 +21,13 @@ func rosterOf() (r *roster, told func() []string) {
 	}
 }
 
-// here returns an entry of the user ann.
-func here(client, data string, version uint64) Entry {
+// presentEntry returns an entry of the user ann.
+func presentEntry(client, data string, version uint64) Entry {
 	return Entry{Lease: "node", Client: client, User: "ann", Data: []byte(data), Version: version}
 }
 
-// away returns the removal of an entry.
-func away(client string, version uint64) Entry {
+// removedEntry returns the removal of an entry.
+func removedEntry(client string, version uint64) Entry {
 	return Entry{Lease: "node", Client: client, Version: version, Gone: true}
 }
 
@@ -38,19 +38,19 @@ func TestMemberOfSeveralConnections(t *testing.T) {
 		e    Entry
 		want []string
 	}{
-		{here("1", "a", 1), []string{"+ann/1 a"}},
-		{here("2", "a", 2), nil},
-		{here("2", "b", 3), []string{"=ann/2 b"}},
-		{here("1", "c", 1), nil}, // the same version again
-		{here("2", "c", 2), nil}, // an earlier version
-		{away("2", 2), nil},      // an earlier version
-		{away("2", 4), nil},      // the first connection is still a member
-		{away("2", 5), nil},      // it was already removed
-		{away("1", 6), []string{"-ann/1 b"}},
-		{here("3", "d", 7), []string{"+ann/3 d"}},
+		{presentEntry("1", "a", 1), []string{"+ann/1 a"}},
+		{presentEntry("2", "a", 2), nil},
+		{presentEntry("2", "b", 3), []string{"=ann/2 b"}},
+		{presentEntry("1", "c", 1), nil}, // the same version again
+		{presentEntry("2", "c", 2), nil}, // an earlier version
+		{removedEntry("2", 2), nil},      // an earlier version
+		{removedEntry("2", 4), nil},      // the first connection is still a member
+		{removedEntry("2", 5), nil},      // it was already removed
+		{removedEntry("1", 6), []string{"-ann/1 b"}},
+		{presentEntry("3", "d", 7), []string{"+ann/3 d"}},
 		{Entry{Lease: "node", Client: "3", User: "bob", Data: []byte("e"), Version: 8}, []string{"+bob/3 e", "-ann/3 d"}},
 		{Entry{Lease: "node", Client: "4", Version: 9}, []string{"+4/4 "}}, // without a user
-		{away("4", 10), []string{"-4/4 "}},
+		{removedEntry("4", 10), []string{"-4/4 "}},
 	} {
 		r.apply(tt.e)
 		if got := told(); !slices.Equal(got, tt.want) {
@@ -65,23 +65,23 @@ func TestMemberOfSeveralConnections(t *testing.T) {
 // A member that leaves before it was announced is not announced.
 func TestBriefMember(t *testing.T) {
 	r, told := rosterOf()
-	r.apply(here("1", "a", 1))
-	r.apply(here("1", "b", 2))
+	r.apply(presentEntry("1", "a", 1))
+	r.apply(presentEntry("1", "b", 2))
 	if got := told(); !slices.Equal(got, []string{"+ann/1 b"}) {
 		t.Errorf("a join and a change: %q", got)
 	}
-	r.apply(away("1", 3))
-	r.apply(here("1", "b", 4))
+	r.apply(removedEntry("1", 3))
+	r.apply(presentEntry("1", "b", 4))
 	if got := told(); len(got) > 0 {
 		t.Errorf("a leave and a join: %q", got)
 	}
 	r.apply(Entry{Lease: "node", Client: "2", User: "bob", Version: 5})
-	r.apply(away("2", 6))
+	r.apply(removedEntry("2", 6))
 	if got := told(); len(got) > 0 || len(r.users) != 1 || r.count != 1 {
 		t.Errorf("a join and a leave: %q; %d users, %d announced", got, len(r.users), r.count)
 	}
-	r.apply(here("1", "c", 7))
-	r.apply(away("1", 8))
+	r.apply(presentEntry("1", "c", 7))
+	r.apply(removedEntry("1", 8))
 	if got := told(); !slices.Equal(got, []string{"-ann/1 c"}) || len(r.users) != 0 || r.count != 0 {
 		t.Errorf("a change and a leave: %q; %d users, %d announced", got, len(r.users), r.count)
 	}
@@ -92,20 +92,20 @@ func TestBriefMember(t *testing.T) {
 func TestChangesWhileReading(t *testing.T) {
 	r, told := rosterOf()
 	for _, client := range []string{"stays", "leaves", "forgotten", "own"} {
-		e := here(client, "", 10)
+		e := presentEntry(client, "", 10)
 		e.User, e.Data = client, nil
 		r.apply(e)
 	}
 	told()
-	r.ops.here = map[string]Entry{"own": {}}
+	r.changes.desired = map[string]Entry{"own": {}}
 	read := func(client string, version uint64) {
-		e := here(client, "", version)
+		e := presentEntry(client, "", version)
 		e.User, e.Data = client, nil
 		r.apply(e)
 	}
 	r.beginReading()
-	r.apply(away("leaves", 11))
-	r.apply(away("never seen", 11))
+	r.apply(removedEntry("leaves", 11))
+	r.apply(removedEntry("never seen", 11))
 	read("leaves", 10)
 	read("never seen", 10)
 	read("stays", 10) // the same version again
@@ -128,7 +128,7 @@ func TestChangesWhileReading(t *testing.T) {
 	if got := told(); !slices.Equal(got, []string{"-own/own "}) || len(r.entries) != 1 {
 		t.Errorf("under an earlier lease: %q, %d entries", got, len(r.entries))
 	}
-	r.apply(away("stays", 11))
+	r.apply(removedEntry("stays", 11))
 	read("stays", 10) // nothing is remembered when no read is in progress
 	if got := told(); len(got) > 0 || len(r.entries) != 1 {
 		t.Errorf("afterwards: %q, %d entries", got, len(r.entries))
@@ -146,7 +146,7 @@ func TestLeasesOfARoster(t *testing.T) {
 	if got := told(); !slices.Equal(got, []string{"-1/1 "}) {
 		t.Errorf("a node has ended: %q", got)
 	}
-	r.ops.here = map[string]Entry{"stays": {}, "2": {}}
+	r.changes.desired = map[string]Entry{"stays": {}, "2": {}}
 	r.rename("own", "new")
 	if got := told(); !slices.Equal(got, []string{"-leaves/leaves "}) {
 		t.Errorf("this node has another lease: %q", got)
@@ -158,7 +158,7 @@ func TestLeasesOfARoster(t *testing.T) {
 
 // Changes are announced in parts of 128 members; in a large room, all changes are announced when they are due.
 func TestAnnouncedTogether(t *testing.T) {
-	ns := &namespace{Namespace: Namespace{LargeRoom: 2 * changesTogether}}
+	ns := &namespace{Namespace: Namespace{LargeRoom: 2 * maxChangesTogether}}
 	r := newRoster()
 	join := func(from, to int) {
 		for i := from; i < to; i++ {
@@ -170,29 +170,29 @@ func TestAnnouncedTogether(t *testing.T) {
 		r.flush(ns, b)
 		return len(b.joins)
 	}
-	join(0, changesTogether+1)
-	if n := flush(); n != changesTogether || !r.due(ns) {
+	join(0, maxChangesTogether+1)
+	if n := flush(); n != maxChangesTogether || !r.due(ns) {
 		t.Errorf("%d joins together; more: %v", n, r.due(ns))
 	}
 	if n := flush(); n != 1 || r.due(ns) || r.pending() {
 		t.Errorf("%d joins in the end; more: %v", n, r.pending())
 	}
-	join(changesTogether+1, 2*changesTogether-1)
+	join(maxChangesTogether+1, 2*maxChangesTogether-1)
 	if !r.due(ns) {
 		t.Error("not due although the room is not large")
 	}
-	join(2*changesTogether-1, 2*changesTogether)
+	join(2*maxChangesTogether-1, 2*maxChangesTogether)
 	if r.due(ns) || !r.pending() {
 		t.Errorf("a large room: due: %v, pending: %v", r.due(ns), r.pending())
 	}
-	join(2*changesTogether, 3*changesTogether)
-	for r.now = true; r.due(ns); {
+	join(2*maxChangesTogether, 3*maxChangesTogether)
+	for r.announceNow = true; r.due(ns); {
 		flush()
 	}
-	if r.now || r.pending() || r.count != 3*changesTogether || ns.joins.Load() != 3*changesTogether {
-		t.Errorf("now: %v, pending: %v, %d announced, %d counted", r.now, r.pending(), r.count, ns.joins.Load())
+	if r.announceNow || r.pending() || r.count != 3*maxChangesTogether || ns.joins.Load() != 3*maxChangesTogether {
+		t.Errorf("now: %v, pending: %v, %d announced, %d counted", r.announceNow, r.pending(), r.count, ns.joins.Load())
 	}
-	r.apply(away("0", 2))
+	r.apply(removedEntry("0", 2))
 	if r.due(ns) {
 		t.Error("the next change is due before its time")
 	}
@@ -217,9 +217,9 @@ func TestPagesOfARoster(t *testing.T) {
 	if got := users(ms); n != count || !slices.Equal(got, []string{"0", "1", "2"}) || next == "" {
 		t.Errorf("the first page: %q of %d, %q", got, n, next)
 	}
-	r.apply(away("3", 2)) // the first member of the next page
+	r.apply(removedEntry("3", 2)) // the first member of the next page
 	for i := 5; i < count-1; i++ {
-		r.apply(away(fmt.Sprint(i), 2))
+		r.apply(removedEntry(fmt.Sprint(i), 2))
 	}
 	told()
 	if n, ms, next = r.page(next, 3, 0, ""); n != 5 || !slices.Equal(users(ms), []string{"4", "19"}) || next != "" {
@@ -245,7 +245,7 @@ func TestOwnPage(t *testing.T) {
 	r, told := rosterOf()
 	r.apply(Entry{Lease: "node", Client: "bob", Version: 1})
 	told()
-	r.apply(here("1", "", 2))
+	r.apply(presentEntry("1", "", 2))
 	for _, tt := range []struct {
 		self, cursor string
 		limit        int
@@ -285,7 +285,7 @@ func TestMissedMembers(t *testing.T) {
 		changes: []Change{change(Left, "brief"), change(Updated, "changes"), change(Updated, "updated")},
 	})
 	var got []string
-	for _, c := range x.lag.news() {
+	for _, c := range x.lag.pendingChanges() {
 		got = append(got, fmt.Sprint(c.Kind, " ", c.User))
 	}
 	slices.Sort(got)
@@ -297,12 +297,12 @@ func TestMissedMembers(t *testing.T) {
 		x.miss(ch, &batch{joins: []Change{change(Joined, fmt.Sprint(i))}})
 	}
 	x.miss(ch, &batch{changes: []Change{change(Left, "0")}})
-	if x.lag.lost || len(x.lag.changes) != maxMissed {
-		t.Errorf("the maximum number: %d; lost: %v", len(x.lag.changes), x.lag.lost)
+	if x.lag.unrecoverable || len(x.lag.changes) != maxMissed {
+		t.Errorf("the maximum number: %d; lost: %v", len(x.lag.changes), x.lag.unrecoverable)
 	}
 	x.miss(ch, &batch{joins: []Change{change(Joined, "one more")}})
-	if !x.lag.lost || len(x.lag.changes) != 0 {
-		t.Errorf("one more: %d; lost: %v", len(x.lag.changes), x.lag.lost)
+	if !x.lag.unrecoverable || len(x.lag.changes) != 0 {
+		t.Errorf("one more: %d; lost: %v", len(x.lag.changes), x.lag.unrecoverable)
 	}
 	x.lag, x.flags = new(lag), 0
 	x.miss(ch, &batch{joins: []Change{change(Joined, "ann")}})

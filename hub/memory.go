@@ -14,23 +14,23 @@ import (
 
 // Memory is an in-memory engine. Hubs of one process that share it act as several nodes. No data survives the process.
 type Memory struct {
-	birth  string
-	born   atomic.Uint64 // counts channels, for their epochs
-	shards [shards]memoryShard
+	epochPrefix  string
+	channelCount atomic.Uint64 // counts channels, for their epochs
+	shards       [shards]memoryShard
 
 	mu     sync.Mutex
 	nodes  map[*memoryNode]struct{} // the nodes that are running
 	leases map[string]*memoryLease
 	claims map[string]time.Time
 	keys   expiries
-	marks  list.List     // contains ackMarks, ordered by the time when the position was saved
-	early  chan struct{} // receives a value when something is due earlier than tend may expect
+	acks   list.List     // contains ackRecords, ordered by the time when the position was saved
+	wake   chan struct{} // receives a value when something is due earlier than maintain may expect
 }
 
 // NewMemory returns an empty Memory.
 func NewMemory() *Memory {
-	return &Memory{birth: rand.Text()[:8], nodes: map[*memoryNode]struct{}{}, leases: map[string]*memoryLease{}, claims: map[string]time.Time{},
-		early: make(chan struct{}, 1)}
+	return &Memory{epochPrefix: rand.Text()[:8], nodes: map[*memoryNode]struct{}{}, leases: map[string]*memoryLease{}, claims: map[string]time.Time{},
+		wake: make(chan struct{}, 1)}
 }
 
 // Node returns the engine of another node. Each hub needs its own engine, which works until the hub's call of Run returns.
@@ -62,7 +62,7 @@ type memoryChannel struct {
 	queue   []memoryItem  // items that wait for delivery
 	busy    bool          // a goroutine is delivering
 	used    time.Time
-	dead    bool // the channel was removed from its shard
+	removed bool // the channel was removed from its shard
 }
 
 type memoryID struct {
@@ -76,14 +76,14 @@ type memoryItem struct {
 	es []Entry
 }
 
-// with locks a channel and calls f with it.
-func (m *Memory) with(name string, f func(c *memoryChannel)) {
+// withChannel locks a channel and calls f with it.
+func (m *Memory) withChannel(name string, f func(c *memoryChannel)) {
 	shard := &m.shards[hashOf(name)%shards]
 	for {
 		shard.mu.Lock()
 		c := shard.byName[name]
 		if c == nil {
-			c = &memoryChannel{name: name, epoch: m.birth + strconv.FormatUint(m.born.Add(1), 36)}
+			c = &memoryChannel{name: name, epoch: m.epochPrefix + strconv.FormatUint(m.channelCount.Add(1), 36)}
 			if shard.byName == nil {
 				shard.byName = map[string]*memoryChannel{}
 			}
@@ -91,7 +91,7 @@ func (m *Memory) with(name string, f func(c *memoryChannel)) {
 		}
 		shard.mu.Unlock()
 		c.mu.Lock()
-		if !c.dead {
+		if !c.removed {
 			c.used = time.Now()
 			f(c)
 			c.mu.Unlock()
@@ -143,9 +143,9 @@ func (n *memoryNode) Run(ctx context.Context, s Sink) error {
 		delete(m.nodes, n)
 		m.mu.Unlock()
 		n.sink.Store(nil)
-		m.forget(n)
+		m.removeNode(n)
 	}()
-	m.tend(ctx)
+	m.maintain(ctx)
 	return ctx.Err()
 }
 
@@ -176,7 +176,7 @@ func (n *memoryNode) Subscribe(ctx context.Context, names ...string) error {
 		return err
 	}
 	for _, name := range names {
-		n.memory.with(name, func(c *memoryChannel) {
+		n.memory.withChannel(name, func(c *memoryChannel) {
 			if !slices.Contains(c.nodes, n) {
 				c.nodes = append(c.nodes, n)
 			}
@@ -188,23 +188,23 @@ func (n *memoryNode) Subscribe(ctx context.Context, names ...string) error {
 // Unsubscribe implements [Engine].
 func (n *memoryNode) Unsubscribe(_ context.Context, names ...string) error {
 	for _, name := range names {
-		n.memory.with(name, func(c *memoryChannel) { c.leave(n) })
+		n.memory.withChannel(name, func(c *memoryChannel) { c.removeNode(n) })
 	}
 	return nil
 }
 
-func (c *memoryChannel) leave(n *memoryNode) {
+func (c *memoryChannel) removeNode(n *memoryNode) {
 	c.nodes = slices.DeleteFunc(slices.Clone(c.nodes), func(x *memoryNode) bool { return x == n })
 }
 
-// forget ends all subscriptions of a node.
-func (m *Memory) forget(n *memoryNode) {
+// removeNode ends all subscriptions of a node.
+func (m *Memory) removeNode(n *memoryNode) {
 	for i := range m.shards {
 		shard := &m.shards[i]
 		shard.mu.Lock()
 		for _, c := range shard.byName {
 			c.mu.Lock()
-			c.leave(n)
+			c.removeNode(n)
 			c.mu.Unlock()
 		}
 		shard.mu.Unlock()
@@ -220,7 +220,7 @@ func (n *memoryNode) Publish(ctx context.Context, name string, p *Publication, o
 	var err error
 	var deliver bool
 	var at *memoryChannel
-	n.memory.with(name, func(c *memoryChannel) {
+	n.memory.withChannel(name, func(c *memoryChannel) {
 		if done, err = c.accept(p, o); err != nil || done.Duplicate {
 			return
 		}
@@ -337,17 +337,17 @@ func (c *memoryChannel) deliver(rounds int) {
 			go c.deliverAll(items, nodes)
 			return
 		}
-		ps = c.hand(items, nodes, ps)
+		ps = c.passOn(items, nodes, ps)
 	}
 }
 
 func (c *memoryChannel) deliverAll(items []memoryItem, nodes []*memoryNode) {
-	c.hand(items, nodes, nil)
+	c.passOn(items, nodes, nil)
 	c.deliver(1 << 30)
 }
 
-// hand passes items to nodes.
-func (c *memoryChannel) hand(items []memoryItem, nodes []*memoryNode, ps []*Publication) []*Publication {
+// passOn passes items to nodes.
+func (c *memoryChannel) passOn(items []memoryItem, nodes []*memoryNode, ps []*Publication) []*Publication {
 	for len(items) > 0 {
 		ps = ps[:0]
 		for len(items) > 0 && items[0].p != nil {
@@ -378,7 +378,7 @@ func (n *memoryNode) History(ctx context.Context, name string, q HistoryQuery) (
 	if err := ctx.Err(); err != nil {
 		return page, err
 	}
-	n.memory.with(name, func(c *memoryChannel) {
+	n.memory.withChannel(name, func(c *memoryChannel) {
 		now := time.Now()
 		c.trimOld(now)
 		page.Top = Position{c.epoch, c.last}
@@ -388,11 +388,11 @@ func (n *memoryNode) History(ctx context.Context, name string, q HistoryQuery) (
 			case q.Since.Epoch != c.epoch && *q.Since != (Position{}) || q.Since.Offset > c.last:
 				page.Err = ErrNewEpoch
 			case q.Reverse:
-				hi = c.behind(q.Since.Offset - min(q.Since.Offset, 1))
+				hi = c.indexAfter(q.Since.Offset - min(q.Since.Offset, 1))
 			case q.Since.Offset < c.floor:
 				page.Err = ErrTooOld
 			default:
-				lo = c.behind(q.Since.Offset)
+				lo = c.indexAfter(q.Since.Offset)
 			}
 		}
 		page.Publications = pick(c.log[lo:hi], q, now)
@@ -400,8 +400,8 @@ func (n *memoryNode) History(ctx context.Context, name string, q HistoryQuery) (
 	return page, nil
 }
 
-// behind returns the index in the log of the first publication after offset.
-func (c *memoryChannel) behind(offset uint64) int {
+// indexAfter returns the index in the log of the first publication after offset.
+func (c *memoryChannel) indexAfter(offset uint64) int {
 	i, found := slices.BinarySearchFunc(c.log, offset, func(p *Publication, offset uint64) int {
 		return int(int64(p.Offset) - int64(offset))
 	})
@@ -440,7 +440,7 @@ func pick(ps []*Publication, q HistoryQuery, now time.Time) []*Publication {
 
 // Trim implements [History].
 func (n *memoryNode) Trim(_ context.Context, name string, through uint64) error {
-	n.memory.with(name, func(c *memoryChannel) { c.trim(c.behind(through)) })
+	n.memory.withChannel(name, func(c *memoryChannel) { c.trim(c.indexAfter(through)) })
 	return nil
 }
 

@@ -12,11 +12,11 @@ const maxPositions = 100_000
 // memoryAck is the saved position of a device.
 type memoryAck struct {
 	at   Position
-	mark *list.Element // contains an ackMark
+	mark *list.Element // contains an ackRecord
 }
 
-// ackMark records when a position was last saved.
-type ackMark struct {
+// ackRecord records when a position was last saved.
+type ackRecord struct {
 	channel, device string
 	at              time.Time
 }
@@ -24,7 +24,7 @@ type ackMark struct {
 // SavePosition implements [Positions].
 func (n *memoryNode) SavePosition(_ context.Context, name, device string, p Position) error {
 	m, now := n.memory, time.Now()
-	m.with(name, func(c *memoryChannel) {
+	m.withChannel(name, func(c *memoryChannel) {
 		old, ok := c.acks[device]
 		if ok && old.at.Epoch == p.Epoch && old.at.Offset >= p.Offset {
 			return
@@ -32,34 +32,34 @@ func (n *memoryNode) SavePosition(_ context.Context, name, device string, p Posi
 		if c.acks == nil {
 			c.acks = map[string]memoryAck{}
 		}
-		c.acks[device] = memoryAck{p, m.mark(old.mark, ackMark{name, device, now})}
+		c.acks[device] = memoryAck{p, m.recordAck(old.mark, ackRecord{name, device, now})}
 	})
 	m.forgetPositions(now)
 	return nil
 }
 
-// mark records that a position was saved. It replaces old, which may be nil.
-func (m *Memory) mark(old *list.Element, now ackMark) *list.Element {
+// recordAck records that a position was saved. It replaces old, which may be nil.
+func (m *Memory) recordAck(old *list.Element, now ackRecord) *list.Element {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if old != nil {
-		m.marks.Remove(old)
+		m.acks.Remove(old)
 	}
-	return m.marks.PushBack(now)
+	return m.acks.PushBack(now)
 }
 
 // forgetPositions forgets the positions that are too old, and the oldest ones if there are too many.
 func (m *Memory) forgetPositions(now time.Time) {
 	for {
 		m.mu.Lock()
-		first := m.marks.Front()
-		if first == nil || m.marks.Len() <= maxPositions && now.Sub(first.Value.(ackMark).at) < PositionKept {
+		first := m.acks.Front()
+		if first == nil || m.acks.Len() <= maxPositions && now.Sub(first.Value.(ackRecord).at) < PositionKept {
 			m.mu.Unlock()
 			return
 		}
-		x := m.marks.Remove(first).(ackMark)
+		x := m.acks.Remove(first).(ackRecord)
 		m.mu.Unlock()
-		m.with(x.channel, func(c *memoryChannel) {
+		m.withChannel(x.channel, func(c *memoryChannel) {
 			if c.acks[x.device].mark == first { // the position was not saved again since
 				delete(c.acks, x.device)
 			}
@@ -69,7 +69,7 @@ func (m *Memory) forgetPositions(now time.Time) {
 
 // Position implements [Positions].
 func (n *memoryNode) Position(_ context.Context, name, device string) (at *Position, err error) {
-	n.memory.with(name, func(c *memoryChannel) {
+	n.memory.withChannel(name, func(c *memoryChannel) {
 		if a, ok := c.acks[device]; ok {
 			at = &a.at
 		}

@@ -52,7 +52,7 @@ func (m *Memory) setKey(c *memoryChannel, p *Publication, o PublishOptions) {
 		m.mu.Lock()
 		heap.Push(&m.keys, expiry{k.expires, c.name, p.Key})
 		m.mu.Unlock()
-		m.hurry(o.KeyTTL)
+		m.wakeBefore(o.KeyTTL)
 	}
 	c.keyed[p.Key] = k
 }
@@ -69,7 +69,7 @@ func (m *Memory) expireKeys(now time.Time) {
 		m.mu.Unlock()
 		var at *memoryChannel
 		deliver := false
-		m.with(x.channel, func(c *memoryChannel) {
+		m.withChannel(x.channel, func(c *memoryChannel) {
 			k := c.keyed[x.key]
 			if k == nil || k.expires.IsZero() || k.expires.After(now) {
 				return // the key was set again or removed
@@ -92,7 +92,7 @@ func (m *Memory) expireKeys(now time.Time) {
 
 // Snapshot implements [Keyed]. It returns the publications in the order of their keys.
 func (n *memoryNode) Snapshot(_ context.Context, name, cursor string, limit int) (ps []*Publication, next string, top Position, err error) {
-	n.memory.with(name, func(c *memoryChannel) {
+	n.memory.withChannel(name, func(c *memoryChannel) {
 		now := time.Now()
 		top = Position{c.epoch, c.last}
 		for key, k := range c.keyed {
@@ -111,7 +111,7 @@ func (n *memoryNode) Snapshot(_ context.Context, name, cursor string, limit int)
 
 type memoryLease struct {
 	until    time.Time
-	over     bool
+	ended    bool
 	channels map[string]struct{} // channels that may have entries or counts under this lease
 }
 
@@ -130,11 +130,11 @@ func (n *memoryNode) Lease(ctx context.Context, lease string, ttl time.Duration)
 		l = &memoryLease{channels: map[string]struct{}{}}
 		m.leases[lease] = l
 	}
-	if l.over {
+	if l.ended {
 		return ErrLeaseEnded
 	}
 	l.until = now.Add(ttl)
-	m.hurry(ttl)
+	m.wakeBefore(ttl)
 	return nil
 }
 
@@ -159,14 +159,14 @@ func (m *Memory) endLeases(now time.Time) {
 	m.mu.Lock()
 	for name, l := range m.leases {
 		switch {
-		case !l.over && !l.until.After(now):
-			l.over, l.until = true, now
+		case !l.ended && !l.until.After(now):
+			l.ended, l.until = true, now
 			for ch := range l.channels {
 				over[name] = append(over[name], ch)
 			}
 			over[name] = append(over[name], "")
 			l.channels = nil
-		case l.over && now.Sub(l.until) > leaseKept:
+		case l.ended && now.Sub(l.until) > leaseKept:
 			delete(m.leases, name)
 		}
 	}
@@ -181,7 +181,7 @@ func (m *Memory) endLeases(now time.Time) {
 			if name == "" {
 				continue
 			}
-			m.with(name, func(c *memoryChannel) {
+			m.withChannel(name, func(c *memoryChannel) {
 				delete(c.counts, lease)
 				for k := range c.entries {
 					if k.lease == lease {
@@ -196,12 +196,12 @@ func (m *Memory) endLeases(now time.Time) {
 	}
 }
 
-// hold records that a channel has entries or counts under a lease.
-func (m *Memory) hold(lease, channel string) error {
+// recordLease records that a channel has entries or counts under a lease.
+func (m *Memory) recordLease(lease, channel string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	l := m.leases[lease]
-	if l == nil || l.over {
+	if l == nil || l.ended {
 		return ErrLeaseEnded
 	}
 	l.channels[channel] = struct{}{}
@@ -216,10 +216,10 @@ func (n *memoryNode) Put(ctx context.Context, name string, es ...Entry) error {
 	var at *memoryChannel
 	var err error
 	deliver := false
-	n.memory.with(name, func(c *memoryChannel) {
+	n.memory.withChannel(name, func(c *memoryChannel) {
 		var changed []Entry
 		for _, e := range es {
-			if err = n.memory.hold(e.Lease, name); err != nil {
+			if err = n.memory.recordLease(e.Lease, name); err != nil {
 				break
 			}
 			k := entryKey{e.Lease, e.Client}
@@ -259,7 +259,7 @@ func cutPage[T any](items []T, limit int, size func(*T) int) ([]T, bool) {
 
 // Entries implements [Presence]. It returns the entries in the order of leases and clients.
 func (n *memoryNode) Entries(ctx context.Context, name, cursor string, limit int) (es []Entry, next string, err error) {
-	n.memory.with(name, func(c *memoryChannel) {
+	n.memory.withChannel(name, func(c *memoryChannel) {
 		for _, e := range c.entries {
 			if e.Lease+"/"+e.Client > cursor {
 				es = append(es, e)
@@ -292,8 +292,8 @@ func (n *memoryNode) Claim(_ context.Context, key string, ttl time.Duration) (bo
 func (n *memoryNode) Occupy(_ context.Context, lease string, cs []Occupied) error {
 	for _, o := range cs {
 		var err error
-		n.memory.with(o.Channel, func(c *memoryChannel) {
-			if err = n.memory.hold(lease, o.Channel); err != nil {
+		n.memory.withChannel(o.Channel, func(c *memoryChannel) {
+			if err = n.memory.recordLease(lease, o.Channel); err != nil {
 				return
 			}
 			if o.Subscribers == 0 {
@@ -341,25 +341,26 @@ func (n *memoryNode) Occupied(ctx context.Context, prefix, after string, limit i
 	return cs, more, ctx.Err()
 }
 
-// The bounds of the time between two sweeps. A sweep visits one shard for each memorySweep that has passed since the previous sweep.
+// The bounds of the time between two sweeps. A sweep visits one shard for each minMemoryRest that has passed since the previous
+// sweep.
 const (
-	memorySweep = 100 * time.Millisecond
-	memoryRest  = time.Second
+	minMemoryRest = 100 * time.Millisecond
+	maxMemoryRest = time.Second
 )
 
-// tend ends leases, removes expired keys and forgets channels when they are due, until ctx ends.
-func (m *Memory) tend(ctx context.Context) {
-	timer := time.NewTimer(memorySweep)
+// maintain ends leases, removes expired keys and forgets channels when they are due, until ctx ends.
+func (m *Memory) maintain(ctx context.Context) {
+	timer := time.NewTimer(minMemoryRest)
 	defer timer.Stop()
 	shard, swept := 0, time.Now()
-	due := swept.Add(memorySweep)
+	due := swept.Add(minMemoryRest)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-m.early:
+		case <-m.wake:
 			now := time.Now()
-			if at := now.Add(m.rest(now)); at.Before(due) {
+			if at := now.Add(m.nextMaintenance(now)); at.Before(due) {
 				due = at
 				timer.Reset(at.Sub(now))
 			}
@@ -367,38 +368,38 @@ func (m *Memory) tend(ctx context.Context) {
 			m.endLeases(now)
 			m.expireKeys(now)
 			m.forgetPositions(now)
-			for range min(now.Sub(swept)/memorySweep, shards) {
+			for range min(now.Sub(swept)/minMemoryRest, shards) {
 				m.sweep(&m.shards[shard], now)
 				shard = (shard + 1) % shards
 			}
 			swept = now
-			due = now.Add(m.rest(now))
+			due = now.Add(m.nextMaintenance(now))
 			timer.Reset(time.Until(due))
 		}
 	}
 }
 
-// rest returns the time until the next task is due, within bounds.
-func (m *Memory) rest(now time.Time) time.Duration {
+// nextMaintenance returns the time until the next task is due, within bounds.
+func (m *Memory) nextMaintenance(now time.Time) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	rest := memoryRest
+	rest := maxMemoryRest
 	if len(m.keys) > 0 {
 		rest = min(rest, m.keys[0].at.Sub(now))
 	}
 	for _, l := range m.leases {
-		if !l.over {
+		if !l.ended {
 			rest = min(rest, l.until.Sub(now))
 		}
 	}
-	return max(rest, memorySweep)
+	return max(rest, minMemoryRest)
 }
 
-// hurry wakes tend if a task is due after less time than tend may wait.
-func (m *Memory) hurry(after time.Duration) {
-	if after < memoryRest {
+// wakeBefore wakes maintain if a task is due after less time than maintain may wait.
+func (m *Memory) wakeBefore(after time.Duration) {
+	if after < maxMemoryRest {
 		select {
-		case m.early <- struct{}{}:
+		case m.wake <- struct{}{}:
 		default:
 		}
 	}
@@ -416,7 +417,7 @@ func (m *Memory) sweep(shard *memoryShard, now time.Time) {
 		c.trimOld(now)
 		if len(c.log)+len(c.keyed)+len(c.entries)+len(c.counts)+len(c.acks)+len(c.nodes)+len(c.queue) == 0 && !c.busy &&
 			now.Sub(c.used) > channelKept {
-			c.dead = true
+			c.removed = true
 			delete(shard.byName, name)
 		}
 		c.mu.Unlock()

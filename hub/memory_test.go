@@ -21,20 +21,20 @@ func TestMemory(t *testing.T) {
 		return enginetest.Cluster{
 			Node:   func(testing.TB) hub.Engine { return c.node() },
 			Kill:   func(e hub.Engine) { e.(*faultyNode).set(dead) },
-			Faults: map[string]func(testing.TB) func(){"a cut": c.fault(cut), "a pause": c.fault(paused), "lost deliveries": c.fault(lossy)},
+			Faults: map[string]func(testing.TB) func(){"a cut": c.fault(disconnected), "a pause": c.fault(paused), "lost deliveries": c.fault(lossy)},
 		}
 	})
 }
 
 // The possible conditions of a node.
-type condition int
+type faultKind int
 
 const (
-	fine   condition = iota
-	cut              // calls fail, and deliveries are lost; the engine reports a gap at the end
-	paused           // calls and deliveries wait
-	lossy            // every third delivery is lost, without the engine noticing
-	dead             // like cut, but permanent
+	healthy      faultKind = iota
+	disconnected           // calls fail, and deliveries are lost; the engine reports a gap at the end
+	paused                 // calls and deliveries wait
+	lossy                  // every third delivery is lost, without the engine noticing
+	dead                   // like disconnected, but permanent
 )
 
 var errCut = errors.New("the connection is cut")
@@ -55,8 +55,8 @@ func (c *faultyCluster) node() *faultyNode {
 }
 
 // fault returns a fault that sets the condition of every node.
-func (c *faultyCluster) fault(to condition) func(testing.TB) func() {
-	set := func(to condition) {
+func (c *faultyCluster) fault(to faultKind) func(testing.TB) func() {
+	set := func(to faultKind) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		for _, n := range c.nodes {
@@ -65,7 +65,7 @@ func (c *faultyCluster) fault(to condition) func(testing.TB) func() {
 	}
 	return func(testing.TB) func() {
 		set(to)
-		return func() { set(fine) }
+		return func() { set(healthy) }
 	}
 }
 
@@ -93,20 +93,20 @@ type faultyNode struct {
 	inner
 
 	mu    sync.Mutex
-	is    condition
+	fault faultKind
 	ended chan struct{} // closed when the condition ends
 	sink  hub.Sink
 	count int
 }
 
-func (n *faultyNode) set(to condition) {
+func (n *faultyNode) set(to faultKind) {
 	n.mu.Lock()
-	was, s := n.is, n.sink
-	n.is = to
+	was, s := n.fault, n.sink
+	n.fault = to
 	close(n.ended)
 	n.ended = make(chan struct{})
 	n.mu.Unlock()
-	if was == cut && to == fine && s != nil {
+	if was == disconnected && to == healthy && s != nil {
 		s.Gap()
 	}
 }
@@ -115,10 +115,10 @@ func (n *faultyNode) set(to condition) {
 func (n *faultyNode) call(ctx context.Context) error {
 	for {
 		n.mu.Lock()
-		is, ended := n.is, n.ended
+		is, ended := n.fault, n.ended
 		n.mu.Unlock()
 		switch is {
-		case cut, dead:
+		case disconnected, dead:
 			return errCut
 		case paused:
 			select {
@@ -136,12 +136,12 @@ func (n *faultyNode) call(ctx context.Context) error {
 func (n *faultyNode) delivery() bool {
 	for {
 		n.mu.Lock()
-		is, ended := n.is, n.ended
+		is, ended := n.fault, n.ended
 		n.count++
 		count := n.count
 		n.mu.Unlock()
 		switch is {
-		case cut, dead:
+		case disconnected, dead:
 			return false
 		case lossy:
 			return count%3 != 0

@@ -11,8 +11,8 @@ const PageBytes = 256 << 10
 
 // Room is the remaining space of a page.
 type Room struct {
-	left  int
-	begun bool
+	left    int
+	started bool
 }
 
 // NewRoom returns the Room of an empty page. 0 means PageBytes; a negative number means no limit.
@@ -25,13 +25,13 @@ func NewRoom(bytes int) Room {
 
 // Take reports whether the page has room for one more item of n bytes, and if so, counts the item. The first item always fits.
 func (r *Room) Take(n int) bool {
-	if r.left < 0 && !r.begun {
+	if r.left < 0 && !r.started {
 		return true // there is no limit
 	}
-	if r.begun && n > r.left {
+	if r.started && n > r.left {
 		return false
 	}
-	r.begun, r.left = true, max(0, r.left-n)
+	r.started, r.left = true, max(0, r.left-n)
 	return true
 }
 
@@ -65,9 +65,9 @@ func (e *Entry) Size() int { return len(e.Lease) + len(e.Client) + len(e.User) +
 // Size returns the size of m in bytes, for the limit of a page.
 func (m *Member) Size() int { return len(m.User) + len(m.Client) + len(m.Data) }
 
-// readOn reads the history after a position, page by page, and reports whether the result is complete. It stops early if the complete
-// result is likely to be larger than the given size.
-func readOn(ctx context.Context, h History, name string, since Position, bytes int) (page HistoryPage, whole bool, err error) {
+// readPages reads the history after a position, page by page, and reports whether the result is complete. It stops early if the
+// complete result is likely to be larger than the given size.
+func readPages(ctx context.Context, h History, name string, since Position, bytes int) (page HistoryPage, whole bool, err error) {
 	var before []*Publication
 	at, read := since, 0
 	for {

@@ -44,34 +44,34 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// forgetful loses deliveries while loses is set.
-type forgetful struct {
+// trimmingEngine loses deliveries while loses is set.
+type trimmingEngine struct {
 	hub.Engine
-	history hub.History
-	loses   atomic.Bool
-	sink    chan hub.Sink
+	history  hub.History
+	dropping atomic.Bool
+	sink     chan hub.Sink
 }
 
-func (e *forgetful) History(ctx context.Context, channel string, q hub.HistoryQuery) (hub.HistoryPage, error) {
+func (e *trimmingEngine) History(ctx context.Context, channel string, q hub.HistoryQuery) (hub.HistoryPage, error) {
 	return e.history.History(ctx, channel, q)
 }
 
-func (e *forgetful) Trim(ctx context.Context, channel string, through uint64) error {
+func (e *trimmingEngine) Trim(ctx context.Context, channel string, through uint64) error {
 	return e.history.Trim(ctx, channel, through)
 }
 
 type forgetfulSink struct {
 	hub.Sink
-	*forgetful
+	*trimmingEngine
 }
 
 func (s forgetfulSink) Deliver(channel string, ps []*hub.Publication) {
-	if !s.loses.Load() {
+	if !s.dropping.Load() {
 		s.Sink.Deliver(channel, ps)
 	}
 }
 
-func (e *forgetful) Run(ctx context.Context, s hub.Sink) error {
+func (e *trimmingEngine) Run(ctx context.Context, s hub.Sink) error {
 	e.sink <- s
 	return e.Engine.Run(ctx, forgetfulSink{s, e})
 }
@@ -79,7 +79,7 @@ func (e *forgetful) Run(ctx context.Context, s hub.Sink) error {
 // A gap that is too large for one read is filled in parts, in order; later publications follow once.
 func TestLargeGap(t *testing.T) {
 	node := hub.NewMemory().Node()
-	e := &forgetful{Engine: node, history: node.(hub.History), sink: make(chan hub.Sink, 1)}
+	e := &trimmingEngine{Engine: node, history: node.(hub.History), sink: make(chan hub.Sink, 1)}
 	h := start(t, hub.Options{Engine: e, Namespaces: []hub.Namespace{{History: 1000}}})
 	sink := bounded.Receive(t, e.sink)
 	c := enginetest.NewClient(t, h, nil, hub.Client{ID: "a"})
@@ -87,11 +87,11 @@ func TestLargeGap(t *testing.T) {
 	data := strings.Repeat("x", 60<<10)
 	send := func(i int) { publish(t, h, "x", text(fmt.Sprintf("%d %s", i, data))) }
 	const n = 600 // 35 MiB
-	e.loses.Store(true)
+	e.dropping.Store(true)
 	for i := range n {
 		send(i)
 	}
-	e.loses.Store(false)
+	e.dropping.Store(false)
 	sink.Gap()
 	send(n)
 	send(n + 1)
@@ -131,13 +131,13 @@ func TestPositionsAreForgotten(t *testing.T) {
 		save("old", 1)
 		save("again", 1)
 		save("same", 1)
-		pass(hub.PositionKept - time.Second)
+		advance(hub.PositionKept - time.Second)
 		save("again", 2)
 		save("same", 1) // the position is not later, so nothing is saved
 		if !has("old") || !has("same") {
 			t.Error("a position is forgotten too early")
 		}
-		pass(time.Second)
+		advance(time.Second)
 		save("new", 1)
 		if has("old") || has("same") || !has("again") || !has("new") {
 			t.Error(has("old"), has("same"), has("again"), has("new"))

@@ -13,48 +13,48 @@ import (
 	"github.com/handfast/handfast/internal/timeout"
 )
 
-// tenancy manages the node's lease and the entries under it.
-type tenancy struct {
+// presenceNode manages the node's lease and the entries under it.
+type presenceNode struct {
 	hub     *Hub
 	lease   atomic.Pointer[lease]
 	version atomic.Uint64
 	renew   chan struct{} // requests an immediate renewal
 
-	ended sync.Map // leases that have ended, with the time
-	own   sync.Map // all leases that this node has ever had
+	endedLeases sync.Map // leases that have ended, with the time
+	ownLeases   sync.Map // all leases that this node has ever had
 }
 
 // lease is one lease of the node.
 type lease struct {
-	name    string
-	settled chan struct{} // closed when the engine has granted the lease, or another one replaces it
-	settle  func()        // closes settled
+	name         string
+	granted      chan struct{} // closed when the engine has granted the lease, or another one replaces it
+	closeGranted func()        // closes granted
 }
 
-func (t *tenancy) init(h *Hub) {
+func (t *presenceNode) init(h *Hub) {
 	t.hub = h
 	t.version.Store(uint64(time.Now().UnixNano()))
 	t.renew = make(chan struct{}, 1)
 	t.newLease()
 }
 
-func (t *tenancy) newLease() {
-	l := &lease{name: rand.Text(), settled: make(chan struct{})}
-	l.settle = sync.OnceFunc(func() { close(l.settled) })
-	t.own.Store(l.name, true)
+func (t *presenceNode) newLease() {
+	l := &lease{name: rand.Text(), granted: make(chan struct{})}
+	l.closeGranted = sync.OnceFunc(func() { close(l.granted) })
+	t.ownLeases.Store(l.name, true)
 	if old := t.lease.Swap(l); old != nil {
-		old.settle()
+		old.closeGranted()
 	}
 }
 
-func (t *tenancy) currentLease() string { return t.lease.Load().name }
+func (t *presenceNode) currentLease() string { return t.lease.Load().name }
 
-// takenLease waits until the engine has granted the current lease, and returns it. It reports false when the hub is closed.
-func (t *tenancy) takenLease() (string, bool) {
+// grantedLease waits until the engine has granted the current lease, and returns it. It reports false when the hub is closed.
+func (t *presenceNode) grantedLease() (string, bool) {
 	for {
 		l := t.lease.Load()
 		select {
-		case <-l.settled:
+		case <-l.granted:
 			if l == t.lease.Load() {
 				return l.name, true
 			}
@@ -64,52 +64,52 @@ func (t *tenancy) takenLease() (string, bool) {
 	}
 }
 
-// ops holds the changes to the entries of a channel. For each channel, the hub makes one call of the engine at a time.
-type ops struct {
-	here    map[string]Entry // the members that this node should have, by client; their leases are not set
-	queue   []op
+// entryQueue holds the changes to the entries of a channel. For each channel, the hub makes one call of the engine at a time.
+type entryQueue struct {
+	desired map[string]Entry // the members that this node should have, by client; their leases are not set
+	queue   []entryChange
 	running bool
 }
 
-type op struct {
+type entryChange struct {
 	Entry
 	done  chan error // nil means that no goroutine waits, and the change is retried until it succeeds
 	tries int
 }
 
 const (
-	opsTogether = 256
-	maxTries    = 10 // for a change that a goroutine waits for
+	maxPutEntries = 256
+	maxTries      = 10 // for a change that a goroutine waits for
 )
 
-// enter adds an entry and waits until the engine has it.
-func (t *tenancy) enter(ctx context.Context, ch *channel, e Entry) error {
+// addEntry adds an entry and waits until the engine has it.
+func (t *presenceNode) addEntry(ctx context.Context, ch *channel, e Entry) error {
 	done := make(chan error, 1)
-	t.change(ch, op{Entry: e, done: done})
+	t.change(ch, entryChange{Entry: e, done: done})
 	select {
 	case err := <-done:
 		if err != nil { // the engine may have stored the entry nevertheless
-			t.withdraw(ch, e.Client)
+			t.removeEntry(ch, e.Client)
 		}
 		return err
 	case <-ctx.Done():
-		t.withdraw(ch, e.Client)
+		t.removeEntry(ch, e.Client)
 		return ctx.Err()
 	case <-t.hub.ctx.Done():
 		return ErrClosed
 	}
 }
 
-// withdraw removes an entry of this node.
-func (t *tenancy) withdraw(ch *channel, client string) {
-	t.change(ch, op{Entry: Entry{Client: client, Gone: true}})
+// removeEntry removes an entry of this node.
+func (t *presenceNode) removeEntry(ch *channel, client string) {
+	t.change(ch, entryChange{Entry: Entry{Client: client, Gone: true}})
 }
 
 // change queues one change.
-func (t *tenancy) change(ch *channel, o op) {
+func (t *presenceNode) change(ch *channel, o entryChange) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	here := &ch.roster.ops.here
+	here := &ch.roster.changes.desired
 	o.Version = t.version.Add(1)
 	if o.Gone {
 		delete(*here, o.Client)
@@ -123,8 +123,8 @@ func (t *tenancy) change(ch *channel, o op) {
 }
 
 // queue queues changes, and starts a task that makes them. The caller holds the channel's lock.
-func (t *tenancy) queue(ch *channel, some ...op) {
-	ops := &ch.roster.ops
+func (t *presenceNode) queue(ch *channel, some ...entryChange) {
+	ops := &ch.roster.changes
 	ops.queue = append(ops.queue, some...)
 	if !ops.running && len(ops.queue) > 0 {
 		ops.running = true
@@ -133,25 +133,25 @@ func (t *tenancy) queue(ch *channel, some ...op) {
 }
 
 // makeChanges makes the queued changes.
-func (t *tenancy) makeChanges(ch *channel) {
+func (t *presenceNode) makeChanges(ch *channel) {
 	for {
-		lease, ok := t.takenLease()
+		lease, ok := t.grantedLease()
 		if !ok {
 			return
 		}
 		ch.mu.Lock()
-		ops := &ch.roster.ops
+		ops := &ch.roster.changes
 		if len(ops.queue) == 0 {
 			ops.running, ops.queue = false, nil
 			ch.mu.Unlock()
 			return
 		}
-		n := min(len(ops.queue), opsTogether)
+		n := min(len(ops.queue), maxPutEntries)
 		some := ops.queue[:n:n]
 		ops.queue = ops.queue[n:]
 		es := make([]Entry, 0, n)
 		for _, o := range some {
-			if o.Gone || ops.here[o.Client].Version == o.Version { // otherwise a later change replaces o
+			if o.Gone || ops.desired[o.Client].Version == o.Version { // otherwise a later change replaces o
 				o.Lease = lease
 				es = append(es, o.Entry)
 			}
@@ -162,12 +162,12 @@ func (t *tenancy) makeChanges(ch *channel) {
 }
 
 // put makes one call of the engine for some changes, and queues those that have to be retried.
-func (t *tenancy) put(ch *channel, lease string, some []op, es []Entry) {
-	ctx, cancel := timeout.Context(t.hub.ctx, engineWait)
+func (t *presenceNode) put(ch *channel, lease string, some []entryChange, es []Entry) {
+	ctx, cancel := timeout.Context(t.hub.ctx, engineTimeout)
 	err := t.hub.presence.Put(ctx, ch.name, es...)
 	cancel()
 	if errors.Is(err, ErrLeaseEnded) {
-		t.moveLease(lease)
+		t.replaceLease(lease)
 	}
 	if err == nil {
 		t.applyEntries(ch, es)
@@ -176,7 +176,7 @@ func (t *tenancy) put(ch *channel, lease string, some []op, es []Entry) {
 		}
 	}
 	moved := errors.Is(err, ErrLeaseEnded)
-	var again []op
+	var again []entryChange
 	for _, o := range some {
 		switch {
 		case err != nil && (o.done == nil || moved && o.tries < maxTries):
@@ -186,7 +186,7 @@ func (t *tenancy) put(ch *channel, lease string, some []op, es []Entry) {
 			o.done <- err
 		}
 	}
-	if len(again) == 0 || !moved && !t.hub.sleep(pauseOfRun) {
+	if len(again) == 0 || !moved && !t.hub.sleep(minRunPause) {
 		return
 	}
 	ch.mu.Lock()
@@ -195,10 +195,10 @@ func (t *tenancy) put(ch *channel, lease string, some []op, es []Entry) {
 }
 
 // applyEntries applies entries to the roster of a channel, and schedules the announcement of the changes.
-func (t *tenancy) applyEntries(ch *channel, es []Entry) {
+func (t *presenceNode) applyEntries(ch *channel, es []Entry) {
 	ch.mu.Lock()
 	for _, e := range es {
-		if _, over := t.ended.Load(e.Lease); !over {
+		if _, over := t.endedLeases.Load(e.Lease); !over {
 			ch.roster.apply(e)
 		}
 	}
@@ -214,25 +214,25 @@ func (s *sink) Members(name string, es []Entry) {
 	own := h.currentLease()
 	es = slices.DeleteFunc(slices.Clone(es), func(e Entry) bool { return e.Lease == own })
 	if ch := h.channels.lookup(name); ch != nil && ch.roster != nil {
-		h.tenancy.applyEntries(ch, es)
+		h.presenceNode.applyEntries(ch, es)
 	}
 }
 
 // LeaseEnded implements [Sink].
 func (s *sink) LeaseEnded(lease string) {
 	h := (*Hub)(s)
-	h.tasks.do(func() { h.tenancy.endLease(lease) })
+	h.tasks.do(func() { h.presenceNode.endLease(lease) })
 }
 
 // endLease removes the entries of a lease that has ended.
-func (t *tenancy) endLease(lease string) {
+func (t *presenceNode) endLease(lease string) {
 	if lease == t.currentLease() {
 		if t.hub.closed() {
 			return
 		}
-		t.moveLease(lease)
+		t.replaceLease(lease)
 	}
-	t.ended.Store(lease, time.Now())
+	t.endedLeases.Store(lease, time.Now())
 	t.hub.tasks.do(func() { t.hub.report.takeOver(lease) })
 	t.hub.channels.each(func(ch *channel) {
 		if ch.roster == nil {
@@ -244,16 +244,16 @@ func (t *tenancy) endLease(lease string) {
 		ch.mu.Unlock()
 		run()
 	})
-	t.ended.Range(func(k, v any) bool {
+	t.endedLeases.Range(func(k, v any) bool {
 		if time.Since(v.(time.Time)) > 10*time.Minute {
-			t.ended.Delete(k)
+			t.endedLeases.Delete(k)
 		}
 		return true
 	})
 }
 
-// moveLease replaces a lease that has ended with a new one, and puts the node's entries under it.
-func (t *tenancy) moveLease(old string) {
+// replaceLease replaces a lease that has ended with a new one, and puts the node's entries under it.
+func (t *presenceNode) replaceLease(old string) {
 	t.hub.health.mu.Lock()
 	moved := t.hub.closing || t.currentLease() != old
 	if !moved {
@@ -267,17 +267,17 @@ func (t *tenancy) moveLease(old string) {
 	case t.renew <- struct{}{}:
 	default:
 	}
-	t.hub.tasks.do(func() { t.hub.report.moved(old) })
+	t.hub.tasks.do(func() { t.hub.report.leaseReplaced(old) })
 	t.hub.channels.each(func(ch *channel) {
 		if ch.roster == nil {
 			return
 		}
 		ch.mu.Lock()
 		ch.roster.rename(old, t.currentLease())
-		ops := &ch.roster.ops
-		ops.queue = slices.DeleteFunc(ops.queue, func(o op) bool { return o.done == nil && !o.Gone }) // made for the old lease
-		for _, e := range ops.here {
-			t.queue(ch, op{Entry: e})
+		ops := &ch.roster.changes
+		ops.queue = slices.DeleteFunc(ops.queue, func(o entryChange) bool { return o.done == nil && !o.Gone }) // made for the old lease
+		for _, e := range ops.desired {
+			t.queue(ch, entryChange{Entry: e})
 		}
 		run := t.hub.schedule(ch)
 		ch.mu.Unlock()
@@ -285,7 +285,7 @@ func (t *tenancy) moveLease(old string) {
 	})
 }
 
-func (t *tenancy) takeLease(name string) error {
+func (t *presenceNode) acquireLease(name string) error {
 	ctx, cancel := context.WithTimeout(t.hub.ctx, t.hub.opts.Lease/3)
 	defer cancel()
 	return t.hub.presence.Lease(ctx, name, t.hub.opts.Lease)
@@ -293,16 +293,16 @@ func (t *tenancy) takeLease(name string) error {
 
 // keepLease acquires the node's lease, renews it, and acquires another one when it has ended. It runs on its own goroutine rather than as a
 // task, because all tasks may be waiting for a lease.
-func (t *tenancy) keepLease() {
+func (t *presenceNode) keepLease() {
 	for {
 		l, pause := t.lease.Load(), t.hub.opts.Lease/3
-		switch err := t.takeLease(l.name); {
+		switch err := t.acquireLease(l.name); {
 		case err == nil:
-			l.settle()
+			l.closeGranted()
 		case errors.Is(err, ErrLeaseEnded) && !t.hub.closed():
-			t.moveLease(l.name)
+			t.replaceLease(l.name)
 		default:
-			pause = pauseOfRun
+			pause = minRunPause
 		}
 		next := time.NewTimer(pause)
 		select {
@@ -317,7 +317,7 @@ func (t *tenancy) keepLease() {
 }
 
 // loadRoster reads all entries of a channel.
-func (t *tenancy) loadRoster(ctx context.Context, ch *channel) error {
+func (t *presenceNode) loadRoster(ctx context.Context, ch *channel) error {
 	ch.mu.Lock()
 	ch.roster.beginReading()
 	ch.mu.Unlock()
@@ -344,20 +344,20 @@ func (t *tenancy) loadRoster(ctx context.Context, ch *channel) error {
 }
 
 // reloadRoster calls loadRoster after a gap, until it succeeds.
-func (t *tenancy) reloadRoster(ch *channel) {
+func (t *presenceNode) reloadRoster(ch *channel) {
 	ch.mu.Lock()
 	reading := ch.roster.reading
 	ch.mu.Unlock()
 	if reading {
-		if t.hub.sleep(pauseOfRun) {
+		if t.hub.sleep(minRunPause) {
 			t.hub.tasks.do(func() { t.reloadRoster(ch) })
 		}
 		return
 	}
-	ctx, cancel := context.WithTimeout(t.hub.ctx, engineWait)
+	ctx, cancel := context.WithTimeout(t.hub.ctx, engineTimeout)
 	err := t.loadRoster(ctx, ch)
 	cancel()
-	if err != nil && t.hub.sleep(pauseOfRun) {
+	if err != nil && t.hub.sleep(minRunPause) {
 		t.hub.tasks.do(func() { t.reloadRoster(ch) })
 	}
 }
@@ -373,10 +373,10 @@ func (s *Session) Update(ctx context.Context, channel string, data []byte) error
 	ch, client := x.ch, s.client.ID
 	done := make(chan error, 1)
 	ch.mu.Lock()
-	user := ch.roster.ops.here[client].User
+	user := ch.roster.changes.desired[client].User
 	ch.mu.Unlock()
 	// This is done under the session's lock, so that the update precedes the end of the membership.
-	s.hub.tenancy.change(ch, op{Entry: Entry{Client: client, User: user, Data: data}, done: done})
+	s.hub.presenceNode.change(ch, entryChange{Entry: Entry{Client: client, User: user, Data: data}, done: done})
 	s.mu.Unlock()
 	select {
 	case err := <-done:

@@ -291,7 +291,7 @@ func TestUpdateOfAMember(t *testing.T) {
 func TestEntriesOfAnEndedNodeArriveLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := hub.NewMemory()
-		e := &late{inner: m.Node().(inner)}
+		e := &delayingEngine{inner: m.Node().(inner)}
 		ns := []hub.Namespace{{Presence: true}}
 		here := start(t, hub.Options{Engine: e, Namespaces: ns})
 		there := start(t, hub.Options{Engine: m.Node(), Namespaces: ns})
@@ -305,7 +305,7 @@ func TestEntriesOfAnEndedNodeArriveLate(t *testing.T) {
 		other := start(t, hub.Options{Engine: m.Node(), Namespaces: ns})
 		other.Close() // so that the node forgets expired data
 		synctest.Wait()
-		if n := e.arrive(); n == 0 {
+		if n := e.deliverHeld(); n == 0 {
 			t.Fatal("no entries were held back")
 		}
 		synctest.Wait()

@@ -9,38 +9,38 @@ import (
 )
 
 const (
-	// quiet is how long a member, or the last subscriber of a channel, must be gone before the departure is reported.
-	quiet = 3 * time.Second
-	// claimed is how long a claim is valid: nodes may notice the same change at different times. It is shorter than quiet, so that
+	// departureDelay is how long a member, or the last subscriber of a channel, must be gone before the departure is reported.
+	departureDelay = 3 * time.Second
+	// claimTTL is how long a claim is valid: nodes may notice the same change at different times. It is shorter than quiet, so that
 	// a claim has expired before the next change.
-	claimed = 2 * time.Second
-	// endClaimed is how long a node holds the claim to report the end of a lease.
-	endClaimed = 10 * time.Minute
-	// recordKept limits how long records are kept if the whole cluster was killed. Running nodes rewrite their records at a third of that
-	// interval.
-	recordKept = 24 * time.Hour
-	settleTime = 5 * time.Second
-	reportedBy = 16  // records that are written concurrently
-	recordPage = 500 // records in one page
+	claimTTL = 2 * time.Second
+	// leaseEndClaimTTL is how long a node holds the claim to report the end of a lease.
+	leaseEndClaimTTL = 10 * time.Minute
+	// recordTTL limits how long records are kept if the whole cluster was killed. Running nodes rewrite their records at a third of
+	// that interval.
+	recordTTL      = 24 * time.Hour
+	settleTimeout  = 5 * time.Second
+	recordWriters  = 16  // records that are written concurrently
+	recordPageSize = 500 // records in one page
 )
 
 // reporter reports events. For events that concern all nodes it stores a record of each connection of this node in the engine, under the
 // node's lease. When the lease ends, another node reads these records to determine the events to report.
 type reporter struct {
-	hub  *Hub
-	to   func(Event) // if nil, events are not reported
-	wake chan struct{}
+	hub    *Hub
+	emitTo func(Event) // if nil, events are not reported
+	wake   chan struct{}
 
-	mu       sync.Mutex
-	dirty    map[*Session]struct{} // sessions whose records have to be written
-	gone     []goneRecord          // records that have to be removed
-	open     int                   // disconnects whose Done was not called
-	writing  bool
-	settled  chan struct{}        // closed when nothing remains to be done; nil unless Close waits
-	removing map[memberKey]Event  // members that have left, reported after a delay
-	vacating map[string]time.Time // channels without subscribers on this node, and when to report that
-	fresh    []*channel           // channels that have just had their first subscriber
-	first    chan struct{}        // wakes housekeeping for fresh; nil if the engine cannot keep records
+	mu              sync.Mutex
+	dirty           map[*Session]struct{} // sessions whose records have to be written
+	removals        []goneRecord          // records that have to be removed
+	unacknowledged  int                   // disconnects whose Done was not called
+	writing         bool
+	settled         chan struct{}        // closed when nothing remains to be done; nil unless Close waits
+	removing        map[memberKey]Event  // members that have left, reported after a delay
+	vacating        map[string]time.Time // channels without subscribers on this node, and when to report that
+	firstSubscribed []*channel           // channels that have just had their first subscriber
+	first           chan struct{}        // wakes housekeeping for fresh; nil if the engine cannot keep records
 }
 
 type memberKey struct{ channel, user string }
@@ -69,8 +69,8 @@ func stateOf(channel string) string   { return ChannelOf(recordApp, "occupied:"+
 func recordKey(app, id string) string { return ChannelOf(app, id) }
 
 func (r *reporter) start(h *Hub) {
-	r.hub, r.to = h, h.opts.Events
-	if r.to == nil {
+	r.hub, r.emitTo = h, h.opts.Events
+	if r.emitTo == nil {
 		return
 	}
 	r.wake = make(chan struct{}, 1)
@@ -84,27 +84,27 @@ func (r *reporter) start(h *Hub) {
 // records reports whether the engine can keep records.
 func (r *reporter) records() bool {
 	h := r.hub
-	return r.to != nil && h.keyed != nil && h.presence != nil && h.history != nil && h.occupancy != nil
+	return r.emitTo != nil && h.keyed != nil && h.presence != nil && h.history != nil && h.occupancy != nil
 }
 
 // emit reports an event.
 func (r *reporter) emit(e Event) {
-	if r.to == nil {
+	if r.emitTo == nil {
 		return
 	}
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
-	r.to(e)
+	r.emitTo(e)
 }
 
 // session reports an event of a session. The caller holds the session's lock.
 func (r *reporter) session(s *Session, kind EventKind, channel string) {
-	if r.to == nil {
+	if r.emitTo == nil {
 		return
 	}
 	c := &s.client
-	r.touch(s)
+	r.markDirty(s)
 	r.emit(Event{Kind: kind, App: c.App, Channel: channel, Client: c.ID, User: c.User, Data: c.Data})
 }
 
@@ -119,7 +119,7 @@ func (r *reporter) rest(s *Session) []byte {
 
 // disconnected reports the end of a session. The caller holds the session's lock.
 func (r *reporter) disconnected(s *Session, rest []byte) {
-	if r.to == nil {
+	if r.emitTo == nil {
 		return
 	}
 	c := &s.client
@@ -127,7 +127,7 @@ func (r *reporter) disconnected(s *Session, rest []byte) {
 	if s.ended > 0 {
 		e.Reason = EndReason(s.ended - 1).String()
 	}
-	e.Done = r.lasting(goneRecord{r.hub.currentLease(), recordKey(c.App, c.ID), rest})
+	e.Done = r.removeRecordFunc(goneRecord{r.hub.currentLease(), recordKey(c.App, c.ID), rest})
 	r.mu.Lock()
 	delete(r.dirty, s)
 	r.mu.Unlock()
@@ -136,50 +136,50 @@ func (r *reporter) disconnected(s *Session, rest []byte) {
 
 // published reports a publication.
 func (r *reporter) published(name string, p *Publication) {
-	if r.to == nil {
+	if r.emitTo == nil {
 		return
 	}
 	app, channel := SplitChannel(name)
 	r.emit(Event{Kind: EventPublished, Time: p.Time, App: app, Channel: channel, Client: p.Client, User: p.User, Data: p.Info, Publication: p})
 }
 
-// lasting returns the Done of an event, which removes the record g.
-func (r *reporter) lasting(g goneRecord) func() {
+// removeRecordFunc returns the Done of an event, which removes the record g.
+func (r *reporter) removeRecordFunc(g goneRecord) func() {
 	r.mu.Lock()
-	r.open++
+	r.unacknowledged++
 	r.mu.Unlock()
 	var once sync.Once
 	return func() {
 		once.Do(func() {
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			r.open--
+			r.unacknowledged--
 			if r.records() {
-				r.gone = append(r.gone, g)
+				r.removals = append(r.removals, g)
 			}
-			r.rouse()
+			r.wakeWriter()
 		})
 	}
 }
 
-// touch schedules the record of a session to be written.
-func (r *reporter) touch(s *Session) {
+// markDirty schedules the record of a session to be written.
+func (r *reporter) markDirty(s *Session) {
 	if !r.records() {
 		return
 	}
 	r.mu.Lock()
 	r.dirty[s] = struct{}{}
-	r.rouse()
+	r.wakeWriter()
 	r.mu.Unlock()
 }
 
-// rouse wakes the goroutine that writes records, and closes settled if nothing remains to be done. The caller holds mu.
-func (r *reporter) rouse() {
-	if r.settled != nil && r.open+len(r.gone) == 0 && !r.writing {
+// wakeWriter wakes the goroutine that writes records, and closes settled if nothing remains to be done. The caller holds mu.
+func (r *reporter) wakeWriter() {
+	if r.settled != nil && r.unacknowledged+len(r.removals) == 0 && !r.writing {
 		close(r.settled)
 		r.settled = nil
 	}
-	if len(r.dirty)+len(r.gone) == 0 {
+	if len(r.dirty)+len(r.removals) == 0 {
 		return
 	}
 	select {
@@ -188,17 +188,17 @@ func (r *reporter) rouse() {
 	}
 }
 
-// settle waits until all disconnects have been processed and no record is left, but not longer than settleTime.
+// settle waits until all disconnects have been processed and no record is left, but not longer than settleTimeout.
 func (r *reporter) settle() {
-	if r.to == nil {
+	if r.emitTo == nil {
 		return
 	}
 	settled := make(chan struct{})
 	r.mu.Lock()
 	r.settled = settled
-	r.rouse()
+	r.wakeWriter()
 	r.mu.Unlock()
-	timer := time.NewTimer(settleTime)
+	timer := time.NewTimer(settleTimeout)
 	defer timer.Stop()
 	select {
 	case <-settled:
@@ -208,26 +208,26 @@ func (r *reporter) settle() {
 
 // keepRecords writes the records that have changed, and removes those that are no longer needed.
 func (r *reporter) keepRecords() {
-	again := time.NewTicker(recordKept / 3)
+	again := time.NewTicker(recordTTL / 3)
 	defer again.Stop()
 	for {
 		select {
 		case <-r.wake:
 		case <-again.C:
-			r.hub.sessions.each(r.touch)
+			r.hub.sessions.each(r.markDirty)
 		case <-r.hub.ctx.Done():
 			return
 		}
 		r.mu.Lock()
-		dirty, gone := r.dirty, r.gone
-		r.dirty, r.gone, r.writing = map[*Session]struct{}{}, nil, true
+		dirty, gone := r.dirty, r.removals
+		r.dirty, r.removals, r.writing = map[*Session]struct{}{}, nil, true
 		r.mu.Unlock()
 		failed := r.write(dirty, gone)
 		r.mu.Lock()
 		r.writing = false
-		r.rouse()
+		r.wakeWriter()
 		r.mu.Unlock()
-		if failed && !r.hub.sleep(pauseOfRun) {
+		if failed && !r.hub.sleep(minRunPause) {
 			return
 		}
 	}
@@ -236,7 +236,7 @@ func (r *reporter) keepRecords() {
 // write writes and removes records, and queues again those for which that failed.
 func (r *reporter) write(dirty map[*Session]struct{}, gone []goneRecord) (failed bool) {
 	var wg sync.WaitGroup
-	turns := make(chan struct{}, reportedBy)
+	turns := make(chan struct{}, recordWriters)
 	run := func(f func() error, again func()) {
 		turns <- struct{}{}
 		wg.Go(func() {
@@ -253,24 +253,24 @@ func (r *reporter) write(dirty map[*Session]struct{}, gone []goneRecord) (failed
 	for s := range dirty {
 		s.mu.Lock()
 		key, data := recordKey(s.client.App, s.client.ID), s.record(false)
-		left := s.left
+		left := s.hasLeft
 		s.mu.Unlock()
 		if !left {
 			run(func() error { return r.put(lease, &Publication{Key: key, Data: data}) }, func() { r.dirty[s] = struct{}{} })
 		}
 	}
 	for _, g := range gone {
-		run(func() error { return r.put(g.lease, &Publication{Key: g.key, Removed: g.rest == nil, Data: g.rest}) }, func() { r.gone = append(r.gone, g) })
+		run(func() error { return r.put(g.lease, &Publication{Key: g.key, Removed: g.rest == nil, Data: g.rest}) }, func() { r.removals = append(r.removals, g) })
 	}
 	wg.Wait()
 	return failed
 }
 
 func (r *reporter) put(lease string, p *Publication) error {
-	ctx, cancel := context.WithTimeout(r.hub.ctx, engineWait)
+	ctx, cancel := context.WithTimeout(r.hub.ctx, engineTimeout)
 	defer cancel()
 	p.Time = time.Now()
-	_, err := r.hub.engine.Publish(ctx, recordsOf(lease), p, PublishOptions{KeyTTL: recordKept})
+	_, err := r.hub.engine.Publish(ctx, recordsOf(lease), p, PublishOptions{KeyTTL: recordTTL})
 	return err
 }
 
@@ -293,13 +293,13 @@ func (r *reporter) claim(key string, ttl time.Duration) bool {
 	return err == nil && first
 }
 
-// claimWithin calls the engine until it replies, and makes at most most calls.
-func (r *reporter) claimWithin(most int, key string, ttl time.Duration) (bool, error) {
+// claimWithin calls the engine until it replies, and makes at most maxCalls calls.
+func (r *reporter) claimWithin(maxCalls int, key string, ttl time.Duration) (bool, error) {
 	for tries := 1; ; tries++ {
-		ctx, cancel := context.WithTimeout(r.hub.ctx, engineWait)
+		ctx, cancel := context.WithTimeout(r.hub.ctx, engineTimeout)
 		first, err := r.hub.presence.Claim(ctx, key, ttl)
 		cancel()
-		if err == nil || tries >= most || !r.hub.sleep(pauseOfRun) {
+		if err == nil || tries >= maxCalls || !r.hub.sleep(minRunPause) {
 			return first, err
 		}
 	}
@@ -307,17 +307,17 @@ func (r *reporter) claimWithin(most int, key string, ttl time.Duration) (bool, e
 
 // takeOver reports the remaining events of a node that has ended, unless another node reports them.
 func (r *reporter) takeOver(lease string) {
-	if _, own := r.hub.own.Load(lease); own || !r.records() || !r.claim("ended:"+lease, endClaimed) {
+	if _, own := r.hub.ownLeases.Load(lease); own || !r.records() || !r.claim("ended:"+lease, leaseEndClaimTTL) {
 		return
 	}
 	channels := map[string]struct{}{}
 	cursor, tries := "", 0
 	for {
-		ctx, cancel := context.WithTimeout(r.hub.ctx, engineWait)
-		ps, next, _, err := r.hub.keyed.Snapshot(ctx, recordsOf(lease), cursor, recordPage)
+		ctx, cancel := context.WithTimeout(r.hub.ctx, engineTimeout)
+		ps, next, _, err := r.hub.keyed.Snapshot(ctx, recordsOf(lease), cursor, recordPageSize)
 		cancel()
 		if err != nil {
-			if tries++; tries > maxTries || !r.hub.sleep(pauseOfRun) {
+			if tries++; tries > maxTries || !r.hub.sleep(minRunPause) {
 				return
 			}
 			continue
@@ -327,7 +327,7 @@ func (r *reporter) takeOver(lease string) {
 			if json.Unmarshal(p.Data, &n) != nil {
 				continue
 			}
-			done := r.lasting(goneRecord{lease, p.Key, nil})
+			done := r.removeRecordFunc(goneRecord{lease, p.Key, nil})
 			if n.Ended {
 				done()
 			} else {
@@ -347,7 +347,7 @@ func (r *reporter) takeOver(lease string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for name := range channels {
-		r.vacating[name] = time.Now().Add(quiet)
+		r.vacating[name] = time.Now().Add(departureDelay)
 	}
 }
 
@@ -358,13 +358,13 @@ func memberName(user, client string) string {
 	return client
 }
 
-// moved is called when this node has a new lease, because it was unreachable for too long. If another node has reported this node's clients
-// as disconnected, moved reports them as connected.
-func (r *reporter) moved(old string) {
+// leaseReplaced is called when this node has a new lease, because it was unreachable for too long. If another node has reported
+// this node's clients as disconnected, leaseReplaced reports them as connected.
+func (r *reporter) leaseReplaced(old string) {
 	if !r.records() {
 		return
 	}
-	first, err := r.claimWithin(math.MaxInt, "ended:"+old, endClaimed)
+	first, err := r.claimWithin(math.MaxInt, "ended:"+old, leaseEndClaimTTL)
 	if err != nil {
 		return // the hub is closed
 	}
@@ -372,13 +372,13 @@ func (r *reporter) moved(old string) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		switch {
-		case s.left:
+		case s.hasLeft:
 		case !first:
 			r.session(s, EventConnected, "")
 		default:
-			r.touch(s)
+			r.markDirty(s)
 			r.mu.Lock()
-			r.gone = append(r.gone, goneRecord{old, recordKey(s.client.App, s.client.ID), nil})
+			r.removals = append(r.removals, goneRecord{old, recordKey(s.client.App, s.client.ID), nil})
 			r.mu.Unlock()
 		}
 	})

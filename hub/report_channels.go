@@ -6,13 +6,14 @@ import (
 	"time"
 )
 
-// occupied makes housekeeping report soon that a channel has its first subscriber. Several such channels are reported together.
-func (r *reporter) occupied(ch *channel) {
+// firstSubscriber makes housekeeping report soon that a channel has its first subscriber. Several such channels are reported
+// together.
+func (r *reporter) firstSubscriber(ch *channel) {
 	if r.first == nil {
 		return
 	}
 	r.mu.Lock()
-	r.fresh = append(r.fresh, ch)
+	r.firstSubscribed = append(r.firstSubscribed, ch)
 	r.mu.Unlock()
 	select {
 	case r.first <- struct{}{}:
@@ -20,12 +21,12 @@ func (r *reporter) occupied(ch *channel) {
 	}
 }
 
-// takeFresh returns the channels that have had their first subscriber since the last call.
-func (r *reporter) takeFresh() []*channel {
+// takeFirstSubscribed returns the channels that have had their first subscriber since the last call.
+func (r *reporter) takeFirstSubscribed() []*channel {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	chs := r.fresh
-	r.fresh = nil
+	chs := r.firstSubscribed
+	r.firstSubscribed = nil
 	return chs
 }
 
@@ -38,7 +39,7 @@ func (r *reporter) subscribers(name string, n int) {
 	_, soon := r.vacating[name]
 	delete(r.vacating, name)
 	if n == 0 {
-		r.vacating[name] = time.Now().Add(quiet)
+		r.vacating[name] = time.Now().Add(departureDelay)
 	}
 	r.mu.Unlock()
 	if n > 0 && !soon {
@@ -46,8 +47,8 @@ func (r *reporter) subscribers(name string, n int) {
 	}
 }
 
-// look reports the events that are due. Housekeeping calls it.
-func (r *reporter) look(now time.Time) {
+// reportDue reports the events that are due. Housekeeping calls it.
+func (r *reporter) reportDue(now time.Time) {
 	if !r.records() {
 		return
 	}
@@ -60,7 +61,7 @@ func (r *reporter) look(now time.Time) {
 		}
 	}
 	for k, e := range r.removing {
-		if now.Sub(e.Time) >= quiet {
+		if now.Sub(e.Time) >= departureDelay {
 			delete(r.removing, k)
 			r.hub.tasks.do(func() { r.reportRemoved(k, e) })
 		}
@@ -69,21 +70,21 @@ func (r *reporter) look(now time.Time) {
 
 // vacate reports that a channel has no subscribers, if no node has one.
 func (r *reporter) vacate(name string) {
-	ctx, cancel := context.WithTimeout(r.hub.ctx, engineWait)
+	ctx, cancel := context.WithTimeout(r.hub.ctx, engineTimeout)
 	defer cancel()
 	cs, _, err := r.hub.occupancy.Occupied(ctx, name, "", 1) // the channel's own name sorts before all longer names that begin with it
 	switch {
 	case err != nil:
-		r.later(name)
+		r.scheduleVacate(name)
 	case len(cs) == 0 || cs[0].Channel != name:
 		r.occupy(name, false)
 	}
 }
 
-func (r *reporter) later(name string) {
+func (r *reporter) scheduleVacate(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.vacating[name] = time.Now().Add(quiet)
+	r.vacating[name] = time.Now().Add(departureDelay)
 }
 
 // occupy reports that a channel is occupied or vacated, unless that was the last report. The last report is the only publication of
@@ -94,7 +95,7 @@ func (r *reporter) occupy(name string, occupied bool) {
 		state, kept, kind = "occupied", 30*24*time.Hour, EventOccupied
 	}
 	for range maxTries {
-		ctx, cancel := context.WithTimeout(r.hub.ctx, engineWait)
+		ctx, cancel := context.WithTimeout(r.hub.ctx, engineTimeout)
 		page, err := r.hub.history.History(ctx, stateOf(name), HistoryQuery{Limit: 1, Reverse: true})
 		was := ""
 		if len(page.Publications) > 0 {
@@ -110,7 +111,7 @@ func (r *reporter) occupy(name string, occupied bool) {
 			}
 		}
 		cancel()
-		if err == nil || !errors.Is(err, ErrConflict) && !r.hub.sleep(pauseOfRun) {
+		if err == nil || !errors.Is(err, ErrConflict) && !r.hub.sleep(minRunPause) {
 			return
 		}
 	}
@@ -127,10 +128,10 @@ func (r *reporter) members(ch *channel, b *batch) {
 		_, back := r.removing[memberKey{ch.name, c.User}]
 		delete(r.removing, memberKey{ch.name, c.User})
 		r.mu.Unlock()
-		if !back && m != nil && m.ours {
+		if !back && m != nil && m.local {
 			e := memberEvent(EventMemberAdded, ch.name, c.Member)
 			r.hub.tasks.do(func() {
-				if r.claim("added:"+ch.name+"/"+e.User, claimed) {
+				if r.claim("added:"+ch.name+"/"+e.User, claimTTL) {
 					r.emit(e)
 				}
 			})
@@ -157,7 +158,7 @@ func (r *reporter) removed(channel string, m Member) {
 
 // reportRemoved reports that a member was removed, unless it has returned on another node.
 func (r *reporter) reportRemoved(k memberKey, e Event) {
-	if r.present(k) || !r.claim("removed:"+k.channel+"/"+k.user, claimed) {
+	if r.present(k) || !r.claim("removed:"+k.channel+"/"+k.user, claimTTL) {
 		return
 	}
 	r.emit(e)
@@ -174,7 +175,7 @@ func (r *reporter) present(k memberKey) bool {
 		}
 	}
 	for cursor := ""; ; {
-		ctx, cancel := context.WithTimeout(r.hub.ctx, engineWait)
+		ctx, cancel := context.WithTimeout(r.hub.ctx, engineTimeout)
 		es, next, err := r.hub.presence.Entries(ctx, k.channel, cursor, 1000)
 		cancel()
 		if err != nil {

@@ -6,30 +6,30 @@ import (
 	"strconv"
 )
 
-const changesTogether = 128 // the maximum number of changes in one message
+const maxChangesTogether = 128 // the maximum number of changes in one message
 
 // roster is the list of the members of a channel on all nodes. Subscribers know the members that were announced; changes since then
 // are announced with the next batch, or in a large room once a second. The channel's lock guards it.
 type roster struct {
-	users   map[string]*member
-	entries map[entryKey]*entry
-	order   []*member // in the order of joining; nil for members that have left
-	holes   int
-	serial  uint64
-	dirty   []*member
-	count   int    // the number of members that were announced
-	pass    uint32 // the number of times that all entries were read
-	reading bool   // all entries are being read
-	now     bool   // the changes of a large room must be announced
-	ops     ops
-	watch   watching
+	users        map[string]*member
+	entries      map[entryKey]*entry
+	order        []*member // in the order of joining; nil for members that have left
+	removedCount int
+	nextSerial   uint64
+	dirty        []*member
+	count        int    // the number of members that were announced
+	pass         uint32 // the number of times that all entries were read
+	reading      bool   // all entries are being read
+	announceNow  bool   // the changes of a large room must be announced
+	changes      entryQueue
+	watch        watchers
 }
 
 type entryKey struct{ lease, client string }
 
 // entry is one connection in a roster.
 type entry struct {
-	of      *member // nil if the connection is gone; kept while entries are being read
+	member  *member // nil if the connection is gone; kept while entries are being read
 	version uint64
 	pass    uint32 // the pass in which it was last seen
 }
@@ -37,13 +37,13 @@ type entry struct {
 // member is a user in a roster.
 type member struct {
 	Member
-	conns   int
-	serial  uint64
-	version uint64 // the version of the entry from which Data was taken
-	shown   bool   // the member was announced
-	changed bool   // Data has changed since the member was announced
-	dirty   bool
-	ours    bool // one of the member's connections is, or was, on this node
+	conns     int
+	serial    uint64
+	version   uint64 // the version of the entry from which Data was taken
+	announced bool   // the member was announced
+	changed   bool   // Data has changed since the member was announced
+	dirty     bool
+	local     bool // one of the member's connections is, or was, on this node
 }
 
 func newRoster() *roster {
@@ -51,14 +51,14 @@ func newRoster() *roster {
 }
 
 // busy reports whether a call of the engine is in progress or queued.
-func (r *roster) busy() bool { return r.reading || r.ops.running || len(r.ops.queue) > 0 }
+func (r *roster) busy() bool { return r.reading || r.changes.running || len(r.changes.queue) > 0 }
 
 // pending reports whether there are changes to announce.
-func (r *roster) pending() bool { return len(r.dirty)+len(r.watch.news) > 0 }
+func (r *roster) pending() bool { return len(r.dirty)+len(r.watch.pending) > 0 }
 
 // due reports whether changes have to be announced now.
 func (r *roster) due(ns *namespace) bool {
-	return r.pending() && (r.now || len(r.users) < ns.LargeRoom)
+	return r.pending() && (r.announceNow || len(r.users) < ns.LargeRoom)
 }
 
 // apply applies an entry.
@@ -74,33 +74,33 @@ func (r *roster) apply(e Entry) {
 		return
 	}
 	user := cmp.Or(e.User, e.Client)
-	if old != nil && old.of != nil && old.of.User != user {
+	if old != nil && old.member != nil && old.member.User != user {
 		r.drop(k, 0)
 		old = nil
 	}
 	m := r.users[user]
 	if m == nil {
-		r.serial++
-		m = &member{Member: Member{User: user}, serial: r.serial}
+		r.nextSerial++
+		m = &member{Member: Member{User: user}, serial: r.nextSerial}
 		r.users[user] = m
 		r.order = append(r.order, m)
 	}
-	again := old != nil && old.of != nil
+	again := old != nil && old.member != nil
 	if !again {
 		m.conns++
 		old = new(entry)
 		r.entries[k] = old
 	}
 	r.watch.entered(e, user, again)
-	*old = entry{of: m, version: e.Version, pass: r.pass}
+	*old = entry{member: m, version: e.Version, pass: r.pass}
 	if other := string(m.Data) != string(e.Data); other || m.version == 0 {
 		m.changed = m.changed || other // has an effect only if the member was already announced
 		m.Data = e.Data
 		m.touch(r)
 	}
 	m.Client, m.version = e.Client, e.Version
-	if _, here := r.ops.here[e.Client]; here {
-		m.ours = true
+	if _, here := r.changes.desired[e.Client]; here {
+		m.local = true
 	}
 }
 
@@ -111,10 +111,10 @@ func (r *roster) drop(k entryKey, version uint64) {
 	if r.reading && version > 0 {
 		r.entries[k] = &entry{version: version, pass: r.pass}
 	}
-	if old == nil || old.of == nil {
+	if old == nil || old.member == nil {
 		return
 	}
-	m := old.of
+	m := old.member
 	r.watch.left(k.client, m.User)
 	m.conns--
 	if m.conns == 0 {
@@ -139,7 +139,7 @@ func (r *roster) rename(old, lease string) {
 		if k.lease != old {
 			continue
 		}
-		if _, stays := r.ops.here[k.client]; !stays || e.of == nil {
+		if _, stays := r.changes.desired[k.client]; !stays || e.member == nil {
 			r.drop(k, 0)
 			continue
 		}
@@ -156,9 +156,9 @@ func (r *roster) beginReading() { r.reading, r.pass = true, r.pass+1 }
 func (r *roster) endReading(complete bool, lease string) {
 	r.reading = false
 	for k, e := range r.entries {
-		if e.of == nil {
+		if e.member == nil {
 			delete(r.entries, k)
-		} else if _, own := r.ops.here[k.client]; complete && e.pass != r.pass && (k.lease != lease || !own) {
+		} else if _, own := r.changes.desired[k.client]; complete && e.pass != r.pass && (k.lease != lease || !own) {
 			r.drop(k, 0)
 		}
 	}
@@ -174,12 +174,12 @@ func (m *member) touch(r *roster) {
 // flush moves the changes that must be announced into b.
 func (r *roster) flush(ns *namespace, b *batch) {
 	r.watch.flush(b)
-	n := min(len(r.dirty), changesTogether)
+	n := min(len(r.dirty), maxChangesTogether)
 	for _, m := range r.dirty[:n] {
 		m.dirty = false
 		switch {
-		case m.conns > 0 && !m.shown:
-			m.shown, m.changed = true, false
+		case m.conns > 0 && !m.announced:
+			m.announced, m.changed = true, false
 			r.count++
 			ns.joins.Add(1)
 			b.joins = append(b.joins, Change{Joined, m.Member})
@@ -187,7 +187,7 @@ func (r *roster) flush(ns *namespace, b *batch) {
 			m.changed = false
 			b.changes = append(b.changes, Change{Updated, m.Member})
 		case m.conns == 0:
-			if m.shown {
+			if m.announced {
 				r.count--
 				ns.leaves.Add(1)
 				b.changes = append(b.changes, Change{Left, m.Member})
@@ -197,7 +197,7 @@ func (r *roster) flush(ns *namespace, b *batch) {
 	}
 	clear(r.dirty[:n])
 	if r.dirty = r.dirty[n:]; len(r.dirty) == 0 {
-		r.dirty, r.now = nil, false
+		r.dirty, r.announceNow = nil, false
 	}
 }
 
@@ -206,11 +206,11 @@ func (r *roster) remove(m *member) {
 	delete(r.users, m.User)
 	if i, ok := r.find(m.serial); ok {
 		r.order[i] = nil
-		r.holes++
+		r.removedCount++
 	}
-	if r.holes > len(r.order)/2 {
+	if r.removedCount > len(r.order)/2 {
 		r.order = slices.DeleteFunc(r.order, func(m *member) bool { return m == nil })
-		r.holes = 0
+		r.removedCount = 0
 	}
 }
 
@@ -245,7 +245,7 @@ func (r *roster) find(serial uint64) (int, bool) {
 func (r *roster) page(cursor string, limit, bytes int, self string) (users int, ms []Member, next string) {
 	users = r.count
 	me := r.users[self]
-	if self == "" || me == nil || me.shown {
+	if self == "" || me == nil || me.announced {
 		me = nil
 	}
 	room := NewRoom(bytes)
@@ -260,7 +260,7 @@ func (r *roster) page(cursor string, limit, bytes int, self string) (users int, 
 	at, _ := r.find(from)
 	for ; at < len(r.order); at++ {
 		m := r.order[at]
-		if m == nil || !m.shown {
+		if m == nil || !m.announced {
 			continue
 		}
 		if len(ms) >= limit || !room.Take(m.Size()) {

@@ -17,7 +17,7 @@ func FuzzRoster(f *testing.F) {
 		r := newRoster()
 		store := map[entryKey]Entry{} // the contents of the engine
 		told := map[string]bool{}
-		r.watched(&watcher{Watcher: Watcher{Connections: func([]Change) bool { return true }}})
+		r.addWatcher(&watcher{Watcher: Watcher{Connections: func([]Change) bool { return true }}})
 		connected := map[string]bool{} // as announced to a watcher of connections
 		version := uint64(0)
 		var late []Entry // changes that have not arrived yet
@@ -28,7 +28,7 @@ func FuzzRoster(f *testing.F) {
 				}
 				b := new(batch)
 				r.flush(ns, b)
-				for _, c := range b.news {
+				for _, c := range b.connectionChanges {
 					if (c.Kind == Joined) == connected[c.Client] {
 						t.Fatalf("%v of %s, announced before: %v", c.Kind, c.Client, connected[c.Client])
 					}
@@ -177,9 +177,9 @@ func TestWindow(t *testing.T) {
 	for i := uint64(501); i <= 1001; i++ {
 		page.Publications = append(page.Publications, &Publication{Position: Position{Offset: i * 10}, Data: make([]byte, 10)})
 	}
-	w.reachBack(5000, page)
+	w.prepend(5000, page)
 	check("reached back", 5000, 501)
-	w.reachBack(6000, page)
+	w.prepend(6000, page)
 	check("not forward", 5000, 501)
 	w.push(&Publication{Position: Position{Offset: 20000}, Data: make([]byte, windowBytes)}, false)
 	check("one large", 10010, 1)
@@ -192,13 +192,13 @@ func TestUnwatch(t *testing.T) {
 	r := newRoster()
 	users := &watcher{Watcher: Watcher{Users: func([]Change) bool { return true }}}
 	conns := &watcher{Watcher: Watcher{Connections: func([]Change) bool { return true }}}
-	r.watched(users)
-	r.watched(conns)
-	r.unwatch(users)
+	r.addWatcher(users)
+	r.addWatcher(conns)
+	r.removeWatcher(users)
 	if len(r.watch.all) != 1 || r.watch.conns == nil {
 		t.Errorf("%d watchers of two, connections %v", len(r.watch.all), r.watch.conns)
 	}
-	r.unwatch(conns)
+	r.removeWatcher(conns)
 	if len(r.watch.all) != 0 || r.watch.conns != nil {
 		t.Errorf("%d watchers, connections %v after the last", len(r.watch.all), r.watch.conns)
 	}

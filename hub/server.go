@@ -39,8 +39,8 @@ type Command struct {
 	Reason EndReason
 }
 
-// fits reports whether the command selects a client.
-func (c *Command) fits(to *Client) bool {
+// matches reports whether the command selects a client.
+func (c *Command) matches(to *Client) bool {
 	return to.App == c.App && (c.User == "" || to.User == c.User) && (c.Client == "" || to.ID == c.Client) &&
 		!slices.Contains(c.Except, to.ID)
 }
@@ -60,11 +60,11 @@ func (h *Hub) Do(ctx context.Context, c Command) error {
 // Command implements [Sink].
 func (s *sink) Command(c Command) {
 	h := (*Hub)(s)
-	h.tasks.do(func() { h.carryOut(c) })
+	h.tasks.do(func() { h.execute(c) })
 }
 
-func (h *Hub) carryOut(c Command) {
-	for _, s := range h.fitting(&c) {
+func (h *Hub) execute(c Command) {
+	for _, s := range h.matchingSessions(&c) {
 		switch c.Kind {
 		case CommandDisconnect:
 			if f := s.client.Command; f != nil && c.Data != nil {
@@ -84,11 +84,11 @@ func (h *Hub) carryOut(c Command) {
 	}
 }
 
-// fitting returns the sessions that a command selects.
-func (h *Hub) fitting(c *Command) []*Session {
+// matchingSessions returns the sessions that a command selects.
+func (h *Hub) matchingSessions(c *Command) []*Session {
 	var all []*Session
 	add := func(s *Session) {
-		if who := s.Client(); c.fits(&who) {
+		if who := s.Client(); c.matches(&who) {
 			all = append(all, s)
 		}
 	}
@@ -120,9 +120,9 @@ func (s *Session) Recheck(except func(channel string) bool) {
 		if except != nil && except(channel) {
 			continue
 		}
-		err := s.permit(ActionSubscribe, channel)
+		err := s.checkAllowed(ActionSubscribe, channel)
 		if err == nil && also {
-			err = s.permit(ActionPresence, channel)
+			err = s.checkAllowed(ActionPresence, channel)
 		}
 		if err != nil {
 			s.endSubscriptions(&Command{Channel: channel, Reason: EndDenied})

@@ -30,15 +30,15 @@ type Session struct {
 	hub        *Hub
 	next, prev *Session // the links of the list for its user or ID; the shard's lock guards them
 
-	mu        sync.Mutex
-	rate      limit.Bucket // limits its publications
-	subs      []*subscription
-	busy      int32  // the number of subscriptions that are being made
-	drains    uint32 // the number of calls of Drained
-	behind    bool   // a subscription waits for Drained
-	refilling bool   // a goroutine is sending missed publications
-	left      bool
-	ended     uint8 // 1 + the EndReason with which the hub has closed the session; 0 if it has not
+	mu          sync.Mutex
+	rate        limit.Bucket // limits its publications
+	subs        []*subscription
+	subscribing int32  // the number of subscriptions that are being made
+	drains      uint32 // the number of calls of Drained
+	behind      bool   // a subscription waits for Drained
+	refilling   bool   // a goroutine is sending missed publications
+	hasLeft     bool
+	ended       uint8 // 1 + the EndReason with which the hub has closed the session; 0 if it has not
 }
 
 // state is the state of a subscription. The session's lock guards it.
@@ -60,7 +60,7 @@ const (
 	wantsPositions // requested, and the client has a PositionedCodec
 )
 
-// subscription is the subscription of a session to a channel. The session's lock guards it, except for at and catching, which the
+// subscription is the subscription of a session to a channel. The session's lock guards it, except for at and wideHeld, which the
 // channel's lock guards.
 type subscription struct {
 	session  *Session
@@ -71,7 +71,7 @@ type subscription struct {
 	at       int32
 	state    state
 	flags    uint8
-	catching bool // the subscription is counted in the channel's waiting
+	wideHeld bool // the subscription is counted in the channel's waiting
 }
 
 // Join adds a session. The Receiver of the connection must call Leave when the connection is closed.
@@ -183,13 +183,13 @@ func (s *Session) user() string {
 func (s *Session) SetUser(user string, data []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.left {
+	if s.hasLeft {
 		return
 	}
 	s.hub.sessions.unlink(s)
 	s.client.User, s.client.Data = user, data
 	s.hub.sessions.link(s)
-	s.hub.report.touch(s)
+	s.hub.report.markDirty(s)
 }
 
 // find returns the subscription to a channel; nil if there is none. The caller holds mu.
@@ -248,23 +248,23 @@ func (x *subscription) end() {
 		}
 	}
 	x.ch.remove(x)
-	if !s.left {
+	if !s.hasLeft {
 		s.hub.report.session(s, EventUnsubscribed, x.ch.local())
 	}
 	if x.flags&isMember != 0 {
-		s.hub.tenancy.withdraw(x.ch, s.client.ID)
+		s.hub.presenceNode.removeEntry(x.ch, s.client.ID)
 	}
 }
 
 // Leave ends the session: its subscriptions end and its members leave. It does not wait for the engine.
 func (s *Session) Leave() {
 	s.mu.Lock()
-	if s.left {
+	if s.hasLeft {
 		s.mu.Unlock()
 		return
 	}
 	rest := s.hub.report.rest(s)
-	s.left = true
+	s.hasLeft = true
 	for len(s.subs) > 0 {
 		s.subs[len(s.subs)-1].end()
 	}
@@ -295,8 +295,8 @@ func (s *Session) close(why EndReason) {
 	}
 }
 
-// permit returns an error if the client may not perform an action.
-func (s *Session) permit(action, channel string) error {
+// checkAllowed returns an error if the client may not perform an action.
+func (s *Session) checkAllowed(action, channel string) error {
 	if err := checkName(channel); err != nil {
 		return err
 	}
@@ -318,13 +318,13 @@ func (s *Session) permit(action, channel string) error {
 // Publish publishes p in a channel for the client, if Allow, the rate limit and the size limit permit it. Publish sets Client, User and
 // Info of p; a member of the channel publishes as that member's user. p must not be modified afterwards. See [Hub.Publish].
 func (s *Session) Publish(ctx context.Context, channel string, p *Publication, o *PublishOptions) (Published, error) {
-	if err := s.permit(ActionPublish, channel); err != nil {
+	if err := s.checkAllowed(ActionPublish, channel); err != nil {
 		return Published{}, err
 	}
 	ns := s.hub.namespaceOf(s.client.App, channel)
 	s.mu.Lock()
-	p.Client, p.User, p.Info = s.client.ID, s.memberIn(channel), s.client.Data
-	left := s.left
+	p.Client, p.User, p.Info = s.client.ID, s.memberUser(channel), s.client.Data
+	left := s.hasLeft
 	within, _ := s.rate.Allow(time.Now(), float64(ns.Rate), ns.Burst)
 	s.mu.Unlock()
 	if left {
@@ -341,20 +341,20 @@ func (s *Session) Publish(ctx context.Context, channel string, p *Publication, o
 	return done, err
 }
 
-// memberIn returns the user as which the session is a member of a channel. The caller holds mu.
-func (s *Session) memberIn(channel string) string {
+// memberUser returns the user as which the session is a member of a channel. The caller holds mu.
+func (s *Session) memberUser(channel string) string {
 	x := s.find(ChannelOf(s.client.App, channel))
 	if x == nil || x.flags&isMember == 0 {
 		return s.client.User
 	}
 	x.ch.mu.Lock()
 	defer x.ch.mu.Unlock()
-	return cmp.Or(x.ch.roster.ops.here[s.client.ID].User, s.client.User)
+	return cmp.Or(x.ch.roster.changes.desired[s.client.ID].User, s.client.User)
 }
 
 // History reads the history of a channel, if Allow permits it.
 func (s *Session) History(ctx context.Context, channel string, q HistoryQuery) (HistoryPage, error) {
-	if err := s.permit(ActionHistory, channel); err != nil {
+	if err := s.checkAllowed(ActionHistory, channel); err != nil {
 		return HistoryPage{}, err
 	}
 	return s.hub.History(ctx, s.client.App, channel, q)
@@ -371,7 +371,7 @@ func (s *Session) Ack(ctx context.Context, channel, device string, p Position) e
 // Acked returns the position up to which a device has read a channel, or nil if it is unknown. It requires that Allow
 // permits subscribing. See [Hub.Acked].
 func (s *Session) Acked(ctx context.Context, channel, device string) (*Position, error) {
-	if err := s.permit(ActionSubscribe, channel); err != nil {
+	if err := s.checkAllowed(ActionSubscribe, channel); err != nil {
 		return nil, err
 	}
 	return s.hub.Acked(ctx, s.client.App, channel, device)
@@ -379,7 +379,7 @@ func (s *Session) Acked(ctx context.Context, channel, device string) (*Position,
 
 // Snapshot reads a page of a keyed collection, if Allow permits subscribing. See [Hub.Snapshot].
 func (s *Session) Snapshot(ctx context.Context, channel, cursor string, limit int) (ps []*Publication, next string, top Position, err error) {
-	if err := s.permit(ActionSubscribe, channel); err != nil {
+	if err := s.checkAllowed(ActionSubscribe, channel); err != nil {
 		return nil, "", Position{}, err
 	}
 	return s.hub.Snapshot(ctx, s.client.App, channel, cursor, limit)
@@ -387,7 +387,7 @@ func (s *Session) Snapshot(ctx context.Context, channel, cursor string, limit in
 
 // Members returns a page of the members of a channel, if Allow permits it. See [Hub.Members].
 func (s *Session) Members(ctx context.Context, channel, cursor string, limit int) (ms []Member, next string, users int, err error) {
-	if err := s.permit(ActionPresence, channel); err != nil {
+	if err := s.checkAllowed(ActionPresence, channel); err != nil {
 		return nil, "", 0, err
 	}
 	return s.hub.Members(ctx, s.client.App, channel, cursor, limit)
@@ -395,7 +395,7 @@ func (s *Session) Members(ctx context.Context, channel, cursor string, limit int
 
 // Entries returns a page of the connections in a channel, if Allow permits reading its members. See [Hub.Entries].
 func (s *Session) Entries(ctx context.Context, channel, cursor string, limit int) (es []Entry, next string, err error) {
-	if err := s.permit(ActionPresence, channel); err != nil {
+	if err := s.checkAllowed(ActionPresence, channel); err != nil {
 		return nil, "", err
 	}
 	return s.hub.Entries(ctx, s.client.App, channel, cursor, limit)

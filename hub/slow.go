@@ -19,14 +19,14 @@ const (
 
 // lag is what a subscriber has missed, in addition to publications, while it was behind.
 type lag struct {
-	lost    bool              // the missed messages cannot be sent
-	changes map[string]missed // by user
+	unrecoverable bool              // the missed messages cannot be sent
+	changes       map[string]missed // by user
 }
 
 // missed is a change of a member that a subscriber has missed.
 type missed struct {
-	knew bool   // the subscriber knows the member
-	last Change // the latest change
+	known bool   // the subscriber knows the member
+	last  Change // the latest change
 }
 
 // fallBehind is called when the client's queue has no room for b. The caller holds the session's lock.
@@ -47,11 +47,11 @@ func (x *subscription) fallBehind(ch *channel, b *batch) {
 func (x *subscription) miss(ch *channel, b *batch) {
 	for _, p := range b.ps {
 		switch {
-		case ch.ns.Slow == SlowDrop, p.Offset == 0 && x.session.hub.keeps(ch):
+		case ch.ns.Slow == SlowDrop, p.Offset == 0 && x.session.hub.hasHistory(ch):
 			ch.ns.dropped.Add(1)
 		case p.Offset == 0 && (ch.ns.Slow != SlowLatest || p.Key == ""):
 			ch.ns.dropped.Add(1)
-			x.lag.lost = x.lag.lost || ch.ns.Slow == SlowRefill
+			x.lag.unrecoverable = x.lag.unrecoverable || ch.ns.Slow == SlowRefill
 		}
 	}
 	if x.flags&wantsChanges == 0 {
@@ -59,12 +59,12 @@ func (x *subscription) miss(ch *channel, b *batch) {
 	}
 	for _, cs := range [][]Change{b.joins, b.changes} {
 		for _, c := range cs {
-			if c.notFor(x.session) {
+			if c.excludes(x.session) {
 				continue
 			}
 			m, again := x.lag.changes[c.User]
 			if !again {
-				m.knew = c.Kind != Joined
+				m.known = c.Kind != Joined
 			}
 			m.last = c
 			if x.lag.changes == nil {
@@ -74,20 +74,20 @@ func (x *subscription) miss(ch *channel, b *batch) {
 		}
 	}
 	if len(x.lag.changes) > maxMissed {
-		x.lag.lost, x.lag.changes = true, nil
+		x.lag.unrecoverable, x.lag.changes = true, nil
 	}
 }
 
-// news returns the changes that update the subscriber's knowledge of the members.
-func (l *lag) news() []Change {
+// pendingChanges returns the changes that update the subscriber's knowledge of the members.
+func (l *lag) pendingChanges() []Change {
 	var cs []Change
 	for _, m := range l.changes {
 		switch here := m.last.Kind != Left; {
-		case m.knew && here:
+		case m.known && here:
 			m.last.Kind = Updated
 		case here:
 			m.last.Kind = Joined
-		case !m.knew:
+		case !m.known:
 			continue
 		}
 		cs = append(cs, m.last)
@@ -98,14 +98,14 @@ func (l *lag) news() []Change {
 // lose is called when the engine has permanently lost publications. The caller holds the session's lock.
 func (x *subscription) lose(ch *channel, b *batch) {
 	if x.state == behind {
-		x.lag.lost = true
+		x.lag.unrecoverable = true
 		return
 	}
-	m, goesOn := x.lost(ch, b)
+	m, goesOn := x.lostMessage(ch, b)
 	if m != nil && errors.Is(x.session.client.Out.SendPrepared(m), websocket.ErrQueueFull) {
 		x.fallBehind(ch, b)
 		if x.lag != nil {
-			x.lag.lost = true
+			x.lag.unrecoverable = true
 		}
 		return
 	}
@@ -118,9 +118,9 @@ func (x *subscription) lose(ch *channel, b *batch) {
 	x.end()
 }
 
-// lost returns the message that reports lost publications, and whether the subscription continues. If the protocol has
+// lostMessage returns the message that reports lost publications, and whether the subscription continues. If the protocol has
 // no such message, the subscription continues without one: the protocol's clients do not expect to receive everything.
-func (x *subscription) lost(ch *channel, b *batch) (m *websocket.Prepared, goesOn bool) {
+func (x *subscription) lostMessage(ch *channel, b *batch) (m *websocket.Prepared, goesOn bool) {
 	c := x.session.client.Codec
 	if x.flags&wantsPositions != 0 {
 		m, _ = c.(PositionedCodec).Lost(ch.local(), Position{b.epoch, b.to})
@@ -135,7 +135,7 @@ func (x *subscription) lost(ch *channel, b *batch) (m *websocket.Prepared, goesO
 func (s *Session) Drained() {
 	s.mu.Lock()
 	s.drains++
-	begin := s.behind && !s.refilling && !s.left
+	begin := s.behind && !s.refilling && !s.hasLeft
 	s.refilling = s.refilling || begin
 	s.mu.Unlock()
 	if begin {
@@ -176,19 +176,19 @@ func (s *Session) refill() {
 	}
 }
 
-// catch makes the channel's window wide until done is called.
-func (x *subscription) catch() (done func()) {
+// holdWide makes the channel's window wide until done is called.
+func (x *subscription) holdWide() (done func()) {
 	set := func(on bool) {
 		x.ch.mu.Lock()
 		defer x.ch.mu.Unlock()
-		if x.catching == on {
+		if x.wideHeld == on {
 			return
 		}
-		x.catching = on
+		x.wideHeld = on
 		if on {
-			x.ch.waiting++
+			x.ch.catchingUp++
 		} else {
-			x.ch.waiting--
+			x.ch.catchingUp--
 		}
 	}
 	set(true)
@@ -198,14 +198,14 @@ func (x *subscription) catch() (done func()) {
 // catchUp sends the messages that the subscriber has missed, and reports false if the queue is full again.
 func (x *subscription) catchUp() bool {
 	s, ch := x.session, x.ch
-	defer x.catch()()
+	defer x.holdWide()()
 	for {
 		s.mu.Lock()
 		if x.state != behind {
 			s.mu.Unlock()
 			return true
 		}
-		if x.lag.lost {
+		if x.lag.unrecoverable {
 			done := x.insufficient()
 			s.mu.Unlock()
 			return done
@@ -228,7 +228,7 @@ func (x *subscription) catchUp() bool {
 		}
 		ms := x.encode(ps) // without the lock, so that others can send to the session
 		s.mu.Lock()
-		done := x.state != behind || x.lag.lost || x.sendMissed(ps, ms)
+		done := x.state != behind || x.lag.unrecoverable || x.sendMissed(ps, ms)
 		s.mu.Unlock()
 		if !done {
 			return false
@@ -245,11 +245,11 @@ func (x *subscription) missing() ([]*Publication, bool) {
 		return nil, true
 	case ch.ns.Slow == SlowLatest:
 		ps, all := ch.latest.since(x.last)
-		x.lag.lost = !all
+		x.lag.unrecoverable = !all
 		return ps, all
 	}
 	ps, all := ch.window.since(x.last)
-	if !all && !x.session.hub.keeps(ch) {
+	if !all && !x.session.hub.hasHistory(ch) {
 		return nil, true // publications that are not kept were recorded as lost by miss
 	}
 	return slices.Clone(ps), all
@@ -258,7 +258,7 @@ func (x *subscription) missing() ([]*Publication, bool) {
 // read reads the history after a position. It returns nil if publications are lost or there are none.
 func (x *subscription) read(since Position) []*Publication {
 	s := x.session
-	ctx, cancel := context.WithTimeout(s.hub.ctx, engineWait)
+	ctx, cancel := context.WithTimeout(s.hub.ctx, engineTimeout)
 	defer cancel()
 	page, err := s.hub.history.History(ctx, x.ch.name, HistoryQuery{Since: &since, Limit: catchUpCount})
 	s.mu.Lock()
@@ -267,7 +267,7 @@ func (x *subscription) read(since Position) []*Publication {
 		return nil
 	}
 	if err != nil || page.Err != nil {
-		x.lag.lost = true
+		x.lag.unrecoverable = true
 		return nil
 	}
 	if len(page.Publications) == 0 {
@@ -285,7 +285,7 @@ func (x *subscription) encode(ps []*Publication) []*websocket.Prepared {
 		previous = NoBase
 	}
 	for i, p := range ps {
-		if !p.Expired(now) && x.wants(p) {
+		if !p.Expired(now) && x.allows(p) {
 			ms[i], _ = c.Publication(name, p, previous)
 		}
 	}
@@ -322,7 +322,7 @@ func (x *subscription) resume(ps []*Publication, to uint64) bool {
 		return false
 	}
 	x.last = max(x.last, to)
-	if cs := x.lag.news(); len(cs) > 0 {
+	if cs := x.lag.pendingChanges(); len(cs) > 0 {
 		ms, _ := x.codec().Members(x.ch.local(), cs)
 		ms = slices.DeleteFunc(ms, func(m *websocket.Prepared) bool { return m == nil })
 		if len(ms) > 0 && x.session.client.Out.SendPrepared(ms...) != nil {

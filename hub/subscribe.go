@@ -14,12 +14,12 @@ import (
 // Subscribe waits for the engine if this node does not have the necessary data: if the node is not yet subscribed to the channel, or if
 // more publications were missed than the node remembers. It also waits for the engine to enter a member.
 func (s *Session) Subscribe(ctx context.Context, channel string, o SubscribeOptions, reply func(*Recovered) error) error {
-	if err := s.permit(ActionSubscribe, channel); err != nil {
+	if err := s.checkAllowed(ActionSubscribe, channel); err != nil {
 		return err
 	}
 	ns := s.hub.namespaceOf(s.client.App, channel)
 	if ns.Presence && (o.Changes || o.Members > 0) {
-		if err := s.permit(ActionPresence, channel); err != nil {
+		if err := s.checkAllowed(ActionPresence, channel); err != nil {
 			return err
 		}
 	}
@@ -33,7 +33,7 @@ func (s *Session) Subscribe(ctx context.Context, channel string, o SubscribeOpti
 		return err
 	}
 	defer ch.unpin()
-	a := admission{s: s, ch: ch, o: &o, x: &subscription{session: s, ch: ch, filter: o.Filter}}
+	a := subscribing{s: s, ch: ch, o: &o, sub: &subscription{session: s, ch: ch, filter: o.Filter}}
 	return a.run(ctx, reply)
 }
 
@@ -42,65 +42,65 @@ func (s *Session) begin(name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.left:
+	case s.hasLeft:
 		return ErrClosed
 	case s.find(name) != nil:
 		return ErrSubscribed
-	case len(s.subs)+int(s.busy) >= s.hub.opts.MaxSubscriptions:
+	case len(s.subs)+int(s.subscribing) >= s.hub.opts.MaxSubscriptions:
 		return ErrTooMany
 	}
-	s.busy++
+	s.subscribing++
 	return nil
 }
 
 func (s *Session) done() {
 	s.mu.Lock()
-	s.busy--
+	s.subscribing--
 	s.mu.Unlock()
 }
 
-// admission is a subscription that is being made.
-type admission struct {
-	s  *Session
-	ch *channel
-	o  *SubscribeOptions
-	x  *subscription
-	r  Recovered
-	at uint64         // r.Publications are complete up to this offset
-	ps []*Publication // the missed publications that were read so far
+// subscribing is a subscription that is being made.
+type subscribing struct {
+	s          *Session
+	ch         *channel
+	o          *SubscribeOptions
+	sub        *subscription
+	r          Recovered
+	completeTo uint64         // r.Publications are complete up to this offset
+	ps         []*Publication // the missed publications that were read so far
 
-	turn bool // this subscription reads the history, and others wait for it
+	reader bool // this subscription reads the history, and others wait for it
 }
 
-func (a *admission) run(ctx context.Context, reply func(*Recovered) error) error {
+func (a *subscribing) run(ctx context.Context, reply func(*Recovered) error) error {
 	if a.o.Delta {
-		a.x.flags |= wantsDelta
+		a.sub.flags |= wantsDelta
 	}
 	if a.o.KeyDelta && a.ch.ns.KeyDeltas() && a.s.hub.keyed != nil {
-		a.x.flags |= wantsKeyDelta
+		a.sub.flags |= wantsKeyDelta
 		a.ch.readBases(ctx, a.s.hub.keyed)
 	}
 	if _, ok := a.s.client.Codec.(PositionedCodec); ok && a.o.Positions {
-		a.x.flags |= wantsPositions
+		a.sub.flags |= wantsPositions
 	}
 	if a.o.Changes && a.ch.roster != nil {
-		a.x.flags |= wantsChanges
+		a.sub.flags |= wantsChanges
 	}
 	if a.o.Member && a.ch.roster != nil {
-		if err := a.s.hub.tenancy.enter(ctx, a.ch, a.entry()); err != nil {
+		if err := a.s.hub.presenceNode.addEntry(ctx, a.ch, a.entry()); err != nil {
 			return err
 		}
-		a.x.flags |= isMember
+		a.sub.flags |= isMember
 	}
 	err := a.admit(ctx, reply)
-	if err != nil && err != ErrSubscribed && a.x.state != ended && a.x.flags&isMember != 0 { //nolint:errorlint // ErrSubscribed is never wrapped
-		a.s.hub.tenancy.withdraw(a.ch, a.s.client.ID)
+	if err != nil && err != ErrSubscribed && a.sub.state != ended && a.sub.flags&isMember != 0 { //nolint:errorlint // ErrSubscribed is never wrapped
+		a.s.hub.presenceNode.removeEntry(a.ch, a.s.client.ID)
 	}
 	return err
 }
 
 // entry returns the entry for the session as a member of the channel.
-func (a *admission) entry() Entry {
+func (a *subscribing) entry() Entry {
 	c := a.s.Client()
 	e := Entry{Client: c.ID, User: c.User, Data: c.Data}
 	if a.o.User != "" {
@@ -112,14 +112,14 @@ func (a *admission) entry() Entry {
 	return e
 }
 
-// reads is the number of times that the history is read for one subscription. The node remembers publications that arrive during a
-// read, so a second read is needed only if very many arrive.
-const reads = 4
+// maxReads is the number of times that the history is read for one subscription. The node remembers publications that arrive during
+// a read, so a second read is needed only if very many arrive.
+const maxReads = 4
 
 // admit determines the missed publications, and adds the subscription so that live messages follow them.
-func (a *admission) admit(ctx context.Context, reply func(*Recovered) error) error {
+func (a *subscribing) admit(ctx context.Context, reply func(*Recovered) error) error {
 	asked := a.o.Since != nil
-	if !asked || !a.s.hub.keeps(a.ch) {
+	if !asked || !a.s.hub.hasHistory(a.ch) {
 		if asked {
 			a.r.Err = ErrTooOld
 		}
@@ -129,8 +129,8 @@ func (a *admission) admit(ctx context.Context, reply func(*Recovered) error) err
 	a.ch.wide(1)
 	defer a.ch.wide(-1)
 	done, err := a.fromWindow(reply)
-	for tries := 0; !done && err == nil && tries < reads; tries++ {
-		if a.turn, err = a.ch.turn(ctx, *a.o.Since); a.turn {
+	for tries := 0; !done && err == nil && tries < maxReads; tries++ {
+		if a.reader, err = a.ch.acquireRead(ctx, *a.o.Since); a.reader {
 			break
 		}
 		if err == nil { // another subscription has read the history
@@ -143,19 +143,19 @@ func (a *admission) admit(ctx context.Context, reply func(*Recovered) error) err
 	return a.fromHistory(ctx, reply)
 }
 
-// fromHistory completes the subscription with publications of the history. If a.turn is set, waiting subscriptions can
+// fromHistory completes the subscription with publications of the history. If a.reader is set, waiting subscriptions can
 // use what it reads.
-func (a *admission) fromHistory(ctx context.Context, reply func(*Recovered) error) error {
+func (a *subscribing) fromHistory(ctx context.Context, reply func(*Recovered) error) error {
 	since := *a.o.Since
-	a.at = since.Offset
-	for i := range reads {
+	a.completeTo = since.Offset
+	for i := range maxReads {
 		var page HistoryPage
 		var whole bool
 		var err error
-		if i == 0 && a.turn {
+		if i == 0 && a.reader {
 			page, whole, err = a.readForAll(ctx, since)
 		} else {
-			page, whole, err = readOn(ctx, a.s.hub.history, a.ch.name, since, a.bytes())
+			page, whole, err = readPages(ctx, a.s.hub.history, a.ch.name, since, a.bytes())
 		}
 		if err != nil {
 			return err
@@ -168,7 +168,7 @@ func (a *admission) fromHistory(ctx context.Context, reply func(*Recovered) erro
 			return a.part(reply)
 		}
 		since = page.Top
-		a.at = max(a.at, page.Top.Offset)
+		a.completeTo = max(a.completeTo, page.Top.Offset)
 		if done, err := a.finish(true, reply); done {
 			return err
 		}
@@ -182,9 +182,9 @@ func (a *admission) fromHistory(ctx context.Context, reply func(*Recovered) erro
 
 // readForAll reads the history after since, or from further back if waiting subscriptions need earlier publications. It adds the result to
 // the channel's window, and wakes the waiting subscriptions.
-func (a *admission) readForAll(ctx context.Context, since Position) (page HistoryPage, whole bool, err error) {
+func (a *subscribing) readForAll(ctx context.Context, since Position) (page HistoryPage, whole bool, err error) {
 	ch := a.ch
-	defer ch.endTurn()
+	defer ch.endRead()
 	ch.mu.Lock()
 	from := since
 	if since.Epoch == ch.epoch {
@@ -192,18 +192,18 @@ func (a *admission) readForAll(ctx context.Context, since Position) (page Histor
 	}
 	ch.reading.wanted = math.MaxUint64 // reset for subscriptions that begin to wait during this read
 	ch.mu.Unlock()
-	page, whole, err = readOn(ctx, a.s.hub.history, ch.name, from, windowBytesWide)
+	page, whole, err = readPages(ctx, a.s.hub.history, ch.name, from, windowBytesWide)
 	if err == nil && (page.Err != nil || !whole) && from != since {
 		from = since
-		page, whole, err = readOn(ctx, a.s.hub.history, ch.name, from, windowBytesWide)
+		page, whole, err = readPages(ctx, a.s.hub.history, ch.name, from, windowBytesWide)
 	}
 	if err != nil || page.Err != nil || !whole {
 		return page, whole, err
 	}
 	ch.mu.Lock()
 	if page.Top.Epoch == ch.epoch {
-		ch.window.reachBack(from.Offset, page)
-		ch.wideFor = time.Now().Add(wideTime)
+		ch.window.prepend(from.Offset, page)
+		ch.wideUntil = time.Now().Add(wideTime)
 	}
 	ch.mu.Unlock()
 	i := 0
@@ -214,26 +214,26 @@ func (a *admission) readForAll(ctx context.Context, since Position) (page Histor
 	return page, true, nil
 }
 
-// reading coordinates subscriptions that need a channel's history: one of them reads it, and the others wait.
-type reading struct {
-	over   chan struct{} // closed when the read has finished; nil if no read is in progress
+// historyRead coordinates subscriptions that need a channel's history: one of them reads it, and the others wait.
+type historyRead struct {
+	done   chan struct{} // closed when the read has finished; nil if no read is in progress
 	wanted uint64        // the lowest offset after which the waiting subscriptions need the history
 }
 
-// turn returns true if the caller must read the channel's history, and then call endTurn. If another subscription is already reading the
-// history, turn waits for the end of that read, and returns false. So the history is read only a few times when many clients reconnect at
-// the same time.
-func (ch *channel) turn(ctx context.Context, since Position) (bool, error) {
+// acquireRead returns true if the caller must read the channel's history, and then call endRead. If another subscription is already
+// reading the history, turn waits for the end of that read, and returns false. So the history is read only a few times when many
+// clients reconnect at the same time.
+func (ch *channel) acquireRead(ctx context.Context, since Position) (bool, error) {
 	ch.mu.Lock()
-	if ch.reading.over == nil {
-		ch.reading.over = make(chan struct{})
+	if ch.reading.done == nil {
+		ch.reading.done = make(chan struct{})
 		ch.mu.Unlock()
 		return true, nil
 	}
 	if since.Epoch == ch.epoch {
 		ch.reading.wanted = min(ch.reading.wanted, since.Offset)
 	}
-	wait := ch.reading.over
+	wait := ch.reading.done
 	ch.mu.Unlock()
 	select {
 	case <-wait:
@@ -243,11 +243,11 @@ func (ch *channel) turn(ctx context.Context, since Position) (bool, error) {
 	}
 }
 
-func (ch *channel) endTurn() {
+func (ch *channel) endRead() {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	close(ch.reading.over)
-	ch.reading.over = nil
+	close(ch.reading.done)
+	ch.reading.done = nil
 }
 
 // wideTime is how long a channel's window stays wide after a client has reconnected, because others may follow.
@@ -256,33 +256,33 @@ const wideTime = 5 * time.Second
 // wide changes the number of subscribers that are catching up, which keep the window wide.
 func (ch *channel) wide(n int) {
 	ch.mu.Lock()
-	ch.waiting += n
+	ch.catchingUp += n
 	ch.mu.Unlock()
 }
 
 // fromWindow completes the subscription with publications of the window, if the window contains all that were missed and all of them are
 // within the limits of the history.
-func (a *admission) fromWindow(reply func(*Recovered) error) (bool, error) {
+func (a *subscribing) fromWindow(reply func(*Recovered) error) (bool, error) {
 	ch, since, now := a.ch, *a.o.Since, time.Now()
 	ch.mu.Lock()
 	ps, all := ch.window.since(since.Offset)
-	if since.Epoch != ch.epoch || since.Offset > ch.last || !all || len(ps) > ch.ns.History || ch.gap ||
+	if since.Epoch != ch.epoch || since.Offset > ch.last || !all || len(ps) > ch.ns.History || ch.gapPending ||
 		len(ps) > 0 && ch.ns.HistoryAge > 0 && now.Sub(ps[0].Time) > ch.ns.HistoryAge {
 		ch.mu.Unlock()
 		return false, nil
 	}
 	ch.mu.Unlock()
-	a.at = since.Offset
+	a.completeTo = since.Offset
 	return a.finish(true, reply)
 }
 
 // finish adds the subscription to the channel and calls reply. If exact is set, the missed publications were read up to a.at, and
 // finish succeeds only if the window contains all publications since then.
-func (a *admission) finish(exact bool, reply func(*Recovered) error) (bool, error) {
-	s, ch, x := a.s, a.ch, a.x
+func (a *subscribing) finish(exact bool, reply func(*Recovered) error) (bool, error) {
+	s, ch, x := a.s, a.ch, a.sub
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.left {
+	if s.hasLeft {
 		return true, ErrClosed
 	}
 	if s.find(ch.name) != nil {
@@ -296,9 +296,9 @@ func (a *admission) finish(exact bool, reply func(*Recovered) error) (bool, erro
 	x.last = ch.last
 	var missed []*Publication
 	if exact {
-		rest, all := ch.window.since(a.at)
+		rest, all := ch.window.since(a.completeTo)
 		if !all || a.o.Since.Epoch != ch.epoch && ch.epoch != "" {
-			ch.gap = ch.gap || all // the channel's epoch differs from its history's, so the history must be read
+			ch.gapPending = ch.gapPending || all // the channel's epoch differs from its history's, so the history must be read
 			run := s.hub.schedule(ch)
 			ch.mu.Unlock()
 			if all {
@@ -306,7 +306,7 @@ func (a *admission) finish(exact bool, reply func(*Recovered) error) (bool, erro
 			}
 			return false, nil
 		}
-		x.last = max(ch.last, a.at) // may be after ch.last, if this node has not received the newest publications yet
+		x.last = max(ch.last, a.completeTo) // may be after ch.last, if this node has not received the newest publications yet
 		if missed, all = x.deliverable(append(a.ps, rest...), a.bytes()); !all {
 			a.r.Position = Position{Epoch: ch.epoch, Offset: missed[len(missed)-1].Offset}
 			ch.mu.Unlock()
@@ -317,11 +317,11 @@ func (a *admission) finish(exact bool, reply func(*Recovered) error) (bool, erro
 	if ch.roster != nil {
 		a.r.Users, a.r.Members, a.r.Next = ch.roster.page("", a.o.Members, a.o.MembersBytes, a.self())
 	}
-	ch.deltas.want(x)
+	ch.deltas.enable(x)
 	first := ch.add(x)
 	ch.mu.Unlock()
 	if first {
-		s.hub.report.occupied(ch)
+		s.hub.report.firstSubscriber(ch)
 	}
 	s.subs = append(s.subs, x)
 	if a.o.Since != nil {
@@ -337,8 +337,8 @@ func (a *admission) finish(exact bool, reply func(*Recovered) error) (bool, erro
 }
 
 // self returns the user of the subscription as a member, "" if it is not a member.
-func (a *admission) self() string {
-	if a.x.flags&isMember == 0 {
+func (a *subscribing) self() string {
+	if a.sub.flags&isMember == 0 {
 		return ""
 	}
 	if a.o.User != "" {
@@ -348,16 +348,16 @@ func (a *admission) self() string {
 }
 
 // bytes returns the maximum size of the missed publications in the reply.
-func (a *admission) bytes() int { return cmp.Or(a.o.MissedBytes, windowBytesWide) }
+func (a *subscribing) bytes() int { return cmp.Or(a.o.MissedBytes, windowBytesWide) }
 
 // part replies with the first part of the missed publications that were read.
-func (a *admission) part(reply func(*Recovered) error) error {
+func (a *subscribing) part(reply func(*Recovered) error) error {
 	a.s.mu.Lock()
 	defer a.s.mu.Unlock()
-	if a.s.left {
+	if a.s.hasLeft {
 		return ErrClosed
 	}
-	missed, all := a.x.deliverable(a.ps, a.bytes())
+	missed, all := a.sub.deliverable(a.ps, a.bytes())
 	end := a.ps[len(a.ps)-1]
 	if !all {
 		end = missed[len(missed)-1]
@@ -367,7 +367,7 @@ func (a *admission) part(reply func(*Recovered) error) error {
 }
 
 // answerPart replies with missed as the first part.
-func (a *admission) answerPart(missed []*Publication, reply func(*Recovered) error) error {
+func (a *subscribing) answerPart(missed []*Publication, reply func(*Recovered) error) error {
 	a.ch.ns.recovered.Add(1)
 	a.r.Publications, a.r.More = missed, true
 	if err := reply(&a.r); err != nil {
@@ -376,7 +376,7 @@ func (a *admission) answerPart(missed []*Publication, reply func(*Recovered) err
 	return ErrMore
 }
 
-func (a *admission) count() {
+func (a *subscribing) count() {
 	if a.r.Err != nil {
 		a.ch.ns.unrecovered.Add(1)
 		return
@@ -393,7 +393,7 @@ func (x *subscription) deliverable(ps []*Publication, bytes int) ([]*Publication
 	room, now := NewRoom(bytes), time.Now()
 	out := make([]*Publication, 0, len(ps))
 	for _, p := range ps {
-		if p.Expired(now) || !x.wants(p) {
+		if p.Expired(now) || !x.allows(p) {
 			continue
 		}
 		if !room.Take(p.Size()) {

@@ -34,7 +34,7 @@ func (h *Hub) Subscribers(ctx context.Context, app, channel string) (int, error)
 func (ch *channel) correct(n int) int {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	return max(n-ch.counted.told, 0) + len(ch.subs)
+	return max(n-ch.reportedCount.reported, 0) + len(ch.subs)
 }
 
 // correctPage adjusts the numbers of subscribers in a page of the channels that begin with prefix, and adds and removes channels

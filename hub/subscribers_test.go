@@ -41,7 +41,7 @@ func TestSubscribers(t *testing.T) {
 		want(one, "c", 1)
 		want(two, "c", 0)
 		list(one, "", 0, "[{c 1} {c2 1}] false")
-		pass(between)
+		advance(between)
 		b.Subscribe(t, "c", hub.SubscribeOptions{})
 		b.Subscribe(t, "c1", hub.SubscribeOptions{})
 		want(one, "c", 1)
@@ -50,7 +50,7 @@ func TestSubscribers(t *testing.T) {
 		list(two, "", 1, "[{c 2}] true")
 		list(two, "c", 1, "[{c1 1}] true")
 		list(two, "c1", 1, "[{c2 1}] false")
-		pass(between)
+		advance(between)
 		want(one, "c", 2)
 		if err := a.Session.Unsubscribe("c"); err != nil {
 			t.Fatal(err)
@@ -118,5 +118,5 @@ func TestEncodedOncePerCodec(t *testing.T) {
 	}
 }
 
-// pass lets fake time pass in a synctest bubble.
-func pass(d time.Duration) { <-time.After(d) }
+// advance lets fake time pass in a synctest bubble.
+func advance(d time.Duration) { <-time.After(d) }

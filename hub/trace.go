@@ -96,11 +96,11 @@ func tracePublished(to func(Trace), ns *namespace, name string, p *Publication, 
 	to(Trace{App: app, Channel: channel, Publication: p, Position: done.Position, Duplicate: done.Duplicate, Err: err, Sampled: ns.Trace > 0})
 }
 
-// reach counts x as a receiver of each publication of b that it receives.
-func (b *batch) reach(x *subscription) {
+// countReceiver counts x as a receiver of each publication of b that it receives.
+func (b *batch) countReceiver(x *subscription) {
 	for i, p := range b.ps {
-		if x.gets(p) {
-			b.reached[i]++
+		if x.needs(p) {
+			b.receivers[i]++
 		}
 	}
 }
@@ -110,7 +110,7 @@ func traceDelivered(to func(Trace), ch *channel, b *batch) {
 	app, channel := SplitChannel(ch.name)
 	for i, p := range b.ps {
 		if p.Trace != "" {
-			to(Trace{App: app, Channel: channel, Publication: p, Position: p.Position, Delivered: true, Subscribers: b.reached[i], Sampled: ch.ns.Trace > 0})
+			to(Trace{App: app, Channel: channel, Publication: p, Position: p.Position, Delivered: true, Subscribers: b.receivers[i], Sampled: ch.ns.Trace > 0})
 		}
 	}
 }

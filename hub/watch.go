@@ -23,21 +23,21 @@ type watcher struct {
 	Watcher
 	stop func()
 
-	mu   sync.Mutex // held while Watcher's functions are called
-	over bool
+	mu      sync.Mutex // held while Watcher's functions are called
+	stopped bool
 }
 
-// watching holds the watchers of a roster. The channel's lock guards it.
-type watching struct {
-	all   []*watcher
-	conns map[string]int // the number of entries of each connection; nil unless a watcher follows connections
-	news  []Change       // changes of connections to announce
+// watchers holds the watchers of a roster. The channel's lock guards it.
+type watchers struct {
+	all     []*watcher
+	conns   map[string]int // the number of entries of each connection; nil unless a watcher follows connections
+	pending []Change       // changes of connections to announce
 }
 
 // Watch follows the members of a channel with presence, on all nodes, until stop is called or the hub is closed. It is not a
 // subscription: it does not call Allow and is not counted. After stop has returned, no function of w is called; w must not call
 // stop.
-func (t *tenancy) Watch(ctx context.Context, app, channel string, w Watcher) (stop func(), err error) {
+func (t *presenceNode) Watch(ctx context.Context, app, channel string, w Watcher) (stop func(), err error) {
 	ch, err := acquireWithPresence(ctx, t.hub, app, channel)
 	if err != nil {
 		return nil, err
@@ -45,16 +45,16 @@ func (t *tenancy) Watch(ctx context.Context, app, channel string, w Watcher) (st
 	x := &watcher{Watcher: w}
 	x.stop = sync.OnceFunc(func() {
 		x.mu.Lock()
-		x.over = true
+		x.stopped = true
 		x.mu.Unlock()
 		ch.mu.Lock()
-		ch.roster.unwatch(x)
+		ch.roster.removeWatcher(x)
 		ch.mu.Unlock()
 		ch.unpin()
 	})
 	x.mu.Lock()
 	ch.mu.Lock()
-	there := ch.roster.watched(x)
+	there := ch.roster.addWatcher(x)
 	ch.mu.Unlock()
 	more := w.Users == nil || w.Users(there)
 	x.mu.Unlock()
@@ -78,7 +78,7 @@ func acquireWithPresence(ctx context.Context, h *Hub, app, channel string) (*cha
 
 // Watch is [Hub.Watch] for the client, if Allow permits reading the members of the channel.
 func (s *Session) Watch(ctx context.Context, channel string, w Watcher) (stop func(), err error) {
-	if err := s.permit(ActionPresence, channel); err != nil {
+	if err := s.checkAllowed(ActionPresence, channel); err != nil {
 		return nil, err
 	}
 	return s.hub.Watch(ctx, s.client.App, channel, w)
@@ -86,28 +86,28 @@ func (s *Session) Watch(ctx context.Context, channel string, w Watcher) (stop fu
 
 // Enter makes a connection of this node a member of a channel with presence, without a subscription, until leave is called or the
 // node ends. m.Client is the ID of the connection, which must have no other entry in this channel.
-func (t *tenancy) Enter(ctx context.Context, app, channel string, m Member) (leave func(), err error) {
+func (t *presenceNode) Enter(ctx context.Context, app, channel string, m Member) (leave func(), err error) {
 	ch, err := acquireWithPresence(ctx, t.hub, app, channel)
 	if err != nil {
 		return nil, err
 	}
-	if err := t.enter(ctx, ch, Entry{Client: m.Client, User: m.User, Data: m.Data}); err != nil {
+	if err := t.addEntry(ctx, ch, Entry{Client: m.Client, User: m.User, Data: m.Data}); err != nil {
 		ch.unpin()
 		return nil, err
 	}
 	return sync.OnceFunc(func() {
-		t.withdraw(ch, m.Client)
+		t.removeEntry(ch, m.Client)
 		ch.unpin()
 	}), nil
 }
 
-// watched adds a watcher, and returns the current members as joins.
-func (r *roster) watched(x *watcher) (there []Change) {
+// addWatcher adds a watcher, and returns the current members as joins.
+func (r *roster) addWatcher(x *watcher) (there []Change) {
 	r.watch.all = append(r.watch.all, x)
 	if x.Connections != nil && r.watch.conns == nil {
 		r.watch.conns = map[string]int{}
 		for k, e := range r.entries {
-			if e.of != nil {
+			if e.member != nil {
 				r.watch.conns[k.client]++
 			}
 		}
@@ -123,17 +123,17 @@ func (r *roster) watched(x *watcher) (there []Change) {
 	return there
 }
 
-// unwatch removes a watcher.
-func (r *roster) unwatch(x *watcher) {
+// removeWatcher removes a watcher.
+func (r *roster) removeWatcher(x *watcher) {
 	w := &r.watch
 	w.all = slices.DeleteFunc(w.all, func(y *watcher) bool { return y == x })
 	if !slices.ContainsFunc(w.all, func(y *watcher) bool { return y.Connections != nil }) {
-		w.conns, w.news = nil, nil
+		w.conns, w.pending = nil, nil
 	}
 }
 
 // entered records a new entry of a connection or, if again is set, a changed entry.
-func (w *watching) entered(e Entry, user string, again bool) {
+func (w *watchers) entered(e Entry, user string, again bool) {
 	if w.conns == nil {
 		return
 	}
@@ -144,11 +144,11 @@ func (w *watching) entered(e Entry, user string, again bool) {
 	if !again && w.conns[e.Client] == 1 {
 		kind = Joined
 	}
-	w.news = append(w.news, Change{kind, Member{User: user, Client: e.Client, Data: e.Data}})
+	w.pending = append(w.pending, Change{kind, Member{User: user, Client: e.Client, Data: e.Data}})
 }
 
 // left records that an entry of a connection is gone. The connection may have another entry, under another lease of its node.
-func (w *watching) left(client, user string) {
+func (w *watchers) left(client, user string) {
 	if w.conns == nil {
 		return
 	}
@@ -156,27 +156,27 @@ func (w *watching) left(client, user string) {
 		return
 	}
 	delete(w.conns, client)
-	w.news = append(w.news, Change{Left, Member{User: user, Client: client}})
+	w.pending = append(w.pending, Change{Left, Member{User: user, Client: client}})
 }
 
 // flush moves the changes to announce into b.
-func (w *watching) flush(b *batch) {
+func (w *watchers) flush(b *batch) {
 	b.watchers = append(b.watchers, w.all...)
-	b.news, w.news = w.news, nil
+	b.connectionChanges, w.pending = w.pending, nil
 }
 
-// tell passes the changes in b to the watcher.
-func (x *watcher) tell(b *batch) {
+// notify passes the changes in b to the watcher.
+func (x *watcher) notify(b *batch) {
 	x.mu.Lock()
 	more := true
 	call := func(f func([]Change) bool, cs []Change) {
-		if more = more && (x.over || f == nil || len(cs) == 0 || f(cs)); !more {
-			x.over = true
+		if more = more && (x.stopped || f == nil || len(cs) == 0 || f(cs)); !more {
+			x.stopped = true
 		}
 	}
 	call(x.Users, b.joins)
 	call(x.Users, b.changes)
-	call(x.Connections, b.news)
+	call(x.Connections, b.connectionChanges)
 	x.mu.Unlock()
 	if !more {
 		x.stop()

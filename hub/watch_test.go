@@ -11,22 +11,22 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// seen records the calls of a watcher.
-type seen struct {
+// changeRecorder records the calls of a watcher.
+type changeRecorder struct {
 	mu  sync.Mutex
 	all []string
 	end bool // the next call stops the watch
 }
 
-func (s *seen) users(cs []hub.Change) bool {
-	return s.note(cs, func(c hub.Change) string { return c.User })
+func (s *changeRecorder) users(cs []hub.Change) bool {
+	return s.record(cs, func(c hub.Change) string { return c.User })
 }
 
-func (s *seen) connections(cs []hub.Change) bool {
-	return s.note(cs, func(c hub.Change) string { return c.User + "/" + c.Client })
+func (s *changeRecorder) connections(cs []hub.Change) bool {
+	return s.record(cs, func(c hub.Change) string { return c.User + "/" + c.Client })
 }
 
-func (s *seen) note(cs []hub.Change, name func(hub.Change) string) bool {
+func (s *changeRecorder) record(cs []hub.Change, name func(hub.Change) string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range cs {
@@ -35,7 +35,7 @@ func (s *seen) note(cs []hub.Change, name func(hub.Change) string) bool {
 	return !s.end
 }
 
-func (s *seen) want(t *testing.T, want ...string) {
+func (s *changeRecorder) want(t *testing.T, want ...string) {
 	t.Helper()
 	bounded.Until(t, func() bool {
 		s.mu.Lock()
@@ -56,7 +56,7 @@ func TestWatch(t *testing.T) {
 		return c
 	}
 	member(there, "1", "ann")
-	var users, conns seen
+	var users, conns changeRecorder
 	ctx := bounded.Context(t)
 	stop, err := here.Watch(ctx, "app", "c", hub.Watcher{Users: users.users, Connections: conns.connections})
 	if err != nil {
@@ -75,7 +75,7 @@ func TestWatch(t *testing.T) {
 	users.want(t, "+ann", "+bob", "=bob")
 	conns.want(t, "+ann/2", "+bob/3", "-ann/2", "=bob/3")
 
-	var brief seen
+	var brief changeRecorder
 	brief.end = true // after the first call
 	if _, err := here.Watch(ctx, "app", "c", hub.Watcher{Users: brief.users}); err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func TestWatch(t *testing.T) {
 	}
 	stop()
 	bob.Session.Leave()
-	var late seen
+	var late changeRecorder
 	if _, err := here.Watch(ctx, "app", "c", hub.Watcher{Users: late.users}); err != nil {
 		t.Fatal(err)
 	}

@@ -279,7 +279,7 @@ func (c *Client) Subprotocol() string { return "" }
 // RemoteAddr implements [websocket.Sender].
 func (c *Client) RemoteAddr() net.Addr { return nil }
 
-var errNothing = errors.New("nothing to wait for")
+var errNoEvent = errors.New("nothing to wait for")
 
 // newClient is NewClient for use in goroutines, which must not call Fatal: it returns nil if joining fails.
 func newClient(h *hub.Hub, id string) *Client {
@@ -292,7 +292,7 @@ func newClient(h *hub.Hub, id string) *Client {
 	return c
 }
 
-// wait waits for the next event. It returns errNothing when over is closed, but only if nothing returns true.
+// wait waits for the next event. It returns errNoEvent when over is closed, but only if nothing returns true.
 func (c *Client) wait(ctx context.Context, over <-chan struct{}, nothing func() bool) error {
 	if !nothing() {
 		over = nil
@@ -301,7 +301,7 @@ func (c *Client) wait(ctx context.Context, over <-chan struct{}, nothing func() 
 	case <-c.wake:
 		return nil
 	case <-over:
-		return errNothing
+		return errNoEvent
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 func commands(s *suite) {
-	if !has[hub.Broadcast](s) {
+	if !implements[hub.Broadcast](s) {
 		return
 	}
 	a, b := s.hub(), s.hub()
@@ -72,7 +72,7 @@ func untilClosed(t testing.TB, c *Client, want websocket.Code) {
 }
 
 func positions(s *suite) {
-	if !has[hub.Positions](s) {
+	if !implements[hub.Positions](s) {
 		return
 	}
 	a, b := s.hub(), s.hub()
@@ -99,7 +99,7 @@ func positions(s *suite) {
 }
 
 func probe(s *suite) {
-	if !has[hub.Probe](s) {
+	if !implements[hub.Probe](s) {
 		return
 	}
 	h := s.hub()

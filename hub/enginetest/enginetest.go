@@ -73,8 +73,8 @@ var namespaces = []hub.Namespace{
 type suite struct {
 	*testing.T
 	Cluster
-	opts Options
-	made int
+	opts  Options
+	nodes int
 }
 
 // Parallel allows four tests to run in parallel, even with fewer processors, since most of them wait. A TestMain should
@@ -98,7 +98,7 @@ func Run(t *testing.T, o Options, open func(t testing.TB) Cluster) {
 		o.Flow = 2000
 	}
 	if !o.FaultsOnly {
-		plain(t, o, open)
+		runWithoutFaults(t, o, open)
 	}
 	names := newSuite(t, o, open).Faults
 	for name := range names {
@@ -106,8 +106,8 @@ func Run(t *testing.T, o Options, open func(t testing.TB) Cluster) {
 	}
 }
 
-// plain runs the tests that inject no fault.
-func plain(t *testing.T, o Options, open func(t testing.TB) Cluster) {
+// runWithoutFaults runs the tests that inject no fault.
+func runWithoutFaults(t *testing.T, o Options, open func(t testing.TB) Cluster) {
 	run := func(name string, f func(*suite), waits bool) {
 		t.Run(name, func(t *testing.T) {
 			if o.Pure {
@@ -136,8 +136,8 @@ func plain(t *testing.T, o Options, open func(t testing.TB) Cluster) {
 	if o.Pure {
 		timed("idempotency ends", idempotencyEnds)
 	}
-	timed("expected offset", expected)
-	timed("several together", together)
+	timed("expected offset", expectedOffset)
+	timed("several together", publishTogether)
 	waits("expiry", expiry)
 	timed("trim", trim)
 	timed("keyed", keyed)
@@ -145,7 +145,7 @@ func plain(t *testing.T, o Options, open func(t testing.TB) Cluster) {
 	timed("keyed catch-up", keyedCatchUp)
 	timed("presence", presence)
 	timed("presence by user", presenceByUser)
-	waits("presence of a killed node", presenceOfKilled)
+	waits("presence of a killed node", presenceOfKilledNode)
 	waits("presence in pages", presencePages)
 	timed("versions of entries", versions)
 	waits("claim", claim)
@@ -195,6 +195,6 @@ func (s *suite) hubWith(o hub.Options) *hub.Hub {
 // client creates a client that joins h as a user.
 func (s *suite) client(h *hub.Hub, user string) *Client {
 	s.Helper()
-	s.made++
-	return NewClient(s, h, nil, hub.Client{ID: fmt.Sprintf("c%d", s.made), User: user, Data: []byte("data of " + user)})
+	s.nodes++
+	return NewClient(s, h, nil, hub.Client{ID: fmt.Sprintf("c%d", s.nodes), User: user, Data: []byte("data of " + user)})
 }

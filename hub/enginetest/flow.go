@@ -23,17 +23,17 @@ const (
 // subscriber receives every message after its first message exactly once and in order, or is notified of a gap. A gap is allowed only if
 // the engine may forget.
 func flow(s *suite, fault string) {
-	if !has[hub.History](s) {
+	if !implements[hub.History](s) {
 		return
 	}
-	f := &flowing{suite: s, over: make(chan struct{})}
+	f := &flowTest{suite: s, allPublished: make(chan struct{})}
 	for range 3 {
 		f.hubs = append(f.hubs, s.hub())
 	}
 	ctx, cancel := context.WithTimeout(s.Context(), flowTime)
 	defer cancel()
 	var publishers, readers sync.WaitGroup
-	f.there.Add(flowChannels * flowReaders * len(f.hubs))
+	f.subscribed.Add(flowChannels * flowReaders * len(f.hubs))
 	for ch := range flowChannels {
 		for i := range f.hubs {
 			for r := range flowReaders {
@@ -42,7 +42,7 @@ func flow(s *suite, fault string) {
 		}
 		for p := range flowPublishers {
 			publishers.Go(func() {
-				f.there.Wait() // so that each reader can receive every message
+				f.subscribed.Wait() // so that each reader can receive every message
 				f.publish(ctx, fmt.Sprint("history:flow", ch), p)
 			})
 		}
@@ -55,7 +55,7 @@ func flow(s *suite, fault string) {
 		end()
 	}
 	publishers.Wait()
-	close(f.over)
+	close(f.allPublished)
 	readers.Wait()
 	if n := f.gaps.Load(); n > 0 && !(s.Forgets && fault != "") {
 		s.Errorf("%d subscribers were notified of a gap", n)
@@ -63,16 +63,16 @@ func flow(s *suite, fault string) {
 	s.Logf("%d published, %d read, %d recoveries, %d gaps, %v", f.published.Load(), f.seen.Load(), f.recoveries.Load(), f.gaps.Load(), f.hubs[0].Stats()[1])
 }
 
-type flowing struct {
+type flowTest struct {
 	*suite
 	hubs                              []*hub.Hub
-	there                             sync.WaitGroup // done when all readers have subscribed once
-	over                              chan struct{}  // closed when all messages are published
+	subscribed                        sync.WaitGroup // done when all readers have subscribed once
+	allPublished                      chan struct{}  // closed when all messages are published
 	published, seen, recoveries, gaps atomic.Int64
 }
 
 // publish publishes consecutive numbers, each until it is acknowledged.
-func (f *flowing) publish(ctx context.Context, channel string, p int) {
+func (f *flowTest) publish(ctx context.Context, channel string, p int) {
 	for n := 1; n <= f.opts.Flow; n++ {
 		for {
 			h := f.hubs[(n+p)%len(f.hubs)]
@@ -94,11 +94,11 @@ func (f *flowing) publish(ctx context.Context, channel string, p int) {
 
 // reader is a subscriber that disconnects and reconnects.
 type reader struct {
-	f    *flowing
-	name string
-	at   *hub.Position
-	last [flowPublishers]int
-	told bool // the reader was notified of a gap
+	f        *flowTest
+	name     string
+	at       *hub.Position
+	last     [flowPublishers]int
+	notified bool // the reader was notified of a gap
 }
 
 // take records a publication.
@@ -109,7 +109,7 @@ func (r *reader) take(p *hub.Publication) {
 		return
 	}
 	// The first number after a gap may be any.
-	if last := r.last[who]; n != last+1 && (last != 0 || !r.told) {
+	if last := r.last[who]; n != last+1 && (last != 0 || !r.notified) {
 		r.f.Errorf("%s: number %d of publisher %d after %d (at %+v)", r.name, n, who, last, p.Position)
 	}
 	r.last[who] = n
@@ -122,10 +122,10 @@ func (r *reader) take(p *hub.Publication) {
 func (r *reader) gap() {
 	r.f.gaps.Add(1)
 	r.last = [flowPublishers]int{}
-	r.at, r.told = nil, true
+	r.at, r.notified = nil, true
 }
 
-func (r *reader) full() bool {
+func (r *reader) hasAll() bool {
 	for _, n := range r.last {
 		if n != r.f.opts.Flow {
 			return false
@@ -136,9 +136,9 @@ func (r *reader) full() bool {
 
 // read subscribes, reads some messages, leaves, and reconnects to the next node, until it has received the last messages. r varies
 // the number of messages that it reads each time.
-func (f *flowing) read(ctx context.Context, channel string, at, r int) {
+func (f *flowTest) read(ctx context.Context, channel string, at, r int) {
 	x := &reader{f: f, name: fmt.Sprint(channel, " ", at, " ", r)}
-	there := sync.OnceFunc(f.there.Done)
+	there := sync.OnceFunc(f.subscribed.Done)
 	defer there()
 	for turn := 0; ; turn++ {
 		c := newClient(f.hubs[(at+turn)%len(f.hubs)], fmt.Sprint(x.name, "/", turn))
@@ -165,19 +165,19 @@ func (f *flowing) read(ctx context.Context, channel string, at, r int) {
 				some += x.event(e)
 				over = over || e.Ended
 			}
-			over = over || x.full()
+			over = over || x.hasAll()
 			if len(es) == 0 && !over {
-				err = c.wait(ctx, f.over, x.nothing)
+				err = c.wait(ctx, f.allPublished, x.maybeComplete)
 			}
 		}
 		c.Session.Leave()
 		for _, e := range c.Take() {
 			x.event(e)
 		}
-		if x.full() {
+		if x.hasAll() {
 			return
 		}
-		if errors.Is(err, errNothing) {
+		if errors.Is(err, errNoEvent) {
 			return // the reader was notified of a gap that includes the last message
 		}
 		if err != nil {
@@ -187,8 +187,8 @@ func (f *flowing) read(ctx context.Context, channel string, at, r int) {
 	}
 }
 
-// nothing reports whether the reader may already have lost the last message.
-func (r *reader) nothing() bool { return r.told }
+// maybeComplete reports whether the reader may already have lost the last message.
+func (r *reader) maybeComplete() bool { return r.notified }
 
 // event records an event, and returns the number of publications in it.
 func (r *reader) event(e Event) int {

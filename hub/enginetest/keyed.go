@@ -54,7 +54,7 @@ func (s *suite) snapshot(h *hub.Hub, channel string, limit int) (map[string]stri
 }
 
 func keyed(s *suite) {
-	if !has[hub.Keyed](s) {
+	if !implements[hub.Keyed](s) {
 		return
 	}
 	a, b := s.hub(), s.hub()
@@ -84,7 +84,7 @@ func keyed(s *suite) {
 }
 
 func keysExpire(s *suite) {
-	if !has[hub.Keyed](s) {
+	if !implements[hub.Keyed](s) {
 		return
 	}
 	a, b := s.hub(), s.hub()
@@ -124,7 +124,7 @@ func removals(es []Event) (keys []string) {
 
 // A client that reads a snapshot while the collection changes, and then follows the changes, ends up with the current state.
 func keyedCatchUp(s *suite) {
-	if !has[hub.Keyed](s) || !has[hub.History](s) {
+	if !implements[hub.Keyed](s) || !implements[hub.History](s) {
 		return
 	}
 	a, b := s.hub(), s.hub()

@@ -12,11 +12,11 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// largest is the maximum data size that the namespace allows for a publication with a tag and a key.
-var largest = []byte(strings.Repeat("x", 64<<10-64))
+// largeData is the maximum data size that the namespace allows for a publication with a tag and a key.
+var largeData = []byte(strings.Repeat("x", 64<<10-64))
 
-// many is the number of large publications.
-func many() int {
+// largeCount is the number of large publications.
+func largeCount() int {
 	if testing.Short() || raceEnabled { // copying is slow under the race detector
 		return 100
 	}
@@ -28,13 +28,13 @@ func (s *suite) fill(h *hub.Hub, channel string) {
 	s.Helper()
 	ctx := bounded.Context(s)
 	var wg sync.WaitGroup
-	failed := make(chan error, many())
+	failed := make(chan error, largeCount())
 	turns := make(chan struct{}, 8)
-	for i := range many() {
+	for i := range largeCount() {
 		turns <- struct{}{}
 		wg.Go(func() {
 			key := fmt.Sprintf("%04d", i)
-			_, err := h.Publish(ctx, "app", channel, &hub.Publication{Data: largest, Key: key, Tags: map[string]string{"n": key}}, nil)
+			_, err := h.Publish(ctx, "app", channel, &hub.Publication{Data: largeData, Key: key, Tags: map[string]string{"n": key}}, nil)
 			<-turns
 			failed <- err
 		})
@@ -55,7 +55,7 @@ func (s *suite) wantPage(what string, ps []*hub.Publication, bytes int) {
 	for _, p := range ps {
 		n += p.Size()
 	}
-	if n > bytes && len(ps) > 1 || bytes > n+len(largest)+1024 && len(ps) > 0 {
+	if n > bytes && len(ps) > 1 || bytes > n+len(largeData)+1024 && len(ps) > 0 {
 		s.Errorf("%s has %d publications of %d bytes, with room for %d", what, len(ps), n, bytes)
 	}
 }
@@ -65,16 +65,16 @@ func pages(s *suite) {
 	h := s.hub()
 	const channel = "history:pages"
 	s.fill(h, channel)
-	if has[hub.History](s) {
+	if implements[hub.History](s) {
 		s.historyPages(h, channel)
 		s.recoverPages(h, channel)
 	}
-	if !has[hub.Keyed](s) {
+	if !implements[hub.Keyed](s) {
 		return
 	}
 	seen := map[string]bool{}
 	for cursor := ""; ; {
-		ps, next, _, err := h.Snapshot(bounded.Context(s), "app", channel, cursor, many())
+		ps, next, _, err := h.Snapshot(bounded.Context(s), "app", channel, cursor, largeCount())
 		if err != nil || len(ps) == 0 {
 			s.Fatalf("%d keys, %v", len(ps), err)
 		}
@@ -91,14 +91,14 @@ func pages(s *suite) {
 			break
 		}
 	}
-	if len(seen) != many() {
+	if len(seen) != largeCount() {
 		s.Errorf("%d keys", len(seen))
 	}
 }
 
 func (s *suite) historyPages(h *hub.Hub, channel string) {
 	for _, q := range []hub.HistoryQuery{
-		{Limit: -1}, {Limit: -1, Reverse: true}, {Limit: many(), Bytes: 1 << 20}, {Limit: many(), Bytes: 1 << 20, Reverse: true},
+		{Limit: -1}, {Limit: -1, Reverse: true}, {Limit: largeCount(), Bytes: 1 << 20}, {Limit: largeCount(), Bytes: 1 << 20, Reverse: true},
 	} {
 		what, bytes := fmt.Sprintf("%+v", q), q.Bytes
 		if bytes == 0 {
@@ -113,7 +113,7 @@ func (s *suite) historyPages(h *hub.Hub, channel string) {
 			if len(page.Publications) == 0 {
 				break
 			}
-			if n+len(page.Publications) < many() {
+			if n+len(page.Publications) < largeCount() {
 				s.wantPage(what, page.Publications, bytes)
 			}
 			for _, p := range page.Publications {
@@ -125,7 +125,7 @@ func (s *suite) historyPages(h *hub.Hub, channel string) {
 			n += len(page.Publications)
 			q.Since = &hub.Position{Epoch: page.Top.Epoch, Offset: last}
 		}
-		if n != many() {
+		if n != largeCount() {
 			s.Errorf("%s: %d publications", what, n)
 		}
 	}
@@ -169,7 +169,7 @@ func (s *suite) recoverPages(h *hub.Hub, channel string) {
 			s.Fatalf("more %v: %v", more, err)
 		}
 	}
-	if n != many() {
+	if n != largeCount() {
 		s.Errorf("%d publications", n)
 	}
 }
@@ -187,7 +187,7 @@ func entryPages(s *suite) {
 		s.Fatal(err)
 	}
 	for i := range n {
-		x := hub.Entry{Lease: "large", Client: fmt.Sprint("c", i), User: fmt.Sprint("u", i), Data: largest[:4096], Version: 1}
+		x := hub.Entry{Lease: "large", Client: fmt.Sprint("c", i), User: fmt.Sprint("u", i), Data: largeData[:4096], Version: 1}
 		if err := e.Put(ctx, channel, x); err != nil {
 			s.Fatal(err)
 		}

@@ -13,8 +13,8 @@ import (
 
 var member = hub.SubscribeOptions{Member: true, Changes: true, Members: 100}
 
-// told returns changes in a short notation: "+user", "-user", "=user data".
-func told(cs []hub.Change) []string {
+// changeNotation returns changes in a short notation: "+user", "-user", "=user data".
+func changeNotation(cs []hub.Change) []string {
 	all := []string{}
 	for _, c := range cs {
 		switch c.Kind {
@@ -33,7 +33,7 @@ func told(cs []hub.Change) []string {
 func (s *suite) wantChanges(c *Client, want ...string) {
 	s.Helper()
 	c.Until(s, func([]Event) bool { return len(c.Changes()) >= len(want) })
-	if got := told(c.Changes()); !slices.Equal(got, want) {
+	if got := changeNotation(c.Changes()); !slices.Equal(got, want) {
 		s.Errorf("client %s got %q, want %q", c.Session.Client().ID, got, want)
 	}
 }
@@ -77,7 +77,7 @@ func (s *suite) untilMembers(h *hub.Hub, channel string, want ...string) {
 }
 
 func presence(s *suite) {
-	if !has[hub.Presence](s) {
+	if !implements[hub.Presence](s) {
 		return
 	}
 	a, b := s.hub(), s.hub()
@@ -121,7 +121,7 @@ func presence(s *suite) {
 
 // A user with several connections is one member.
 func presenceByUser(s *suite) {
-	if !has[hub.Presence](s) {
+	if !implements[hub.Presence](s) {
 		return
 	}
 	a, b := s.hub(), s.hub()
@@ -154,15 +154,15 @@ func presenceByUser(s *suite) {
 	tabs[2].Session.Leave()
 	s.wantChanges(watcher, "+ann", "+"+id, "-"+id, "-ann")
 	for i, tab := range tabs {
-		if i < 2 && len(tab.Changes()) > 0 && slices.Contains(told(tab.Changes()), "+ann") {
-			s.Errorf("tab %d got its own join: %q", i, told(tab.Changes()))
+		if i < 2 && len(tab.Changes()) > 0 && slices.Contains(changeNotation(tab.Changes()), "+ann") {
+			s.Errorf("tab %d got its own join: %q", i, changeNotation(tab.Changes()))
 		}
 	}
 }
 
 // The members of a node that was killed are removed everywhere within five seconds, and each leaves once.
-func presenceOfKilled(s *suite) {
-	if !has[hub.Presence](s) || s.Kill == nil {
+func presenceOfKilledNode(s *suite) {
+	if !implements[hub.Presence](s) || s.Kill == nil {
 		return
 	}
 	a, b := s.hub(), s.hub()
@@ -191,7 +191,7 @@ func presenceOfKilled(s *suite) {
 	both.Session.Leave()
 	for _, w := range watchers {
 		s.wantLast(w, "-both")
-		got := told(w.Changes())
+		got := changeNotation(w.Changes())
 		slices.Sort(got)
 		if !slices.Equal(got, []string{"+both", "+only", "-both", "-only"}) {
 			s.Errorf("announced: %q", got)
@@ -203,13 +203,13 @@ func presenceOfKilled(s *suite) {
 func (s *suite) wantLast(c *Client, want string) {
 	s.Helper()
 	c.Until(s, func([]Event) bool {
-		cs := told(c.Changes())
+		cs := changeNotation(c.Changes())
 		return len(cs) > 0 && cs[len(cs)-1] == want
 	})
 }
 
 func presencePages(s *suite) {
-	if !has[hub.Presence](s) {
+	if !implements[hub.Presence](s) {
 		return
 	}
 	a, b := s.hub(), s.hub()
@@ -225,7 +225,7 @@ func presencePages(s *suite) {
 	s.untilMembers(b, "room:many", want...)
 	s.untilMembers(s.hub(), "room:many", want...)
 	watcher.Until(s, func([]Event) bool { return len(watcher.Changes()) >= len(want) })
-	got := told(watcher.Changes())
+	got := changeNotation(watcher.Changes())
 	slices.Sort(got)
 	for i, w := range want {
 		if got[i] != "+"+w {
@@ -318,7 +318,7 @@ func claim(s *suite) {
 }
 
 func occupied(s *suite) {
-	if !has[hub.Occupancy](s) {
+	if !implements[hub.Occupancy](s) {
 		return
 	}
 	a, b := s.hub(), s.hub()
@@ -352,7 +352,7 @@ func occupied(s *suite) {
 // presenceFlow lets members join and leave on three nodes: in the end all nodes agree, and each watcher has received a consistent
 // sequence of joins and leaves.
 func presenceFlow(s *suite) {
-	if !has[hub.Presence](s) {
+	if !implements[hub.Presence](s) {
 		return
 	}
 	hubs := []*hub.Hub{s.hub(), s.hub(), s.hub()}

@@ -43,8 +43,8 @@ func (s *suite) wantTexts(what string, ps []*hub.Publication, want ...string) {
 	}
 }
 
-// has reports whether the engine implements the interface T.
-func has[T any](s *suite) bool {
+// implements reports whether the engine implements the interface T.
+func implements[T any](s *suite) bool {
 	s.Helper()
 	_, ok := s.Node(s).(T)
 	return ok
@@ -86,7 +86,7 @@ func order(s *suite) {
 }
 
 func history(s *suite) {
-	if !has[hub.History](s) {
+	if !implements[hub.History](s) {
 		return
 	}
 	a, b := s.hub(), s.hub()
@@ -132,7 +132,7 @@ func history(s *suite) {
 }
 
 func reverse(s *suite) {
-	if !has[hub.History](s) {
+	if !implements[hub.History](s) {
 		return
 	}
 	h := s.hub()
@@ -146,7 +146,7 @@ func reverse(s *suite) {
 }
 
 func tooOld(s *suite) {
-	if !has[hub.History](s) {
+	if !implements[hub.History](s) {
 		return
 	}
 	h := s.hub()
@@ -182,7 +182,7 @@ func tooOld(s *suite) {
 }
 
 func byAge(s *suite) {
-	if !has[hub.History](s) {
+	if !implements[hub.History](s) {
 		return
 	}
 	h := s.hub()
@@ -200,7 +200,7 @@ func byAge(s *suite) {
 }
 
 func recovery(s *suite) {
-	if !has[hub.History](s) {
+	if !implements[hub.History](s) {
 		return
 	}
 	a, b := s.hub(), s.hub()
@@ -236,7 +236,7 @@ func notKept(s *suite) {
 	s.publish(h, "history:some", "not kept", &hub.PublishOptions{History: -1})
 	s.publish(h, "history:some", "kept, too", nil)
 	c.Want(s, "kept", "not kept", "kept, too")
-	if has[hub.History](s) {
+	if implements[hub.History](s) {
 		s.wantTexts("history", s.history(h, "history:some", hub.HistoryQuery{Limit: -1}).Publications, "kept", "kept, too")
 	}
 }
@@ -287,8 +287,8 @@ func idempotencyEnds(s *suite) {
 	}
 }
 
-func expected(s *suite) {
-	if !has[hub.History](s) {
+func expectedOffset(s *suite) {
+	if !implements[hub.History](s) {
 		return
 	}
 	h := s.hub()
@@ -304,10 +304,10 @@ func expected(s *suite) {
 	s.wantTexts("history", s.history(h, "history:cas", hub.HistoryQuery{Limit: -1}).Publications, "1", "2")
 }
 
-// together publishes several publications with PublishAll: all of them are delivered and kept, in order. With a wrong expected
-// offset, none is published.
-func together(s *suite) {
-	if !has[hub.History](s) {
+// publishTogether publishes several publications with PublishAll: all of them are delivered and kept, in order. With a wrong
+// expected offset, none is published.
+func publishTogether(s *suite) {
+	if !implements[hub.History](s) {
 		return
 	}
 	h, other := s.hub(), s.hub()
@@ -355,7 +355,7 @@ func together(s *suite) {
 }
 
 func expiry(s *suite) {
-	if !has[hub.History](s) {
+	if !implements[hub.History](s) {
 		return
 	}
 	h := s.hub()
@@ -378,7 +378,7 @@ func expiry(s *suite) {
 }
 
 func trim(s *suite) {
-	if !has[hub.History](s) {
+	if !implements[hub.History](s) {
 		return
 	}
 	h := s.hub()

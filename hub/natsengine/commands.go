@@ -23,18 +23,18 @@ type commands struct {
 
 // Broadcast implements [hub.Broadcast].
 func (e *Engine) Broadcast(ctx context.Context, c hub.Command) error {
-	data, o := record.AppendCommand(nil, &c), putting{id: rand.Text(), ttl: commandKept}
+	data, o := record.AppendCommand(nil, &c), putOptions{id: rand.Text(), ttl: commandTTL}
 	return e.call(ctx, func(s *store, _ string) error {
 		_, err := s.put(ctx, e.sub.commands(), data, o)
 		return err
 	})
 }
 
-const commandKept = 5 * time.Minute // how long commands are kept for disconnected nodes
+const commandTTL = 5 * time.Minute // how long commands are kept for disconnected nodes
 
-// take delivers a live command. If an earlier command was missed, take instead requests that this command and the missed ones are read from
-// the stream.
-func (c *commands) take(m *nats.Msg) {
+// receive delivers a live command. If an earlier command was missed, take instead requests that this command and the missed ones
+// are read from the stream.
+func (c *commands) receive(m *nats.Msg) {
 	seq, previous := number(m.Header, "Nats-Sequence"), number(m.Header, "Nats-Last-Sequence")
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -45,14 +45,14 @@ func (c *commands) take(m *nats.Msg) {
 		signal(c.engine.resync)
 		return
 	}
-	c.carryOut(m.Data, seq)
+	c.deliver(m.Data, seq)
 }
 
-// carryOut delivers a command. The caller holds mu.
-func (c *commands) carryOut(data []byte, seq uint64) {
+// deliver delivers a command. The caller holds mu.
+func (c *commands) deliver(data []byte, seq uint64) {
 	c.last = seq
 	if cmd, err := record.Command(data); err == nil {
-		c.engine.in.sink.Command(cmd)
+		c.engine.inbound.sink.Command(cmd)
 	}
 }
 
@@ -78,7 +78,7 @@ func (c *commands) reread(ctx context.Context, s *store, again bool) error {
 		c.mu.Lock()
 		for _, i := range items {
 			if i.seq > c.last {
-				c.carryOut(i.data, i.seq)
+				c.deliver(i.data, i.seq)
 			}
 			from = i.seq + 1
 		}

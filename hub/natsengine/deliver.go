@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	lanes     = 4       // the number of delivering goroutines; each channel is assigned to one
-	laneRoom  = 1 << 16 // the number of messages that may wait in a lane
-	laneTaken = 256     // the maximum number of messages that are handled together
+	laneCount    = 4       // the number of delivering goroutines; each channel is assigned to one
+	laneCapacity = 1 << 16 // the number of messages that may wait in a lane
+	maxLaneBatch = 256     // the maximum number of messages that are handled together
 )
 
-// inward delivers messages to this node. A lane is a queue with a goroutine that empties it.
-type inward struct {
+// inbound delivers messages to this node. A lane is a queue with a goroutine that empties it.
+type inbound struct {
 	engine *Engine
 	seed   maphash.Seed
 	pause  sync.RWMutex // held for reading during delivery, and for writing while a gap is reported
@@ -27,7 +27,7 @@ type inward struct {
 	mu     sync.Mutex
 	nc     *nats.Conn
 	sink   hub.Sink
-	lanes  [lanes]chan *nats.Msg
+	lanes  [laneCount]chan *nats.Msg
 	subs   map[string]*nats.Subscription // by channel
 	routes sync.Map                      // from subject to *route
 }
@@ -35,13 +35,13 @@ type inward struct {
 // route is the destination of the messages of a subject.
 type route struct {
 	channel string
-	take    func(*nats.Msg) // if not nil, called instead of delivering to channel
+	handle  func(*nats.Msg) // if not nil, called instead of delivering to channel
 }
 
-func (in *inward) init(e *Engine) { in.engine, in.seed = e, maphash.MakeSeed() }
+func (in *inbound) init(e *Engine) { in.engine, in.seed = e, maphash.MakeSeed() }
 
 // start begins the delivery to sink. The returned function stops the delivery, and waits until it has stopped.
-func (in *inward) start(nc *nats.Conn, sink hub.Sink) (stop func()) {
+func (in *inbound) start(nc *nats.Conn, sink hub.Sink) (stop func()) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.nc, in.sink, in.subs = nc, sink, map[string]*nats.Subscription{}
@@ -49,7 +49,7 @@ func (in *inward) start(nc *nats.Conn, sink hub.Sink) (stop func()) {
 	var wg sync.WaitGroup
 	over := make(chan struct{})
 	for i := range in.lanes {
-		lane := make(chan *nats.Msg, laneRoom)
+		lane := make(chan *nats.Msg, laneCapacity)
 		in.lanes[i] = lane
 		wg.Go(func() { in.deliver(lane, sink, over) })
 	}
@@ -63,23 +63,23 @@ func (in *inward) start(nc *nats.Conn, sink hub.Sink) (stop func()) {
 }
 
 // followLocked subscribes to a subject. The caller holds mu.
-func (in *inward) followLocked(subject string, r *route) (*nats.Subscription, error) {
+func (in *inbound) followLocked(subject string, r *route) (*nats.Subscription, error) {
 	if in.nc == nil {
-		return nil, errCut
+		return nil, errDisconnected
 	}
 	in.routes.Store(subject, r)
-	return in.nc.ChanSubscribe(subject, in.lanes[maphash.String(in.seed, subject)%lanes])
+	return in.nc.ChanSubscribe(subject, in.lanes[maphash.String(in.seed, subject)%laneCount])
 }
 
 // follow subscribes to a subject that does not belong to a channel.
-func (in *inward) follow(subject string, take func(*nats.Msg)) error {
+func (in *inbound) follow(subject string, take func(*nats.Msg)) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	_, err := in.followLocked(subject, &route{take: take})
+	_, err := in.followLocked(subject, &route{handle: take})
 	return err
 }
 
-func (in *inward) subscribe(channels []string) error {
+func (in *inbound) subscribe(channels []string) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	for _, name := range channels {
@@ -95,7 +95,7 @@ func (in *inward) subscribe(channels []string) error {
 	return nil
 }
 
-func (in *inward) unsubscribe(channels []string) {
+func (in *inbound) unsubscribe(channels []string) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	for _, name := range channels {
@@ -110,8 +110,8 @@ func (in *inward) unsubscribe(channels []string) {
 // Subscribe implements [hub.Engine].
 func (e *Engine) Subscribe(ctx context.Context, channels ...string) error {
 	return e.call(ctx, func(s *store, _ string) error {
-		if err := e.in.subscribe(channels); err != nil {
-			return sending(err)
+		if err := e.inbound.subscribe(channels); err != nil {
+			return sendError(err)
 		}
 		return e.peers.settle(ctx, s)
 	})
@@ -119,12 +119,12 @@ func (e *Engine) Subscribe(ctx context.Context, channels ...string) error {
 
 // Unsubscribe implements [hub.Engine].
 func (e *Engine) Unsubscribe(_ context.Context, channels ...string) error {
-	e.in.unsubscribe(channels)
+	e.inbound.unsubscribe(channels)
 	return nil
 }
 
 // gap reports that messages may have been missed in these channels, or in all of them if none are named.
-func (in *inward) gap(channels ...string) {
+func (in *inbound) gap(channels ...string) {
 	in.mu.Lock()
 	sink := in.sink
 	in.mu.Unlock()
@@ -134,7 +134,7 @@ func (in *inward) gap(channels ...string) {
 }
 
 // dropped reports the gap that a full lane has caused.
-func (in *inward) dropped(subject string) {
+func (in *inbound) dropped(subject string) {
 	r := in.lookup(subject)
 	switch {
 	case r == nil:
@@ -146,11 +146,11 @@ func (in *inward) dropped(subject string) {
 }
 
 // lookup returns the route of a subject. The subjects of leases share the route of a wildcard subject.
-func (in *inward) lookup(subject string) *route {
+func (in *inbound) lookup(subject string) *route {
 	if r, ok := in.routes.Load(subject); ok {
 		return r.(*route)
 	}
-	if w := in.engine.sub.watch(); len(subject) >= len(w) && subject[:len(w)-1] == w[:len(w)-1] {
+	if w := in.engine.sub.nodeRecords(); len(subject) >= len(w) && subject[:len(w)-1] == w[:len(w)-1] {
 		if r, ok := in.routes.Load(w); ok {
 			return r.(*route)
 		}
@@ -159,8 +159,8 @@ func (in *inward) lookup(subject string) *route {
 }
 
 // deliver delivers the messages of a lane until over is closed.
-func (in *inward) deliver(lane chan *nats.Msg, sink hub.Sink, over chan struct{}) {
-	some := make([]*nats.Msg, 0, laneTaken)
+func (in *inbound) deliver(lane chan *nats.Msg, sink hub.Sink, over chan struct{}) {
+	some := make([]*nats.Msg, 0, maxLaneBatch)
 	var ps []*hub.Publication
 	for {
 		select {
@@ -170,7 +170,7 @@ func (in *inward) deliver(lane chan *nats.Msg, sink hub.Sink, over chan struct{}
 			return
 		}
 	more:
-		for len(some) < laneTaken {
+		for len(some) < maxLaneBatch {
 			select {
 			case m := <-lane:
 				some = append(some, m)
@@ -179,14 +179,14 @@ func (in *inward) deliver(lane chan *nats.Msg, sink hub.Sink, over chan struct{}
 			}
 		}
 		in.pause.RLock()
-		ps = in.hand(some, sink, ps)
+		ps = in.handle(some, sink, ps)
 		in.pause.RUnlock()
 		clear(some)
 	}
 }
 
-// hand delivers messages. Consecutive publications of one channel are delivered together.
-func (in *inward) hand(some []*nats.Msg, sink hub.Sink, ps []*hub.Publication) []*hub.Publication {
+// handle delivers messages. Consecutive publications of one channel are delivered together.
+func (in *inbound) handle(some []*nats.Msg, sink hub.Sink, ps []*hub.Publication) []*hub.Publication {
 	for i := 0; i < len(some); {
 		subject := some[i].Subject
 		r := in.lookup(subject)
@@ -195,8 +195,8 @@ func (in *inward) hand(some []*nats.Msg, sink hub.Sink, ps []*hub.Publication) [
 			m := some[i]
 			switch {
 			case r == nil:
-			case r.take != nil:
-				r.take(m)
+			case r.handle != nil:
+				r.handle(m)
 			case len(m.Data) == 0:
 				ps = flush(sink, r.channel, ps)
 				sink.Gap(r.channel)
@@ -207,7 +207,7 @@ func (in *inward) hand(some []*nats.Msg, sink hub.Sink, ps []*hub.Publication) [
 				}
 			default:
 				if p := in.publication(m); p != nil {
-					in.engine.alarms.note(r.channel, p, m.Header)
+					in.engine.expiries.addReceived(r.channel, p, m.Header)
 					ps = append(ps, p)
 				}
 			}
@@ -229,7 +229,7 @@ func flush(sink hub.Sink, channel string, ps []*hub.Publication) []*hub.Publicat
 
 // publication decodes a message that the stream has republished, or that was not stored. It returns nil if the message is not a valid
 // publication.
-func (in *inward) publication(m *nats.Msg) *hub.Publication {
+func (in *inbound) publication(m *nats.Msg) *hub.Publication {
 	p, err := record.Publication(m.Data)
 	if err != nil {
 		return nil

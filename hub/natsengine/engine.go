@@ -15,25 +15,25 @@ import (
 
 // Engine is the engine of one node. New makes one.
 type Engine struct {
-	opts  Options
-	id    string
-	calls calls         // creates IDs for calls of Publish
-	back  chan struct{} // signaled when the connection was restored
+	opts        Options
+	id          string
+	calls       calls         // creates IDs for calls of Publish
+	reconnected chan struct{} // signaled when the connection was restored
 
-	link               // the connection to the server
-	sub       subjects // the names of subjects
-	in        inward   // the delivery to this node
-	leases    leases   // the leases of all nodes
-	peers     peers    // the other nodes
-	alarms    alarms   // the expiry of keys
-	known     memo     // channels that have a publication
-	trimming  trimming // channels with more publications than they should keep
-	emptied   emptied  // channels whose publications were all trimmed
-	entries   entries  // the entries of this node
-	occupancy occupancy
-	probes    probing
-	commands  commands
-	resync    chan struct{} // signaled when leases and commands may have been missed
+	link                        // the connection to the server
+	sub           subjects      // the names of subjects
+	inbound       inbound       // the delivery to this node
+	leases        leases        // the leases of all nodes
+	peers         peers         // the other nodes
+	expiries      keyExpiries   // the expiry of keys
+	knownChannels nameSet       // channels that have a publication
+	trimming      trimQueue     // channels with more publications than they should keep
+	emptied       emptyChannels // channels whose publications were all trimmed
+	entries       entries       // the entries of this node
+	occupancy     occupancy
+	probes        pendingProbes
+	commands      commands
+	resync        chan struct{} // signaled when leases and commands may have been missed
 }
 
 var (
@@ -52,12 +52,12 @@ func New(o Options) (*Engine, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	e := &Engine{opts: o, id: rand.Text(), back: make(chan struct{}, 1), resync: make(chan struct{}, 1), sub: subjects(o.Prefix)}
+	e := &Engine{opts: o, id: rand.Text(), reconnected: make(chan struct{}, 1), resync: make(chan struct{}, 1), sub: subjects(o.Prefix)}
 	e.calls.node = e.id[:10]
 	e.link.up = make(chan struct{})
-	e.in.init(e)
+	e.inbound.init(e)
 	e.leases.init(e)
-	e.occupancy.turn = make(chan struct{}, 1)
+	e.occupancy.lock = make(chan struct{}, 1)
 	e.peers.engine, e.commands.engine = e, e
 	return e, nil
 }
@@ -65,16 +65,16 @@ func New(o Options) (*Engine, error) {
 // subjects returns the names of subjects. Its value is their prefix.
 type subjects string
 
-func (s subjects) log(channel string) string  { return string(s) + ".p." + channelTokens(channel) }
-func (s subjects) live(channel string) string { return string(s) + ".l." + channelTokens(channel) }
-func (s subjects) commands() string           { return string(s) + ".p.!c" }
-func (s subjects) liveCommands() string       { return string(s) + ".l.!c" }
-func (s subjects) probe(id string) string     { return string(s) + ".p.!p." + id }
-func (s subjects) liveProbe(id string) string { return string(s) + ".l.!p." + id }
-func (s subjects) nodes() string              { return string(s) + ".n" }
-func (s subjects) settle() string             { return string(s) + ".y" }
-func (s subjects) watched(rest string) string { return string(s) + ".s.w." + rest }
-func (s subjects) lease(name string) string   { return s.watched("l." + token(name)) }
+func (s subjects) log(channel string) string     { return string(s) + ".p." + channelTokens(channel) }
+func (s subjects) live(channel string) string    { return string(s) + ".l." + channelTokens(channel) }
+func (s subjects) commands() string              { return string(s) + ".p.!c" }
+func (s subjects) liveCommands() string          { return string(s) + ".l.!c" }
+func (s subjects) probe(id string) string        { return string(s) + ".p.!p." + id }
+func (s subjects) liveProbe(id string) string    { return string(s) + ".l.!p." + id }
+func (s subjects) nodes() string                 { return string(s) + ".n" }
+func (s subjects) settle() string                { return string(s) + ".y" }
+func (s subjects) nodeRecord(rest string) string { return string(s) + ".s.w." + rest }
+func (s subjects) lease(name string) string      { return s.nodeRecord("l." + token(name)) }
 func (s subjects) key(channel, key string) string {
 	return s.state("k", channelTokens(channel)+"."+token(key))
 }
@@ -82,26 +82,26 @@ func (s subjects) device(channel, device string) string {
 	return s.state("d", channelTokens(channel)+"."+token(device))
 }
 func (s subjects) claim(key string) string { return s.state("c", hash(key)) }
-func (s subjects) watch() string           { return string(s) + ".v.>" }
+func (s subjects) nodeRecords() string     { return string(s) + ".v.>" }
 func (s subjects) state(kind string, tokens string) string {
 	return string(s) + ".s." + kind + "." + tokens
 }
 
 // link holds the store while the engine is connected.
 type link struct {
-	mu    sync.Mutex
-	up    chan struct{} // closed while store can be used
-	isUp  bool
-	store *store
-	epoch string
-	why   error // the reason why store cannot be used; nil if none is known
+	mu     sync.Mutex
+	up     chan struct{} // closed while store can be used
+	isUp   bool
+	store  *store
+	epoch  string
+	reason error // the reason why store cannot be used; nil if none is known
 }
 
 // ready waits until the engine is connected. If ctx ends first, the error contains the reason.
 func (l *link) ready(ctx context.Context) (s *store, epoch string, err error) {
 	for {
 		l.mu.Lock()
-		up, ok, why := l.up, l.isUp, l.why
+		up, ok, why := l.up, l.isUp, l.reason
 		s, epoch = l.store, l.epoch
 		l.mu.Unlock()
 		if ok {
@@ -118,25 +118,25 @@ func (l *link) ready(ctx context.Context) (s *store, epoch string, err error) {
 	}
 }
 
-// because records why store cannot be used.
-func (l *link) because(why error) {
+// setReason records why store cannot be used.
+func (l *link) setReason(why error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.why = why
+	l.reason = why
 }
 
 func (l *link) set(s *store, epoch string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.store, l.epoch, l.why = s, epoch, nil
+	l.store, l.epoch, l.reason = s, epoch, nil
 	if !l.isUp {
 		l.isUp = true
 		close(l.up)
 	}
 }
 
-// lost makes new calls wait for a connection, and fails the calls that are waiting for a reply.
-func (e *Engine) lost() {
+// disconnected makes new calls wait for a connection, and fails the calls that are waiting for a reply.
+func (e *Engine) disconnected() {
 	l := &e.link
 	l.mu.Lock()
 	s := l.store
@@ -145,7 +145,7 @@ func (e *Engine) lost() {
 	}
 	l.mu.Unlock()
 	if s != nil {
-		s.cut()
+		s.failAll()
 	}
 }
 
@@ -164,11 +164,11 @@ func (e *Engine) Run(ctx context.Context, sink hub.Sink) error {
 		nc.Close()
 		return fmt.Errorf("natsengine: %w", err)
 	}
-	stop := e.in.start(nc, sink)
+	stop := e.inbound.start(nc, sink)
 	var helpers sync.WaitGroup
 	defer func() {
-		e.lost()
-		m.cut()
+		e.disconnected()
+		m.failAll()
 		cancel()
 		nc.Close()
 		stop()
@@ -177,7 +177,7 @@ func (e *Engine) Run(ctx context.Context, sink hub.Sink) error {
 	if err := e.follow(); err != nil {
 		return err
 	}
-	if err := e.arrive(ctx, m, nil); err != nil {
+	if err := e.prepare(ctx, m, nil); err != nil {
 		return err
 	}
 	helpers.Go(func() { e.upgrade(ctx) })
@@ -188,19 +188,19 @@ func (e *Engine) Run(ctx context.Context, sink hub.Sink) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-e.back:
-			if err := e.arrive(ctx, m, sink); err != nil {
+		case <-e.reconnected:
+			if err := e.prepare(ctx, m, sink); err != nil {
 				return err
 			}
 		case <-e.resync:
 			helpers.Go(func() { e.catchUp(ctx, sink) })
 		case now := <-ticks.C:
 			if nc.IsClosed() {
-				return errCut
+				return errDisconnected
 			}
-			e.peers.beat(now)
-			e.leases.look(ctx, &helpers, now)
-			e.alarms.look(ctx, e, &helpers, now)
+			e.peers.sendHeartbeat(now)
+			e.leases.endExpired(ctx, &helpers, now)
+			e.expiries.removeDue(ctx, e, &helpers, now)
 		}
 	}
 }
@@ -215,39 +215,39 @@ func (e *Engine) connect(ctx context.Context) (*nats.Conn, error) {
 		if errors.Is(err, nats.ErrAuthorization) || e.opts.Credentials != "" && errors.Is(err, nats.ErrNoUserCB) {
 			return nil, fmt.Errorf("natsengine: connecting: %w", err)
 		}
-		e.because(err)
+		e.setReason(err)
 		if !sleep(ctx, reconnectPause) {
 			return nil, ctx.Err()
 		}
 	}
 }
 
-// arrive prepares the engine after the first connection, with a nil sink, and after each later one.
-func (e *Engine) arrive(ctx context.Context, m *mux, sink hub.Sink) error {
+// prepare prepares the engine after the first connection, with a nil sink, and after each later one.
+func (e *Engine) prepare(ctx context.Context, m *mux, sink hub.Sink) error {
 	for {
 		s, epoch, err := e.ensure(ctx, m)
 		if err == nil && sink == nil { // before calls are possible, so that a command that follows a call is not considered old
 			err = e.reread(ctx, s, false)
 		}
 		if err == nil {
-			e.in.pause.Lock() // so that nothing is delivered with the wrong epoch
+			e.inbound.pause.Lock() // so that nothing is delivered with the wrong epoch
 			e.set(s, epoch)
-			e.in.epoch = epoch
-			e.in.pause.Unlock()
+			e.inbound.epoch = epoch
+			e.inbound.pause.Unlock()
 			if sink == nil {
 				return nil
 			}
 			if err = e.reread(ctx, s, true); err == nil {
-				e.in.gap()
+				e.inbound.gap()
 				return nil
 			}
-			e.lost()
+			e.disconnected()
 		}
 		var bad *configError
 		if errors.As(err, &bad) {
 			return err
 		}
-		e.because(err)
+		e.setReason(err)
 		if !sleep(ctx, reconnectPause) {
 			return ctx.Err()
 		}
@@ -267,9 +267,9 @@ func (e *Engine) catchUp(ctx context.Context, sink hub.Sink) {
 	}
 }
 
-// trouble is called by the NATS client for errors that do not belong to a call.
-func (e *Engine) trouble(_ *nats.Conn, sub *nats.Subscription, err error) {
+// asyncError is called by the NATS client for errors that do not belong to a call.
+func (e *Engine) asyncError(_ *nats.Conn, sub *nats.Subscription, err error) {
 	if sub != nil && errors.Is(err, nats.ErrSlowConsumer) {
-		e.in.dropped(sub.Subject)
+		e.inbound.dropped(sub.Subject)
 	}
 }

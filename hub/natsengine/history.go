@@ -38,7 +38,7 @@ func freshHistory(ctx context.Context, e *Engine, s *store, epoch, channel strin
 			return page, ctx.Err()
 		}
 	}
-	return page, errTooLate
+	return page, errTimeout
 }
 
 // history reads the history once. The result is stale if a replica that lags behind has replied.
@@ -56,14 +56,14 @@ func (e *Engine) history(ctx context.Context, s *store, epoch, channel string, q
 		return page, false, nil
 	}
 	page.Top.Offset = top.seq
-	r := &reading{e: e, s: s, channel: channel, epoch: epoch, top: top.seq, limits: top.limits(), floor: e.emptied.through(channel),
+	r := &historyReader{e: e, s: s, channel: channel, epoch: epoch, top: top.seq, limits: top.limits(), floor: e.emptied.through(channel),
 		now: time.Now(), limit: q.Limit, bytes: q.Bytes}
 	forward := q.Since != nil && !q.Reverse
 	switch {
 	case !known || q.Since != nil && q.Since.Offset > top.seq:
 		page.Err = hub.ErrNewEpoch
 	case forward:
-		page.Publications, page.Err, stale, err = r.behind(ctx, q.Since.Offset)
+		page.Publications, page.Err, stale, err = r.after(ctx, q.Since.Offset)
 		if err != nil || stale || page.Err == nil {
 			return page, stale, err
 		}
@@ -82,8 +82,8 @@ func (e *Engine) history(ctx context.Context, s *store, epoch, channel string, q
 	return page, stale, err
 }
 
-// reading is one read of a channel's history.
-type reading struct {
+// historyReader is one read of a channel's history.
+type historyReader struct {
 	e       *Engine
 	s       *store
 	channel string
@@ -96,32 +96,32 @@ type reading struct {
 	bytes   int // the maximum size, as in hub.HistoryQuery
 }
 
-func (r *reading) subject() string { return r.e.sub.log(r.channel) }
+func (r *historyReader) subject() string { return r.e.sub.log(r.channel) }
 
-// together returns the number of messages to read together.
-func (r *reading) together() int {
+// batchSize returns the number of messages to read together.
+func (r *historyReader) batchSize() int {
 	if r.limit < 0 {
 		return pageSize
 	}
 	return min(r.limit+1, pageSize)
 }
 
-// fresh reports whether a message is neither too old nor removed.
-func (r *reading) fresh(i *item) bool {
+// isKept reports whether a message is neither too old nor removed.
+func (r *historyReader) isKept(i *item) bool {
 	return i.seq > r.floor && (r.limits.age <= 0 || r.now.Sub(i.at) < r.limits.age)
 }
 
-// counts reports whether a message is within the channel's limits.
-func (r *reading) counts(i *item) bool {
-	return i.pending < uint64(r.limits.size) && r.fresh(i) //nolint:gosec // the size of a history is not negative
+// withinLimits reports whether a message is within the channel's limits.
+func (r *historyReader) withinLimits(i *item) bool {
+	return i.pending < uint64(r.limits.size) && r.isKept(i) //nolint:gosec // the size of a history is not negative
 }
 
-// behind reads the publications after an offset. If that is not possible, lost is the reason.
-func (r *reading) behind(ctx context.Context, since uint64) (ps []*hub.Publication, lost error, stale bool, err error) {
+// after reads the publications after an offset. If that is not possible, lost is the reason.
+func (r *historyReader) after(ctx context.Context, since uint64) (ps []*hub.Publication, lost error, stale bool, err error) {
 	if since == r.top {
 		return nil, nil, false, nil
 	}
-	head, _, err := r.s.batch(ctx, r.s.log, r.subject(), since, r.together()+1)
+	head, _, err := r.s.batch(ctx, r.s.log, r.subject(), since, r.batchSize()+1)
 	if err != nil {
 		return nil, nil, false, err
 	}
@@ -143,22 +143,22 @@ func (r *reading) behind(ctx context.Context, since uint64) (ps []*hub.Publicati
 	if len(head) == 0 {
 		return nil, nil, true, nil
 	}
-	if missing > r.limits.size || !r.fresh(&head[0]) {
+	if missing > r.limits.size || !r.isKept(&head[0]) {
 		return nil, hub.ErrTooOld, false, nil
 	}
 	ps, stale, err = r.collect(ctx, head, since, func(*item) bool { return true })
 	return ps, nil, stale, err
 }
 
-// on calls f for items, and for the messages that follow them up to top, until f returns false.
-func (r *reading) on(ctx context.Context, items []item, f func(*item) bool) (stale bool, err error) {
+// forEach calls f for items, and for the messages that follow them up to top, until f returns false.
+func (r *historyReader) forEach(ctx context.Context, items []item, f func(*item) bool) (stale bool, err error) {
 	for len(items) > 0 {
 		for i := range items {
 			if items[i].seq > r.top || !f(&items[i]) || items[i].seq == r.top {
 				return false, nil
 			}
 		}
-		if items, _, err = r.s.batch(ctx, r.s.log, r.subject(), items[len(items)-1].seq+1, r.together()); err != nil {
+		if items, _, err = r.s.batch(ctx, r.s.log, r.subject(), items[len(items)-1].seq+1, r.batchSize()); err != nil {
 			return false, err
 		}
 	}
@@ -167,12 +167,12 @@ func (r *reading) on(ctx context.Context, items []item, f func(*item) bool) (sta
 
 // collect returns publications up to the limits of the query, without those that have expired or for which counts is false. previous is the
 // offset of the publication before items.
-func (r *reading) collect(ctx context.Context, items []item, previous uint64, counts func(*item) bool) (ps []*hub.Publication, stale bool, err error) {
+func (r *historyReader) collect(ctx context.Context, items []item, previous uint64, counts func(*item) bool) (ps []*hub.Publication, stale bool, err error) {
 	room := hub.NewRoom(r.bytes)
 	if r.limit == 0 {
 		return nil, false, nil
 	}
-	stale, err = r.on(ctx, items, func(i *item) bool {
+	stale, err = r.forEach(ctx, items, func(i *item) bool {
 		if p := r.publication(i, previous); p != nil && counts(i) {
 			if !room.Take(p.Size()) {
 				return false
@@ -186,18 +186,18 @@ func (r *reading) collect(ctx context.Context, items []item, previous uint64, co
 }
 
 // publication decodes a stored publication. It returns nil if the publication has expired.
-func (r *reading) publication(i *item, previous uint64) *hub.Publication {
+func (r *historyReader) publication(i *item, previous uint64) *hub.Publication {
 	p, err := record.Publication(i.data)
 	if err != nil || p.Expired(r.now) {
 		return nil
 	}
 	p.Epoch, p.Offset, p.Previous = r.epoch, i.seq, previous
-	r.e.alarms.note(r.channel, p, i.header)
+	r.e.expiries.addReceived(r.channel, p, i.header)
 	return p
 }
 
 // first reads the oldest publications that are kept.
-func (r *reading) first(ctx context.Context) ([]*hub.Publication, bool, error) {
+func (r *historyReader) first(ctx context.Context) ([]*hub.Publication, bool, error) {
 	from, err := r.tail(ctx, r.limits.size)
 	if err != nil {
 		return nil, false, err
@@ -206,14 +206,14 @@ func (r *reading) first(ctx context.Context) ([]*hub.Publication, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	return r.collect(ctx, head, 0, r.counts)
+	return r.collect(ctx, head, 0, r.withinLimits)
 }
 
-// someLast is how many of the last publications the first attempt reads; often no more are needed.
-const someLast = 32
+// firstTailSize is how many of the last publications the first attempt reads; often no more are needed.
+const firstTailSize = 32
 
 // last reads the last publications before an offset, newest first.
-func (r *reading) last(ctx context.Context, before uint64) ([]*hub.Publication, bool, error) {
+func (r *historyReader) last(ctx context.Context, before uint64) ([]*hub.Publication, bool, error) {
 	after := 0 // the number of messages from the offset on
 	if before <= r.top {
 		some, _, err := r.s.batch(ctx, r.s.log, r.subject(), before, 1)
@@ -223,7 +223,7 @@ func (r *reading) last(ctx context.Context, before uint64) ([]*hub.Publication, 
 		after = int(some[0].pending) + 1 //nolint:gosec // the number of messages fits into an int
 	}
 	most := r.limits.size - after
-	n := someLast
+	n := firstTailSize
 	if r.limit > 0 {
 		n = min(n, r.limit)
 	}
@@ -236,12 +236,12 @@ func (r *reading) last(ctx context.Context, before uint64) ([]*hub.Publication, 
 		if err != nil {
 			return nil, false, err
 		}
-		w, previous := newest{limit: r.limit, bytes: cmp.Or(r.bytes, hub.PageBytes)}, uint64(0)
-		stale, err := r.on(ctx, head, func(i *item) bool {
+		w, previous := lastPage{limit: r.limit, bytes: cmp.Or(r.bytes, hub.PageBytes)}, uint64(0)
+		stale, err := r.forEach(ctx, head, func(i *item) bool {
 			if i.seq >= before {
 				return false
 			}
-			if p := r.publication(i, previous); p != nil && r.counts(i) {
+			if p := r.publication(i, previous); p != nil && r.withinLimits(i) {
 				w.push(p)
 			}
 			previous = i.seq
@@ -255,15 +255,15 @@ func (r *reading) last(ctx context.Context, before uint64) ([]*hub.Publication, 
 	return nil, false, nil
 }
 
-// newest keeps the last publications that fit into a page.
-type newest struct {
+// lastPage keeps the last publications that fit into a page.
+type lastPage struct {
 	limit, bytes int // negative means no limit
 	ps           []*hub.Publication
 	size         int
 	full         bool
 }
 
-func (w *newest) push(p *hub.Publication) {
+func (w *lastPage) push(p *hub.Publication) {
 	w.ps, w.size = append(w.ps, p), w.size+p.Size()
 	for len(w.ps) > 1 && (w.limit > 0 && len(w.ps) > w.limit || w.bytes >= 0 && w.size > w.bytes) {
 		w.size -= w.ps[0].Size()
@@ -275,7 +275,7 @@ func (w *newest) push(p *hub.Publication) {
 
 // tail returns a sequence such that the subject has at least n messages from there on, but not many more. If there are
 // fewer, it returns 1.
-func (r *reading) tail(ctx context.Context, n int) (uint64, error) {
+func (r *historyReader) tail(ctx context.Context, n int) (uint64, error) {
 	for back := uint64(n); ; back *= 4 { //nolint:gosec // n is not negative
 		if back >= r.top {
 			return 1, nil
@@ -307,21 +307,21 @@ func trim(ctx context.Context, e *Engine, s *store, channel string, through uint
 	}
 	// The last publication is not removed, so that the last offset of the channel stays known. Instead, all nodes record that it is
 	// no longer kept.
-	name := e.sub.watched("t." + channelTokens(channel))
-	if _, err := s.put(ctx, name, emptiedRecord(channel, top.seq), putting{}); err != nil {
+	name := e.sub.nodeRecord("t." + channelTokens(channel))
+	if _, err := s.put(ctx, name, emptiedRecord(channel, top.seq), putOptions{}); err != nil {
 		return err
 	}
 	e.emptied.set(channel, top.seq)
 	return s.purge(ctx, s.log, subject, top.seq, 0)
 }
 
-// emptied contains the channels whose last publication is stored, but no longer part of the history.
-type emptied struct {
+// emptyChannels contains the channels whose last publication is stored, but no longer part of the history.
+type emptyChannels struct {
 	mu  sync.Mutex
 	all map[string]uint64
 }
 
-func (e *emptied) set(channel string, through uint64) {
+func (e *emptyChannels) set(channel string, through uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.all == nil {
@@ -330,7 +330,7 @@ func (e *emptied) set(channel string, through uint64) {
 	e.all[channel] = max(e.all[channel], through)
 }
 
-func (e *emptied) through(channel string) uint64 {
+func (e *emptyChannels) through(channel string) uint64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.all[channel]

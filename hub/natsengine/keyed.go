@@ -16,12 +16,12 @@ import (
 )
 
 const (
-	removedKept  = 10 * time.Minute // how long a removal is stored, in case an older publication of the key arrives late
-	othersWait   = 300 * time.Millisecond
-	removeTries  = 20
-	removePause  = 20 * time.Millisecond
-	maxRemoving  = 16 // the maximum number of keys that are removed concurrently
-	snapshotPage = 500
+	removalTTL      = 10 * time.Minute // how long a removal is stored, in case an older publication of the key arrives late
+	otherNodesDelay = 300 * time.Millisecond
+	maxRemoveTries  = 20
+	removePause     = 20 * time.Millisecond
+	maxRemoving     = 16 // the maximum number of keys that are removed concurrently
+	snapshotPage    = 500
 )
 
 // keyed is the latest publication of a key.
@@ -58,12 +58,12 @@ func (e *Engine) applyKey(ctx context.Context, s *store, channel string, k *keye
 			}
 			expect = old.seq
 		}
-		o := putting{expect: &expect, header: nats.Header{offsetHeader: {strconv.FormatUint(k.offset, 10)}, limitsHeader: {k.limits.String()}}}
+		o := putOptions{expect: &expect, header: nats.Header{offsetHeader: {strconv.FormatUint(k.offset, 10)}, limitsHeader: {k.limits.String()}}}
 		if !k.until.IsZero() {
 			o.header[untilHeader] = []string{millis(k.until)}
 		}
 		if k.p.Removed {
-			o.ttl = removedKept
+			o.ttl = removalTTL
 		}
 		a, err := s.put(ctx, subject, data, o)
 		if !errors.Is(err, errWrongLast) {
@@ -110,7 +110,7 @@ func (e *Engine) settleKeys(ctx context.Context, s *store, epoch, channel string
 		}
 		whole := since.Offset >= page.Top.Offset
 		h := nats.Header{"Hf-Epoch": {epoch}, offsetHeader: {strconv.FormatUint(since.Offset, 10)}}
-		if _, err := s.put(ctx, mark, nil, putting{header: h, ttl: 30 * 24 * time.Hour}); err != nil || whole {
+		if _, err := s.put(ctx, mark, nil, putOptions{header: h, ttl: 30 * 24 * time.Hour}); err != nil || whole {
 			return page.Top, err
 		}
 	}
@@ -133,7 +133,7 @@ func (e *Engine) storeKeys(ctx context.Context, s *store, channel string, ps []*
 		keep = top.limits()
 	}
 	for _, p := range latest {
-		k := &keyed{p: p, offset: p.Offset, until: e.alarms.until(channel, p), limits: keep}
+		k := &keyed{p: p, offset: p.Offset, until: e.expiries.until(channel, p), limits: keep}
 		if err := e.applyKey(ctx, s, channel, k); err != nil {
 			return err
 		}
@@ -186,7 +186,7 @@ func snapshot(ctx context.Context, e *Engine, s *store, epoch, channel, cursor s
 			if !room.Take(k.p.Size()) {
 				return ps, snapshotCursor(it.seq, to, top), top, nil
 			}
-			e.alarms.add(channel, k, othersWait)
+			e.expiries.add(channel, k, otherNodesDelay)
 			if ps = append(ps, k.p); limit > 0 && len(ps) == limit && from <= to {
 				return ps, snapshotCursor(from, to, top), top, nil
 			}
@@ -210,48 +210,48 @@ func snapshotCursor(from, to uint64, top hub.Position) string {
 	return fmt.Sprintf("%d-%d-%d", from, to, top.Offset)
 }
 
-// alarm is the time when a key must be removed.
-type alarm struct {
+// keyExpiry is the time when a key must be removed.
+type keyExpiry struct {
 	at      time.Time
 	channel string
 	key     string
 	offset  uint64
 }
 
-// alarms schedules the removal of the keys that this node knows: keys of publications that it has published, delivered or read from a
-// history or a collection. So a key is removed even if the node that has set it is gone. The node that has set a key removes it first; all
-// other nodes wait a little longer.
-type alarms struct {
+// keyExpiries schedules the removal of the keys that this node knows: keys of publications that it has published, delivered or read
+// from a history or a collection. So a key is removed even if the node that has set it is gone. The node that has set a key removes
+// it first; all other nodes wait a little longer.
+type keyExpiries struct {
 	mu      sync.Mutex
-	queue   []alarm
-	byKey   map[alarmKey]alarmState
+	queue   []keyExpiry
+	byKey   map[expiryKey]expiryState
 	running int
 }
 
-type alarmKey struct{ channel, key string }
+type expiryKey struct{ channel, key string }
 
-type alarmState struct {
+type expiryState struct {
 	offset uint64
 	until  time.Time
 }
 
-func (a *alarms) Len() int           { return len(a.queue) }
-func (a *alarms) Less(i, j int) bool { return a.queue[i].at.Before(a.queue[j].at) }
-func (a *alarms) Swap(i, j int)      { a.queue[i], a.queue[j] = a.queue[j], a.queue[i] }
-func (a *alarms) Push(v any)         { a.queue = append(a.queue, v.(alarm)) }
-func (a *alarms) Pop() any {
+func (a *keyExpiries) Len() int           { return len(a.queue) }
+func (a *keyExpiries) Less(i, j int) bool { return a.queue[i].at.Before(a.queue[j].at) }
+func (a *keyExpiries) Swap(i, j int)      { a.queue[i], a.queue[j] = a.queue[j], a.queue[i] }
+func (a *keyExpiries) Push(v any)         { a.queue = append(a.queue, v.(keyExpiry)) }
+func (a *keyExpiries) Pop() any {
 	n := len(a.queue) - 1
 	v := a.queue[n]
-	a.queue[n] = alarm{}
+	a.queue[n] = keyExpiry{}
 	a.queue = a.queue[:n]
 	return v
 }
 
 // add schedules the removal of a key, a given time after its expiry.
-func (a *alarms) add(channel string, k *keyed, later time.Duration) {
+func (a *keyExpiries) add(channel string, k *keyed, later time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	id := alarmKey{channel, k.p.Key}
+	id := expiryKey{channel, k.p.Key}
 	old, there := a.byKey[id]
 	if there && k.offset != 0 && old.offset > k.offset {
 		return
@@ -264,36 +264,36 @@ func (a *alarms) add(channel string, k *keyed, later time.Duration) {
 		return
 	}
 	if a.byKey == nil {
-		a.byKey = map[alarmKey]alarmState{}
+		a.byKey = map[expiryKey]expiryState{}
 	}
-	a.byKey[id] = alarmState{k.offset, k.until}
-	heap.Push(a, alarm{k.until.Add(later), channel, k.p.Key, k.offset})
+	a.byKey[id] = expiryState{k.offset, k.until}
+	heap.Push(a, keyExpiry{k.until.Add(later), channel, k.p.Key, k.offset})
 }
 
-// note calls add for a received publication, with the expiry from its header.
-func (a *alarms) note(channel string, p *hub.Publication, h nats.Header) {
+// addReceived calls add for a received publication, with the expiry from its header.
+func (a *keyExpiries) addReceived(channel string, p *hub.Publication, h nats.Header) {
 	if p.Key != "" {
-		a.add(channel, &keyed{p: p, offset: p.Offset, until: untilOf(h)}, othersWait)
+		a.add(channel, &keyed{p: p, offset: p.Offset, until: untilOf(h)}, otherNodesDelay)
 	}
 }
 
 // until returns the time when the key of a publication expires.
-func (a *alarms) until(channel string, p *hub.Publication) time.Time {
+func (a *keyExpiries) until(channel string, p *hub.Publication) time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if s, ok := a.byKey[alarmKey{channel, p.Key}]; ok && s.offset == p.Offset {
+	if s, ok := a.byKey[expiryKey{channel, p.Key}]; ok && s.offset == p.Offset {
 		return s.until
 	}
 	return time.Time{}
 }
 
-// look removes the keys that have expired.
-func (a *alarms) look(ctx context.Context, e *Engine, helpers *sync.WaitGroup, now time.Time) {
+// removeDue removes the keys that have expired.
+func (a *keyExpiries) removeDue(ctx context.Context, e *Engine, helpers *sync.WaitGroup, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for len(a.queue) > 0 && !a.queue[0].at.After(now) && a.running < maxRemoving {
-		x := heap.Pop(a).(alarm)
-		if s, ok := a.byKey[alarmKey{x.channel, x.key}]; !ok || s.offset != x.offset {
+		x := heap.Pop(a).(keyExpiry)
+		if s, ok := a.byKey[expiryKey{x.channel, x.key}]; !ok || s.offset != x.offset {
 			continue
 		}
 		a.running++
@@ -302,14 +302,14 @@ func (a *alarms) look(ctx context.Context, e *Engine, helpers *sync.WaitGroup, n
 			a.mu.Lock()
 			defer a.mu.Unlock()
 			a.running--
-			id := alarmKey{x.channel, x.key}
+			id := expiryKey{x.channel, x.key}
 			s, ok := a.byKey[id]
 			switch {
 			case !ok || s.offset != x.offset:
 			case gone:
 				delete(a.byKey, id)
 			default:
-				x.at = time.Now().Add(othersWait)
+				x.at = time.Now().Add(otherNodesDelay)
 				heap.Push(a, x)
 			}
 		})
@@ -317,8 +317,8 @@ func (a *alarms) look(ctx context.Context, e *Engine, helpers *sync.WaitGroup, n
 }
 
 // removeKey publishes the removal of a key, unless the key was set again. It reports false if the removal must be tried again.
-func (e *Engine) removeKey(ctx context.Context, x alarm) bool {
-	for range removeTries {
+func (e *Engine) removeKey(ctx context.Context, x keyExpiry) bool {
+	for range maxRemoveTries {
 		s, epoch, err := e.ready(ctx)
 		if err != nil {
 			return false
@@ -334,7 +334,7 @@ func (e *Engine) removeKey(ctx context.Context, x alarm) bool {
 	return false
 }
 
-func (e *Engine) tryRemoveKey(ctx context.Context, s *store, epoch string, x alarm) (done bool, err error) {
+func (e *Engine) tryRemoveKey(ctx context.Context, s *store, epoch string, x keyExpiry) (done bool, err error) {
 	top, err := e.settleKeys(ctx, s, epoch, x.channel)
 	if err != nil {
 		return false, err

@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	leaseKept   = time.Hour       // how long the end of a lease is stored
-	renewLonger = 3 * time.Second // how long after its last attempt a node is considered to be renewing a lease
+	leaseEndTTL = time.Hour       // how long the end of a lease is stored
+	renewingFor = 3 * time.Second // how long after its last attempt a node is considered to be renewing a lease
 )
 
-// watchedRecord is a record that all nodes receive: of a lease, or of a channel whose publications were all trimmed.
-type watchedRecord struct {
+// nodeRecord is a record that all nodes receive: of a lease, or of a channel whose publications were all trimmed.
+type nodeRecord struct {
 	Lease   string `json:"lease,omitempty"`
 	TTL     int64  `json:"ttl,omitempty"` // in milliseconds
 	Over    bool   `json:"over,omitempty"`
@@ -26,13 +26,13 @@ type watchedRecord struct {
 	Through uint64 `json:"through,omitempty"`
 }
 
-func (r watchedRecord) encode() []byte {
+func (r nodeRecord) encode() []byte {
 	data, _ := json.Marshal(r) //nolint:errcheck // encoding strings and numbers never fails
 	return data
 }
 
 func emptiedRecord(channel string, through uint64) []byte {
-	return watchedRecord{Channel: channel, Through: through}.encode()
+	return nodeRecord{Channel: channel, Through: through}.encode()
 }
 
 // leases are the leases of all nodes, as this node has seen them.
@@ -45,14 +45,14 @@ type leases struct {
 
 // lease is this node's information about a lease.
 type lease struct {
-	name   string
-	seq    uint64 // the sequence of the last message
-	ttl    time.Duration
-	seen   time.Time // when the last renewal was seen
-	over   bool
-	asked  time.Time  // when this node last began to renew the lease; zero if the renewal succeeded
-	ending bool       // this node is trying to end the lease
-	turn   sync.Mutex // held by the owner during a renewal
+	name     string
+	seq      uint64 // the sequence of the last message
+	ttl      time.Duration
+	seen     time.Time // when the last renewal was seen
+	ended    bool
+	renewing time.Time  // when this node last began to renew the lease; zero if the renewal succeeded
+	ending   bool       // this node is trying to end the lease
+	renewMu  sync.Mutex // held by the owner during a renewal
 }
 
 func (l *leases) init(e *Engine) { l.engine, l.all = e, map[string]*lease{} }
@@ -67,29 +67,29 @@ func (l *leases) get(name string) *lease {
 	return x
 }
 
-// is reports whether a lease has ended, and whether it is known.
-func (l *leases) is(name string) (over, known bool) {
+// state reports whether a lease has ended, and whether it is known.
+func (l *leases) state(name string) (over, known bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	x := l.all[name]
-	return x != nil && x.over, x != nil && x.seq > 0
+	return x != nil && x.ended, x != nil && x.seq > 0
 }
 
-// note records a message of a lease, and reports whether it is the first one that reports the end of the lease.
-func (l *leases) note(r watchedRecord, seq uint64, now time.Time) (ended bool) {
+// record records a message of a lease, and reports whether it is the first one that reports the end of the lease.
+func (l *leases) record(r nodeRecord, seq uint64, now time.Time) (ended bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	x := l.get(r.Lease)
 	if seq <= x.seq {
 		return false
 	}
-	ended = r.Over && !x.over
-	x.seq, x.ttl, x.seen, x.over = seq, time.Duration(r.TTL)*time.Millisecond, now, x.over || r.Over
+	ended = r.Over && !x.ended
+	x.seq, x.ttl, x.seen, x.ended = seq, time.Duration(r.TTL)*time.Millisecond, now, x.ended || r.Over
 	return ended
 }
 
-// excuse restarts the time of leases whose node is running but cannot renew them.
-func (l *leases) excuse(now time.Time, names ...string) {
+// restartTimers restarts the time of leases whose node is running but cannot renew them.
+func (l *leases) restartTimers(now time.Time, names ...string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, name := range names {
@@ -104,15 +104,15 @@ func (l *leases) renewing(now time.Time) (names []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for name, x := range l.all {
-		if !x.asked.IsZero() && !x.over && now.Sub(x.asked) < max(x.ttl, renewLonger) {
+		if !x.renewing.IsZero() && !x.ended && now.Sub(x.renewing) < max(x.ttl, renewingFor) {
 			names = append(names, name)
 		}
 	}
 	return names
 }
 
-// excuseAll restarts the time of all leases, because this node was not receiving messages.
-func (l *leases) excuseAll(now time.Time) {
+// restartAllTimers restarts the time of all leases, because this node was not receiving messages.
+func (l *leases) restartAllTimers(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, x := range l.all {
@@ -120,25 +120,25 @@ func (l *leases) excuseAll(now time.Time) {
 	}
 }
 
-// watched receives a record for all nodes.
-func (l *leases) watched(m *nats.Msg) {
-	var r watchedRecord
+// receive receives a record for all nodes.
+func (l *leases) receive(m *nats.Msg) {
+	var r nodeRecord
 	if json.Unmarshal(m.Data, &r) == nil {
-		l.learn(r, number(m.Header, "Nats-Sequence"))
+		l.apply(r, number(m.Header, "Nats-Sequence"))
 	}
 }
 
-// learn applies a record for all nodes.
-func (l *leases) learn(r watchedRecord, seq uint64) {
+// apply applies a record for all nodes.
+func (l *leases) apply(r nodeRecord, seq uint64) {
 	e := l.engine
 	switch {
 	case r.Channel != "":
 		e.emptied.set(r.Channel, r.Through)
-	case r.Lease != "" && l.note(r, seq, time.Now()):
-		e.in.sink.LeaseEnded(r.Lease)
-		if e.peers.others() {
+	case r.Lease != "" && l.record(r, seq, time.Now()):
+		e.inbound.sink.LeaseEnded(r.Lease)
+		if e.peers.hasOthers() {
 			// Messages that the server of the ended node has not forwarded are lost.
-			e.peers.miss()
+			e.peers.scheduleGap()
 		}
 	}
 }
@@ -147,16 +147,16 @@ func (l *leases) learn(r watchedRecord, seq uint64) {
 func (e *Engine) reread(ctx context.Context, s *store, again bool) error {
 	there := map[string]bool{}
 	for from := uint64(1); ; {
-		items, more, err := s.batch(ctx, s.state, e.sub.watched(">"), from, pageSize)
+		items, more, err := s.batch(ctx, s.state, e.sub.nodeRecord(">"), from, pageSize)
 		if err != nil {
 			return err
 		}
 		for _, i := range items {
 			from = i.seq + 1
-			var r watchedRecord
+			var r nodeRecord
 			if json.Unmarshal(i.data, &r) == nil {
 				there[r.Lease] = true
-				e.leases.learn(r, i.seq)
+				e.leases.apply(r, i.seq)
 			}
 		}
 		if more == 0 || len(items) == 0 {
@@ -170,7 +170,7 @@ func (e *Engine) reread(ctx context.Context, s *store, again bool) error {
 			return err
 		}
 		if last == nil && e.leases.end(name) {
-			e.in.sink.LeaseEnded(name)
+			e.inbound.sink.LeaseEnded(name)
 		}
 	}
 	return e.commands.reread(ctx, s, again)
@@ -181,7 +181,7 @@ func (l *leases) missing(there map[string]bool) (names []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for name, x := range l.all {
-		if !there[name] && x.seq > 0 && !x.over {
+		if !there[name] && x.seq > 0 && !x.ended {
 			names = append(names, name)
 		}
 	}
@@ -193,23 +193,23 @@ func (l *leases) end(name string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	x := l.get(name)
-	was := x.over
-	x.over = true
+	was := x.ended
+	x.ended = true
 	return !was
 }
 
-// look ends the leases that were not renewed in time.
-func (l *leases) look(ctx context.Context, helpers *sync.WaitGroup, now time.Time) {
-	if !l.engine.peers.hears() {
+// endExpired ends the leases that were not renewed in time.
+func (l *leases) endExpired(ctx context.Context, helpers *sync.WaitGroup, now time.Time) {
+	if !l.engine.peers.receivesOwn() {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for name, x := range l.all {
 		switch {
-		case x.over && now.Sub(x.seen) > leaseKept:
+		case x.ended && now.Sub(x.seen) > leaseEndTTL:
 			delete(l.all, name)
-		case !x.over && !x.ending && x.seq > 0 && now.Sub(x.seen) > x.ttl:
+		case !x.ended && !x.ending && x.seq > 0 && now.Sub(x.seen) > x.ttl:
 			x.ending = true
 			seq := x.seq
 			helpers.Go(func() { l.endLease(ctx, name, seq) })
@@ -220,20 +220,20 @@ func (l *leases) look(ctx context.Context, helpers *sync.WaitGroup, now time.Tim
 // endLease ends a lease, unless its last message is no longer the one with sequence seq.
 func (l *leases) endLease(ctx context.Context, name string, seq uint64) {
 	e := l.engine
-	ctx, cancel := context.WithTimeout(ctx, attempt)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	err := e.call(ctx, func(s *store, _ string) error {
-		_, err := s.put(ctx, e.sub.lease(name), watchedRecord{Lease: name, Over: true}.encode(), putting{expect: &seq, ttl: leaseKept})
+		_, err := s.put(ctx, e.sub.lease(name), nodeRecord{Lease: name, Over: true}.encode(), putOptions{expect: &seq, ttl: leaseEndTTL})
 		if !errors.Is(err, errWrongLast) {
 			if err == nil {
-				e.leases.forget(ctx, s, name)
+				e.leases.removeData(ctx, s, name)
 			}
 			return err
 		}
 		now, err := s.last(ctx, s.state, e.sub.lease(name))
-		var r watchedRecord
+		var r nodeRecord
 		if err == nil && now != nil && json.Unmarshal(now.data, &r) == nil {
-			e.leases.learn(r, now.seq)
+			e.leases.apply(r, now.seq)
 		}
 		return err
 	})
@@ -247,8 +247,8 @@ func (l *leases) endLease(ctx context.Context, name string, seq uint64) {
 	}
 }
 
-// forget removes the data stored under a lease.
-func (l *leases) forget(ctx context.Context, s *store, name string) {
+// removeData removes the data stored under a lease.
+func (l *leases) removeData(ctx context.Context, s *store, name string) {
 	e := l.engine
 	e.entries.forget(token(name))
 	s.purge(ctx, s.state, e.sub.state("e", "*.*."+token(name)+".*"), 0, 0) //nolint:errcheck // data under an ended lease is ignored, and a reader removes it
@@ -260,7 +260,7 @@ func (e *Engine) Lease(ctx context.Context, name string, ttl time.Duration) erro
 	l := &e.leases
 	l.mu.Lock()
 	x := l.get(name)
-	x.asked = time.Now()
+	x.renewing = time.Now()
 	l.mu.Unlock()
 	return e.call(ctx, func(s *store, _ string) error { return l.renew(ctx, s, x, ttl) })
 }
@@ -268,21 +268,21 @@ func (e *Engine) Lease(ctx context.Context, name string, ttl time.Duration) erro
 // renew acquires or renews a lease.
 func (l *leases) renew(ctx context.Context, s *store, x *lease, ttl time.Duration) error {
 	e, name := l.engine, x.name
-	x.turn.Lock()
-	defer x.turn.Unlock()
-	r := watchedRecord{Lease: name, TTL: ttl.Milliseconds()}
+	x.renewMu.Lock()
+	defer x.renewMu.Unlock()
+	r := nodeRecord{Lease: name, TTL: ttl.Milliseconds()}
 	for {
 		l.mu.Lock()
-		seq, over := x.seq, x.over
+		seq, over := x.seq, x.ended
 		l.mu.Unlock()
 		if over {
 			return hub.ErrLeaseEnded
 		}
-		a, err := s.put(ctx, e.sub.lease(name), r.encode(), putting{expect: &seq})
+		a, err := s.put(ctx, e.sub.lease(name), r.encode(), putOptions{expect: &seq})
 		if err == nil {
-			l.note(r, a.Seq, time.Now())
+			l.record(r, a.Seq, time.Now())
 			l.mu.Lock()
-			x.asked = time.Time{}
+			x.renewing = time.Time{}
 			l.mu.Unlock()
 			return nil
 		}
@@ -297,41 +297,41 @@ func (l *leases) renew(ctx context.Context, s *store, x *lease, ttl time.Duratio
 		if last == nil {
 			return hub.ErrLeaseEnded
 		}
-		var now watchedRecord
+		var now nodeRecord
 		if err := json.Unmarshal(last.data, &now); err != nil {
 			return err
 		}
-		e.leases.learn(now, last.seq)
+		e.leases.apply(now, last.seq)
 	}
 }
 
 // Release implements [hub.Presence].
 func (e *Engine) Release(ctx context.Context, name string) error {
-	r := watchedRecord{Lease: name, Over: true}
+	r := nodeRecord{Lease: name, Over: true}
 	return e.call(ctx, func(s *store, _ string) error {
-		a, err := s.put(ctx, e.sub.lease(name), r.encode(), putting{ttl: leaseKept})
+		a, err := s.put(ctx, e.sub.lease(name), r.encode(), putOptions{ttl: leaseEndTTL})
 		if err != nil {
 			return err
 		}
-		e.leases.learn(r, a.Seq)
-		e.leases.forget(ctx, s, name)
+		e.leases.apply(r, a.Seq)
+		e.leases.removeData(ctx, s, name)
 		return nil
 	})
 }
 
-// holds returns hub.ErrLeaseEnded if a lease has ended.
-func (l *leases) holds(ctx context.Context, s *store, name string) error {
+// checkHeld returns hub.ErrLeaseEnded if a lease has ended.
+func (l *leases) checkHeld(ctx context.Context, s *store, name string) error {
 	e := l.engine
-	over, known := e.leases.is(name)
+	over, known := e.leases.state(name)
 	if !known {
 		last, err := s.last(ctx, s.state, e.sub.lease(name))
 		if err != nil {
 			return err
 		}
-		var r watchedRecord
+		var r nodeRecord
 		over = last == nil || json.Unmarshal(last.data, &r) != nil || r.Over
 		if last != nil {
-			e.leases.learn(r, last.seq)
+			e.leases.apply(r, last.seq)
 		}
 	}
 	if over {

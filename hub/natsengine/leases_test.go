@@ -27,17 +27,17 @@ func TestRenewing(t *testing.T) {
 	if !slices.Equal(names, []string{"mine"}) {
 		t.Fatalf("renewing %q", names)
 	}
-	if late := here.leases.renewing(now.Add(renewLonger + time.Second)); len(late) > 0 {
+	if late := here.leases.renewing(now.Add(renewingFor + time.Second)); len(late) > 0 {
 		t.Errorf("long after the last attempt: renewing %q", late)
 	}
 	for i, name := range []string{"mine", "silent"} {
-		there.leases.note(watchedRecord{Lease: name, TTL: 3000}, uint64(i+1), now.Add(-time.Minute)) //nolint:gosec // i is not negative
+		there.leases.record(nodeRecord{Lease: name, TTL: 3000}, uint64(i+1), now.Add(-time.Minute)) //nolint:gosec // i is not negative
 	}
-	data, err := json.Marshal(beat{Node: here.id, Count: 1, Renewing: names})
+	data, err := json.Marshal(heartbeat{Node: here.id, Count: 1, Renewing: names})
 	if err != nil {
 		t.Fatal(err)
 	}
-	there.peers.hear(&nats.Msg{Data: data})
+	there.peers.receive(&nats.Msg{Data: data})
 	for name, kept := range map[string]bool{"mine": true, "silent": false} {
 		if x := there.leases.get(name); (time.Since(x.seen) < x.ttl) != kept {
 			t.Errorf("%s was seen %v ago; its lease is kept: want %v", name, time.Since(x.seen), kept)
@@ -53,27 +53,28 @@ type gaps struct {
 
 func (g *gaps) Gap(...string) { g.n++ }
 
-// A node reports a gap when it has missed a beat of another node, or receives a beat from a node that was silent, or from an unknown node
-// that is not new. It reports another gap later, because servers that were disconnected may have responded with old data.
+// A node reports a gap when it has missed a heartbeat of another node, or receives a heartbeat from a node that was silent, or from
+// an unknown node that is not new. It reports another gap later, because servers that were disconnected may have responded with old
+// data.
 func TestMissingBeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newEngine(t, Options{URL: "nats://127.0.0.1:1"})
 		var sink gaps
-		e.in.sink = &sink
+		e.inbound.sink = &sink
 		count := uint64(0)
 		hear := func(node string, count uint64) {
 			t.Helper()
-			data, err := json.Marshal(beat{Node: node, Count: count})
+			data, err := json.Marshal(heartbeat{Node: node, Count: count})
 			if err != nil {
 				t.Fatal(err)
 			}
-			e.peers.hear(&nats.Msg{Data: data})
+			e.peers.receive(&nats.Msg{Data: data})
 		}
 		want := func(what string, n int) {
 			t.Helper()
 			for range 10 {
-				e.peers.beat(time.Now())
-				time.Sleep(beatEvery) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
+				e.peers.sendHeartbeat(time.Now())
+				time.Sleep(heartbeatInterval) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 				count++
 				hear("there", count)
 			}
@@ -84,9 +85,9 @@ func TestMissingBeats(t *testing.T) {
 		}
 		want("a new node", 0)
 		count++
-		want("a missing beat", 2)
-		time.Sleep(silentFor + time.Second) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
-		e.peers.beat(time.Now())
+		want("a missing heartbeat", 2)
+		time.Sleep(peerTimeout + time.Second) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
+		e.peers.sendHeartbeat(time.Now())
 		if len(e.peers.nodes) > 0 {
 			t.Fatal("a silent node is still known")
 		}

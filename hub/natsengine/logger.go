@@ -14,18 +14,18 @@ type logger struct {
 	mu   sync.Mutex
 	text string
 
-	refused map[string]time.Time // when each refusal was last logged
+	lastRefusal map[string]time.Time // when each refusal was last logged
 }
 
 func (l *logger) Noticef(string, ...any) {}
 func (l *logger) Debugf(string, ...any)  {}
 func (l *logger) Tracef(string, ...any)  {}
 
-func (l *logger) Warnf(format string, args ...any)  { l.say(format, args) }
-func (l *logger) Errorf(format string, args ...any) { l.say(format, args) }
-func (l *logger) Fatalf(format string, args ...any) { l.say(format, args) }
+func (l *logger) Warnf(format string, args ...any)  { l.log(format, args) }
+func (l *logger) Errorf(format string, args ...any) { l.log(format, args) }
+func (l *logger) Fatalf(format string, args ...any) { l.log(format, args) }
 
-func (l *logger) say(format string, args []any) {
+func (l *logger) log(format string, args []any) {
 	text := fmt.Sprintf(format, args...)
 	// The message is about passwords in a configuration file, which this server does not have.
 	if strings.HasPrefix(text, "Plaintext passwords detected") {
@@ -41,12 +41,12 @@ func (l *logger) say(format string, args []any) {
 	now := time.Now()
 	l.mu.Lock()
 	l.text = text
-	again := why != "" && now.Sub(l.refused[why]) < refusedEvery
+	again := why != "" && now.Sub(l.lastRefusal[why]) < refusedEvery
 	if why != "" && !again {
-		if l.refused == nil {
-			l.refused = map[string]time.Time{}
+		if l.lastRefusal == nil {
+			l.lastRefusal = map[string]time.Time{}
 		}
-		l.refused[why] = now
+		l.lastRefusal[why] = now
 	}
 	l.mu.Unlock()
 	if again {

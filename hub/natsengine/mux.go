@@ -23,14 +23,14 @@ type mux struct {
 
 func newMux(nc *nats.Conn) (*mux, error) {
 	m := &mux{nc: nc, prefix: nats.NewInbox() + ".", waiting: map[string]chan *nats.Msg{}}
-	sub, err := nc.Subscribe(m.prefix+"*", m.answer)
+	sub, err := nc.Subscribe(m.prefix+"*", m.dispatch)
 	if err != nil {
 		return nil, err
 	}
 	return m, sub.SetPendingLimits(-1, -1)
 }
 
-func (m *mux) answer(msg *nats.Msg) {
+func (m *mux) dispatch(msg *nats.Msg) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if c := m.waiting[strings.TrimPrefix(msg.Subject, m.prefix)]; c != nil {
@@ -41,8 +41,8 @@ func (m *mux) answer(msg *nats.Msg) {
 	}
 }
 
-// cut makes all waiting calls fail, because the connection is lost.
-func (m *mux) cut() {
+// failAll makes all waiting calls fail, because the connection is lost.
+func (m *mux) failAll() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for key, c := range m.waiting {
@@ -51,8 +51,8 @@ func (m *mux) cut() {
 	}
 }
 
-// ask sends a request and returns a channel for up to n replies. done releases the channel.
-func (m *mux) ask(msg *nats.Msg, n int) (answers <-chan *nats.Msg, done func(), err error) {
+// send sends a request and returns a channel for up to n replies. done releases the channel.
+func (m *mux) send(msg *nats.Msg, n int) (answers <-chan *nats.Msg, done func(), err error) {
 	c := make(chan *nats.Msg, n)
 	m.mu.Lock()
 	m.n++
@@ -67,7 +67,7 @@ func (m *mux) ask(msg *nats.Msg, n int) (answers <-chan *nats.Msg, done func(), 
 	msg.Reply = m.prefix + key
 	if err := m.nc.PublishMsg(msg); err != nil {
 		done()
-		return nil, nil, sending(err)
+		return nil, nil, sendError(err)
 	}
 	return c, done, nil
 }
@@ -77,15 +77,15 @@ func receive(ctx context.Context, c <-chan *nats.Msg) (*nats.Msg, error) {
 	select {
 	case msg, ok := <-c:
 		if !ok {
-			return nil, errCut
+			return nil, errDisconnected
 		}
 		if len(msg.Data) == 0 && msg.Header.Get("Status") == "503" {
-			return nil, errNobody
+			return nil, errNoResponders
 		}
 		return msg, nil
 	case <-ctx.Done():
-		if errors.Is(context.Cause(ctx), errTooLate) {
-			return nil, errTooLate
+		if errors.Is(context.Cause(ctx), errTimeout) {
+			return nil, errTimeout
 		}
 		return nil, ctx.Err()
 	}
@@ -93,8 +93,8 @@ func receive(ctx context.Context, c <-chan *nats.Msg) (*nats.Msg, error) {
 
 // request sends a request and decodes its reply. It repeats the request while the error is temporary: see [persist].
 func (m *mux) request(ctx context.Context, subject string, header nats.Header, data []byte, read func(*nats.Msg) error) error {
-	return persist(ctx, func(ctx context.Context) error {
-		msg, err := m.once(ctx, &nats.Msg{Subject: subject, Header: header, Data: data})
+	return withRetry(ctx, func(ctx context.Context) error {
+		msg, err := m.tryRequest(ctx, &nats.Msg{Subject: subject, Header: header, Data: data})
 		if err != nil {
 			return err
 		}
@@ -102,14 +102,14 @@ func (m *mux) request(ctx context.Context, subject string, header nats.Header, d
 	})
 }
 
-// once sends a request and waits up to askAgain for its reply.
-func (m *mux) once(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
-	answers, done, err := m.ask(msg, 1)
+// tryRequest sends a request and waits up to retryInterval for its reply.
+func (m *mux) tryRequest(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
+	answers, done, err := m.send(msg, 1)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	ctx, cancel := context.WithTimeoutCause(ctx, askAgain, errTooLate)
+	ctx, cancel := context.WithTimeoutCause(ctx, retryInterval, errTimeout)
 	defer cancel()
 	return receive(ctx, answers)
 }

@@ -28,12 +28,12 @@ func (e *Engine) Occupy(ctx context.Context, lease string, cs []hub.Occupied) er
 		}
 		w := write{subject: e.sub.state("o", channelTokens(c.Channel)+"."+token(lease)), data: data}
 		if c.Subscribers == 0 {
-			w.ttl = goneKept
+			w.ttl = removalRecordTTL
 		}
 		ws = append(ws, w)
 	}
 	return e.call(ctx, func(s *store, _ string) error {
-		if err := e.leases.holds(ctx, s, lease); err != nil {
+		if err := e.leases.checkHeld(ctx, s, lease); err != nil {
 			return err
 		}
 		_, _, err := s.putAll(ctx, ws)
@@ -45,8 +45,8 @@ func (e *Engine) Occupy(ctx context.Context, lease string, cs []hub.Occupied) er
 func (e *Engine) Occupied(ctx context.Context, prefix, after string, limit int) (cs []hub.Occupied, more bool, err error) {
 	o := &e.occupancy
 	select { // only one caller reads at a time
-	case o.turn <- struct{}{}:
-		defer func() { <-o.turn }()
+	case o.lock <- struct{}{}:
+		defer func() { <-o.lock }()
 	case <-ctx.Done():
 		return nil, false, ctx.Err()
 	}
@@ -63,7 +63,7 @@ func (e *Engine) Occupied(ctx context.Context, prefix, after string, limit int) 
 		for lease, n := range byLease {
 			holds, seen := held[lease]
 			if !seen {
-				over, known := e.leases.is(lease)
+				over, known := e.leases.state(lease)
 				holds = known && !over
 				held[lease] = holds
 			}
@@ -82,20 +82,20 @@ func (e *Engine) Occupied(ctx context.Context, prefix, after string, limit int) 
 	return cs, more, nil
 }
 
-// occupancy caches the stored numbers of subscribers. A changed number is stored after all those that were read, so the next read starts
-// after the last message that was read. Zeros are removed from the stream after goneKept, so all numbers are read again before that time
-// has passed.
+// occupancy caches the stored numbers of subscribers. A changed number is stored after all those that were read, so the next read
+// starts after the last message that was read. Zeros are removed from the stream after removalRecordTTL, so all numbers are read
+// again before that time has passed.
 type occupancy struct {
-	turn   chan struct{}             // a lock for the other fields: its holder has sent a value to it
-	epoch  string                    // the epoch of the streams
-	began  time.Time                 // when all numbers were last read
-	next   uint64                    // the next sequence to read
-	counts map[string]map[string]int // by channel and lease
+	lock         chan struct{}             // a lock for the other fields: its holder has sent a value to it
+	epoch        string                    // the epoch of the streams
+	lastFullRead time.Time                 // when all numbers were last read
+	next         uint64                    // the next sequence to read
+	counts       map[string]map[string]int // by channel and lease
 }
 
 func (o *occupancy) read(ctx context.Context, e *Engine, s *store, epoch string, now time.Time) error {
-	if o.epoch != epoch || o.counts == nil || now.Sub(o.began) > goneKept/2 {
-		o.epoch, o.began, o.next, o.counts = epoch, now, 1, map[string]map[string]int{}
+	if o.epoch != epoch || o.counts == nil || now.Sub(o.lastFullRead) > removalRecordTTL/2 {
+		o.epoch, o.lastFullRead, o.next, o.counts = epoch, now, 1, map[string]map[string]int{}
 	}
 	for {
 		items, left, err := s.batch(ctx, s.state, e.sub.state("o", ">"), o.next, entriesPage)
@@ -104,7 +104,7 @@ func (o *occupancy) read(ctx context.Context, e *Engine, s *store, epoch string,
 		}
 		for i := range items {
 			o.next = items[i].seq + 1
-			o.note(items[i].data)
+			o.apply(items[i].data)
 		}
 		if left == 0 || len(items) == 0 {
 			return nil
@@ -112,7 +112,7 @@ func (o *occupancy) read(ctx context.Context, e *Engine, s *store, epoch string,
 	}
 }
 
-func (o *occupancy) note(data []byte) {
+func (o *occupancy) apply(data []byte) {
 	var c count
 	if json.Unmarshal(data, &c) != nil {
 		return

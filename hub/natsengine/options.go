@@ -77,13 +77,13 @@ func (o *Options) connection(e *Engine) []nats.Option {
 		nats.IgnoreAuthErrorAbort(),
 		nats.NoCallbacksAfterClientClose(),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			e.lost()
+			e.disconnected()
 			if err != nil {
-				e.because(err)
+				e.setReason(err)
 			}
 		}),
-		nats.ReconnectHandler(func(*nats.Conn) { signal(e.back) }),
-		nats.ErrorHandler(e.trouble),
+		nats.ReconnectHandler(func(*nats.Conn) { signal(e.reconnected) }),
+		nats.ErrorHandler(e.asyncError),
 	}
 	if o.Server != nil {
 		opts = append(opts, nats.InProcessServer(o.Server.server))

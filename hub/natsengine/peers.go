@@ -10,17 +10,17 @@ import (
 )
 
 const (
-	beatEvery  = 500 * time.Millisecond
-	silentFor  = 3 * time.Second         // after this time a node is considered gone
-	deafAfter  = 1500 * time.Millisecond // without its own beat for this time, a node does not end leases
-	settleWait = time.Second             // the timeout for replies of nodes that may be gone
-	youngWait  = 300 * time.Millisecond  // the timeout for replies of nodes that are not known yet
-	gapEvery   = time.Second             // the minimum time between two gaps for missing beats
-	staleFor   = 2 * time.Second         // how long a disconnected leader may still reply as the leader after it has reconnected
+	heartbeatInterval   = 500 * time.Millisecond
+	peerTimeout         = 3 * time.Second         // after this time a node is considered gone
+	ownHeartbeatTimeout = 1500 * time.Millisecond // without its own heartbeat for this time, a node does not end leases
+	settleTimeout       = time.Second             // the timeout for replies of nodes that may be gone
+	unknownPeersTimeout = 300 * time.Millisecond  // the timeout for replies of nodes that are not known yet
+	minGapInterval      = time.Second             // the minimum time between two gaps for missing heartbeats
+	staleLeaderTime     = 2 * time.Second         // how long a disconnected leader may still reply as the leader after it has reconnected
 )
 
-// beat is the message that each node sends twice a second.
-type beat struct {
+// heartbeat is the message that each node sends twice a second.
+type heartbeat struct {
 	Node   string `json:"node"`
 	Server string `json:"server"`
 	Count  uint64 `json:"count"`
@@ -30,21 +30,21 @@ type beat struct {
 	Renewing []string `json:"renewing,omitempty"`
 }
 
-// peers are the other nodes that this node receives beats from.
+// peers are the other nodes that this node receives heartbeats from.
 type peers struct {
 	engine *Engine
 
-	mu     sync.Mutex
-	nodes  map[string]*peer
-	count  uint64
-	sent   time.Time
-	heard  time.Time // when this node last received its own beat
-	deaf   bool
-	gapped time.Time
-	missed bool      // a beat of another node was missed
-	again  time.Time // when to report the gap once more, because the data that is read now may be old; zero means never
-	round  *round
-	since  time.Time // when the first beat was sent
+	mu           sync.Mutex
+	nodes        map[string]*peer
+	count        uint64
+	sent         time.Time
+	lastOwn      time.Time // when this node last received its own heartbeat
+	notReceiving bool
+	lastGap      time.Time
+	missed       bool      // a heartbeat of another node was missed
+	gapAgainAt   time.Time // when to report the gap once more, because the data that is read now may be old; zero means never
+	round        *settleRound
+	since        time.Time // when the first heartbeat was sent
 }
 
 type peer struct {
@@ -53,8 +53,8 @@ type peer struct {
 	seen   time.Time
 }
 
-// round is one round of waiting for the replies of all other nodes. Calls that arrive during a round share the next one.
-type round struct {
+// settleRound is one round of waiting for the replies of all other nodes. Calls that arrive during a round share the next one.
+type settleRound struct {
 	done chan struct{}
 	err  error
 }
@@ -62,25 +62,25 @@ type round struct {
 // follow subscribes to the subjects that all nodes receive.
 func (e *Engine) follow() error {
 	for subject, take := range map[string]func(*nats.Msg){
-		e.sub.nodes():         e.peers.hear,
+		e.sub.nodes():         e.peers.receive,
 		e.sub.settle():        e.peers.answer,
-		e.sub.watch():         e.leases.watched,
-		e.sub.liveCommands():  e.commands.take,
+		e.sub.nodeRecords():   e.leases.receive,
+		e.sub.liveCommands():  e.commands.receive,
 		e.sub.liveProbe(e.id): e.probes.arrived,
 	} {
-		if err := e.in.follow(subject, take); err != nil {
+		if err := e.inbound.follow(subject, take); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// beat sends this node's beat when it is due, and reports a gap if a beat of another node was missed.
-func (p *peers) beat(now time.Time) {
+// sendHeartbeat sends this node's heartbeat when it is due, and reports a gap if a heartbeat of another node was missed.
+func (p *peers) sendHeartbeat(now time.Time) {
 	e := p.engine
 	renewing := e.leases.renewing(now)
 	p.mu.Lock()
-	due := now.Sub(p.sent) >= beatEvery
+	due := now.Sub(p.sent) >= heartbeatInterval
 	var data []byte
 	if due {
 		p.count++
@@ -88,35 +88,35 @@ func (p *peers) beat(now time.Time) {
 		if p.since.IsZero() {
 			p.since = now
 		}
-		data, _ = json.Marshal(beat{e.id, e.in.server(), p.count, renewing}) //nolint:errcheck // encoding strings and numbers never fails
+		data, _ = json.Marshal(heartbeat{e.id, e.inbound.server(), p.count, renewing}) //nolint:errcheck // encoding strings and numbers never fails
 	}
-	if !p.heard.IsZero() && now.Sub(p.heard) > deafAfter {
-		p.deaf = true
+	if !p.lastOwn.IsZero() && now.Sub(p.lastOwn) > ownHeartbeatTimeout {
+		p.notReceiving = true
 	}
-	if !p.again.IsZero() && !now.Before(p.again) {
-		p.missed, p.again = true, time.Time{}
+	if !p.gapAgainAt.IsZero() && !now.Before(p.gapAgainAt) {
+		p.missed, p.gapAgainAt = true, time.Time{}
 	}
-	gap := p.missed && now.Sub(p.gapped) > gapEvery
+	gap := p.missed && now.Sub(p.lastGap) > minGapInterval
 	if gap {
-		p.missed, p.gapped = false, now
+		p.missed, p.lastGap = false, now
 	}
 	for id, n := range p.nodes {
-		if now.Sub(n.seen) > silentFor {
+		if now.Sub(n.seen) > peerTimeout {
 			delete(p.nodes, id)
 		}
 	}
 	p.mu.Unlock()
 	if due {
-		e.in.send(e.sub.nodes(), data)
+		e.inbound.send(e.sub.nodes(), data)
 	}
 	if gap {
 		signal(e.resync)
-		e.in.gap()
+		e.inbound.gap()
 	}
 }
 
 // server returns the ID of the server that this node is connected to.
-func (in *inward) server() string {
+func (in *inbound) server() string {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.nc == nil {
@@ -126,7 +126,7 @@ func (in *inward) server() string {
 }
 
 // send publishes a message whose loss is acceptable.
-func (in *inward) send(subject string, data []byte) {
+func (in *inbound) send(subject string, data []byte) {
 	in.mu.Lock()
 	nc := in.nc
 	in.mu.Unlock()
@@ -135,23 +135,23 @@ func (in *inward) send(subject string, data []byte) {
 	}
 }
 
-// hear records a node's beat.
-func (p *peers) hear(m *nats.Msg) {
+// receive records a node's heartbeat.
+func (p *peers) receive(m *nats.Msg) {
 	e := p.engine
-	var b beat
+	var b heartbeat
 	if json.Unmarshal(m.Data, &b) != nil {
 		return
 	}
 	now := time.Now()
-	e.leases.excuse(now, b.Renewing...)
+	e.leases.restartTimers(now, b.Renewing...)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if b.Node == e.id {
-		if p.deaf {
-			p.deaf = false
-			e.leases.excuseAll(now)
+		if p.notReceiving {
+			p.notReceiving = false
+			e.leases.restartAllTimers(now)
 		}
-		p.heard = now
+		p.lastOwn = now
 		return
 	}
 	if p.nodes == nil {
@@ -160,7 +160,7 @@ func (p *peers) hear(m *nats.Msg) {
 	// A new node begins with 1. A node that was silent for a long time is no longer known: it or this node was disconnected.
 	n := p.nodes[b.Node]
 	if n != nil && b.Count > n.count+1 || n == nil && b.Count > 1 {
-		p.missed, p.again = true, now.Add(staleFor)
+		p.missed, p.gapAgainAt = true, now.Add(staleLeaderTime)
 	}
 	p.nodes[b.Node] = &peer{b.Server, b.Count, now}
 }
@@ -176,15 +176,15 @@ func (p *peers) servers(own string) int {
 	return len(all)
 }
 
-// young reports whether this node has started so recently that it may not have received beats of the others yet.
-func (p *peers) young() bool {
+// isNew reports whether this node has started so recently that it may not have received heartbeats of the others yet.
+func (p *peers) isNew() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.since.IsZero() || time.Since(p.since) < 2*beatEvery
+	return p.since.IsZero() || time.Since(p.since) < 2*heartbeatInterval
 }
 
-// elsewhere returns the nodes that are connected to other servers.
-func (p *peers) elsewhere(server string) map[string]bool {
+// onOtherServers returns the nodes that are connected to other servers.
+func (p *peers) onOtherServers(server string) map[string]bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	all := map[string]bool{}
@@ -196,11 +196,11 @@ func (p *peers) elsewhere(server string) map[string]bool {
 	return all
 }
 
-// hears reports whether this node receives its own beats.
-func (p *peers) hears() bool {
+// receivesOwn reports whether this node receives its own heartbeats.
+func (p *peers) receivesOwn() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return !p.deaf && !p.heard.IsZero()
+	return !p.notReceiving && !p.lastOwn.IsZero()
 }
 
 // settle waits until every server knows the subscriptions of this node. This node's server knows them when it replies, and the
@@ -209,7 +209,7 @@ func (p *peers) settle(ctx context.Context, s *store) error {
 	p.mu.Lock()
 	r := p.round
 	if r == nil { // start a round
-		r = &round{done: make(chan struct{})}
+		r = &settleRound{done: make(chan struct{})}
 		p.round = r
 		p.mu.Unlock()
 		return p.run(ctx, s, r)
@@ -224,7 +224,7 @@ func (p *peers) settle(ctx context.Context, s *store) error {
 	p.mu.Lock()
 	r = p.round
 	if r == nil {
-		r = &round{done: make(chan struct{})}
+		r = &settleRound{done: make(chan struct{})}
 		p.round = r
 		p.mu.Unlock()
 		return p.run(ctx, s, r)
@@ -233,7 +233,7 @@ func (p *peers) settle(ctx context.Context, s *store) error {
 	select {
 	case <-r.done:
 		if r.err != nil && ctx.Err() == nil { // the error may be that of another caller's context
-			return p.ask(ctx, s)
+			return p.askOthers(ctx, s)
 		}
 		return r.err
 	case <-ctx.Done():
@@ -241,8 +241,8 @@ func (p *peers) settle(ctx context.Context, s *store) error {
 	}
 }
 
-func (p *peers) run(ctx context.Context, s *store, r *round) error {
-	r.err = p.ask(ctx, s)
+func (p *peers) run(ctx context.Context, s *store, r *settleRound) error {
+	r.err = p.askOthers(ctx, s)
 	p.mu.Lock()
 	p.round = nil
 	p.mu.Unlock()
@@ -250,21 +250,21 @@ func (p *peers) run(ctx context.Context, s *store, r *round) error {
 	return r.err
 }
 
-// ask asks the nodes on other servers to reply, and waits a limited time for their replies, since some nodes may be gone. A node that has
-// just joined a cluster does not know the others yet, so it waits a short time for replies of any node.
-func (p *peers) ask(ctx context.Context, s *store) error {
+// askOthers asks the nodes on other servers to reply, and waits a limited time for their replies, since some nodes may be gone. A
+// node that has just joined a cluster does not know the others yet, so it waits a short time for replies of any node.
+func (p *peers) askOthers(ctx context.Context, s *store) error {
 	e := p.engine
-	nodes := p.elsewhere(s.nc.ConnectedServerId())
-	settleWait := settleWait
-	if s.nc.ConnectedClusterName() != "" && p.young() {
-		nodes[""], settleWait = true, youngWait
+	nodes := p.onOtherServers(s.nc.ConnectedServerId())
+	settleWait := settleTimeout
+	if s.nc.ConnectedClusterName() != "" && p.isNew() {
+		nodes[""], settleWait = true, unknownPeersTimeout
 	}
 	if len(nodes) == 0 {
-		ctx, cancel := context.WithTimeout(ctx, attempt)
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
-		return sending(s.nc.FlushWithContext(ctx))
+		return sendError(s.nc.FlushWithContext(ctx))
 	}
-	answers, done, err := s.ask(&nats.Msg{Subject: e.sub.settle()}, len(nodes)+16)
+	answers, done, err := s.send(&nats.Msg{Subject: e.sub.settle()}, len(nodes)+16)
 	if err != nil {
 		return err
 	}
@@ -287,19 +287,19 @@ func (p *peers) ask(ctx context.Context, s *store) error {
 func (p *peers) answer(m *nats.Msg) {
 	e := p.engine
 	if m.Reply != "" {
-		e.in.send(m.Reply, []byte(e.id))
+		e.inbound.send(m.Reply, []byte(e.id))
 	}
 }
 
-// others reports whether other nodes are known.
-func (p *peers) others() bool {
+// hasOthers reports whether other nodes are known.
+func (p *peers) hasOthers() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.nodes) > 0
 }
 
-// miss schedules a report of a gap.
-func (p *peers) miss() {
+// scheduleGap schedules a report of a gap.
+func (p *peers) scheduleGap() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.missed = true

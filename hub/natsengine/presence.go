@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	goneKept    = time.Minute // how long the removal of an entry or count is stored
-	entriesPage = 1000
-	putTogether = 256
+	removalRecordTTL = time.Minute // how long the removal of an entry or count is stored
+	entriesPage      = 1000
+	maxPutBatch      = 256
 
 	conflictPause = time.Millisecond // the delay before the conflicting message is read, which may not be stored yet
 )
@@ -29,23 +29,23 @@ const (
 type write struct {
 	subject string
 	data    []byte
-	putting
+	putOptions
 }
 
 // putAll stores messages. wrong contains the indexes of the messages whose subject had another last message than expected.
 func (s *store) putAll(ctx context.Context, ws []write) (seqs []uint64, wrong []int, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, attempt, errTooLate)
+	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, errTimeout)
 	defer cancel()
 	seqs = make([]uint64, len(ws))
-	for from := 0; from < len(ws); from += putTogether {
-		some := ws[from:min(from+putTogether, len(ws))]
-		again, err := s.putSome(ctx, some, seqs[from:], &wrong, from)
+	for from := 0; from < len(ws); from += maxPutBatch {
+		some := ws[from:min(from+maxPutBatch, len(ws))]
+		again, err := s.putBatch(ctx, some, seqs[from:], &wrong, from)
 		if err != nil {
 			return nil, nil, err
 		}
 		for _, i := range again {
 			w := &ws[from+i]
-			a, err := s.put(ctx, w.subject, w.data, w.putting)
+			a, err := s.put(ctx, w.subject, w.data, w.putOptions)
 			switch {
 			case errors.Is(err, errWrongLast):
 				wrong = append(wrong, from+i)
@@ -58,19 +58,19 @@ func (s *store) putAll(ctx context.Context, ws []write) (seqs []uint64, wrong []
 	return seqs, wrong, nil
 }
 
-// putSome sends messages and then waits for the replies. again contains the indexes of the messages that must be sent again.
-func (s *store) putSome(ctx context.Context, some []write, seqs []uint64, wrong *[]int, from int) (again []int, err error) {
+// putBatch sends messages and then waits for the replies. again contains the indexes of the messages that must be sent again.
+func (s *store) putBatch(ctx context.Context, some []write, seqs []uint64, wrong *[]int, from int) (again []int, err error) {
 	answers := make([]<-chan *nats.Msg, len(some))
 	for i := range some {
 		w := &some[i]
-		c, done, err := s.ask(&nats.Msg{Subject: w.subject, Header: w.headers(), Data: w.data}, 1)
+		c, done, err := s.send(&nats.Msg{Subject: w.subject, Header: w.headers(), Data: w.data}, 1)
 		if err != nil {
 			return nil, err
 		}
 		defer done()
 		answers[i] = c
 	}
-	short, cancel := context.WithTimeoutCause(ctx, askAgain, errTooLate)
+	short, cancel := context.WithTimeoutCause(ctx, retryInterval, errTimeout)
 	defer cancel()
 	for i, c := range answers {
 		m, err := receive(short, c)
@@ -81,7 +81,7 @@ func (s *store) putSome(ctx context.Context, some []write, seqs []uint64, wrong 
 		switch {
 		case errors.Is(err, errWrongLast):
 			*wrong = append(*wrong, from+i)
-		case ctx.Err() == nil && temporary(err) && !errors.Is(err, errCut):
+		case ctx.Err() == nil && temporary(err) && !errors.Is(err, errDisconnected):
 			again = append(again, i)
 		case err != nil:
 			return nil, err
@@ -98,15 +98,15 @@ func (s subjects) entry(channel string, x *hub.Entry) string {
 
 // Put implements [hub.Presence]. Each entry is stored on the condition that the stored entry has not changed since the comparison.
 func (e *Engine) Put(ctx context.Context, channel string, es ...hub.Entry) error {
-	return e.call(ctx, func(s *store, _ string) error { return putHeld(ctx, e, s, channel, es) })
+	return e.call(ctx, func(s *store, _ string) error { return putChecked(ctx, e, s, channel, es) })
 }
 
-// putHeld stores entries if their leases have not ended, and delivers the stored ones to all nodes.
-func putHeld(ctx context.Context, e *Engine, s *store, channel string, es []hub.Entry) error {
+// putChecked stores entries if their leases have not ended, and delivers the stored ones to all nodes.
+func putChecked(ctx context.Context, e *Engine, s *store, channel string, es []hub.Entry) error {
 	held := map[string]bool{}
 	for _, x := range es {
 		if !held[x.Lease] {
-			if err := e.leases.holds(ctx, s, x.Lease); err != nil {
+			if err := e.leases.checkHeld(ctx, s, x.Lease); err != nil {
 				return err
 			}
 			held[x.Lease] = true
@@ -117,15 +117,15 @@ func putHeld(ctx context.Context, e *Engine, s *store, channel string, es []hub.
 		return err
 	}
 	for name := range held {
-		if over, _ := e.leases.is(name); over {
-			e.leases.forget(ctx, s, name)
+		if over, _ := e.leases.state(name); over {
+			e.leases.removeData(ctx, s, name)
 			return hub.ErrLeaseEnded
 		}
 	}
 	if len(stored) == 0 {
 		return nil
 	}
-	return sending(s.nc.Publish(e.sub.live(channel), record.AppendEntries(nil, stored...)))
+	return sendError(s.nc.Publish(e.sub.live(channel), record.AppendEntries(nil, stored...)))
 }
 
 // putEntries stores the entries whose version is larger than that of the stored entry, and returns them.
@@ -146,9 +146,9 @@ func (e *Engine) putEntries(ctx context.Context, s *store, channel string, es []
 				continue
 			}
 			there[w.subject] = true
-			w.putting = putting{expect: &known.seq}
+			w.putOptions = putOptions{expect: &known.seq}
 			if x.Gone {
-				w.ttl = goneKept
+				w.ttl = removalRecordTTL
 			}
 			ws, todo = append(ws, w), append(todo, x)
 		}
@@ -276,9 +276,9 @@ func readEntries(ctx context.Context, e *Engine, s *store, channel, cursor strin
 		for _, x := range some {
 			over, seen := dead[x.Lease]
 			if !seen {
-				err := e.leases.holds(ctx, s, x.Lease)
+				err := e.leases.checkHeld(ctx, s, x.Lease)
 				if over = errors.Is(err, hub.ErrLeaseEnded); over {
-					e.leases.forget(ctx, s, x.Lease)
+					e.leases.removeData(ctx, s, x.Lease)
 				} else if err != nil {
 					return nil, "", err
 				}
@@ -310,7 +310,7 @@ func (e *Engine) current(ctx context.Context, s *store, subject string, from uin
 			return items, more, err
 		}
 		if tries > staleTries {
-			return nil, 0, errTooLate
+			return nil, 0, errTimeout
 		}
 		if !sleep(ctx, stalePause) {
 			return nil, 0, ctx.Err()
@@ -337,7 +337,7 @@ func (e *Engine) Claim(ctx context.Context, key string, ttl time.Duration) (firs
 func (s *store) claim(ctx context.Context, subject, own string, ttl time.Duration) (first bool, err error) {
 	zero := uint64(0)
 	for {
-		_, err = s.put(ctx, subject, []byte(own), putting{expect: &zero, ttl: ttl})
+		_, err = s.put(ctx, subject, []byte(own), putOptions{expect: &zero, ttl: ttl})
 		if !errors.Is(err, errWrongLast) {
 			return err == nil, err
 		}
@@ -380,7 +380,7 @@ func (s *store) savePosition(ctx context.Context, subject string, p hub.Position
 			}
 			expect = old.seq
 		}
-		if _, err = s.put(ctx, subject, data, putting{expect: &expect, ttl: hub.PositionKept}); !errors.Is(err, errWrongLast) {
+		if _, err = s.put(ctx, subject, data, putOptions{expect: &expect, ttl: hub.PositionKept}); !errors.Is(err, errWrongLast) {
 			return err
 		}
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// probing tracks the probes of an engine.
-type probing struct {
+// pendingProbes tracks the probes of an engine.
+type pendingProbes struct {
 	waiting sync.Map // maps the name of a probe to a chan struct{}
 }
 
@@ -19,12 +19,12 @@ func (e *Engine) Probe(ctx context.Context) error {
 }
 
 // round publishes a message and waits until this node receives it.
-func (p *probing) round(ctx context.Context, s *store, subject string) error {
+func (p *pendingProbes) round(ctx context.Context, s *store, subject string) error {
 	name := hash(time.Now().String())
 	arrived := make(chan struct{})
 	p.waiting.Store(name, arrived)
 	defer p.waiting.Delete(name)
-	if _, err := s.put(ctx, subject, []byte(name), putting{ttl: time.Minute}); err != nil {
+	if _, err := s.put(ctx, subject, []byte(name), putOptions{ttl: time.Minute}); err != nil {
 		return err
 	}
 	select {
@@ -35,7 +35,7 @@ func (p *probing) round(ctx context.Context, s *store, subject string) error {
 	}
 }
 
-func (p *probing) arrived(m *nats.Msg) {
+func (p *pendingProbes) arrived(m *nats.Msg) {
 	if c, ok := p.waiting.LoadAndDelete(string(m.Data)); ok {
 		close(c.(chan struct{}))
 	}

@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	keptAfter = time.Hour // how long an expired publication stays stored, so that the last offset of the channel is known
-	maxKnown  = 1 << 17   // the maximum number of channels that are remembered
-	purgeFrom = 64        // the number of publications that may exceed the limit before they are removed
+	expiredTTL     = time.Hour // how long an expired publication stays stored, so that the last offset of the channel is known
+	maxKnown       = 1 << 17   // the maximum number of channels that are remembered
+	purgeThreshold = 64        // the number of publications that may exceed the limit before they are removed
 )
 
 // Publish implements [hub.Engine].
@@ -36,12 +36,12 @@ func (e *Engine) Publish(ctx context.Context, channel string, p *hub.Publication
 
 // publishing is one call of Publish, which may need several attempts.
 type publishing struct {
-	channel string
-	p       *hub.Publication
-	o       hub.PublishOptions
-	id      string // the message ID, by which the server detects duplicates
-	own     string // the value with which this call claims the ID, for a publication that is not kept
-	stored  bool   // this call has stored the publication
+	channel    string
+	p          *hub.Publication
+	o          hub.PublishOptions
+	id         string // the message ID, by which the server detects duplicates
+	claimValue string // the value with which this call claims the ID, for a publication that is not kept
+	stored     bool   // this call has stored the publication
 }
 
 func (x *publishing) publish(ctx context.Context, e *Engine, s *store, epoch string) (hub.Published, error) {
@@ -57,9 +57,9 @@ func (x *publishing) publish(ctx context.Context, e *Engine, s *store, epoch str
 	}
 	keep := limits{o.History, o.HistoryAge}
 	header[limitsHeader] = []string{keep.String()}
-	put := putting{id: x.id, header: header, expect: o.Expect}
+	put := putOptions{id: x.id, header: header, expect: o.Expect}
 	if o.HistoryAge > 0 {
-		put.ttl = o.HistoryAge + keptAfter
+		put.ttl = o.HistoryAge + expiredTTL
 	}
 	a, err := e.append(ctx, s, channel, record.AppendPublication(nil, p), put)
 	if errors.Is(err, errWrongLast) {
@@ -73,7 +73,7 @@ func (x *publishing) publish(ctx context.Context, e *Engine, s *store, epoch str
 		return hub.Published{}, err
 	}
 	if a.Duplicate {
-		e.in.send(e.sub.live(channel), nil) // an empty message reports a gap, because the publication may not have been republished
+		e.inbound.send(e.sub.live(channel), nil) // an empty message reports a gap, because the publication may not have been republished
 	}
 	if !x.stored && (!a.Duplicate || p.ID == "") { // a duplicate without an ID is from an earlier attempt of this call
 		x.stored = true
@@ -85,7 +85,7 @@ func (x *publishing) publish(ctx context.Context, e *Engine, s *store, epoch str
 		if err := e.applyKey(ctx, s, channel, kept); err != nil {
 			return hub.Published{}, err
 		}
-		e.alarms.add(channel, kept, 0)
+		e.expiries.add(channel, kept, 0)
 	}
 	return hub.Published{Position: at, Duplicate: !x.stored}, nil
 }
@@ -106,9 +106,9 @@ func (c *calls) messageID(channel string, p *hub.Publication) string {
 }
 
 // append stores a publication. If this node knows of no publication in the channel, append first tries to store it as the channel's first.
-func (e *Engine) append(ctx context.Context, s *store, channel string, data []byte, o putting) (ack, error) {
+func (e *Engine) append(ctx context.Context, s *store, channel string, data []byte, o putOptions) (ack, error) {
 	subject := e.sub.log(channel)
-	if o.expect != nil && *o.expect == 0 || o.expect == nil && !e.known.has(channel) {
+	if o.expect != nil && *o.expect == 0 || o.expect == nil && !e.knownChannels.has(channel) {
 		zero := uint64(0)
 		first := o
 		first.expect, first.header = &zero, nats.Header{firstHeader: {"1"}}
@@ -117,7 +117,7 @@ func (e *Engine) append(ctx context.Context, s *store, channel string, data []by
 		}
 		a, err := s.put(ctx, subject, data, first)
 		if err == nil || o.expect == nil && errors.Is(err, errWrongLast) {
-			e.known.add(channel)
+			e.knownChannels.add(channel)
 		}
 		if o.expect != nil || !errors.Is(err, errWrongLast) {
 			return a, err
@@ -154,10 +154,10 @@ func (x *publishing) relay(ctx context.Context, e *Engine, s *store, epoch strin
 		return hub.Published{}, hub.ErrUnsupported
 	}
 	if p.ID != "" {
-		if x.own == "" {
-			x.own = rand.Text()
+		if x.claimValue == "" {
+			x.claimValue = rand.Text()
 		}
-		first, err := s.claim(ctx, e.sub.claim("id "+x.id), x.own, hub.Idempotency)
+		first, err := s.claim(ctx, e.sub.claim("id "+x.id), x.claimValue, hub.Idempotency)
 		if err != nil || !first {
 			return hub.Published{Position: at, Duplicate: err == nil}, err
 		}
@@ -171,29 +171,29 @@ func (x *publishing) relay(ctx context.Context, e *Engine, s *store, epoch strin
 		if err := e.applyKey(ctx, s, channel, k); err != nil {
 			return hub.Published{}, err
 		}
-		e.alarms.add(channel, k, 0)
+		e.expiries.add(channel, k, 0)
 	}
 	m := &nats.Msg{Subject: e.sub.live(channel), Header: header, Data: record.AppendPublication(nil, p)}
 	if err := s.nc.PublishMsg(m); err != nil {
-		return hub.Published{}, sending(err)
+		return hub.Published{}, sendError(err)
 	}
 	return hub.Published{Position: at}, nil
 }
 
-// memo remembers a limited number of names.
-type memo struct {
+// nameSet remembers a limited number of names.
+type nameSet struct {
 	mu  sync.Mutex
 	all map[string]struct{}
 }
 
-func (m *memo) has(name string) bool {
+func (m *nameSet) has(name string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	_, ok := m.all[name]
 	return ok
 }
 
-func (m *memo) add(name string) {
+func (m *nameSet) add(name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.all) >= maxKnown || m.all == nil {
@@ -202,21 +202,21 @@ func (m *memo) add(name string) {
 	m.all[name] = struct{}{}
 }
 
-// trimming tracks the channels that exceed their limits. It counts the publications that this node has made.
-type trimming struct {
+// trimQueue tracks the channels that exceed their limits. It counts the publications that this node has made.
+type trimQueue struct {
 	mu   sync.Mutex
 	more map[string]int
 	due  map[string]int // the number of publications to keep, by channel
 }
 
-func (t *trimming) count(channel string, l limits) {
+func (t *trimQueue) count(channel string, l limits) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.more == nil || len(t.more) >= maxKnown {
 		t.more = map[string]int{}
 	}
 	t.more[channel]++
-	if t.more[channel] >= max(purgeFrom, l.size) {
+	if t.more[channel] >= max(purgeThreshold, l.size) {
 		t.more[channel] = 0
 		if t.due == nil {
 			t.due = map[string]int{}
@@ -225,7 +225,7 @@ func (t *trimming) count(channel string, l limits) {
 	}
 }
 
-func (t *trimming) take() map[string]int {
+func (t *trimQueue) take() map[string]int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	due := t.due

@@ -11,15 +11,15 @@ import (
 )
 
 var (
-	errCut     = errors.New("natsengine: the connection to the NATS server was lost")
-	errNobody  = errors.New("natsengine: no NATS server has this stream, or it has no leader")
-	errTooLate = errors.New("natsengine: the NATS server did not answer in time")
+	errDisconnected = errors.New("natsengine: the connection to the NATS server was lost")
+	errNoResponders = errors.New("natsengine: no NATS server has this stream, or it has no leader")
+	errTimeout      = errors.New("natsengine: the NATS server did not answer in time")
 )
 
 const (
-	attempt     = 10 * time.Second      // the longest time for all attempts of one request
-	askAgain    = time.Second           // the maximum wait for a reply before a request is sent again
-	leaderPause = 50 * time.Millisecond // the pause between two attempts while there is no leader
+	requestTimeout = 10 * time.Second      // the longest time for all attempts of one request
+	retryInterval  = time.Second           // the maximum wait for a reply before a request is sent again
+	leaderPause    = 50 * time.Millisecond // the pause between two attempts while there is no leader
 )
 
 // Error codes of JetStream.
@@ -64,34 +64,34 @@ func (e *apiError) temporary() bool {
 // temporary reports whether an operation that has failed with err may succeed later.
 func temporary(err error) bool {
 	api, ok := errors.AsType[*apiError](err)
-	return ok && api.temporary() || errors.Is(err, errCut) || errors.Is(err, errNobody) || errors.Is(err, errTooLate)
+	return ok && api.temporary() || errors.Is(err, errDisconnected) || errors.Is(err, errNoResponders) || errors.Is(err, errTimeout)
 }
 
-// sending converts an error of the NATS client to errCut if the connection is lost. The client writes a large message immediately, so an
-// error of the network connection is also possible.
-func sending(err error) error {
+// sendError converts an error of the NATS client to errDisconnected if the connection is lost. The client writes a large message
+// immediately, so an error of the network connection is also possible.
+func sendError(err error) error {
 	if _, ok := errors.AsType[*net.OpError](err); ok {
-		return errCut
+		return errDisconnected
 	}
 	for _, cut := range []error{nats.ErrReconnectBufExceeded, nats.ErrConnectionClosed, nats.ErrConnectionReconnecting, nats.ErrDisconnected} {
 		if errors.Is(err, cut) {
-			return errCut
+			return errDisconnected
 		}
 	}
 	return err
 }
 
-// persist makes a request, and repeats it while its error is temporary, for at most [attempt]. once must limit the time of each try,
-// because a stopped server does not answer although its connections stay open. When the connection is lost, persist returns.
-func persist(ctx context.Context, once func(ctx context.Context) error) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, attempt, errTooLate)
+// withRetry makes a request, and repeats it while its error is temporary, for at most [attempt]. once must limit the time of each
+// try, because a stopped server does not answer although its connections stay open. When the connection is lost, withRetry returns.
+func withRetry(ctx context.Context, once func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, errTimeout)
 	defer cancel()
 	for {
 		err := once(ctx)
 		switch {
-		case err == nil, errors.Is(err, errCut), !temporary(err):
+		case err == nil, errors.Is(err, errDisconnected), !temporary(err):
 			return err
-		case errors.Is(err, errTooLate) && ctx.Err() == nil:
+		case errors.Is(err, errTimeout) && ctx.Err() == nil:
 		case !sleep(ctx, leaderPause):
 			return err
 		}

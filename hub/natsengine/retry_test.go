@@ -19,12 +19,12 @@ func TestSendErrorsOfLostConnections(t *testing.T) {
 		&net.OpError{Op: "write", Net: "tcp", Err: net.ErrClosed},
 		fmt.Errorf("tls: %w", &net.OpError{Op: "write", Net: "tcp", Err: os.ErrDeadlineExceeded}),
 	} {
-		if got := sending(err); !errors.Is(got, errCut) || !temporary(got) {
+		if got := sendError(err); !errors.Is(got, errDisconnected) || !temporary(got) {
 			t.Errorf("%v: got %v", err, got)
 		}
 	}
 	for _, err := range []error{nats.ErrMaxPayload, context.DeadlineExceeded} {
-		if got := sending(err); got != err { //nolint:errorlint // sending must return these errors unwrapped
+		if got := sendError(err); got != err { //nolint:errorlint // sendError must return these errors unwrapped
 			t.Errorf("%v: got %v", err, got)
 		}
 	}

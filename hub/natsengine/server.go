@@ -140,7 +140,7 @@ func (e *Embedded) options() (*server.Options, error) {
 		return nil, fmt.Errorf("natsengine: the address of the cluster: %w", err)
 	}
 	for _, a := range append([]string{listen}, e.Join...) {
-		if err := e.guarded(a); err != nil {
+		if err := e.checkExposed(a); err != nil {
 			return nil, err
 		}
 	}
@@ -187,8 +187,8 @@ func anyPort(host string) (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// guarded returns an error if an address is beyond loopback without both a secret and TLS.
-func (e *Embedded) guarded(addr string) error {
+// checkExposed returns an error if an address is beyond loopback without both a secret and TLS.
+func (e *Embedded) checkExposed(addr string) error {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return fmt.Errorf("natsengine: an address of the cluster: %w", err)

@@ -41,10 +41,10 @@ type item struct {
 	data     []byte
 }
 
-// putting specifies how a message is stored. A message is sent again if no reply arrives, so it may be stored twice.
+// putOptions specifies how a message is stored. A message is sent again if no reply arrives, so it may be stored twice.
 // Therefore it needs an ID, or an expected sequence by which the caller can recognize its own message, or content for
 // which a duplicate does no harm.
-type putting struct {
+type putOptions struct {
 	id     string        // the message ID; "" means none
 	ttl    time.Duration // 0 means forever
 	expect *uint64       // the required last sequence of the subject
@@ -59,7 +59,7 @@ type ack struct {
 }
 
 // put stores a message.
-func (s *store) put(ctx context.Context, subject string, data []byte, o putting) (a ack, err error) {
+func (s *store) put(ctx context.Context, subject string, data []byte, o putOptions) (a ack, err error) {
 	err = s.request(ctx, subject, o.headers(), data, func(msg *nats.Msg) (err error) {
 		a, err = readAck(msg)
 		return err
@@ -67,7 +67,7 @@ func (s *store) put(ctx context.Context, subject string, data []byte, o putting)
 	return a, err
 }
 
-func (o *putting) headers() nats.Header {
+func (o *putOptions) headers() nats.Header {
 	h := o.header
 	if h == nil {
 		h = nats.Header{}
@@ -192,8 +192,8 @@ func (s *store) batch(ctx context.Context, stream, subject string, from uint64, 
 	if err != nil {
 		return nil, 0, err
 	}
-	err = persist(ctx, func(ctx context.Context) error {
-		answers, done, err := s.ask(&nats.Msg{Subject: "$JS.API.DIRECT.GET." + stream, Data: data}, n+1)
+	err = withRetry(ctx, func(ctx context.Context) error {
+		answers, done, err := s.send(&nats.Msg{Subject: "$JS.API.DIRECT.GET." + stream, Data: data}, n+1)
 		if err != nil {
 			return err
 		}
@@ -204,10 +204,10 @@ func (s *store) batch(ctx context.Context, stream, subject string, from uint64, 
 	return items, more, err
 }
 
-// readBatch reads the messages of one reply. It waits up to askAgain for each.
+// readBatch reads the messages of one reply. It waits up to retryInterval for each.
 func readBatch(ctx context.Context, answers <-chan *nats.Msg) (items []item, more uint64, err error) {
 	for {
-		once, cancel := context.WithTimeoutCause(ctx, askAgain, errTooLate)
+		once, cancel := context.WithTimeoutCause(ctx, retryInterval, errTimeout)
 		msg, err := receive(once, answers)
 		cancel()
 		if err != nil {

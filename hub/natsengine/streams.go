@@ -18,10 +18,10 @@ type configError struct{ error }
 func (e *configError) Unwrap() error { return e.error }
 
 const (
-	wantedReplicas = 3
-	apiWait        = 2 * time.Second // the timeout for one reply; if two nodes create a stream concurrently, one may get no reply
-	replicasWait   = 5 * time.Second // the timeout for enough servers, before a single replica is used
-	upgradeEvery   = 5 * time.Second
+	replicas     = 3
+	apiWait      = 2 * time.Second // the timeout for one reply; if two nodes create a stream concurrently, one may get no reply
+	replicasWait = 5 * time.Second // the timeout for enough servers, before a single replica is used
+	upgradeEvery = 5 * time.Second
 )
 
 // The error codes of JetStream when there are not enough servers for the replicas, or no JetStream.
@@ -89,11 +89,11 @@ func (o *Options) ensureStream(ctx context.Context, js jetstream.JetStream, c je
 		}
 		return st.CachedInfo(), nil
 	} else if !errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, said(fmt.Errorf("natsengine: looking up the stream %s: %w", c.Name, err))
+		return nil, markPermanent(fmt.Errorf("natsengine: looking up the stream %s: %w", c.Name, err))
 	}
 	c.Replicas = o.Replicas
 	if c.Replicas == 0 {
-		c.Replicas = wantedReplicas
+		c.Replicas = replicas
 	}
 	for began := time.Now(); ; {
 		st, err := js.CreateStream(ctx, c)
@@ -105,10 +105,10 @@ func (o *Options) ensureStream(ctx context.Context, js jetstream.JetStream, c je
 				return st.CachedInfo(), nil
 			}
 		}
-		few, alone := tooFew(err)
+		few, alone := isTooFewServers(err)
 		switch {
 		case !few && !alone || o.Replicas > 1:
-			return nil, said(fmt.Errorf("natsengine: creating the stream %s: %w", c.Name, err))
+			return nil, markPermanent(fmt.Errorf("natsengine: creating the stream %s: %w", c.Name, err))
 		case alone || time.Since(began) > replicasWait:
 			c.Replicas = 1
 		}
@@ -126,9 +126,9 @@ func limitOf(n int64) int64 {
 	return n
 }
 
-// tooFew reports whether there are too few servers for the replicas, and whether this is the only server, so that there will never
-// be enough.
-func tooFew(err error) (few, alone bool) {
+// isTooFewServers reports whether there are too few servers for the replicas, and whether this is the only server, so that there
+// will never be enough.
+func isTooFewServers(err error) (few, alone bool) {
 	var api *jetstream.APIError
 	if !errors.As(err, &api) {
 		return false, false
@@ -136,8 +136,8 @@ func tooFew(err error) (few, alone bool) {
 	return api.ErrorCode == codeNoPeers || api.ErrorCode == codeNoResources, api.ErrorCode == codeNoReplicas
 }
 
-// said marks the errors that retrying does not resolve.
-func said(err error) error {
+// markPermanent marks the errors that retrying does not resolve.
+func markPermanent(err error) error {
 	var api *jetstream.APIError
 	if errors.As(err, &api) && (api.ErrorCode == codeNoJetStream || api.ErrorCode == codeNoJetStream39) {
 		return &configError{err}
@@ -155,10 +155,10 @@ func (e *Engine) upgrade(ctx context.Context) {
 		if err != nil {
 			return
 		}
-		if s.copied || e.peers.servers(s.nc.ConnectedServerId()) < wantedReplicas {
+		if s.copied || e.peers.servers(s.nc.ConnectedServerId()) < replicas {
 			continue
 		}
-		if js, err := jetstream.New(s.nc); err == nil && copies(ctx, js, s.log) && copies(ctx, js, s.state) {
+		if js, err := jetstream.New(s.nc); err == nil && isReplicated(ctx, js, s.log) && isReplicated(ctx, js, s.state) {
 			again := *s
 			again.copied, again.leader = true, true
 			e.replace(s, &again, epoch)
@@ -175,18 +175,18 @@ func (l *link) replace(old, s *store, epoch string) {
 	}
 }
 
-func copies(ctx context.Context, js jetstream.JetStream, name string) bool {
-	ctx, cancel := context.WithTimeout(ctx, attempt)
+func isReplicated(ctx context.Context, js jetstream.JetStream, name string) bool {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	st, err := js.Stream(ctx, name)
 	if err != nil {
 		return false
 	}
 	c := st.CachedInfo().Config
-	if c.Replicas >= wantedReplicas {
+	if c.Replicas >= replicas {
 		return true
 	}
-	c.Replicas = wantedReplicas
+	c.Replicas = replicas
 	_, err = js.UpdateStream(ctx, c)
 	return err == nil
 }

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	maxToken = 300 // in bytes; longer tokens are hashed
-	hexes    = "0123456789ABCDEF"
+	maxToken  = 300 // in bytes; longer tokens are hashed
+	hexDigits = "0123456789ABCDEF"
 )
 
 // token returns s as a single token of a subject. Different strings have different tokens.
@@ -22,8 +22,8 @@ func token(s string) string {
 			b.WriteByte(c)
 		default:
 			b.WriteByte('=')
-			b.WriteByte(hexes[c>>4])
-			b.WriteByte(hexes[c&15])
+			b.WriteByte(hexDigits[c>>4])
+			b.WriteByte(hexDigits[c&15])
 		}
 	}
 	switch {

@@ -20,9 +20,9 @@ import (
 // unreliable is a server without JetStream in front of one with JetStream. It forwards requests and makes every second request fail, or
 // every sixth if the failures are lost responses.
 type unreliable struct {
-	front, back *nats.Conn
-	kind        atomic.Int32 // the kind of the failures
-	requests    atomic.Int32
+	client, back *nats.Conn
+	kind         atomic.Int32 // the kind of the failures
+	requests     atomic.Int32
 }
 
 // The kinds of failures.
@@ -55,7 +55,7 @@ func startUnreliable(t *testing.T, cluster bool) (u *unreliable, url string) {
 		t.Fatal("the server does not start")
 	}
 	u = new(unreliable)
-	for conn, s := range map[**nats.Conn]*server.Server{&u.front: front, &u.back: start(t, Embedded{Dir: t.TempDir()}).server} {
+	for conn, s := range map[**nats.Conn]*server.Server{&u.client: front, &u.back: start(t, Embedded{Dir: t.TempDir()}).server} {
 		if *conn, err = nats.Connect("", nats.InProcessServer(s)); err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +77,7 @@ func startUnreliable(t *testing.T, cluster bool) (u *unreliable, url string) {
 	}
 	follow(u.back, u.answer, answers+">")
 	follow(u.back, u.republish, "handfast.l.>", "handfast.v.>")
-	follow(u.front, u.request, "$JS.API.>", "handfast.p.>", "handfast.s.>")
+	follow(u.client, u.request, "$JS.API.>", "handfast.p.>", "handfast.s.>")
 	return u, front.ClientURL()
 }
 
@@ -85,10 +85,10 @@ const answers = "answers."
 
 // answer forwards a response.
 func (u *unreliable) answer(m *nats.Msg) {
-	u.send(u.front, strings.TrimPrefix(m.Subject, answers), "", m)
+	u.send(u.client, strings.TrimPrefix(m.Subject, answers), "", m)
 }
 
-func (u *unreliable) republish(m *nats.Msg) { u.send(u.front, m.Subject, "", m) }
+func (u *unreliable) republish(m *nats.Msg) { u.send(u.client, m.Subject, "", m) }
 
 func (u *unreliable) send(c *nats.Conn, subject, reply string, m *nats.Msg) {
 	c.PublishMsg(&nats.Msg{Subject: subject, Reply: reply, Header: m.Header, Data: m.Data}) //nolint:errcheck // if PublishMsg fails, the message is lost, and the test fails
@@ -122,11 +122,11 @@ func (u *unreliable) request(m *nats.Msg) {
 	default:
 		answer.Data = []byte(`{"error":{"code":500,"err_code":10009,"description":"JetStream cluster can not handle request"}}`)
 	}
-	u.send(u.front, m.Reply, "", answer)
+	u.send(u.client, m.Reply, "", answer)
 }
 
-// everything returns all operations of an engine as functions, each of which succeeds every time it is called.
-func everything(e *Engine) map[string]func(context.Context) error {
+// allOperations returns all operations of an engine as functions, each of which succeeds every time it is called.
+func allOperations(e *Engine) map[string]func(context.Context) error {
 	channel, keyed := hub.ChannelOf("app", "c"), hub.ChannelOf("app", "keyed")
 	kept, n := hub.PublishOptions{History: 10}, atomic.Uint64{}
 	text := func() *hub.Publication { return &hub.Publication{Data: []byte("x")} }
@@ -213,7 +213,7 @@ func TestUnreliable(t *testing.T) {
 			h := hub.New(hub.Options{Engine: e, ProbeEvery: -1})
 			defer h.Close() //nolint:errcheck // an error does not matter, because the server is stopped after the test
 			ctx := bounded.Context(t)
-			calls := everything(e)
+			calls := allOperations(e)
 			for _, first := range []string{"lease", "publish a key", "put"} { // the other operations depend on these
 				if err := calls[first](ctx); err != nil {
 					t.Fatal(err)

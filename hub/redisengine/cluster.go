@@ -66,7 +66,7 @@ func (f *finder) byCluster(ctx context.Context, c rueidis.Client, host string) (
 	if found == "" {
 		return "", fmt.Errorf("no node has slot %d", slot)
 	}
-	f.others = others
+	f.clusterNodes = others
 	return found, nil
 }
 

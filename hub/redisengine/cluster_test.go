@@ -23,7 +23,7 @@ func redisCluster(t testing.TB, prefix string) (primaries []*redistest.Server, r
 		all = append(all, redistest.StartClusterNode(t))
 	}
 	command := func(s *redistest.Server, want string, args ...string) string {
-		return asked(t, s, redistest.Password, want, args...)
+		return retryCommand(t, s, redistest.Password, want, args...)
 	}
 	slot := 0
 	fmt.Sscan(command(all[0], "", "CLUSTER", "KEYSLOT", prefix), &slot)
@@ -75,11 +75,11 @@ func TestRedisCluster(t *testing.T) {
 	if r := late.Subscribe(t, "room", hub.SubscribeOptions{Since: &at}); r.Err != nil || len(r.Publications) != 2 {
 		t.Errorf("%+v", r)
 	}
-	asked(t, replica, redistest.Password, "{handfast}:{app/room}:log", "KEYS", "*")
-	asked(t, primaries[0], redistest.Password, "{handfast}:{app/room}", "PUBSUB", "SHARDCHANNELS") // only this server has the channel
+	retryCommand(t, replica, redistest.Password, "{handfast}:{app/room}:log", "KEYS", "*")
+	retryCommand(t, primaries[0], redistest.Password, "{handfast}:{app/room}", "PUBSUB", "SHARDCHANNELS") // only this server has the channel
 
 	primaries[0].Stop()
-	broken(t, told)
+	waitForFailure(t, told)
 	c.Until(t, func(es []enginetest.Event) bool {
 		return slices.ContainsFunc(es, func(e enginetest.Event) bool { return e.Ended && e.Reason == hub.EndInsufficient })
 	})
@@ -98,7 +98,7 @@ func TestSlotIsMoved(t *testing.T) {
 	primaries, _ := redisCluster(t, prefix)
 	from, to := primaries[0], primaries[1]
 	command := func(s *redistest.Server, want string, args ...string) string {
-		return strings.TrimSpace(asked(t, s, redistest.Password, want, args...))
+		return strings.TrimSpace(retryCommand(t, s, redistest.Password, want, args...))
 	}
 	a, told := node(t, Options{URL: from.URL(), Prefix: prefix})
 	b, _ := node(t, Options{URL: primaries[2].URL(), Prefix: prefix})
@@ -121,7 +121,7 @@ func TestSlotIsMoved(t *testing.T) {
 	command(to, "OK", "CLUSTER", "SETSLOT", slot, "NODE", target)
 	command(from, "OK", "CLUSTER", "SETSLOT", slot, "NODE", target)
 
-	broken(t, told)
+	waitForFailure(t, told)
 	c.Until(t, func(es []enginetest.Event) bool {
 		return slices.ContainsFunc(es, func(e enginetest.Event) bool { return e.Ended && e.Reason == hub.EndInsufficient })
 	})
@@ -131,7 +131,7 @@ func TestSlotIsMoved(t *testing.T) {
 	}
 	publish(t, b, "two")
 	c.Want(t, "one", "two")
-	asked(t, to, redistest.Password, "{handfast}:{app/room}", "PUBSUB", "SHARDCHANNELS")
+	retryCommand(t, to, redistest.Password, "{handfast}:{app/room}", "PUBSUB", "SHARDCHANNELS")
 }
 
 // A prefix that would spread the keys over several servers is rejected.

@@ -75,21 +75,21 @@ func (q *queue) run(ctx context.Context, s hub.Sink) {
 		items, lost := q.items, q.lost
 		q.items, q.bytes, q.lost = nil, 0, nil
 		q.mu.Unlock()
-		hand(s, items)
+		deliver(s, items)
 		for c := range lost {
 			s.Gap(c)
 		}
 	}
 }
 
-// hand delivers items; those of one channel are delivered together.
-func hand(s hub.Sink, items []item) {
+// deliver delivers items; those of one channel are delivered together.
+func deliver(s hub.Sink, items []item) {
 	ps := map[string][]*hub.Publication{}
 	es := map[string][]hub.Entry{}
 	var order, gaps []string
 	for _, i := range items {
 		if i.channel == "" {
-			handEvent(s, i.text)
+			deliverEvent(s, i.text)
 			continue
 		}
 		if i.gap {
@@ -116,13 +116,13 @@ func hand(s hub.Sink, items []item) {
 		}
 	}
 	for len(gaps) > 0 {
-		n := min(len(gaps), namesTogether)
+		n := min(len(gaps), maxNamesPerCommand)
 		s.Gap(gaps[:n]...)
 		gaps = gaps[n:]
 	}
 }
 
-func handEvent(s hub.Sink, text string) {
+func deliverEvent(s hub.Sink, text string) {
 	if strings.HasPrefix(text, "l") {
 		s.LeaseEnded(text[1:])
 	} else if c, err := record.Command([]byte(text)); err == nil {

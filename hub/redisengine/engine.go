@@ -52,14 +52,14 @@ type Engine struct {
 	subs  table
 	shard [deliverers]queue
 
-	mu       sync.Mutex
-	conn     rueidis.Client // nil while not connected
-	why      error          // the error that ended or prevented the last connection; nil while connected
-	ready    chan struct{}  // closed when conn is set
-	running  bool
-	lastSeen string // the ID of the last event that was received; "" before the first connection
-	probes   map[string]chan struct{}
-	mine     map[string]bool // the leases that this node has acquired
+	mu        sync.Mutex
+	conn      rueidis.Client // nil while not connected
+	connErr   error          // the error that ended or prevented the last connection; nil while connected
+	ready     chan struct{}  // closed when conn is set
+	running   bool
+	lastSeen  string // the ID of the last event that was received; "" before the first connection
+	probes    map[string]chan struct{}
+	ownLeases map[string]bool // the leases that this node has acquired
 
 	slots chan struct{} // limits concurrent calls
 	calls sync.WaitGroup
@@ -77,13 +77,13 @@ var (
 )
 
 const (
-	dialTimeout = 2 * time.Second
-	maxCalls    = 4096 // the maximum number of concurrent calls
-	sweepEvery  = 250 * time.Millisecond
-	minPause    = 50 * time.Millisecond // the first pause before reconnecting
-	maxPause    = 2 * time.Second
-	keep        = 30 * 24 * time.Hour // how long an epoch is kept after the history of its channel has expired
-	bufferSize  = 64 << 10            // the buffer size in bytes, for each connection and direction
+	dialTimeout   = 2 * time.Second
+	maxCalls      = 4096 // the maximum number of concurrent calls
+	sweepInterval = 250 * time.Millisecond
+	minPause      = 50 * time.Millisecond // the first pause before reconnecting
+	maxPause      = 2 * time.Second
+	epochTTL      = 30 * 24 * time.Hour // how long an epoch is kept after the history of its channel has expired
+	bufferSize    = 64 << 10            // the buffer size in bytes, for each connection and direction
 )
 
 // New returns an Engine. It checks the options; only Run connects to the server.
@@ -109,7 +109,7 @@ func New(o Options) (*Engine, error) {
 	c.ReadBufferEachConn, c.WriteBufferEachConn = bufferSize, bufferSize
 	c.BlockingPoolSize = 4
 	e := &Engine{o: o, find: finder{client: c, prefix: o.Prefix}, id: rand.Text(), ready: make(chan struct{}), probes: map[string]chan struct{}{},
-		mine: map[string]bool{}, slots: make(chan struct{}, maxCalls)}
+		ownLeases: map[string]bool{}, slots: make(chan struct{}, maxCalls)}
 	e.subs.init(o.Prefix)
 	return e, nil
 }
@@ -156,7 +156,7 @@ func (e *Engine) stayConnected(ctx context.Context) error {
 			return fatal.error
 		}
 		e.mu.Lock()
-		e.why = err
+		e.connErr = err
 		e.mu.Unlock()
 		if time.Since(began) > maxPause {
 			pause = minPause
@@ -180,7 +180,7 @@ func (e *Engine) session(ctx context.Context, up func()) error {
 	}
 	client, err := rueidis.NewClient(o)
 	if err != nil {
-		return refused(err)
+		return markCredentialError(err)
 	}
 	defer client.Close()
 	ctx, cancel := context.WithCancel(ctx)
@@ -242,7 +242,7 @@ func cmpErr(err error) error {
 func (e *Engine) resume(ctx context.Context, c rueidis.Client, ended, lost <-chan error) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*dialTimeout)
 	defer cancel()
-	done, before := e.subs.want(e.topic("control"), e.topic("node:"+e.id))
+	done, before := e.subs.resubscribe(e.topic("control"), e.topic("node:"+e.id))
 	select {
 	case <-done:
 	case err := <-ended:
@@ -262,7 +262,7 @@ func (e *Engine) setConn(c rueidis.Client) {
 	if e.conn = c; c == nil {
 		e.ready = make(chan struct{})
 	} else {
-		e.why = nil
+		e.connErr = nil
 		close(e.ready)
 	}
 }
@@ -283,7 +283,7 @@ func (e *Engine) do(ctx context.Context, what string, f func(context.Context, ru
 			case <-ctx.Done():
 				err := ctx.Err()
 				e.mu.Lock()
-				why := e.why // the first attempt to connect may have failed during this call
+				why := e.connErr // the first attempt to connect may have failed during this call
 				e.mu.Unlock()
 				if why != nil {
 					err = fmt.Errorf("%w: %v", err, why) //nolint:errorlint // why is the error of the connection, not of this call
@@ -328,7 +328,7 @@ func (e *Engine) check(ctx context.Context, c rueidis.Client) error {
 	defer cancel()
 	text, err := c.Do(ctx, c.B().Info().Build()).ToString()
 	if err != nil {
-		return refused(err)
+		return markCredentialError(err)
 	}
 	info := map[string]string{}
 	for line := range strings.Lines(text) {
@@ -346,21 +346,21 @@ func (e *Engine) check(ctx context.Context, c rueidis.Client) error {
 	if err := e.find.promoted(ctx, c, info); err != nil {
 		return err
 	}
-	if p := info["maxmemory_policy"]; info["maxmemory"] != "0" && p != "noeviction" && p != "" && e.firstTime() {
+	if p := info["maxmemory_policy"]; info["maxmemory"] != "0" && p != "noeviction" && p != "" && e.isFirstConnection() {
 		e.o.Warn(fmt.Sprintf("redisengine: the server evicts keys when its memory is full (maxmemory-policy %s): "+
 			"then history and members are silently lost; set it to noeviction", p))
 	}
 	return nil
 }
 
-func (e *Engine) firstTime() bool {
+func (e *Engine) isFirstConnection() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.lastSeen == ""
 }
 
-// refused marks an error about the credentials as fatal.
-func refused(err error) error {
+// markCredentialError marks an error about the credentials as fatal.
+func markCredentialError(err error) error {
 	if r, ok := rueidis.IsRedisErr(err); ok && (strings.HasPrefix(r.Error(), "WRONGPASS") || strings.HasPrefix(r.Error(), "NOAUTH") ||
 		strings.HasPrefix(r.Error(), "NOPERM")) {
 		return fatalError{fmt.Errorf("redisengine: the server refuses the credentials: %w", err)}
@@ -370,11 +370,11 @@ func refused(err error) error {
 
 // keepSweeping runs sweepScript periodically, until it fails.
 func (e *Engine) keepSweeping(ctx context.Context, c rueidis.Client) error {
-	tick := time.NewTicker(sweepEvery)
+	tick := time.NewTicker(sweepInterval)
 	defer tick.Stop()
 	for {
 		call, cancel := context.WithTimeout(ctx, 10*dialTimeout)
-		more, err := sweepScript.exec(call, c, e.find.clustered.Load(), e.o.Prefix, newEpoch(), millis(keep)).AsInt64()
+		more, err := sweepScript.exec(call, c, e.find.clustered.Load(), e.o.Prefix, newEpoch(), millis(epochTTL)).AsInt64()
 		cancel()
 		if err != nil {
 			return err

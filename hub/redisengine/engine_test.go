@@ -32,10 +32,10 @@ func newEngine(t testing.TB, url string) *Engine {
 func cluster(t testing.TB, more string) (enginetest.Cluster, *redisServer) {
 	s := startRedis(t, more)
 	var mu sync.Mutex
-	lines := map[hub.Engine]*line{}
+	lines := map[hub.Engine]*proxy{}
 	return enginetest.Cluster{
 		Node: func(t testing.TB) hub.Engine {
-			l := newLine(t, s.Addr())
+			l := newProxy(t, s.Addr())
 			e := newEngine(t, l.url())
 			mu.Lock()
 			defer mu.Unlock()

@@ -40,8 +40,8 @@ func node(t testing.TB, o Options) (*hub.Hub, chan error) {
 	return h, told
 }
 
-// broken waits for the report that the engine has failed.
-func broken(t testing.TB, told chan error) error {
+// waitForFailure waits for the report that the engine has failed.
+func waitForFailure(t testing.TB, told chan error) error {
 	t.Helper()
 	for {
 		if err := bounded.Receive(t, told); err != nil {
@@ -68,8 +68,8 @@ func TestSilentServer(t *testing.T) {
 	c.Want(t, "one")
 	resume := s.pause(t)
 	defer resume()
-	broken(t, toldA)
-	broken(t, toldB)
+	waitForFailure(t, toldA)
+	waitForFailure(t, toldB)
 	bounded.Until(t, func() bool { return a.Ready() != nil && strings.Contains(a.Ready().Error(), "there is no connection") })
 	resume()
 	bounded.Until(t, func() bool { return a.Ready() == nil && b.Ready() == nil })
@@ -83,13 +83,13 @@ func TestSilentServer(t *testing.T) {
 // A node executes a missed command after it reconnects.
 func TestMissedCommand(t *testing.T) {
 	s := startRedis(t, "")
-	l := newLine(t, s.Addr())
+	l := newProxy(t, s.Addr())
 	a, told := node(t, Options{URL: l.url()})
 	b, _ := node(t, Options{URL: s.URL()})
 	c := enginetest.NewClient(t, a, nil, hub.Client{ID: "c", User: "ann"})
 	c.Subscribe(t, "room", hub.SubscribeOptions{})
 	l.set(false)
-	broken(t, told)
+	waitForFailure(t, told)
 	if err := b.Do(bounded.Context(t), hub.Command{Kind: hub.CommandDisconnect, App: "app", User: "ann", Reason: hub.EndExpired}); err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestTLS(t *testing.T) {
 	a, _ := node(t, Options{URL: url, TLS: &tls.Config{RootCAs: roots}})
 	bounded.Until(t, func() bool { return a.Ready() == nil })
 	b, told := node(t, Options{URL: url}) // the system does not trust the certificate
-	broken(t, told)
+	waitForFailure(t, told)
 	bounded.Until(t, func() bool { return strings.Contains(b.Ready().Error(), "certificate") })
 }
 
@@ -138,20 +138,20 @@ func TestRefusedServers(t *testing.T) {
 		"redis_version:7.4.1\r\nredis_mode:cluster\r\n":     "part of a cluster",
 		"": `version ""`,
 	} {
-		addr := pretend(t, info)
+		addr := fakeServer(t, info)
 		url := "redis://:" + redistest.Password + "@" + addr
 		err := newEngine(t, url).Run(bounded.Context(t), nil)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), redistest.Password) {
 			t.Errorf("%q: %v", info, err)
 		}
 		_, told := node(t, Options{URL: url})
-		for !strings.Contains(broken(t, told).Error(), want) { // a probe may fail before the server is rejected
+		for !strings.Contains(waitForFailure(t, told).Error(), want) { // a probe may fail before the server is rejected
 		}
 	}
 }
 
-// pretend starts a server with an INFO response that the test specifies.
-func pretend(t testing.TB, info string) string {
+// fakeServer starts a server with an INFO response that the test specifies.
+func fakeServer(t testing.TB, info string) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

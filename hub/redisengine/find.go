@@ -13,10 +13,10 @@ import (
 
 // finder finds the address of the server. Only the goroutine that connects uses it, but any goroutine may read clustered.
 type finder struct {
-	client    rueidis.ClientOption // the options in the URL
-	prefix    string               // the prefix of all keys
-	clustered atomic.Bool          // the server is a node of a cluster
-	others    []string             // addresses of nodes of that cluster
+	client       rueidis.ClientOption // the options in the URL
+	prefix       string               // the prefix of all keys
+	clustered    atomic.Bool          // the server is a node of a cluster
+	clusterNodes []string             // addresses of nodes of that cluster
 }
 
 // server returns the options for connecting to the server: the one in the URL, or the current primary according to the sentinels or
@@ -29,21 +29,21 @@ func (f *finder) server(ctx context.Context) (rueidis.ClientOption, error) {
 		return o, nil
 	}
 	var all []error
-	for _, one := range append(slices.Clone(o.InitAddress), f.others...) {
-		addr, err := f.ask(ctx, one, find)
+	for _, one := range append(slices.Clone(o.InitAddress), f.clusterNodes...) {
+		addr, err := f.query(ctx, one, find)
 		if err == nil {
-			return at(o, addr), nil
+			return withAddress(o, addr), nil
 		}
 		all = append(all, fmt.Errorf("%s %s: %w", who, one, err))
 	}
 	return o, errors.Join(all...)
 }
 
-// ask sends a request to a sentinel or a node of a cluster. It tries with the credentials of the server, and then without.
-func (f *finder) ask(ctx context.Context, one string, find func(context.Context, rueidis.Client, string) (string, error)) (string, error) {
+// query sends a request to a sentinel or a node of a cluster. It tries with the credentials of the server, and then without.
+func (f *finder) query(ctx context.Context, one string, find func(context.Context, rueidis.Client, string) (string, error)) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*dialTimeout)
 	defer cancel()
-	o := at(f.client, one)
+	o := withAddress(f.client, one)
 	o.SelectDB, o.PipelineMultiplex = 0, -1
 	c, err := rueidis.NewClient(o)
 	if _, answered := rueidis.IsRedisErr(err); answered {
@@ -73,8 +73,8 @@ func (f *finder) bySentinel(ctx context.Context, c rueidis.Client, _ string) (st
 	return net.JoinHostPort(parts[0], parts[1]), nil
 }
 
-// at returns the options for a single address.
-func at(o rueidis.ClientOption, addr string) rueidis.ClientOption {
+// withAddress returns the options for a single address.
+func withAddress(o rueidis.ClientOption, addr string) rueidis.ClientOption {
 	o.InitAddress, o.Sentinel = []string{addr}, rueidis.SentinelOption{}
 	if o.TLSConfig != nil {
 		o.TLSConfig = o.TLSConfig.Clone()

@@ -27,8 +27,8 @@ func startRedis(t testing.TB, more string) *redisServer {
 	return &redisServer{redistest.Start(t, more)}
 }
 
-// line is the network between a node and the server. It can be cut, temporarily or permanently.
-type line struct {
+// proxy is the network between a node and the server. It can be cut, temporarily or permanently.
+type proxy struct {
 	l     net.Listener
 	to    string
 	mu    sync.Mutex
@@ -37,18 +37,18 @@ type line struct {
 	wg    sync.WaitGroup
 }
 
-func newLine(t testing.TB, to string) *line {
+func newProxy(t testing.TB, to string) *proxy {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &line{l: l, to: to}
+	n := &proxy{l: l, to: to}
 	n.wg.Go(n.accept)
 	t.Cleanup(func() { n.cut(); n.wg.Wait() })
 	return n
 }
 
-func (n *line) accept() {
+func (n *proxy) accept() {
 	for {
 		in, err := n.l.Accept()
 		if err != nil {
@@ -71,7 +71,7 @@ func (n *line) accept() {
 }
 
 // set cuts or restores the line.
-func (n *line) set(up bool) {
+func (n *proxy) set(up bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.down = !up
@@ -81,11 +81,11 @@ func (n *line) set(up bool) {
 	n.conns = nil
 }
 
-func (n *line) cut() {
+func (n *proxy) cut() {
 	n.l.Close()
 	n.set(false)
 }
 
-func (n *line) url() string {
+func (n *proxy) url() string {
 	return "redis://:" + redistest.Password + "@" + n.l.Addr().String() + "/0"
 }

@@ -19,21 +19,21 @@ import (
 func (e *Engine) Lease(ctx context.Context, lease string, ttl time.Duration) error {
 	e.mu.Lock()
 	renew := ""
-	if e.mine[lease] {
+	if e.ownLeases[lease] {
 		renew = "1"
 	}
 	e.mu.Unlock()
-	err := e.leased(e.run(ctx, "renewing a lease", leaseScript, lease, millis(atLeast(ttl)), renew))
+	err := e.leaseResult(e.run(ctx, "renewing a lease", leaseScript, lease, millis(roundUp(ttl)), renew))
 	if err == nil && renew == "" {
 		e.mu.Lock()
-		e.mine[lease] = true
+		e.ownLeases[lease] = true
 		e.mu.Unlock()
 	}
 	return err
 }
 
-// leased returns ErrLeaseEnded if the server replies that the lease has ended.
-func (e *Engine) leased(r rueidis.RedisResult, err error) error {
+// leaseResult returns ErrLeaseEnded if the server replies that the lease has ended.
+func (e *Engine) leaseResult(r rueidis.RedisResult, err error) error {
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (e *Engine) leased(r rueidis.RedisResult, err error) error {
 func (e *Engine) Release(ctx context.Context, lease string) error {
 	_, err := e.run(ctx, "releasing a lease", releaseScript, lease)
 	e.mu.Lock()
-	delete(e.mine, lease)
+	delete(e.ownLeases, lease)
 	e.mu.Unlock()
 	return err
 }
@@ -67,7 +67,7 @@ func (e *Engine) Put(ctx context.Context, channel string, es ...hub.Entry) error
 			}
 			args = append(args, es[n].Client, fmt.Sprintf("%020d", es[n].Version), gone, rueidis.BinaryString(record.AppendEntries(nil, es[n])))
 		}
-		if err := e.leased(e.run(ctx, "storing members", putScript, args...)); err != nil {
+		if err := e.leaseResult(e.run(ctx, "storing members", putScript, args...)); err != nil {
 			return err
 		}
 		es = es[n:]
@@ -75,8 +75,8 @@ func (e *Engine) Put(ctx context.Context, channel string, es ...hub.Entry) error
 	return nil
 }
 
-// entriesTogether is the number of entries that one call reads.
-const entriesTogether = 64
+// maxPutEntries is the number of entries that one call reads.
+const maxPutEntries = 64
 
 // Entries implements [hub.Presence]. A cursor consists of a lease and the cursor of HSCAN in its entries. A page may slightly
 // exceed its limits, because it includes all entries that the last HSCAN returned.
@@ -104,7 +104,7 @@ func (e *Engine) Entries(ctx context.Context, channel, cursor string, limit int)
 			at = 0
 		}
 		for {
-			some, more, err := e.scan(ctx, channel, lease, at, min(limit, entriesTogether))
+			some, more, err := e.scan(ctx, channel, lease, at, min(limit, maxPutEntries))
 			if err != nil {
 				return nil, "", err
 			}
@@ -162,7 +162,7 @@ func (e *Engine) scan(ctx context.Context, channel, lease string, at uint64, lim
 // Claim implements [hub.Presence].
 func (e *Engine) Claim(ctx context.Context, key string, ttl time.Duration) (bool, error) {
 	r, err := e.do(ctx, "claiming", func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
-		return c.Do(ctx, c.B().Set().Key(e.topic("claim:"+key)).Value("1").Nx().Px(atLeast(max(ttl, 1))).Build())
+		return c.Do(ctx, c.B().Set().Key(e.topic("claim:"+key)).Value("1").Nx().Px(roundUp(max(ttl, 1))).Build())
 	})
 	if err != nil {
 		return false, err
@@ -177,7 +177,7 @@ func (e *Engine) Occupy(ctx context.Context, lease string, cs []hub.Occupied) er
 		for _, c := range some {
 			args = append(args, c.Channel, strconv.Itoa(c.Subscribers))
 		}
-		if err := e.leased(e.run(ctx, "reporting subscribers", occupyScript, args...)); err != nil {
+		if err := e.leaseResult(e.run(ctx, "reporting subscribers", occupyScript, args...)); err != nil {
 			return err
 		}
 	}

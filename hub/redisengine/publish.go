@@ -46,9 +46,9 @@ func (e *Engine) Publish(ctx context.Context, channel string, p *hub.Publication
 	if o.KeyTTL > 0 {
 		removal = rueidis.BinaryString(record.AppendPublication(nil, &hub.Publication{Key: p.Key, Removed: true, Event: p.Event}))
 	}
-	r, err := e.run(ctx, "publishing", publishScript, channel, topic, text, newEpoch(), millis(keep),
-		strconv.Itoa(max(o.History, 0)), millis(atLeast(o.HistoryAge)), p.ID, millis(hub.Idempotency), expect,
-		p.Key, removed, millis(atLeast(o.KeyTTL)), removal)
+	r, err := e.run(ctx, "publishing", publishScript, channel, topic, text, newEpoch(), millis(epochTTL),
+		strconv.Itoa(max(o.History, 0)), millis(roundUp(o.HistoryAge)), p.ID, millis(hub.Idempotency), expect,
+		p.Key, removed, millis(roundUp(o.KeyTTL)), removal)
 	if err != nil {
 		return hub.Published{}, err
 	}
@@ -57,7 +57,7 @@ func (e *Engine) Publish(ctx context.Context, channel string, p *hub.Publication
 
 // PublishAll implements [hub.Batch].
 func (e *Engine) PublishAll(ctx context.Context, channel string, ps []*hub.Publication, o hub.PublishOptions) (hub.Position, error) {
-	args := []string{channel, e.subs.topicOf(channel), newEpoch(), millis(keep), strconv.Itoa(o.History), millis(atLeast(o.HistoryAge)),
+	args := []string{channel, e.subs.topicOf(channel), newEpoch(), millis(epochTTL), strconv.Itoa(o.History), millis(roundUp(o.HistoryAge)),
 		strconv.FormatUint(*o.Expect, 10)}
 	for _, p := range ps {
 		args = append(args, rueidis.BinaryString(record.AppendPublication(nil, p)))
@@ -91,8 +91,8 @@ func parsePublished(r rueidis.RedisResult) (hub.Published, error) {
 	return done, nil
 }
 
-// atLeast rounds a nonzero duration up to the resolution of the server.
-func atLeast(d time.Duration) time.Duration {
+// roundUp rounds a nonzero duration up to the resolution of the server.
+func roundUp(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0
 	}
@@ -155,7 +155,7 @@ func (e *Engine) historyPart(ctx context.Context, channel string, since *hub.Pos
 	if reverse {
 		back = "1"
 	}
-	r, err := e.run(ctx, "reading a history", historyScript, channel, newEpoch(), millis(keep), offset, epoch, strconv.Itoa(limit), back, pageBytes)
+	r, err := e.run(ctx, "reading a history", historyScript, channel, newEpoch(), millis(epochTTL), offset, epoch, strconv.Itoa(limit), back, pageBytes)
 	if err != nil {
 		return page, false, err
 	}
@@ -198,7 +198,7 @@ func (e *Engine) Snapshot(ctx context.Context, channel, cursor string, limit int
 	if limit <= 0 {
 		limit = 1000
 	}
-	r, err := e.run(ctx, "reading a collection", snapshotScript, channel, newEpoch(), millis(keep), cursor, strconv.Itoa(limit), pageBytes)
+	r, err := e.run(ctx, "reading a collection", snapshotScript, channel, newEpoch(), millis(epochTTL), cursor, strconv.Itoa(limit), pageBytes)
 	if err != nil {
 		return nil, "", top, err
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/handfast/handfast/internal/redistest"
 )
 
-// asked repeats a command to a server or sentinel until the response contains text, and returns the response.
-func asked(t testing.TB, s *redistest.Server, password, text string, command ...string) (answer string) {
+// retryCommand repeats a command to a server or sentinel until the response contains text, and returns the response.
+func retryCommand(t testing.TB, s *redistest.Server, password, text string, command ...string) (answer string) {
 	t.Helper()
 	c, err := rueidis.NewClient(rueidis.ClientOption{
 		InitAddress: []string{s.Addr()}, Password: password, ForceSingleClient: true, DisableCache: true, AlwaysRESP2: true,
@@ -61,8 +61,8 @@ func TestSentinel(t *testing.T) {
 	primary := redistest.Start(t, "")
 	replica := redistest.StartReplica(t, primary)
 	sentinel := redistest.StartSentinel(t, primary, "shop")
-	asked(t, primary, redistest.Password, "state=online", "INFO", "replication")
-	asked(t, sentinel, "", replica.Port(), "SENTINEL", "REPLICAS", "shop")
+	retryCommand(t, primary, redistest.Password, "state=online", "INFO", "replication")
+	retryCommand(t, sentinel, "", replica.Port(), "SENTINEL", "REPLICAS", "shop")
 
 	url := "redis://:" + redistest.Password + "@127.0.0.1:1/0?master_set=shop&addr=" + sentinel.Addr() // the first sentinel is down
 	a, told := node(t, Options{URL: url})
@@ -71,10 +71,10 @@ func TestSentinel(t *testing.T) {
 	before := c.Subscribe(t, "room", hub.SubscribeOptions{})
 	publish(t, b, "one")
 	c.Want(t, "one")
-	asked(t, replica, redistest.Password, "one", "XRANGE", "handfast:{app/room}:log", "-", "+")
+	retryCommand(t, replica, redistest.Password, "one", "XRANGE", "handfast:{app/room}:log", "-", "+")
 
 	primary.Stop()
-	broken(t, told)
+	waitForFailure(t, told)
 	c.Until(t, func(es []enginetest.Event) bool {
 		return slices.ContainsFunc(es, func(e enginetest.Event) bool { return e.Ended && e.Reason == hub.EndInsufficient })
 	})
@@ -91,7 +91,7 @@ func TestSentinel(t *testing.T) {
 func TestSentinelKnowsNothing(t *testing.T) {
 	sentinel := redistest.StartSentinel(t, redistest.Start(t, ""), "shop")
 	_, told := node(t, Options{URL: "redis://" + sentinel.Addr() + "?master_set=other"})
-	if err := broken(t, told); !strings.Contains(err.Error(), `no primary "other" is known`) {
+	if err := waitForFailure(t, told); !strings.Contains(err.Error(), `no primary "other" is known`) {
 		t.Error(err)
 	}
 }

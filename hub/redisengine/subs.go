@@ -11,7 +11,7 @@ import (
 
 func jitter(n int64) int64 { return rand.Int64N(max(n, 1)) }
 
-const namesTogether = 500 // the number of topics in one command
+const maxNamesPerCommand = 500 // the number of topics in one command
 
 // table holds the current and the wanted subscriptions. It is kept when the connection is lost.
 type table struct {
@@ -27,12 +27,12 @@ type table struct {
 
 // sub is the state of one topic.
 type sub struct {
-	wanted  bool
-	sent    bool // the last command on this connection was to subscribe
-	is      bool // subscribed, according to the server
-	pending int  // the number of commands without a reply
-	before  bool // subscribed on an earlier connection
-	waiters []*waiter
+	wanted        bool
+	sent          bool // the last command on this connection was to subscribe
+	subscribed    bool // subscribed, according to the server
+	pending       int  // the number of commands without a reply
+	wasSubscribed bool // subscribed on an earlier connection
+	waiters       []*waiter
 }
 
 // waiter waits until topics are subscribed to.
@@ -69,7 +69,7 @@ func (t *table) add(topics []string) *waiter {
 			t.byTopic[topic] = s
 		}
 		s.wanted = true
-		if s.is && s.sent && s.pending == 0 {
+		if s.subscribed && s.sent && s.pending == 0 {
 			continue
 		}
 		w.left++
@@ -79,11 +79,11 @@ func (t *table) add(topics []string) *waiter {
 	if w.left == 0 {
 		close(w.done)
 	}
-	t.stir()
+	t.signal()
 	return w
 }
 
-func (t *table) stir() {
+func (t *table) signal() {
 	select {
 	case t.wake <- struct{}{}:
 	default:
@@ -106,7 +106,7 @@ func (t *table) drop(topics []string) {
 			delete(t.byTopic, topic)
 		}
 	}
-	t.stir()
+	t.signal()
 }
 
 // release releases the waiters of a topic.
@@ -119,8 +119,8 @@ func (s *sub) release() {
 	s.waiters = nil
 }
 
-// forget removes a waiter from topics.
-func (t *table) forget(w *waiter, topics []string) {
+// removeWaiter removes a waiter from topics.
+func (t *table) removeWaiter(w *waiter, topics []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, topic := range topics {
@@ -147,7 +147,7 @@ func (t *table) connect() int {
 			t.dirty = append(t.dirty, topic)
 		}
 	}
-	t.stir()
+	t.signal()
 	return t.generation
 }
 
@@ -162,20 +162,20 @@ func (t *table) disconnect() {
 			delete(t.byTopic, topic)
 			continue
 		}
-		s.before = s.before || s.is
-		s.sent, s.is, s.pending = false, false, 0
+		s.wasSubscribed = s.wasSubscribed || s.subscribed
+		s.sent, s.subscribed, s.pending = false, false, 0
 	}
 }
 
-// want adds the engine's own topics, and returns a channel that is closed when all wanted topics are subscribed to. before contains
-// the channels that were subscribed to on an earlier connection.
-func (t *table) want(own ...string) (done <-chan struct{}, before []string) {
+// resubscribe adds the engine's own topics, and returns a channel that is closed when all wanted topics are subscribed to. before
+// contains the channels that were subscribed to on an earlier connection.
+func (t *table) resubscribe(own ...string) (done <-chan struct{}, before []string) {
 	t.mu.Lock()
 	all := own
 	for topic, s := range t.byTopic {
 		if c, ok := t.channelOf(topic); ok && s.wanted {
 			all = append(all, topic)
-			if s.before {
+			if s.wasSubscribed {
 				before = append(before, c)
 			}
 		}
@@ -192,14 +192,14 @@ func (t *table) confirm(generation int, is bool, topic string) {
 	if s == nil || generation != t.generation {
 		return
 	}
-	s.before = s.before || s.is && !is && s.wanted // a node of a cluster ends subscriptions when the slot moves to another node
-	s.is = is
+	s.wasSubscribed = s.wasSubscribed || s.subscribed && !is && s.wanted // a node of a cluster ends subscriptions when the slot moves to another node
+	s.subscribed = is
 	s.pending = max(0, s.pending-1)
 	switch {
 	case s.pending > 0:
-	case s.is && s.wanted:
+	case s.subscribed && s.wanted:
 		s.release()
-	case !s.is && !s.wanted:
+	case !s.subscribed && !s.wanted:
 		delete(t.byTopic, topic)
 	}
 }
@@ -208,11 +208,11 @@ func (t *table) confirm(generation int, is bool, topic string) {
 func (t *table) next() (subscribe, unsubscribe []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n := min(len(t.dirty), namesTogether)
+	n := min(len(t.dirty), maxNamesPerCommand)
 	for _, topic := range t.dirty[:n] {
 		s := t.byTopic[topic]
 		if s == nil || s.wanted == s.sent {
-			if s != nil && !s.wanted && s.pending == 0 && !s.is {
+			if s != nil && !s.wanted && s.pending == 0 && !s.subscribed {
 				delete(t.byTopic, topic)
 			}
 			continue
@@ -227,7 +227,7 @@ func (t *table) next() (subscribe, unsubscribe []string) {
 	}
 	t.dirty = t.dirty[n:]
 	if len(t.dirty) > 0 {
-		t.stir()
+		t.signal()
 	}
 	return subscribe, unsubscribe
 }
@@ -270,7 +270,7 @@ func (e *Engine) Subscribe(ctx context.Context, channels ...string) error {
 	case <-w.done:
 		return nil
 	case <-ctx.Done():
-		e.subs.forget(w, topics)
+		e.subs.removeWaiter(w, topics)
 		return ctx.Err()
 	}
 }
