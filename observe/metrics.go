@@ -54,7 +54,7 @@ func NewMetrics(live Live) *Metrics {
 	m.Cut = counter(m, "handshakes_cut_total", "Connections that were closed during their handshake to make room for others.")
 	m.Revoked = counter(m, "connections_revoked_total", "WebSockets that were closed because their credential was revoked.")
 	m.Expired = counter(m, "connections_expired_total", "WebSockets that were closed because their credential expired.")
-	m.Rechecks = counters(m, "sessions_ended_total", "WebSockets that were closed after a recheck of their session: it was refused, or could not be verified for too long.", "outcome")
+	m.Rechecks = counters(m, "sessions_ended_total", "WebSockets that were closed after a recheck because their session was refused, or could not be verified for too long.", "outcome")
 	m.AuditLost = counter(m, "audit_lines_lost_total", "Lines of the audit log that could not be written.")
 	m.Draining = prometheus.NewGauge(opts("draining", "1 once the server is stopping."))
 	m.registry.MustRegister(m.Draining, newLive(live), newEndpoints(live.Endpoints), newChannels(live.Channels), newUpstreams(live.Upstreams), newAdmissions(live.Admissions), collectors.NewGoCollector(),
