@@ -20,14 +20,14 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// atOnce is the maximum number of concurrent first handshakes of a crowd. The number of concurrent reconnects is not limited.
-const atOnce = 100
+// maxConcurrentDials is the maximum number of concurrent first handshakes of a crowd. The number of concurrent reconnects is not limited.
+const maxConcurrentDials = 100
 
 // burst is the number of messages that a client has in flight.
 const burst = 2
 
-// lostFor is the longest time that a client waits before it reconnects after losing its network.
-const lostFor = time.Second
+// maxReconnectDelay is the longest time that a client waits before it reconnects after losing its network.
+const maxReconnectDelay = time.Second
 
 // crowd is a group of clients that send numbered messages to an echo server and reconnect when their connections are closed.
 type crowd struct {
@@ -55,14 +55,14 @@ type member struct {
 
 // tally counts the clients' observations.
 type tally struct {
-	closed  map[string]int // number of connections closed by the server, by close code
-	cut     int            // number of connections that ended without a close frame
-	lost    int            // number of messages lost on connections that stayed open
-	doubled int            // number of messages that were echoed twice or with another content
-	refused int            // number of handshakes rejected with 503 and Retry-After
-	failed  int            // number of other failed handshakes
-	why     error          // the error of a failed handshake
-	away    time.Duration  // the longest time from the end of a connection to the first echo on the next connection
+	closed      map[string]int // number of connections closed by the server, by close code
+	cut         int            // number of connections that ended without a close frame
+	lost        int            // number of messages lost on connections that stayed open
+	duplicated  int            // number of messages that were echoed twice or with another content
+	refused     int            // number of handshakes rejected with 503 and Retry-After
+	failed      int            // number of other failed handshakes
+	dialErr     error          // the error of a failed handshake
+	maxDowntime time.Duration  // the longest time from the end of a connection to the first echo on the next connection
 }
 
 // total returns the number of connections that the server has closed.
@@ -73,18 +73,18 @@ func (s tally) total() (n int) {
 	return n
 }
 
-// gather starts n clients, and waits until each of them has connected and received an echo.
-func gather(t *testing.T, url string, n int, pause time.Duration) *crowd {
+// startCrowd starts n clients, and waits until each of them has connected and received an echo.
+func startCrowd(t *testing.T, url string, n int, pause time.Duration) *crowd {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	c := &crowd{url: url, t: t, pause: pause, seen: tally{closed: map[string]int{}}, stop: stop, slots: make(chan struct{}, atOnce)}
+	c := &crowd{url: url, t: t, pause: pause, seen: tally{closed: map[string]int{}}, stop: stop, slots: make(chan struct{}, maxConcurrentDials)}
 	t.Cleanup(c.leave)
 	for i := range n {
 		m := &member{number: i}
 		c.members = append(c.members, m)
 		c.all.Go(func() { c.live(ctx, m) })
 	}
-	c.goesOn()
+	c.waitProgress()
 	return c
 }
 
@@ -103,27 +103,27 @@ func (c *crowd) live(ctx context.Context, m *member) {
 	for ctx.Err() == nil {
 		conn, err := websocket.Dial(ctx, c.url, &websocket.DialOptions{HandshakeTimeout: time.Minute})
 		if err != nil {
-			wait(ctx, c.refusal(ctx, err))
+			wait(ctx, c.countRefusal(ctx, err))
 			continue
 		}
 		first()
 		m.set(conn)
-		err = c.talk(ctx, conn, m, ended)
+		err = c.exchange(ctx, conn, m, ended)
 		m.set(nil)
 		conn.CloseNow()
 		ended = time.Now()
 		if ctx.Err() == nil && errors.Is(err, net.ErrClosed) {
-			wait(ctx, rand.N(lostFor))
+			wait(ctx, rand.N(maxReconnectDelay))
 			continue
 		}
 		if e, ok := errors.AsType[*websocket.CloseError](err); ok && ctx.Err() == nil {
-			c.ending(e)
+			c.countEnd(e)
 		}
 	}
 }
 
-// refusal counts a failed handshake, and returns how long the client must wait before its next handshake.
-func (c *crowd) refusal(ctx context.Context, err error) time.Duration {
+// countRefusal counts a failed handshake, and returns how long the client must wait before its next handshake.
+func (c *crowd) countRefusal(ctx context.Context, err error) time.Duration {
 	if ctx.Err() != nil {
 		return 0
 	}
@@ -136,12 +136,12 @@ func (c *crowd) refusal(ctx context.Context, err error) time.Duration {
 		}
 	}
 	c.seen.failed++
-	c.seen.why = err
+	c.seen.dialErr = err
 	return 50 * time.Millisecond
 }
 
-// ending counts the end of a connection by code, or as cut.
-func (c *crowd) ending(e *websocket.CloseError) {
+// countEnd counts the end of a connection by code, or as cut.
+func (c *crowd) countEnd(e *websocket.CloseError) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -167,8 +167,8 @@ func (m *member) connection() *websocket.Conn {
 	return m.conn
 }
 
-// talk sends and receives until the connection ends. Messages in flight at that time are sent again on the next connection.
-func (c *crowd) talk(ctx context.Context, conn *websocket.Conn, m *member, ended time.Time) error {
+// exchange sends and receives until the connection ends. Messages in flight at that time are sent again on the next connection.
+func (c *crowd) exchange(ctx context.Context, conn *websocket.Conn, m *member, ended time.Time) error {
 	writing, stop := context.WithCancel(ctx)
 	answered, written := make(chan struct{}, 1), make(chan struct{})
 	go func() {
@@ -187,14 +187,14 @@ func (c *crowd) talk(ctx context.Context, conn *websocket.Conn, m *member, ended
 			}
 			m.echoed.Add(1)
 			if text := string(got.Data); text != m.text(m.next+i) {
-				c.wrong(m, text, m.next+i)
+				c.countWrongEcho(m, text, m.next+i)
 			}
 		}
 		m.next += burst
 		answered <- struct{}{}
 		if !ended.IsZero() {
 			c.mu.Lock()
-			c.seen.away = max(c.seen.away, time.Since(ended))
+			c.seen.maxDowntime = max(c.seen.maxDowntime, time.Since(ended))
 			c.mu.Unlock()
 			ended = time.Time{}
 		}
@@ -226,8 +226,8 @@ func (m *member) text(n int) string {
 	return fmt.Sprintf("%d %d %s", m.number, n, strings.Repeat("x", 100))
 }
 
-// wrong counts an unexpected echo.
-func (c *crowd) wrong(m *member, text string, want int) {
+// countWrongEcho counts an unexpected echo.
+func (c *crowd) countWrongEcho(m *member, text string, want int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var who, n int
@@ -235,7 +235,7 @@ func (c *crowd) wrong(m *member, text string, want int) {
 		c.seen.lost += n - want
 		return
 	}
-	c.seen.doubled++
+	c.seen.duplicated++
 }
 
 // wait pauses a client for d. It returns false if the client must stop.
@@ -250,8 +250,8 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// goesOn waits until every client has sent a new message and received the echo.
-func (c *crowd) goesOn() {
+// waitProgress waits until every client has sent a new message and received the echo.
+func (c *crowd) waitProgress() {
 	c.t.Helper()
 	was := make([]int64, len(c.members))
 	for i, m := range c.members {
@@ -267,7 +267,7 @@ func (c *crowd) goesOn() {
 }
 
 // disconnect closes all connections on the clients' side without a close frame, as a network failure does. All clients reconnect
-// within [lostFor].
+// within [maxReconnectDelay].
 func (c *crowd) disconnect() {
 	for _, m := range c.members {
 		if conn := m.connection(); conn != nil {
@@ -276,8 +276,8 @@ func (c *crowd) disconnect() {
 	}
 }
 
-// take returns the clients' observations since the last call.
-func (c *crowd) take() tally {
+// takeTally returns the clients' observations since the last call.
+func (c *crowd) takeTally() tally {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.seen
@@ -297,7 +297,7 @@ type bounds struct {
 // handshake may fail.
 func (c *crowd) expect(b bounds) tally {
 	c.t.Helper()
-	s := c.take()
+	s := c.takeTally()
 	for how, n := range s.closed {
 		if how != b.code {
 			c.t.Errorf("got %d connections ended with %s, want 0", n, how)
@@ -310,13 +310,13 @@ func (c *crowd) expect(b bounds) tally {
 		c.t.Errorf("got %d connections that ended without a close frame, want %d", s.cut, b.cut)
 	}
 	if s.failed > 0 {
-		c.t.Errorf("got %d failed handshakes, want 0: %v", s.failed, s.why)
+		c.t.Errorf("got %d failed handshakes, want 0: %v", s.failed, s.dialErr)
 	}
 	if s.refused > 0 && !b.refused {
 		c.t.Errorf("got %d refused handshakes, want 0", s.refused)
 	}
-	if s.lost > 0 || s.doubled > 0 {
-		c.t.Errorf("got %d lost messages and %d duplicate or wrong ones, want 0", s.lost, s.doubled)
+	if s.lost > 0 || s.duplicated > 0 {
+		c.t.Errorf("got %d lost messages and %d duplicate or wrong ones, want 0", s.lost, s.duplicated)
 	}
 	return s
 }

@@ -14,55 +14,55 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// mixed lists three servers of different kinds.
-var mixed = []string{"", "gorilla", "Node's ws"}
+// mixedKinds lists three servers of different kinds.
+var mixedKinds = []string{"", "gorilla", "Node's ws"}
 
 // trial is an event that affects a balancer, its servers or its clients while the crowd keeps sending.
 type trial struct {
-	name  string
-	want  string // the expected result, in addition to the checks of every trial
-	setup func(f form) farmOptions
-	does  func(s *stage) bounds        // performs the event, and returns what the clients may observe
-	storm bool                         // the number of clients is form.storm instead of form.clients
-	who   func(s *stage, n int) people // starts the clients; nil means echoing
+	name         string
+	want         string // the expected result, in addition to the checks of every trial
+	setup        func(f form) farmOptions
+	perform      func(s *stage) bounds             // performs the event, and returns what the clients may observe
+	storm        bool                              // the number of clients is form.storm instead of form.clients
+	startClients func(s *stage, n int) clientGroup // starts the clients; nil means echoClients
 }
 
-// people is implemented by all kinds of clients of a trial.
-type people interface {
-	goesOn()                 // waits until each client has received another reply
-	expect(may bounds) tally // checks and returns the clients' observations since the last call
-	leave()                  // stops all clients
+// clientGroup is implemented by all kinds of clients of a trial.
+type clientGroup interface {
+	waitProgress()               // waits until each client has received another reply
+	expect(allowed bounds) tally // checks and returns the clients' observations since the last call
+	leave()                      // stops all clients
 }
 
-// echoing starts clients of an echo server.
-func echoing(s *stage, n int) people { return gather(s.t, s.url(), n, s.pause) }
+// echoClients starts clients of an echo server.
+func echoClients(s *stage, n int) clientGroup { return startCrowd(s.t, s.url(), n, s.pause) }
 
 var trials = []trial{
-	{name: "rolling restart of three servers", want: "clients are closed with 1012, at most one every 1/pace seconds", setup: three, does: rollingRestart},
-	{name: "rolling restart with hold: stateless", want: "no client is closed", setup: heldEcho, does: heldRestart},
+	{name: "rolling restart of three servers", want: "clients are closed with 1012, at most one every 1/pace seconds", setup: three, perform: rollingRestart},
+	{name: "rolling restart with hold: stateless", want: "no client is closed", setup: heldEcho, perform: heldRestart},
 	{name: "rolling restart with hold: resume, for clients of channels", want: "no client is closed; every acknowledged message arrives",
-		setup: heldChannels, does: heldRestart, who: listening},
+		setup: heldChannels, perform: heldRestart, startClients: channelClients},
 	{name: "rolling restart with hold: resume, for the JavaScript SDK of Centrifugo", want: "no client is closed; every acknowledged message arrives",
-		setup: heldChannels, does: heldRestart, who: speakingJavaScript},
+		setup: heldChannels, perform: heldRestart, startClients: javascriptClients},
 	{name: "kill -9 of a server with hold: resume, for clients of channels", want: "no client is closed; every acknowledged message arrives",
-		setup: heldChannels, does: heldKill, who: listening},
-	{name: "kill -9 of a server, which is then restarted", want: "only the clients of that server are closed, with 1012", setup: three, does: kill},
+		setup: heldChannels, perform: heldKill, startClients: channelClients},
+	{name: "kill -9 of a server, which is then restarted", want: "only the clients of that server are closed, with 1012", setup: three, perform: kill},
 	{name: "a new server accepts connections and hangs; another one is drained", want: "only the drain closes clients, with 1012; the new server is ejected after five handshakes",
-		setup: joining, does: hang},
-	{name: "a new server fails half of its handshakes; another one is drained", want: "only the drain closes clients, with 1012", setup: joining, does: half},
+		setup: joining, perform: hang},
+	{name: "a new server fails half of its handshakes; another one is drained", want: "only the drain closes clients, with 1012", setup: joining, perform: half},
 	{name: "slow handshakes: a new server takes 2 s for each, and clients send theirs in pieces; another server is drained",
-		want: "only the drain closes clients, with 1012; the slow clients are admitted", setup: joining, does: slow},
-	{name: "two servers become four", want: "clients are only closed with 1012; at the end no server has more than 1.2 times its share", setup: two, does: scaleOut},
-	{name: "five reloads of the balancer", want: "no client is closed", setup: three, does: reload},
-	{name: "all clients lose their connections and return within a second", want: "503 with Retry-After, if a handshake is refused", setup: three, does: storm, storm: true},
+		want: "only the drain closes clients, with 1012; the slow clients are admitted", setup: joining, perform: slow},
+	{name: "two servers become four", want: "clients are only closed with 1012; at the end no server has more than 1.2 times its share", setup: two, perform: scaleOut},
+	{name: "five reloads of the balancer", want: "no client is closed", setup: three, perform: reload},
+	{name: "all clients lose their connections and return within a second", want: "503 with Retry-After, if a handshake is refused", setup: three, perform: storm, storm: true},
 	{name: "clients that never read; their server is drained", want: "only the drain closes clients, with 1012, and the drain ends; the balancer uses less than 64 MiB of additional memory",
-		setup: three, does: deafClients},
+		setup: three, perform: clientsThatNeverRead},
 	{name: "a server that never reads, which is drained", want: "no connection to another server is closed; the drain ends; the balancer uses less than 64 MiB of additional memory",
-		setup: three, does: deafServer},
+		setup: three, perform: serverThatNeverReads},
 }
 
 func three(f form) farmOptions {
-	return farmOptions{kinds: mixed, balance: fmt.Sprintf(", drain: {per_second: %g}", f.pace)}
+	return farmOptions{kinds: mixedKinds, balance: fmt.Sprintf(", drain: {per_second: %g}", f.pace)}
 }
 
 // joining configures no slow start, so that new servers immediately receive their full share of clients.
@@ -73,7 +73,7 @@ func joining(f form) farmOptions {
 }
 
 func two(f form) farmOptions {
-	return farmOptions{kinds: append(slices.Clone(mixed), "Python's websockets"), behind: 2,
+	return farmOptions{kinds: append(slices.Clone(mixedKinds), "Python's websockets"), proxied: 2,
 		balance: fmt.Sprintf(", slow_start: %v, rebalance: {enabled: true, per_second: %g}", f.slowStart, f.pace/5)}
 }
 
@@ -82,7 +82,7 @@ type stage struct {
 	form
 	*farm
 	t      *testing.T
-	c      people
+	c      clientGroup
 	began  time.Time
 	spread []sample
 	notes  []string // additional text for the table of results
@@ -112,26 +112,26 @@ func (x trial) run(t *testing.T, f form) {
 		r.failed = t.Failed()
 		record(r)
 		if r.failed && s != nil {
-			t.Logf("the balancer says:\n%s", s.said(20))
+			t.Logf("the balancer says:\n%s", s.logHead(20))
 		}
 	}()
 	s = &stage{form: f, farm: start(t, x.setup(f)), t: t}
 	defer s.end()
-	who := x.who
-	if who == nil {
-		who = echoing
+	startClients := x.startClients
+	if startClients == nil {
+		startClients = echoClients
 	}
-	s.c = who(s, r.clients)
+	s.c = startClients(s, r.clients)
 	s.c.expect(bounds{refused: true})
 	s.began = time.Now()
-	may := x.does(s)
+	allowed := x.perform(s)
 	r.took = time.Since(s.began)
 	ended := time.Now()
-	s.c.goesOn()
-	r.back = time.Since(ended)
-	r.seen = s.c.expect(may)
+	s.c.waitProgress()
+	r.recovery = time.Since(ended)
+	r.seen = s.c.expect(allowed)
 	r.notes, r.spread = s.notes, s.spread
-	t.Logf("%d clients, took %v, all back %v later: %+v, %q", r.clients, r.took, r.back, r.seen, r.notes)
+	t.Logf("%d clients, took %v, all back %v later: %+v, %q", r.clients, r.took, r.recovery, r.seen, r.notes)
 	s.end()
 	bounded.Until(t, func() bool {
 		n := 0
@@ -142,8 +142,8 @@ func (x trial) run(t *testing.T, f form) {
 	})
 }
 
-// said returns the first lines of the balancer's log, without those about successful or closed connections.
-func (s *stage) said(most int) string {
+// logHead returns the first lines of the balancer's log, without those about successful or closed connections.
+func (s *stage) logHead(most int) string {
 	var all []string
 	for line := range strings.Lines(s.balancer.Log.String()) {
 		if !strings.Contains(line, "msg=closed") && !strings.Contains(line, "msg=opened") {
@@ -195,7 +195,7 @@ func rollingRestart(s *stage) bounds {
 		s.run(server)
 		s.do("undrain", s.id(i))
 		s.ready(s.id(i))
-		s.c.goesOn()
+		s.c.waitProgress()
 	}
 	return bounds{code: "1012", atLeast: moved, atMost: moved, refused: true}
 }
@@ -217,7 +217,7 @@ func (s *stage) ready(id string) {
 func kill(s *stage) bounds {
 	had := s.live(s.id(0))
 	s.farm.kill(s.servers[0])
-	s.c.goesOn()
+	s.c.waitProgress()
 	s.note("the server had %d clients", had)
 	s.run(s.servers[0])
 	return bounds{code: "1012", atLeast: had, atMost: had, refused: true}
@@ -229,12 +229,12 @@ func (s *stage) join(id string) bounds {
 	s.do("add", id)
 	s.ready(id)
 	n := s.drain(s.id(0))
-	s.c.goesOn()
+	s.c.waitProgress()
 	return bounds{code: "1012", atLeast: n, atMost: n, refused: true}
 }
 
 func hang(s *stage) bounds {
-	id, asked := mute(s.t)
+	id, asked := startSilentServer(s.t)
 	b := s.join(id)
 	ejected := false
 	for line := range strings.Lines(s.balancer.Log.String()) {
@@ -253,7 +253,7 @@ func hang(s *stage) bounds {
 func half(s *stage) bounds {
 	h := &halfServer{}
 	b := s.join(serve(s.t, h))
-	s.note("the new server failed %d of %d handshakes", h.failed.Load(), h.asked.Load())
+	s.note("the new server failed %d of %d handshakes", h.failed.Load(), h.requests.Load())
 	if h.failed.Load() == 0 {
 		s.t.Error("the server has failed no handshake")
 	}
@@ -261,7 +261,7 @@ func half(s *stage) bounds {
 }
 
 func slow(s *stage) bounds {
-	id := serve(s.t, &slowServer{takes: 2 * time.Second})
+	id := serve(s.t, &slowServer{delay: 2 * time.Second})
 	in := s.slowClients()
 	b := s.join(id)
 	house.Until(s.t, "the slow clients are in", func() bool { return int(in.Load()) == s.few })
@@ -289,7 +289,7 @@ func reload(s *stage) bounds {
 		s.configure(set[0], set[1], "")
 		s.balancer.Signal(syscall.SIGHUP) // does nothing if the balancer has already noticed the change
 		house.Until(s.t, "the reload is in the log", func() bool { return strings.Count(s.balancer.Log.String(), "configuration reloaded") > i })
-		s.c.goesOn()
+		s.c.waitProgress()
 	}
 	return bounds{}
 }
@@ -299,18 +299,18 @@ func storm(s *stage) bounds {
 	return bounds{refused: true}
 }
 
-func deafClients(s *stage) bounds {
+func clientsThatNeverRead(s *stage) bounds {
 	before := s.memory()
 	written := s.flood(s.url())
 	s.note("%d clients sent %d MiB and read nothing", s.floods, written>>20)
-	s.note("the balancer used %d MiB of additional memory", s.needs(before))
+	s.note("the balancer used %d MiB of additional memory", s.memoryGrowth(before))
 	n := s.drain(s.id(0))
 	s.note("the drain closed %d clients", n)
 	return bounds{code: "1012", atLeast: n - s.floods, atMost: n, refused: true}
 }
 
-func deafServer(s *stage) bounds {
-	id := serve(s.t, deafHandler{})
+func serverThatNeverReads(s *stage) bounds {
+	id := serve(s.t, neverReadHandler{})
 	s.configure(strings.Join(s.ids(), ", "), fmt.Sprintf(", drain: {per_second: %g}", s.pace), fmt.Sprintf(`  - name: deaf
     path: /deaf
     auth: [anonymous]
@@ -321,7 +321,7 @@ func deafServer(s *stage) bounds {
 	before := s.memory()
 	written := s.flood("ws://" + s.listen + "/deaf")
 	s.note("%d clients sent %d MiB to the server", s.floods, written>>20)
-	s.note("the balancer used %d MiB of additional memory", s.needs(before))
+	s.note("the balancer used %d MiB of additional memory", s.memoryGrowth(before))
 	s.empty(id)
 	return bounds{}
 }

@@ -29,16 +29,16 @@ type farm struct {
 
 // upstream is a server that can be restarted on the same port.
 type upstream struct {
-	kind string // a key of programs; "" for our own server
-	port string
-	ours *house.Server
-	its  *other
+	kind     string // a key of programs; "" for our own server
+	port     string
+	handfast *house.Server
+	program  *otherServer
 }
 
 // farmOptions configure a farm.
 type farmOptions struct {
 	kinds     []string // the kind of each server
-	behind    int      // number of servers in the initial configuration; 0 means all
+	proxied   int      // number of servers in the initial configuration; 0 means all
 	engine    bool     // our own servers share their channels through one Redis
 	balance   string   // additional settings of the target
 	endpoints string   // additional endpoints
@@ -56,7 +56,7 @@ func start(t *testing.T, o farmOptions) *farm {
 		f.servers = append(f.servers, s)
 		f.run(s)
 	}
-	behind := o.behind
+	behind := o.proxied
 	if behind == 0 {
 		behind = len(f.servers)
 	}
@@ -103,21 +103,21 @@ func (f *farm) ids() (all []string) {
 func (f *farm) run(s *upstream) {
 	f.u.T.Helper()
 	if s.kind == "" {
-		s.ours = f.u.Serve(append([]string{"--listen", "127.0.0.1:" + s.port, "--tls", "off"}, f.args...)...)
+		s.handfast = f.u.Serve(append([]string{"--listen", "127.0.0.1:" + s.port, "--tls", "off"}, f.args...)...)
 		return
 	}
-	s.its = startOther(f.u.T, programs[s.kind], s.port)
-	s.its.discard()
+	s.program = startOther(f.u.T, programs[s.kind], s.port)
+	s.program.discard()
 }
 
 // stop stops a server as an operator does.
 func (f *farm) stop(s *upstream) {
 	f.u.T.Helper()
 	if s.kind != "" {
-		s.its.end()
+		s.program.end()
 		return
 	}
-	if code := s.ours.Stop(syscall.SIGTERM); code != 0 {
+	if code := s.handfast.Stop(syscall.SIGTERM); code != 0 {
 		f.u.T.Errorf("the server ends with %d", code)
 	}
 }
@@ -126,11 +126,11 @@ func (f *farm) stop(s *upstream) {
 func (f *farm) kill(s *upstream) {
 	f.u.T.Helper()
 	if s.kind != "" {
-		s.its.kill()
+		s.program.kill()
 		return
 	}
-	s.ours.Signal(syscall.SIGKILL)
-	s.ours.Wait()
+	s.handfast.Signal(syscall.SIGKILL)
+	s.handfast.Wait()
 }
 
 // do runs a command of the operator, and returns the command's output.

@@ -20,9 +20,9 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// mute starts a server that accepts connections and sends nothing. It counts the connections on which it receives data, including
+// startSilentServer starts a server that accepts connections and sends nothing. It counts the connections on which it receives data, including
 // those of health checks.
-func mute(t *testing.T) (id string, asked *atomic.Int64) {
+func startSilentServer(t *testing.T) (id string, asked *atomic.Int64) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -86,10 +86,10 @@ func echo(w http.ResponseWriter, r *http.Request) {
 }
 
 // halfServer is an echo server that fails every second handshake, alternately with an error status and by closing the connection.
-type halfServer struct{ asked, failed atomic.Int64 }
+type halfServer struct{ requests, failed atomic.Int64 }
 
 func (h *halfServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch h.asked.Add(1) % 4 {
+	switch h.requests.Add(1) % 4 {
 	case 1:
 		h.failed.Add(1)
 		http.Error(w, "not now", http.StatusServiceUnavailable)
@@ -102,18 +102,18 @@ func (h *halfServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // slowServer is an echo server that delays each handshake.
-type slowServer struct{ takes time.Duration }
+type slowServer struct{ delay time.Duration }
 
 func (s *slowServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if wait(r.Context(), s.takes) {
+	if wait(r.Context(), s.delay) {
 		echo(w, r)
 	}
 }
 
-// deafHandler completes handshakes, but reads no messages.
-type deafHandler struct{}
+// neverReadHandler completes handshakes, but reads no messages.
+type neverReadHandler struct{}
 
-func (deafHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (neverReadHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Conn: websocket.ConnOptions{PingInterval: -1}})
 	if err != nil {
 		return
@@ -200,8 +200,8 @@ func (s *stage) flood(url string) int64 {
 	}
 	for was := int64(-1); was != written.Load(); {
 		was = written.Load()
-		s.c.goesOn() // the balancer has had time to forward more data: it has forwarded that of other clients
-		s.c.goesOn()
+		s.c.waitProgress() // the balancer has had time to forward more data: it has forwarded that of other clients
+		s.c.waitProgress()
 	}
 	if all := int64(s.floods * parts * len(part)); written.Load() == all {
 		s.t.Errorf("got all %d MiB sent, want a blocked client", all>>20)
@@ -224,8 +224,8 @@ func (s *stage) memory() int {
 	return kib >> 10
 }
 
-// needs returns the growth of the balancer's memory since before, in MiB, and checks its limit.
-func (s *stage) needs(before int) int {
+// memoryGrowth returns the growth of the balancer's memory since before, in MiB, and checks its limit.
+func (s *stage) memoryGrowth(before int) int {
 	s.t.Helper()
 	more := max(0, s.memory()-before)
 	if more >= 64 {

@@ -18,7 +18,7 @@ import (
 )
 
 func heldEcho(f form) farmOptions {
-	return farmOptions{kinds: mixed, balance: fmt.Sprintf(", hold: stateless, drain: {per_second: %g}", f.pace)}
+	return farmOptions{kinds: mixedKinds, balance: fmt.Sprintf(", hold: stateless, drain: {per_second: %g}", f.pace)}
 }
 
 func heldChannels(f form) farmOptions {
@@ -40,67 +40,67 @@ func heldKill(s *stage) bounds {
 // eachChannel is the number of listeners per channel.
 const eachChannel = 50
 
-// audience contains the clients of channels: listeners, and one speaker per channel, which numbers its messages.
+// audience contains the clients of channels: listeners, and one publisher per channel, which numbers its messages.
 type audience struct {
-	t         *testing.T
-	listeners []*listener
-	speakers  []*speaker
-	clients   []*client.Client
-	connected atomic.Int64 // number of connections opened
-	expected  int          // number of clients, each of which opens one connection
-	stop      context.CancelFunc
-	all       sync.WaitGroup
+	t          *testing.T
+	listeners  []*listener
+	publishers []*publisher
+	clients    []*client.Client
+	connected  atomic.Int64 // number of connections opened
+	expected   int          // number of clients, each of which opens one connection
+	stop       context.CancelFunc
+	all        sync.WaitGroup
 }
 
 // listener is a subscriber that checks the received messages.
 type listener struct {
-	speaker *speaker
+	publisher *publisher
 
-	mu            sync.Mutex
-	next          int
-	lost, doubled int
-	gaps          int // number of announced gaps
+	mu               sync.Mutex
+	next             int
+	lost, duplicated int
+	gaps             int // number of announced gaps
 }
 
-// speaker publishes messages. It waits for the acknowledgement of each message before it publishes the next.
-type speaker struct {
+// publisher publishes messages. It waits for the acknowledgement of each message before it publishes the next.
+type publisher struct {
 	channel string
 	acked   atomic.Int64
 }
 
-// listening starts clients of channels.
-func listening(s *stage, n int) people {
+// channelClients starts clients of channels.
+func channelClients(s *stage, n int) clientGroup {
 	ctx, stop := context.WithCancel(context.Background())
 	a := &audience{t: s.t, stop: stop}
 	s.t.Cleanup(a.leave)
-	slots := make(chan struct{}, atOnce)
+	slots := make(chan struct{}, maxConcurrentDials)
 	var joining sync.WaitGroup
 	for i := range n {
 		if i%eachChannel == 0 {
-			a.speakers = append(a.speakers, &speaker{channel: fmt.Sprintf("room-%d", i/eachChannel)})
+			a.publishers = append(a.publishers, &publisher{channel: fmt.Sprintf("room-%d", i/eachChannel)})
 		}
-		l := &listener{speaker: a.speakers[i/eachChannel]}
+		l := &listener{publisher: a.publishers[i/eachChannel]}
 		a.listeners = append(a.listeners, l)
 		c := a.client("ws://" + s.listen + "/channels")
 		slots <- struct{}{}
 		joining.Go(func() {
 			defer func() { <-slots }()
-			if _, err := c.Subscribe(bounded.Context(s.t), l.speaker.channel, &client.SubscribeOptions{Handle: l.handle}); err != nil {
+			if _, err := c.Subscribe(bounded.Context(s.t), l.publisher.channel, &client.SubscribeOptions{Handle: l.handle}); err != nil {
 				s.t.Errorf("subscribe: %v", err)
 			}
 		})
 	}
 	joining.Wait()
-	for _, p := range a.speakers {
+	for _, p := range a.publishers {
 		c := a.client("ws://" + s.listen + "/channels")
 		a.all.Go(func() {
-			if err := p.speak(ctx, c, s.pause/2); err != nil && ctx.Err() == nil {
+			if err := p.publish(ctx, c, s.pause/2); err != nil && ctx.Err() == nil {
 				s.t.Errorf("publish: %v", err)
 			}
 		})
 	}
 	a.expected = len(a.clients)
-	a.goesOn()
+	a.waitProgress()
 	return a
 }
 
@@ -110,8 +110,8 @@ func (a *audience) client(url string) *client.Client {
 	return c
 }
 
-// speak publishes until ctx is done.
-func (p *speaker) speak(ctx context.Context, c *client.Client, pause time.Duration) error {
+// publish publishes until ctx is done.
+func (p *publisher) publish(ctx context.Context, c *client.Client, pause time.Duration) error {
 	for wait(ctx, pause) {
 		data, err := json.Marshal(p.acked.Load())
 		if err != nil {
@@ -141,7 +141,7 @@ func (l *listener) handle(e client.Event) {
 	}
 	switch {
 	case n < l.next:
-		l.doubled++
+		l.duplicated++
 		return
 	case n > l.next:
 		l.lost += n - l.next
@@ -156,24 +156,24 @@ func (l *listener) has(n int64) bool {
 	return int64(l.next) >= n
 }
 
-// goesOn waits until each speaker has received another acknowledgement, and each listener has received the acknowledged message.
-func (a *audience) goesOn() {
+// waitProgress waits until each publisher has received another acknowledgement, and each listener has received the acknowledged message.
+func (a *audience) waitProgress() {
 	a.t.Helper()
-	want := map[*speaker]int64{}
-	for _, p := range a.speakers {
+	want := map[*publisher]int64{}
+	for _, p := range a.publishers {
 		want[p] = p.acked.Load() + 1
 	}
-	for _, p := range a.speakers {
+	for _, p := range a.publishers {
 		bounded.Until(a.t, func() bool { return p.acked.Load() >= want[p] })
 	}
 	for _, l := range a.listeners {
-		bounded.Until(a.t, func() bool { return l.has(want[l.speaker]) })
+		bounded.Until(a.t, func() bool { return l.has(want[l.publisher]) })
 	}
 }
 
 // expect checks and returns the observations since the last call. It counts each connection of a client after the first as the end of
 // another connection, with the unknown close code.
-func (a *audience) expect(may bounds) tally {
+func (a *audience) expect(allowed bounds) tally {
 	a.t.Helper()
 	s := tally{closed: map[string]int{}}
 	if n := int(a.connected.Swap(int64(a.expected))) - a.expected; n > 0 {
@@ -182,15 +182,15 @@ func (a *audience) expect(may bounds) tally {
 	gaps := 0
 	for _, l := range a.listeners {
 		l.mu.Lock()
-		s.lost, s.doubled, gaps = s.lost+l.lost, s.doubled+l.doubled, gaps+l.gaps
-		l.lost, l.doubled, l.gaps = 0, 0, 0
+		s.lost, s.duplicated, gaps = s.lost+l.lost, s.duplicated+l.duplicated, gaps+l.gaps
+		l.lost, l.duplicated, l.gaps = 0, 0, 0
 		l.mu.Unlock()
 	}
-	if n := s.total(); n > may.atMost {
-		a.t.Errorf("got %d reconnects, want %d at most", n, may.atMost)
+	if n := s.total(); n > allowed.atMost {
+		a.t.Errorf("got %d reconnects, want %d at most", n, allowed.atMost)
 	}
-	if s.lost > 0 || s.doubled > 0 || gaps > 0 {
-		a.t.Errorf("got %d lost messages, %d duplicates, %d gaps, want 0", s.lost, s.doubled, gaps)
+	if s.lost > 0 || s.duplicated > 0 || gaps > 0 {
+		a.t.Errorf("got %d lost messages, %d duplicates, %d gaps, want 0", s.lost, s.duplicated, gaps)
 	}
 	return s
 }

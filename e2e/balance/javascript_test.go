@@ -13,11 +13,11 @@ import (
 // javascript is a Node process with clients that use Centrifugo's JavaScript SDK.
 type javascript struct {
 	t *testing.T
-	o *other
+	o *otherServer
 }
 
-// speakingJavaScript starts n listeners, and the publishers, in a Node process.
-func speakingJavaScript(s *stage, n int) people {
+// javascriptClients starts n listeners, and the publishers, in a Node process.
+func javascriptClients(s *stage, n int) clientGroup {
 	s.t.Helper()
 	j := &javascript{s.t, startCommand(s.t, "../centrifugo", []string{
 		"node", "held.mjs", "ws://" + s.listen + "/connection/websocket", fmt.Sprint(n), fmt.Sprint(eachChannel), fmt.Sprint(s.pause.Milliseconds() / 2),
@@ -41,12 +41,12 @@ func (j *javascript) ask(line string) string {
 	return answer
 }
 
-func (j *javascript) goesOn() {
+func (j *javascript) waitProgress() {
 	j.t.Helper()
 	j.ask("goes on")
 }
 
-func (j *javascript) expect(may bounds) tally {
+func (j *javascript) expect(allowed bounds) tally {
 	j.t.Helper()
 	var seen struct {
 		Closed        map[string]int
@@ -55,8 +55,8 @@ func (j *javascript) expect(may bounds) tally {
 	if err := json.NewDecoder(strings.NewReader(j.ask("seen"))).Decode(&seen); err != nil {
 		j.t.Fatal(err)
 	}
-	s := tally{closed: seen.Closed, lost: seen.Lost, doubled: seen.Doubled}
-	if s.total() > may.atMost || s.lost > 0 || s.doubled > 0 {
+	s := tally{closed: seen.Closed, lost: seen.Lost, duplicated: seen.Doubled}
+	if s.total() > allowed.atMost || s.lost > 0 || s.duplicated > 0 {
 		j.t.Errorf("got %+v, want no lost and no duplicate messages: %s", s, j.o.log)
 	}
 	return s

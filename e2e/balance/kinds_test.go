@@ -41,8 +41,8 @@ var programs = map[string]program{
 	"Socket.IO": {"peers", func(port string) []string { return []string{"env", "PORT=" + port, "node", "socketio-server.mjs"} }, ""},
 }
 
-// other is a running server of another kind.
-type other struct {
+// otherServer is a running server of another kind.
+type otherServer struct {
 	port   string
 	lines  *bufio.Reader // the output, which contains a line of JSON for each connection that has ended
 	cmd    *exec.Cmd
@@ -53,7 +53,7 @@ type other struct {
 }
 
 // startOther starts a program on a port; "0" means any free port.
-func startOther(t *testing.T, p program, port string) *other {
+func startOther(t *testing.T, p program, port string) *otherServer {
 	t.Helper()
 	if p.build != "" {
 		if err := build(p.build); err != nil {
@@ -82,7 +82,7 @@ func build(pkg string) error {
 	return nil
 }
 
-func startCommand(t *testing.T, dir string, command []string) *other {
+func startCommand(t *testing.T, dir string, command []string) *otherServer {
 	t.Helper()
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Dir = dir
@@ -99,7 +99,7 @@ func startCommand(t *testing.T, dir string, command []string) *other {
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("a program is missing (make setup installs it): %v", err)
 	}
-	o := &other{lines: bufio.NewReader(out), cmd: cmd, in: in, log: log}
+	o := &otherServer{lines: bufio.NewReader(out), cmd: cmd, in: in, log: log}
 	o.reap = sync.OnceFunc(func() {
 		o.unread.Wait()
 		_ = cmd.Wait() // the exit status is not checked
@@ -109,24 +109,24 @@ func startCommand(t *testing.T, dir string, command []string) *other {
 }
 
 // end stops the program gracefully.
-func (o *other) end() {
+func (o *otherServer) end() {
 	o.in.Close()
 	o.reap()
 }
 
 // kill kills the program without warning.
-func (o *other) kill() {
+func (o *otherServer) kill() {
 	_ = o.cmd.Process.Kill() // fails if it has already exited
 	o.reap()
 }
 
 // discard reads the program's output, which would otherwise block the program.
-func (o *other) discard() {
+func (o *otherServer) discard() {
 	o.unread.Go(func() { _, _ = io.Copy(io.Discard, o.lines) })
 }
 
 // line returns the next line of the program's output, or "" at the end.
-func (o *other) line(t *testing.T) string {
+func (o *otherServer) line(t *testing.T) string {
 	t.Helper()
 	got := make(chan string, 1)
 	go func() {
@@ -142,11 +142,11 @@ func TestOtherServers(t *testing.T) {
 	for _, name := range []string{"Node's ws", "Python's websockets", "gorilla"} {
 		t.Run(name, func(t *testing.T) {
 			o := startOther(t, programs[name], "0")
-			f := &farm{u: house.NewUser(t), servers: []*upstream{{kind: name, port: o.port, its: o}}, admin: "127.0.0.1:" + house.FreePort(t)}
+			f := &farm{u: house.NewUser(t), servers: []*upstream{{kind: name, port: o.port, program: o}}, admin: "127.0.0.1:" + house.FreePort(t)}
 			b := f.u.Balance("--listen", "127.0.0.1:0", "--admin", f.admin, "--to", f.id(0), "--check", "websocket", "--pace", "1000")
 			s := serverTest{t: t, url: strings.TrimSuffix(b.First("balance"), "/"), o: o, echoOnly: programs[name].build != ""}
-			s.talk(nil)
-			s.talk(&websocket.DialOptions{Subprotocols: []string{"handfast.v2"}, Conn: websocket.ConnOptions{Compression: &websocket.Compression{}}})
+			s.exchange(nil)
+			s.exchange(&websocket.DialOptions{Subprotocols: []string{"handfast.v2"}, Conn: websocket.ConnOptions{Compression: &websocket.Compression{}}})
 			if !s.echoOnly {
 				if e := ending(t, s.dial("/close-by-peer", nil)); e.Code != 4001 || !strings.HasPrefix(e.Reason, "the peer's reason") {
 					t.Errorf("closed by the server: got %v, want 4001 and its reason", e)
@@ -157,7 +157,7 @@ func TestOtherServers(t *testing.T) {
 			if e := ending(t, moved); e.Code != websocket.CodeServiceRestart {
 				t.Errorf("drained: got %v, want a close with 1012", e)
 			}
-			s.saw("1012")
+			s.wantLines("1012")
 		})
 	}
 }
@@ -166,7 +166,7 @@ func TestOtherServers(t *testing.T) {
 type serverTest struct {
 	t        *testing.T
 	url      string
-	o        *other
+	o        *otherServer
 	echoOnly bool // the server ignores subprotocols, and does not print how a connection has ended
 }
 
@@ -180,8 +180,8 @@ func (s serverTest) dial(path string, opts *websocket.DialOptions) *websocket.Co
 	return c
 }
 
-// saw checks that the server's output about the next closed connection contains all texts.
-func (s serverTest) saw(all ...string) {
+// wantLines checks that the server's output about the next closed connection contains all texts.
+func (s serverTest) wantLines(all ...string) {
 	s.t.Helper()
 	if s.echoOnly {
 		return
@@ -194,8 +194,8 @@ func (s serverTest) saw(all ...string) {
 	}
 }
 
-// talk sends a large message, pings and closes.
-func (s serverTest) talk(opts *websocket.DialOptions) {
+// exchange sends a large message, pings and closes.
+func (s serverTest) exchange(opts *websocket.DialOptions) {
 	s.t.Helper()
 	c := s.dial("/echo", opts)
 	if opts != nil && !strings.HasPrefix(c.Handshake().Extensions, "permessage-deflate") {
@@ -217,12 +217,12 @@ func (s serverTest) talk(opts *websocket.DialOptions) {
 	if err := c.Close(4003, "enough"); err != nil {
 		s.t.Errorf("close: %v", err)
 	}
-	s.saw("4003", "enough")
+	s.wantLines("4003", "enough")
 }
 
 // closed returns the server's output about the next closed connection on a path. Connections on other paths are the balancer's
 // health checks.
-func (o *other) closed(t *testing.T, path string) string {
+func (o *otherServer) closed(t *testing.T, path string) string {
 	t.Helper()
 	for {
 		line := o.line(t)
@@ -257,7 +257,7 @@ func TestSocketIO(t *testing.T) {
 	for range 2 {
 		o := startOther(t, programs["Socket.IO"], "0")
 		o.discard()
-		f.servers = append(f.servers, &upstream{port: o.port, its: o})
+		f.servers = append(f.servers, &upstream{port: o.port, program: o})
 	}
 	b := f.u.Balance("--listen", "127.0.0.1:0", "--admin", f.admin, "--to", f.id(0), "--to", f.id(1), "--sticky", "at", "--pace", "1000")
 	url := strings.Replace(strings.TrimSuffix(b.First("balance"), "/"), "ws://", "http://", 1)

@@ -105,7 +105,7 @@ func TestPageOfServers(t *testing.T) {
 // The page shows servers in different states. This test creates the picture in docs/.
 func TestPageOfServersInDifferentStates(t *testing.T) {
 	const each, capacity = 6, 3
-	f := start(t, farmOptions{kinds: []string{"", "", "", "", ""}, behind: 4, balance: ", policy: round_robin, slow_start: 0s, ejection: {failures: 0}"})
+	f := start(t, farmOptions{kinds: []string{"", "", "", "", ""}, proxied: 4, balance: ", policy: round_robin, slow_start: 0s, ejection: {failures: 0}"})
 	f.connect(t, 4*each)
 	f.operate(t, fmt.Sprintf("/balance/servers?server=%s&capacity=%d", f.id(4), capacity))
 	f.connect(t, 5*capacity+5) // round robin over five servers, until the new server is full

@@ -18,7 +18,7 @@ type result struct {
 	name, want string
 	clients    int
 	took       time.Duration
-	back       time.Duration // from the end of the event until each client has received another echo
+	recovery   time.Duration // from the end of the event until each client has received another echo
 	seen       tally
 	notes      []string
 	spread     []sample
@@ -78,7 +78,7 @@ if its requirement is not met.
 			verdict = "failed"
 		}
 		fmt.Fprintf(&b, "| %s | %d | %s | %d | %d | %d | %d | %s | %s | %s | %s | %s |\n", r.name, r.clients, codes(r.seen.closed), r.seen.cut,
-			r.seen.lost+r.seen.doubled, r.seen.failed, r.seen.refused, seconds(r.took), seconds(r.back), seconds(r.seen.away), r.want, verdict)
+			r.seen.lost+r.seen.duplicated, r.seen.failed, r.seen.refused, seconds(r.took), seconds(r.recovery), seconds(r.seen.maxDowntime), r.want, verdict)
 	}
 	b.WriteString(`
 - Closed: connections that ended with a close frame and a complete closing handshake, by code. Cut: connections that ended without one.

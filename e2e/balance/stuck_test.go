@@ -29,8 +29,8 @@ const (
 	part   = 64 << 10
 )
 
-// pour sends until it has sent the volume or the connection ends, and counts the bytes in written.
-func pour(ctx context.Context, c *websocket.Conn, written *atomic.Int64) {
+// writeUntilBlocked sends until it has sent the volume or the connection ends, and counts the bytes in written.
+func writeUntilBlocked(ctx context.Context, c *websocket.Conn, written *atomic.Int64) {
 	m := websocket.Message{Type: websocket.Binary, Data: make([]byte, part)}
 	for range volume / part {
 		if c.Write(ctx, m) != nil {
@@ -57,7 +57,7 @@ func (s *stuckServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer c.CloseNow()
 	if strings.HasSuffix(r.URL.Path, "/pour") {
 		s.all.Go(func() { _, _ = c.Read(s.ctx) }) // answers pings
-		pour(s.ctx, c, &s.written)
+		writeUntilBlocked(s.ctx, c, &s.written)
 	}
 	<-s.ctx.Done()
 }
@@ -110,7 +110,7 @@ func TestNeverReads(t *testing.T) {
 	}
 	fm := &farm{u: u, listen: listen["ws"], balancer: u.Serve("--config", u.Write("balance.yaml", text))}
 	s := &stage{form: f, farm: fm, t: t}
-	others := gather(t, fm.url(), f.clients/4, f.pause)
+	others := startCrowd(t, fm.url(), f.clients/4, f.pause)
 	before := s.memory()
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -132,7 +132,7 @@ func TestNeverReads(t *testing.T) {
 					defer c.CloseNow()
 					if path == "/deaf" {
 						all.Go(func() { _, _ = c.Read(ctx) }) // answers pings
-						pour(ctx, c, sent)
+						writeUntilBlocked(ctx, c, sent)
 					}
 					<-ctx.Done()
 				})
@@ -142,9 +142,9 @@ func TestNeverReads(t *testing.T) {
 	most := 0
 	var ended map[string][]disconnect
 	house.Until(t, "all of them are ended", func() bool {
-		others.goesOn()
-		most = max(most, s.needs(before))
-		ended = endings(t, audit)
+		others.waitProgress()
+		most = max(most, s.memoryGrowth(before))
+		ended = disconnects(t, audit)
 		got := 0
 		for _, all := range ended {
 			got += len(all)
@@ -193,8 +193,8 @@ func (x stuckCase) ends(path string) disconnect {
 	return disconnect{Code: 1012, Reason: "the server is gone; retry-after="}
 }
 
-// endings returns the disconnections in the audit log by endpoint, except for those of the echo endpoint.
-func endings(t *testing.T, file string) map[string][]disconnect {
+// disconnects returns the disconnections in the audit log by endpoint, except for those of the echo endpoint.
+func disconnects(t *testing.T, file string) map[string][]disconnect {
 	t.Helper()
 	f, err := os.Open(file)
 	if err != nil {

@@ -42,7 +42,7 @@ func TestTakeOver(t *testing.T) {
 	}
 	defer late.Close()
 	fmt.Fprint(late, "GET /echo HTTP/1.1\r\nHost: localhost\r\n")
-	c := gather(t, "ws://"+l.Addr().String()+"/echo", 50, 10*time.Millisecond)
+	c := startCrowd(t, "ws://"+l.Addr().String()+"/echo", 50, 10*time.Millisecond)
 	_ = balancer()
 	old.Signal(syscall.SIGTERM)
 	bounded.Until(t, func() bool { return strings.Contains(old.Log.String(), "msg=stopping") })
@@ -60,6 +60,6 @@ func TestTakeOver(t *testing.T) {
 	if strings.Contains(old.Log.String(), "handshake refused") {
 		t.Errorf("the old process refused clients:\n%s", &old.Log)
 	}
-	c.goesOn()
+	c.waitProgress()
 	c.expect(bounds{code: "1001", atLeast: 1, atMost: 50})
 }

@@ -139,10 +139,10 @@ func TestOpenSSL(t *testing.T) {
 	h.certificates()
 	token := h.tokens()
 	port, log := h.serve(one)
-	const text, goodbye = `\x81\x85\0\0\0\0hello`, `\x88\x82\0\0\0\0\x03\xe8` // with a masking key of zeros
+	const text, closeFrame = `\x81\x85\0\0\0\0hello`, `\x88\x82\0\0\0\0\x03\xe8` // with a masking key of zeros
 	talk := func(path, more, args string) house.Result {
 		return h.Bash(`printf 'GET ` + path + ` HTTP/1.1\r\nHost: localhost:` + port + `\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
-			`Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n` + more + `\r\n` + text + goodbye + `' |
+			`Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n` + more + `\r\n` + text + closeFrame + `' |
 openssl s_client -quiet -connect localhost:` + port + ` -servername localhost -verify_return_error -verify_hostname localhost -CAfile ca.pem ` + args)
 	}
 	opened := func(t *testing.T, r house.Result) {

@@ -34,21 +34,21 @@ type subscriber struct {
 	channel string
 	next    map[int]int // the next expected message of each publisher
 
-	mu       sync.Mutex
-	id       string // name of the connection on the server
-	on       *node
-	received int
-	lost     int          // number of acknowledged messages that are missing without an announced gap
-	again    int          // number of messages that were duplicated or out of order
-	gaps     []string     // the reasons for announced gaps
-	open     map[int]bool // the publishers without a message since the last gap
+	mu         sync.Mutex
+	id         string // name of the connection on the server
+	node       *node
+	received   int
+	lost       int          // number of acknowledged messages that are missing without an announced gap
+	duplicates int          // number of messages that were duplicated or out of order
+	gaps       []string     // the reasons for announced gaps
+	open       map[int]bool // the publishers without a message since the last gap
 }
 
 // connected records the name and the node of a new connection.
-func (s *subscriber) connected(id string, on *node) {
+func (s *subscriber) connected(id string, n *node) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.id, s.on = id, on
+	s.id, s.node = id, n
 }
 
 // handle processes an event of the channel.
@@ -71,7 +71,7 @@ func (s *subscriber) handle(e client.Event) {
 	s.received++
 	switch want := s.next[m.P]; {
 	case m.N < want:
-		s.again++
+		s.duplicates++
 		return
 	case m.N > want && !s.open[m.P]:
 		s.lost += m.N - want
@@ -95,8 +95,8 @@ type crowd struct {
 
 func channel(i int) string { return fmt.Sprintf("room-%d", i) }
 
-// gather connects the subscribers, distributed over the nodes, and then the publishers.
-func gather(t *testing.T, c *cluster, f form) *crowd {
+// startCrowd connects the subscribers, distributed over the nodes, and then the publishers.
+func startCrowd(t *testing.T, c *cluster, f form) *crowd {
 	t.Helper()
 	w := &crowd{form: f, t: t, c: c}
 	for _, n := range c.nodes {
@@ -179,8 +179,8 @@ func (w *crowd) acked() []int {
 	return all
 }
 
-// goOn waits until each publisher has received another acknowledgement.
-func (w *crowd) goOn(t *testing.T) {
+// waitProgress waits until each publisher has received another acknowledgement.
+func (w *crowd) waitProgress(t *testing.T) {
 	t.Helper()
 	before := w.acked()
 	house.Until(t, "each publisher goes on", func() bool {
@@ -193,8 +193,8 @@ func (w *crowd) goOn(t *testing.T) {
 	})
 }
 
-// caughtUp waits until every subscriber has received the last message that each publisher has had acknowledged, or a later one.
-func (w *crowd) caughtUp(t *testing.T) {
+// waitCaughtUp waits until every subscriber has received the last message that each publisher has had acknowledged, or a later one.
+func (w *crowd) waitCaughtUp(t *testing.T) {
 	t.Helper()
 	acked := w.acked()
 	for i, s := range w.subscribers {
@@ -211,12 +211,12 @@ func (w *crowd) caughtUp(t *testing.T) {
 	}
 }
 
-// disperse stops the publishers, waits until the subscribers have caught up, and disconnects all clients.
-func (w *crowd) disperse(t *testing.T) {
+// shutdown stops the publishers, waits until the subscribers have caught up, and disconnects all clients.
+func (w *crowd) shutdown(t *testing.T) {
 	t.Helper()
 	w.stop()
 	w.publishing.Wait()
-	w.caughtUp(t)
+	w.waitCaughtUp(t)
 	var closing sync.WaitGroup
 	for _, c := range w.clients {
 		closing.Go(func() { _ = c.Close() })
@@ -226,12 +226,12 @@ func (w *crowd) disperse(t *testing.T) {
 
 // sum contains the observations of all publishers and subscribers.
 type sum struct {
-	acked, received, lost, again, gaps int
-	slowest                            time.Duration // the longest time until an acknowledgement
+	acked, received, lost, duplicates, gaps int
+	slowest                                 time.Duration // the longest time until an acknowledgement
 }
 
-// take returns the observations since the last call, except that acked is the total since the beginning.
-func (w *crowd) take() (a sum) {
+// takeSum returns the observations since the last call, except that acked is the total since the beginning.
+func (w *crowd) takeSum() (a sum) {
 	for _, p := range w.publishers {
 		a.acked += int(p.acked.Load())
 		a.slowest = max(a.slowest, time.Duration(p.slowest.Swap(0)))
@@ -240,9 +240,9 @@ func (w *crowd) take() (a sum) {
 		s.mu.Lock()
 		a.received += s.received
 		a.lost += s.lost
-		a.again += s.again
+		a.duplicates += s.duplicates
 		a.gaps += len(s.gaps)
-		s.received, s.lost, s.again, s.gaps = 0, 0, 0, nil
+		s.received, s.lost, s.duplicates, s.gaps = 0, 0, 0, nil
 		s.mu.Unlock()
 	}
 	return a

@@ -66,7 +66,7 @@ func TestAllNodesKilled(t *testing.T) {
 		n.start()
 	}
 	for _, n := range c.nodes {
-		house.Until(t, "it is ready again: "+n.server.Log.String(), func() bool { return n.ask("/readyz") == "ok\n" })
+		house.Until(t, "it is ready again: "+n.server.Log.String(), func() bool { return n.get("/readyz") == "ok\n" })
 	}
 	for n := range after {
 		publish(before + n)

@@ -19,9 +19,9 @@ import (
 type backend struct {
 	args func(node int) []string // returns the flags for a node
 
-	// restart kills the process that all nodes share, and restarts the process when away returns. nil means that the engine runs inside
+	// restart kills the process that all nodes share, and restarts the process when whileDown returns. nil means that the engine runs inside
 	// the nodes.
-	restart func(t *testing.T, away func())
+	restart func(t *testing.T, whileDown func())
 }
 
 // engines lists the engines that are tested.
@@ -75,16 +75,16 @@ func startRedis(t *testing.T, l *network) *backend {
 	s := redistest.StartAt(t, l.engineHost(), "appendonly yes\nappendfsync everysec\n")
 	return &backend{
 		args: func(int) []string { return []string{"--engine", "redis", "--redis-url", s.URL()} },
-		restart: func(_ *testing.T, away func()) {
+		restart: func(_ *testing.T, whileDown func()) {
 			s.Stop()
-			away()
+			whileDown()
 			s.Restart()
 		},
 	}
 }
 
 // startProcess starts a program that all nodes share and that listens on address. The returned function kills and restarts it.
-func startProcess(t *testing.T, address string, command func() (*exec.Cmd, error)) (restart func(t *testing.T, away func())) {
+func startProcess(t *testing.T, address string, command func() (*exec.Cmd, error)) (restart func(t *testing.T, whileDown func())) {
 	t.Helper()
 	var running *exec.Cmd
 	stop := func() {
@@ -110,10 +110,10 @@ func startProcess(t *testing.T, address string, command func() (*exec.Cmd, error
 	}
 	start(t)
 	t.Cleanup(func() { stop() })
-	return func(t *testing.T, away func()) {
+	return func(t *testing.T, whileDown func()) {
 		t.Helper()
 		stop()
-		away()
+		whileDown()
 		start(t)
 	}
 }

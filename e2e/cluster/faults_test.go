@@ -13,12 +13,12 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// fault is a failure of a part of a cluster while the clients continue. does returns how long the other nodes listed the members of the
+// fault is a failure of a part of a cluster while the clients continue. perform returns how long the other nodes listed the members of the
 // lost node; 0 if no node was lost.
 type fault struct {
-	name string
-	does func(t *testing.T, c *cluster, w *crowd) time.Duration
-	fits func(c *cluster) bool // whether the fault is possible in c; nil means always
+	name     string
+	perform  func(t *testing.T, c *cluster, w *crowd) time.Duration
+	possible func(c *cluster) bool // whether the fault is possible in c; nil means always
 }
 
 var faults = []fault{
@@ -38,11 +38,11 @@ var faults = []fault{
 // killNode kills the second node, whose clients reconnect to the other nodes.
 func killNode(t *testing.T, c *cluster, w *crowd) time.Duration {
 	n := c.nodes[1]
-	dead := w.on(n)
+	dead := w.connectedTo(n)
 	w.unwatch(n)
 	n.kill()
 	began := time.Now()
-	took := w.gone(t, dead, n).Sub(began)
+	took := w.waitGone(t, dead, n).Sub(began)
 	n.start()
 	w.watch(t, n)
 	return took
@@ -51,10 +51,10 @@ func killNode(t *testing.T, c *cluster, w *crowd) time.Duration {
 // stopNode suspends the third node for w.away.
 func stopNode(t *testing.T, c *cluster, w *crowd) time.Duration {
 	n := c.nodes[2]
-	dead := w.on(n)
+	dead := w.connectedTo(n)
 	n.server.Signal(syscall.SIGSTOP)
 	began := time.Now()
-	took := w.gone(t, dead, n).Sub(began)
+	took := w.waitGone(t, dead, n).Sub(began)
 	<-time.After(time.Until(began.Add(w.away)))
 	n.server.Signal(syscall.SIGCONT)
 	return took
@@ -63,10 +63,10 @@ func stopNode(t *testing.T, c *cluster, w *crowd) time.Duration {
 // cutNode disconnects the third node from the network of the nodes and the engine. The node's clients can still reach it.
 func cutNode(t *testing.T, c *cluster, w *crowd) time.Duration {
 	n := c.nodes[2]
-	dead := w.on(n)
+	dead := w.connectedTo(n)
 	c.net.cut(t, 2, true)
 	began := time.Now()
-	took := w.gone(t, dead, n).Sub(began)
+	took := w.waitGone(t, dead, n).Sub(began)
 	<-time.After(time.Until(began.Add(w.away)))
 	c.net.cut(t, 2, false)
 	return took
@@ -81,41 +81,41 @@ func TestFaults(t *testing.T) {
 			f := size()
 			c := startCluster(t, e.start, lan(t))
 			// The first clients start worker goroutines that remain, so before must be measured after these clients.
-			gather(t, c, form{subscribers: 60, channels: 3, pace: 50 * time.Millisecond}).disperse(t)
-			before := c.nodes[0].held()
-			w := gather(t, c, f)
+			startCrowd(t, c, form{subscribers: 60, channels: 3, pace: 50 * time.Millisecond}).shutdown(t)
+			before := c.nodes[0].resources()
+			w := startCrowd(t, c, f)
 			for _, x := range faults {
-				if x.fits != nil && !x.fits(c) {
+				if x.possible != nil && !x.possible(c) {
 					continue
 				}
-				t.Run(x.name, func(t *testing.T) { suffer(t, e.name, c, w, x) })
+				t.Run(x.name, func(t *testing.T) { runFault(t, e.name, c, w, x) })
 			}
-			w.disperse(t)
-			if s := w.take(); s.lost+s.again+s.gaps > 0 {
+			w.shutdown(t)
+			if s := w.takeSum(); s.lost+s.duplicates+s.gaps > 0 {
 				t.Errorf("at the end: %+v", s)
 			}
-			settled(t, c.nodes[0], before)
+			waitResources(t, c.nodes[0], before)
 		})
 	}
 }
 
-// suffer causes one fault, and checks all guarantees.
-func suffer(t *testing.T, engine string, c *cluster, w *crowd, x fault) {
-	w.caughtUp(t)
-	w.agreed(t)
-	w.take()
+// runFault causes one fault, and checks all guarantees.
+func runFault(t *testing.T, engine string, c *cluster, w *crowd, x fault) {
+	w.waitCaughtUp(t)
+	w.waitAgreement(t)
+	w.takeSum()
 	w.announcements()
 	first := w.acked()
 	began := time.Now()
 	ran := bounded.Clock(t)
-	took := x.does(t, c, w)
+	took := x.perform(t, c, w)
 	stalled := time.Since(began) - ran()
 	fixed := time.Now()
-	w.goOn(t)
-	w.caughtUp(t)
+	w.waitProgress(t)
+	w.waitCaughtUp(t)
 	recovered := time.Since(fixed)
-	w.agreed(t)
-	s := w.take()
+	w.waitAgreement(t)
+	s := w.takeSum()
 	leaves, twice := w.announcements()
 	for _, n := range first {
 		s.acked -= n
@@ -125,8 +125,8 @@ func suffer(t *testing.T, engine string, c *cluster, w *crowd, x fault) {
 	if s.acked == 0 || s.received == 0 {
 		t.Errorf("nothing was published: %+v", s)
 	}
-	if s.lost > 0 || s.again > 0 || s.gaps > 0 {
-		t.Errorf("%d lost, %d twice or late, %d gaps", s.lost, s.again, s.gaps)
+	if s.lost > 0 || s.duplicates > 0 || s.gaps > 0 {
+		t.Errorf("%d lost, %d twice or late, %d gaps", s.lost, s.duplicates, s.gaps)
 	}
 	if took-stalled > w.presence {
 		t.Errorf("members of the lost node were listed for %v, including %v in which this process was not scheduled", took, stalled)
@@ -135,21 +135,21 @@ func suffer(t *testing.T, engine string, c *cluster, w *crowd, x fault) {
 		t.Errorf("announced twice: %d: %s", len(twice), strings.Join(twice[:min(len(twice), 5)], ", "))
 	}
 	record(result{engine: engine, fault: x.name, subscribers: len(w.subscribers), sum: s, presence: took, recovered: recovered,
-		twice: len(twice), failed: t.Failed()})
+		duplicates: len(twice), failed: t.Failed()})
 }
 
-// settled waits until a node that was never lost uses about as many resources as before its clients connected.
-func settled(t *testing.T, n *node, before held) {
+// waitResources waits until a node that was never lost uses about as many resources as before its clients connected.
+func waitResources(t *testing.T, n *node, before resources) {
 	t.Helper()
 	defer func() {
 		if t.Failed() {
-			t.Log(n.ask("/debug/pprof/goroutine?debug=1"))
+			t.Log(n.get("/debug/pprof/goroutine?debug=1"))
 		}
 	}()
 	const slack = 16 // for example for connections to the engine
-	var now held
+	var now resources
 	house.Until(t, fmt.Sprintf("what clients cost is given back: before %+v", before), func() bool {
-		now = n.held()
+		now = n.resources()
 		return now.goroutines > 0 && now.goroutines <= before.goroutines+slack && now.descriptors <= before.descriptors+slack
 	})
 	t.Logf("a node that was never lost: before %+v, after %+v", before, now)

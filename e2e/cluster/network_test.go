@@ -32,20 +32,20 @@ func lan(t *testing.T) *network {
 		ip(t, "link", "set", bridge, "up")
 	}
 	for n := range 3 {
-		ip(t, "netns", "add", space(n))
-		ip(t, "-n", space(n), "link", "set", "lo", "up")
+		ip(t, "netns", "add", namespaceName(n))
+		ip(t, "-n", namespaceName(n), "link", "set", "lo", "up")
 		for i, bridge := range []string{"hfclients", "hfengine"} {
 			here, there := fmt.Sprintf("hf%d-%d", i, n), fmt.Sprintf("eth%d", i)
-			ip(t, "link", "add", here, "type", "veth", "peer", "name", there, "netns", space(n))
+			ip(t, "link", "add", here, "type", "veth", "peer", "name", there, "netns", namespaceName(n))
 			ip(t, "link", "set", here, "master", bridge, "up")
-			ip(t, "-n", space(n), "addr", "add", fmt.Sprintf("10.%d.0.%d/24", 77+i, n+1), "dev", there)
-			ip(t, "-n", space(n), "link", "set", there, "up")
+			ip(t, "-n", namespaceName(n), "addr", "add", fmt.Sprintf("10.%d.0.%d/24", 77+i, n+1), "dev", there)
+			ip(t, "-n", namespaceName(n), "link", "set", there, "up")
 		}
 	}
 	return l
 }
 
-func space(node int) string { return fmt.Sprintf("handfast-%d", node) }
+func namespaceName(node int) string { return fmt.Sprintf("handfast-%d", node) }
 
 func ip(t *testing.T, args ...string) {
 	t.Helper()
@@ -57,7 +57,7 @@ func ip(t *testing.T, args ...string) {
 // remove removes the networks and namespaces that lan creates, if they exist.
 func (*network) remove() {
 	for n := range 3 {
-		_ = exec.Command("ip", "netns", "del", space(n)).Run()
+		_ = exec.Command("ip", "netns", "del", namespaceName(n)).Run()
 		for i := range 2 {
 			_ = exec.Command("ip", "link", "del", fmt.Sprintf("hf%d-%d", i, n)).Run()
 		}
@@ -90,12 +90,12 @@ func (l *network) engineHost() string {
 	return "10.78.0.100"
 }
 
-// under returns the command prefix that runs a program in the namespace of a node.
-func (l *network) under(node int) []string {
+// inNamespace returns the command prefix that runs a program in the namespace of a node.
+func (l *network) inNamespace(node int) []string {
 	if l == nil {
 		return nil
 	}
-	return []string{"ip", "netns", "exec", space(node)}
+	return []string{"ip", "netns", "exec", namespaceName(node)}
 }
 
 // cut disconnects a node from the network of the nodes and the engine, or reconnects it.

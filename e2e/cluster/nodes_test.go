@@ -75,7 +75,7 @@ func startClusterWith(t *testing.T, start func(*testing.T, *network) *backend, l
 	for i := range 3 {
 		u := house.NewUser(t)
 		host := lan.host(i)
-		u.Under = lan.under(i)
+		u.Under = lan.inNamespace(i)
 		n := &node{u: u, address: net.JoinHostPort(host, house.FreePort(t)), admin: net.JoinHostPort(host, house.FreePort(t))}
 		text := fmt.Sprintf(common, n.address, n.admin) + endpoints
 		n.args = append([]string{"--config", u.Write("handfast.yaml", text)}, c.args(i)...)
@@ -83,13 +83,13 @@ func startClusterWith(t *testing.T, start func(*testing.T, *network) *backend, l
 		c.nodes = append(c.nodes, n)
 	}
 	for _, n := range c.nodes {
-		house.Until(t, "it is ready: "+n.server.Log.String(), func() bool { return n.ask("/readyz") == "ok\n" })
+		house.Until(t, "it is ready: "+n.server.Log.String(), func() bool { return n.get("/readyz") == "ok\n" })
 	}
 	return c
 }
 
-// ask returns the response of the admin listener, "" if the request fails.
-func (n *node) ask(path string) string {
+// get returns the response of the admin listener, "" if the request fails.
+func (n *node) get(path string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.admin+path, http.NoBody)
@@ -110,14 +110,14 @@ func (n *node) ask(path string) string {
 	return string(text)
 }
 
-// held counts the resources of a process. It excludes the up to 64 goroutines of package websocket that wait for a handshake.
-type held struct{ goroutines, descriptors int }
+// resources counts the resources of a process. It excludes the up to 64 goroutines of package websocket that wait for a handshake.
+type resources struct{ goroutines, descriptors int }
 
-func (n *node) held() (h held) {
-	for line := range strings.Lines(n.ask("/metrics")) {
+func (n *node) resources() (h resources) {
+	for line := range strings.Lines(n.get("/metrics")) {
 		_, _ = fmt.Sscanf(line, "process_open_fds %d", &h.descriptors)
 	}
-	_, profile, _ := strings.Cut(n.ask("/debug/pprof/goroutine?debug=1"), "\n")
+	_, profile, _ := strings.Cut(n.get("/debug/pprof/goroutine?debug=1"), "\n")
 	for same := range strings.SplitSeq(profile, "\n\n") {
 		count := 0
 		_, _ = fmt.Sscanf(same, "%d @", &count)

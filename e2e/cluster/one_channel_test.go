@@ -75,7 +75,7 @@ func TestOneLargeChannel(t *testing.T) {
 	house.Until(t, "all have everything", func() bool { return finished.Load() == int64(subscribers) || t.Failed() })
 	t.Logf("%d subscribers in %v, %d deliveries in %v", subscribers, joined.Round(time.Millisecond), subscribers*messages, time.Since(published).Round(time.Millisecond))
 	want := fmt.Sprintf("handfast_channel_deliveries_total{namespace=\"*\"} %d\n", subscribers*messages)
-	house.Until(t, want, func() bool { return strings.Contains(n.ask("/metrics"), want) })
+	house.Until(t, want, func() bool { return strings.Contains(n.get("/metrics"), want) })
 }
 
 // subscribeTo connects to a node and subscribes to a channel.

@@ -19,19 +19,19 @@ import (
 
 // watcher is a client of one node that receives the joins and leaves of the first channel.
 type watcher struct {
-	on *node
-	c  *client.Client
+	node *node
+	c    *client.Client
 
-	mu     sync.Mutex
-	last   map[string]string // the last announcement about each member
-	leaves int
-	twice  []string
+	mu         sync.Mutex
+	last       map[string]string // the last announcement about each member
+	leaves     int
+	duplicates []string
 }
 
 // watch adds a watcher that is connected to a node.
 func (w *crowd) watch(t *testing.T, n *node) {
 	t.Helper()
-	v := &watcher{on: n, last: map[string]string{}, c: newClient(w.t, []*node{n}, nil)}
+	v := &watcher{node: n, last: map[string]string{}, c: newClient(w.t, []*node{n}, nil)}
 	if _, err := v.c.Subscribe(bounded.Context(t), channel(0), &client.SubscribeOptions{Changes: true, Handle: v.handle}); err != nil {
 		t.Fatalf("subscribe: %v", err)
 	}
@@ -42,10 +42,10 @@ func (w *crowd) watch(t *testing.T, n *node) {
 // unwatch stops the watchers of a node.
 func (w *crowd) unwatch(n *node) {
 	w.watchers = slices.DeleteFunc(w.watchers, func(v *watcher) bool {
-		if v.on == n {
+		if v.node == n {
 			_ = v.c.Close()
 		}
-		return v.on == n
+		return v.node == n
 	})
 }
 
@@ -61,7 +61,7 @@ func (v *watcher) handle(e client.Event) {
 		v.leaves++
 	}
 	if v.last[user] == what {
-		v.twice = append(v.twice, fmt.Sprintf("%s of %s", what, user))
+		v.duplicates = append(v.duplicates, fmt.Sprintf("%s of %s", what, user))
 	}
 	v.last[user] = what
 }
@@ -71,8 +71,8 @@ func (w *crowd) announcements() (leaves int, twice []string) {
 	for _, v := range w.watchers {
 		v.mu.Lock()
 		leaves += v.leaves
-		twice = append(twice, v.twice...)
-		v.leaves, v.twice = 0, nil
+		twice = append(twice, v.duplicates...)
+		v.leaves, v.duplicates = 0, nil
 		v.mu.Unlock()
 	}
 	return leaves, twice
@@ -91,12 +91,12 @@ func (w *crowd) present(channel string) map[string]bool {
 	return all
 }
 
-// on returns the names of a node's connections in the first channel.
-func (w *crowd) on(n *node) map[string]bool {
+// connectedTo returns the names of a node's connections in the first channel.
+func (w *crowd) connectedTo(n *node) map[string]bool {
 	all := map[string]bool{}
 	for _, s := range w.subscribers {
 		s.mu.Lock()
-		if s.on == n && s.channel == channel(0) {
+		if s.node == n && s.channel == channel(0) {
 			all[s.id] = true
 		}
 		s.mu.Unlock()
@@ -113,7 +113,7 @@ func (v *watcher) members(t *testing.T) map[string]bool {
 	for after := ""; ; {
 		page, err := v.c.Members(ctx, channel(0), after, 1000)
 		if err != nil {
-			t.Logf("%s does not list members: %v", v.on.address, err)
+			t.Logf("%s does not list members: %v", v.node.address, err)
 			return nil
 		}
 		for _, m := range page.Members {
@@ -125,14 +125,14 @@ func (v *watcher) members(t *testing.T) map[string]bool {
 	}
 }
 
-// gone waits until no watched node other than leftOut lists any of the dead members, and returns the current time.
-func (w *crowd) gone(t *testing.T, dead map[string]bool, leftOut *node) time.Time {
+// waitGone waits until no watched node other than leftOut lists any of the dead members, and returns the current time.
+func (w *crowd) waitGone(t *testing.T, dead map[string]bool, leftOut *node) time.Time {
 	t.Helper()
 	for _, v := range w.watchers {
-		if v.on == leftOut {
+		if v.node == leftOut {
 			continue
 		}
-		house.Until(t, "members of the lost node are gone at "+v.on.address, func() bool {
+		house.Until(t, "members of the lost node are gone at "+v.node.address, func() bool {
 			all := v.members(t)
 			for id := range dead {
 				if all[id] {
@@ -145,17 +145,17 @@ func (w *crowd) gone(t *testing.T, dead map[string]bool, leftOut *node) time.Tim
 	return time.Now()
 }
 
-// agreed waits until all nodes list exactly the members that the clients know.
-func (w *crowd) agreed(t *testing.T) {
+// waitAgreement waits until all nodes list exactly the members that the clients know.
+func (w *crowd) waitAgreement(t *testing.T) {
 	t.Helper()
 	for _, v := range w.watchers {
 		var got, want map[string]bool
 		defer func() {
 			if t.Failed() {
-				t.Logf("%s lists %d members, there are %d: %s\n%s", v.on.address, len(got), len(want), difference(got, want), &v.on.server.Log)
+				t.Logf("%s lists %d members, there are %d: %s\n%s", v.node.address, len(got), len(want), difference(got, want), &v.node.server.Log)
 			}
 		}()
-		house.Until(t, v.on.address+" lists the members that there are", func() bool {
+		house.Until(t, v.node.address+" lists the members that there are", func() bool {
 			got, want = v.members(t), w.present(channel(0))
 			return maps.Equal(got, want)
 		})

@@ -29,7 +29,7 @@ const room = "presence-room"
 type peer struct {
 	user  string
 	nodes []*node
-	speak func(ctx context.Context, p *peer, c *websocket.Conn) error // serves one connection until the end; calls joined and got
+	serve func(ctx context.Context, p *peer, c *websocket.Conn) error // serves one connection until the end; calls joined and got
 
 	mu      sync.Mutex
 	epoch   string // epoch and offset are the peer's position, for protocols that recover
@@ -70,7 +70,7 @@ func (p *peer) run(ctx context.Context, path string) error {
 		c, err := websocket.Dial(dial, "ws://"+p.nodes[i%len(p.nodes)].address+path, nil)
 		cancel()
 		if err == nil {
-			err = p.speak(ctx, p, c)
+			err = p.serve(ctx, p, c)
 			c.CloseNow()
 			if _, ended := errors.AsType[*websocket.CloseError](err); !ended && ctx.Err() == nil {
 				return err
@@ -93,8 +93,8 @@ func signed(text string) string {
 	return hex.EncodeToString(m.Sum(nil))
 }
 
-// speakPusher runs a client of the Pusher protocol, which cannot recover.
-func speakPusher(ctx context.Context, p *peer, c *websocket.Conn) error {
+// runPusher runs a client of the Pusher protocol, which cannot recover.
+func runPusher(ctx context.Context, p *peer, c *websocket.Conn) error {
 	return p.pusher(ctx, c, func(map[string]any) {})
 }
 
@@ -191,8 +191,8 @@ type centrifugoPublication struct {
 	Offset uint64
 }
 
-// speakCentrifugo runs a client of the Centrifugo protocol, which recovers.
-func speakCentrifugo(ctx context.Context, p *peer, c *websocket.Conn) error {
+// runCentrifugo runs a client of the Centrifugo protocol, which recovers.
+func runCentrifugo(ctx context.Context, p *peer, c *websocket.Conn) error {
 	head := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256"}`)) + "." + base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"sub":%q}`, p.user))
 	sum, _ := hex.DecodeString(signed(head))
 	p.mu.Lock()
@@ -251,14 +251,14 @@ func (p *peer) centrifugoLine(line string) error {
 	return nil
 }
 
-// speakers contains the path and the client of each protocol.
-var speakers = map[string]struct {
+// protocols contains the path and the client of each protocol.
+var protocols = map[string]struct {
 	path  string
-	speak func(context.Context, *peer, *websocket.Conn) error
+	serve func(context.Context, *peer, *websocket.Conn) error
 }{
-	"pusher":                {"/app/dev?protocol=7", speakPusher},
+	"pusher":                {"/app/dev?protocol=7", runPusher},
 	"pusher, with recovery": {"/app/dev?protocol=7", recoverPusher},
-	"centrifugo":            {"/connection/websocket", speakCentrifugo},
+	"centrifugo":            {"/connection/websocket", runCentrifugo},
 }
 
 // allProtocols configures one endpoint for each protocol. All endpoints serve the same channels.
@@ -289,8 +289,8 @@ func protocolsOfAKilledNode(t *testing.T, engine string, c *cluster) {
 	t.Cleanup(cancel)
 	start := func(protocol, user string, nodes ...*node) *peer {
 		t.Helper()
-		s := speakers[protocol]
-		p := &peer{user: user, nodes: nodes, speak: s.speak, left: map[string]int{}}
+		s := protocols[protocol]
+		p := &peer{user: user, nodes: nodes, serve: s.serve, left: map[string]int{}}
 		running.Go(func() {
 			if err := p.run(ctx, s.path); err != nil {
 				t.Errorf("%s of %s: %v", protocol, user, err)
@@ -302,7 +302,7 @@ func protocolsOfAKilledNode(t *testing.T, engine string, c *cluster) {
 	lost, back := c.nodes[1], c.from(1)
 	watcher := start("pusher", "watcher", c.nodes[0])
 	var leavers []string
-	for protocol := range speakers {
+	for protocol := range protocols {
 		start(protocol, "leaves with "+protocol, lost)
 		leavers = append(leavers, "leaves with "+protocol)
 	}
@@ -361,8 +361,8 @@ func protocolsOfAKilledNode(t *testing.T, engine string, c *cluster) {
 	})
 	own.mu.Lock()
 	defer own.mu.Unlock()
-	if own.lost+own.again+len(own.gaps) > 0 || own.received != total {
-		t.Errorf("handfast.v1.json: %d of %d, %d lost, %d twice or late, gaps: %q", own.received, total, own.lost, own.again, own.gaps)
+	if own.lost+own.duplicates+len(own.gaps) > 0 || own.received != total {
+		t.Errorf("handfast.v1.json: %d of %d, %d lost, %d twice or late, gaps: %q", own.received, total, own.lost, own.duplicates, own.gaps)
 	}
 	recovers.check(t, true)
 	extended.check(t, true)

@@ -18,19 +18,19 @@ type result struct {
 	subscribers         int
 	sum                 sum
 	presence, recovered time.Duration
-	twice               int // number of duplicate announcements
+	duplicates          int // number of duplicate announcements
 	failed              bool
 }
 
 // protocolsResult is a row of the table about a killed node with clients of all protocols.
 type protocolsResult struct {
-	engine          string
-	acked           int
-	own, centrifugo int // number of received messages
-	extended        int // number of messages received by the Pusher client that recovers
-	pusher          int
-	presence        time.Duration
-	failed          bool
+	engine             string
+	acked              int
+	native, centrifugo int // number of received messages
+	extended           int // number of messages received by the Pusher client that recovers
+	pusher             int
+	presence           time.Duration
+	failed             bool
 }
 
 var results struct {
@@ -70,7 +70,7 @@ is an ordinary test. This run: %s %s/%s, %d processors, clients and servers on t
 		if r.failed {
 			verdict = "failed"
 		}
-		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d | %s | %s |\n", r.engine, r.acked, r.own, r.centrifugo, r.extended, r.pusher, seconds(r.presence), verdict)
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d | %s | %s |\n", r.engine, r.acked, r.native, r.centrifugo, r.extended, r.pusher, seconds(r.presence), verdict)
 	}
 	b.WriteString(`
 A row has passed if the clients with recovery received each acknowledged message once and in order, without a gap. The Pusher protocol alone
@@ -114,7 +114,7 @@ servers on the same machine, %s.
 			verdict = "failed"
 		}
 		fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %d | %d | %s | %s | %s | %d | %s |\n", r.engine, r.fault, r.sum.acked, r.sum.received,
-			r.sum.lost, r.sum.again, r.sum.gaps, seconds(r.sum.slowest), seconds(r.recovered), gone, r.twice, verdict)
+			r.sum.lost, r.sum.duplicates, r.sum.gaps, seconds(r.sum.slowest), seconds(r.recovered), gone, r.duplicates, verdict)
 	}
 	b.WriteString(`
 Each publisher publishes once a second, but only after its previous message was acknowledged.

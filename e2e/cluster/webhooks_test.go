@@ -110,7 +110,7 @@ func webhooksOfAKilledNode(t *testing.T, engine *backend) {
 		nodes = append(nodes, n)
 	}
 	for _, n := range nodes {
-		house.Until(t, "it is ready", func() bool { return n.ask("/readyz") == "ok\n" })
+		house.Until(t, "it is ready", func() bool { return n.get("/readyz") == "ok\n" })
 	}
 	_, killed := nodes[0].join(t)
 	for _, want := range []string{"connected " + killed, "subscribed " + killed + "room", "occupied room"} {
@@ -121,7 +121,7 @@ func webhooksOfAKilledNode(t *testing.T, engine *backend) {
 	house.Until(t, lost, func() bool { return app.count(lost) > 0 })
 
 	nodes[0].start()
-	house.Until(t, "it is ready", func() bool { return nodes[0].ask("/readyz") == "ok\n" })
+	house.Until(t, "it is ready", func() bool { return nodes[0].get("/readyz") == "ok\n" })
 	for _, n := range nodes {
 		c, id := n.join(t)
 		house.Until(t, "subscribed "+id, func() bool { return app.count("subscribed "+id+"room") == 1 })

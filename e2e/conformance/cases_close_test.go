@@ -48,7 +48,7 @@ func basicCloseCases() []testCase {
 		return testCase{id: id, title: title, clause: "§5.5.1", script: func(p *peer) {
 			p.send(closing(1000, ""), after)
 			p.want(closeWith(1000))
-			p.endAnyhow()
+			p.endOrReset()
 		}}
 	}
 	long := strings.Repeat("BAsd7&jh23", 256<<10/10)
@@ -64,13 +64,13 @@ func basicCloseCases() []testCase {
 		{id: "7.1.5", title: "a close frame in the middle of a message", clause: "§5.4", script: func(p *peer) {
 			p.send(begin(opText, "fragment1"), closing(1000, ""), last("fragment2"))
 			p.want(closeWith(1000))
-			p.endAnyhow()
+			p.endOrReset()
 		}},
 		{id: "7.1.6", title: "a message of 256 KiB, a small message, a close frame, a ping: two echoes, then the close frame",
 			clause: "§7.1", heavy: true, script: func(p *peer) {
 				p.send(text(long), text(hello), closing(1000, ""), ping(""))
 				p.want(textBack(long), textBack(hello), closeWith(1000))
-				p.endAnyhow()
+				p.endOrReset()
 			}},
 	}
 }
@@ -135,7 +135,7 @@ func afterCloseCases() []testCase {
 				p.send(closing(1000, ""))
 				p.raw(0, bytes.Repeat([]byte{0xff}, 1000))
 				p.want(closeWith(1000))
-				p.endAnyhow()
+				p.endOrReset()
 			}},
 		testCase{id: id(), title: "several violations are answered with one close frame", clause: "§7.1.7", script: func(p *peer) {
 			p.send(text(hello).withRSV(2), text("\xff"), ping("").unfinished(), closing(1000, ""))
@@ -182,7 +182,7 @@ func hastyEndCases() []testCase {
 				p.send(closing(1000, ""))
 				p.raw(0, make([]byte, 64<<10))
 				p.want(closeWith(1000))
-				p.endAnyhow()
+				p.endOrReset()
 			}},
 	}
 }
@@ -237,7 +237,7 @@ func ownCloseCases() []testCase {
 		closes("7.2.h.8", "both sides close at the same time: one close frame each", 4001, "", func(p *peer) {
 			p.send(text("go"), closing(4002, ""))
 			p.want(closeWith(4001, 4002))
-			p.endAnyhow()
+			p.endOrReset()
 		}),
 	}
 	for i, code := range []int{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014,

@@ -102,7 +102,7 @@ func deflateGroup(id string, d payload, ext *extension) []testCase {
 			heavy: true, bulk: n > 16*kib, app: app{calls: calls(i % 4)}, script: func(p *peer) {
 				for i := range times {
 					data := d.slice(i, n)
-					p.send(p.squeezed(d.op, data, fragment)...)
+					p.send(p.compressedFrames(d.op, data, fragment)...)
 					p.want(expectation{kinds: []kind{kindMessage}, op: d.op, data: data})
 				}
 				if d.op == opText && n >= 256 && p.err == nil && p.in.zip.messages == 0 {
@@ -119,7 +119,7 @@ func (d payload) exchange(times, n int) func(p *peer) {
 	return func(p *peer) {
 		for i := range times {
 			data := d.slice(i, n)
-			p.send(p.squeezed(d.op, data, 0)...)
+			p.send(p.compressedFrames(d.op, data, 0)...)
 			p.want(expectation{kinds: []kind{kindMessage}, op: d.op, data: data})
 		}
 		p.close()
@@ -259,9 +259,9 @@ func inflatedCases() []testCase {
 	long := strings.Repeat("0123456789", 100)
 	bomb := func(title string, inflated int, limit int64) testCase {
 		zeros := sync.OnceValue(func() []byte {
-			s := newSqueezer(15, false)
+			s := newCompressor(15, false)
 			defer s.done()
-			return s.squeeze(make([]byte, inflated))
+			return s.compress(make([]byte, inflated))
 		})
 		return testCase{title: title, clause: "§10.4", app: app{limit: limit}, heavy: true, script: func(p *peer) {
 			p.send(binaryOf(zeros()).withRSV(4))
@@ -271,12 +271,12 @@ func inflatedCases() []testCase {
 	return []testCase{
 		{title: "a message that inflates to exactly the size limit", clause: "§10.4", app: app{limit: 1000},
 			script: func(p *peer) {
-				p.send(p.squeezed(opText, []byte(long), 0)...)
+				p.send(p.compressedFrames(opText, []byte(long), 0)...)
 				p.want(textBack(long))
 				p.close()
 			}},
 		{title: "a message that inflates to one byte above the size limit", clause: "§10.4", app: app{limit: 1000}, script: func(p *peer) {
-			p.send(p.squeezed(opText, []byte(long+"x"), 0)...)
+			p.send(p.compressedFrames(opText, []byte(long+"x"), 0)...)
 			p.failed(1009)
 		}},
 		bomb("1 MiB of zeros in a few bytes, with a limit of 2000 bytes", mib, 2000),
@@ -286,7 +286,7 @@ func inflatedCases() []testCase {
 				data := bytes.Join([][]byte{payloads[0].slice(1, 5000), payloads[4].slice(1, 5000), payloads[1].slice(1, 5000),
 					[]byte("ab")}, nil)
 				for n := 1; n < len(data); n *= 3 {
-					p.send(p.squeezed(opBinary, data[:n], 100)...)
+					p.send(p.compressedFrames(opBinary, data[:n], 100)...)
 					p.want(binaryBack(data[:n]))
 				}
 				p.close()

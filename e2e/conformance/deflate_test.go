@@ -82,16 +82,16 @@ func windowBits(s string) (int, error) {
 // tail is the end of every compressed message. It is not transmitted (RFC 7692 §7.2.1).
 const tail = "\x00\x00\xff\xff"
 
-// squeezer compresses the peer's messages.
-type squeezer struct {
+// compressor compresses the peer's messages.
+type compressor struct {
 	window   int
 	takeover bool
 	w        *flate.Writer
 	buf      bytes.Buffer
 }
 
-func newSqueezer(bits int, noTakeover bool) *squeezer {
-	s := &squeezer{window: 1 << bits, takeover: !noTakeover}
+func newCompressor(bits int, noTakeover bool) *compressor {
+	s := &compressor{window: 1 << bits, takeover: !noTakeover}
 	if s.w, _ = writers.Get().(*flate.Writer); s.w != nil {
 		s.w.Reset(&s.buf)
 		return s
@@ -104,15 +104,15 @@ func newSqueezer(bits int, noTakeover bool) *squeezer {
 var writers sync.Pool
 
 // done returns the codec to the pool.
-func (s *squeezer) done() {
+func (s *compressor) done() {
 	if s != nil {
 		writers.Put(s.w)
 	}
 }
 
-// squeeze compresses one message. The codec supports only the full window: for a smaller window, the codec is reset after each window
+// compress compresses one message. The codec supports only the full window: for a smaller window, the codec is reset after each window
 // of data.
-func (s *squeezer) squeeze(data []byte) []byte {
+func (s *compressor) compress(data []byte) []byte {
 	s.buf.Reset()
 	if !s.takeover || s.window < 1<<15 {
 		s.w.Reset(&s.buf)
@@ -128,8 +128,8 @@ func (s *squeezer) squeeze(data []byte) []byte {
 	return bytes.TrimSuffix(bytes.Clone(s.buf.Bytes()), []byte(tail))
 }
 
-// inflator inflates the tested side's messages.
-type inflator struct {
+// decompressor inflates the tested side's messages.
+type decompressor struct {
 	window   int
 	takeover bool
 	history  []byte
@@ -138,8 +138,8 @@ type inflator struct {
 	checked  int // number of bytes checked against the window
 }
 
-func newInflator(bits int, noTakeover bool) *inflator {
-	return &inflator{window: 1 << bits, takeover: !noTakeover, r: flate.NewReader(nil)}
+func newDecompressor(bits int, noTakeover bool) *decompressor {
+	return &decompressor{window: 1 << bits, takeover: !noTakeover, r: flate.NewReader(nil)}
 }
 
 // checkAtMost is the number of bytes per connection that are checked against the window. The check is slow, and the rest of the data is
@@ -147,7 +147,7 @@ func newInflator(bits int, noTakeover bool) *inflator {
 const checkAtMost = 48 << 10
 
 // inflate inflates one message, and checks that the message keeps to the negotiated window.
-func (f *inflator) inflate(data []byte) ([]byte, error) {
+func (f *decompressor) inflate(data []byte) ([]byte, error) {
 	f.messages++
 	whole := append(data[:len(data):len(data)], tail+"\x01\x00\x00\xff\xff"...) // the codec requires a final block
 	if err := f.r.(flate.Resetter).Reset(bytes.NewReader(whole), f.history); err != nil {
@@ -173,9 +173,9 @@ func (f *inflator) inflate(data []byte) ([]byte, error) {
 	return out, nil
 }
 
-// squeezed compresses a message and returns its frames, with fragment bytes per frame; 0 means a single frame.
-func (p *peer) squeezed(op byte, data []byte, fragment int) []frame {
-	list := fragmented(op, p.zip.squeeze(data), fragment)
+// compressedFrames compresses a message and returns its frames, with fragment bytes per frame; 0 means a single frame.
+func (p *peer) compressedFrames(op byte, data []byte, fragment int) []frame {
+	list := fragmented(op, p.zip.compress(data), fragment)
 	list[0].rsv = 4
 	return list
 }

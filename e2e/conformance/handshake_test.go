@@ -54,7 +54,7 @@ func (p *peer) openAsClient(host string, ext *extension) {
 		return
 	}
 	p.write(0, []byte(request))
-	p.conn.SetReadDeadline(time.Now().Add(patience))
+	p.conn.SetReadDeadline(time.Now().Add(readTimeout))
 	if p.err == nil {
 		p.err, p.answer = p.answer(), nil
 	}
@@ -72,14 +72,14 @@ func (p *peer) agree(answer string, ext *extension) error {
 	if err != nil {
 		return err
 	}
-	p.zip = newSqueezer(a.clientBits, a.clientNoTakeover)
-	p.in.zip = newInflator(a.serverBits, a.serverNoTakeover)
+	p.zip = newCompressor(a.clientBits, a.clientNoTakeover)
+	p.in.zip = newDecompressor(a.serverBits, a.serverNoTakeover)
 	return nil
 }
 
 // openAsServer reads a handshake request and sends a 101 response. A nil ext means that no extension is accepted.
 func (p *peer) openAsServer(ext *extension) {
-	p.conn.SetReadDeadline(time.Now().Add(patience))
+	p.conn.SetReadDeadline(time.Now().Add(readTimeout))
 	req, err := http.ReadRequest(p.in.br)
 	if err != nil {
 		p.fail("read the request: %w", err)
@@ -102,8 +102,8 @@ func (p *peer) openAsServer(ext *extension) {
 			p.fail("%w", err)
 			return
 		}
-		p.zip = newSqueezer(a.serverBits, a.serverNoTakeover)
-		p.in.zip = newInflator(a.clientBits, a.clientNoTakeover)
+		p.zip = newCompressor(a.serverBits, a.serverNoTakeover)
+		p.in.zip = newDecompressor(a.clientBits, a.clientNoTakeover)
 		lines = append(lines, "Sec-WebSocket-Extensions: "+ext.answer)
 	}
 	p.raw(0, []byte(strings.Join(append(lines, "", ""), "\r\n")))

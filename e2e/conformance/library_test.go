@@ -20,7 +20,7 @@ func connOptions(a app) websocket.ConnOptions {
 	}
 	// Pings are disabled, because scripts do not expect them. The library's timeout is longer than the peer's, so that the peer does not
 	// mistake the effect of the library's timeout for a response.
-	return websocket.ConnOptions{MaxMessage: limit, Compression: zip, PingInterval: -1, CloseTimeout: 3 * patience}
+	return websocket.ConnOptions{MaxMessage: limit, Compression: zip, PingInterval: -1, CloseTimeout: 3 * readTimeout}
 }
 
 // serve is the handler of the tested server. It returns the error that ended the connection.

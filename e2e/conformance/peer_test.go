@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// patience is the time limit for every wait of a peer. It does not affect a correct result, because the tested side responds
+// readTimeout is the time limit for every wait of a peer. It does not affect a correct result, because the tested side responds
 // immediately. The tested side's own timeout is three minutes, so that its effect cannot be mistaken for a response.
-const patience = time.Minute
+const readTimeout = time.Minute
 
 // cut is the way in which the peer distributes its bytes over writes, and whether it uses TLS.
 type cut int
@@ -46,7 +46,7 @@ type peer struct {
 	in     reader
 	role   role // the role of the tested side; the peer has the opposite role
 	cut    cut
-	zip    *squeezer    // nil means that permessage-deflate was not negotiated
+	zip    *compressor  // nil means that permessage-deflate was not negotiated
 	out    []byte       // bytes that the next flush writes
 	answer func() error // reads the response to the opening handshake; nil if the response has been read
 	ended  bool         // the end of the TCP connection was read
@@ -135,7 +135,7 @@ func (p *peer) write(size int, b []byte) {
 		size = len(b)
 	}
 	for len(b) > 0 && p.err == nil && !p.broken {
-		p.conn.SetWriteDeadline(time.Now().Add(patience))
+		p.conn.SetWriteDeadline(time.Now().Add(readTimeout))
 		n, err := p.conn.Write(b[:min(size, len(b))])
 		b = b[n:]
 		if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -149,13 +149,13 @@ func (p *peer) write(size int, b []byte) {
 func (p *peer) next() (event, bool) {
 	p.flush()
 	if p.answer != nil && p.err == nil {
-		p.conn.SetReadDeadline(time.Now().Add(patience))
+		p.conn.SetReadDeadline(time.Now().Add(readTimeout))
 		p.err, p.answer = p.answer(), nil
 	}
 	if p.err != nil {
 		return event{}, false
 	}
-	p.conn.SetReadDeadline(time.Now().Add(patience))
+	p.conn.SetReadDeadline(time.Now().Add(readTimeout))
 	e, err := p.in.next()
 	if err != nil {
 		p.err = err
@@ -200,8 +200,8 @@ func (p *peer) end() {
 	p.finish(kindEnd)
 }
 
-// endAnyhow does the same as end, but also accepts a TCP reset, because the peer has sent bytes that the other side need not read.
-func (p *peer) endAnyhow() {
+// endOrReset does the same as end, but also accepts a TCP reset, because the peer has sent bytes that the other side need not read.
+func (p *peer) endOrReset() {
 	p.finish(kindEnd, kindReset)
 }
 
@@ -230,5 +230,5 @@ func (p *peer) failed(codes ...int) {
 	if p.role == testClient {
 		p.send(closing(1000, ""))
 	}
-	p.endAnyhow()
+	p.endOrReset()
 }

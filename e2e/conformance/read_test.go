@@ -12,14 +12,14 @@ import (
 
 // reader reads frames from the tested side, and rejects any violation of RFC 6455.
 type reader struct {
-	br       *bufio.Reader
-	masked   bool      // true if the tested side is a client
-	zip      *inflator // nil means that permessage-deflate was not negotiated
-	op       byte      // opcode of the incomplete message; 0 means that there is none
-	squeezed bool      // the incomplete message is compressed
-	message  []byte
-	sawClose bool
-	keys     map[[4]byte]int // number of occurrences of each masking key
+	br         *bufio.Reader
+	masked     bool          // true if the tested side is a client
+	zip        *decompressor // nil means that permessage-deflate was not negotiated
+	op         byte          // opcode of the incomplete message; 0 means that there is none
+	compressed bool          // the incomplete message is compressed
+	message    []byte
+	sawClose   bool
+	keys       map[[4]byte]int // number of occurrences of each masking key
 }
 
 // next returns the next event. An error says which rule was violated, or that nothing was received in time.
@@ -50,11 +50,11 @@ func (r *reader) next() (event, error) {
 
 // header is the header of a received frame.
 type header struct {
-	fin      bool
-	squeezed bool // RSV1 is set: the message is compressed
-	op       byte
-	length   uint64
-	key      [4]byte
+	fin        bool
+	compressed bool // RSV1 is set: the message is compressed
+	op         byte
+	length     uint64
+	key        [4]byte
 }
 
 // header reads the next header and checks it against RFC 6455 §5.
@@ -70,8 +70,8 @@ func (r *reader) header() (header, error) {
 		return header{}, fmt.Errorf("TCP ended in a header: %v", err)
 	}
 	h := header{fin: b[0]&0x80 != 0, op: b[0] & 0x0f}
-	h.squeezed = b[0]&0x70 == 0x40 && r.zip != nil && (h.op == opText || h.op == opBinary) // RFC 7692 §6
-	if b[0]&0x70 != 0 && !h.squeezed {
+	h.compressed = b[0]&0x70 == 0x40 && r.zip != nil && (h.op == opText || h.op == opBinary) // RFC 7692 §6
+	if b[0]&0x70 != 0 && !h.compressed {
 		return header{}, fmt.Errorf("it set a reserved bit: first octet %#x (§5.2)", b[0])
 	}
 	if masked := b[1]&0x80 != 0; masked != r.masked {
@@ -86,7 +86,7 @@ func (r *reader) header() (header, error) {
 			return header{}, fmt.Errorf("TCP ended in a header: %v", err)
 		}
 	}
-	return h, r.judge(h)
+	return h, r.checkHeader(h)
 }
 
 // length reads the extended length, if there is one. n is the value of the 7-bit length.
@@ -116,8 +116,8 @@ func (r *reader) length(n byte) (uint64, error) {
 	return length, nil
 }
 
-// judge checks opcode, FIN and length for consistency with each other and with the previous frames.
-func (r *reader) judge(h header) error {
+// checkHeader checks opcode, FIN and length for consistency with each other and with the previous frames.
+func (r *reader) checkHeader(h header) error {
 	switch h.op {
 	case opText, opBinary:
 		if r.op != 0 {
@@ -151,14 +151,14 @@ func (r *reader) take(h header, payload []byte) (e event, ok bool, err error) {
 	case opCont:
 		r.message = append(r.message, payload...)
 	default:
-		r.op, r.message, r.squeezed = h.op, payload, h.squeezed
+		r.op, r.message, r.compressed = h.op, payload, h.compressed
 	}
 	if !h.fin {
 		return event{}, false, nil
 	}
 	e = event{kind: kindMessage, op: r.op, data: r.message}
 	r.op, r.message = 0, nil
-	if r.squeezed {
+	if r.compressed {
 		if e.data, err = r.zip.inflate(e.data); err != nil {
 			return e, true, err
 		}

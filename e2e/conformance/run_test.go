@@ -126,7 +126,7 @@ func runAgainstClient(ctx context.Context, c testCase, how cut) error {
 		url = "wss://" + ln.Addr().String()
 	}
 	go func() { done <- dial(ctx, url, c.app) }()
-	if err := ln.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := ln.SetDeadline(time.Now().Add(readTimeout)); err != nil {
 		return err
 	}
 	conn, err := ln.Accept()
@@ -148,7 +148,7 @@ func playOut(p *peer, c testCase, done <-chan error) error {
 	c.script(p)
 	p.zip.done()
 	p.conn.Close()
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(readTimeout)
 	defer timer.Stop()
 	var appErr error
 	select {

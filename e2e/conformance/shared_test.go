@@ -17,10 +17,10 @@ import (
 // shared contains servers of one kind, one for each configuration. Cases with the same configuration share a server concurrently.
 // Data of one connection that a bug leaves in shared memory would thus appear on another connection.
 type shared struct {
-	start func(ln net.Listener, s setup, h *house) (serve func() error, shutdown func(context.Context) error)
+	start func(ln net.Listener, s setup, h *sharedServer) (serve func() error, shutdown func(context.Context) error)
 
-	mu     sync.Mutex
-	houses map[setup]*house
+	mu      sync.Mutex
+	servers map[setup]*sharedServer
 }
 
 // setup is the configuration of a server.
@@ -29,32 +29,32 @@ type setup struct {
 	compress, tls bool
 }
 
-// house is a running server.
-type house struct {
+// sharedServer is a running server.
+type sharedServer struct {
 	addr     string
-	guests   sync.Map // the *guest of each remote address
+	conns    sync.Map // the *sharedConn of each remote address
 	shutdown func(context.Context) error
-	over     chan error // the result of Serve
+	serveErr chan error // the result of Serve
 }
 
-// guest is a connection that a case has opened.
-type guest struct {
+// sharedConn is a connection that a case has opened.
+type sharedConn struct {
 	ctx  context.Context
 	app  app
 	done chan error
 }
 
-// guest returns the guest with the address remote, nil if there is none.
-func (h *house) guest(remote string) *guest {
-	if g, ok := h.guests.Load(remote); ok {
-		return g.(*guest)
+// conn returns the connection with the address remote, nil if there is none.
+func (h *sharedServer) conn(remote string) *sharedConn {
+	if g, ok := h.conns.Load(remote); ok {
+		return g.(*sharedConn)
 	}
 	return nil
 }
 
 // run connects the peer to the server that the case needs.
 func (s *shared) run(ctx context.Context, c testCase, how cut) error {
-	h, err := s.house(setup{c.app.limit, c.app.compress, how == overTLS})
+	h, err := s.server(setup{c.app.limit, c.app.compress, how == overTLS})
 	if err != nil {
 		return err
 	}
@@ -63,9 +63,9 @@ func (s *shared) run(ctx context.Context, c testCase, how cut) error {
 	if err != nil {
 		return err
 	}
-	g := &guest{ctx, c.app, make(chan error, 1)}
-	h.guests.Store(conn.LocalAddr().String(), g)
-	defer h.guests.CompareAndDelete(conn.LocalAddr().String(), g) // the address may already belong to another guest
+	g := &sharedConn{ctx, c.app, make(chan error, 1)}
+	h.conns.Store(conn.LocalAddr().String(), g)
+	defer h.conns.CompareAndDelete(conn.LocalAddr().String(), g) // the address may already belong to another connection
 	if how == overTLS {
 		_, client := tlsConfigs()
 		conn = tls.Client(conn, client)
@@ -76,37 +76,37 @@ func (s *shared) run(ctx context.Context, c testCase, how cut) error {
 	return playOut(p, c, g.done)
 }
 
-// house returns the server for a setup, and starts it if it is not running yet.
-func (s *shared) house(with setup) (*house, error) {
+// server returns the server for a setup, and starts it if it is not running yet.
+func (s *shared) server(with setup) (*sharedServer, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if h := s.houses[with]; h != nil {
+	if h := s.servers[with]; h != nil {
 		return h, nil
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	h := &house{addr: ln.Addr().String(), over: make(chan error, 1)}
+	h := &sharedServer{addr: ln.Addr().String(), serveErr: make(chan error, 1)}
 	serve, shutdown := s.start(ln, with, h)
 	h.shutdown = shutdown
-	go func() { h.over <- serve() }()
-	if s.houses == nil {
-		s.houses = map[setup]*house{}
+	go func() { h.serveErr <- serve() }()
+	if s.servers == nil {
+		s.servers = map[setup]*sharedServer{}
 	}
-	s.houses[with] = h
+	s.servers[with] = h
 	return h, nil
 }
 
 // shutDown stops all servers. It must be called when all connections have ended.
 func (s *shared) shutDown(t testing.TB) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience) // the context of the test is done
+	ctx, cancel := context.WithTimeout(context.Background(), readTimeout) // the context of the test is done
 	defer cancel()
-	for with, h := range s.houses {
+	for with, h := range s.servers {
 		if err := h.shutdown(ctx); err != nil {
 			t.Errorf("shut down the server for %+v: %v", with, err)
 		}
-		err := bounded.Receive(t, h.over)
+		err := bounded.Receive(t, h.serveErr)
 		if !errors.Is(err, http.ErrServerClosed) {
 			t.Errorf("the server for %+v ended with: %v", with, err)
 		}
@@ -114,11 +114,11 @@ func (s *shared) shutDown(t testing.TB) {
 }
 
 // startServer starts a websocket.Server.
-func startServer(ln net.Listener, with setup, h *house) (func() error, func(context.Context) error) {
-	s := &websocket.Server{HTTP: &http.Server{ReadHeaderTimeout: patience, Handler: &websocket.Endpoint{
+func startServer(ln net.Listener, with setup, h *sharedServer) (func() error, func(context.Context) error) {
+	s := &websocket.Server{HTTP: &http.Server{ReadHeaderTimeout: readTimeout, Handler: &websocket.Endpoint{
 		Accept: websocket.AcceptOptions{Conn: connOptions(app{limit: with.limit, compress: with.compress})},
 		Serve: func(c *websocket.Conn) {
-			if g := h.guest(c.Handshake().RemoteAddr); g != nil {
+			if g := h.conn(c.Handshake().RemoteAddr); g != nil {
 				g.done <- loop(g.ctx, c, g.app)
 			}
 		},
@@ -131,11 +131,11 @@ func startServer(ln net.Listener, with setup, h *house) (func() error, func(cont
 }
 
 // startEvents starts a websocket.Server that receives messages as events.
-func startEvents(ln net.Listener, with setup, h *house) (func() error, func(context.Context) error) {
-	s := &websocket.Server{HTTP: &http.Server{ReadHeaderTimeout: patience, Handler: &websocket.Endpoint{
+func startEvents(ln net.Listener, with setup, h *sharedServer) (func() error, func(context.Context) error) {
+	s := &websocket.Server{HTTP: &http.Server{ReadHeaderTimeout: readTimeout, Handler: &websocket.Endpoint{
 		Accept: websocket.AcceptOptions{Conn: connOptions(app{limit: with.limit, compress: with.compress})},
 		Open: func(c websocket.Sender) websocket.Receiver {
-			g := h.guest(c.RemoteAddr().String())
+			g := h.conn(c.RemoteAddr().String())
 			if g == nil {
 				c.CloseNow()
 				return nil
@@ -153,7 +153,7 @@ func startEvents(ln net.Listener, with setup, h *house) (func() error, func(cont
 // receiver handles the events of a connection.
 type receiver struct {
 	c websocket.Sender
-	g *guest
+	g *sharedConn
 }
 
 // Message echoes the message. With half of the methods it waits first, so that another goroutine takes over the event loop.

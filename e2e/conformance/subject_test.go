@@ -18,8 +18,8 @@ type subject struct {
 	view bool                                                 // reads with View for every cut
 }
 
-// leavesOut reports whether this run skips c. Without the race detector, no case is skipped.
-func (s subject) leavesOut(c testCase) bool { return underRace && s.few && c.bulk }
+// skips reports whether this run skips c. Without the race detector, no case is skipped.
+func (s subject) skips(c testCase) bool { return underRace && s.few && c.bulk }
 
 // isLate reports whether s runs the late script of c.
 func (s subject) isLate(c testCase) bool { return s.late && c.late != nil }

@@ -149,8 +149,8 @@ func TestRFC1951_InflateWithin(t *testing.T) {
 	for i := range filler {
 		filler[i] = byte(i * 7)
 	}
-	s := newSqueezer(15, false)
-	whole := append(s.squeeze([]byte(far+string(filler)+far)), tail+"\x01\x00\x00\xff\xff"...)
+	s := newCompressor(15, false)
+	whole := append(s.compress([]byte(far+string(filler)+far)), tail+"\x01\x00\x00\xff\xff"...)
 	if _, err := inflateWithin(whole, nil, 1024); err != nil {
 		t.Errorf("a match within the window: %v", err)
 	}

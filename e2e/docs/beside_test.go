@@ -59,14 +59,14 @@ func (r *reader) listening(b block, addr string) (*exec.Cmd, chan error) {
 	out := &buffer{}
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = patience
+	cmd.WaitDelay = timeout
 	if err := cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
 	exited := make(chan error, 1)
 	go func() { exited <- cmd.Wait(); close(exited) }()
 	r.t.Cleanup(func() { <-exited }) // the context of the test is done, so Cancel has been called
-	tick, late := time.NewTicker(10*time.Millisecond), time.NewTimer(patience)
+	tick, late := time.NewTicker(10*time.Millisecond), time.NewTimer(timeout)
 	defer tick.Stop()
 	defer late.Stop()
 	for {

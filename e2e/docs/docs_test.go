@@ -22,8 +22,8 @@ const root = "../.."
 
 func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
-// patience is the time limit for every wait. A passing test never waits that long.
-const patience = 2 * time.Minute
+// timeout is the time limit for every wait. A passing test never waits that long.
+const timeout = 2 * time.Minute
 
 // block is one fenced block in a document.
 type block struct {
@@ -219,13 +219,13 @@ func (r *reader) port(p string) string {
 // run runs a block to its end.
 func (r *reader) run(b block, want string) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 2*patience) // a block may compile a program
+	ctx, cancel := context.WithTimeout(r.t.Context(), 2*timeout) // a block may compile a program
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", r.typed(b.text))
 	cmd.Dir, cmd.Env = r.dir, r.env
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	cmd.WaitDelay = patience
+	cmd.WaitDelay = timeout
 	if err := cmd.Run(); err != nil {
 		r.t.Errorf("line %d: %v\n%s\nstdout:\n%s\nstderr:\n%s", b.line, err, b.text, &out, &errs)
 		return
@@ -267,7 +267,7 @@ func (r *reader) serve(b block, want string) {
 	exited := make(chan error, 1)
 	r.exited, r.foreign = exited, false
 	go func(cmd *exec.Cmd) { exited <- cmd.Wait() }(r.serving)
-	late := time.NewTimer(patience)
+	late := time.NewTimer(timeout)
 	defer late.Stop()
 	for !strings.Contains(r.output.String(), "Ctrl-C") {
 		select {
@@ -308,7 +308,7 @@ func (r *reader) stop() {
 	if err := r.serving.Process.Signal(syscall.SIGTERM); err != nil {
 		r.t.Errorf("SIGTERM: %v", err)
 	}
-	late := time.NewTimer(patience)
+	late := time.NewTimer(timeout)
 	defer late.Stop()
 	select {
 	case err := <-r.exited:

@@ -84,7 +84,7 @@ func TestClientScriptsRun(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(r.dir, "block.mjs"), []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			ctx, cancel := context.WithTimeout(t.Context(), timeout)
 			cmd := exec.CommandContext(ctx, "node", append(house.NodeWebSocket(t), "block.mjs")...)
 			cmd.Dir, cmd.Env = r.dir, r.env
 			out, err := cmd.CombinedOutput()

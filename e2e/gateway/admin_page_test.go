@@ -26,13 +26,13 @@ apps: [{id: shop, secret: "%s"}]
 endpoints: [{name: channels, path: /channels, target: channels, auth: [users], rules: [{do: allow}]}]
 hub: {namespaces: [{prefix: "room-", history: 10, presence: true}, {prefix: ""}]}
 `, admin, key, secret("the-secret-of-the-shop-of-the-admin-page")))
-			ann := talk(t, s, "ann")
+			ann := dialChannels(t, s, "ann")
 			for i, channel := range []string{"room-<b>1", "news"} {
-				ann.say(fmt.Sprintf(`{"type": "subscribe", "id": %d, "channel": %q, "join": true, "data": {"name": "Ann"}}`, i+1, channel))
-				ann.hear("subscribed")
+				ann.send(fmt.Sprintf(`{"type": "subscribe", "id": %d, "channel": %q, "join": true, "data": {"name": "Ann"}}`, i+1, channel))
+				ann.waitMessage("subscribed")
 			}
-			ann.say(`{"type": "publish", "id": 3, "channel": "room-<b>1", "data": "x"}`)
-			ann.hear("published")
+			ann.send(`{"type": "publish", "id": 3, "channel": "room-<b>1", "data": "x"}`)
+			ann.waitMessage("published")
 
 			u := house.NewUser(t)
 			b := chromium.Start(t, chromium.Options{Dir: u.Home, Env: u.Environ()})

@@ -30,7 +30,7 @@ func TestEmbeddedCluster(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		for _, n := range nodes {
-			fmt.Fprint(&told, n.Log.String())
+			fmt.Fprint(&allOutput, n.Log.String())
 		}
 	})
 	for _, n := range nodes {

@@ -46,41 +46,41 @@ hub: {engine: {redis: {url: "%s"}}, namespaces: [{presence: true}]}
 		n.logged(t, "level=INFO", "the engine of channels is ready")
 	}
 
-	alice, bob := talk(t, near, "alice"), talk(t, far, "bob")
-	alice.say(`{"type": "subscribe", "id": 1, "channel": "room", "join": true, "data": {"name": "Alice"}}`)
-	alice.hear("subscribed")
-	bob.say(`{"type": "subscribe", "id": 1, "channel": "room", "members": 10, "changes": true}`)
-	if r := bob.hear("subscribed"); r.Users != 1 || len(r.Members) != 1 || r.Members[0].User != "alice" {
+	alice, bob := dialChannels(t, near, "alice"), dialChannels(t, far, "bob")
+	alice.send(`{"type": "subscribe", "id": 1, "channel": "room", "join": true, "data": {"name": "Alice"}}`)
+	alice.waitMessage("subscribed")
+	bob.send(`{"type": "subscribe", "id": 1, "channel": "room", "members": 10, "changes": true}`)
+	if r := bob.waitMessage("subscribed"); r.Users != 1 || len(r.Members) != 1 || r.Members[0].User != "alice" {
 		t.Errorf("the members at the other server: %+v", r)
 	}
-	alice.say(`{"type": "publish", "id": 2, "channel": "room", "data": "one"}`)
-	first := alice.hear("published").Position
-	if m := bob.hear("message"); m.Data != "one" || m.User != "alice" || m.Offset != first.Offset {
+	alice.send(`{"type": "publish", "id": 2, "channel": "room", "data": "one"}`)
+	first := alice.waitMessage("published").Position
+	if m := bob.waitMessage("message"); m.Data != "one" || m.User != "alice" || m.Offset != first.Offset {
 		t.Errorf("%+v", m)
 	}
-	bob.say(`{"type": "history", "id": 2, "channel": "room", "limit": 10}`)
-	if r := bob.hear("history"); len(r.Messages) != 1 || r.Messages[0].Data != "one" || r.Position != first {
+	bob.send(`{"type": "history", "id": 2, "channel": "room", "limit": 10}`)
+	if r := bob.waitMessage("history"); len(r.Messages) != 1 || r.Messages[0].Data != "one" || r.Position != first {
 		t.Errorf("the history at the other server: %+v", r)
 	}
 
 	redis.Stop()
 	redis.Restart()
-	alice.say(`{"type": "publish", "id": 3, "channel": "room", "data": "two"}`)
-	if second := alice.hear("published").Position; second.Epoch != first.Epoch || second.Offset != first.Offset+1 {
+	alice.send(`{"type": "publish", "id": 3, "channel": "room", "data": "two"}`)
+	if second := alice.waitMessage("published").Position; second.Epoch != first.Epoch || second.Offset != first.Offset+1 {
 		t.Errorf("%+v follows %+v", second, first)
 	}
-	if m := bob.hear("message"); m.Data != "two" {
+	if m := bob.waitMessage("message"); m.Data != "two" {
 		t.Errorf("after a restart of the Redis: %+v", m)
 	}
-	carol := talk(t, far, "carol")
-	carol.say(fmt.Sprintf(`{"type": "subscribe", "id": 1, "channel": "room", "since": {"epoch": %q, "offset": %d}}`, first.Epoch, first.Offset))
-	if r, m := carol.hear("subscribed"), carol.hear("message"); !r.Recovered || m.Data != "two" {
+	carol := dialChannels(t, far, "carol")
+	carol.send(fmt.Sprintf(`{"type": "subscribe", "id": 1, "channel": "room", "since": {"epoch": %q, "offset": %d}}`, first.Epoch, first.Offset))
+	if r, m := carol.waitMessage("subscribed"), carol.waitMessage("message"); !r.Recovered || m.Data != "two" {
 		t.Errorf("%+v, %+v", r, m)
 	}
 
 	killed := time.Now()
 	near.Stop(syscall.SIGKILL)
-	if m := bob.hear("leave"); m.Member.User != "alice" {
+	if m := bob.waitMessage("leave"); m.Member.User != "alice" {
 		t.Errorf("%+v", m)
 	}
 	t.Logf("its member has left %v after a server was killed", time.Since(killed).Round(time.Millisecond))
@@ -95,28 +95,28 @@ func (s *server) ready(t *testing.T) {
 	})
 }
 
-// talker is a client that speaks handfast.v1.json.
-type talker struct {
+// channelsClient is a client that speaks handfast.v1.json.
+type channelsClient struct {
 	t    *testing.T
 	conn *websocket.Conn
 }
 
-func talk(t *testing.T, s *server, user string) *talker {
+func dialChannels(t *testing.T, s *server, user string) *channelsClient {
 	t.Helper()
-	c := &talker{t, dial(t, s.url("channels"), as(token(user, time.Hour)))}
-	c.hear("welcome")
+	c := &channelsClient{t, dial(t, s.url("channels"), as(token(user, time.Hour)))}
+	c.waitMessage("welcome")
 	return c
 }
 
-func (c *talker) say(text string) {
+func (c *channelsClient) send(text string) {
 	c.t.Helper()
 	if err := c.conn.Write(bounded.Context(c.t), websocket.Message{Type: websocket.Text, Data: []byte(text)}); err != nil {
 		c.t.Fatal(err)
 	}
 }
 
-// heard contains the fields of a server's message that these tests use.
-type heard struct {
+// serverMessage contains the fields of a server's message that these tests use.
+type serverMessage struct {
 	Type, Data, User string
 	Offset           uint64
 	Position         struct {
@@ -130,15 +130,15 @@ type heard struct {
 	Messages  []struct{ Data string }
 }
 
-// hear returns the next message of the type kind. An error message, or a report of missed messages, fails the test.
-func (c *talker) hear(kind string) (m heard) {
+// waitMessage returns the next message of the type kind. An error message, or a report of missed messages, fails the test.
+func (c *channelsClient) waitMessage(kind string) (m serverMessage) {
 	c.t.Helper()
 	for m.Type != kind {
 		got, err := c.conn.Read(bounded.Context(c.t))
 		if err != nil {
 			c.t.Fatalf("waiting for %s: %v", kind, err)
 		}
-		m = heard{}
+		m = serverMessage{}
 		if err := json.Unmarshal(got.Data, &m); err != nil || m.Type == "error" || m.Type == "unsubscribed" || strings.Contains(string(got.Data), `"why"`) {
 			c.t.Fatalf("waiting for %s: %s, %v", kind, got.Data, err)
 		}

@@ -19,19 +19,19 @@ func TestMain(m *testing.M) { os.Exit(runAndSearch(m)) }
 func runAndSearch(m *testing.M) int {
 	code := house.Main(m)
 	for _, s := range secrets {
-		if i := strings.Index(told.String(), s); i >= 0 {
-			fmt.Fprintf(os.Stderr, "a secret was logged: %.300q\n", told.String()[max(0, i-200):i+20])
+		if i := strings.Index(allOutput.String(), s); i >= 0 {
+			fmt.Fprintf(os.Stderr, "a secret was logged: %.300q\n", allOutput.String()[max(0, i-200):i+20])
 			return 1
 		}
 	}
 	return code
 }
 
-// told contains the output of all servers: logs, audit logs, and responses of admin listeners. secrets lists the strings that must not
-// appear in told.
+// allOutput contains the output of all servers: logs, audit logs, and responses of admin listeners. secrets lists the strings that must not
+// appear in allOutput.
 var (
-	told    house.Output
-	secrets []string
+	allOutput house.Output
+	secrets   []string
 )
 
 func secret(text string) string {
@@ -54,7 +54,7 @@ func serve(t *testing.T, config string) *server {
 	s.configure(t, config)
 	t.Cleanup(func() {
 		if s.Server != nil {
-			fmt.Fprint(&told, s.Log.String(), s.Stdout.String()) // Stdout contains the audit log
+			fmt.Fprint(&allOutput, s.Log.String(), s.Stdout.String()) // Stdout contains the audit log
 		}
 	})
 	s.Server = u.Serve("--config", s.file)
@@ -95,7 +95,7 @@ func (s *server) admin(t *testing.T, args ...string) (status, body string) {
 		return err.Error(), string(out)
 	}
 	n := max(0, len(out)-3)
-	_, _ = told.Write(out)
+	_, _ = allOutput.Write(out)
 	return string(out[n:]), string(out[:n])
 }
 

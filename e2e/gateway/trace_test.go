@@ -29,9 +29,9 @@ hub: {engine: {redis: {url: %q}}}
 	near, far := serve(t, config), serve(t, config)
 	near.ready(t)
 	far.ready(t)
-	bob := talk(t, far, "bob")
-	bob.say(`{"type": "subscribe", "id": 1, "channel": "room"}`)
-	bob.hear("subscribed")
+	bob := dialChannels(t, far, "bob")
+	bob.send(`{"type": "subscribe", "id": 1, "channel": "room"}`)
+	bob.waitMessage("subscribed")
 	page := strings.Replace(strings.TrimSuffix(near.url("channels"), "/channels"), "ws://", "http://", 1)
 	const id = "4bf92f3577b34da6a3ce929d0e0e4736"
 	out, err := exec.CommandContext(t.Context(), "curl", "-sS", "-H", "X-API-Key: "+appSecret, "-H", "traceparent: 00-"+id+"-00f067aa0ba902b7-01",
@@ -39,7 +39,7 @@ hub: {engine: {redis: {url: %q}}}
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if m := bob.hear("message"); m.Data != "traced" || m.Offset != 1 {
+	if m := bob.waitMessage("message"); m.Data != "traced" || m.Offset != 1 {
 		t.Errorf("%+v", m)
 	}
 	near.logged(t, "msg=published", "trace_id="+id, "app=shop", "channel=room", "offset=1")

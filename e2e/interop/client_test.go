@@ -45,17 +45,17 @@ func checkServer(t *testing.T, v variant, cert certificate, p *peer) {
 		run  func(context.Context, *testing.T, *websocket.Conn)
 		end  websocket.CloseError // the expected error of our client's connection
 	}{
-		{"echo", callEcho, weEnd(websocket.CodeNormal, doneReason)},
-		{"unicode", callUnicode, weEnd(websocket.CodeNormal, doneReason)},
-		{"fragments-to-us", callFragmentsToUs, weEnd(websocket.CodeNormal, doneReason)},
-		{"fragments-to-peer", callFragmentsToPeer, weEnd(websocket.CodeNormal, doneReason)},
-		{"subprotocol", callSubprotocol, weEnd(websocket.CodeNormal, doneReason)},
-		{"burst", callBurst, weEnd(websocket.CodeNormal, doneReason)},
-		{"ping-by-peer", callPingByPeer, weEnd(websocket.CodeNormal, doneReason)},
-		{"ping-by-us", callPingByUs, weEnd(websocket.CodeNormal, doneReason)},
-		{"close-by-peer", callReadToEnd, peerEnds(peerCode, peerReason)},
-		{"close-without-code", callReadToEnd, peerEnds(websocket.CodeNoStatus, "")},
-		{"close-by-us", nil, weEnd(ourCode, ourReason)},
+		{"echo", callEcho, closedByUs(websocket.CodeNormal, doneReason)},
+		{"unicode", callUnicode, closedByUs(websocket.CodeNormal, doneReason)},
+		{"fragments-to-us", callFragmentsToUs, closedByUs(websocket.CodeNormal, doneReason)},
+		{"fragments-to-peer", callFragmentsToPeer, closedByUs(websocket.CodeNormal, doneReason)},
+		{"subprotocol", callSubprotocol, closedByUs(websocket.CodeNormal, doneReason)},
+		{"burst", callBurst, closedByUs(websocket.CodeNormal, doneReason)},
+		{"ping-by-peer", callPingByPeer, closedByUs(websocket.CodeNormal, doneReason)},
+		{"ping-by-us", callPingByUs, closedByUs(websocket.CodeNormal, doneReason)},
+		{"close-by-peer", callReadToEnd, closedByPeer(peerCode, peerReason)},
+		{"close-without-code", callReadToEnd, closedByPeer(websocket.CodeNoStatus, "")},
+		{"close-by-us", nil, closedByUs(ourCode, ourReason)},
 	} {
 		t.Run(check.name, func(t *testing.T) {
 			c.call(ctx, t, check.name, check.run, check.end)
@@ -64,11 +64,11 @@ func checkServer(t *testing.T, v variant, cert certificate, p *peer) {
 	compareServed(t, v, p.finish(t))
 }
 
-func weEnd(code websocket.Code, reason string) websocket.CloseError {
+func closedByUs(code websocket.Code, reason string) websocket.CloseError {
 	return websocket.CloseError{Code: code, Reason: reason}
 }
 
-func peerEnds(code websocket.Code, reason string) websocket.CloseError {
+func closedByPeer(code websocket.Code, reason string) websocket.CloseError {
 	return websocket.CloseError{Code: code, Reason: reason, ByPeer: true}
 }
 

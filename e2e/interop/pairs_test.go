@@ -108,12 +108,12 @@ func compareReported(t *testing.T, v variant, can abilities, got []line) {
 // compareSeen checks our server's records of a client that ran every check.
 func compareSeen(t *testing.T, v variant, can abilities, got map[string]record) {
 	t.Helper()
-	done := peerEnds(websocket.CodeNormal, doneReason)
+	done := closedByPeer(websocket.CodeNormal, doneReason)
 	want := map[string]websocket.CloseError{
 		"echo": done, "unicode": done, "fragments-to-peer": done, "subprotocol": done, "burst": done, "ping-by-us": done,
-		"close-by-peer":      peerEnds(peerCode, peerReason),
-		"close-without-code": peerEnds(websocket.CodeNoStatus, ""),
-		"close-by-us":        weEnd(ourCode, ourReason),
+		"close-by-peer":      closedByPeer(peerCode, peerReason),
+		"close-without-code": closedByPeer(websocket.CodeNoStatus, ""),
+		"close-by-us":        closedByUs(ourCode, ourReason),
 	}
 	if can.fragments {
 		want["fragments-to-us"] = done

@@ -96,19 +96,19 @@ func (s *server) seen() map[string]record {
 	return all
 }
 
-// spy captures the response to a failed handshake.
-type spy struct {
+// recordingWriter captures the response to a failed handshake.
+type recordingWriter struct {
 	http.ResponseWriter
 	status int
 	body   strings.Builder
 }
 
-func (s *spy) Unwrap() http.ResponseWriter { return s.ResponseWriter }
-func (s *spy) WriteHeader(status int) {
+func (s *recordingWriter) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+func (s *recordingWriter) WriteHeader(status int) {
 	s.status = status
 	s.ResponseWriter.WriteHeader(status)
 }
-func (s *spy) Write(p []byte) (int, error) {
+func (s *recordingWriter) Write(p []byte) (int, error) {
 	s.body.Write(p)
 	return s.ResponseWriter.Write(p)
 }
@@ -121,7 +121,7 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 	s.wait.Add(1)
 	defer s.wait.Done()
 	rec := record{check: r.URL.Path[1:]}
-	reply := &spy{ResponseWriter: w}
+	reply := &recordingWriter{ResponseWriter: w}
 	c, err := websocket.Accept(reply, r, &websocket.AcceptOptions{Subprotocols: subprotocols, Conn: s.variant.conn})
 	if err != nil {
 		rec.err, rec.status, rec.reply = err, reply.status, reply.body.String()

@@ -83,8 +83,8 @@ func (u user) caFile() string {
 	return strings.TrimSpace(u.Must("handfast cert show --path"))
 }
 
-// believers returns the names of those programs among curl, openssl and chromium that trust the server.
-func (u user) believers(url string) string {
+// trustingPrograms returns the names of those programs among curl, openssl and chromium that trust the server.
+func (u user) trustingPrograms(url string) string {
 	u.T.Helper()
 	var all []string
 	if r := u.Run(u.Command("curl", "--silent", "--show-error", url)); r.Code == 0 && r.Stdout == "believed" {
@@ -150,7 +150,7 @@ func TestTrustAndUntrust(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if got := u.believers(url); got != "" {
+	if got := u.trustingPrograms(url); got != "" {
 		t.Fatalf("before: trusted by %s", got)
 	}
 	said := u.Must("handfast cert trust --dry-run")
@@ -167,7 +167,7 @@ func TestTrustAndUntrust(t *testing.T) {
 	if strings.Count(said, "now trusts it") != 2 || !strings.Contains(said, "localhost") || !strings.Contains(said, "nothing else") {
 		t.Errorf("trust printed:\n%s", said)
 	}
-	if got := u.believers(url); got != "curl openssl chromium" {
+	if got := u.trustingPrograms(url); got != "curl openssl chromium" {
 		t.Errorf("after: trusted by %q", got)
 	}
 	if !strings.Contains(bundle(), string(pem)) {
@@ -184,7 +184,7 @@ func TestTrustAndUntrust(t *testing.T) {
 	if strings.Count(said, "no longer trusts it") != 2 {
 		t.Errorf("untrust printed:\n%s", said)
 	}
-	if got := u.believers(url); got != "" {
+	if got := u.trustingPrograms(url); got != "" {
 		t.Errorf("in the end: trusted by %s", got)
 	}
 	if found := traces(t, name); len(found) != 0 || strings.Contains(bundle(), string(pem)) {
@@ -279,7 +279,7 @@ func TestTrustReachesChromium(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := u.Must("handfast cert trust")
-	if !strings.Contains(said, "/.local/share/pki/nssdb") || !strings.Contains(u.believers(url), "chromium") {
+	if !strings.Contains(said, "/.local/share/pki/nssdb") || !strings.Contains(u.trustingPrograms(url), "chromium") {
 		t.Errorf("trust printed:\n%s", said)
 	}
 }
