@@ -2,6 +2,8 @@
 
 package explain
 
+import "net/http"
+
 // otherLanguages are libraries of Ruby, Perl, Java and PHP.
 func otherLanguages() []program {
 	wss, trust := "wss://127.0.0.1:@PORT/ws", []string{"--cacert", "@CA"}
@@ -103,4 +105,7 @@ func tomcat(l *lab, conf string) {
 	l.file("temp/.keep", "")
 	l.Env = append(l.Env, "CATALINA_HOME=/usr/share/tomcat10", "CATALINA_BASE="+l.Home, "CATALINA_OPTS=-Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1")
 	l.run("/usr/share/tomcat10/bin/catalina.sh", "run")
+	if resp, err := http.Get(l.text("http://127.0.0.1:@PORT/examples/")); err == nil { // the first request is slow
+		resp.Body.Close()
+	}
 }
