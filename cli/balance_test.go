@@ -134,7 +134,7 @@ func TestBalanceServers(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	for _, bad := range []struct{ args, want string }{
-		{"remove " + a, "was not added by an operator: it is configured by --to \"" + a + "\"\n  next step: remove it there, and restart the balancer"},
+		{"remove " + a, "was not added by an operator: it is configured by --to \"" + a + "\"\n  next step: remove the server there, and restart the balancer"},
 		{"remove " + c, "there is no server " + c},
 		{"drain " + c, "there is no server " + c},
 		{"drain " + a + " --endpoint other", `no endpoint "other" has a balancer`},
@@ -212,9 +212,9 @@ func TestBalanceUsage(t *testing.T) {
 		{"--to a --pace 0", "0.1/s to 100000/s"},
 		{"--to a --pace 20/m", "0.1/s to 100000/s"},
 		{"--to a --tls files", "--tls files requires --cert and --key"},
-		{"--to a --to a:80", "handfast: --to \"a:80\": it is already in the list\n  expected:  each server once\n"},
-		{"--to ws://_ws._tcp.a", "handfast: --to \"ws://_ws._tcp.a\": a name of SRV records\n"},
-		{"--to a --listen 127.0.0.1:9 --listen 127.0.0.1:9", "handfast: --listen \"127.0.0.1:9\": it is already in the list\n"},
+		{"--to a --to a:80", "handfast: --to \"a:80\": the server is already in the list\n  expected:  each server once\n"},
+		{"--to ws://_ws._tcp.a", "handfast: --to \"ws://_ws._tcp.a\": the host is a name of SRV records\n"},
+		{"--to a --listen 127.0.0.1:9 --listen 127.0.0.1:9", "handfast: --listen \"127.0.0.1:9\": the address is already in the list\n"},
 		{"--to a --sticky ;", "handfast: --sticky: \";\" cannot be the name of a cookie\n"},
 		{"--to a --sticky yes", "--sticky \"yes\" is not the name of a cookie\n  next step: name the cookie"},
 		{"--to a --cacert /nowhere", "handfast: --cacert: \"/nowhere\" cannot be read: "},

@@ -160,7 +160,7 @@ func TestServeEngine(t *testing.T) {
 		{[]string{"--redis-url", "redis://:hunter2@a"}, exitUsage, "--redis-url cannot be used with the engine memory"},
 		{[]string{"--engine", "memory", "--redis-url", "redis://:hunter2@a"}, exitUsage, "--redis-url cannot be used with the engine memory"},
 		{[]string{"--engine", "redis", "--redis-url", ""}, exitUsage, "--redis-url is empty"},
-		{[]string{"--engine", "redis", "--redis-url", "http://:hunter2@a"}, exitUsage, "handfast: --redis-url: its scheme is"},
+		{[]string{"--engine", "redis", "--redis-url", "http://:hunter2@a"}, exitUsage, "handfast: --redis-url: the scheme of the URL is"},
 		{[]string{"--engine", "redis", "--redis-url", "redis://:hunter2@a/x"}, exitUsage, "handfast: --redis-url: not a valid redis://"},
 		{[]string{"--engine", "redis", "--redis-url", "redis://:hunter2@%zz"}, exitUsage, "handfast: --redis-url: not a URL"},
 	} {
@@ -185,7 +185,7 @@ func TestServeNATS(t *testing.T) {
 		{"--engine nats --join 127.0.0.1:6222", exitUsage, "handfast: --cluster-listen: required in a cluster\n"},
 		{"--engine nats --cluster-listen 0.0.0.0:6222", exitUsage, "handfast: --cluster-secret-file: required, since 0.0.0.0:6222 is not on this machine\n"},
 		{"--engine nats --cluster-listen 127.0.0.1:6222 --cluster-secret-file /none", exitUsage, "handfast: --cluster-secret-file: /none cannot be read: "},
-		{"--engine nats --nats-url http://u:hunter2@x", exitUsage, "handfast: --nats-url: its scheme"},
+		{"--engine nats --nats-url http://u:hunter2@x", exitUsage, "handfast: --nats-url: the scheme of the URL"},
 		{"--engine nats --nats-url @/none", exitUsage, "handfast: --nats-url: /none cannot be read: "},
 	} {
 		r := runCommand(t, append([]string{"serve", "--listen", "127.0.0.1:0", "--tls", "off"}, strings.Fields(tt.flags)...)...)

@@ -47,7 +47,7 @@ func ParseCases(name string, document []byte) ([]Case, error) {
 		cases[i].Pos = t.Pos(fmt.Sprintf("[%d]", i))
 	}
 	if len(cases) == 0 {
-		t.Wrong("", "it contains no cases", "a list")
+		t.Wrong("", "the file contains no cases", "a list of cases")
 	}
 	return cases, t.Err()
 }

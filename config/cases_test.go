@@ -12,7 +12,7 @@ func TestParseCases(t *testing.T) {
 		t.Errorf("%+v, %v", cases, err)
 	}
 	for document, want := range map[string]string{
-		"":                                "cases.yaml:1:1: it contains no cases",
+		"":                                "cases.yaml:1:1: the file contains no cases",
 		"[":                               "not valid YAML",
 		"- {user: alice}\n":               "cases.yaml:1:3: [0].expect: required; expected allow or deny",
 		"- {expect: yes}\n":               `"yes" is not an allowed value`,

@@ -54,9 +54,9 @@ func TestDefaultEndpointWithoutFile(t *testing.T) {
 		{"", ""},
 		{"HANDFAST_LOG_LEVEL=debug", ""},
 		{"HANDFAST_ENDPOINTS=[]", "environment variable HANDFAST_ENDPOINTS: " + missing},
-		{"HANDFAST_ENDPOINTS=", "environment variable HANDFAST_ENDPOINTS: endpoints: it is empty"},
-		{"HANDFAST_AUTH=", "environment variable HANDFAST_AUTH: auth: it is empty"},
-		{"HANDFAST_CONFIG=", "environment variable HANDFAST_CONFIG: it is empty"},
+		{"HANDFAST_ENDPOINTS=", "environment variable HANDFAST_ENDPOINTS: endpoints: the variable is empty"},
+		{"HANDFAST_AUTH=", "environment variable HANDFAST_AUTH: auth: the variable is empty"},
+		{"HANDFAST_CONFIG=", "environment variable HANDFAST_CONFIG: the variable is empty"},
 		{"HANDFAST_AUTH={users: {jwt: {jwks_url: 'https://x.org/'}}}", missing},
 	} {
 		c, err := Load(Sources{Environ: []string{tt.environ}})

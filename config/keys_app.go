@@ -39,7 +39,7 @@ func (k *checker) apps(all []App) {
 			if !validSegment(name.value) {
 				k.Wrong(p+"."+name.key, tree.Quote(name.value)+" cannot be used in a path", "letters, digits, -, _ and ., 64 at most")
 			} else if name.seen[name.value] {
-				k.Wrong(p+"."+name.key, fmt.Sprintf("another application has the %s %s", name.key, tree.Quote(name.value)), "a unique one")
+				k.Wrong(p+"."+name.key, fmt.Sprintf("another application has the %s %s", name.key, tree.Quote(name.value)), "a unique "+name.key)
 			}
 			name.seen[name.value] = true
 		}

@@ -71,7 +71,7 @@ func (k *checker) namespaces(all []Namespace) {
 		}
 		seen[n.Prefix] = i
 		if n.Burst > 0 && n.Rate == 0 {
-			k.Wrong(p+".burst", "there is no rate", "a rate as well")
+			k.Wrong(p+".burst", "a burst without a rate has no effect", "a value for rate as well")
 		}
 	}
 }

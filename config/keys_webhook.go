@@ -62,6 +62,6 @@ func (k *checker) webhook(w *Webhook, path string) {
 // receiver checks the URL of a service that receives signed requests.
 func (k *checker) receiver(text, path string) {
 	if u := k.url(text, path, "http", "https"); u != nil && u.User != nil {
-		k.Wrong(path, "it contains a user or a password", "a URL without credentials: requests are signed")
+		k.Wrong(path, "the URL contains a user or a password", "a URL without credentials: requests are signed")
 	}
 }

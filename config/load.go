@@ -140,8 +140,8 @@ func (c *Config) environ(environ []string, noFile bool) {
 	for _, kv := range environ {
 		name, text, _ := strings.Cut(kv, "=")
 		if path := paths[name]; text == "" && (path != "" || name == EnvFile && noFile) {
-			c.source.Report(&Problem{Pos: Pos{File: "environment variable " + name}, Path: path, Text: "it is empty",
-				Want: "a value, since it protects the server, or no such variable"})
+			c.source.Report(&Problem{Pos: Pos{File: "environment variable " + name}, Path: path, Text: "the variable is empty",
+				Want: "a value, which protects the server, or no such variable"})
 		}
 	}
 	c.source.Environ(envPrefix, environ, func(name string) bool { return name == EnvFile || serviceLink(name) })

@@ -80,7 +80,7 @@ func (k *checker) listeners(all []Listen) {
 	seen := map[Address]bool{}
 	for i, l := range all {
 		if seen[l.Address] && !strings.HasSuffix(string(l.Address), ":0") {
-			k.Wrong(fmt.Sprintf("listen[%d].address", i), "it is already in the list", "each address once")
+			k.Wrong(fmt.Sprintf("listen[%d].address", i), "the address is already in the list", "each address once")
 		}
 		seen[l.Address] = true
 	}
@@ -91,7 +91,7 @@ func (k *checker) audit(a *Audit) {
 		k.Wrong("audit.file", "required when audit.to is file", tree.Expected[Path]())
 	}
 	if a.To != "file" && a.File != "" {
-		k.Wrong("audit.to", tree.Quote(a.To)+" does not use audit.file", "file")
+		k.Wrong("audit.to", tree.Quote(a.To)+" does not use audit.file", "file, or no audit.file")
 	}
 }
 
@@ -120,13 +120,13 @@ func (k *checker) listen(l *Listen, path string) {
 	}
 	secure := l.TLS.Mode != TLSOff
 	if l.RedirectHTTPS && secure {
-		k.Wrong(path+".redirect_https", "this listener has TLS", "tls: off on this listener")
+		k.Wrong(path+".redirect_https", "only a listener without TLS can redirect to https", "tls: off on this listener")
 	}
 	if l.RedirectHTTPS && !secure && !k.anyTLS() {
 		k.Wrong(path+".redirect_https", "there is no listener with TLS to redirect to", "false, or a listener with TLS")
 	}
 	if l.HSTS > 0 && !secure {
-		k.Wrong(path+".hsts", "browsers ignore it without TLS", "0s, or TLS on this listener")
+		k.Wrong(path+".hsts", "browsers ignore HSTS without TLS", "0s, or TLS on this listener")
 	}
 }
 
@@ -155,7 +155,7 @@ func (k *checker) tls(t *TLS, path string) {
 		k.Wrong(path+".mode", fmt.Sprintf("%s does not use acme", t.Mode), "mode: acme, or no acme.hosts")
 	}
 	if t.Mode != TLSDev && len(t.Dev.Hosts) > 0 {
-		k.Wrong(path+".mode", fmt.Sprintf("%s does not use dev.hosts", t.Mode), "dev, or no dev.hosts")
+		k.Wrong(path+".mode", fmt.Sprintf("%s does not use dev.hosts", t.Mode), "mode: dev, or no dev.hosts")
 	}
 	if t.Mode == TLSOff && t.ClientAuth != ClientAuthOff {
 		k.Wrong(path+".client_auth", "client certificates require TLS", ClientAuthOff)
@@ -192,7 +192,11 @@ func (k *checker) acme(a *ACME, path string) {
 
 // url checks that a text is a URL with one of the schemes. Problems do not contain the URL, which may contain a password.
 func (k *checker) url(text, path string, schemes ...string) *url.URL {
-	want := "a URL that begins with " + tree.OneOf(schemes) + "://"
+	prefixes := make([]string, len(schemes))
+	for i, s := range schemes {
+		prefixes[i] = s + "://"
+	}
+	want := "a URL that begins with " + tree.OneOf(prefixes)
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" && u.Scheme != "unix" {
 		k.Wrong(path, "not a URL", want)
@@ -203,7 +207,7 @@ func (k *checker) url(text, path string, schemes ...string) *url.URL {
 			return u
 		}
 	}
-	k.Wrong(path, fmt.Sprintf("its scheme is %q", u.Scheme), want)
+	k.Wrong(path, fmt.Sprintf("the scheme of the URL is %q", u.Scheme), want)
 	return nil
 }
 
@@ -243,6 +247,6 @@ func (k *checker) logout(l *Logout) {
 // rejectAnyOrigin rejects any as the origins of pages that act with their visitor's credentials.
 func (k *checker) rejectAnyOrigin(o Origins, path string) {
 	if o.Any {
-		k.Wrong(path, "any page could do this on behalf of its visitor", "a list of web origins")
+		k.Wrong(path, "a page of any site could send this request on behalf of its visitor", "a list of web origins")
 	}
 }

@@ -19,7 +19,7 @@ func (k *checker) refs(refs []AuthRef, path string, anonymous bool) {
 			k.Wrong(p, "anonymous is not allowed here", "a method that identifies the client")
 		case ref.Name == Anonymous:
 			if i < len(refs)-1 {
-				k.Wrong(p, "anonymous admits every client, so the methods after it are never used", "anonymous as the last one")
+				k.Wrong(p, "anonymous admits every client, so the methods after it are never used", "anonymous as the last method")
 			}
 		case k.c.Auth[ref.Name] == nil:
 			k.unknownMethod(ref.Name, p)
@@ -103,7 +103,7 @@ func (k *checker) algorithms(j *JWT, path string, secret bool) {
 		case !secret && hmac:
 			k.Wrong(p, tree.Quote(a)+" needs a secret", "an algorithm with a public key, such as RS256, ES256 or EdDSA")
 		case secret && len(j.Secret.Reveal()) < size:
-			k.Wrong(path+".secret", fmt.Sprintf("it has %d bytes", len(j.Secret.Reveal())),
+			k.Wrong(path+".secret", fmt.Sprintf("the secret has %d bytes", len(j.Secret.Reveal())),
 				fmt.Sprintf("%d bytes or more for %s (RFC 7518 §3.2)", size, a))
 		}
 	}

@@ -103,7 +103,7 @@ func (k *checker) checkSendLimits(e *Endpoint, path string) {
 	switch {
 	case e.IdleTimeout == 0:
 	case e.Target.Kind == "balance":
-		k.Wrong(path+".idle_timeout", "the target balance has its own limit", "timeouts.idle of the target, or 0")
+		k.Wrong(path+".idle_timeout", "the target balance has its own idle timeout", "timeouts.idle of the target, or 0")
 	case reason != "":
 		k.Wrong(path+".idle_timeout", reason, "0")
 	case e.Target.Kind == "pusher" || e.Target.Kind == "centrifugo":
@@ -118,7 +118,7 @@ func (k *checker) rule(r *Rule, path string) {
 		}
 	}
 	if len(r.Channels) > 0 && len(r.Actions) == 1 && r.Actions[0] == "connect" {
-		k.Wrong(path+".channels", "connect does not apply to channels", "no channels, or an action of subscribe or publish")
+		k.Wrong(path+".channels", "the action connect does not apply to channels", "no channels, or an action of subscribe or publish")
 	}
 }
 

@@ -34,7 +34,7 @@ func TestPipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Run(ctx, func() { t.Error("a change of the pipe is reported") })
-	if _, err := Load(Sources{File: pipe}); err == nil || !strings.Contains(err.Error(), "an empty pipe") {
+	if _, err := Load(Sources{File: pipe}); err == nil || !strings.Contains(err.Error(), "the pipe is empty") {
 		t.Errorf("%v", err)
 	}
 }

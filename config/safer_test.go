@@ -20,7 +20,7 @@ func TestSendingBounds(t *testing.T) {
 		"target: echo, idle_timeout: -1s":                                                                       "idle_timeout: ",
 		balance + ", limits: {messages_per_second: 10}":                                                         "limits.messages_per_second: the target forwards bytes, not messages; expected messages: true of the target balance, or 0",
 		balance + ", limits: {bytes_per_second: 1MiB}":                                                          "limits.bytes_per_second: the target forwards bytes",
-		balance + ", idle_timeout: 1h":                                                                          "idle_timeout: the target balance has its own limit; expected timeouts.idle of the target, or 0",
+		balance + ", idle_timeout: 1h":                                                                          "idle_timeout: the target balance has its own idle timeout; expected timeouts.idle of the target, or 0",
 		"target: {balance: {to: [a], messages: true}}, limits: {messages_per_second: 10}":                       "",
 		"target: {balance: {to: [a], hold: resume}}, limits: {messages_per_second: 10}":                         "",
 		"target: {balance: {to: [a], messages: {per_second: 10}}}":                                              "messages.per_second: there is no such key",

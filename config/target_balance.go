@@ -256,7 +256,7 @@ func (s *SignedIdentity) check(k *checker, path string) {
 	case !given:
 		k.Wrong(path+".secret", "one of secret and key_file is required", "a secret of 32 bytes or more, or a file with a private key")
 	case s.KeyFile == "" && len(s.Secret.Reveal()) < 32:
-		k.Wrong(path+".secret", fmt.Sprintf("it has %d bytes", len(s.Secret.Reveal())), "32 bytes or more for HS256 (RFC 7518 §3.2)")
+		k.Wrong(path+".secret", fmt.Sprintf("the secret has %d bytes", len(s.Secret.Reveal())), "32 bytes or more for HS256 (RFC 7518 §3.2)")
 	}
 }
 
@@ -341,23 +341,23 @@ func (b *Balance) check(k *checker, _ *Endpoint, path string) {
 	seen := map[BackendURL]bool{}
 	for i, s := range b.To {
 		if s.URL != "" && seen[s.URL] {
-			k.Wrong(fmt.Sprintf("%s.to[%d].url", path, i), "it is already in the list", "each server once")
+			k.Wrong(fmt.Sprintf("%s.to[%d].url", path, i), "the server is already in the list", "each server once")
 		}
 		seen[s.URL] = true
 	}
 	for i, s := range b.To {
 		if strings.Contains(string(s.URL), "://_") {
-			k.Wrong(fmt.Sprintf("%s.to[%d].url", path, i), "a name of SRV records", "dns, which looks them up")
+			k.Wrong(fmt.Sprintf("%s.to[%d].url", path, i), "the host is a name of SRV records", "the setting dns, which looks up such names")
 		}
 	}
 	if b.Policy != "hash" && k.c.source.Given(path+".key") && !k.Failed(path+".key") {
-		k.Wrong(path+".key", fmt.Sprintf("policy %s does not use it", b.Policy), "policy: hash, or no key")
+		k.Wrong(path+".key", fmt.Sprintf("the policy %s does not use a key", b.Policy), "policy: hash, or no key")
 	}
 	if c := b.Sticky.Cookie; c != "" && !validHeader(c) {
 		k.Wrong(path+".sticky.cookie", tree.Quote(c)+" cannot be the name of a cookie", "letters, digits, - and _")
 	}
 	if (b.TLS.Cert == "") != (b.TLS.Key == "") {
-		k.Wrong(path+".tls", "cert and key must be set together", "both; one file may serve as both")
+		k.Wrong(path+".tls", "cert and key must be set together", "both; one file may contain the certificate and the key")
 	}
 	b.Request.check(k, path+".request")
 }

@@ -35,9 +35,9 @@ func (b *BackendURL) UnmarshalText(text []byte) error {
 	case u.Scheme != "ws" && u.Scheme != "wss":
 		return fmt.Errorf("the scheme %s is not ws or wss", tree.Quote(u.Scheme))
 	case u.User != nil:
-		return errors.New("it contains a user name")
+		return errors.New("the URL contains a user name")
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
-		return errors.New("it has more than a host and a port: the path is the client's")
+		return errors.New("the URL has more than a host and a port: the path is that of the client's request")
 	case u.Hostname() == "":
 		return errors.New("the host is missing")
 	case strings.Contains(u.Hostname(), ":") && !strings.HasPrefix(u.Host, "["): // the port is ambiguous
@@ -81,7 +81,7 @@ func (a *AffinityKey) UnmarshalText(text []byte) error {
 	switch kind {
 	case "path", "identity", "address":
 		if named {
-			return fmt.Errorf("%s has no name", kind)
+			return fmt.Errorf("%s takes no name", kind)
 		}
 	case "query", "header", "cookie":
 		if name == "" {

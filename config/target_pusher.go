@@ -48,6 +48,6 @@ func (*Pusher) check(k *checker, e *Endpoint, path string) {
 		k.Wrong(path+".target", "there are no applications", "apps, with at least one")
 	}
 	if !strings.HasSuffix(e.Path, PusherPath) {
-		k.Wrong(path+".path", tree.Quote(e.Path)+" does not end with "+PusherPath, "such as "+PusherPath+", which is where clients connect")
+		k.Wrong(path+".path", tree.Quote(e.Path)+" does not end with "+PusherPath, "a path that ends with "+PusherPath+", to which clients connect")
 	}
 }

@@ -123,7 +123,7 @@ func (p *Prefix) UnmarshalText(text []byte) error {
 		return errors.New("not a network")
 	}
 	if v != v.Masked() {
-		return fmt.Errorf("it has bits set beyond the prefix length: the network is %s", v.Masked())
+		return fmt.Errorf("the address has bits set beyond the prefix length: the network is %s", v.Masked())
 	}
 	p.Prefix = v
 	return nil
@@ -208,7 +208,7 @@ func (o *Origin) UnmarshalText(text []byte) error {
 	case strings.Contains(u.Host, "*"):
 		return errors.New("a wildcard would admit hosts that are not yours")
 	case s != u.Scheme+"://"+u.Host:
-		return fmt.Errorf("it has more than scheme and host: the origin is %s://%s", u.Scheme, u.Host)
+		return fmt.Errorf("the value has more than scheme and host: the origin is %s://%s", u.Scheme, u.Host)
 	case u.Port() != "" && !validPort(u.Port()):
 		return errors.New("the port is not a number from 0 to 65535")
 	case s != strings.ToLower(s):
@@ -245,7 +245,7 @@ func (s *TokenSource) UnmarshalText(text []byte) error {
 	case kind == "query":
 		return errors.New("the name of the parameter is missing")
 	case kind == "header":
-		return errors.New("the name of the header field is missing, or cannot be one")
+		return errors.New("the name of the header field is missing or not valid")
 	case kind == "cookie":
 		return errors.New("for a token in a cookie, use the method cookie with jwt: that method requires a list of origins")
 	}

@@ -57,7 +57,7 @@ func (s *Server) openAdmin(ctx context.Context, cfg config.Admin, reload func(co
 			for _, l := range listeners {
 				l.Close()
 			}
-			return nil, &ListenError{Addr: addr, Err: errors.New("other machines can reach the admin listener at this address, and it has no token"),
+			return nil, &ListenError{Addr: addr, Err: errors.New("other machines can reach the admin listener at this address, and no token is set"),
 				Hint: "use a loopback address such as 127.0.0.1:9090, or set admin.token"}
 		}
 	}

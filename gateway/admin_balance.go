@@ -92,7 +92,7 @@ func (s *operator) forServer(w http.ResponseWriter, r *http.Request, may, do fun
 		}
 	}
 	if done == 0 {
-		plain(w, http.StatusNotFound, fmt.Sprintf("there is no server %s; /balance lists them\n", id))
+		plain(w, http.StatusNotFound, fmt.Sprintf("there is no server %s; /balance lists the servers\n", id))
 		return
 	}
 	s.listServers(w, r)
@@ -128,7 +128,7 @@ func (s *operator) addServer(w http.ResponseWriter, r *http.Request) {
 		}
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 {
-			badRequest(w, "%s: a number from 1", p.name)
+			badRequest(w, "%s must be a number from 1", p.name)
 			return
 		}
 		if p.name == "weight" && n > proxy.MaxWeight {
@@ -173,7 +173,7 @@ func (e *configuredServerError) NextStep() string { return e.nextStep }
 func (s *operator) configuredServer(t *balanceTarget, id string, add bool) error {
 	place, then := s.configuredPlace(t, id)
 	e := &configuredServerError{fmt.Sprintf("the server %s of the endpoint %q was not added by an operator: it is configured %s", id, t.name, place),
-		"remove it there" + then + "; until then, a drain keeps clients off it"}
+		"remove the server there" + then + "; until then, drain the server to keep clients off it"}
 	if add {
 		e.reason = fmt.Sprintf("the server %s is already in the list of the endpoint %q: it is configured %s", id, t.name, place)
 		e.nextStep = "change its weight and capacity there" + then
@@ -204,7 +204,7 @@ func (s *operator) configuredPlace(t *balanceTarget, id string) (place, then str
 		case j < 0 && listed(serversOfFile):
 			return "in " + string(set.File), ": the balancer reads the file again when it changes"
 		case j < 0 && listed(serversOfDNS):
-			return "in the DNS, as " + string(set.DNS.URL), fmt.Sprintf(": the balancer asks again every %v", set.DNS.Every)
+			return "in the DNS, as " + string(set.DNS.URL), fmt.Sprintf(": the balancer repeats the lookup every %v", set.DNS.Every)
 		}
 	}
 	return "with the balancer", ", and reload its configuration"

@@ -225,7 +225,7 @@ func hubError(w http.ResponseWriter, err error) {
 	case errors.Is(err, hub.ErrBadChannel):
 		badRequest(w, "%v", err)
 	case errors.Is(err, hub.ErrUnsupported):
-		plain(w, http.StatusNotImplemented, "the engine of channels does not support this\n")
+		plain(w, http.StatusNotImplemented, "the engine of channels does not support this request\n")
 	default:
 		plain(w, http.StatusServiceUnavailable, fmt.Sprintf("%v\n", err))
 	}

@@ -130,7 +130,7 @@ func TestEndWithoutEngine(t *testing.T) {
 	r.hub.hub = hub.New(hub.Options{Engine: failingReleaseEngine{memory, memory.(hub.Presence)}})
 	r.hub.mu.Unlock()
 	r.Close()
-	waitForLog(t, &r.log, "level=INFO", "the engine of channels did not answer during shutdown", "no majority", "leave when its lease ends")
+	waitForLog(t, &r.log, "level=INFO", "the engine of channels did not answer during shutdown", "no majority", "leave when the lease of the node ends")
 	if strings.Contains(r.log.String(), "did not close properly") {
 		t.Error(r.log.String())
 	}

@@ -335,7 +335,7 @@ func (t *balanceTarget) found(source string, list []balance.Spec, err error) {
 
 // logSourceError logs an error of a source of servers.
 func (t *balanceTarget) logSourceError(source string, err error) {
-	t.rec.log.Warn(observe.EventServers, observe.KeyEndpoint, t.name, observe.KeySource, source, observe.KeyError, err, observe.KeyHint, "the servers are unchanged")
+	t.rec.log.Warn(observe.EventServers, observe.KeyEndpoint, t.name, observe.KeySource, source, observe.KeyError, err, observe.KeyHint, "the previous list of servers stays in use")
 }
 
 // farewell returns the function that chooses the close frame for clients that have to reconnect. The frame has the configured code. If the

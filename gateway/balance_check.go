@@ -32,7 +32,7 @@ func CheckBalance(cfg *config.Config) (problems []*config.Problem) {
 		}
 		if set.TLS.Cert != "" && set.TLS.Key != "" {
 			_, err := backendTLS(config.BackendTLS{Cert: set.TLS.Cert, Key: set.TLS.Key})
-			wrong("tls.cert", err, "a PEM file with a certificate, and its key in key")
+			wrong("tls.cert", err, "a PEM file with a certificate, and its private key in the setting key")
 		}
 		if id := &set.Request.Identity; id.Secret.Empty() && id.KeyFile != "" {
 			_, err := newIdentities(&set.Request)

@@ -77,10 +77,10 @@ endpoints:
 	for port, want := range map[int][2]string{
 		1: {"test.yaml:5:", "there: the balancer reloads its configuration when the file changes, and on handfast reload"},
 		2: {"configured in " + file, "there: the balancer reads the file again when it changes"},
-		3: {"configured in the DNS, as ws://localhost:3", "there: the balancer asks again every 1h"},
+		3: {"configured in the DNS, as ws://localhost:3", "there: the balancer repeats the lookup every 1h"},
 	} {
 		form := url.Values{"server": {fmt.Sprintf("127.0.0.1:%d", port)}}
-		for method, step := range map[string]string{"POST": "next step: change its weight and capacity ", "DELETE": "next step: remove it "} {
+		for method, step := range map[string]string{"POST": "next step: change its weight and capacity ", "DELETE": "next step: remove the server "} {
 			status, body := r.callAdmin(t, method, "/balance/servers", form)
 			if reason, rest, _ := strings.Cut(body, "\n"); status != 400 || !strings.Contains(reason, want[0]) || !strings.HasPrefix(rest, step+want[1]) {
 				t.Errorf("%s %d: %d %s", method, port, status, body)

@@ -80,7 +80,7 @@ func (s *sharedHub) close(rec *recorder) {
 		return
 	}
 	if err := s.hub.Close(); err != nil { // for example because the last nodes of a cluster no longer have a majority
-		rec.log.Info(observe.EventEngineGone, observe.KeyError, err, observe.KeyHint, "the members of this node leave when its lease ends")
+		rec.log.Info(observe.EventEngineGone, observe.KeyError, err, observe.KeyHint, "the members of this node leave when the lease of the node ends")
 	}
 	s.hooks.close(webhookGrace)
 	if c, ok := s.engine.(io.Closer); ok {

@@ -163,7 +163,7 @@ func (e *endpoint) checkTokenAt(ctx context.Context, at tokenPlace, token string
 	at.set(r, token)
 	id, err := e.authenticate(r.WithContext(context.WithValue(ctx, viaKey{}, &via{client: local, site: e.adm.site()})))
 	if err == nil && id.Method == config.Anonymous {
-		err = auth.Unauthorized(errors.New("it is not one of the credentials that this endpoint knows; the client is admitted without one"), "")
+		err = auth.Unauthorized(errors.New("the token is not a credential that this endpoint knows; the client is admitted as anonymous"), "")
 	}
 	if err == nil {
 		v.Method, v.User, v.ID, v.Claims, v.Issued, v.Expires = id.Method, id.Subject, id.ID, id.Claims, id.Issued, id.Expires

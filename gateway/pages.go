@@ -23,7 +23,7 @@ func (n *site) mountPages(e *endpoint) (err error) {
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("its pages cannot be served: %v", p)
+			err = fmt.Errorf("the pages of the target cannot be served: %v", p)
 		}
 	}()
 	mux := http.NewServeMux()

@@ -76,7 +76,7 @@ func TestTargetPagesCollide(t *testing.T) {
 		mux.HandleFunc("GET /twice", func(http.ResponseWriter, *http.Request) {})
 	}}
 	_, err := openWith(bounded.Context(t), Options{Config: parse(t, oneEndpoint)}, sameTarget(target))
-	if err == nil || !strings.Contains(err.Error(), "its pages cannot be served") {
+	if err == nil || !strings.Contains(err.Error(), "the pages of the target cannot be served") {
 		t.Errorf("got %v", err)
 	}
 	if n := target.closed.Load(); n != 1 {

@@ -14,10 +14,10 @@ import (
 
 // tlsHints explain errors of crypto/tls, most of which can only be recognized by their text.
 var tlsHints = []struct{ part, hint string }{
-	{"unknown certificate authority", "the client does not trust the certificate's issuer: install the CA there, or serve the whole chain"},
+	{"unknown certificate authority", "the client does not trust the certificate's issuer: install the CA on the client, or serve the whole chain"},
 	{"bad certificate", "the client does not accept the server's certificate: check its names, its dates and its chain"},
 	{"bad record MAC", "the client aborted the handshake: with TLS 1.3, OpenSSL, as in curl, does so if it does not trust the " +
-		"certificate's issuer: install the CA there, or serve the whole chain"},
+		"certificate's issuer: install the CA on the client, or serve the whole chain"},
 	{"certificate has expired", "a certificate has expired: handfast explain shows which"},
 	{"client didn't provide a certificate", "this listener requires a client certificate: configure one in the client"},
 	{"failed to verify certificate", "the client's certificate was not issued by one of client_cas, or has expired"},
@@ -34,12 +34,12 @@ func earlyHint(err *websocket.HandshakeError) string {
 		if err.Stage == wshandshake.StageRequest {
 			limit = "http.head_timeout"
 		}
-		return "the client was too slow or is waiting: a proxy in between may hold back its bytes; " + limit + " is the limit"
+		return "the client was too slow, or a proxy in between holds back its bytes; the limit is " + limit
 	}
 	if err.Stage == wshandshake.StageRequest {
 		switch {
 		case err.Status == http.StatusRequestHeaderFieldsTooLarge:
-			return "the most frequent cause of a long request head is cookies: send fewer, or raise http.max_head"
+			return "cookies are the most frequent cause of a long request head: send fewer cookies, or raise http.max_head"
 		case err.Hint != "":
 			return err.Hint
 		}

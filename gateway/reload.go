@@ -15,7 +15,7 @@ import (
 )
 
 // reasonRemoved is the close reason of connections whose endpoint was removed from the configuration.
-const reasonRemoved = "the endpoint is gone"
+const reasonRemoved = "the endpoint was removed"
 
 var errStopping = errors.New("the server is stopping")
 

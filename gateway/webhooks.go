@@ -51,7 +51,7 @@ func webhookOptions(cfg *config.Config, i int) (webhook.Options, error) {
 	c := cfg.Webhooks[i]
 	n := slices.IndexFunc(cfg.Apps, func(a config.App) bool { return a.ID == c.App })
 	if n < 0 {
-		return webhook.Options{}, errors.New("its application is not in apps")
+		return webhook.Options{}, errors.New("the application of the webhook is not in apps")
 	}
 	app, secret := cfg.Apps[n], c.Secret
 	if secret.Empty() {

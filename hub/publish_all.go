@@ -15,7 +15,7 @@ func (h *Hub) PublishAll(ctx context.Context, app, channel string, ps []*Publica
 		return 0, last, err
 	}
 	if o.Expect == nil || slices.ContainsFunc(ps, func(p *Publication) bool { return p.ID != "" || p.Key != "" }) {
-		return 0, last, fmt.Errorf("%w: PublishAll without Expect, or with a publication that has an ID or a key", ErrUnsupported)
+		return 0, last, fmt.Errorf("%w: PublishAll requires Expect, and publications without an ID or a key", ErrUnsupported)
 	}
 	ns, name := h.namespaceOf(app, channel), ChannelOf(app, channel)
 	var all PublishOptions

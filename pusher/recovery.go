@@ -64,7 +64,7 @@ func (s *session) replyTo(ctx context.Context, r *request, o *hub.SubscribeOptio
 }
 
 var (
-	errUnrecoverable = errors.New("pusher: the position cannot be recovered from")
+	errUnrecoverable = errors.New("pusher: recovery from the position is not possible")
 	errBusy          = closing{CodeReconnect, "You have missed more than can be sent at one time: reconnect for the rest."}
 )
 

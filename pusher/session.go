@@ -185,7 +185,7 @@ func (s *session) do(now time.Time, m websocket.Message) error {
 // describeJSONError describes a JSON error, without quoting the input.
 func describeJSONError(err error) string {
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return cmp.Or(wrong.Field, "it") + " is of another type"
+		return cmp.Or(wrong.Field, "it") + " has the wrong type"
 	}
 	return "it is not valid JSON"
 }

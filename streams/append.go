@@ -95,7 +95,7 @@ func (s *stream) decide(a *addition) (*outcome, error) {
 		}
 	}
 	if a.seq != "" && a.seq <= s.seq {
-		return nil, s.conflict(headerSeq + " is not larger than the last one")
+		return nil, s.conflict(headerSeq + " is not larger than that of the last append")
 	}
 	return nil, nil
 }
@@ -140,7 +140,7 @@ func (s *stream) decideProducer(a *addition) (*outcome, error) {
 		p.header.Set(headerEpoch, strconv.FormatInt(last.Epoch, 10))
 		return nil, p
 	case a.producer.Epoch > last.Epoch && a.producer.Seq != 0 && last.Epoch >= 0:
-		return nil, bad("a new epoch begins with %s 0", headerNumber)
+		return nil, bad("a new epoch must begin with %s 0", headerNumber)
 	case a.producer.Epoch > last.Epoch:
 		last.Seq = -1
 	case a.producer.Seq <= last.Seq:

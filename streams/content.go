@@ -34,7 +34,7 @@ func kindOf(contentType string) kind {
 // maxMessages is the maximum number of messages that one request may append.
 const maxMessages = 10_000
 
-var errTooBig = &problem{status: http.StatusRequestEntityTooLarge, text: "this is too large for the stream"}
+var errTooBig = &problem{status: http.StatusRequestEntityTooLarge, text: "the body is too large for the stream"}
 
 // split converts a body to publications, each with at most size bytes of data. empty allows an empty array.
 func (k kind) split(body []byte, size int, empty bool) ([]*hub.Publication, error) {

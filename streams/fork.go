@@ -53,7 +53,7 @@ func parseFork(h http.Header, prefix, name string) (*forking, error) {
 	from, at, sub := h.Get(headerFork), h.Get(headerForkOffset), h.Get(headerForkSub)
 	if from == "" {
 		if at != "" || sub != "" {
-			return nil, bad("%s and %s need %s", headerForkOffset, headerForkSub, headerFork)
+			return nil, bad("%s and %s require %s", headerForkOffset, headerForkSub, headerFork)
 		}
 		return nil, nil
 	}

@@ -51,7 +51,7 @@ type problem struct {
 }
 
 // ErrConflict indicates that a stream cannot be created or appended to because it is closed, or exists with another configuration.
-var ErrConflict = errors.New("streams: the state of the stream does not allow it")
+var ErrConflict = errors.New("streams: the state of the stream does not allow the operation")
 
 // Is reports whether the problem is a 409, for ErrConflict.
 func (p *problem) Is(target error) bool {
@@ -223,7 +223,7 @@ func parseReading(q url.Values) (r reading, err error) {
 	default:
 		var ok bool
 		if r.offset, r.tag, ok = parseOffset(offsets[0]); !ok {
-			return r, bad("not an offset of a stream")
+			return r, bad("the offset is not valid")
 		}
 	}
 	return r, nil

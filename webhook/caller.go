@@ -66,7 +66,7 @@ const (
 )
 
 // errCallPause is the error of calls during a pause.
-var errCallPause = errors.New("webhook: the receiver of calls has failed repeatedly and is not called for now")
+var errCallPause = errors.New("webhook: the receiver of calls has failed repeatedly, so calls to it are paused")
 
 // Caller executes the calls of clients: it sends each call to the application in a request, and returns the answer. A call is not
 // repeated. After five failures in a row, calls fail for five seconds without a request. Use [NewCaller] to create one. Its methods

@@ -58,7 +58,7 @@ func (o *Options) check() error {
 	case o.Replicas < 0 || o.Replicas > 5:
 		return fmt.Errorf("natsengine: %d replicas: NATS supports one to five", o.Replicas)
 	case o.MaxHistory < 0 || o.MaxBytes < 0:
-		return errors.New("natsengine: a limit is negative")
+		return errors.New("natsengine: MaxHistory and MaxBytes must not be negative")
 	}
 	return nil
 }

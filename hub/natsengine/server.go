@@ -109,7 +109,7 @@ func (s *Server) ClusterAddr() net.Addr {
 func (s *Server) WaitReady(ctx context.Context) error {
 	for s.server.JetStreamIsClustered() && !s.server.JetStreamIsCurrent() {
 		if !sleep(ctx, tick) {
-			return fmt.Errorf("natsengine: the cluster has no leader: %d other servers are connected: %w", s.server.NumRoutes(), ctx.Err())
+			return fmt.Errorf("natsengine: the cluster has no leader (%d other servers are connected): %w", s.server.NumRoutes(), ctx.Err())
 		}
 	}
 	return nil

@@ -20,7 +20,7 @@ const (
 	untilHeader  = "Hf-Until"  // when a key expires, in milliseconds of Unix time
 )
 
-var errWrongLast = errors.New("natsengine: the last message of the subject is another one")
+var errWrongLast = errors.New("natsengine: the last message of the subject is not the expected one")
 
 // store reads and writes the two streams.
 type store struct {

@@ -347,8 +347,8 @@ func (e *Engine) check(ctx context.Context, c rueidis.Client) error {
 		return err
 	}
 	if p := info["maxmemory_policy"]; info["maxmemory"] != "0" && p != "noeviction" && p != "" && e.isFirstConnection() {
-		e.o.Warn(fmt.Sprintf("redisengine: the server evicts keys when its memory is full (maxmemory-policy %s): "+
-			"then history and members are silently lost; set it to noeviction", p))
+		e.o.Warn(fmt.Sprintf("redisengine: the server evicts keys when its memory is full (maxmemory-policy %s), "+
+			"which silently loses history and members; set maxmemory-policy to noeviction", p))
 	}
 	return nil
 }

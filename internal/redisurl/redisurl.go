@@ -36,7 +36,7 @@ func Parse(text string) (rueidis.ClientOption, error) {
 				return c, errors.New("master_set in the URL is empty")
 			}
 		default:
-			return c, errors.New("the URL has a parameter that is not known; master_set and addr are for Sentinel and Cluster")
+			return c, errors.New("the URL has an unknown parameter; master_set and addr are for Sentinel and Cluster")
 		}
 	}
 	return c, nil

@@ -79,7 +79,7 @@ func checkLine(o *Opening) *Violation {
 		return &Violation{
 			Stage: StageRequest, Section: clauseServer, Status: http.StatusMethodNotAllowed,
 			Header: http.Header{"Allow": {http.MethodGet}},
-			Detail: "the method of an opening handshake is GET", Hint: notWebSocket,
+			Detail: "the method of an opening handshake must be GET", Hint: notWebSocket,
 		}
 	case o.Major > 1: // RFC 9113 §8.6: HTTP/2 has no Upgrade
 		return &Violation{

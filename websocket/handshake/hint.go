@@ -11,7 +11,7 @@ import (
 func StatusHint(a *Response) string {
 	switch s := a.Status; s {
 	case http.StatusOK, http.StatusNoContent:
-		return "something responds here, but not as WebSocket: check the path; if it is correct, " + proxyHint
+		return "the server responds, but not as a WebSocket server: check the path; if the path is correct, " + proxyHint
 	case http.StatusBadRequest:
 		return "the server treated the request as plain HTTP, or a header is wrong: the body may say which; perhaps " +
 			proxyHint
@@ -19,7 +19,7 @@ func StatusHint(a *Response) string {
 		return "the server requires credentials: an Authorization header, or a user and a password in the URL" + challenge(a.Header)
 	case http.StatusForbidden:
 		return "the server rejects this client: often its Origin is not allowed, " +
-			"or its credentials do not permit this"
+			"or its credentials do not permit the connection"
 	case http.StatusNotFound:
 		return "there is no WebSocket at this path: check the path and the host name"
 	case http.StatusMethodNotAllowed:

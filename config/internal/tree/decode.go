@@ -259,7 +259,7 @@ func (d *decoder) unknown(e entry, s *shape, path string) {
 		d.failed[Join(path, near)] = true // near was probably meant: do not report that it is missing
 		p = p.withSuggestion(near)
 	} else if places := d.pathsOfKey(e.key); len(places) > 0 && len(places) <= 3 {
-		p.Hint = "there is " + strings.Join(places, ", ")
+		p.Hint = "the key exists as " + strings.Join(places, ", ")
 	} else {
 		p.Want = OneOf(known)
 	}

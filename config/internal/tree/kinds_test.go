@@ -123,7 +123,7 @@ func TestOnly(t *testing.T) {
 		"do: {}":                       "f.yaml:1:1: do: empty; expected one of foo or bar",
 		"do: {fooo: {name: a}}":        "f.yaml:1:6: do.fooo: there is no such key; did you mean foo?",
 		"down: {do: {}}":               "f.yaml:1:8: down.do: empty; expected one of foo or bar",
-		"do: {foo: {name: a}, foo: 1}": "f.yaml:1:22: do.foo: the key is repeated; it is also in line 1; write it once",
+		"do: {foo: {name: a}, foo: 1}": "f.yaml:1:22: do.foo: the key is repeated: line 1 has the same key; write the key once",
 	} {
 		var n nested
 		SetDefaults(&n)

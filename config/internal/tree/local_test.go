@@ -206,7 +206,7 @@ func TestReadEmptyPipe(t *testing.T) {
 	if _, err := os.Stat(name); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readFile(name, 10, time.Minute); err == nil || !strings.Contains(err.Error(), "an empty pipe") {
+	if _, err := readFile(name, 10, time.Minute); err == nil || !strings.Contains(err.Error(), "the pipe is empty") {
 		t.Error(err)
 	}
 }

@@ -118,7 +118,7 @@ func TestSecretFile(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "key")
 	for content, want := range map[string]string{
-		"\t \n": file + " is empty", "ab\n": "what is in " + file + ": it has 2 bytes", strings.Repeat("a", maxSecret+1): "it is larger than 65536 bytes",
+		"\t \n": file + " is empty", "ab\n": "what is in " + file + ": it has 2 bytes", strings.Repeat("a", maxSecret+1): "the file is larger than 65536 bytes",
 		strings.Repeat("a", maxSecret): "",
 	} {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {

@@ -78,11 +78,11 @@ func TestOneOf(t *testing.T) {
 // For an unknown key, the paths at which a key with this name exists are suggested, unless there are many.
 func TestUnknownKeys(t *testing.T) {
 	for document, want := range map[string]string{
-		"fingers: 3":      "f.yaml:1:1: fingers: there is no such key; there is by.*.hand.fingers",
+		"fingers: 3":      "f.yaml:1:1: fingers: there is no such key; the key exists as by.*.hand.fingers",
 		"token_file: 3":   "f.yaml:1:1: token_file: there is no such key; expected name, jobs, by, room or free",
-		"key_file: 3":     "f.yaml:1:1: key_file: there is no such key; there is room.key_file",
-		"room: {name: x}": "f.yaml:1:8: room.name: there is no such key; there is name, jobs[].do.foo.name",
-		"size: 3":         "f.yaml:1:1: size: there is no such key; there is jobs[].do.foo.size, by.*.hand.size, room.size",
+		"key_file: 3":     "f.yaml:1:1: key_file: there is no such key; the key exists as room.key_file",
+		"room: {name: x}": "f.yaml:1:8: room.name: there is no such key; the key exists as name, jobs[].do.foo.name",
+		"size: 3":         "f.yaml:1:1: size: there is no such key; the key exists as jobs[].do.foo.size, by.*.hand.size, room.size",
 		"label: 3":        "f.yaml:1:1: label: there is no such key; expected name, jobs, by, room or free",
 		"romo: 3":         "f.yaml:1:1: romo: there is no such key; did you mean room?",
 		"'a.b c': 3":      `f.yaml:1:1: "a.b c": there is no such key; expected name, jobs, by, room or free`,
@@ -154,7 +154,7 @@ func TestInvalidYAML(t *testing.T) {
 		"name: !!str x\n":                "f.yaml:1:7: name: tags are not supported here",
 		"name: *x\n":                     "f.yaml:1:7: name: there is no anchor &x before this",
 		"? [a]\n: b\n":                   "f.yaml:2:1: not valid YAML: found an invalid key for this map; expected a YAML document",
-		"name: a\nname: b\n":             "f.yaml:2:1: name: the key is repeated; it is also in line 1; write it once",
+		"name: a\nname: b\n":             "f.yaml:2:1: name: the key is repeated: line 1 has the same key; write the key once",
 		"<<: 1\n":                        "f.yaml:1:5: << needs a mapping",
 		"name: a\r\nrom: 1\r\n":          "f.yaml:2:1: rom: there is no such key; did you mean room?",
 		"name: a\n...\nname: b\n":        "f.yaml:3:5: a second document begins here; expected one document in a file",

@@ -202,10 +202,10 @@ func readFile(name string, limit int64, timeout time.Duration) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(content)) > limit {
-		return nil, fmt.Errorf("it is larger than %d bytes", limit)
+		return nil, fmt.Errorf("the file is larger than %d bytes", limit)
 	}
 	if info, err := f.Stat(); err == nil && len(content) == 0 && info.Mode()&fs.ModeNamedPipe != 0 {
-		return nil, errors.New("it is an empty pipe; a pipe can be read only once")
+		return nil, errors.New("the pipe is empty; a pipe can be read only once")
 	}
 	return content, nil
 }

@@ -150,8 +150,8 @@ func (r *reader) entries(values []*ast.MappingValueNode, path string) []entry {
 			continue
 		}
 		if i := find(own, key); i >= 0 {
-			r.report(&Problem{Pos: r.at(v.Key), Path: Join(path, key), Text: fmt.Sprintf("the key is repeated; it is also in line %d", own[i].at.Line),
-				Hint: "write it once"})
+			r.report(&Problem{Pos: r.at(v.Key), Path: Join(path, key), Text: fmt.Sprintf("the key is repeated: line %d has the same key", own[i].at.Line),
+				Hint: "write the key once"})
 			continue
 		}
 		own = append(own, entry{key, r.at(v.Key), r.value(v.Value, Join(path, key))})

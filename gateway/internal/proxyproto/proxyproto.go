@@ -63,15 +63,15 @@ func readV1(r io.Reader, room *[maxV1]byte) (Header, error) {
 		}
 		if room[n] == '\n' {
 			if room[n-1] != '\r' {
-				return Header{}, errV1("its line does not end with CR LF")
+				return Header{}, errV1("the line does not end with CR LF")
 			}
 			return parseV1(string(room[:n-1]))
 		}
 	}
-	return Header{}, errV1("its line is longer than 107 bytes")
+	return Header{}, errV1("the line is longer than 107 bytes")
 }
 
-func errV1(what string) error { return errors.New("proxyproto: a header of version 1: " + what) }
+func errV1(what string) error { return errors.New("proxyproto: invalid header of version 1: " + what) }
 
 // parseV1 parses a line (specification, §2.1).
 func parseV1(line string) (Header, error) {
@@ -80,17 +80,17 @@ func parseV1(line string) (Header, error) {
 		return Header{}, nil // the rest of the line must be ignored
 	}
 	if len(fields) != 6 {
-		return Header{}, errV1("it does not have six fields")
+		return Header{}, errV1("there are not six fields")
 	}
 	four := fields[1] == "TCP4"
 	if !four && fields[1] != "TCP6" {
-		return Header{}, errV1("its protocol is not TCP4, TCP6 or UNKNOWN")
+		return Header{}, errV1("the protocol is not TCP4, TCP6 or UNKNOWN")
 	}
 	var ends [2]netip.AddrPort
 	for i := range ends {
 		addr, err := netip.ParseAddr(fields[2+i])
 		if err != nil || addr.Zone() != "" || addr.Is4() != four {
-			return Header{}, errV1("an address does not match its protocol")
+			return Header{}, errV1("an address does not match the protocol")
 		}
 		port, err := strconv.ParseUint(fields[4+i], 10, 16)
 		if err != nil || strconv.FormatUint(port, 10) != fields[4+i] {
@@ -101,7 +101,7 @@ func parseV1(line string) (Header, error) {
 	return Header{ends[0], ends[1]}, nil
 }
 
-func errV2(what string) error { return errors.New("proxyproto: a header of version 2: " + what) }
+func errV2(what string) error { return errors.New("proxyproto: invalid header of version 2: " + what) }
 
 // readV2 reads the part after the signature (specification, §2.2).
 func readV2(r io.Reader) (Header, error) {
@@ -111,21 +111,21 @@ func readV2(r io.Reader) (Header, error) {
 	}
 	length := int(binary.BigEndian.Uint16(head[2:]))
 	if length > MaxBytes-headerLenV2 {
-		return Header{}, errV2("it is longer than " + strconv.Itoa(MaxBytes) + " bytes")
+		return Header{}, errV2("the header is longer than " + strconv.Itoa(MaxBytes) + " bytes")
 	}
 	rest := make([]byte, length)
 	if _, err := io.ReadFull(r, rest); err != nil {
 		return Header{}, fmt.Errorf("proxyproto: read the header: %w", err)
 	}
 	if head[0]>>4 != 2 {
-		return Header{}, errV2("its version is not supported")
+		return Header{}, errV2("the version is not supported")
 	}
 	switch head[0] & 15 {
 	case 0: // LOCAL: from the proxy itself, such as a health check; the addresses must be ignored
 		return Header{}, nil
 	case 1: // PROXY
 	default:
-		return Header{}, errV2("its command is unknown")
+		return Header{}, errV2("the command is unknown")
 	}
 	h, tlvs, err := parseV2(head[1], rest)
 	if err != nil {
@@ -154,20 +154,20 @@ func checkSum(header []byte, at int) error {
 		}
 		if header[at] == typeCRC32C {
 			if length != crc32.Size {
-				return errV2("its checksum has the wrong length")
+				return errV2("the checksum has the wrong length")
 			}
 			said := binary.BigEndian.Uint32(header[value:])
 			clear(header[value : value+length]) // the checksum field itself counts as zero
 			castagnoli := crc32.MakeTable(crc32.Castagnoli)
 			if crc32.Update(crc32.Checksum([]byte(signature), castagnoli), castagnoli, header) != said {
-				return errV2("its checksum is wrong")
+				return errV2("the checksum is wrong")
 			}
 			return nil
 		}
 		at = value + length
 	}
 	if at != len(header) {
-		return errV2("its TLVs are truncated")
+		return errV2("the TLVs are truncated")
 	}
 	return nil
 }
@@ -183,10 +183,10 @@ func parseV2(family byte, b []byte) (h Header, tlvs int, err error) {
 	case 0x00, 0x31, 0x32: // unspecified, and Unix sockets: no IP addresses
 		return Header{}, len(b), nil
 	default:
-		return Header{}, 0, errV2("its family and protocol are not those of a TCP connection")
+		return Header{}, 0, errV2("the family and protocol are not those of a TCP connection")
 	}
 	if len(b) < 2*size+4 {
-		return Header{}, 0, errV2("its addresses are truncated")
+		return Header{}, 0, errV2("the addresses are truncated")
 	}
 	end := func(i int) netip.AddrPort {
 		addr, _ := netip.AddrFromSlice(b[i*size : (i+1)*size]) // it cannot fail for 4 or 16 bytes

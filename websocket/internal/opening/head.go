@@ -225,6 +225,6 @@ func malformed(section, detail string) *handshake.Violation {
 func tooLarge(detail string) *handshake.Violation {
 	return &handshake.Violation{
 		Stage: handshake.StageRequest, Section: "RFC 6585 §5", Status: http.StatusRequestHeaderFieldsTooLarge,
-		Detail: detail, Hint: "the most frequent cause is cookies",
+		Detail: detail, Hint: "cookies are the most frequent cause",
 	}
 }

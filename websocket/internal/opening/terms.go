@@ -84,7 +84,7 @@ func (r *Rules) Admit(o *handshake.Opening, appCheck func() *Refusal) (t Terms, 
 // §4.2.2).
 func (t *Terms) Agree(o *handshake.Opening, subprotocol string) *Refusal {
 	if subprotocol != "" && o.Choose([]string{subprotocol}) == "" {
-		return configError(handshake.StageSubprotocol, errors.New("a subprotocol that the client did not offer"),
+		return configError(handshake.StageSubprotocol, errors.New("the application chose a subprotocol that the client did not offer"),
 			"choose one of those in the request's Sec-WebSocket-Protocol header")
 	}
 	t.Subprotocol = subprotocol
