@@ -64,7 +64,7 @@ func TestFiberAdaptor(t *testing.T) {
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) { dialEcho(t, "ws://"+l.Addr().String()+"/"+name) })
 	}
-	if err := app.ShutdownWithTimeout(soon); err != nil {
+	if err := app.ShutdownWithTimeout(testTimeout); err != nil {
 		t.Error(err)
 	}
 	if err := <-served; err != nil {
@@ -116,7 +116,7 @@ func TestAccessLogs(t *testing.T) {
 			dialEcho(t, "ws://"+addr+"/"+upgrader)
 			select {
 			case <-out.line:
-			case <-time.After(soon):
+			case <-time.After(testTimeout):
 				t.Fatalf("%s does not log the WebSocket of %s", name, upgrader)
 			}
 			out.mu.Lock()
@@ -132,7 +132,7 @@ func TestAccessLogs(t *testing.T) {
 
 // http.TimeoutHandler hides the connection, so the handshake fails, and the client receives the reason.
 func TestTimeoutHandler(t *testing.T) {
-	addr := behindServer(t, http.TimeoutHandler(upgraders()["Accept"], soon, ""))
+	addr := behindServer(t, http.TimeoutHandler(upgraders()["Accept"], testTimeout, ""))
 	if r, body := fetch(t, addr, "/", true); r.StatusCode != 500 || !strings.Contains(body, "no Hijack, no Unwrap") {
 		t.Errorf("%v %q", r, body)
 	}

@@ -23,7 +23,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-const soon = 20 * time.Second
+const testTimeout = 20 * time.Second
 
 // behindServer runs h behind a websocket.Server until the test ends.
 func behindServer(t *testing.T, h http.Handler) (addr string) {
@@ -32,7 +32,7 @@ func behindServer(t *testing.T, h http.Handler) (addr string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &websocket.Server{HTTP: &http.Server{Handler: h, ReadHeaderTimeout: soon}}
+	s := &websocket.Server{HTTP: &http.Server{Handler: h, ReadHeaderTimeout: testTimeout}}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	t.Cleanup(func() {
@@ -132,7 +132,7 @@ func frameworks() map[string]http.Handler {
 
 func dialEcho(t *testing.T, url string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
 	c, err := websocket.Dial(ctx, url, nil)
 	if err != nil {
@@ -161,7 +161,7 @@ func fetch(t *testing.T, addr, path string, upgrade bool) (*http.Response, strin
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	nc.SetDeadline(time.Now().Add(soon))
+	nc.SetDeadline(time.Now().Add(testTimeout))
 	extra := ""
 	if upgrade {
 		extra = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -254,7 +254,7 @@ func TestServer_StreamedAnswer(t *testing.T) {
 	nc.Close()
 	select {
 	case <-gone:
-	case <-time.After(soon):
+	case <-time.After(testTimeout):
 		t.Error("the context did not end")
 	}
 }

@@ -57,14 +57,14 @@ var pieces = func() []string {
 	return []string{s[:4001], s[4001:9002], s[9002:]}
 }()
 
-// A talk is the behavior of both sides of one connection. The client sends first, then the server responds.
-type talk struct {
+// A dialog is the behavior of both sides of one connection. The client sends first, then the server responds.
+type dialog struct {
 	name   string
 	client func(ctx context.Context, e end) error
 	server func(ctx context.Context, e end) error
 }
 
-// clientCloses closes with the code and the reason. It is the client's last step in every talk that is not about closing; the server's last
+// clientCloses closes with the code and the reason. It is the client's last step in every dialog that is not about closing; the server's last
 // step is echoUntil.
 func clientCloses(code int, reason string) func(context.Context, end) error {
 	return func(ctx context.Context, e end) error { return e.close(ctx, code, reason) }
@@ -94,13 +94,13 @@ const (
 	reason = "a reason 🤝"
 )
 
-var talks = []talk{
+var dialogs = []dialog{
 	{"echo", inTurn(echoes, clientCloses(1000, "done")), echoUntil(1000, "done")},
-	{"unicode", inTurn(says(unicode), hears(unicode), clientCloses(1000, "")), echoUntil(1000, "")},
-	{"fragments from the client", inTurn(saysPieces, hears(strings.Join(pieces, "")), clientCloses(1000, "")),
+	{"unicode", inTurn(sendText(unicode), expectText(unicode), clientCloses(1000, "")), echoUntil(1000, "")},
+	{"fragments from the client", inTurn(sendPieces, expectText(strings.Join(pieces, "")), clientCloses(1000, "")),
 		echoUntil(1000, "")},
-	{"fragments from the server", inTurn(hears(strings.Join(pieces, "")), clientCloses(1000, "")),
-		inTurn(saysPieces, echoUntil(1000, ""))},
+	{"fragments from the server", inTurn(expectText(strings.Join(pieces, "")), clientCloses(1000, "")),
+		inTurn(sendPieces, echoUntil(1000, ""))},
 	{"subprotocol", inTurn(agreed, clientCloses(1000, "")), inTurn(agreed, echoUntil(1000, ""))},
 	{"burst", inTurn(burst, clientCloses(1000, "")), echoUntil(1000, "")},
 	{"ping from the client", inTurn(pings, clientCloses(1000, "")), echoUntil(1000, "")},
@@ -134,15 +134,15 @@ func expect(ctx context.Context, e end, want websocket.Message) error {
 	return err
 }
 
-func says(s string) func(context.Context, end) error {
+func sendText(s string) func(context.Context, end) error {
 	return func(ctx context.Context, e end) error { return e.write(ctx, text(s)) }
 }
 
-func hears(s string) func(context.Context, end) error {
+func expectText(s string) func(context.Context, end) error {
 	return func(ctx context.Context, e end) error { return expect(ctx, e, text(s)) }
 }
 
-func saysPieces(ctx context.Context, e end) error { return e.writePieces(ctx, pieces) }
+func sendPieces(ctx context.Context, e end) error { return e.writePieces(ctx, pieces) }
 
 // echoes sends messages of every size and both types, and expects their echoes.
 func echoes(ctx context.Context, e end) error {
@@ -221,16 +221,16 @@ func TestInterop(t *testing.T) {
 		server, client := pair[0], pair[1]
 		for _, v := range variants {
 			t.Run(fmt.Sprintf("%s serves %s over %s", server.name, client.name, v.name), func(t *testing.T) {
-				for _, k := range talks {
-					t.Run(k.name, func(t *testing.T) { hold(t, k, v, server, client) })
+				for _, k := range dialogs {
+					t.Run(k.name, func(t *testing.T) { runDialog(t, k, v, server, client) })
 				}
 			})
 		}
 	}
 }
 
-// hold runs one talk on one connection.
-func hold(t *testing.T, k talk, v variant, server, client library) {
+// runDialog runs one dialog on one connection.
+func runDialog(t *testing.T, k dialog, v variant, server, client library) {
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	served := make(chan error, 1)

@@ -68,7 +68,7 @@ func tlsCallbackConn() (c1, c2 net.Conn, stop func(), err error) {
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	hello := &helloOnly{Conn: c1, over: over}
+	hello := &helloOnly{Conn: c1, done: over}
 	greeted := make(chan struct{})
 	go func() {
 		defer close(greeted)
@@ -92,11 +92,11 @@ func tlsCallbackConn() (c1, c2 net.Conn, stop func(), err error) {
 // helloOnly sends a ClientHello and does not wait for a reply.
 type helloOnly struct {
 	net.Conn
-	over chan struct{}
+	done chan struct{}
 }
 
 func (h *helloOnly) Read([]byte) (int, error) {
-	<-h.over
+	<-h.done
 	return 0, errEnough
 }
 

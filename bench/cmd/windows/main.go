@@ -27,9 +27,9 @@ func main() {
 }
 
 const (
-	leastBits = 9
-	mostBits  = 15
-	total     = 256 << 10 // total bytes of the messages of one size
+	minBits = 9
+	maxBits = 15
+	total   = 256 << 10 // total bytes of the messages of one size
 )
 
 func run(textFile, node string, out io.Writer) error {
@@ -38,10 +38,10 @@ func run(textFile, node string, out io.Writer) error {
 		return err
 	}
 	fmt.Fprint(out, "| messages | compressor |")
-	for bits := leastBits; bits <= mostBits; bits++ {
+	for bits := minBits; bits <= maxBits; bits++ {
 		fmt.Fprintf(out, " %d bits |", bits)
 	}
-	fmt.Fprint(out, "\n|---|---|", string(bytes.Repeat([]byte("---:|"), mostBits-leastBits+1)), "\n")
+	fmt.Fprint(out, "\n|---|---|", string(bytes.Repeat([]byte("---:|"), maxBits-minBits+1)), "\n")
 	for _, s := range shapes(text) {
 		for _, size := range []int{200, 500, 1 << 10, 2 << 10, 4 << 10, 8 << 10} {
 			var messages [][]byte
@@ -79,7 +79,7 @@ var zlibScript string
 // and is flushed after each message.
 func zlibSizes(node string, messages [][]byte) ([]int, error) {
 	ctx := context.Background()
-	cmd := exec.CommandContext(ctx, node, "--input-type=module", "-e", zlibScript, strconv.Itoa(leastBits), strconv.Itoa(mostBits))
+	cmd := exec.CommandContext(ctx, node, "--input-type=module", "-e", zlibScript, strconv.Itoa(minBits), strconv.Itoa(maxBits))
 	in, err := json.Marshal(messages)
 	if err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ import (
 
 // ourSizes returns the number of bytes that this library's server sends for messages, for each window size in bits.
 func ourSizes(messages [][]byte) (sizes []int, err error) {
-	for bits := leastBits; bits <= mostBits; bits++ {
+	for bits := minBits; bits <= maxBits; bits++ {
 		n, err := ourSize(messages, bits)
 		if err != nil {
 			return nil, err

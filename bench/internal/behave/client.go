@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// patience is the time limit for a handshake.
-const patience = 10 * time.Second
+// timeout is the time limit for a handshake.
+const timeout = 10 * time.Second
 
 // The key of every handshake and the corresponding Sec-WebSocket-Accept are the example in RFC 6455 §1.3.
 const handshakeKey = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -43,7 +43,7 @@ func (r refused) Error() string { return string(r) }
 
 // dial opens a WebSocket, with a subprotocol unless it is "". The error is of type refused.
 func dial(ctx context.Context, addr, subprotocol string) (*conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	nc, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if err != nil {
@@ -106,7 +106,7 @@ const (
 
 // send sends a frame with up to 125 bytes of payload. The mask is zero, so that the payload is unchanged.
 func (c *conn) send(first byte, payload []byte) error {
-	c.SetWriteDeadline(time.Now().Add(patience))
+	c.SetWriteDeadline(time.Now().Add(timeout))
 	_, err := c.Write(append([]byte{first, 0x80 | byte(len(payload)), 0, 0, 0, 0}, payload...))
 	return err
 }

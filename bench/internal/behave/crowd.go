@@ -36,8 +36,8 @@ type crowd struct {
 	pings      int     // pings received on connections that have ended
 }
 
-// gather returns a crowd of n connected clients.
-func gather(ctx context.Context, addr string, n int, every time.Duration, in *room) (*crowd, error) {
+// startCrowd returns a crowd of n connected clients.
+func startCrowd(ctx context.Context, addr string, n int, every time.Duration, in *room) (*crowd, error) {
 	c := &crowd{addr: addr, every: every, room: in, live: map[*conn]struct{}{}}
 	c.ctx, c.leave = context.WithCancel(ctx)
 	for range n {
@@ -51,8 +51,8 @@ func gather(ctx context.Context, addr string, n int, every time.Duration, in *ro
 	return c, nil
 }
 
-// welcome starts a stream of new clients.
-func (c *crowd) welcome(perSecond int) {
+// addClients starts a stream of new clients.
+func (c *crowd) addClients(perSecond int) {
 	c.running.Go(func() {
 		tick := time.NewTicker(time.Second / time.Duration(perSecond))
 		defer tick.Stop()

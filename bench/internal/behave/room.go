@@ -136,7 +136,7 @@ func (s *seat) on(c *conn) {
 	if s == nil {
 		return
 	}
-	c.message = s.hear
+	c.message = s.handle
 	since := ""
 	s.room.mu.Lock()
 	if s.epoch != "" {
@@ -146,8 +146,8 @@ func (s *seat) on(c *conn) {
 	_ = c.send(textFrame, fmt.Appendf(nil, `{"type":"subscribe","channel":"room"%s}`, since)) // if the connection has ended, read returns
 }
 
-// hear records a message of the server.
-func (s *seat) hear(payload []byte) {
+// handle records a message of the server.
+func (s *seat) handle(payload []byte) {
 	var m struct {
 		Type     string
 		Position struct {
@@ -179,7 +179,7 @@ func (r *room) missed() string {
 	r.mu.Lock()
 	last := r.published
 	r.mu.Unlock()
-	for deadline := time.Now().Add(patience); ; <-time.After(10 * time.Millisecond) {
+	for deadline := time.Now().Add(timeout); ; <-time.After(10 * time.Millisecond) {
 		r.mu.Lock()
 		missed, behind := 0, 0
 		for _, s := range r.seats {
@@ -229,20 +229,20 @@ func connections(addr string) (n int, err error) {
 type cutter struct {
 	net.Listener
 	to      string
-	most    time.Duration
+	maxIdle time.Duration
 	running sync.WaitGroup
 
 	mu  sync.Mutex
 	all map[net.Conn]struct{} // nil after close
 }
 
-// impatient starts a cutter in front of an address.
-func impatient(to string, most time.Duration) (*cutter, error) {
+// newCutter starts a cutter in front of an address.
+func newCutter(to string, maxIdle time.Duration) (*cutter, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	p := &cutter{Listener: l, to: to, most: most, all: map[net.Conn]struct{}{}}
+	p := &cutter{Listener: l, to: to, maxIdle: maxIdle, all: map[net.Conn]struct{}{}}
 	p.running.Go(func() {
 		for {
 			c, err := l.Accept()
@@ -275,14 +275,14 @@ func (p *cutter) carry(c net.Conn) {
 	if !p.add(c) || !p.add(to) {
 		return
 	}
-	silent := time.AfterFunc(p.most, func() { c.Close(); to.Close() })
+	silent := time.AfterFunc(p.maxIdle, func() { c.Close(); to.Close() })
 	defer silent.Stop()
 	pass := func(from, to net.Conn) {
 		b := make([]byte, 4<<10)
 		for {
 			n, err := from.Read(b)
 			if err == nil {
-				silent.Reset(p.most)
+				silent.Reset(p.maxIdle)
 				_, err = to.Write(b[:n])
 			}
 			if err != nil {

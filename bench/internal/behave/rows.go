@@ -112,11 +112,11 @@ func (o *Options) play(ctx context.Context, t tool, path string, r row) (string,
 	if r.held {
 		every = 0 // no messages, because servers for channels accept only commands
 	}
-	if s.crowd, err = gather(ctx, s.b.now.Listen, o.Clients, every, s.room); err != nil {
+	if s.crowd, err = startCrowd(ctx, s.b.now.Listen, o.Clients, every, s.room); err != nil {
 		return "", fmt.Errorf("the crowd: %w: %s", err, s.b.logs())
 	}
 	s.b.sees = s.crowd.sees
-	s.crowd.welcome(newcomers)
+	s.crowd.addClients(newcomers)
 	return r.do(ctx, s)
 }
 
@@ -226,7 +226,7 @@ func scale(ctx context.Context, s *scene) (string, error) {
 	if err := add(ctx, s.b); err != nil {
 		return "", err
 	}
-	for i := range looks {
+	for i := range checks {
 		wait(ctx, time.Duration(i+1)*s.Window-time.Since(start))
 		each, _ = s.crowd.spread(s.servers)
 		if now := share(each); now != last {
@@ -245,8 +245,8 @@ func scale(ctx context.Context, s *scene) (string, error) {
 	return text, ctx.Err()
 }
 
-// looks is the number of periods for which the spread is observed after scale-out.
-const looks = 6
+// checks is the number of periods for which the spread is observed after scale-out.
+const checks = 6
 
 func restart(ctx context.Context, s *scene) (string, error) {
 	text, err := s.watch(ctx, func(ctx context.Context) error {
@@ -299,7 +299,7 @@ func ask(ctx context.Context, s *scene) (string, error) {
 // silence observes idle connections.
 func silence(ctx context.Context, s *scene) (string, error) {
 	start := time.Now()
-	c, err := gather(ctx, s.b.now.Listen, 5, 0, nil)
+	c, err := startCrowd(ctx, s.b.now.Listen, 5, 0, nil)
 	if err != nil {
 		return "", err
 	}
@@ -311,13 +311,13 @@ func silence(ctx context.Context, s *scene) (string, error) {
 
 // forgotten observes idle connections through a proxy that cuts them.
 func forgotten(ctx context.Context, s *scene) (string, error) {
-	p, err := impatient(s.b.now.Listen, 3*time.Second)
+	p, err := newCutter(s.b.now.Listen, 3*time.Second)
 	if err != nil {
 		return "", err
 	}
 	defer p.close()
 	start, long := time.Now(), max(s.Window, 7*time.Second)
-	c, err := gather(ctx, p.Addr().String(), 5, 0, nil)
+	c, err := startCrowd(ctx, p.Addr().String(), 5, 0, nil)
 	if err != nil {
 		return "", err
 	}

@@ -126,7 +126,7 @@ func (b *Bench) memory(ctx context.Context, o Options, m Mode, cells []Cell) err
 			if !cells[i].Does || cells[i].Err != nil {
 				continue
 			}
-			kib, err := b.weigh(ctx, m, o.Servers[i])
+			kib, err := b.measureMemory(ctx, m, o.Servers[i])
 			if err != nil {
 				cells[i].Err = err
 				continue
@@ -137,8 +137,8 @@ func (b *Bench) memory(ctx context.Context, o Options, m Mode, cells []Cell) err
 	return ctx.Err()
 }
 
-// weigh returns the memory per connection, in KiB, of a newly started server that has served a few connections before.
-func (b *Bench) weigh(ctx context.Context, m Mode, p peers.Peer) (kib float64, err error) {
+// measureMemory returns the memory per connection, in KiB, of a newly started server that has served a few connections before.
+func (b *Bench) measureMemory(ctx context.Context, m Mode, p peers.Peer) (kib float64, err error) {
 	s, err := b.serve(ctx, m, p)
 	if err != nil {
 		return 0, err

@@ -14,8 +14,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// patience is the time limit for each step of a client.
-const patience = 30 * time.Second
+// timeout is the time limit for each step of a client.
+const timeout = 30 * time.Second
 
 // tally counts what all clients have received.
 type tally struct {
@@ -55,7 +55,7 @@ type client struct {
 
 // connect opens a connection and sends the first messages.
 func (p *Protocol) connect(ctx context.Context, addr string, t *tally) (*client, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	o := &websocket.DialOptions{Conn: websocket.ConnOptions{MaxMessage: 8 << 20}}
 	if p.Subprotocol != "" {
@@ -97,7 +97,7 @@ func (c *client) await(ctx context.Context, text string) ([]byte, error) {
 
 // subscribe subscribes to a channel, with a signature if the protocol needs one, and from the client's position if it has one.
 func (c *client) subscribe(ctx context.Context, channel string) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	at := c.position
 	if c.p.Sign != nil {

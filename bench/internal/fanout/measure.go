@@ -15,7 +15,7 @@ import (
 type Delivery struct {
 	CPU      time.Duration // the server's CPU time per delivery
 	P50, P99 time.Duration // percentiles of the time from publishing to delivery
-	Late     int64         // number of deliveries that happened later than inTime after the last publication
+	Late     int64         // number of deliveries that happened later than deliveryTimeout after the last publication
 	Missed   int64         // number of deliveries that never happened
 }
 
@@ -24,9 +24,9 @@ const (
 	size    = 128 // bytes of a publication
 	dialers = 50  // clients that connect concurrently
 
-	// inTime is the time limit for deliveries. Later ones are counted as late; publications that have not arrived after patience
+	// deliveryTimeout is the time limit for deliveries. Later ones are counted as late; publications that have not arrived after timeout
 	// are counted as missed.
-	inTime = 10 * time.Second
+	deliveryTimeout = 10 * time.Second
 )
 
 // Deliver subscribes n clients to one channel, and has another client publish in it for the given duration: at a constant rate per
@@ -34,7 +34,7 @@ const (
 func (s *Server) Deliver(ctx context.Context, n int, rate float64, long time.Duration) (d Delivery, err error) {
 	t := &tally{times: make(chan time.Duration, 1<<20)}
 	subscribers := make([]*client, n)
-	defer func() { cut(subscribers) }()
+	defer func() { cutAll(subscribers) }()
 	err = clients(n, dialers, func(i int) (err error) {
 		if subscribers[i], err = s.protocol.connect(ctx, s.Addr, t); err != nil {
 			return err
@@ -66,7 +66,7 @@ func (s *Server) Deliver(ctx context.Context, n int, rate float64, long time.Dur
 		return publisher.send(ctx, s.protocol.Publish(published, channel, stamped(time.Now().UnixNano(), published, size)))
 	}
 	missing := func() int64 { return int64(published*n) - t.delivered.Load() }
-	all := func() bool { return until(func() bool { return missing() <= 0 }, inTime) }
+	all := func() bool { return waitUntil(func() bool { return missing() <= 0 }, deliveryTimeout) }
 	for range 3 { // warms up; these publications are not counted
 		if err := publish(); err != nil {
 			return d, err
@@ -101,11 +101,11 @@ func (s *Server) Deliver(ctx context.Context, n int, rate float64, long time.Dur
 // lateness waits until no publication is missing, up to a limit, and returns the number of late deliveries and of missing ones.
 func lateness(missing func() int64) (late, missed int64) {
 	none := func() bool { return missing() <= 0 }
-	if until(none, inTime) {
+	if waitUntil(none, deliveryTimeout) {
 		return 0, 0
 	}
 	late = missing()
-	until(none, patience)
+	waitUntil(none, timeout)
 	missed = max(0, missing())
 	return max(0, late-missed), missed
 }
@@ -131,8 +131,8 @@ func quantiles(times chan time.Duration) (p50, p99 time.Duration) {
 	return all[len(all)/2], all[len(all)*99/100]
 }
 
-// cut disconnects the connected clients.
-func cut(all []*client) {
+// cutAll disconnects the connected clients.
+func cutAll(all []*client) {
 	for _, c := range all {
 		if c != nil {
 			c.cut()
@@ -140,8 +140,8 @@ func cut(all []*client) {
 	}
 }
 
-// until polls so every 0.2 ms, and reports whether it returned true within the time limit.
-func until(so func() bool, bound time.Duration) bool {
+// waitUntil polls so every 0.2 ms, and reports whether it returned true within the time limit.
+func waitUntil(so func() bool, bound time.Duration) bool {
 	late := time.Now().Add(bound)
 	for !so() {
 		if time.Now().After(late) {
@@ -171,7 +171,7 @@ func (s *Server) Idle(ctx context.Context, n int) (int64, error) {
 		return all, err
 	}
 	warm, err := open(300)
-	defer cut(warm)
+	defer cutAll(warm)
 	if err != nil {
 		return 0, err
 	}
@@ -180,7 +180,7 @@ func (s *Server) Idle(ctx context.Context, n int) (int64, error) {
 		return 0, err
 	}
 	all, err := open(n)
-	defer cut(all)
+	defer cutAll(all)
 	if err != nil {
 		return 0, err
 	}

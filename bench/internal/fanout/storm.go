@@ -19,7 +19,7 @@ type Storm struct {
 	Took    time.Duration // time until the last client had received everything
 	CPU     time.Duration // the server's CPU time per client
 	Clients time.Duration // CPU time of the clients themselves, per client
-	Late    int64         // number of publications received later than inTime
+	Late    int64         // number of publications received later than deliveryTimeout
 	Missed  int64         // number of publications that a client never received
 	Twice   int           // number of publications that a client received again
 }
@@ -40,20 +40,20 @@ const missed = 10
 
 // storm is a number of clients driven by one goroutine, each in one channel.
 type storm struct {
-	p        *Protocol
-	clients  *load.Clients
-	comers   []comer
-	together int // number of clients that may connect and subscribe concurrently
-	begun    int // number of clients that have begun to connect
-	waiting  int // number of clients that have begun to connect and are not subscribed yet
-	after    int // only publications with a larger number are counted
-	due      int // number of publications that have not arrived
-	twice    int
-	first    [][]byte
+	p           *Protocol
+	clients     *load.Clients
+	subscribers []subscriber
+	together    int // number of clients that may connect and subscribe concurrently
+	begun       int // number of clients that have begun to connect
+	waiting     int // number of clients that have begun to connect and are not subscribed yet
+	after       int // only publications with a larger number are counted
+	due         int // number of publications that have not arrived
+	twice       int
+	first       [][]byte
 }
 
-// comer is one client in a storm.
-type comer struct {
+// subscriber is one client in a storm.
+type subscriber struct {
 	subscribe []byte // the subscribe command
 	position  string // the client's last position
 	stage     stage
@@ -73,7 +73,7 @@ const (
 // Storm cuts the connections of n clients, each of which is subscribed to a channel of its own, publishes in each channel, and
 // reconnects all clients with their positions, with at most together concurrent handshakes.
 func (s *Server) Storm(ctx context.Context, n, channels, together int) (r Storm, err error) {
-	w := &storm{p: s.protocol, comers: make([]comer, n), together: dialers}
+	w := &storm{p: s.protocol, subscribers: make([]subscriber, n), together: dialers}
 	for _, text := range s.protocol.First {
 		w.first = append(w.first, []byte(text))
 	}
@@ -96,7 +96,7 @@ func (s *Server) Storm(ctx context.Context, n, channels, together int) (r Storm,
 				return err
 			}
 		}
-		if !until(func() bool { return publisher.accepted.Load() >= int64(w.after) || publisher.refused.Load() > 0 }, patience) {
+		if !waitUntil(func() bool { return publisher.accepted.Load() >= int64(w.after) || publisher.refused.Load() > 0 }, timeout) {
 			return fmt.Errorf("%d of %d publications are acknowledged", publisher.accepted.Load(), w.after)
 		}
 		return publisher.complaint()
@@ -104,10 +104,10 @@ func (s *Server) Storm(ctx context.Context, n, channels, together int) (r Storm,
 	if err := publish(); err != nil { // gives each channel a position
 		return r, err
 	}
-	for i := range w.comers {
-		w.comers[i].subscribe = []byte(s.protocol.Subscribe(name(i), ""))
+	for i := range w.subscribers {
+		w.subscribers[i].subscribe = []byte(s.protocol.Subscribe(name(i), ""))
 	}
-	if err := w.come(ctx); err != nil {
+	if err := w.connectAll(ctx); err != nil {
 		return r, err
 	}
 	w.clients.Cut()
@@ -125,17 +125,17 @@ func (s *Server) Storm(ctx context.Context, n, channels, together int) (r Storm,
 // away prepares all clients to subscribe to the named channels, each from its position.
 func (w *storm) away(name func(client int) string, together int) {
 	w.begun, w.together = 0, together
-	for i := range w.comers {
-		c := &w.comers[i]
+	for i := range w.subscribers {
+		c := &w.subscribers[i]
 		c.stage, c.subscribe, c.seen = away, []byte(w.p.Subscribe(name(i), c.position)), make([]int, 0, missed+1)
 	}
 }
 
 // measure reconnects all clients.
 func (w *storm) measure(ctx context.Context, server int) (r Storm, err error) {
-	n := time.Duration(len(w.comers))
+	n := time.Duration(len(w.subscribers))
 	cpu, own, begun := load.CPUTime(server), load.CPUTime(os.Getpid()), time.Now()
-	if err := w.come(ctx); err != nil {
+	if err := w.connectAll(ctx); err != nil {
 		return r, err
 	}
 	if r.Late, r.Missed, err = w.rest(); err != nil {
@@ -147,16 +147,16 @@ func (w *storm) measure(ctx context.Context, server int) (r Storm, err error) {
 	return r, nil
 }
 
-// come connects all clients, and returns when all are subscribed.
-func (w *storm) come(ctx context.Context) error {
-	for w.begun < len(w.comers) || w.waiting > 0 {
-		for w.begun < len(w.comers) && w.waiting < w.together {
+// connectAll connects all clients, and returns when all are subscribed.
+func (w *storm) connectAll(ctx context.Context) error {
+	for w.begun < len(w.subscribers) || w.waiting > 0 {
+		for w.begun < len(w.subscribers) && w.waiting < w.together {
 			if err := w.clients.Open(w.begun); err != nil {
 				return err
 			}
 			w.begun, w.waiting = w.begun+1, w.waiting+1
 		}
-		if err := w.round(patience); err != nil {
+		if err := w.round(timeout); err != nil {
 			return err
 		}
 		if err := ctx.Err(); err != nil {
@@ -180,13 +180,13 @@ func (w *storm) round(wait time.Duration) error {
 // rest handles the publications that subscribed clients have not received yet.
 func (w *storm) rest() (late, missed int64, err error) {
 	begun := time.Now()
-	for bound := inTime; bound <= patience; bound += patience - inTime {
+	for bound := deliveryTimeout; bound <= timeout; bound += timeout - deliveryTimeout {
 		for w.due > 0 && time.Since(begun) < bound {
 			if err := w.round(bound - time.Since(begun)); err != nil && !errors.Is(err, errSilent) {
 				return 0, 0, err
 			}
 		}
-		if bound == inTime {
+		if bound == deliveryTimeout {
 			late = int64(w.due)
 		}
 	}
@@ -197,12 +197,12 @@ func (w *storm) opened(i int) {
 	for _, text := range w.first {
 		w.clients.Send(i, text)
 	}
-	w.comers[i].stage = greeted
+	w.subscribers[i].stage = greeted
 }
 
 // received handles a message of client i.
 func (w *storm) received(i int, message []byte) error {
-	c := &w.comers[i]
+	c := &w.subscribers[i]
 	if w.p.Pong != nil {
 		if pong := w.p.Pong(message); pong != nil {
 			w.clients.Send(i, pong)

@@ -16,7 +16,7 @@ func TestStormReceived(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer clients.Close()
-	w := &storm{p: &Handfast, clients: clients, comers: make([]comer, 1), waiting: 1, after: 5, due: 3}
+	w := &storm{p: &Handfast, clients: clients, subscribers: make([]subscriber, 1), waiting: 1, after: 5, due: 3}
 	w.opened(0)
 	for _, text := range []string{
 		`{"type":"welcome"}`, `{"type":"subscribed","position":{"epoch":"e","offset":7}}`, stamped(1, 6, 0) + "\n" + stamped(1, 7, 0),
@@ -26,8 +26,8 @@ func TestStormReceived(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if w.due != 1 || w.twice != 1 || w.waiting != 0 || w.comers[0].position != `{"epoch":"e","offset":7}` {
-		t.Errorf("%d due, %d twice, %d waiting, %+v", w.due, w.twice, w.waiting, w.comers[0])
+	if w.due != 1 || w.twice != 1 || w.waiting != 0 || w.subscribers[0].position != `{"epoch":"e","offset":7}` {
+		t.Errorf("%d due, %d twice, %d waiting, %+v", w.due, w.twice, w.waiting, w.subscribers[0])
 	}
 	if err := w.received(0, []byte(`{"type":"error"}`)); err == nil {
 		t.Error("no error")

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// looper drives all connections from one thread.
-type looper struct {
+// eventLoop drives all connections from one thread.
+type eventLoop struct {
 	c     *Config
 	epoll int
 	conns []*conn
@@ -35,7 +35,7 @@ func loop(c *Config, s *script) (Result, error) {
 		return Result{}, err
 	}
 	defer closeAll(conns)
-	l := &looper{c: c, conns: conns}
+	l := &eventLoop{c: c, conns: conns}
 	if l.epoll, err = newEpoll(conns); err != nil {
 		return Result{}, err
 	}
@@ -102,7 +102,7 @@ func newEpoll(conns []*conn) (int, error) {
 }
 
 // begin sends the first messages.
-func (l *looper) begin() error {
+func (l *eventLoop) begin() error {
 	if l.c.Mode == ModeBroadcast {
 		l.entering = true
 		return l.trigger()
@@ -121,7 +121,7 @@ func (l *looper) begin() error {
 }
 
 // sendFree starts the next step of the connection that has waited longest.
-func (l *looper) sendFree() error {
+func (l *eventLoop) sendFree() error {
 	c := l.free[0]
 	l.free = l.free[1:]
 	return l.send(c)
@@ -129,7 +129,7 @@ func (l *looper) sendFree() error {
 
 // pace sends the messages that are due according to the rate. If no connection is free, a message's response time is measured from
 // the time when it was due.
-func (l *looper) pace() error {
+func (l *eventLoop) pace() error {
 	if l.c.Rate == 0 {
 		return nil
 	}
@@ -146,7 +146,7 @@ func (l *looper) pace() error {
 }
 
 // patience returns how many milliseconds to wait for the next event.
-func (l *looper) patience() int {
+func (l *eventLoop) patience() int {
 	switch {
 	case l.entering:
 		return 1000
@@ -158,26 +158,26 @@ func (l *looper) patience() int {
 
 // again repeats the first broadcast. A server may register a connection only after its 101 response has arrived here, so that the
 // first broadcast misses the last connections. After a second without a delivery, all of them are registered.
-func (l *looper) again() error {
+func (l *eventLoop) again() error {
 	l.entering = false
 	return l.trigger()
 }
 
 // trigger makes the server send to all connections.
-func (l *looper) trigger() error {
+func (l *eventLoop) trigger() error {
 	l.due = l.c.Conns * l.c.Flight
 	return l.send(l.conns[0])
 }
 
 // send starts the next step of c.
-func (l *looper) send(c *conn) error {
+func (l *eventLoop) send(c *conn) error {
 	c.out = c.next()
 	c.sent = time.Now()
 	return l.flush(c)
 }
 
 // flush writes as much as possible, and waits for the socket to become writable again if any data is left.
-func (l *looper) flush(c *conn) error {
+func (l *eventLoop) flush(c *conn) error {
 	for len(c.out) > 0 {
 		n, err := writeSocket(c.fd, c.out)
 		if err == syscall.EAGAIN {
@@ -199,7 +199,7 @@ func (l *looper) flush(c *conn) error {
 	return nil
 }
 
-func (l *looper) handle(c *conn, events uint32) error {
+func (l *eventLoop) handle(c *conn, events uint32) error {
 	if events&syscall.EPOLLOUT != 0 {
 		if err := l.flush(c); err != nil {
 			return err
@@ -234,7 +234,7 @@ func (l *looper) handle(c *conn, events uint32) error {
 	return l.sendFree()
 }
 
-func (l *looper) delivered(n int) error {
+func (l *eventLoop) delivered(n int) error {
 	if l.due -= n; l.due > 0 {
 		return nil
 	}

@@ -51,8 +51,8 @@ func connectTo(a *syscall.SockaddrInet4) (int, error) {
 // patience is the time limit, in seconds, for operations that take a server microseconds.
 const patience = 20
 
-// shake performs the opening handshake on a blocking socket.
-func shake(c *Config, fd int, req []byte) error {
+// handshakeSocket performs the opening handshake on a blocking socket.
+func handshakeSocket(c *Config, fd int, req []byte) error {
 	if c.Raw {
 		return nil
 	}
@@ -122,7 +122,7 @@ func openAll(c *Config, s *script) ([]*conn, error) {
 		fd, err := connect(c)
 		if err == nil {
 			all = append(all, &conn{c: c, s: s, index: i, fd: fd})
-			err = shake(c, fd, req)
+			err = handshakeSocket(c, fd, req)
 		}
 		if err != nil {
 			closeAll(all)

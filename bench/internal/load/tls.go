@@ -146,7 +146,7 @@ func openTLS(c *Config, s *script) ([]*tls.Conn, []*conn, error) {
 	for range c.Conns {
 		t, err := tlsStream(c, req)
 		if err != nil {
-			hangUp(streams)
+			closeStreams(streams)
 			return nil, nil, err
 		}
 		streams, conns = append(streams, t), append(conns, &conn{c: c, s: s})
@@ -154,7 +154,7 @@ func openTLS(c *Config, s *script) ([]*tls.Conn, []*conn, error) {
 	return streams, conns, nil
 }
 
-func hangUp(streams []*tls.Conn) {
+func closeStreams(streams []*tls.Conn) {
 	for _, t := range streams {
 		t.NetConn().Close()
 	}
@@ -186,7 +186,7 @@ func echoTLS(c *Config, s *script) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	defer hangUp(streams)
+	defer closeStreams(streams)
 	w := newCrowd(c)
 	r, err := w.run(c.Conns, func(i int) error {
 		buf := make([]byte, 32<<10)
@@ -213,7 +213,7 @@ func idleTLS(c *Config, s *script, ready func()) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	defer hangUp(streams)
+	defer closeStreams(streams)
 	buf := make([]byte, 32<<10)
 	for i, t := range streams {
 		if _, err := round(t, conns[i], buf); err != nil {
