@@ -36,6 +36,10 @@ type Cluster struct {
 	// injected one after the other, each for the time Hold.
 	Faults map[string]func(t testing.TB) (end func())
 
+	// Flood prepares the server for a flood of large messages, for example with a small limit for the data that waits for a node. The
+	// flood lasts until lost reports true, and end undoes the preparation. nil means that nothing need be prepared.
+	Flood func(t testing.TB) (lost func() bool, end func())
+
 	// Hold is how long each fault lasts. 0 means 200 ms.
 	Hold time.Duration
 
@@ -155,6 +159,7 @@ func runWithoutFaults(t *testing.T, o Options, open func(t testing.TB) Cluster) 
 	timed("probe", probe)
 	timed("trace", trace)
 	t.Run("flow", func(t *testing.T) { flow(newSuite(t, o, open), "") })
+	t.Run("flow with "+flood, func(t *testing.T) { flow(newSuite(t, o, open), flood) })
 	t.Run("flow of presence", func(t *testing.T) { presenceFlow(newSuite(t, o, open)) })
 }
 

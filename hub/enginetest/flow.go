@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"testing"
 	"time"
 
 	"github.com/handfast/handfast/hub"
@@ -17,6 +18,10 @@ const (
 	flowPublishers = 2 // for each channel
 	flowReaders    = 4 // for each channel and hub
 	flowTime       = 2 * time.Minute
+
+	flood         = "a flood" // the name of the fault that the suite itself makes
+	floodSize     = 8 << 10   // bytes of a message
+	floodTogether = 8         // publishers on each node
 )
 
 // flow publishes continuously on three nodes, while subscribers connect and disconnect on all of them, and while a fault happens. Each
@@ -49,7 +54,11 @@ func flow(s *suite, fault string) {
 	}
 	if fault != "" {
 		bounded.Until(s, func() bool { return f.published.Load() > int64(s.opts.Flow)/2 })
-		end := s.Faults[fault](s)
+		begin := s.Faults[fault]
+		if fault == flood {
+			begin = f.flood
+		}
+		end := begin(s)
 		t := time.NewTimer(s.Hold)
 		<-t.C
 		end()
@@ -69,6 +78,39 @@ type flowTest struct {
 	subscribed                        sync.WaitGroup // done when all readers have subscribed once
 	allPublished                      chan struct{}  // closed when all messages are published
 	published, seen, recoveries, gaps atomic.Int64
+}
+
+// flood publishes large messages in another channel, as fast as the engine accepts them, with a subscriber on each node.
+func (f *flowTest) flood(t testing.TB) (end func()) {
+	lost, stop := func() bool { return true }, func() {}
+	if f.Flood != nil {
+		lost, stop = f.Flood(t)
+	}
+	ctx, cancel := context.WithCancel(f.Context())
+	var publishers sync.WaitGroup
+	var sent atomic.Int64
+	for i, h := range f.hubs {
+		c := f.client(h, fmt.Sprint("flooded ", i))
+		c.Subscribe(t, "plain:flood", hub.SubscribeOptions{})
+		for range floodTogether {
+			publishers.Go(func() {
+				for ctx.Err() == nil {
+					p := &hub.Publication{Data: make([]byte, floodSize)}
+					if _, err := h.Publish(ctx, "app", "plain:flood", p, nil); err == nil {
+						sent.Add(1)
+					}
+					c.Take() // which would otherwise use much memory
+				}
+			})
+		}
+	}
+	return func() {
+		bounded.Until(f, func() bool { return sent.Load() > 100 && lost() })
+		cancel()
+		publishers.Wait()
+		stop()
+		f.Logf("%d messages of %d bytes in the flood", sent.Load(), floodSize)
+	}
 }
 
 // publish publishes consecutive numbers, each until it is acknowledged.

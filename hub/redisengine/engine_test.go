@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"os/exec"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -55,17 +57,31 @@ func (s *redisServer) restart(testing.TB) func() {
 	return s.Restart
 }
 
-func (s *redisServer) cut(t testing.TB) func() {
-	cmd := exec.Command("redis-cli", "-p", s.Port(), "--no-auth-warning", "client", "kill", "type", "normal")
+// do runs a command with redis-cli and returns its output.
+func (s *redisServer) do(t testing.TB, command ...string) string {
+	cmd := exec.Command("redis-cli", append([]string{"-p", s.Port(), "--no-auth-warning"}, command...)...)
 	cmd.Env = append(cmd.Environ(), "REDISCLI_AUTH="+redistest.Password)
-	pubsub := exec.Command("redis-cli", "-p", s.Port(), "--no-auth-warning", "client", "kill", "type", "pubsub")
-	pubsub.Env = cmd.Env
-	for _, c := range []*exec.Cmd{pubsub, cmd} {
-		if out, err := c.CombinedOutput(); err != nil {
-			t.Errorf("redis-cli: %v: %s", err, out)
-		}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("redis-cli: %v: %s", err, out)
 	}
+	return string(out)
+}
+
+func (s *redisServer) cut(t testing.TB) func() {
+	s.do(t, "client", "kill", "type", "pubsub")
+	s.do(t, "client", "kill", "type", "normal")
 	return func() {}
+}
+
+// flood makes the server cut the connection of a node for which more than a few messages wait. lost reports whether it has cut one.
+func (s *redisServer) flood(t testing.TB) (lost func() bool, end func()) {
+	id := regexp.MustCompile(`(?m)^id=\d+`)
+	connected := func() []string { return id.FindAllString(s.do(t, "client", "list", "type", "pubsub"), -1) }
+	before := connected()
+	s.do(t, "config", "set", "client-output-buffer-limit", "pubsub 32kb 0 0")
+	lost = func() bool { return !slices.Equal(connected(), before) }
+	return lost, func() { s.do(t, "config", "set", "client-output-buffer-limit", "pubsub 32mb 8mb 60") }
 }
 
 func (s *redisServer) pause(testing.TB) func() {
@@ -78,6 +94,7 @@ const withFile = "appendonly yes\nappendfsync always\n"
 func TestEngine(t *testing.T) {
 	enginetest.Run(t, enginetest.Options{Flow: 300}, func(t testing.TB) enginetest.Cluster {
 		c, s := cluster(t, withFile)
+		c.Flood = s.flood
 		c.Faults = map[string]func(testing.TB) func(){"cut connections": s.cut, "a paused server": s.pause, "a restart": s.restart}
 		return c
 	})
