@@ -59,7 +59,7 @@ func (t *tracer) judgeHead(p *headProblem) headProblem {
 }
 
 // answersHTTP2 is the end of the detail about a port that closes the connection on HTTP/1.1 and responds to HTTP/2.
-const answersHTTP2 = "it responds to HTTP/2"
+const answersHTTP2 = "the port responds to HTTP/2"
 
 // probeSilence determines whether a server that closed the connection, or did not respond, expects TLS or HTTP/2.
 func (t *tracer) probeSilence(l *link, p headProblem) headProblem {
@@ -70,12 +70,12 @@ func (t *tracer) probeSilence(l *link, p headProblem) headProblem {
 	l.end()
 	switch {
 	case !t.target.Secure && t.speaksTLS():
-		return headProblem{fault: FaultPlainToTLS, clause: "RFC 6455 §3", detail: p.detail + "; it responds to TLS"}
+		return headProblem{fault: FaultPlainToTLS, clause: "RFC 6455 §3", detail: p.detail + "; the port responds to TLS"}
 	case !closed:
 	case !t.target.Secure && t.speaksPlainHTTP2() && !t.speaksPlainHTTP():
 		return headProblem{fault: FaultHTTP2Only, clause: "RFC 9113 §3.3", detail: p.detail + "; " + answersHTTP2}
 	case t.target.Secure && t.r.TLS.ALPN == "" && t.speaksHTTP2(): // net/http accepts clients that offer only http/1.1
-		return headProblem{fault: FaultHTTP2Only, clause: "RFC 9113 §3.2", detail: p.detail + "; it chooses h2 when that is offered"}
+		return headProblem{fault: FaultHTTP2Only, clause: "RFC 9113 §3.2", detail: p.detail + "; the server chooses h2 when it is offered"}
 	}
 	return p
 }

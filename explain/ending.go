@@ -148,11 +148,11 @@ func (s *session) pingAfterIdle(i *Idle) {
 func (s *session) idleResult(i *Idle) string {
 	switch {
 	case s.t.ctx.Err() != nil:
-		return "stopped after " + i.Held.String() + "; until then it stayed open"
+		return "stopped after " + i.Held.String() + "; until then the connection stayed open"
 	case i.Pings > 0:
-		return "it stayed open; the server sent " + count(i.Pings, "ping", "pings") + ", so it was not idle"
+		return "the connection stayed open; the server sent " + count(i.Pings, "ping", "pings") + ", so it was not idle"
 	}
-	return "it stayed open"
+	return "the connection stayed open"
 }
 
 // recordIdleEnd records how, and after how long, the silent connection was ended.
@@ -169,7 +169,7 @@ func (s *session) recordIdleEnd(i *Idle) {
 	}
 	i.Suggest = Duration(pingInterval(time.Duration(i.Held)))
 	s.step.OK = false
-	s.t.warn(StageIdle, FaultIdle, "", detail+"; a ping every "+i.Suggest.String()+" keeps it open")
+	s.t.warn(StageIdle, FaultIdle, "", detail+"; a ping every "+i.Suggest.String()+" keeps the connection open")
 	s.t.end(s.step, detail)
 }
 

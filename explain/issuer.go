@@ -20,7 +20,7 @@ import (
 const maxIssuer = 64 << 10 // maximum size of a certificate in bytes
 
 // completesChain is the end of the detail if a fetched intermediate certificate completes the chain.
-const completesChain = "; with it the chain is complete"
+const completesChain = "; with this certificate the chain is complete"
 
 // fetchIssuer fetches the issuer's certificate from the URL in the last certificate of the chain, as some browsers do. It returns the
 // problem that the certificate proves: the server does not send an intermediate certificate, or the issuer is a CA that is not trusted.
@@ -44,7 +44,7 @@ func (t *dialer) fetchIssuer() *trustProblem {
 	name := oneLine(chain.NameOf(issuer.Subject))
 	if _, err := chain.Path(sent, []*x509.Certificate{issuer}, chain.Options{Roots: t.secure.cfg.RootCAs, Now: time.Now()}); err != nil {
 		s.OK = false
-		t.end(s, name+"; the chain is not trusted with it either")
+		t.end(s, name+"; with this certificate the chain is still not trusted")
 		if chain.IsSelfSigned(issuer) && last.CheckSignatureFrom(issuer) == nil {
 			return &trustProblem{FaultCertUnknown, chain.ClausePath, "the CA " + name + ", whose certificate was fetched, is not trusted here"}
 		}
@@ -56,7 +56,7 @@ func (t *dialer) fetchIssuer() *trustProblem {
 
 // The reasons not to fetch an issuer's certificate.
 var (
-	errInnerAddress = errors.New("its address is in a private network, unlike the server's")
+	errInnerAddress = errors.New("the address of the URL is in a private network, unlike the server's")
 	errBehindProxy  = errors.New("not fetched: the connection uses a proxy")
 )
 

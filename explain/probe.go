@@ -45,7 +45,7 @@ func (t *dialer) probeTLS(f Fault, clause, detail string) (Fault, string, string
 		}
 	case FaultALPN:
 		if t.speaksHTTP2() {
-			return FaultHTTP2Only, "RFC 6455 §4.1", detail + "; it accepts only h2"
+			return FaultHTTP2Only, "RFC 6455 §4.1", detail + "; the server accepts only h2"
 		}
 	case FaultTLSVersion, FaultTLSCipher:
 		if v := t.oldVersion(); v != "" {
@@ -68,7 +68,7 @@ func (t *dialer) probeTLS(f Fault, clause, detail string) (Fault, string, string
 }
 
 // answersPlain ends the detail of a port that did not answer a ClientHello with TLS or anything else.
-const answersPlain = "; it responds to plain HTTP"
+const answersPlain = "; the port responds to plain HTTP"
 
 // probeStep runs a probe as a step. f returns what it has found, "" if nothing, and probeStep returns the same.
 func (t *dialer) probeStep(title string, f func(l *link) string) string {
