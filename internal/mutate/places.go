@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -23,8 +24,12 @@ type mutant struct {
 	source []byte // the whole file, changed
 }
 
-// key identifies a mutant in equivalent.txt: it contains no line number, because line numbers change too often.
-func (m *mutant) key() string { return strings.Join([]string{m.File, m.Func, m.Old, m.New}, "\n") }
+// key identifies a mutant in equivalent.txt: it contains no line number and no comment, because these change too often.
+func (m *mutant) key() string {
+	return strings.Join([]string{m.File, m.Func, trailingComment.ReplaceAllString(m.Old, ""), trailingComment.ReplaceAllString(m.New, "")}, "\n")
+}
+
+var trailingComment = regexp.MustCompile(`\s+//.*$`)
 
 // swaps maps an operator to its replacement.
 var swaps = map[token.Token]string{token.LSS: "<=", token.LEQ: "<", token.GTR: ">=", token.GEQ: ">", token.EQL: "!=",
