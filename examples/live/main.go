@@ -78,7 +78,7 @@ type Price struct {
 	Price float64 `json:"price"`
 }
 
-// trade publishes prices until ctx is done, in bursts every 10 ms, because shorter timers are not precise.
+// trade publishes prices until ctx is done, in bursts every 10 ms, because shorter timers are not precise. A late burst is larger.
 func trade(ctx context.Context, h *hub.Hub) {
 	prices := make([]float64, stocks)
 	for i := range prices {
@@ -86,13 +86,14 @@ func trade(ctx context.Context, h *hub.Hub) {
 	}
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
+	begun, published := time.Now(), 0
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		for range rate / 100 {
+		for due := int(time.Since(begun).Seconds() * rate); published < due; published++ {
 			i := rand.IntN(stocks)
 			prices[i] *= 1 + (rand.Float64()-0.5)/500
 			p := Price{Stock: fmt.Sprintf("S%02d", i), Price: prices[i]}

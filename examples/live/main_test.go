@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/handfast/handfast/client"
 	"github.com/handfast/handfast/examples/internal/sitetest"
@@ -40,5 +41,41 @@ func TestPrices(t *testing.T) {
 		if seen[p.Stock] = p.Price; len(seen) == stocks {
 			break
 		}
+	}
+}
+
+// A client that reads receives 1,000 prices a second. The positions and times of two prices show how many were published between them.
+func TestRate(t *testing.T) {
+	ctx := bounded.Context(t)
+	c := client.New(strings.Replace(sitetest.Start(t, example()), "http", "ws", 1)+"channels", nil)
+	defer c.Close()
+	prices, err := c.Subscribe(ctx, "prices", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first client.Message
+	received := uint64(0)
+	for e, err := range prices.Events(ctx) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Message == nil {
+			continue
+		}
+		if received++; received == 1 {
+			first = *e.Message
+		}
+		took := e.Message.Time.Sub(first.Time)
+		if took < 2*time.Second {
+			continue
+		}
+		published := e.Message.Offset - first.Offset
+		if got := float64(published) / took.Seconds(); got < 0.9*rate || got > 1.1*rate {
+			t.Errorf("%.0f prices a second", got)
+		}
+		if received != published+1 {
+			t.Errorf("%d of %d prices were received", received, published+1)
+		}
+		return
 	}
 }
