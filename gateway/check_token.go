@@ -118,7 +118,7 @@ func CheckToken(ctx context.Context, cfg *config.Config, name, token string) ([]
 }
 
 // checkToken returns the decision of the endpoint about a token in the first place where it is accepted. If there is no such place,
-// judge returns the decision for the first place where the token identifies a user, or else for the first place.
+// checkToken returns the decision for the first place where the token identifies a user, or else for the first place.
 func (e *endpoint) checkToken(ctx context.Context, cfg *config.Config, token string) TokenVerdict {
 	best := TokenVerdict{Endpoint: e.cfg.Name, Path: e.cfg.Path, Reason: "no method of this endpoint takes a token"}
 	if e.skipsAuth {

@@ -21,7 +21,7 @@ type limitedMethod struct {
 	calls      *limit.Calls
 }
 
-// limitMethod limits a method that may block to most concurrent calls.
+// limitMethod limits a method that may block to maxCalls concurrent calls.
 func limitMethod(m *method, a auth.Authenticator, maxCalls int) (auth.Authenticator, *limit.Calls) {
 	if m.mayContain == nil || maxCalls <= 0 {
 		return a, nil
