@@ -82,7 +82,8 @@ func TestFaults(t *testing.T) {
 			c := startCluster(t, e.start, lan(t))
 			// The first clients start worker goroutines that remain, so before must be measured after these clients.
 			startCrowd(t, c, form{subscribers: 60, channels: 3, pace: 50 * time.Millisecond}).shutdown(t)
-			before := c.nodes[0].resources()
+			first, lost := c.nodes[0], c.nodes[2] // lost is suspended and disconnected, but not restarted
+			before, beforeLost := first.resources(), lost.resources()
 			w := startCrowd(t, c, f)
 			for _, x := range faults {
 				if x.possible != nil && !x.possible(c) {
@@ -94,7 +95,8 @@ func TestFaults(t *testing.T) {
 			if s := w.takeSum(); s.lost+s.duplicates+s.gaps > 0 {
 				t.Errorf("at the end: %+v", s)
 			}
-			waitResources(t, c.nodes[0], before)
+			waitResources(t, "a node that was never lost", first, before)
+			waitResources(t, "a node that was suspended and disconnected", lost, beforeLost)
 		})
 	}
 }
@@ -138,8 +140,8 @@ func runFault(t *testing.T, engine string, c *cluster, w *crowd, x fault) {
 		duplicates: len(twice), failed: t.Failed()})
 }
 
-// waitResources waits until a node that was never lost uses about as many resources as before its clients connected.
-func waitResources(t *testing.T, n *node, before resources) {
+// waitResources waits until a node uses about as many resources as before its clients connected. what describes the node.
+func waitResources(t *testing.T, what string, n *node, before resources) {
 	t.Helper()
 	defer func() {
 		if t.Failed() {
@@ -152,5 +154,5 @@ func waitResources(t *testing.T, n *node, before resources) {
 		now = n.resources()
 		return now.goroutines > 0 && now.goroutines <= before.goroutines+slack && now.descriptors <= before.descriptors+slack
 	})
-	t.Logf("a node that was never lost: before %+v, after %+v", before, now)
+	t.Logf("%s: before %+v, after %+v", what, before, now)
 }
