@@ -53,7 +53,10 @@ type Server struct {
 	// MaxHandshakes returns the maximum number of connections that are in a handshake or between two requests for pages. It is
 	// called for each new connection with the client's address; a negative result means that this connection does not count. If
 	// there are more, the oldest connection of the address with the most connections is closed, and reported with the stage
-	// handshake.StageEvicted. A nil function means 4096. The Server never stops accepting.
+	// handshake.StageEvicted. A nil function means 4096, except if an event loop accepts the connections itself, which it does for an
+	// Endpoint with Open that needs no request (without Admit and Check, and without TLS, Preface and the hooks of HTTP that need a
+	// net.Conn): there a connection in its handshake costs as little as an idle one, and only the time limit for the head bounds their
+	// number. The Server never stops accepting.
 	MaxHandshakes func(remote net.Addr) int
 
 	// CountPages makes connections also count toward MaxHandshakes while a response to a request for a page is in progress, so that
