@@ -38,7 +38,7 @@ type clientGroup interface {
 func echoClients(s *stage, n int) clientGroup { return startCrowd(s.t, s.url(), n, s.pause) }
 
 var trials = []trial{
-	{name: "rolling restart of three servers", want: "clients are closed with 1012, at most one every 1/pace seconds", setup: three, perform: rollingRestart},
+	{name: "rolling restart of three servers", want: "clients are closed with 1012, no faster than the configured pace of a drain", setup: three, perform: rollingRestart},
 	{name: "rolling restart with hold: stateless", want: "no client is closed", setup: heldEcho, perform: heldRestart},
 	{name: "rolling restart with hold: resume, for clients of channels", want: "no client is closed; every acknowledged message arrives",
 		setup: heldChannels, perform: heldRestart, startClients: channelClients},

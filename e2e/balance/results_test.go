@@ -62,12 +62,14 @@ func writeResults() error {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# Faults behind the balancer
 
-Echo clients are connected through `+"`handfast serve`"+` with the target `+"`balance`"+` to three kinds of servers: handfast, gorilla and Node's ws.
-In the row "two servers become four", the fourth server is Python's websockets. Each client sends two messages with sequence numbers, and two
-more 2 s after the answers. A client reconnects as soon as its connection has ended. Only one kind of event happens at a time. A row fails
-if its requirement is not met.
+This drill shows what thousands of clients see when servers behind the balancer fail, restart or are added. Echo clients are connected
+through `+"`handfast serve`"+` with the target `+"`balance`"+` to three servers, which use different WebSocket libraries: handfast, gorilla (Go) and
+ws (Node). In the row "two servers become four", a server with websockets (Python) is the fourth. Each client sends two messages with
+sequence numbers, waits for both answers, and sends the next two messages 2 s later. A client reconnects as soon as its connection has
+ended. Only one kind of event happens at a time. A row fails if its requirement is not met.
 
-`+"`make drill`"+` runs this drill and writes this file. This run: %s %s/%s, %d processors, clients, balancer and servers on the same machine, %s.
+`+"`make drill`"+` runs this drill and writes this file. Clients, balancer and servers run on the same machine. This run: %s %s/%s, %d
+processors, %s.
 
 | what happens | clients | closed | cut | lost or duplicated | failed handshakes | asked to wait | duration | all back after | longest away | requirement | |
 |---|--:|---|--:|--:|--:|--:|--:|--:|--:|---|---|
@@ -81,15 +83,18 @@ if its requirement is not met.
 			r.seen.lost+r.seen.duplicated, r.seen.failed, r.seen.refused, seconds(r.took), seconds(r.recovery), seconds(r.seen.maxDowntime), r.want, verdict)
 	}
 	b.WriteString(`
-- Closed: connections that ended with a close frame and a complete closing handshake, by code. Cut: connections that ended without one.
-- Lost or duplicated: messages on connections that were not closed, by their sequence numbers.
-- Failed handshakes: handshakes that failed for the client. Asked to wait: handshakes that were answered with 503 and ` + "`Retry-After`" + `.
-- All back after: the time from the end of the event until each client has received another answer.
-- Longest away: the longest time that a client needed from the end of its connection to the first answer on the next one.
+- Closed: connections that ended with a close frame and a complete closing handshake, by close code.
+- Cut: connections that ended without a close frame.
+- Lost or duplicated: messages that were lost on a connection that stayed open, or were echoed twice, according to their sequence numbers.
+- Asked to wait: handshakes that were answered with 503 and ` + "`Retry-After`" + `. Failed handshakes: all other handshakes that did not succeed.
+- Duration: the duration of the event. All back after: the time from the end of the event until each client has received another answer.
+- Longest away: the longest time from the end of a client's connection to the first answer on the client's next connection.
 
-In every row, no message may be lost or arrive twice, and no handshake may fail. In the rows for clients of channels, 50 clients subscribe to
-each channel, through three handfast servers with one Redis, and a publisher for each channel numbers its messages. These clients do not report
-why they had to reconnect.
+In addition to the requirement of its row, no message may be lost or arrive twice in any row, and no handshake may fail.
+
+In the rows with ` + "`hold`" + `, the balancer moves clients to another server without closing their connections. In the rows for clients of
+channels, three handfast servers share one Redis. Each channel has 50 subscribers and a publisher that numbers its messages. These clients
+do not report close codes, so a connection that had been closed would be counted in the column "closed" as "unknown".
 
 `)
 	for _, r := range results.all {

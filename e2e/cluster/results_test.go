@@ -53,13 +53,15 @@ func writeProtocols() error {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# A killed node with clients of all protocols
 
-There are three nodes with one engine. One of them, with clients of `+"`handfast.v1.json`"+`, of Centrifugo's protocol and of Pusher's, is killed with
-kill -9, while a publisher at another node publishes numbered messages, each as soon as the previous one is acknowledged. One client of each
-protocol reconnects to another node, and one does not. For Pusher's protocol there are clients that ask for
-[recovery](pusher.md#recover-missed-events) and clients that do not.
+This drill shows which messages clients of each protocol receive when their node is killed. The cluster has three nodes with one engine.
+One node has clients of `+"`handfast.v1.json`"+`, of Centrifugo's protocol and of Pusher's protocol, and is killed with kill -9. Meanwhile, a
+publisher at another node publishes numbered messages, each as soon as the previous message is acknowledged. For each protocol, one client
+reconnects to another node after the kill, and a second client does not reconnect. Pusher's protocol is tested both with clients that ask
+for [recovery](pusher.md#recover-missed-events) and with clients that do not.
 
-`+"`go test -tags e2e -v ./e2e/cluster -run TestProtocolsOfAKilledNode -drill`"+` runs this drill and writes this file, and so does `+"`make drill`"+`. Without `+"`-drill`"+` it
-is an ordinary test. This run: %s %s/%s, %d processors, clients and servers on the same machine, %s.
+`+"`make drill`"+` runs this drill and writes this file. So does `+"`go test -tags e2e -v ./e2e/cluster -run TestProtocolsOfAKilledNode -drill`"+`,
+which runs no other drill. Without `+"`-drill`"+`, the test makes the same checks, but writes no file. Clients and servers run on the same
+machine. This run: %s %s/%s, %d processors, %s.
 
 | engine | acknowledged | received: handfast.v1.json | Centrifugo | Pusher with recovery | Pusher | members gone after | |
 |---|--:|--:|--:|--:|--:|--:|---|
@@ -73,10 +75,17 @@ is an ordinary test. This run: %s %s/%s, %d processors, clients and servers on t
 		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d | %s | %s |\n", r.engine, r.acked, r.native, r.centrifugo, r.extended, r.pusher, seconds(r.presence), verdict)
 	}
 	b.WriteString(`
-A row has passed if the clients with recovery received each acknowledged message once and in order, without a gap. The Pusher protocol alone
-cannot recover messages: its client misses the messages that were published while it was disconnected, and receives every message once and
-in order after it has subscribed again. Users who reconnect are not reported as having left. Those who do not reconnect are reported once, within five
-seconds of the kill, to a client of Pusher's protocol at another node.
+A row has passed if all of the following are true:
+
+- The reconnecting clients of ` + "`handfast.v1.json`" + `, of Centrifugo's protocol and of Pusher's protocol with recovery received each
+  acknowledged message once and in order, without a gap.
+- The reconnecting Pusher client without recovery missed only messages that were published while it was disconnected, and received every
+  later message once and in order after it had subscribed again.
+- No user who reconnected was reported as having left. Each user who did not reconnect was reported once, within five seconds of the kill,
+  to a client of Pusher's protocol at another node.
+
+"Acknowledged" is the number of acknowledged messages. "Members gone after" is the time from the kill until the leaves of the users who
+did not reconnect were reported.
 `)
 	return os.WriteFile("../../docs/drill-protocols.md", []byte(b.String()), 0o644)
 }
@@ -95,12 +104,13 @@ func writeResults() error {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# Faults in a cluster
 
-The cluster has three nodes with one engine, %d subscribers spread over them, and two publishers of numbered messages for each channel of 100
-subscribers. All clients keep running during each fault. Every node is in two networks: one for its clients, and one for the other nodes and
-the engine. The fault that cuts a node off cuts the second network.
+This drill shows what the clients of channels see when a node or the engine of a cluster fails. The cluster has three nodes with one
+engine, and %d subscribers, which are spread over the nodes. Each channel has 100 subscribers and two publishers, which number their
+messages. All clients keep running during each fault. Every node is in two networks: one for its clients, and one for the other nodes and
+the engine. The fault that cuts a node off cuts the second network only, so the node's clients stay connected.
 
-`+"`make drill`"+` runs this drill and writes this file; it must run as root, because it creates networks. This run: %s %s/%s, %d processors, clients and
-servers on the same machine, %s.
+`+"`make drill`"+` runs this drill and writes this file; it must run as root, because it creates networks. Clients and servers run on the same
+machine. This run: %s %s/%s, %d processors, %s.
 
 | engine | fault | published | delivered | lost | twice or late | gaps | slowest acknowledgement | caught up after | members gone after | announced twice | |
 |---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|
@@ -117,17 +127,20 @@ servers on the same machine, %s.
 			r.sum.lost, r.sum.duplicates, r.sum.gaps, seconds(r.sum.slowest), seconds(r.recovered), gone, r.duplicates, verdict)
 	}
 	b.WriteString(`
+With the engine "nats", each node contains a NATS server, and the three NATS servers form a cluster. With "nats elsewhere", the nodes
+share a NATS server in a separate process. An engine without rows was not part of the run.
+
 Each publisher publishes once a second, but only after its previous message was acknowledged.
 
 - Published: acknowledged messages. Delivered: received messages, summed over all subscribers.
-- Lost: messages that a subscriber did not get although no gap was reported to it.
-- Caught up after: the time from the end of the fault until every publisher had received another acknowledgement and every subscriber all
-  acknowledged messages.
-- Members gone after: the time from the fault until no other node listed a member of the lost node; the limit is five seconds.
-- Announced twice: leaves that follow a leave, and joins that follow a join, of the same member.
-
-With "nats", each node contains a NATS server, and these form a cluster; with "nats elsewhere", the nodes share a NATS server in a separate
-process. An engine without rows was not part of the run.
+- Lost: messages that a subscriber did not get although the subscriber was not notified of a gap.
+- Twice or late: messages that a subscriber got a second time or out of order.
+- Gaps: notifications to subscribers that messages may be missing.
+- Slowest acknowledgement: the longest time from a publication to its acknowledgement.
+- Caught up after: the time from the end of the fault until every publisher had received another acknowledgement, and every subscriber had
+  received all acknowledged messages.
+- Members gone after: the time from the fault until no other node listed a member of the lost node. The limit is five seconds.
+- Announced twice: announcements of a leave after a leave, or of a join after a join, for the same member.
 `)
 	return os.WriteFile("../../docs/drill.md", []byte(b.String()), 0o644)
 }
