@@ -90,7 +90,7 @@ processors, %s.
 - Duration: the duration of the event. All back after: the time from the end of the event until each client has received another answer.
 - Longest away: the longest time from the end of a client's connection to the first answer on the client's next connection.
 
-In addition to the requirement of its row, no message may be lost or arrive twice in any row, and no handshake may fail.
+Every row also requires that no message is lost or arrives twice, and that no handshake fails.
 
 In the rows with ` + "`hold`" + `, the balancer moves clients to another server without closing their connections. In the rows for clients of
 channels, three handfast servers share one Redis. Each channel has 50 subscribers and a publisher that numbers its messages. These clients
