@@ -238,7 +238,7 @@ func (s *session) receiveEmulated(data []byte) {
 	}
 }
 
-// register registers a session over HTTP, so that Emulation finds it.
+// register registers the session of a connection over HTTP, so that Emulation finds it.
 func (s *Server) register(n *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

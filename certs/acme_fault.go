@@ -149,8 +149,8 @@ func challengeHint(kind string) string {
 		return "the name resolves to another server: point its A and AAAA records to this one, and forward port 443 " +
 			"or port 80 to it unchanged"
 	case "connection", "tls", "malformed":
-		return "the CA must reach this server by the host's name, at port 443 for TLS-ALPN-01 or at port 80 for HTTP-01: " +
-			"check its A and AAAA records, the firewall, and that no proxy in front terminates TLS"
+		return "the CA must reach this server by the host's name, on port 443 for TLS-ALPN-01 or on port 80 for HTTP-01: " +
+			"check the A and AAAA records of the name, the firewall, and that no proxy in front terminates TLS"
 	}
 	return problemHint(kind)
 }

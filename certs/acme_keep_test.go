@@ -179,7 +179,7 @@ func TestACMEStaleReasons(t *testing.T) {
 	}
 }
 
-// The CA's problem documents are found in any response.
+// A problem document is recognized as the body of an error response and in an invalid authorization.
 func TestRFC8555_6_7_Problems(t *testing.T) {
 	const host = "www.example.com"
 	const authorization = `{"status":"invalid","identifier":{"type":"dns","value":"www.example.com"},"challenges":[

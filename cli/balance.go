@@ -93,7 +93,7 @@ func newBalance(sys *System) *cobra.Command {
 	flags.StringVar(&b.stickyBy, "by", "path", "the `key` of --policy hash, such as path, address or query:room")
 	flags.Var(&b.check, "check", "how the health of servers is checked")
 	flags.StringVar(&b.checkPath, "check-path", "/", "the `path` that --check http and websocket request")
-	flags.StringVar(&b.sticky, "sticky", "", "return clients to their server by this `cookie`")
+	flags.StringVar(&b.sticky, "sticky", "", "use this `cookie` to return clients to their server")
 	flags.BoolVar(&b.rebalance, "rebalance", false, "move connections to a new server until all have their share")
 	flags.Var(&b.hold, "hold", "which clients stay connected when their server fails or drains")
 	flags.StringVar(&b.ca, "cacert", "", "the certificate authority for wss servers, a PEM `file`")

@@ -117,7 +117,7 @@ func handshakeFault(address string, err error) error {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &wait) && wait.Timeout():
 		return &hinted{fmt.Errorf("%s does not respond to the TLS handshake", address), "check that it speaks TLS, or raise --timeout"}
 	case strings.Contains(err.Error(), "unrecognized name"):
-		return &hinted{fmt.Errorf("%s has no certificate for the requested name: %w", address, err), "name a host that it serves with --name"}
+		return &hinted{fmt.Errorf("%s has no certificate for the requested name: %w", address, err), "use --name to give a host that the server serves"}
 	}
 	return &hinted{fmt.Errorf("TLS handshake with %s: %w", address, err), hint}
 }

@@ -67,8 +67,8 @@ func explainClientCert(r *Report, _ Finding, d *Diagnosis) {
 	if r.TLS == nil || r.TLS.Alert == "" || strings.Contains(r.TLS.Alert, "certificate required") {
 		return
 	}
-	d.Cause = fmt.Sprintf("The server requested a client certificate, received none, and ended the connection with the alert %q. Most likely it requires one; "+
-		"the alert can have another reason.", r.TLS.Alert)
+	d.Cause = fmt.Sprintf("The server requested a client certificate, received none, and ended the connection with the alert %q. Most likely it requires one, "+
+		"but the alert can have another reason.", r.TLS.Alert)
 	d.forClient("The proof: with a certificate that the server accepts, the handshake succeeds. If it does not, the server's log names the reason.")
 }
 

@@ -8,7 +8,7 @@ var (
 		"    Upgrade: websocket",
 		"    Connection: Upgrade",
 		useLibrary}
-	fieldLost = []string{"Only the server's owner can fix this; a proxy on the way may also have removed the header: try wss://."}
+	fieldLost = []string{"If a proxy on the way removed the header, wss:// may avoid the proxy: try that. Otherwise only the server's owner can fix this."}
 )
 
 // switchingAdvice explains a 101 that violates a rule. Clients must then fail the connection, and browsers do.
@@ -43,7 +43,7 @@ var switchingAdvice = []explanation{
 		owner: []string{"The response needs both lines; a proxy must not put keep-alive or close in their place:",
 			"    Upgrade: websocket",
 			"    Connection: Upgrade"},
-		client: []string{"Only the server's owner can fix this; a proxy on the way may also have changed the header: try wss://."},
+		client: []string{"If a proxy on the way changed the header, wss:// may avoid the proxy: try that. Otherwise only the server's owner can fix this."},
 		detail: explainStrippedAnswer,
 	},
 	{

@@ -168,7 +168,7 @@ func explainCloseCode(r *Report, f Finding, d *Diagnosis) {
 		when = "closed it after " + count(n, "message", "messages")
 	}
 	if code == 1005 && f.Stage == StageEcho {
-		means = "check its log for the reason, and the documentation of its protocol: it may not accept that message"
+		means = "check the server's log for the reason, and the documentation of the server's protocol, which may not allow that message"
 	}
 	switch {
 	case code != 4406 && requiresSubprotocol(r.Close.Reason):

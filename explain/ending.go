@@ -150,7 +150,7 @@ func (s *session) idleResult(i *Idle) string {
 	case s.t.ctx.Err() != nil:
 		return "stopped after " + i.Held.String() + "; until then the connection stayed open"
 	case i.Pings > 0:
-		return "the connection stayed open; the server sent " + count(i.Pings, "ping", "pings") + ", so it was not idle"
+		return "the connection stayed open; the server sent " + count(i.Pings, "ping", "pings") + ", so the connection was not idle"
 	}
 	return "the connection stayed open"
 }

@@ -38,7 +38,7 @@ var handfastSignatures = []signature{
 		name: "handfast, the path", status: 400, certain: true,
 		body:   refusedAs("400 Bad Request", `This was refused: the path has .*\.\nNext step: write the path without it`),
 		cause:  "handfast refuses the path, which servers and proxies may interpret differently.",
-		client: []string{"The body of the answer names the part of the path. Write the path without it."},
+		client: []string{"The body of the answer says which part of the path is refused. Write the path without that part."},
 	},
 	{
 		name: "handfast, channels without the subprotocol", status: 400, certain: true,

@@ -90,7 +90,8 @@ func embedded(cfg *config.NATSEngine, warn func(string)) (e natsengine.Embedded,
 			return e, err
 		}
 	}
-	if e.Secret == "" && e.ClusterListen != "" { // the address is on loopback, where other users of the machine must not be able to connect
+	// The configuration allows a cluster without a secret only on loopback; the generated secret keeps other users of the machine out.
+	if e.Secret == "" && e.ClusterListen != "" {
 		if e.Secret, err = statedir.Secret(natsSecretFile); err != nil {
 			return e, err
 		}

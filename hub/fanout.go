@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	inlineSubs   = 32       // the number of subscribers up to which the delivering goroutine serves them
+	inlineSubs   = 32       // the delivering goroutine itself serves a channel with at most this many subscribers
 	inlineRounds = 4        // the number of batches that the delivering goroutine sends before another goroutine sends the rest
 	batchCount   = 64       // the maximum number of publications in a batch
-	batchBytes   = 48 << 10 // the maximum number of bytes in a batch; a queue has room for them
+	batchBytes   = 48 << 10 // the maximum number of bytes in a batch; the empty send queue of a client has room for a whole batch
 	messageCost  = 128      // the cost of a message in a queue in addition to its data
 )
 

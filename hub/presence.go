@@ -402,7 +402,7 @@ func (h *Hub) Entries(ctx context.Context, app, channel, cursor string, limit in
 // Members returns a page of the members of a channel on all nodes, with at most limit members and at most PageBytes, and the number
 // of all members. It does not require a subscriber on this node.
 func (h *Hub) Members(ctx context.Context, app, channel, cursor string, limit int) (ms []Member, next string, users int, err error) {
-	// The channel lingers, so that the next pages and requests find its roster here.
+	// After unpin, this node stays subscribed for Options.Linger, so that requests for the next pages find the roster in memory.
 	ch, err := acquireWithPresence(ctx, h, app, channel)
 	if err != nil {
 		return nil, "", 0, err

@@ -8,8 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// Each endpoint has series for the rate of its admission, for whether the rate applies, and for admitted and rejected handshakes by
-// priority.
+// Each endpoint has metrics of its admission: the rate, whether the rate is enforced, the handshakes in progress and waiting, and the
+// admitted and rejected handshakes by priority.
 func TestAdmissions(t *testing.T) {
 	none := func() float64 { return 0 }
 	m := NewMetrics(Live{

@@ -149,7 +149,7 @@ func (s *session) do(now time.Time, m websocket.Message) error {
 	}
 	var c command
 	if err := json.Unmarshal(m.Data, &c); err != nil {
-		return fault{message: "A message must be a JSON object with event, and channel or data: " + describeJSONError(err) + "."}
+		return fault{message: "A message must be a JSON object with an event and, depending on the event, a channel and data: " + describeJSONError(err) + "."}
 	}
 	ctx, cancel := timeout.Context(context.Background(), commandTimeout)
 	defer cancel()
@@ -185,7 +185,7 @@ func (s *session) do(now time.Time, m websocket.Message) error {
 // describeJSONError describes a JSON error, without quoting the input.
 func describeJSONError(err error) string {
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return cmp.Or(wrong.Field, "it") + " has the wrong type"
+		return cmp.Or(wrong.Field, "the JSON") + " has the wrong type"
 	}
-	return "it is not valid JSON"
+	return "the JSON is not valid"
 }

@@ -53,7 +53,7 @@ func (s *stream) follow(ctx context.Context) error {
 	return nil
 }
 
-// unfollow ends a live read. The last one stops the feed.
+// unfollow ends a live read. When the last one has ended, the feed stops.
 func (s *stream) unfollow() {
 	s.lock <- struct{}{} // another request holds the lock only until its timeout
 	defer s.releaseLock()

@@ -134,7 +134,8 @@ func (c *eventOutbox) advance(n int) {
 	c.out.advance(n)
 }
 
-// partialAfter returns how many bytes from b[n] on belong to the frame that contains n, given that a frame ends at b[cut].
+// partialAfter returns how many bytes from b[n] on belong to a frame that begins before b[n]; 0 if a frame begins at b[n]. b[:cut] is
+// the rest of an earlier frame.
 func partialAfter(b []byte, cut, n int) int {
 	for cut < n {
 		h, head, err := frame.Parse(b[cut:])

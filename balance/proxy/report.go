@@ -16,7 +16,7 @@ type Change struct {
 }
 
 // reporter finds the changes of servers by comparing states. Only one goroutine uses it.
-type reporter map[string]Change // the last change by ID
+type reporter map[string]Change // the last seen state of each server, by ID
 
 // update reports the changes since the last call.
 func (r reporter) update(servers []balance.Status, report func(Change)) {

@@ -51,7 +51,7 @@ func (s *Sticky) Is(value, id string) bool {
 func (s *Sticky) Cookie(id string, secure bool) *http.Cookie {
 	c := &http.Cookie{Name: s.name, Value: s.value(id), Path: "/", HttpOnly: true, Secure: secure, SameSite: http.SameSiteLaxMode}
 	if secure {
-		c.SameSite = http.SameSiteNoneMode // pages of other origins that the endpoint admits send the cookie too
+		c.SameSite = http.SameSiteNoneMode // so that pages of other sites send the cookie, too, if the endpoint admits their origins
 	}
 	return c
 }

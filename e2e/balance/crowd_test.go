@@ -58,7 +58,7 @@ type tally struct {
 	closed      map[string]int // number of connections closed by the server, by close code
 	cut         int            // number of connections that ended without a close frame
 	lost        int            // number of messages lost on connections that stayed open
-	duplicated  int            // number of messages that were echoed twice or with another content
+	duplicated  int            // number of messages that were echoed twice or with different content
 	refused     int            // number of handshakes rejected with 503 and Retry-After
 	failed      int            // number of other failed handshakes
 	dialErr     error          // the error of a failed handshake

@@ -96,7 +96,7 @@ func record(r result) {
 	results.all = append(results.all, r)
 }
 
-// writeResults writes the results of the long form as a table.
+// writeResults writes the results of a run with -drill as a table.
 func writeResults() error {
 	if !*drill || len(results.all) == 0 {
 		return nil

@@ -57,7 +57,7 @@ func Refused(err error) string {
 	}
 	switch s := err.Error(); {
 	case s == "no acceptable authentication methods":
-		return "it requires credentials of another kind"
+		return "it accepts none of the offered authentication methods: it may require a user and a password"
 	case s == "username/password authentication failed":
 		return "it does not accept the user or the password"
 	default:

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// row is an event to which a balancer is exposed.
+// row is a trial: an event to which a balancer is exposed, and the conditions.
 type row struct {
 	name    string
 	servers []string // each server's initial handshake response; "" for a server that is not running

@@ -72,7 +72,7 @@ func (t *Table) Markdown(w io.Writer) error {
 	return err
 }
 
-// Details writes the other measurements: operations per second and the response time.
+// Details writes what Markdown omits: operations per second, response times, bytes of an answer, and the range of the cost.
 func (t *Table) Details(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("| | server | operations a second | p50 | p99 | bytes of an answer | least and most cost of the rounds |\n")
