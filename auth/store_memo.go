@@ -33,7 +33,7 @@ type memoEntry[V any] struct {
 	until time.Time
 }
 
-// flight is a key whose result is being computed. Its results are set before done is closed.
+// flight is a computation in progress for one key. value and err are set before done is closed.
 type flight[V any] struct {
 	done  chan struct{}
 	value V

@@ -83,7 +83,7 @@ func TestProblems(t *testing.T) {
 		{"path variable", "endpoints: [{path: '/a{b}', target: echo, auth: [anonymous]}]\n", []string{"a{b} must be a name in braces"}},
 		{"origin", "endpoints: [{path: /x, target: echo, auth: [anonymous], origins: ['https://*.example.com', app.example.com]}]\n",
 			[]string{"endpoints[0].origins[0]: \"https://*.example.com\": a wildcard would admit", "endpoints[0].origins[1]: \"app.example.com\": not a web origin"}},
-		{"origins", "endpoints: [{path: /x, target: echo, auth: [anonymous], origins: all}]\n", []string{"endpoints[0].origins: this is one value; expected a list of web origins, or any"}},
+		{"origins", "endpoints: [{path: /x, target: echo, auth: [anonymous], origins: all}]\n", []string{"endpoints[0].origins: this is one value; expected the word any, or a list of web origins"}},
 		{"password for any page", "auth: {p: {basic: {file: cert.pem}}}\nendpoints: [{path: /x, target: echo, auth: [p], origins: any}]\n",
 			[]string{"endpoints[0].origins: auth[0] is a credential that browsers send automatically"}},
 		{"redis", "store: {redis: {url: 'http://user:pass@x/'}}\n", []string{`:1:22: store.redis.url: the scheme of the URL is "http"; expected a URL that begins with redis://, rediss:// or unix://`}},

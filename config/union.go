@@ -18,7 +18,7 @@ func (o Origins) Strings() []string {
 
 // Describe returns the label of the type in the reference, and the description of a valid value in messages.
 func (Origins) Describe() (label, want string) {
-	return "any, or a list of origins", "a list of web origins, or any"
+	return "any, or a list of origins", "the word any, or a list of web origins"
 }
 
 // Word returns the word any.
@@ -41,7 +41,7 @@ type Hosts struct {
 
 // Describe returns the label of the type in the reference, and the description of a valid value in messages.
 func (Hosts) Describe() (label, want string) {
-	return "any, or a list of hosts", "a list of host names and addresses without ports, or any"
+	return "any, or a list of hosts", "the word any, or a list of host names and addresses without ports"
 }
 
 // Word returns the word any.

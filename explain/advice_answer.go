@@ -124,7 +124,7 @@ var statusMeanings = map[int]statusMeaning{
 		client: []string{"Clear the cookies of this host, and send smaller tokens."}},
 	451: {cause: "The server refuses the request for legal reasons.", clause: "RFC 7725 §3",
 		owner:  []string{"Name the authority in a Link field with rel=\"blocked-by\", and the reason in the body."},
-		client: []string{"The response may name the authority that demanded it. The block often applies only to the country of the client's address."}},
+		client: []string{"The response may name the authority that demanded the block. A block often applies only to the country of the client's address."}},
 	501: {cause: "The server does not know how to handle this request.", clause: "RFC 9110 §15.6.2",
 		owner: []string{"Check that this server or gateway supports WebSocket at all, and that the route leads to it.",
 			"In Go, coder/websocket responds this way if a middleware hides http.Hijacker."},

@@ -363,7 +363,8 @@ var wellKnown = []struct {
 	after time.Duration
 	what  string
 }{
-	{30 * time.Second, "HAProxy with the timeouts of its examples, and Heroku, after 55 s"},
+	{30 * time.Second, "HAProxy with the timeouts of its examples"},
+	{55 * time.Second, "Heroku"},
 	{60 * time.Second, "nginx (proxy_read_timeout), the AWS ALB, and Apache (ProxyTimeout)"},
 	{100 * time.Second, "Cloudflare"},
 	{230 * time.Second, "Azure App Service"},
@@ -393,7 +394,7 @@ func explainIdle(r *Report, _ Finding, d *Diagnosis) {
 	}
 	for _, k := range wellKnown {
 		if off := time.Duration(i.Held) - k.after; off > -time.Second && off < 3*time.Second {
-			d.forOwner(fmt.Sprintf("After %s it is most often %s.", k.after, k.what))
+			d.forOwner(fmt.Sprintf("A connection that is ended after %s of silence is most often ended by %s.", k.after, k.what))
 		}
 	}
 	if i.Suggest > 0 {

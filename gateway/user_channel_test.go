@@ -10,8 +10,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A publication for a user, with either API, reaches that user's clients in each protocol once; no other client may subscribe to
-// that channel or publish in it.
+// A publication for a user, with either API, reaches that user's clients in each protocol once. No other client may subscribe to the
+// user's channel or publish in it.
 func TestPublishToUser(t *testing.T) {
 	r := run(t, parse(t, threeProtocols, key))
 	own := protocols["channels"].open(t, r, slowDialOptions())

@@ -69,7 +69,7 @@ func TestKeyDeltas(t *testing.T) {
 	}
 }
 
-// The memory for bases is limited: the values of further keys are sent complete.
+// The memory for the bases of deltas is limited: a key without room for its base has none, so its value is sent complete.
 func TestKeyDeltasBounded(t *testing.T) {
 	h := start(t, rules(hub.Namespace{History: 100_000, MaxData: 8 << 20}))
 	big := func(key string) *hub.Publication { return &hub.Publication{Key: key, Data: make([]byte, 6<<20)} }

@@ -336,7 +336,7 @@ func (a *subscribing) finish(exact bool, reply func(*Recovered) error) (bool, er
 	return true, nil
 }
 
-// self returns the user of the subscription as a member, "" if it is not a member.
+// self returns the user as which the session is a member of the channel, or "" if the session is not a member.
 func (a *subscribing) self() string {
 	if a.sub.flags&isMember == 0 {
 		return ""

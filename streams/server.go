@@ -450,7 +450,9 @@ func (s *Server) deleteExpired() {
 			return
 		}
 		s.mu.Unlock()
-		for _, name := range over { // refreshing a stream records the expiry time again if another node has extended the lifetime
+		// The method with refreshes the stream, which deletes a stream whose lifetime is over. If another node has extended the lifetime,
+		// the refresh records the new expiry time.
+		for _, name := range over {
 			ctx, cancel := context.WithTimeout(context.Background(), engineTimeout)
 			s.with(ctx, name, func(context.Context, *stream) error { return nil }) //nolint:errcheck // if this fails, the next request for the stream deletes it
 			cancel()

@@ -61,7 +61,7 @@ func remoteAlert(err error) (string, bool) {
 func alertHint(alert string) string {
 	switch {
 	case strings.Contains(alert, "protocol version"):
-		return "the server and this client have no TLS version in common"
+		return "the server and this client have no TLS version in common: enable TLS 1.2 or later on the server"
 	case strings.Contains(alert, "application protocol"):
 		return "the server does not speak HTTP/1.1 on this port, which WebSocket requires: enable it there"
 	case strings.Contains(alert, "unrecognized name"):

@@ -19,7 +19,8 @@ func (c *eventConn) Begin(d *loop.Driver, why loop.Events) bool {
 			c.rearm() // otherwise the hangup would be reported repeatedly
 		}
 		if why&loop.Due != 0 {
-			c.fd.After(c.kind.opts.closeTimeout) // keepalive cannot judge a peer from which nothing is read
+			// Nothing is read during Serve, so keepalive cannot tell whether the peer is alive: it asks again later.
+			c.fd.After(c.kind.opts.closeTimeout)
 		}
 		return false
 	}

@@ -156,7 +156,7 @@ func pathProblem(chain []*x509.Certificate, o Options, err error) *Problem {
 		return &Problem{Unknown, ClausePath, "the CA " + NameOf(last.Subject) + " is not trusted here"}
 	case sharesOrganization(last, o.Roots):
 		return &Problem{Incomplete, ClausePath, "the server does not send the certificate of " + NameOf(last.Issuer) +
-			", and a CA of the same organization is trusted here"}
+			"; a CA of that issuer's organization is trusted here"}
 	}
 	for _, c := range unused {
 		if _, err := Path([]*x509.Certificate{c}, nil, Options{Roots: o.Roots, Now: o.Now, AnyUse: true}); err == nil {

@@ -101,7 +101,7 @@ func (h *Head) fieldLine(text string, line span) *handshake.Violation {
 		return nil
 	case kindContentLength:
 		return h.contentLength(value)
-	case kindTransferEncoding: // RFC 9112 §6.3: whatever the value is, the length of the content is not 0
+	case kindTransferEncoding: // RFC 9112 §6.3: whatever its value, the request is treated as one with content
 		h.content = true
 	}
 	h.kinds |= 1 << k
