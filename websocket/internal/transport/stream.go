@@ -48,7 +48,12 @@ type Stream struct {
 type vector struct {
 	pieces [2][]byte
 	bufs   net.Buffers
+	plain  writerOnly
 }
+
+// writerOnly hides all methods of a stream except Write: a type that embeds a socket of package net also has the method for writev that
+// package net looks for, so its own Write would be bypassed.
+type writerOnly struct{ io.Writer }
 
 var vectors = sync.Pool{New: func() any { return new(vector) }}
 
@@ -134,9 +139,15 @@ func (s *Stream) Sent() int64 { return s.sent.Load() }
 func (s *Stream) WriteVec(head, body []byte) (int, error) {
 	w := io.Writer(s.rwc)
 	if a, ok := w.(*Accepted); ok {
-		w = a.Conn // a net.Conn, which may support writev
+		w = a.Conn
 	}
 	v := vectors.Get().(*vector)
+	switch w.(type) {
+	case *net.TCPConn, *net.UnixConn: // these support writev
+	default:
+		v.plain.Writer = w
+		w = &v.plain
+	}
 	v.pieces = [2][]byte{head, body}
 	v.bufs = v.pieces[:]
 	n, err := v.bufs.WriteTo(w)
