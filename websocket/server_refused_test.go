@@ -154,6 +154,47 @@ func TestServer_LateHead(t *testing.T) {
 	}
 }
 
+// The event loop reports each request that it rejects: the address of the client, and the error that was sent.
+func TestServer_RefusedByTheLoop(t *testing.T) {
+	type report struct {
+		remote string
+		err    *HandshakeError
+	}
+	reports := make(chan report, 4)
+	s := ownServer(&Endpoint{Open: openEcho})
+	s.Refused = func(ctx context.Context, remote string, _ *http.Request, err *HandshakeError) {
+		if ctx.Value(http.ServerContextKey) != s.HTTP {
+			t.Error("the context lacks the server")
+		}
+		reports <- report{remote, err}
+	}
+	addr := serveOwn(t, s)
+	for _, tt := range []struct {
+		request string
+		stage   handshake.Stage
+		status  int
+	}{
+		{sampleRequest + "no colon\r\n\r\n", handshake.StageRequest, 400},
+		{strings.Replace(sampleRequest, "dGhl", "!!!!", 1) + "\r\n", handshake.StageKey, 400},
+		{sampleRequest + "Origin: http://evil.example.net\r\n\r\n", handshake.StageOrigin, 403},
+		{strings.Replace(sampleRequest, "13", "8", 1) + "\r\n", handshake.StageHeader, 426},
+	} {
+		r, nc, _ := exchangeHead(t, addr, tt.request)
+		body, err := io.ReadAll(r.Body)
+		if r.StatusCode != tt.status || err != nil {
+			t.Errorf("%q: %s, %v", tt.request, r.Status, err)
+		}
+		got := bounded.Receive(t, reports)
+		if e := got.err; got.remote != nc.LocalAddr().String() || e.Stage != tt.stage || e.Status != tt.status ||
+			e.Section == "" || string(e.Body) != string(body) {
+			t.Errorf("%q: reported %q, %+v", tt.request, got.remote, e)
+		}
+	}
+	if len(reports) > 0 {
+		t.Errorf("also reported: %+v", bounded.Receive(t, reports))
+	}
+}
+
 // responded returns the status of the next response, or 0 for none.
 func responded(br *bufio.Reader) int {
 	r, err := http.ReadResponse(br, nil)
