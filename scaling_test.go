@@ -75,7 +75,7 @@ func TestScalingPlan(t *testing.T) {
 	balancerKiB := descriptors[2]
 	balancerKernel := s.inputs(`two sockets, # to # KiB while idle`)[1]
 	message := s.inputs(`CPU for a message of 128 B, in both directions \| about # µs`)[0] / 2
-	ports := s.inputs(`Linux has # of them`)[0]
+	ports := s.inputs(`Linux has # ports`)[0]
 	handshake := s.inputs(`costs the balancer about # µs of CPU time, and a server with TLS # µs`)
 	if handshake[1] != opening[1] {
 		t.Errorf("handshake of a server with TLS: got %v µs and %v µs, want the same", opening[1], handshake[1])
@@ -120,14 +120,14 @@ func TestScalingPlan(t *testing.T) {
 		t.Errorf("got %s of %s balancers and %s of %s servers spare, want a fifth", row[9].text, row[8].text, servers[6].text, servers[5].text)
 	}
 
-	writes := s.figures(`A publication to # million subscribers is # million writes: at # µs each this is # CPU seconds, or # second of one core on each of # servers`)
+	writes := s.figures(`A publication to # million subscribers is # million writes\. At # µs each, the writes take # CPU seconds, or # second of one core on each of # servers`)
 	writes[0].follows(t, "subscribers", total/1e6)
 	writes[1].follows(t, "writes", total/1e6)
 	writes[2].follows(t, "CPU time of a write", message)
 	writes[3].follows(t, "CPU time of a publication to all", total*message*micro)
 	writes[4].follows(t, "time of a publication to all", total*message*micro/servers[5].value)
 	writes[5].follows(t, "servers that publish", servers[5].value)
-	restart := s.figures(`takes # million handshakes\. TLS adds # µs to the # µs that each costs a balancer: together # CPU minutes, or at best # seconds on # balancers with # cores`)
+	restart := s.figures(`takes # million handshakes\. TLS adds # µs to the # µs that each handshake costs a balancer\. The total is # CPU minutes, or at best # seconds on # balancers with # cores`)
 	cpu := total * (restart[1].value + restart[2].value) * micro
 	restart[0].follows(t, "handshakes", total/1e6)
 	restart[1].follows(t, "CPU time of TLS", opening[1]-opening[0])
