@@ -101,7 +101,7 @@ func explainChallenge(r *Report, f Finding, d *Diagnosis) {
 		names = append(names, c.scheme)
 	}
 	if len(names) > 0 {
-		d.Cause = fmt.Sprintf("The server requires authentication (%s), and the request has no credential that it accepts.",
+		d.Cause = fmt.Sprintf("The server requires authentication (%s), and the request has no credential that the server accepts.",
 			strings.Join(names, ", "))
 	}
 	nameProxy(r, f, d)

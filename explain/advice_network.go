@@ -16,15 +16,15 @@ var networkAdvice = []explanation{
 	},
 	{
 		fault: FaultMixedContent, clause: "WHATWG Fetch §4.1",
-		cause: "A page loaded over https must not open ws:// to another host: browsers block it as mixed content before anything is sent. Programs " +
-			"open it.",
+		cause: "A page loaded over https must not open ws:// to another host: browsers block the WebSocket as mixed content before anything " +
+			"is sent. Other programs can open it.",
 		owner:  []string{"Serve wss://: a certificate costs nothing, and a proxy in front can terminate TLS."},
 		client: []string{"Use wss:// on this page. For a test on one machine, ws://localhost is allowed."},
 	},
 	{
 		fault: FaultBlockedPort, clause: "WHATWG Fetch §2.9",
-		cause: "Browsers block this port, which belongs to another protocol: new WebSocket fails there before anything is sent. " +
-			"Programs do connect to it.",
+		cause: "Browsers block this port, which belongs to another protocol, so new WebSocket fails before anything is sent. " +
+			"Other programs can connect to this port.",
 		owner:  []string{"Serve the WebSocket on another port: 443 with TLS is open almost everywhere."},
 		client: []string{"Use another port: browsers implement a standard list of blocked ports."},
 	},
@@ -32,19 +32,19 @@ var networkAdvice = []explanation{
 		fault: FaultRequest, clause: "RFC 6455 §4.1", general: true,
 		cause: "A value for the request is not valid, so nothing was sent.",
 		owner: []string{"Nothing reached the server: the caller must fix this."},
-		client: []string{"The evidence names the value. A newline in a token most often comes from the file that it was read from.",
+		client: []string{"The evidence names the value. A newline in a token most often comes from the file that contains the token.",
 			"This program sets the headers of the handshake itself: use --subprotocol for subprotocols, and --origin for an origin."},
 	},
 	{
 		fault: FaultNameNotFound, clause: "RFC 1035 §4.1.1",
-		cause: "The host name has no address: the name servers say that it does not exist, or has no address records.",
+		cause: "The host name has no address: the name servers report that the name does not exist or has no address records.",
 		owner: []string{
 			"Publish an A or AAAA record for the name, and check it with: dig +short NAME",
-			"A new record becomes visible only when the cached negative answer expires: the last number in the zone's SOA record is its lifetime in seconds.",
+			"A new record becomes visible only when the cached negative answer expires. The lifetime of this answer, in seconds, is the last number in the zone's SOA record.",
 		},
 		client: []string{
 			"Check the spelling of the name.",
-			"A name of a private network resolves only inside it: check the VPN, /etc/hosts and the name server in use.",
+			"A name of a private network resolves only inside that network: check the VPN, /etc/hosts and the name server in use.",
 		},
 		detail: explainNoName,
 	},
@@ -55,7 +55,7 @@ var networkAdvice = []explanation{
 			"Check the name servers of the zone: dig +trace NAME shows which of them fails.",
 			"SERVFAIL is often a DNSSEC signature that has expired: check with delv NAME.",
 		},
-		client: []string{"Try again, then another name server: dig @9.9.9.9 NAME. If that one answers, the local one is broken."},
+		client: []string{"Try again, then another name server: dig @9.9.9.9 NAME. If this name server answers, the local name server is broken."},
 	},
 	{
 		fault: FaultRefused, clause: "RFC 9293 §3.5.2",
@@ -64,7 +64,7 @@ var networkAdvice = []explanation{
 			"Check that the server runs and listens on this port: ss -ltnp",
 			"A server that listens on 127.0.0.1 or in a container cannot be reached from outside: listen on 0.0.0.0, or publish the port.",
 		},
-		client: []string{"Check the port: ws:// without one means 80, wss:// means 443."},
+		client: []string{"Check the port: ws:// without a port means 80, wss:// means 443."},
 		detail: explainRefused,
 	},
 	{
@@ -109,7 +109,7 @@ var networkAdvice = []explanation{
 	{
 		fault: FaultProxyRefused, clause: "RFC 9110 §9.3.6",
 		cause: "The proxy between the client and the server refused to open a tunnel to the server.",
-		owner: []string{"Serve wss:// on port 443: it is the only port to which many proxies open a tunnel."},
+		owner: []string{"Serve wss:// on port 443: many proxies open a tunnel only to this port."},
 		client: []string{
 			"Use wss:// on port 443, or ask the proxy's operator to allow CONNECT to this host and port.",
 			"Name this host in NO_PROXY if it can be reached without the proxy.",

@@ -9,9 +9,9 @@ var silenceAdvice = []explanation{
 		cause: "The connection was reset instead of answered: most likely the server crashed, something on the path rejects the request, or the port is for " +
 			"another protocol.",
 		owner: []string{
-			"Check the server's log for a crash at that time, and whether it ran out of connections or memory.",
+			"Check the server's log for a crash at that time, and whether the server ran out of connections or memory.",
 			"If the log shows no request, a firewall or an intrusion prevention system on the path has reset the connection: ask its operator which rule matched.",
-			"A listener that expects the PROXY protocol does the same, and so does a TLS proxy such as stunnel if its backend is down.",
+			"A listener that expects the PROXY protocol also resets the connection, as does a TLS proxy such as stunnel if its backend is down.",
 		},
 		client: []string{"Check the port. Try again, then from another network. If wss:// works where ws:// does not, something on the path inspects plain HTTP."},
 		detail: explainReset,
@@ -20,7 +20,7 @@ var silenceAdvice = []explanation{
 		fault: FaultClosedUnanswered, clause: "RFC 9112 §9.6",
 		cause: "The server closed the connection without responding to the request.",
 		owner: []string{
-			"Check the server's log: a handler that crashes before its first byte looks like this, as does a limit on connections.",
+			"Check the server's log: a handler that crashes before it responds has this effect, as does a limit on connections.",
 			"nginx closes the connection on purpose where its configuration has",
 			"    return 444;",
 			"A proxy written in Node, such as http-proxy or Vite's, does so if it cannot reach its backend: check the log of the proxy.",
@@ -47,7 +47,7 @@ var silenceAdvice = []explanation{
 		fault: FaultNotHTTP, clause: "RFC 9112 §4",
 		cause:  "The server on this port does not respond with HTTP.",
 		owner:  []string{"Check which service is listening there (ss -ltnp), and which port was published for WebSocket."},
-		client: []string{"Check the host and the port: ws:// without one means 80, wss:// means 443."},
+		client: []string{"Check the host and the port: ws:// without a port means 80, wss:// means 443."},
 		detail: explainBanner,
 	},
 	{

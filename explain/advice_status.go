@@ -5,7 +5,7 @@ var statusAdvice = []explanation{
 	{
 		fault: FaultStatus200, clause: "RFC 6455 §4.1",
 		cause: "The server sent an ordinary response instead of switching protocols: there is no WebSocket at this path, the " +
-			"upgrade request did not reach it, or the handler responded before it upgraded.",
+			"upgrade request did not reach the WebSocket handler, or the handler responded before it upgraded.",
 		owner: []string{
 			"Check that the WebSocket handler is registered at exactly this path, and before any catch-all route for pages.",
 			"If the path is right, a proxy in front may have removed the Upgrade and Connection headers, or the handler wrote a response or failed before it upgraded: check its log.",
@@ -16,7 +16,7 @@ var statusAdvice = []explanation{
 	{
 		fault: FaultStatus301, clause: "RFC 9110 §15.4.2",
 		cause: "The server says that the resource has moved permanently; browsers do not follow redirects for a WebSocket.",
-		owner: []string{"Exempt the WebSocket's path from the redirect, or publish the URL that it leads to.",
+		owner: []string{"Exempt the WebSocket's path from the redirect, or publish the URL to which the redirect leads.",
 			"From http to https: give clients a wss:// URL from the start."},
 		client: []string{"Use the URL that the Location header names, with ws:// for http:// and wss:// for https://."},
 		detail: explainLocation,
@@ -32,7 +32,7 @@ var statusAdvice = []explanation{
 	{
 		fault: FaultStatus307, clause: "RFC 9110 §15.4.8",
 		cause: "The server redirects the client temporarily; browsers do not follow redirects for a WebSocket.",
-		owner: []string{"Exempt the WebSocket's path from the redirect, or publish the URL that it leads to.",
+		owner: []string{"Exempt the WebSocket's path from the redirect, or publish the URL to which the redirect leads.",
 			"From http to https: give clients a wss:// URL from the start. A browser shows its own HSTS redirects as 307."},
 		client: []string{"Use the URL that the Location header names, with ws:// for http:// and wss:// for https://."},
 		detail: explainLocation,
@@ -40,7 +40,7 @@ var statusAdvice = []explanation{
 	{
 		fault: FaultStatus308, clause: "RFC 9110 §15.4.9",
 		cause: "The server says that the resource has moved permanently; browsers do not follow redirects for a WebSocket.",
-		owner: []string{"Exempt the WebSocket's path from the redirect, or publish the URL that it leads to.",
+		owner: []string{"Exempt the WebSocket's path from the redirect, or publish the URL to which the redirect leads.",
 			"From http to https, or for a trailing slash: give clients the final URL from the start."},
 		client: []string{"Use the URL that the Location header names, with ws:// for http:// and wss:// for https://."},
 		detail: explainLocation,
@@ -84,7 +84,7 @@ var statusAdvice = []explanation{
 	},
 	{
 		fault: FaultVersion, clause: "RFC 6455 §4.4",
-		cause: "The server does not speak version 13 of the protocol, which is RFC 6455 and the only one in use.",
+		cause: "The server does not speak version 13 of the protocol, which is RFC 6455 and the only version in use.",
 		owner: []string{"Update the WebSocket library: versions 0 to 8 are drafts from before 2011.",
 			"Check that no proxy changes the Sec-WebSocket-Version header."},
 		client: []string{"Use a server that speaks version 13."},
@@ -92,8 +92,8 @@ var statusAdvice = []explanation{
 	},
 	{
 		fault: FaultUpgradeStripped, clause: "RFC 9110 §7.6.1",
-		cause: "The server did not receive an upgrade request. Most likely a proxy in front of it did not forward the Upgrade and Connection " +
-			"headers, which a proxy does only if it is configured to.",
+		cause: "The server did not receive an upgrade request. Most likely a proxy in front of the server did not forward the Upgrade and " +
+			"Connection headers: many proxies have to be configured to do so.",
 		owner: []string{"Configure each proxy on the way to forward the upgrade."},
 		client: []string{"Only the server's owner can fix this. If the server can also be reached directly, by another port or name, try that.",
 			"wss:// instead of ws:// helps when the proxy belongs to the client's own network."},
@@ -122,7 +122,7 @@ var statusAdvice = []explanation{
 	},
 	{
 		fault: FaultStatus502, clause: "RFC 9110 §15.6.3",
-		cause: "A proxy in front of the server received no response from it that it could use.",
+		cause: "A proxy in front of the server received no usable response from the server.",
 		owner: []string{"Check that the backend runs, that the proxy has its address, port and scheme right, and that the backend does not " +
 			"close the connection on the handshake; the proxy's error log names the failure.",
 			"nginx: \"upstream prematurely closed connection\" and \"connect() failed\" name the cause in error.log.",
@@ -159,7 +159,7 @@ var statusAdvice = []explanation{
 var refusalAdvice = []explanation{
 	{
 		fault: FaultStatus401, clause: "RFC 9110 §15.5.2",
-		cause: "The server requires authentication, and the request has no credential that it accepts.",
+		cause: "The server requires authentication, and the request has no credential that the server accepts.",
 		owner: []string{"Say in WWW-Authenticate what is required, if the response does not: RFC 9110 §11.6.1 requires it in every 401.",
 			"Browsers cannot set Authorization on a WebSocket: offer a cookie, a ticket in the query, or a token in a subprotocol."},
 		client: []string{"Send a credential that matches the challenge."},
@@ -167,7 +167,7 @@ var refusalAdvice = []explanation{
 	},
 	{
 		fault: FaultOrigin, clause: "RFC 6455 §4.2.2",
-		cause: "The server refuses the page that the request comes from: it accepts the same request with another origin, or says so itself.",
+		cause: "The server refuses the page that the request comes from: the server accepts the same request with another origin, or names the origin as the reason.",
 		owner: append([]string{"If the page is yours, add its origin to those allowed: scheme, host and port exactly. handfast, and others:",
 			"    origins: [https://app.example]",
 			"    CheckOrigin (gorilla), OriginPatterns (coder), allowed_request_origins (Rails), setAllowedOrigins (Spring)"}, originBehindProxy...),

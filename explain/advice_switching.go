@@ -23,7 +23,7 @@ var switchingAdvice = []explanation{
 	},
 	{
 		fault: FaultUpgradeMissing, clause: "RFC 6455 §4.1",
-		cause: "The 101 has no Upgrade header, so it does not name the protocol that it switches to.",
+		cause: "The 101 has no Upgrade header, so the response does not name the new protocol.",
 		owner: bothFields, client: fieldLost, detail: explainStrippedAnswer,
 	},
 	{
@@ -72,7 +72,7 @@ var switchingAdvice = []explanation{
 	{
 		fault: FaultSubprotocolUnasked, clause: "RFC 6455 §4.1",
 		cause: "The server chose a subprotocol that the client did not offer, so browsers fail the connection.",
-		owner: []string{"Choose one of those in the request's Sec-WebSocket-Protocol, compared exactly, including case; otherwise send no such header."},
+		owner: []string{"Choose one of the subprotocols in the request's Sec-WebSocket-Protocol, compared exactly, including case; if the server speaks none of them, send no such header."},
 		client: []string{"Offer a subprotocol that the server speaks. In a browser, and with handfast explain:",
 			"    new WebSocket(url, [\"NAME\"])",
 			"    --subprotocol NAME"},
@@ -85,7 +85,7 @@ var switchingAdvice = []explanation{
 			"    Sec-WebSocket-Protocol: NAME",
 			"A proxy in front must forward the header in both directions."},
 		client: []string{"Offer a subprotocol that the server speaks, or none at all.",
-			"A token that is sent as a subprotocol needs a real one next to it, for the server to choose."},
+			"If a token is sent as a subprotocol, also offer a real subprotocol, which the server can choose."},
 		detail: explainSubprotocol,
 	},
 	{
@@ -118,7 +118,7 @@ var switchingAdvice = []explanation{
 	},
 	{
 		fault: FaultBody101, clause: "RFC 9110 §8.6", general: true,
-		cause: "The 101 declares a body, which it cannot have: frames follow its head immediately.",
+		cause: "The 101 declares a body, but a 101 has no body: frames follow its head immediately.",
 		owner: []string{"Send neither Content-Length nor Transfer-Encoding with a 101, and no body. A middleware that adds them must not change a 101.",
 			useLibrary},
 		client: []string{"Only the server's owner can fix this: what it sends cannot be distinguished from frames."},

@@ -9,7 +9,7 @@ import (
 var tlsAdvice = []explanation{
 	{
 		fault: FaultTLSToPlain, clause: "RFC 6455 §4.1",
-		cause: "The client spoke TLS to a port that does not: the response is not a TLS record.",
+		cause: "The client spoke TLS to a port that does not speak TLS: the response is not a TLS record.",
 		owner: []string{
 			"Give this port a certificate, or publish the port that has one. In nginx, the listen directive needs the word ssl:",
 			"    listen 443 ssl;",
@@ -33,7 +33,7 @@ var tlsAdvice = []explanation{
 		cause: "The port accepts connections but does not finish a TLS handshake in time.",
 		owner: []string{
 			"Check what is listening there: a service of another protocol may be waiting for other bytes, or the server is overloaded.",
-			"A large ClientHello takes two packets; a device on the path that drops the second causes the same symptom.",
+			"A large ClientHello takes two packets; a device on the path that drops the second packet causes the same symptom.",
 		},
 		client: []string{"Check the port. If ws:// gets a response there, the port does not speak TLS."},
 	},
@@ -56,7 +56,7 @@ var tlsAdvice = []explanation{
 			"Allow modern suites: ECDHE with AES-GCM or ChaCha20-Poly1305, and the groups X25519 and P-256. nginx:",
 			"    ssl_protocols TLSv1.2 TLSv1.3;",
 			"    ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305;",
-			"The suites must fit the certificate's key: one with ECDSA needs an ECDSA certificate, one with RSA an RSA one.",
+			"The suites must fit the certificate's key: a suite with ECDSA needs an ECDSA certificate, and a suite with RSA an RSA certificate.",
 		},
 		client: []string{"Do not restrict suites or versions in the client's TLS settings. If they are not restricted, ask the owner."},
 		detail: explainNoCipher,
@@ -73,8 +73,8 @@ var tlsAdvice = []explanation{
 	{
 		fault: FaultTLS, clause: "RFC 8446 §6.2", general: true,
 		cause:  "The TLS handshake failed before both sides had agreed on keys.",
-		owner:  []string{"The server's log names the cause; openssl s_client -connect HOST:PORT -servername HOST shows what it sends."},
-		client: []string{"Try openssl s_client -connect HOST:PORT -servername HOST: if it fails too, the cause is the server or the path."},
+		owner:  []string{"The server's log names the cause; openssl s_client -connect HOST:PORT -servername HOST shows what the server sends."},
+		client: []string{"Try openssl s_client -connect HOST:PORT -servername HOST: if this command also fails, the cause is the server or the path."},
 		detail: explainAlert,
 	},
 	{
@@ -86,7 +86,7 @@ var tlsAdvice = []explanation{
 			`    tls.Config{NextProtos: []string{"h2", "http/1.1"}}`,
 			"    alpn_protocols: [h2, http/1.1]",
 		},
-		client: []string{"Check the port: it belongs to another protocol. Offering no ALPN at all may work around this, but only in programs."},
+		client: []string{"Check the port: it belongs to another protocol. A program may work around the fault by offering no ALPN at all; a browser cannot."},
 	},
 	{
 		fault: FaultHTTP2Only, clause: "RFC 9113 §3.4",
@@ -141,7 +141,7 @@ var certAdvice = []explanation{
 			"Renew the certificate, and reload the server: certbot renew && systemctl reload nginx",
 			"If the certificate was renewed, a process still serves the old one: reload each proxy and each node.",
 		},
-		client: []string{"Check this machine's clock first. If it is right, only the server's owner can fix this."},
+		client: []string{"Check this machine's clock first. If the clock is right, only the server's owner can fix this."},
 		detail: explainValidity,
 	},
 	{
@@ -157,7 +157,7 @@ var certAdvice = []explanation{
 		owner: []string{
 			"Get a certificate that names this host among its subjectAltNames: certbot certonly -d HOST",
 			"A wildcard covers one label only: *.example.com is for a.example.com, and not for example.com or a.b.example.com.",
-			"If such a certificate exists, the server picked its default one: check the server_name of this host.",
+			"If such a certificate exists, the server picked its default certificate: check the server_name of this host.",
 		},
 		client: []string{"Use one of the names that the certificate is for. Do not turn verification off."},
 		detail: explainNames,
@@ -170,7 +170,7 @@ var certAdvice = []explanation{
 			"For a closed group, distribute the CA's certificate. handfast cert trust installs the certificate of the development CA.",
 		},
 		client: []string{
-			"If it is a private CA that you know, pass its certificate to the client: --cacert ca.pem",
+			"If the issuer is a private CA that you know, pass its certificate to the client: --cacert ca.pem",
 			"If you do not know the CA, the connection may be intercepted: by a company's proxy, a virus scanner, an attacker.",
 		},
 		detail: explainIssuer,
@@ -186,7 +186,7 @@ var certAdvice = []explanation{
 	},
 	{
 		fault: FaultCertIntermediate, clause: "RFC 8446 §4.4.2",
-		cause: "Most likely the server sends its own certificate without the intermediate one that links it to a trusted CA.",
+		cause: "Most likely the server sends its own certificate without the intermediate certificate that links its own to a trusted CA.",
 		owner: []string{
 			"Serve the whole chain, the server's own certificate first: fullchain.pem instead of cert.pem. nginx, HAProxy:",
 			"    ssl_certificate /etc/letsencrypt/live/HOST/fullchain.pem;",

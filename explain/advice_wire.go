@@ -59,7 +59,7 @@ func explainIssuer(r *Report, f Finding, d *Diagnosis) {
 	switch d.ID {
 	case FaultCertIntermediate:
 		if strings.HasSuffix(f.Detail, completesChain) {
-			d.Cause = "The server sends its own certificate without the intermediate one that links it to a trusted CA."
+			d.Cause = "The server sends its own certificate without the intermediate certificate that links its own to a trusted CA."
 			d.forOwner(fmt.Sprintf("The missing certificate is that of %s.", last.Issuer))
 			return
 		}

@@ -34,7 +34,7 @@ func newAdmissions(get func() []Admission) *admissions {
 		rate:      desc("rate", "Handshakes admitted per second while the admission is limited."),
 		underway:  desc("underway", "Handshakes in progress with a server."),
 		waiting:   desc("waiting", "Handshakes waiting for a server with free capacity."),
-		handshake: desc("handshakes_total", "Handshakes admitted, or rejected with Retry-After, by whether they resume a session.", "priority", "outcome"),
+		handshake: desc("handshakes_total", "Handshakes that were admitted, or rejected with Retry-After, by whether the client resumes a session.", "priority", "outcome"),
 	}
 }
 

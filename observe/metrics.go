@@ -51,7 +51,7 @@ func NewMetrics(live Live) *Metrics {
 	m.TLS = counters(m, "tls_handshakes_total", "Handshakes of WebSockets over TLS, by whether the TLS session was new or resumed.", "session")
 	m.servers = histograms(m, "server_handshake_duration_seconds", "Duration of handshakes with servers of the balancer.",
 		[]float64{.001, .005, .025, .1, .5, 1, 5}, "endpoint", "server", "outcome")
-	m.Cut = counter(m, "handshakes_cut_total", "Connections that were closed during their handshake to make room for others.")
+	m.Cut = counter(m, "handshakes_cut_total", "Connections that were closed during their handshake to make room for other handshakes.")
 	m.Revoked = counter(m, "connections_revoked_total", "WebSockets that were closed because their credential was revoked.")
 	m.Expired = counter(m, "connections_expired_total", "WebSockets that were closed because their credential expired.")
 	m.Rechecks = counters(m, "sessions_ended_total", "WebSockets that were closed after a recheck because their session was refused, or could not be verified for too long.", "outcome")

@@ -58,14 +58,14 @@ describe the Go runtime and the process.
 // labels has the meaning of each label.
 var labels = map[string]string{
 	"app":         "the application's ID",
-	"certificate": "the file of the certificate, or its host with ACME",
+	"certificate": "the file of the certificate; with ACME, the host that the certificate is for",
 	"change":      "`join`, `leave`",
 	"code":        "the close code; codes from 3000 on are counted as `3xxx` and `4xxx`, except for the codes that the server itself sends",
-	"direction":   "`in`: from clients, `out`: to clients; in metrics of a balancer's server, `in`: to the server, `out`: from the server",
+	"direction":   "`in` is from clients and `out` is to clients; in the metrics `handfast_server_*`, `in` is to the server and `out` is from the server",
 	"endpoint":    "the endpoint's name; empty for handshakes that reached no endpoint",
 	"go":          "the version of Go",
 	"limit":       "the setting that the client exceeded: `messages_per_second`, `bytes_per_second`",
-	"method":      "the method's name in the configuration, `none` without an identity",
+	"method":      "the name of the authentication method in the configuration; `none` if no method identified the client",
 	"namespace":   "the name of a namespace of channels",
 	"outcome":     "the outcome of an authentication (`known`, the status of a refusal, or `refused`), of a reload (`done`, `failed`), of a recovery (`recovered`, `failed`), of a recheck of a session (`refused`, `unknown`), of a webhook event (`sent`, `failed`, `dropped`), of an admission (`admitted`, `refused`), or of a handshake with a server (`ok`, `unreachable`, `failed handshake`)",
 	"priority":    "`new`, `resuming`",
@@ -73,7 +73,7 @@ var labels = map[string]string{
 	"session":     "`new`, `resumed`",
 	"stage":       "the stage of the handshake, as in the log",
 	"state":       "`ready`, `full`, `ejected`, `draining`, `down`, `removed`",
-	"status":      "the status of the response; 0 means none",
+	"status":      "the status of the response; 0 if there was no response",
 	"version":     "the version of the program",
 	"webhook":     "the position of the webhook in the configuration, from 0",
 }

@@ -43,9 +43,9 @@ func newUpstreams(get func() []Upstream) *upstreams {
 		load:  desc("server_load", "Connections of a server, as the server reports them."),
 		state: desc("server_state", "1 for the current state of a server.", "state"),
 
-		messages: desc("server_messages_total", "Messages forwarded to a server (in) and from it (out).", "direction"),
-		bytes:    desc("server_bytes_total", "Bytes forwarded to a server (in) and from it (out).", "direction"),
-		resumed:  desc("server_resumed_total", "Connections that were moved to a server from another one without being closed."),
+		messages: desc("server_messages_total", "Messages forwarded to a server (in) and from a server (out).", "direction"),
+		bytes:    desc("server_bytes_total", "Bytes forwarded to a server (in) and from a server (out).", "direction"),
+		resumed:  desc("server_resumed_total", "Connections of clients that were moved to this server from another server without being closed."),
 		closed:   desc("server_connections_closed_total", "Ended connections to a server, by close code.", "code"),
 	}
 }

@@ -29,10 +29,10 @@ const intro = `<!-- Generated from package explain by "go generate ./explain". D
 
 # Diagnoses
 
-These are the faults that ` + "`handfast explain`" + ` can find. For each fault, the table has the cause in one sentence, the clause, and
-what the server's owner and the client's author can do about it. A report adds the details: the evidence, names, times, and the
-product in front of the server. For each row there is at least one test server with exactly this fault, which must be diagnosed
-by this name and no other: %d servers for %d faults. A warning is a fault that does not prevent the connection from opening.
+These are the faults that ` + "`handfast explain`" + ` can find. For each fault, the table has the cause, the clause of the
+specification, and what the server's owner and the client's author can do. A report adds the details: the evidence, names, times, and
+the product in front of the server. The tests have at least one server with exactly this fault for each row (%d servers for %d
+faults), and fail unless ` + "`explain`" + ` reports this fault and no other. A warning is a fault that does not prevent the connection from opening.
 `
 
 // Document returns the table of all diagnoses in Markdown.
