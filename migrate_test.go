@@ -87,7 +87,7 @@ func guideTable(t *testing.T, head string) (rows [][2][]string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, ok := strings.Cut(string(text), "\n| "+head+" | here | |\n")
+	_, table, ok := strings.Cut(string(text), "\n| "+head+" | handfast | |\n")
 	if !ok {
 		t.Fatalf("the guide has no table of %s", head)
 	}
