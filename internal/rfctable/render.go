@@ -16,15 +16,15 @@ const head = `<!-- Generated from docs/rfc6455.txt by "make docs". Do not edit. 
 
 # RFC 6455, requirement by requirement
 
-Every MUST, MUST NOT, REQUIRED, SHALL and SHALL NOT of [RFC 6455](https://www.rfc-editor.org/rfc/rfc6455), in the order
-of the RFC, with the code that enforces it and the test that verifies it. If a requirement does not apply to a library, a
-server or a client such as this one, or is not implemented, the table has the reason instead. "step" marks a step of an
-algorithm that a MUST introduces.
+The tables list every MUST, MUST NOT, REQUIRED, SHALL and SHALL NOT of [RFC 6455](https://www.rfc-editor.org/rfc/rfc6455) in
+the order of the RFC. Each row has the code that enforces the requirement and the test that verifies it. If a requirement is
+not implemented, or does not apply to a library, a server or a client such as this one, the row has the reason instead. If a
+MUST introduces the steps of an algorithm, each step has its own row, marked with "step".
 
-A test fails if a requirement has no code or no test, if a name in this table is not declared, if the file with the code
-does not quote the section ("as" names another section that says the same), or if the number of requirements differs from
-that of the RFC. The packages handshake, protocol and frame enforce the requirements of §4 and §5. Exceptions are requirements
-about sockets, TLS or randomness, which package websocket enforces; a test lists each exception with its reason.
+A test fails in four cases: a requirement has no code or no test, a name in a table is not declared, the file with the code
+does not quote the section (or the section after "as", which says the same), or the number of requirements differs from the
+number in the RFC. The packages handshake, protocol and frame enforce the requirements of §4 and §5, except for requirements
+about sockets, TLS or randomness, which package websocket enforces. A test lists each of these exceptions with its reason.
 
 `
 
