@@ -41,7 +41,8 @@ func KubernetesSubprotocol() Source {
 			return "", err
 		}
 		token, err := base64.RawURLEncoding.Strict().DecodeString(s)
-		if err != nil || !utf8.Valid(token) { // err has no further information
+		// The decoder skips CR and LF; the error has no further information.
+		if err != nil || !utf8.Valid(token) || strings.ContainsAny(s, "\r\n") {
 			return "", errNotBase64
 		}
 		return string(token), nil
