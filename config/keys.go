@@ -6,7 +6,7 @@ import "github.com/handfast/handfast/config/internal/tree"
 //
 // It must not be changed once it was created. A reload creates another one, and [Diff] returns the differences.
 type Config struct {
-	// The addresses to listen on. Each has its own TLS; all of them serve the same endpoints.
+	// The addresses to listen on. Each address has its own TLS settings; all addresses serve the same endpoints.
 	Listen []Listen `yaml:"listen"`
 
 	// The proxies in front of this server, as addresses or networks: 10.0.0.0/8. The headers Forwarded (RFC 7239), X-Forwarded-For,
@@ -16,8 +16,8 @@ type Config struct {
 	// Limits for a request before its endpoint is known.
 	HTTP HTTP `yaml:"http"`
 
-	// Whether the server has a page at / for trying out the endpoints. The page shows their paths to every visitor. Without a configuration
-	// file the default is true, unless an endpoint has the path /.
+	// Whether the server has a page at / for trying out the endpoints. The page shows the paths of the endpoints to every visitor.
+	// Without a configuration file the default is true, unless an endpoint has the path /.
 	Console bool `yaml:"console" default:"false"`
 
 	// The listener for operators: /livez, /readyz, /metrics, /info, /connections, /handshakes,
@@ -33,12 +33,12 @@ type Config struct {
 	// The path at which clients end their own session: all connections of the user are closed.
 	Logout Logout `yaml:"logout"`
 
-	// The endpoints: each has a path, the clients that may use it, and a target. At least one is required; only a server without a
-	// file has a default, an echo at /echo and channels at /channels, both for all clients.
+	// The endpoints: each has a path, the clients that may use it, and a target. At least one endpoint is required. Without a
+	// configuration file, the defaults are an echo at /echo and channels at /channels, both for all clients.
 	Endpoints []Endpoint `yaml:"endpoints"`
 
-	// The applications with channels. An endpoint with channels belongs to one application, or to all. Only a server without a file has a
-	// default: the application dev.
+	// The applications with channels. An endpoint with channels serves the channels of one application, or of all applications.
+	// Without a configuration file, the default is one application named dev.
 	Apps []App `yaml:"apps"`
 
 	// Where the events of channels, such as connections, subscriptions and publications, are posted. Empty means nowhere.
@@ -47,17 +47,17 @@ type Config struct {
 	// The settings of channels, for endpoints that have them.
 	Hub Hub `yaml:"hub"`
 
-	// The limits of the whole server. The limits of an endpoint apply in addition.
+	// The limits of the whole server. The limits of an endpoint apply in addition to these limits.
 	Limits Limits `yaml:"limits"`
 
-	// The record of rejected handshakes, for /handshakes on the admin listener.
+	// The record of rejected handshakes, which the admin listener shows at /handshakes.
 	Handshakes Handshakes `yaml:"handshakes"`
 
 	// The log, on standard error.
 	Log Log `yaml:"log"`
 
-	// The audit log, a separate stream with one line for each connection: the client and its address, the decision and its rule,
-	// and how the connection ended.
+	// The audit log, a separate stream: who connected and from where, the decision and its rule, how each connection ended, and
+	// administrative actions.
 	Audit Audit `yaml:"audit"`
 
 	// How the server shuts down.
@@ -84,8 +84,8 @@ type Admin struct {
 	// machines can reach requires a token.
 	Address Address `yaml:"address" default:"off" example:"127.0.0.1:9090"`
 
-	// The token that requests must have, sent as "Authorization: Bearer TOKEN". /livez and /readyz do not require it. Empty means
-	// that no token is required.
+	// The token that requests must have, as "Authorization: Bearer TOKEN". Requests for /livez and /readyz need no token. Empty means
+	// that no request needs a token.
 	Token Secret `yaml:"token"`
 
 	// Whether the listener serves the profiles of net/http/pprof at /debug/pprof/.

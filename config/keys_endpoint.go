@@ -2,7 +2,7 @@ package config
 
 // Endpoint is a path with the clients that may use it and a target.
 type Endpoint struct {
-	// The name in rules, logs and metrics. Empty means its path.
+	// The name in rules, logs and metrics. Empty means the path of the endpoint.
 	Name string `yaml:"name" id:"true" example:"chat"`
 
 	// The path: /chat matches that path only, /chat/{room} any single segment after /chat/, and /chat/ any path that begins with it.

@@ -6,11 +6,11 @@ type Listen struct {
 	// selects a free one.
 	Address Address `yaml:"address" id:"true" required:"true" example:"localhost:8443"`
 
-	// The host names and IP addresses, without a port, that requests may have in the header Host; other requests are answered with 421,
-	// except from trusted proxies. any: all hosts. Empty means all hosts, except that a listener with a development certificate, or without
-	// TLS on a loopback address, answers only for localhost, IP addresses, and the names in that certificate, in acme and in the hosts of
-	// endpoints, unless there are trusted_proxies or proxy_protocol. The restriction prevents attacks by pages whose own host name resolves
-	// to this server (DNS rebinding).
+	// The host names and IP addresses, without a port, that a request may have in the header Host; other requests are answered with
+	// 421, except from trusted proxies. any: all hosts. Empty means all hosts, except that a listener with a development certificate,
+	// or without TLS on a loopback address, answers only for localhost, IP addresses, and the names in that certificate, in acme and
+	// in the hosts of endpoints, unless there are trusted_proxies or proxy_protocol. The restriction prevents attacks by pages whose
+	// own host name resolves to this server (DNS rebinding).
 	Hosts Hosts `yaml:"hosts" example:"[ws.example.com]"`
 
 	// TLS. A single word selects the mode: "tls: off".

@@ -30,8 +30,8 @@ type JWT struct {
 	// EdDSA.
 	Algorithms []string `yaml:"algorithms" enum:"HS256|HS384|HS512|RS256|RS384|RS512|PS256|PS384|PS512|ES256|ES384|ES512|EdDSA"`
 
-	// The secret that is shared with the issuer, for HS256, HS384 and HS512: at least as many bytes as the hash has, 32
-	// for HS256. Anyone who knows it can issue tokens.
+	// The secret that is shared with the issuer, for HS256, HS384 and HS512: at least as many bytes as the hash has, 32 for HS256.
+	// Anyone who knows the secret can issue tokens.
 	Secret Secret `yaml:"secret"`
 
 	// Inline public keys: PEM, a JSON Web Key or a set of them.
@@ -46,7 +46,7 @@ type JWT struct {
 	// The URL of an OpenID provider, which publishes the location of its keys. The issuer of the token must be the same.
 	OIDCIssuer string `yaml:"oidc_issuer" example:"https://id.example.com"`
 
-	// The certificate authority of jwks_url or oidc_issuer, if it is not a public one: a PEM file.
+	// A PEM file with the certificate authority of the server at jwks_url or oidc_issuer, if that authority is not a public one.
 	CA Path `yaml:"ca"`
 
 	// Whether jwks_url or oidc_issuer may be http:// to another machine. An attacker in the network can then be any user.
@@ -59,7 +59,8 @@ type JWT struct {
 	// any_audience is true.
 	Audience []string `yaml:"audience" example:"[chat]"`
 
-	// Whether a token with any audience is accepted. Any service that receives a user's token can then use it here as that user.
+	// Whether a token with any audience is accepted. If true, any other service that receives a user's token can connect to this
+	// server as that user.
 	AnyAudience bool `yaml:"any_audience" default:"false"`
 
 	// Whether a token without an expiry is accepted.
@@ -71,10 +72,10 @@ type JWT struct {
 	// The claim that names the user.
 	SubjectClaim string `yaml:"subject_claim" default:"sub"`
 
-	// Where the token may be in a request; the places are tried in this order. bearer: the Authorization header; header:NAME: another
-	// header, set by a proxy; subprotocol or subprotocol:PREFIX: in the subprotocols that the client offers, after that prefix,
-	// handfast.token. by default; kubernetes: in the subprotocols, in the form that Kubernetes uses; query:NAME: in the URL, which every
-	// proxy may log. For a token in a cookie use the method cookie.
+	// Where the token may be in a request; the places are tried in the order of this list. bearer: the Authorization header;
+	// header:NAME: another header, set by a proxy; subprotocol or subprotocol:PREFIX: in the subprotocols that the client offers,
+	// after that prefix, handfast.token. by default; kubernetes: in the subprotocols, in the form that Kubernetes uses; query:NAME: in
+	// the URL, which every proxy may log. For a token in a cookie use the method cookie.
 	From []TokenSource `yaml:"from" default:"[bearer]"`
 }
 
@@ -106,7 +107,7 @@ type Key struct {
 	// The key's hash: sha256: and the SHA-256 of the whole key in hexadecimal digits.
 	Hash string `yaml:"hash" required:"true" example:"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" secret:"true"`
 
-	// The user of the key. Empty means its id.
+	// The user of the key. Empty means the id of the key.
 	User string `yaml:"user"`
 
 	// The claims, for rules.
@@ -167,7 +168,8 @@ type Ticket struct {
 	// The parameter of the URL's query that contains the ticket.
 	Query string `yaml:"query" default:"ticket"`
 
-	// Whether a ticket is valid only for the address that requested it. Clients that change networks are then rejected.
+	// Whether a ticket is valid only for the address that requested it. If true, a client that changes networks between the request
+	// and the handshake is rejected.
 	BindAddress bool `yaml:"bind_address" default:"false"`
 }
 
@@ -177,7 +179,8 @@ type Certificate struct {
 	// names, cn is the common name.
 	Subject []string `yaml:"subject" default:"[uri, dns, email]" enum:"uri|dns|email|cn"`
 
-	// The user for each name. If set, other names are rejected; otherwise the name is the user.
+	// The user for each name in a certificate. If set, certificates with other names are rejected. If unset, the name itself is the
+	// user.
 	Map map[string]string `yaml:"map"`
 }
 
@@ -207,7 +210,7 @@ type Forward struct {
 	// The maximum number of concurrent requests; further clients wait, and are answered with 503 if the wait is too long.
 	Concurrency int `yaml:"concurrency" default:"64" min:"1" max:"10000"`
 
-	// The certificate authority of the service, if it is not a public one: a PEM file.
+	// A PEM file with the certificate authority of the service, if that authority is not a public one.
 	CA Path `yaml:"ca"`
 
 	// The interval at which the service is asked again about an open connection. Each check is at a random time in the second half of the
