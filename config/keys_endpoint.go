@@ -24,8 +24,8 @@ type Endpoint struct {
 	// without rules every authenticated client may connect.
 	Rules []Rule `yaml:"rules"`
 
-	// The web origins whose pages may connect in addition to the server's own; any: all origins. Then every page that a user opens can
-	// connect with the user's cookies and certificates. Clients other than browsers are not affected.
+	// The web origins whose pages may connect in addition to the server's own; any: all origins, so that every page that a user opens
+	// can connect with the user's cookies and certificates. Clients other than browsers are not affected.
 	Origins Origins `yaml:"origins" example:"[https://app.example.com]"`
 
 	// The supported subprotocols, the preferred one first.
@@ -41,8 +41,8 @@ type Endpoint struct {
 	// a connection after 30 to 60 seconds of silence.
 	PingInterval Duration `yaml:"ping_interval" default:"25s" min:"100ms" max:"1h"`
 
-	// How long an open connection may go without a message in either direction; then it is closed with 1000. Pings do not count. 0 means
-	// forever: in many applications clients only listen, and pings detect lost clients.
+	// How long an open connection may go without a message in either direction; then it is closed with 1000. Pings do not count as
+	// messages. 0 means no limit, which suits applications whose clients only listen, since pings detect lost clients.
 	IdleTimeout Duration `yaml:"idle_timeout" default:"0s" min:"0s" max:"168h" example:"30m"`
 
 	// The limits of the endpoint, in addition to the server's.

@@ -7,9 +7,10 @@ import (
 	"github.com/handfast/handfast/config/internal/tree"
 )
 
-// Balance distributes connections and other requests over several servers. The authentication and the limits of the endpoint apply first: a
-// rejected client reaches no server. The server chooses the subprotocol. Bytes are forwarded unchanged. Therefore max_message,
-// ping_interval and compression of the endpoint apply only if messages or hold is set, which makes the balancer forward messages.
+// Balance distributes connections and other requests over several servers. The authentication and the limits of the endpoint apply
+// first: a rejected client reaches no server. The server chooses the subprotocol. By default the balancer forwards bytes
+// unchanged, so max_message, ping_interval and compression of the endpoint have no effect. If messages or hold is set, the
+// balancer forwards messages, and these keys apply.
 type Balance struct {
 	// The servers. A single word is the url of a server.
 	To []Backend `yaml:"to" example:"[ws://10.0.0.1:9000, ws://10.0.0.2:9000]"`
@@ -21,8 +22,8 @@ type Balance struct {
 	// file is read again when it changes.
 	File Path `yaml:"file"`
 
-	// How a server is chosen. power_of_two: of two random servers, the one with fewer connections; least_connections: the one with
-	// the fewest connections; hash: the same server for the same key, unless it has too many connections; round_robin: each in
+	// How a server is chosen. power_of_two: of two random servers, the one with fewer connections; least_connections: the one with the
+	// fewest connections; hash: the same server for the same key, unless that server has too many connections; round_robin: each in
 	// turn. If unset: hash if there is a key, otherwise power_of_two.
 	Policy string `yaml:"policy" enum:"power_of_two|least_connections|hash|round_robin" default:"power_of_two"`
 
@@ -42,7 +43,8 @@ type Balance struct {
 	// The ejection of servers that fail for clients.
 	Ejection Ejection `yaml:"ejection"`
 
-	// How many other servers are tried if one cannot be reached, or answers 502, 503 or 504, before the client gets an answer.
+	// How many other servers the balancer tries, if a server cannot be reached or answers 502, 503 or 504, before the client gets an
+	// error.
 	Retries int `yaml:"retries" default:"2" min:"0" max:"10"`
 
 	// The priorities when more clients connect than the servers can accept.
