@@ -187,5 +187,5 @@ func describeJSONError(err error) string {
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return cmp.Or(wrong.Field, "the JSON") + " has the wrong type"
 	}
-	return "the JSON is not valid"
+	return "the text is not valid JSON"
 }
