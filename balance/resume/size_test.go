@@ -11,29 +11,30 @@ import (
 func surplus(s Session) int {
 	switch s := s.(type) {
 	case *channels:
-		stored := len(s.token)
-		for _, c := range s.waiting {
-			stored += c.size()
-		}
+		items := len(s.token)
 		for _, x := range s.subs {
-			stored += x.size()
+			items += x.size()
 		}
-		if s.failure == nil {
-			return s.size - stored
-		}
+		return uncounted(&s.ledger, items)
 	case *centrifugo:
-		stored := len(s.token)
-		for _, c := range s.waiting {
-			stored += c.size()
-		}
+		items := len(s.token)
 		for _, x := range s.subs {
-			stored += x.size
+			items += x.size
 		}
-		if s.failure == nil {
-			return s.size - stored
-		}
+		return uncounted(&s.ledger, items)
 	}
 	return 0
+}
+
+// uncounted returns the number of bytes that a ledger counts in addition to its commands and to items.
+func uncounted[T any](l *ledger[T], items int) int {
+	if l.failure != nil {
+		return 0
+	}
+	for _, c := range l.waiting {
+		items += c.size()
+	}
+	return l.size - items
 }
 
 // A message that shares all its memory with a kept text is copied. A text in memory of its own is not, nor is a part of a message.

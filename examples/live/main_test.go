@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"strings"
@@ -14,15 +15,22 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
-// Clients receive prices of every stock, and cannot publish.
-func TestPrices(t *testing.T) {
-	ctx := bounded.Context(t)
+// subscribe starts the example, and returns a client with a subscription to the prices.
+func subscribe(ctx context.Context, t *testing.T) (*client.Client, *client.Subscription) {
+	t.Helper()
 	c := client.New(strings.Replace(sitetest.Start(t, example()), "http", "ws", 1)+"channels", nil)
-	defer c.Close()
+	t.Cleanup(func() { c.Close() })
 	prices, err := c.Subscribe(ctx, "prices", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return c, prices
+}
+
+// Clients receive prices of every stock, and cannot publish.
+func TestPrices(t *testing.T) {
+	ctx := bounded.Context(t)
+	c, prices := subscribe(ctx, t)
 	if _, err := c.Publish(ctx, "prices", json.RawMessage(`{"stock":"S00","price":1}`), nil); err == nil {
 		t.Error("a client may publish prices")
 	}
@@ -47,12 +55,7 @@ func TestPrices(t *testing.T) {
 // A client that reads receives 1,000 prices a second. The positions and times of two prices show how many were published between them.
 func TestRate(t *testing.T) {
 	ctx := bounded.Context(t)
-	c := client.New(strings.Replace(sitetest.Start(t, example()), "http", "ws", 1)+"channels", nil)
-	defer c.Close()
-	prices, err := c.Subscribe(ctx, "prices", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, prices := subscribe(ctx, t)
 	var first client.Message
 	received := uint64(0)
 	for e, err := range prices.Events(ctx) {
