@@ -80,7 +80,7 @@ var rules = []rule{
 
 	// The packages of the server and its tools. auth imports websocket for the hook that determines a handshake's reply, and to
 	// close sessions.
-	{pkg: "auth", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/cors", "internal/limit", "internal/redact", "websocket"},
+	{pkg: "auth", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/cors", "internal/limit", "internal/redact", "internal/watch", "websocket"},
 		other: []string{"github.com/expr-lang/expr", "github.com/golang-jwt/jwt/v5", "golang.org/x/crypto"}},
 	{pkg: "auth/redisstore", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"auth", "internal/redisurl"},
 		other: []string{"github.com/redis/rueidis"}, test: []string{"internal/redistest"}},

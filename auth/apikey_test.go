@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/handfast/handfast/internal/watch"
 )
 
 func TestAPIKeys(t *testing.T) {
@@ -173,7 +175,7 @@ func TestAPIKeyFileReload(t *testing.T) {
 		_, err = a.Authenticate(r)
 		wantRefusal(t, err, 401, a.Challenge(), key)
 		write(entry.String() + "\n")
-		<-time.After(statInterval)
+		<-time.After(watch.CheckInterval)
 		if _, err := a.Authenticate(r); err != nil {
 			t.Errorf("after the key was added: %v", err)
 		}

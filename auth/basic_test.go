@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/handfast/handfast/internal/watch"
 )
 
 // passwordFile writes a password file atomically, as an editor does: under another name first.
@@ -203,7 +205,7 @@ func TestBasicCost(t *testing.T) {
 			t.Errorf("after Remember: %v, %d hashes, want 8", err, hashes())
 		}
 		passwordFile(t, b.o.File, "ann:"+cheapHash(t, "new")+"\n")
-		<-time.After(statInterval)
+		<-time.After(watch.CheckInterval)
 		_, err := b.Authenticate(withPassword("ann", "a"))
 		wantRefusal(t, err, 401, b.Challenge())
 		if _, err := b.Authenticate(withPassword("ann", "new")); err != nil {

@@ -19,7 +19,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/handfast/handfast/internal/watch"
 )
 
 // testKeys are private keys of every kind, created once.
@@ -216,7 +219,9 @@ func TestKeyIDs(t *testing.T) {
 }
 
 // A file is read again when it has changed, in any way; an invalid file changes nothing, and is reported once.
-func TestKeyFileReload(t *testing.T) {
+func TestKeyFileReload(t *testing.T) { synctest.Test(t, testKeyFileReload) }
+
+func testKeyFileReload(t *testing.T) {
 	k := testKeys()
 	dir := t.TempDir()
 	write := func(name string, data []byte, minute int) string {
@@ -239,11 +244,9 @@ func TestKeyFileReload(t *testing.T) {
 	}
 	var failed []error
 	f.OnError = func(err error) { failed = append(failed, err) }
-	now := time.Now()
-	f.now = func() time.Time { return now }
 	want := func(step, alg string) {
 		t.Helper()
-		now = now.Add(statInterval)
+		<-time.After(watch.CheckInterval)
 		for range 3 {
 			found, err := f.find(t.Context(), "")
 			if err != nil || len(found) != 1 || found[0].algs[0] != alg {

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/handfast/handfast/internal/watch"
 )
 
 // wantRefusal checks that err rejects a client with the given status, that a 401 contains the challenge, that a 429 and a 503
@@ -308,7 +310,7 @@ func TestStoreFile(t *testing.T) {
 		want := func(text string, errs int) {
 			t.Helper()
 			for range 3 {
-				<-time.After(statInterval)
+				<-time.After(watch.CheckInterval)
 				if got := f.load(); got != text || len(told) != errs {
 					t.Fatalf("load() = %q, reported %v; want %q and %d errors", got, told, text, errs)
 				}

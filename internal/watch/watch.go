@@ -1,5 +1,6 @@
 // Package watch reports when files may have changed, whether a file is written in place, replaced by a rename, or replaced by a
-// change of a symbolic link, as in secrets mounted by Kubernetes.
+// change of a symbolic link, as in secrets mounted by Kubernetes. [Files] calls a function when that happens; [Content] looks when it
+// is asked.
 package watch
 
 import (
