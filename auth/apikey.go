@@ -13,12 +13,14 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/handfast/handfast/internal/redact"
 )
 
 // An API key is "hf_" ID "_" SECRET. The prefix lets scanners find leaked keys; the ID determines the entry to compare with; the
 // secret is 256 random bits, so a plain hash of the key is safe to store.
 const (
-	apiKeyPrefix    = "hf_"
+	apiKeyPrefix    = redact.APIKeyPrefix
 	apiKeyMaxID     = 64
 	apiKeyMaxLength = 256
 	apiKeyHash      = "sha256:"

@@ -3,7 +3,6 @@ package auth
 import (
 	"net/http"
 	"net/textproto"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -56,7 +55,7 @@ func (f *Forward) requestHeader(r *http.Request) (http.Header, bool) {
 	if !f.o.RawQuery {
 		path, query, _ := strings.Cut(uri, "?")
 		if uri = path; query != "" {
-			uri += "?" + redactQuery(query, f.o.Secrets...)
+			uri += "?" + redact.Forwarded(query, f.o.Secrets...)
 		}
 	}
 	h.Set("X-Forwarded-Method", r.Method)
@@ -81,44 +80,4 @@ func (f *Forward) cookies(r *http.Request) []string {
 		return nil
 	}
 	return []string{strings.Join(pairs, "; ")}
-}
-
-// redactQuery returns a URL's query with the value of every secret replaced. A secret is recognized by the name of its parameter
-// (token, access_token, ticket, key and the like, and the given names), ignoring case, or by its form (a JWT, an API key, a
-// ticket). The result is still a query. It is for logs, and for services that do not need the secrets.
-func redactQuery(query string, names ...string) string {
-	secret := func(name string) bool {
-		return redact.Name(name) || slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
-	}
-	parts := strings.FieldsFunc(query, func(c rune) bool { return c == '&' || c == ';' })
-	for i, p := range parts {
-		name, value, ok := strings.Cut(p, "=")
-		plain, err := url.QueryUnescape(name)
-		switch {
-		case looksSecret(name, nil): // a secret in place of the name, with or without a value
-			parts[i] = "redacted"
-		case ok && (err != nil || secret(plain) || looksSecret(value, secret)):
-			parts[i] = name + "=redacted"
-		}
-	}
-	return strings.Join(parts, "&")
-}
-
-// looksSecret reports whether a value has the form of a credential, or of a URL that has a secret parameter.
-func looksSecret(value string, secret func(name string) bool) bool {
-	plain, err := url.QueryUnescape(value)
-	if err != nil {
-		return true // a value that cannot be decoded could be anything
-	}
-	if strings.Contains(plain, "eyJ") || strings.Contains(plain, apiKeyPrefix) || strings.Contains(plain, ticketPrefix) ||
-		strings.Contains(strings.ToLower(plain), "bearer ") {
-		return true
-	}
-	if secret == nil {
-		return false
-	}
-	before := strings.Split(plain, "=")
-	return slices.ContainsFunc(before[:len(before)-1], func(s string) bool {
-		return secret(s[strings.LastIndexAny(s, "?&;#")+1:])
-	})
 }

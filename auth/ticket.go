@@ -12,13 +12,15 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/handfast/handfast/internal/redact"
 )
 
 // A ticket is "hft_" and 256 random bits. Its data is in the Store, under a hash of the ticket: so a ticket in a URL reveals
 // nothing about its user, is as short as possible, and needs no key that nodes share; the Store is needed anyway to make sure that
 // a ticket is redeemed only once.
 const (
-	ticketPrefix  = "hft_"
+	ticketPrefix  = redact.TicketPrefix
 	ticketBytes   = 32
 	ticketMaxTTL  = 60 * time.Second
 	ticketMaxData = 16 << 10 // bytes of an identity and its binding

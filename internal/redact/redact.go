@@ -65,21 +65,6 @@ func hide(raw string, secret func(string) bool) string {
 	return strings.Replace(u.String(), "://", "://"+Mark+"@", 1)
 }
 
-// Query replaces the values of secrets in the query of a URL, and keeps the rest.
-func Query(raw string) string { return query(raw, Name) }
-
-func query(raw string, secret func(string) bool) string {
-	parts := strings.Split(raw, "&")
-	for i, part := range parts {
-		name, _, ok := strings.Cut(part, "=")
-		plain, err := url.QueryUnescape(name)
-		if ok && (err != nil || secret(plain)) {
-			parts[i] = name + "=" + Mark
-		}
-	}
-	return strings.Join(parts, "&")
-}
-
 // These patterns match URLs in the middle of a text, such as a page or JSON, after decode.
 var (
 	userinfo  = regexp.MustCompile(`//([^\s/\\?#"'<>]+)@`)
@@ -129,6 +114,9 @@ var tokenPrefixes = []string{
 	KubernetesPrefix, "handfast.token.", "anycable-token.", "bearer.", "token.", "access_token.", "auth.", "jwt.",
 }
 
+// jwtPrefix is the beginning of every JWT: {" in base64.
+const jwtPrefix = "eyJ"
+
 // Subprotocol returns the part of a subprotocol before a token in it, and whether there is one.
 func Subprotocol(name string) (prefix string, ok bool) {
 	lower := strings.ToLower(name)
@@ -137,7 +125,7 @@ func Subprotocol(name string) (prefix string, ok bool) {
 			return name[:len(p)], true
 		}
 	}
-	if strings.HasPrefix(name, "eyJ") && strings.Count(name, ".") == 2 { // a JWT: it begins with {" in base64
+	if strings.HasPrefix(name, jwtPrefix) && strings.Count(name, ".") == 2 {
 		return "", true
 	}
 	return name, false
