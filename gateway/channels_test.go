@@ -7,11 +7,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/channels/wire"
 	"github.com/handfast/handfast/gateway/internal/registry"
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
+
+// The package of the protocol and the package of the sessions do not import each other, but a client of channels has to understand the
+// code with which a session ends.
+func TestChannelsCodeOfExpiredCredential(t *testing.T) {
+	if wire.CloseExpired != auth.CodeExpired {
+		t.Errorf("the protocol names %d, and sessions end with %d", wire.CloseExpired, auth.CodeExpired)
+	}
+}
 
 // sendCommand sends a command, and returns the next message.
 func sendCommand(t *testing.T, c *websocket.Conn, command string) string {
