@@ -83,7 +83,7 @@ func makeDev(sys *System, hosts []string, renew bool) error {
 	dev, err := open(dir, host, hosts...)
 	if err != nil {
 		if e, ok := errors.AsType[*certs.Error](err); ok && slices.Contains(hosts, e.Path) {
-			return badValue(e.Hint, "--host", e.Path, e.Err)
+			return badValue(e.NextStep(), "--host", e.Path, e.Err)
 		}
 		return err
 	}

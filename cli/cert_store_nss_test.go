@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/handfast/handfast/internal/nextstep"
 )
 
 // The databases of browsers are found in their current and earlier locations.
@@ -62,7 +64,7 @@ func TestTrustWithoutStores(t *testing.T) {
 	for _, dry := range []bool{false, true} {
 		var out buffer
 		err := changeStores(&System{Stdout: &out}, []store{{name: "system", absent: "no program"}, {name: "browsers", absent: "none"}}, "/ca.pem", true, dry)
-		if err == nil || !strings.Contains(nextStep(err), "--cacert /ca.pem") {
+		if err == nil || !strings.Contains(nextstep.Of(err), "--cacert /ca.pem") {
 			t.Errorf("%v: %s", err, out.String())
 		}
 	}

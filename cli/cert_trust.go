@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/handfast/handfast/certs"
+	"github.com/handfast/handfast/internal/nextstep"
 	"github.com/handfast/handfast/internal/visible"
 )
 
@@ -163,7 +164,7 @@ func allFailed(failed []error) error {
 	}
 	var texts, steps []string
 	for _, err := range failed {
-		texts, steps = append(texts, err.Error()), append(steps, nextStep(err))
+		texts, steps = append(texts, err.Error()), append(steps, nextstep.Of(err))
 	}
 	return &hinted{errors.New(strings.Join(texts, "; ")), strings.Join(steps, "; ")}
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/handfast/handfast/internal/nextstep"
 )
 
 // The changes of each store are printed. If a change is not possible, the command fails. A store that is already in the wanted state is not
@@ -55,8 +57,8 @@ func TestChangeStores(t *testing.T) {
 			if err != nil {
 				errText = err.Error()
 			}
-			if changed != tt.changed || errText != tt.err || nextStep(err) != tt.step {
-				t.Errorf("changed: %v; %q, next step %q", changed, errText, nextStep(err))
+			if changed != tt.changed || errText != tt.err || nextstep.Of(err) != tt.step {
+				t.Errorf("changed: %v; %q, next step %q", changed, errText, nextstep.Of(err))
 			}
 			want := strings.Split(tt.output, "|")
 			want = append(want, "skipped: none")
@@ -82,13 +84,13 @@ func TestChangeSomeStores(t *testing.T) {
 	browsers := store{name: "browsers", where: "there", blocked: "no certutil", step: "install it"}
 	var out buffer
 	err := changeStores(&System{Stdout: &out}, []store{system, browsers}, "/ca.pem", true, false)
-	if text := out.String(); err == nil || err.Error() != "the browsers: no certutil" || nextStep(err) != "install it" ||
+	if text := out.String(); err == nil || err.Error() != "the browsers: no certutil" || nextstep.Of(err) != "install it" ||
 		!strings.Contains(text, "system       now trusts it: here\n") || !strings.Contains(text, "browsers     no: no certutil\n") || !strings.Contains(text, "restart running programs") {
-		t.Errorf("%v, next step %q\n%s", err, nextStep(err), text)
+		t.Errorf("%v, next step %q\n%s", err, nextstep.Of(err), text)
 	}
 	system.change = func(bool) error { return errors.New("disk full") }
 	err = changeStores(&System{Stdout: &out}, []store{system, browsers}, "/ca.pem", true, false)
-	if err == nil || err.Error() != "the system: disk full; the browsers: no certutil" || nextStep(err) != "--dry-run prints the commands, which can be run by hand; install it" {
-		t.Errorf("%v, next step %q", err, nextStep(err))
+	if err == nil || err.Error() != "the system: disk full; the browsers: no certutil" || nextstep.Of(err) != "--dry-run prints the commands, which can be run by hand; install it" {
+		t.Errorf("%v, next step %q", err, nextstep.Of(err))
 	}
 }

@@ -153,7 +153,7 @@ func listProblems(w io.Writer, err error) error {
 	}
 	for _, p := range problems {
 		fmt.Fprintln(w, visible.Text(p.Error()))
-		if p.Hint == "" {
+		if p.NextStep() == "" {
 			printStep(w, problemStep(p))
 		}
 	}

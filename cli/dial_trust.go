@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/handfast/handfast/certs"
+	"github.com/handfast/handfast/internal/nextstep"
 	"github.com/handfast/handfast/internal/visible"
 )
 
@@ -87,7 +88,7 @@ func (f *dialFlags) tlsConfig(sys *System) (*tls.Config, error) {
 
 // wrongFile returns a usageError for an error about the file in a flag, or in an argument if flag is "".
 func wrongFile(flag string, err error) error {
-	return &usageError{strings.TrimSpace(flag + " " + err.Error()), nextStep(err)}
+	return &usageError{strings.TrimSpace(flag + " " + err.Error()), nextstep.Of(err)}
 }
 
 // readRoots reads the certificate authorities in the file of --cacert.

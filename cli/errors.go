@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/handfast/handfast/internal/nextstep"
 	"github.com/handfast/handfast/internal/visible"
 	"github.com/handfast/handfast/websocket"
 )
@@ -75,7 +76,7 @@ func report(sys *System, cmd *cobra.Command, err error) int {
 	case errors.Is(err, errUsageReported):
 		return exitUsage
 	case errors.As(err, &ran) && !misused:
-		printError(sys.Stderr, err, nextStep(err))
+		printError(sys.Stderr, err, nextstep.Of(err))
 		return exitFailed
 	}
 	hint := "see " + cmd.CommandPath() + " --help"
@@ -100,17 +101,6 @@ func printStep(w io.Writer, step string) {
 	if step != "" {
 		fmt.Fprintln(w, "  next step: "+visible.Text(step))
 	}
-}
-
-// nextStep returns the next step after an error of any package, or "" if the error has none.
-func nextStep(err error) string {
-	if e, ok := errors.AsType[interface {
-		error
-		NextStep() string
-	}](err); ok {
-		return e.NextStep()
-	}
-	return ""
 }
 
 // bodyLines is the maximum number of lines of a rejection's body that are shown.

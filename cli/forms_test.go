@@ -26,6 +26,7 @@ import (
 	"github.com/handfast/handfast/channels/wire"
 	"github.com/handfast/handfast/client"
 	"github.com/handfast/handfast/internal/chain"
+	"github.com/handfast/handfast/internal/nextstep"
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/handshake"
 )
@@ -124,8 +125,8 @@ func TestDescribeConn(t *testing.T) {
 		t.Error(got)
 	}
 	e := &websocket.HandshakeError{Stage: handshake.StageStatus, Status: 401, Err: errors.New("websocket: no entry")}
-	if got := dialError("ws://a", e, &sentInfo{}); got.Error() != "no WebSocket at ws://a: no entry" || nextStep(got) == "" || !errors.Is(got, error(e)) {
-		t.Errorf("%v, %s", got, nextStep(got))
+	if got := dialError("ws://a", e, &sentInfo{}); got.Error() != "no WebSocket at ws://a: no entry" || nextstep.Of(got) == "" || !errors.Is(got, error(e)) {
+		t.Errorf("%v, %s", got, nextstep.Of(got))
 	}
 }
 
@@ -226,11 +227,11 @@ func TestPrinter(t *testing.T) {
 // A server error is printed with its channel and, for a denial, with the next step; a late error is printed with its reason.
 func TestChannelErrors(t *testing.T) {
 	failed := &client.Error{Code: wire.Denied, Message: "this is not allowed"}
-	if err := denied("news", failed); err.Error() != "channel news: this is not allowed (denied)" || !strings.Contains(nextStep(err), "handfast config test") {
-		t.Errorf("%v, %s", err, nextStep(err))
+	if err := denied("news", failed); err.Error() != "channel news: this is not allowed (denied)" || !strings.Contains(nextstep.Of(err), "handfast config test") {
+		t.Errorf("%v, %s", err, nextstep.Of(err))
 	}
-	if err := denied("news", &client.Error{Code: wire.BadRequest, Message: "no"}); err.Error() != "channel news: no (bad_request)" || nextStep(err) != "" {
-		t.Errorf("%v, %s", err, nextStep(err))
+	if err := denied("news", &client.Error{Code: wire.BadRequest, Message: "no"}); err.Error() != "channel news: no (bad_request)" || nextstep.Of(err) != "" {
+		t.Errorf("%v, %s", err, nextstep.Of(err))
 	}
 	if err := denied("news", os.ErrClosed); !errors.Is(err, os.ErrClosed) || denied("news", nil) != nil {
 		t.Error(err)
@@ -243,8 +244,8 @@ func TestChannelErrors(t *testing.T) {
 		t.Error(err)
 	}
 	err := f.timeoutError(errors.Join(context.DeadlineExceeded, &client.Error{Code: wire.Unavailable, Message: "no engine"}))
-	if err.Error() != "the server did not respond in time: 1s: no engine" || nextStep(err) == "" {
-		t.Errorf("%v, %s", err, nextStep(err))
+	if err.Error() != "the server did not respond in time: 1s: no engine" || nextstep.Of(err) == "" {
+		t.Errorf("%v, %s", err, nextstep.Of(err))
 	}
 }
 

@@ -80,7 +80,7 @@ func handshakeStep(e *websocket.HandshakeError, sent *sentInfo) string {
 	if strings.Contains(e.Hint, "nginx") && hasReason(e) {
 		return "the body of the response gives the reason"
 	}
-	return e.Hint
+	return e.NextStep()
 }
 
 // hasReason reports whether the body of a response gives a reason: whether it is plain text, and contains more than the status.

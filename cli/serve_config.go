@@ -27,7 +27,7 @@ func (f *serveFlags) load(read func(*config.Config)) (*config.Config, error) {
 	}
 	if problems := problemsOf(err); len(problems) > 0 {
 		last := problems[len(problems)-1] // the step is printed only once, after the last problem
-		if last.Hint == "" && strings.HasPrefix(last.Pos.File, "--") {
+		if last.NextStep() == "" && strings.HasPrefix(last.Pos.File, "--") {
 			last.Hint = "see handfast serve --help"
 			if f.balance != nil {
 				last.Hint = "see handfast balance --help"
@@ -216,8 +216,8 @@ func asFlag(p config.Problem) config.Problem {
 
 // problemStep returns the next step after a problem of a configuration, or "" if there is none.
 func problemStep(p *config.Problem) string {
-	if p.Hint != "" || strings.HasPrefix(p.Pos.File, "--") {
-		return p.Hint
+	if step := p.NextStep(); step != "" || strings.HasPrefix(p.Pos.File, "--") {
+		return step
 	}
 	for path := p.Path; path != ""; path = path[:max(0, strings.LastIndexAny(path, ".["))] {
 		key := withoutIndexes(path)

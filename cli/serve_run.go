@@ -13,6 +13,7 @@ import (
 
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/gateway"
+	"github.com/handfast/handfast/internal/nextstep"
 	"github.com/handfast/handfast/observe"
 )
 
@@ -132,7 +133,7 @@ func (r *reloader) reread(ctx context.Context) gateway.Reloaded {
 	if err := r.server.Reread(); err != nil {
 		r.log.Error(observe.EventNotLoaded, observe.KeyError, err)
 		if result.Error == "" && len(result.Problems) == 0 {
-			result.Error, result.Hint = err.Error(), nextStep(err)
+			result.Error, result.Hint = err.Error(), nextstep.Of(err)
 		}
 	}
 	return result
@@ -195,11 +196,11 @@ func (r *reloader) logError(err error) (hint string) {
 	problems := problemsOf(err)
 	if problems == nil {
 		r.log.Error(observe.EventNotLoaded, observe.KeyError, err)
+		hint = nextstep.Of(err)
 	}
 	for _, p := range problems {
-		r.log.Error(observe.EventNotLoaded, observe.KeyError, p)
+		r.log.Error(observe.EventNotLoaded, observe.KeyError, p) // it contains its next step
 	}
-	hint = nextStep(err)
 	if hint == "" && r.flags.config != "" {
 		hint = "correct and save it; handfast config check " + shellQuote(r.flags.config) + " shows what is wrong"
 	}

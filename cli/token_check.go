@@ -13,6 +13,7 @@ import (
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/gateway"
 	"github.com/handfast/handfast/internal/chain"
+	"github.com/handfast/handfast/internal/nextstep"
 	"github.com/handfast/handfast/internal/visible"
 )
 
@@ -63,7 +64,7 @@ func (f *tokenCheckFlags) run(ctx context.Context, sys *System, args []string) e
 	}
 	token, err := readToken(sys, "handfast token check", args)
 	if err != nil {
-		return &usageError{err.Error(), nextStep(err)}
+		return &usageError{err.Error(), nextstep.Of(err)}
 	}
 	verdicts, err := gateway.CheckToken(ctx, cfg, f.endpoint, token)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/handfast/handfast/balance"
 	"github.com/handfast/handfast/balance/proxy"
 	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/internal/nextstep"
 	"github.com/handfast/handfast/observe"
 )
 
@@ -213,8 +214,8 @@ func (s *operator) configuredPlace(t *balanceTarget, id string) (place, then str
 // refuseChange responds with an error and, in a second line, with its next step.
 func refuseChange(w http.ResponseWriter, err error) {
 	text := err.Error()
-	if e, ok := errors.AsType[*configuredServerError](err); ok {
-		text += "\nnext step: " + e.nextStep
+	if step := nextstep.Of(err); step != "" {
+		text += "\nnext step: " + step
 	}
 	badRequest(w, "%s", text)
 }

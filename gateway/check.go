@@ -9,6 +9,7 @@ import (
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/certs"
 	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/internal/nextstep"
 	"github.com/handfast/handfast/internal/redisurl"
 )
 
@@ -95,9 +96,7 @@ func problemsIn(cfg *config.Config, path string, err error) []*config.Problem {
 		return []*config.Problem{one}
 	}
 	p := cfg.Problem(path, err.Error(), "")
-	if e, ok := errors.AsType[*certs.Error](err); ok {
-		p.Hint = e.Hint
-	}
+	p.Hint = nextstep.Of(err)
 	return []*config.Problem{p}
 }
 

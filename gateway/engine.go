@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/hub"
 	"github.com/handfast/handfast/hub/redisengine"
+	"github.com/handfast/handfast/internal/nextstep"
 	"github.com/handfast/handfast/observe"
 )
 
@@ -22,9 +24,7 @@ func CheckEngine(cfg *config.Config) []*config.Problem {
 		if err == nil {
 			return
 		}
-		if fault, ok := errors.AsType[*certs.Error](err); ok && fault.Hint != "" {
-			want = fault.Hint
-		}
+		want = cmp.Or(nextstep.Of(err), want)
 		problems = append(problems, cfg.Problem("hub.engine."+path, strings.TrimPrefix(err.Error(), "redisengine: "), want))
 	}
 	switch set := cfg.Hub.Engine.Settings.(type) {

@@ -54,6 +54,9 @@ func (p *Problem) Error() string {
 	return b.String()
 }
 
+// NextStep returns p.Hint.
+func (p *Problem) NextStep() string { return p.Hint }
+
 // withSuggestion adds a hint with a similar known word, if there is one.
 func (p *Problem) withSuggestion(word string) *Problem {
 	if word != "" {
