@@ -54,12 +54,13 @@ var rules = []rule{
 	{pkg: "websocket/internal/prepared", std: append([]string{"sync"}, pureStd...),
 		own: []string{"websocket/frame", "websocket/internal/deflate"}},
 	{pkg: "websocket/internal/transport", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket/loop"}},
-	{pkg: "websocket/loop", std: anyStd, not: []string{"log", "log/slog"}, test: []string{"websocket/internal/bounded", "websocket/internal/leak", "websocket/internal/looptest"}},
+	{pkg: "websocket/internal/accepting", std: []string{"errors", "net", "syscall", "time"}},
+	{pkg: "websocket/loop", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket/internal/accepting"}, test: []string{"websocket/internal/bounded", "websocket/internal/leak", "websocket/internal/looptest"}},
 	{pkg: "websocket/internal/looptest", std: anyStd, own: []string{"websocket/loop"}},
 
 	// The library, and the packages that are built on its public API.
 	{pkg: "websocket", std: anyStd, not: []string{"log", "log/slog"}, own: []string{
-		"websocket/frame", "websocket/internal/deflate", "websocket/handshake", "websocket/internal/header",
+		"websocket/frame", "websocket/internal/accepting", "websocket/internal/deflate", "websocket/handshake", "websocket/internal/header",
 		"websocket/internal/prepared", "websocket/loop", "websocket/protocol", "websocket/internal/transport",
 		"websocket/internal/opening", "websocket/internal/utf8x"},
 		test: []string{"websocket/internal/looptest", "websocket/internal/drivertest", "websocket/wstest", "websocket/wsjson"}},

@@ -3,11 +3,12 @@ package websocket
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"net"
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/handfast/handfast/websocket/internal/accepting"
 )
 
 // source holds the state of one listener. It is also the listener from which HTTP accepts its connections.
@@ -88,20 +89,20 @@ func (s *Server) removeSource(src *source) {
 
 // accept accepts connections until the listener fails permanently.
 func (s *Server) accept(l net.Listener, handle func(net.Conn)) error {
-	var pause time.Duration
+	var backoff accepting.Backoff
 	for {
 		nc, err := l.Accept()
 		switch {
 		case err == nil:
-			pause = 0
+			backoff.Reset()
 			handle(nc)
 			continue
 		case s.stopped():
 			return http.ErrServerClosed
-		case !isTemporary(err):
+		case accepting.After(err) == accepting.Stop:
 			return err
 		}
-		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+		pause := backoff.Next() // even before the next connection, because the listener may be of any type, and return the same error forever
 		if s.HTTP.ErrorLog != nil {
 			s.HTTP.ErrorLog.Printf("websocket: Accept error: %v; retrying in %v", err, pause)
 		}
@@ -111,13 +112,6 @@ func (s *Server) accept(l net.Listener, handle func(net.Conn)) error {
 			return http.ErrServerClosed
 		}
 	}
-}
-
-// isTemporary reports whether an error of Accept is temporary. Most often the process is out of descriptors or of memory, which changes
-// when connections end.
-func isTemporary(err error) bool {
-	ne, ok := errors.AsType[net.Error](err)
-	return ok && ne.Temporary() || outOfResources(err) //nolint:staticcheck // Temporary is deprecated, but listeners still implement it
 }
 
 // next waits for another handshake. It returns nil if enough other goroutines are already waiting, or if there will be no more

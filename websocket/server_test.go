@@ -480,7 +480,7 @@ func (f *failingListener) Accept() (net.Conn, error) {
 
 // When descriptors run out, the listener is called again after increasing delays.
 func TestServer_AcceptAgain(t *testing.T) {
-	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EPROTO, syscall.EPERM} {
 		synctest.Test(t, func(t *testing.T) {
 			begin := time.Now()
 			l := &failingListener{}

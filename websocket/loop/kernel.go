@@ -48,7 +48,7 @@ type Kernel interface {
 // ErrAgain indicates that a call would have to wait.
 var ErrAgain = errors.New("loop: not ready")
 
-// ErrNoDescriptors is returned by a [Kernel]'s Accept when the process or the system has no descriptor left.
+// ErrNoDescriptors is returned by a [Kernel]'s Accept when the process or the system lacks descriptors or memory.
 var ErrNoDescriptors = errors.New("loop: out of descriptors")
 
 // Events is a set of events: those that a descriptor waits for, or those for which its [Handler] is called.

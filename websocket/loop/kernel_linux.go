@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 	"unsafe"
+
+	"github.com/handfast/handfast/websocket/internal/accepting"
 )
 
 // tokenWake is the token of a wake.
@@ -221,11 +223,13 @@ func (k *epoll) Accept(listener int) (int, error) {
 			return int(r), nil
 		case syscall.EAGAIN:
 			return 0, ErrAgain
-		case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM:
+		}
+		switch accepting.After(errno) {
+		case accepting.Pause:
 			return 0, ErrNoDescriptors
-		case syscall.EINTR, syscall.ECONNABORTED, syscall.EPROTO, syscall.EPERM: // the call was interrupted, or the first connection in the queue has failed
-		default:
+		case accepting.Stop:
 			return 0, os.NewSyscallError("accept4", errno)
+		case accepting.Next:
 		}
 	}
 }

@@ -1,12 +1,6 @@
 package loop
 
-import (
-	"errors"
-	"time"
-)
-
-// acceptPause is the time for which a loop accepts no connections after the process has run out of descriptors.
-const acceptPause = 100 * time.Millisecond
+import "errors"
 
 // listener consists of a listening descriptor, -1 after it was closed, and the function that receives its connections.
 type listener struct {
@@ -56,12 +50,13 @@ func (l *loop) accept(d *Driver, n int) bool {
 		}
 		if errors.Is(err, ErrNoDescriptors) {
 			l.armListeners(0)
-			l.resumeAccept = l.tick.Load() + ticks(acceptPause)
+			l.resumeAccept = l.tick.Load() + ticks(l.acceptBackoff.Next())
 		}
 		l.mu.Unlock()
 		if err != nil {
 			return true // the next wait reports a failure of the listener, if any
 		}
+		l.acceptBackoff.Reset()
 		to := l.ls.leastLoaded(l)
 		if !to.hold() {
 			to = l

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/handfast/handfast/websocket/internal/accepting"
 )
 
 const (
@@ -40,6 +42,8 @@ type loop struct {
 	done         int    // number of finished items in the batch
 	resumeAccept uint32 // the tick at which to accept again; 0 while accepting
 	tick         atomic.Uint32
+
+	acceptBackoff accepting.Backoff // how long to accept no connections after the process has run out of descriptors; of the driver, too
 }
 
 // task is one item of a batch, for a descriptor or a listener.

@@ -168,19 +168,28 @@ func TestTimers(t *testing.T) {
 	}
 }
 
+// Each further failure doubles the pause; a connection makes it short again.
 func TestNoDescriptorsPausesAccepting(t *testing.T) {
 	k, ls, all := stage(t, nil)
-	k.FailAccepts = 1
-	k.Client("x")
-	begun := k.Clock
-	k.Play(ls)
-	if len(*all) != 0 {
-		t.Fatal("a connection without a descriptor")
-	}
-	k.Pass(ls, 1)
-	k.Play(ls)
-	if d := k.Clock - begun; len(*all) != 1 || d < 100*time.Millisecond || d > 140*time.Millisecond || k.Listening != loop.Readable {
-		t.Errorf("%d connections after %v", len(*all), d)
+	const precision = 16 * time.Millisecond // a pause lasts until the next tick of the loop's clock
+	for round := range 2 {
+		k.FailAccepts = 6
+		k.Client("x")
+		for pause := 5 * time.Millisecond; k.FailAccepts > 0; pause *= 2 {
+			begun := k.Clock
+			k.Play(ls)
+			if len(*all) != round {
+				t.Fatal("a connection without a descriptor")
+			}
+			k.Pass(ls, 1)
+			if d := k.Clock - begun; d < pause || d > pause+2*precision {
+				t.Errorf("a pause of %v, want %v", d, pause)
+			}
+		}
+		k.Play(ls)
+		if len(*all) != round+1 || k.Listening != loop.Readable {
+			t.Fatalf("%d connections", len(*all))
+		}
 	}
 }
 

@@ -1,0 +1,4 @@
+package accepting
+
+// Plan 9 has no error numbers.
+var failedConnections, lacks []error
