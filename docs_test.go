@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -58,6 +59,27 @@ func documents(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	return append(top, guides...)
+}
+
+// unloggedAccept matches a handler that returns after a failed Accept without logging the error, which only the server gets to see.
+var unloggedAccept = regexp.MustCompile(`\.Accept\(w, r,[^}]*\n\s*if err != nil \{\s*return\b`)
+
+// Every handler that a document shows logs why a handshake has failed. The programs for other libraries are as their users write them.
+func TestHandlersInDocumentsLogFailedHandshakes(t *testing.T) {
+	handlers := 0
+	for _, name := range documents(t) {
+		for _, b := range blocks(t, name) {
+			if !strings.Contains(b.text, ".Accept(w, r,") || !strings.Contains(b.text, "handfast/websocket") {
+				continue
+			}
+			if handlers++; unloggedAccept.MatchString(b.text) {
+				t.Errorf("%s:%d: a handler does not log the error of Accept", name, b.line)
+			}
+		}
+	}
+	if handlers == 0 {
+		t.Error("the documents show no handler")
+	}
 }
 
 // Every Go block in a document is a whole program that passes go vet, or a whole test file that passes go test.

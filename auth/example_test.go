@@ -40,7 +40,8 @@ func ExampleGuard() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, id, err := guard.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"chat"}})
 		if err != nil {
-			return // the reply has been written; err has the reason, without the token
+			log.Print(err) // a response has been sent; the error has the reason, without the token
+			return
 		}
 		defer c.CloseNow()
 		c.Write(r.Context(), websocket.Message{Type: websocket.Text, Data: []byte("hello, " + id.Subject)})
@@ -85,6 +86,7 @@ func ExampleGuard_Admit() {
 			},
 		})
 		if err != nil {
+			log.Print(err)
 			return
 		}
 		defer c.CloseNow()

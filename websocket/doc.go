@@ -6,7 +6,8 @@
 //	http.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {
 //		c, err := websocket.Accept(w, r, nil)
 //		if err != nil {
-//			return // Accept has sent an error reply
+//			log.Print(err) // Accept has sent an error response
+//			return
 //		}
 //		defer c.CloseNow()
 //		for m, err := range c.Messages(r.Context()) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"net/http"
 	"net/http/httptest"
 
@@ -27,7 +28,8 @@ func ExampleAccept_reject() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, opts)
 		if err != nil {
-			return // a response has been sent
+			log.Print(err) // Accept has sent an error response
+			return
 		}
 		c.Close(websocket.CodeNormal, "welcome")
 	}))
@@ -58,6 +60,7 @@ func ExampleAccept_subprotocols() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"chat.v2", "chat.v1"}})
 		if err != nil {
+			log.Print(err)
 			return
 		}
 		if c.Handshake().Subprotocol == "" {

@@ -20,7 +20,8 @@ func ExampleAccept() {
 	echo := func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, nil)
 		if err != nil {
-			return // Accept has sent an error response
+			log.Print(err) // Accept has sent an error response
+			return
 		}
 		defer c.CloseNow()
 		for m, err := range c.Messages(r.Context()) {
@@ -104,6 +105,7 @@ func ExampleConn_Send_chat() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, nil)
 		if err != nil {
+			log.Print(err)
 			return
 		}
 		defer c.CloseNow()
@@ -146,6 +148,7 @@ func ExampleConn_Writer_largeFile() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, nil)
 		if err != nil {
+			log.Print(err)
 			return
 		}
 		defer c.CloseNow()
@@ -186,6 +189,7 @@ func ExampleConn_Read_deadline() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, nil)
 		if err != nil {
+			log.Print(err)
 			return
 		}
 		defer c.CloseNow()

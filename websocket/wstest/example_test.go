@@ -3,6 +3,7 @@ package wstest_test
 import (
 	"context"
 	"fmt"
+	"log"
 	"net/http"
 	"net/http/httptest"
 
@@ -98,6 +99,7 @@ func ExampleDialPeer() {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, nil)
 		if err != nil {
+			log.Print(err)
 			return
 		}
 		defer c.CloseNow()
