@@ -107,7 +107,7 @@ func unauthorizedStep(e *websocket.HandshakeError, sent *sentInfo) string {
 	}
 	if len(sent.credentials) > 0 {
 		return "the server did not accept the credential that was sent (" + strings.Join(sent.credentials, ", ") +
-			"): it is wrong, expired or revoked, or not of the kind that the server requires" + wanted
+			"): most likely it is wrong, expired or revoked, or not of the kind that the server requires" + wanted
 	}
 	return "no credential was sent, and the server requires one" + wanted + ": " + credentialOptions(schemes, sent.flags)
 }

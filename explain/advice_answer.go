@@ -27,8 +27,8 @@ func explainBadRequest(r *Report, f Finding, d *Diagnosis) {
 			"server rejects something else in the request."
 		d.ForOwner = append(d.ForOwner, "A server that does not expect the PROXY protocol also answers this way to a proxy that sends it (send-proxy).")
 	case statusOnly(r.Response) && upgradeArrived(r):
-		d.Cause = fmt.Sprintf("The server answers the handshake with 400 and gives no reason. The upgrade request reached it: without Upgrade it "+
-			"answers with %d.", r.WithoutUpgrade)
+		d.Cause = fmt.Sprintf("The server answers the handshake with 400 and gives no reason. Most likely the upgrade request reached it: "+
+			"without Upgrade it answers with %d.", r.WithoutUpgrade)
 		suspectPath(d)
 	case statusOnly(r.Response) && r.Response.Value("Content-Type") == "text/html" && r.Response.Value("Content-Length") == "11":
 		d.Cause = "The server answers with 400 and gives no reason, with the headers that Node's ws sends for any path but its own."
@@ -88,7 +88,7 @@ func explainEnvoy(r *Report, d *Diagnosis) {
 		d.forOwner(envoyLines...)
 		return
 	}
-	d.Cause = fmt.Sprintf("Envoy rejects the upgrade, not the client: it answers the same request without Upgrade with %d.",
+	d.Cause = fmt.Sprintf("Most likely Envoy rejects the upgrade, and not the client: it answers the same request without Upgrade with %d.",
 		r.WithoutUpgrade)
 	d.ForOwner = append([]string{"Allow the upgrade, in the HTTP connection manager or on the route."}, envoyLines...)
 	d.ForClient = []string{"Only the server's owner can fix this."}
@@ -132,8 +132,8 @@ var statusMeanings = map[int]statusMeaning{
 	505: {cause: "The server does not support the HTTP version of the request that it received.", clause: "RFC 9110 §15.6.6",
 		owner:  []string{"The client sent HTTP/1.1: check whether a proxy forwards the request in another version. nginx:", "    proxy_http_version 1.1;"},
 		client: []string{"Only the server's owner can fix this."}},
-	511: {cause: "The network requires a login before it forwards anything: the response is not from the server.", clause: "RFC 6585 §6",
-		owner:  []string{"Nothing: the response comes from the client's network, and the request did not reach the server."},
+	511: {cause: "The response says that the network requires a login before it forwards anything, so it is most likely not from the server.", clause: "RFC 6585 §6",
+		owner:  []string{"Nothing, unless the server's log has the request: the response is meant for networks that intercept it on the way."},
 		client: []string{"Open a page over http:// in a browser, log in to the network (hotel, train, guest Wi-Fi), and try again."}},
 
 	460: {by: "the AWS load balancer", cause: "the client closed the connection before the idle timeout of the load balancer was over",
@@ -189,6 +189,11 @@ func explainKnownStatus(r *Report, d *Diagnosis) bool {
 	}
 	status := r.Response.Status
 	switch p := productOf(r.Response); {
+	case status == http.StatusNetworkAuthenticationRequired && r.TLS != nil && r.TLS.Trusted:
+		d.Clause = m.clause
+		d.Cause = "The response has the status of a network that requires a login (511). It came over TLS with a trusted certificate: it is from the server, or from " +
+			"what answers for it."
+		d.ForOwner = []string{"Check which server or proxy sends this status. For users who are not logged in, it is 401."}
 	case m.by == "":
 		d.Cause, d.Clause = fmt.Sprintf("%s (%d).", strings.TrimSuffix(m.cause, "."), status), m.clause
 	case p != nil && p.name == m.by || m.by == cloudflare && r.Response.Value("CF-RAY") != "":

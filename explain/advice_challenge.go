@@ -112,7 +112,7 @@ func credentialSteps(r *Report, d *Diagnosis) {
 	given := r.Target != nil && len(r.Target.Credentials) > 0
 	if given {
 		d.ForClient = []string{"The request had a credential (" + strings.Join(r.Target.Credentials, ", ") +
-			"): it is wrong, expired or revoked, or not of the kind that the server expects."}
+			"): most likely it is wrong, expired or revoked, or not of the kind that the server expects; or it was lost on the way."}
 	}
 	for _, c := range parseChallenges(r.Response.Values("WWW-Authenticate")) {
 		d.forClient(requestedCredential(c, given))

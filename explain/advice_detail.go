@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,19 +28,22 @@ func explainLocation(r *Report, _ Finding, d *Diagnosis) {
 	}
 	path, _, _ := strings.Cut(r.Target.Path, "?")
 	switch {
-	case containsAny(strings.ToLower(to.Path), []string{"login", "signin", "sign-in", "sign_in", "oauth", "/auth"}):
-		d.forClient("It leads to a login page: the request has no session, or an expired one.")
+	case loginPath.MatchString(to.Path):
+		d.forClient("By its path, it leads to a login page: most likely the request has no session, or an expired one.")
 	case !equalFold(host, r.Target.Host):
 		if len(d.ForClient) > 0 && to.EscapedPath() == path {
 			d.ForClient[0] = "Use the URL that the Location header names, with ws:// for http:// and wss:// for https://."
 		}
-		d.forClient("It leads to another host, which has its own cookies and allowed origins.")
+		d.forClient("It leads to another host, whose cookies and allowed origins may differ.")
 	case secure && !r.Target.Secure:
 		d.forClient("It leads from http to https: use wss:// instead of ws://.")
 	case strings.TrimSuffix(to.EscapedPath(), "/") == strings.TrimSuffix(path, "/") && to.EscapedPath() != path:
 		d.forClient(fmt.Sprintf("It differs only in the trailing slash: use the path %s", to.EscapedPath()))
 	}
 }
+
+// loginPath matches a path with a segment that is usual for logins. Words that only contain such a name, such as author, do not match.
+var loginPath = regexp.MustCompile(`(?i)(?:^|[/_.-])(?:log[_-]?in|logon|sign[_-]?in|sso|saml2?|oauth2?|oidc|auth)(?:$|[/_.-])`)
 
 // otherClause sets the clause of a status that shares its fault with the status that the general text is about.
 func otherClause(r *Report, d *Diagnosis) {

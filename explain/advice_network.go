@@ -198,9 +198,9 @@ func explainProxyRefusal(r *Report, f Finding, d *Diagnosis) {
 		d.Cause = fmt.Sprintf("The proxy between the client and the server opens no tunnel (%d). It may not be a proxy: web servers answer CONNECT with this status.", s)
 		d.ForClient = append([]string{"Check the address in --proxy, HTTPS_PROXY and HTTP_PROXY."}, d.ForClient...)
 	case 403:
-		d.Cause = fmt.Sprintf("The proxy between the client and the server does not allow a tunnel to this host or port (%d).", s)
+		d.Cause = fmt.Sprintf("The proxy between the client and the server refuses the tunnel (%d): most likely it does not allow this host or port, or this client.", s)
 	case 500, 502, 503, 504:
-		d.Cause = fmt.Sprintf("The proxy between the client and the server did not reach the server (%d).", s)
+		d.Cause = fmt.Sprintf("The proxy between the client and the server opened no tunnel (%d): most likely it did not reach the server.", s)
 		d.ForOwner = []string{"Check that the server runs and can be reached from the proxy's network."}
 	}
 }

@@ -36,7 +36,7 @@ var openAdvice = []explanation{
 	},
 	{
 		fault: FaultNoCloseFrame, clause: "RFC 6455 §7.1.5",
-		cause: "The server ended the connection without a close frame: a browser reports code 1006 and no reason.",
+		cause: "The connection ended without a close frame from the server: a browser reports code 1006 and no reason.",
 		owner: []string{"Check the log for a crash, a kill or a restart at that time; end connections with a close frame, with 1001 when the server goes away.",
 			"If the log shows nothing, a proxy or firewall on the path has closed the connection: check its timeouts and its limits on connections."},
 		client: []string{"Treat the end as a lost connection: reconnect with exponential backoff and jitter."},
@@ -76,8 +76,8 @@ var openAdvice = []explanation{
 	},
 	{
 		fault: FaultCrossSite, clause: "RFC 6455 §10.2",
-		cause: "The server accepts a handshake from a page of another site: any page can connect with the visitor's cookies (cross-site " +
-			"WebSocket hijacking, CWE-1385).",
+		cause: "The server accepts a handshake from a page of another site: any page can connect as its visitor, with the credentials that the " +
+			"visitor's browser adds (cross-site WebSocket hijacking, CWE-1385).",
 		owner: []string{"Compare the Origin header with an exact list of your own, and answer 403 to others; do not match substrings or wildcards:",
 			"    origins: [https://app.example]",
 			"This is harmless only if the visitor's browser has no access that the attacker lacks: no cookie, no Basic credentials, no client certificate, no private network.",

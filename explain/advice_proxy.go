@@ -162,7 +162,7 @@ func suspectProxy(r *Report, f Finding, d *Diagnosis) {
 	}
 	if upgradeArrived(r) {
 		d.ForOwner = slices.DeleteFunc(d.ForOwner, func(s string) bool { return strings.Contains(s, "Upgrade") })
-		d.forOwner(fmt.Sprintf("The response came through %s, which forwards the upgrade: the same request without Upgrade is answered with another "+
+		d.forOwner(fmt.Sprintf("The response came through %s, which most likely forwards the upgrade: the same request without Upgrade is answered with another "+
 			"status, %d.", p.name, r.WithoutUpgrade))
 		d.Cause = strings.Replace(d.Cause, ", or "+lostUpgrade, "", 1)
 		return
@@ -190,7 +190,7 @@ func explainStripped(r *Report, _ Finding, d *Diagnosis) {
 	}
 	switch {
 	case r.Response == nil:
-	case reportsMissingUpgrade(r.Response) && productOf(r.Response) == nil:
+	case reportsMissingUpgrade(r.Response):
 		d.Cause = strings.Replace(d.Cause, "The server did not receive", "The server says that it did not receive", 1)
 	case !reportsMissingUpgrade(r.Response):
 		d.Cause = strings.Replace(d.Cause, "The server did not receive", "The server answers as if it did not receive", 1)

@@ -18,7 +18,7 @@ var silenceAdvice = []explanation{
 	},
 	{
 		fault: FaultClosedUnanswered, clause: "RFC 9112 §9.6",
-		cause: "The server closed the connection without responding to the request.",
+		cause: "The connection was closed without a response to the request.",
 		owner: []string{
 			"Check the server's log: a handler that crashes before it responds has this effect, as does a limit on connections.",
 			"nginx closes the connection on purpose where its configuration has",

@@ -70,7 +70,7 @@ var statusAdvice = []explanation{
 		fault: FaultStatus405, clause: "RFC 9110 §15.5.6",
 		cause:  "The server does not allow GET, which every WebSocket handshake is: the path belongs to something else, or " + lostUpgrade + ".",
 		owner:  []string{"Allow GET on the route; if the route is an API for POST, the WebSocket is at another path."},
-		client: []string{"Check the path: this one belongs to something else."},
+		client: []string{"Check the path first: an API for POST often has a path next to that of the WebSocket."},
 		detail: explainAllow,
 	},
 	{
@@ -132,7 +132,7 @@ var statusAdvice = []explanation{
 	},
 	{
 		fault: FaultStatus503, clause: "RFC 9110 §15.6.4",
-		cause: "The server, or a proxy in front of it, accepts no connections now: it is overloaded, restarting, or has no backend left.",
+		cause: "The server, or a proxy in front of it, accepts no connections now: most often it is overloaded, restarting, or has no backend left.",
 		owner: []string{"Check the backends' health checks, and the limits on connections. A draining node sends 503 on purpose: the proxy " +
 			"should have stopped using that node before."},
 		client: []string{"Try again with exponential backoff and jitter, and after Retry-After if the response has one."},
@@ -193,7 +193,7 @@ var refusalAdvice = []explanation{
 	},
 	{
 		fault: FaultStatus429, clause: "RFC 6585 §4",
-		cause: "The server has received too many requests from this client.",
+		cause: "The server answers that it has received too many requests, most often from this client's address or user.",
 		owner: []string{"Limit by user rather than by address: whole offices share one address. Send Retry-After, so that clients know when to retry."},
 		client: []string{"Wait, then reconnect with exponential backoff and jitter; look for a loop that reconnects immediately.",
 			"Open one connection per user, not one per tab or component."},

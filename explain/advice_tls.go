@@ -208,8 +208,13 @@ var certAdvice = []explanation{
 	},
 }
 
-// explainPlainToTLS qualifies the cause if no TLS handshake was tried: the response may be from a server behind a proxy.
-func explainPlainToTLS(r *Report, _ Finding, d *Diagnosis) {
+// explainPlainToTLS qualifies the cause if no TLS handshake was tried, as the response may be from a server behind a proxy, and if the port
+// did not respond to plain HTTP: it may speak both, if what speaks HTTP for it is down.
+func explainPlainToTLS(r *Report, f Finding, d *Diagnosis) {
+	if strings.HasSuffix(f.Detail, answersTLS) {
+		d.Cause = "The port does not answer plain HTTP, but it responds to TLS: most likely it expects TLS."
+		d.forOwner("If one port is for both, as with sslh, check that the server for HTTP behind it runs.")
+	}
 	checked := slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Title == asksTLS })
 	if r.Response == nil || checked {
 		return

@@ -348,13 +348,13 @@ const sentAsBinary = "the same bytes were received, but in a binary message"
 func explainNoCloseFrame(r *Report, f Finding, d *Diagnosis) {
 	switch {
 	case f.Warning:
-		d.Cause = "The server answered the client's close frame by ending the connection, without a close frame of its own."
+		d.Cause = "After the client's close frame the connection ended, without a close frame from the server."
 		d.Clause = "RFC 6455 §5.5.1"
 		d.ForOwner = []string{"Answer a close frame with a close frame, then close the connection. Go's x/net/websocket, among others, does not: use another library.",
 			"If the library does, a handler or a proxy ends the connection too early."}
 		d.ForClient = []string{"Nothing is lost if all messages were received before; a browser reports code 1006 instead of 1000."}
 	case r.Close != nil && r.Close.How == "RST":
-		d.Cause = "The server reset the connection without a close frame: a browser reports code 1006 and no reason."
+		d.Cause = "The connection was reset without a close frame from the server: a browser reports code 1006 and no reason."
 	}
 }
 

@@ -58,6 +58,9 @@ func (t *tracer) judgeHead(p *headProblem) headProblem {
 	return out
 }
 
+// answersTLS is the end of the detail about a port that does not respond to HTTP, and responds to a ClientHello.
+const answersTLS = "; the port responds to TLS"
+
 // answersHTTP2 is the end of the detail about a port that closes the connection on HTTP/1.1 and responds to HTTP/2.
 const answersHTTP2 = "the port responds to HTTP/2"
 
@@ -70,7 +73,7 @@ func (t *tracer) probeSilence(l *link, p headProblem) headProblem {
 	l.end()
 	switch {
 	case !t.target.Secure && t.speaksTLS():
-		return headProblem{fault: FaultPlainToTLS, clause: "RFC 6455 §3", detail: p.detail + "; the port responds to TLS"}
+		return headProblem{fault: FaultPlainToTLS, clause: "RFC 6455 §3", detail: p.detail + answersTLS}
 	case !closed:
 	case !t.target.Secure && t.speaksPlainHTTP2() && !t.speaksPlainHTTP():
 		return headProblem{fault: FaultHTTP2Only, clause: "RFC 9113 §3.3", detail: p.detail + "; " + answersHTTP2}

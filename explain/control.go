@@ -109,10 +109,11 @@ func upgradeUnseen(r *Report) bool {
 	return r.WithoutUpgrade != 0 && r.WithoutUpgrade == r.Response.Status
 }
 
-// fromEnvoy reports whether Envoy itself sent a response, rather than a server behind it.
+// fromEnvoy reports whether Envoy itself may have sent a response. Envoy replaces the Server field of the servers behind it by its own, and
+// adds their response time.
 func fromEnvoy(a *Response) bool {
 	p := productOf(a)
-	return p != nil && strings.HasPrefix(p.name, "Envoy") && plain(a.Body) == ""
+	return p != nil && strings.HasPrefix(p.name, "Envoy") && plain(a.Body) == "" && a.Value("X-Envoy-Upstream-Service-Time") == ""
 }
 
 // acceptWithout101 reports whether a response has the correct accept value, but a 2xx status. Other statuses with an accept value need no

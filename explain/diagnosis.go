@@ -64,6 +64,9 @@ func diagnose(r *Report, f Finding) Diagnosis {
 	if f.Stage == StageResponse && acceptWithout101(r) {
 		explainAcceptWithout101(r, &d)
 	}
+	if f.Stage == StageResponse && !f.Warning && responsesVary(r) {
+		explainVaryingResponses(r, &d)
+	}
 	remarkHost(r, f, &d)
 	return d
 }

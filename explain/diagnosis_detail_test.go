@@ -100,7 +100,7 @@ func TestDetailOfAReport(t *testing.T) {
 		{"4403", FaultClosedAtOnce, &Report{Close: &Close{Code: 4403, Reason: "no"}}, "HTTP status 403"},
 		{"4000", FaultClosedAtOnce, &Report{Close: &Close{Code: 4000}}, "check the application's documentation"},
 		{"2999", FaultClosedAtOnce, &Report{Close: &Close{Code: 2999}}, "not registered"},
-		{"a reset", FaultNoCloseFrame, &Report{Close: &Close{How: "RST"}}, "reset the connection"},
+		{"a reset", FaultNoCloseFrame, &Report{Close: &Close{How: "RST"}}, "connection was reset"},
 		{"a minute", FaultIdle, &Report{Idle: &Idle{Cut: true, How: "FIN", Held: Duration(60200 * time.Millisecond),
 			Suggest: Duration(45 * time.Second)}}, "nginx (proxy_read_timeout)"},
 		{"a ping", FaultIdle, &Report{Idle: &Idle{Cut: true, How: "close frame", Code: 1001, Held: Duration(10 * time.Second),

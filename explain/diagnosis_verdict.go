@@ -146,7 +146,7 @@ var missingUpgradeTexts = []string{
 	"not using the websocket protocol", "websocket upgrade required", "websocket upgrade expected", "expected websocket",
 	"does not contain upgrade", "missing upgrade header", "missing connection header", "invalid upgrade header",
 	"invalid connection header", "upgrade header is missing", "upgrade token not found", "'upgrade' token", "\"upgrade\" token",
-	"upgrade header does not ask", "no upgrade: websocket", "not hold the token upgrade", "needs http/1.1",
+	"the upgrade header is not websocket", "no upgrade: websocket", "not contain the token upgrade", "handshake requires http/1.1",
 	"expected http/1.1, got http/1.0", "did not receive a valid http request", "cannot access a websocket server directly", "websocket connections only",
 	"\"code\":3,\"message\":\"bad request\"", "connection upgrade required", "header did not include 'upgrade'",
 	"header did not include 'websocket'", "no \"connection: upgrade\" header", "no \"upgrade: websocket\" header", "upgrade request required",

@@ -140,11 +140,40 @@ func (t *tracer) probeRefusedOrigin() {
 		if !o.Opened {
 			continue
 		}
+		if t.acceptsFirst(sent) {
+			return
+		}
 		f := &t.r.Findings[0]
 		f.Fault, f.Clause = FaultOrigin, clauseOrigin
 		f.Detail = fmt.Sprintf("the server answered %d to %s, but accepts %s", t.r.Response.Status, originText(sent), originText(attempt.origin))
 		return
 	}
+}
+
+// acceptsFirst repeats the first handshake, and reports whether the server accepts it now. Behind a balancer, a different response can be
+// from a different server. One repetition is not enough: with two servers in turn, it reaches the server of the first handshake.
+func (t *tracer) acceptsFirst(sent string) bool {
+	for range 2 {
+		if o := t.try("the first handshake again", sent, false); o.Opened {
+			t.r.Origins = append(t.r.Origins, o)
+			return true
+		}
+	}
+	return false
+}
+
+// responsesVary reports whether the server accepted the first handshake when it was repeated.
+func responsesVary(r *Report) bool {
+	return r.Target != nil && slices.ContainsFunc(r.Origins, func(o OriginTry) bool { return o.Opened && !o.Foreign && o.Origin == r.Target.Origin })
+}
+
+// explainVaryingResponses is for a server that refused a handshake and then accepted the same one.
+func explainVaryingResponses(r *Report, d *Diagnosis) {
+	d.Cause = fmt.Sprintf("The server answered %d to this handshake, and then accepted the same one: its responses vary. Most likely there are several "+
+		"servers behind a balancer, and not all of them serve this path; or the server was starting.", r.Response.Status)
+	d.ForOwner = []string{"Compare the servers behind the balancer: each must have the same routes, configuration and version. To do so, connect to each of them directly:",
+		"    handfast explain BALANCER-URL SERVER-URL"}
+	d.ForClient = []string{"Try again. Only the server's owner can fix this."}
 }
 
 func originText(origin string) string {
