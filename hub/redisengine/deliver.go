@@ -197,7 +197,7 @@ func (e *Engine) gap(channels []string) {
 // event queues an event unless it was seen before. The same event may be received by pub/sub and from the stream.
 func (e *Engine) event(id, body string) {
 	e.mu.Lock()
-	seen := e.lastSeen == "" || !later(id, e.lastSeen)
+	seen := !later(id, e.lastSeen)
 	if !seen {
 		e.lastSeen = id
 	}
@@ -215,25 +215,36 @@ func later(a, b string) bool {
 	return less(bm, am) || am == bm && less(bs, as)
 }
 
-// catchUp reads the events that this node has missed. On the first connection it starts at the newest event.
+// startAtNewestEvent makes catchUp begin after the newest event, if this is the first connection.
+func (e *Engine) startAtNewestEvent(ctx context.Context, c rueidis.Client) error {
+	e.mu.Lock()
+	first := e.lastSeen == ""
+	e.mu.Unlock()
+	if !first {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*dialTimeout)
+	defer cancel()
+	newest, err := c.Do(ctx, c.B().Xrevrange().Key(e.topic("events")).End("+").Start("-").Count(1).Build()).AsXRange()
+	if err != nil && !rueidis.IsRedisNil(err) {
+		return err
+	}
+	last := "0-0"
+	if len(newest) > 0 {
+		last = newest[0].ID
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.lastSeen = last
+	return nil
+}
+
+// catchUp reads the events that this node has missed.
 func (e *Engine) catchUp(ctx context.Context, c rueidis.Client) error {
 	e.mu.Lock()
 	last := e.lastSeen
 	e.mu.Unlock()
 	stream := e.topic("events")
-	if last == "" {
-		newest, err := c.Do(ctx, c.B().Xrevrange().Key(stream).End("+").Start("-").Count(1).Build()).AsXRange()
-		if err != nil && !rueidis.IsRedisNil(err) {
-			return err
-		}
-		last = "0-0"
-		if len(newest) > 0 {
-			last = newest[0].ID
-		}
-		e.mu.Lock()
-		e.lastSeen = last
-		e.mu.Unlock()
-	}
 	for {
 		some, err := c.Do(ctx, c.B().Xrange().Key(stream).Start("("+last).End("+").Count(500).Build()).AsXRange()
 		if err != nil && !rueidis.IsRedisNil(err) {

@@ -191,6 +191,9 @@ func (e *Engine) session(ctx context.Context, up func()) error {
 	dedicated, release := client.Dedicate()
 	defer release()
 	defer dedicated.Close()
+	if err := e.startAtNewestEvent(ctx, client); err != nil { // before subscribing, so that no later event is missed
+		return err
+	}
 	generation := e.subs.connect()
 	defer e.subs.disconnect()
 	lost := dedicated.SetPubSubHooks(rueidis.PubSubHooks{

@@ -100,6 +100,22 @@ func TestMissedCommand(t *testing.T) {
 	bounded.Until(t, func() bool { _, code := c.Calls(); return code != 0 })
 }
 
+// A node that is connecting for the first time executes a command that is sent before its subscription is confirmed.
+func TestCommandDuringFirstConnection(t *testing.T) {
+	s := startRedis(t, "")
+	l := newProxy(t, s.Addr())
+	l.hold = "SUBSCRIBE"
+	a, _ := node(t, Options{URL: l.url()})
+	b, _ := node(t, Options{URL: s.URL()})
+	c := enginetest.NewClient(t, a, nil, hub.Client{ID: "c", User: "ann"})
+	bounded.Receive(t, l.holding)
+	if err := b.Do(bounded.Context(t), hub.Command{Kind: hub.CommandDisconnect, App: "app", User: "ann", Reason: hub.EndExpired}); err != nil {
+		t.Fatal(err)
+	}
+	close(l.release)
+	bounded.Until(t, func() bool { _, code := c.Calls(); return code != 0 })
+}
+
 func TestTLS(t *testing.T) {
 	web := httptest.NewTLSServer(nil) // its certificate is for 127.0.0.1
 	defer web.Close()

@@ -3,6 +3,7 @@
 package redisengine
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"os"
@@ -35,6 +36,10 @@ type proxy struct {
 	conns []net.Conn
 	down  bool
 	wg    sync.WaitGroup
+
+	hold             string // the first command that contains it waits until release is closed; "" means none
+	once             sync.Once
+	holding, release chan struct{}
 }
 
 func newProxy(t testing.TB, to string) *proxy {
@@ -42,7 +47,7 @@ func newProxy(t testing.TB, to string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &proxy{l: l, to: to}
+	n := &proxy{l: l, to: to, holding: make(chan struct{}), release: make(chan struct{})}
 	n.wg.Go(n.accept)
 	t.Cleanup(func() { n.cut(); n.wg.Wait() })
 	return n
@@ -66,8 +71,24 @@ func (n *proxy) accept() {
 		}
 		n.mu.Unlock()
 		n.wg.Go(func() { io.Copy(in, out); in.Close(); out.Close() })
-		n.wg.Go(func() { io.Copy(out, in); in.Close(); out.Close() })
+		n.wg.Go(func() { io.Copy(held{out, n}, in); in.Close(); out.Close() })
 	}
+}
+
+// held is a connection to the server on which a command can be held.
+type held struct {
+	net.Conn
+	proxy *proxy
+}
+
+func (h held) Write(b []byte) (int, error) {
+	if n := h.proxy; n.hold != "" && bytes.Contains(b, []byte(n.hold)) {
+		n.once.Do(func() {
+			close(n.holding)
+			<-n.release
+		})
+	}
+	return h.Conn.Write(b)
 }
 
 // set cuts or restores the line.
