@@ -15,6 +15,12 @@ import (
 const (
 	leaseEndTTL = time.Hour       // how long the end of a lease is stored
 	renewingFor = 3 * time.Second // how long after its last attempt a node is considered to be renewing a lease
+
+	// While the state stream has no leader, the entries of clients that have moved to another node wait to be stored. Each attempt waits
+	// for up to retryInterval, so they may be stored this much later than the first renewal. A lease that ended before that would
+	// remove users that are connected.
+	slowRenewal   = retryInterval / 4 // a renewal that takes longer means that the stream had no leader
+	recoveryGrace = retryInterval * 5 / 4
 )
 
 // nodeRecord is a record that all nodes receive: of a lease, or of a channel whose publications were all trimmed.
@@ -39,8 +45,9 @@ func emptiedRecord(channel string, through uint64) []byte {
 type leases struct {
 	engine *Engine
 
-	mu  sync.Mutex
-	all map[string]*lease
+	mu        sync.Mutex
+	all       map[string]*lease
+	recovered time.Time // when a slow renewal by this node last succeeded
 }
 
 // lease is this node's information about a lease.
@@ -51,6 +58,7 @@ type lease struct {
 	seen     time.Time // when the last renewal was seen
 	ended    bool
 	renewing time.Time  // when this node last began to renew the lease; zero if the renewal succeeded
+	waiting  time.Time  // when this node began the first of the attempts that have not succeeded; zero if the last attempt succeeded
 	ending   bool       // this node is trying to end the lease
 	renewMu  sync.Mutex // held by the owner during a renewal
 }
@@ -205,6 +213,9 @@ func (l *leases) endExpired(ctx context.Context, helpers *sync.WaitGroup, now ti
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.recovering(now) {
+		return
+	}
 	for name, x := range l.all {
 		switch {
 		case x.ended && now.Sub(x.seen) > leaseEndTTL:
@@ -215,6 +226,16 @@ func (l *leases) endExpired(ctx context.Context, helpers *sync.WaitGroup, now ti
 			helpers.Go(func() { l.endLease(ctx, name, seq) })
 		}
 	}
+}
+
+// recovering reports whether this node's renewals are slow, or were slow until recently. The caller holds l.mu.
+func (l *leases) recovering(now time.Time) bool {
+	for _, x := range l.all {
+		if wait := now.Sub(x.waiting); !x.ended && wait > slowRenewal && wait < requestTimeout {
+			return true
+		}
+	}
+	return now.Sub(l.recovered) < recoveryGrace
 }
 
 // endLease ends a lease, unless its last message is no longer the one with sequence seq.
@@ -261,6 +282,9 @@ func (e *Engine) Lease(ctx context.Context, name string, ttl time.Duration) erro
 	l.mu.Lock()
 	x := l.get(name)
 	x.renewing = time.Now()
+	if x.waiting.IsZero() {
+		x.waiting = x.renewing
+	}
 	l.mu.Unlock()
 	return e.call(ctx, func(s *store, _ string) error { return l.renew(ctx, s, x, ttl) })
 }
@@ -280,10 +304,9 @@ func (l *leases) renew(ctx context.Context, s *store, x *lease, ttl time.Duratio
 		}
 		a, err := s.put(ctx, e.sub.lease(name), r.encode(), putOptions{expect: &seq})
 		if err == nil {
-			l.record(r, a.Seq, time.Now())
-			l.mu.Lock()
-			x.renewing = time.Time{}
-			l.mu.Unlock()
+			now := time.Now()
+			l.record(r, a.Seq, now)
+			l.renewed(x, now)
 			return nil
 		}
 		if !errors.Is(err, errWrongLast) {
@@ -303,6 +326,16 @@ func (l *leases) renew(ctx context.Context, s *store, x *lease, ttl time.Duratio
 		}
 		e.leases.apply(now, last.seq)
 	}
+}
+
+// renewed records the success of a renewal.
+func (l *leases) renewed(x *lease, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now.Sub(x.waiting) > slowRenewal {
+		l.recovered = now
+	}
+	x.renewing, x.waiting = time.Time{}, time.Time{}
 }
 
 // Release implements [hub.Presence].

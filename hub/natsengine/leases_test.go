@@ -45,6 +45,40 @@ func TestRenewing(t *testing.T) {
 	}
 }
 
+// While a node's own renewals wait for a leader, and until the clients' entries that waited, too, had time to be stored, the node
+// ends no lease.
+func TestLeaderIsLost(t *testing.T) {
+	e := newEngine(t, Options{URL: "nats://127.0.0.1:1"})
+	l := &e.leases
+	began := time.Now()
+	own := l.get("own")
+	own.waiting = began
+	for _, tt := range []struct {
+		after time.Duration
+		want  bool
+	}{{slowRenewal / 2, false}, {2 * slowRenewal, true}, {requestTimeout - 1, true}, {requestTimeout, false}} {
+		if got := l.recovering(began.Add(tt.after)); got != tt.want {
+			t.Errorf("a renewal that has taken %v: %v, want %v", tt.after, got, tt.want)
+		}
+	}
+	l.renewed(own, began.Add(slowRenewal))
+	if l.recovering(began.Add(slowRenewal)) {
+		t.Error("a quick renewal prevents leases from ending")
+	}
+	own.waiting = began
+	back := began.Add(2 * retryInterval)
+	l.renewed(own, back)
+	for after, want := range map[time.Duration]bool{0: true, retryInterval: true, recoveryGrace: false} {
+		if got := l.recovering(back.Add(after)); got != want {
+			t.Errorf("%v after a slow renewal: %v, want %v", after, got, want)
+		}
+	}
+	own.waiting, own.ended, l.recovered = began, true, time.Time{}
+	if l.recovering(began.Add(2 * slowRenewal)) {
+		t.Error("a lease that has ended prevents others from ending")
+	}
+}
+
 // gaps is a sink that counts gaps.
 type gaps struct {
 	hub.Sink
