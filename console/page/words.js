@@ -63,7 +63,7 @@ export function ways(endpoint) {
   return list.join(", or ");
 }
 
-const noWay = "A page cannot send any of the credentials that it accepts: browsers send no Authorization header with a WebSocket. They send your cookies and certificates automatically.";
+const noWay = "A page cannot send any of the credentials that this endpoint accepts: browsers send no Authorization header with a WebSocket. They send your cookies and certificates automatically.";
 const addWay = "use handfast dial with the credential, or, in the server's configuration, add subprotocol to from of the endpoint's jwt method, or add a ticket method";
 
 // needs describes what to know about an endpoint before connecting.
