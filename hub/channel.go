@@ -140,7 +140,7 @@ func (h *Hub) open(shard *channelShard, ch *channel) {
 		}
 	}
 	if err == nil && ch.roster != nil {
-		err = h.presenceNode.loadRoster(ctx, ch)
+		err = h.node.loadRoster(ctx, ch)
 	}
 	if err != nil {
 		shard.mu.Lock()
@@ -219,7 +219,7 @@ type housekeepingRound struct {
 }
 
 func newHousekeepingRound(h *Hub) *housekeepingRound {
-	r := &housekeepingRound{h: h, now: time.Now(), lease: h.currentLease()}
+	r := &housekeepingRound{h: h, now: time.Now(), lease: h.node.currentLease()}
 	r.reportAll = h.reported != r.lease
 	return r
 }

@@ -32,10 +32,10 @@ func (s *sink) Deliver(name string, ps []*Publication) {
 	case ch.pending.hasRoom(ps):
 		ch.pending.push(ps...)
 	case h.hasHistory(ch): // the history is read later; publications that it does not keep are lost
-		ch.ns.dropped.Add(countUnkept(ch.pending.ps) + countUnkept(ps))
+		ch.ns.counters.dropped.Add(countUnkept(ch.pending.ps) + countUnkept(ps))
 		ch.pending, ch.gapPending = backlog{}, true
 	default:
-		ch.ns.dropped.Add(uint64(len(ps)))
+		ch.ns.counters.dropped.Add(uint64(len(ps)))
 	}
 	run := h.schedule(ch)
 	ch.mu.Unlock()
@@ -52,7 +52,7 @@ func (s *sink) Gap(names ...string) {
 		run := h.schedule(ch)
 		ch.mu.Unlock()
 		if reload {
-			h.tasks.do(func() { h.presenceNode.reloadRoster(ch) })
+			h.tasks.do(func() { h.node.reloadRoster(ch) })
 		}
 		run()
 	}
@@ -221,7 +221,7 @@ func (h *Hub) fanout(ch *channel, b *batch) {
 	for _, s := range b.subs {
 		sent += s.send(ch, b)
 	}
-	ch.ns.deliveries.Add(uint64(sent))
+	ch.ns.counters.deliveries.Add(uint64(sent))
 	for _, x := range b.watchers {
 		x.notify(b)
 	}

@@ -30,7 +30,7 @@ func (h *Hub) fillGap(ch *channel) {
 				ch.pending.push(p)
 			}
 		}
-		ch.ns.refilled.Add(uint64(len(ch.pending.ps)))
+		ch.ns.counters.refilled.Add(uint64(len(ch.pending.ps)))
 		if !whole { // the remaining publications are read when this part has been sent
 			page.Top.Offset, ch.gapPending = page.Publications[len(page.Publications)-1].Offset, true
 		}
@@ -39,7 +39,7 @@ func (h *Hub) fillGap(ch *channel) {
 			ch.last = max(ch.last, page.Top.Offset) // the missing publications have expired
 		}
 	} else {
-		ch.ns.gaps.Add(1)
+		ch.ns.counters.gaps.Add(1)
 		b = &batch{lost: true, subs: append([]*subscription(nil), ch.subs...), from: ch.last, to: page.Top.Offset, epoch: page.Top.Epoch}
 		ch.epoch, ch.last, ch.complete, ch.latest = page.Top.Epoch, page.Top.Offset, 0, latest{floor: page.Top.Offset}
 		ch.window.reset(ch.last)

@@ -27,13 +27,13 @@ func (h *Hub) Ready() error {
 	h.health.mu.Lock()
 	defer h.health.mu.Unlock()
 	switch {
-	case h.closing:
+	case h.health.closing:
 		return ErrClosed
-	case h.down != nil:
-		return h.down
-	case h.probe != nil:
-		return h.probe
-	case h.probing && !h.probed:
+	case h.health.down != nil:
+		return h.health.down
+	case h.health.probe != nil:
+		return h.health.probe
+	case h.health.probing && !h.health.probed:
 		return errors.New("hub: the engine has not answered yet")
 	}
 	return nil
@@ -43,7 +43,7 @@ func (h *Hub) Ready() error {
 func (h *Hub) EngineLag() time.Duration {
 	h.health.mu.Lock()
 	defer h.health.mu.Unlock()
-	return h.lag
+	return h.health.lag
 }
 
 // setDown records that Run has returned err, or, if err is nil, that Run is called again. If the engine is probed, it is considered working
@@ -99,7 +99,7 @@ func (h *Hub) keepProbing() {
 		if err != nil {
 			err = fmt.Errorf("hub: probing the engine: %w", err)
 		}
-		h.setProbe(err, time.Since(began))
+		h.health.setProbe(err, time.Since(began))
 		if !h.sleep(h.opts.ProbeEvery) {
 			return
 		}

@@ -28,7 +28,7 @@ type Hub struct {
 	presence   Presence //
 	keyed      Keyed
 	occupancy  Occupancy
-	namespaces []*namespace
+	namespaces namespaces
 
 	channels channelTable
 	sessions sessionTable
@@ -40,8 +40,8 @@ type Hub struct {
 	fan    workerPool
 	report reporter
 
-	health
-	presenceNode
+	health   health
+	node     presenceNode
 	reported string // the lease that the numbers of subscribers were last reported under; used by housekeeping only
 }
 
@@ -54,20 +54,20 @@ func New(o Options) *Hub {
 	h.keyed, _ = o.Engine.(Keyed)
 	h.occupancy, _ = o.Engine.(Occupancy)
 	_, probes := o.Engine.(Probe)
-	h.probing = probes && o.ProbeEvery > 0
-	h.changed = o.EngineState
+	h.health.probing = probes && o.ProbeEvery > 0
+	h.health.changed = o.EngineState
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.tasks.wg = &h.wg
 	h.channels.seed, h.sessions.seed = maphash.MakeSeed(), maphash.MakeSeed()
 	h.fan.start(h, runtime.GOMAXPROCS(0))
-	h.presenceNode.init(h)
+	h.node.init(h)
 	h.report.start(h)
 	h.wg.Go(h.run)
 	h.wg.Go(h.housekeeping)
 	if h.presence != nil {
-		h.wg.Go(h.presenceNode.keepLease)
+		h.wg.Go(h.node.keepLease)
 	}
-	if h.probing {
+	if h.health.probing {
 		h.wg.Go(h.keepProbing)
 	}
 	return h
@@ -77,8 +77,8 @@ func New(o Options) *Hub {
 // hub have ended, and no more messages are sent.
 func (h *Hub) Close() error {
 	h.health.mu.Lock()
-	was := h.closing
-	h.closing = true
+	was := h.health.closing
+	h.health.closing = true
 	h.health.mu.Unlock()
 	if was {
 		h.wg.Wait()
@@ -92,7 +92,7 @@ func (h *Hub) Close() error {
 	var err error
 	if h.presence != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), h.opts.Lease)
-		err = h.presence.Release(ctx, h.currentLease())
+		err = h.presence.Release(ctx, h.node.currentLease())
 		cancel()
 	}
 	h.cancel()
@@ -106,7 +106,7 @@ func (h *Hub) Close() error {
 func (h *Hub) closed() bool {
 	h.health.mu.Lock()
 	defer h.health.mu.Unlock()
-	return h.closing
+	return h.health.closing
 }
 
 // run runs the engine, and restarts it when it fails.
@@ -124,7 +124,7 @@ func (h *Hub) run() {
 		if err == nil {
 			err = errors.New("it stopped without an error")
 		}
-		h.setDown(fmt.Errorf("hub: the engine has failed: %w", err))
+		h.health.setDown(fmt.Errorf("hub: the engine has failed: %w", err))
 		if time.Since(began) > maxPauseRun {
 			pause = minRunPause
 		}
@@ -132,7 +132,7 @@ func (h *Hub) run() {
 			return
 		}
 		pause = min(2*pause, maxPauseRun)
-		h.setDown(nil) // with Probe, only a probe reports that the engine works
+		h.health.setDown(nil) // with Probe, only a probe reports that the engine works
 	}
 }
 
@@ -208,7 +208,7 @@ func (h *Hub) Publish(ctx context.Context, app, channel string, p *Publication, 
 	if err := checkName(channel); err != nil {
 		return Published{}, err
 	}
-	return h.namespaceOf(app, channel).publish(ctx, h, ChannelOf(app, channel), p, o)
+	return h.namespaces.of(app, channel).publish(ctx, h, ChannelOf(app, channel), p, o)
 }
 
 func (ns *namespace) publish(ctx context.Context, h *Hub, name string, p *Publication, o *PublishOptions) (Published, error) {
@@ -254,7 +254,7 @@ func (ns *namespace) complete(ctx context.Context, p *Publication, o *PublishOpt
 // published counts and reports the result of publishing.
 func (ns *namespace) published(h *Hub, name string, p *Publication, done Published, err error) {
 	if err == nil && !done.Duplicate {
-		ns.publications.Add(1)
+		ns.counters.publications.Add(1)
 		h.report.published(name, p)
 	}
 	if p.Trace != "" {

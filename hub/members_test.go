@@ -189,8 +189,8 @@ func TestAnnouncedTogether(t *testing.T) {
 	for r.announceNow = true; r.due(ns); {
 		flush()
 	}
-	if r.announceNow || r.pending() || r.count != 3*maxChangesTogether || ns.joins.Load() != 3*maxChangesTogether {
-		t.Errorf("now: %v, pending: %v, %d announced, %d counted", r.announceNow, r.pending(), r.count, ns.joins.Load())
+	if r.announceNow || r.pending() || r.count != 3*maxChangesTogether || ns.counters.joins.Load() != 3*maxChangesTogether {
+		t.Errorf("now: %v, pending: %v, %d announced, %d counted", r.announceNow, r.pending(), r.count, ns.counters.joins.Load())
 	}
 	r.apply(removedEntry("0", 2))
 	if r.due(ns) {

@@ -83,12 +83,15 @@ const (
 // namespace is a Namespace with its counters.
 type namespace struct {
 	Namespace
-	counters
+	counters counters
 }
 
+// namespaces holds all namespaces of a hub.
+type namespaces []*namespace
+
 // newNamespaces returns the namespaces with their defaults, and adds one that matches every channel.
-func newNamespaces(of []Namespace) []*namespace {
-	var all []*namespace
+func newNamespaces(of []Namespace) namespaces {
+	var all namespaces
 	catchAll := false
 	for _, n := range of {
 		catchAll = catchAll || n.Prefix == "" && n.App == ""
@@ -112,12 +115,14 @@ func newNamespaces(of []Namespace) []*namespace {
 }
 
 // Namespace returns the settings of a channel, with their defaults.
-func (h *Hub) Namespace(app, channel string) Namespace { return h.namespaceOf(app, channel).Namespace }
+func (h *Hub) Namespace(app, channel string) Namespace {
+	return h.namespaces.of(app, channel).Namespace
+}
 
-// namespaceOf returns the settings of a channel: an application's own namespaces take precedence, then the longest prefix.
-func (h *Hub) namespaceOf(app, name string) *namespace {
+// of returns the settings of a channel: an application's own namespaces take precedence, then the longest prefix.
+func (all namespaces) of(app, name string) *namespace {
 	var best *namespace
-	for _, n := range h.namespaces {
+	for _, n := range all {
 		if n.App != "" && n.App != app || !strings.HasPrefix(name, n.Prefix) {
 			continue
 		}
@@ -130,5 +135,5 @@ func (h *Hub) namespaceOf(app, name string) *namespace {
 
 // Namespace returns the settings of a channel.
 func (s *Session) Namespace(channel string) Namespace {
-	return s.hub.namespaceOf(s.client.App, channel).Namespace
+	return s.hub.namespaces.of(s.client.App, channel).Namespace
 }

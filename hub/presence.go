@@ -211,17 +211,17 @@ func (t *presenceNode) applyEntries(ch *channel, es []Entry) {
 // members have left.
 func (s *sink) Members(name string, es []Entry) {
 	h := (*Hub)(s)
-	own := h.currentLease()
+	own := h.node.currentLease()
 	es = slices.DeleteFunc(slices.Clone(es), func(e Entry) bool { return e.Lease == own })
 	if ch := h.channels.lookup(name); ch != nil && ch.roster != nil {
-		h.presenceNode.applyEntries(ch, es)
+		h.node.applyEntries(ch, es)
 	}
 }
 
 // LeaseEnded implements [Sink].
 func (s *sink) LeaseEnded(lease string) {
 	h := (*Hub)(s)
-	h.tasks.do(func() { h.presenceNode.endLease(lease) })
+	h.tasks.do(func() { h.node.endLease(lease) })
 }
 
 // endLease removes the entries of a lease that has ended.
@@ -255,7 +255,7 @@ func (t *presenceNode) endLease(lease string) {
 // replaceLease replaces a lease that has ended with a new one, and puts the node's entries under it.
 func (t *presenceNode) replaceLease(old string) {
 	t.hub.health.mu.Lock()
-	moved := t.hub.closing || t.currentLease() != old
+	moved := t.hub.health.closing || t.currentLease() != old
 	if !moved {
 		t.newLease()
 	}
@@ -376,7 +376,7 @@ func (s *Session) Update(ctx context.Context, channel string, data []byte) error
 	user := ch.roster.changes.desired[client].User
 	ch.mu.Unlock()
 	// This is done under the session's lock, so that the update precedes the end of the membership.
-	s.hub.presenceNode.change(ch, entryChange{Entry: Entry{Client: client, User: user, Data: data}, done: done})
+	s.hub.node.change(ch, entryChange{Entry: Entry{Client: client, User: user, Data: data}, done: done})
 	s.mu.Unlock()
 	select {
 	case err := <-done:
@@ -393,7 +393,7 @@ func (h *Hub) Entries(ctx context.Context, app, channel, cursor string, limit in
 	if err := checkName(channel); err != nil {
 		return nil, "", err
 	}
-	if h.presence == nil || !h.namespaceOf(app, channel).Presence {
+	if h.presence == nil || !h.namespaces.of(app, channel).Presence {
 		return nil, "", ErrNoPresence
 	}
 	return h.presence.Entries(ctx, ChannelOf(app, channel), cursor, limit)

@@ -17,7 +17,7 @@ func (h *Hub) PublishAll(ctx context.Context, app, channel string, ps []*Publica
 	if o.Expect == nil || slices.ContainsFunc(ps, func(p *Publication) bool { return p.ID != "" || p.Key != "" }) {
 		return 0, last, fmt.Errorf("%w: PublishAll requires Expect, and publications without an ID or a key", ErrUnsupported)
 	}
-	ns, name := h.namespaceOf(app, channel), ChannelOf(app, channel)
+	ns, name := h.namespaces.of(app, channel), ChannelOf(app, channel)
 	var all PublishOptions
 	for _, p := range ps {
 		if all, err = ns.complete(ctx, p, &o); err != nil {

@@ -127,7 +127,7 @@ func (r *reporter) disconnected(s *Session, rest []byte) {
 	if s.ended > 0 {
 		e.Reason = EndReason(s.ended - 1).String()
 	}
-	e.Done = r.removeRecordFunc(goneRecord{r.hub.currentLease(), recordKey(c.App, c.ID), rest})
+	e.Done = r.removeRecordFunc(goneRecord{r.hub.node.currentLease(), recordKey(c.App, c.ID), rest})
 	r.mu.Lock()
 	delete(r.dirty, s)
 	r.mu.Unlock()
@@ -249,7 +249,7 @@ func (r *reporter) write(dirty map[*Session]struct{}, gone []goneRecord) (failed
 			}
 		})
 	}
-	lease := r.hub.currentLease()
+	lease := r.hub.node.currentLease()
 	for s := range dirty {
 		s.mu.Lock()
 		key, data := recordKey(s.client.App, s.client.ID), s.record(false)
@@ -307,7 +307,7 @@ func (r *reporter) claimWithin(maxCalls int, key string, ttl time.Duration) (boo
 
 // takeOver reports the remaining events of a node that has ended, unless another node reports them.
 func (r *reporter) takeOver(lease string) {
-	if _, own := r.hub.ownLeases.Load(lease); own || !r.records() || !r.claim("ended:"+lease, leaseEndClaimTTL) {
+	if _, own := r.hub.node.ownLeases.Load(lease); own || !r.records() || !r.claim("ended:"+lease, leaseEndClaimTTL) {
 		return
 	}
 	channels := map[string]struct{}{}

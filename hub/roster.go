@@ -181,7 +181,7 @@ func (r *roster) flush(ns *namespace, b *batch) {
 		case m.conns > 0 && !m.announced:
 			m.announced, m.changed = true, false
 			r.count++
-			ns.joins.Add(1)
+			ns.counters.joins.Add(1)
 			b.joins = append(b.joins, Change{Joined, m.Member})
 		case m.conns > 0 && m.changed:
 			m.changed = false
@@ -189,7 +189,7 @@ func (r *roster) flush(ns *namespace, b *batch) {
 		case m.conns == 0:
 			if m.announced {
 				r.count--
-				ns.leaves.Add(1)
+				ns.counters.leaves.Add(1)
 				b.changes = append(b.changes, Change{Left, m.Member})
 			}
 			r.remove(m)

@@ -64,7 +64,7 @@ func (s *sink) Command(c Command) {
 }
 
 func (h *Hub) execute(c Command) {
-	for _, s := range h.matchingSessions(&c) {
+	for _, s := range h.sessions.matching(&c) {
 		switch c.Kind {
 		case CommandDisconnect:
 			if f := s.client.Command; f != nil && c.Data != nil {
@@ -84,8 +84,8 @@ func (h *Hub) execute(c Command) {
 	}
 }
 
-// matchingSessions returns the sessions that a command selects.
-func (h *Hub) matchingSessions(c *Command) []*Session {
+// matching returns the sessions that a command selects.
+func (t *sessionTable) matching(c *Command) []*Session {
 	var all []*Session
 	add := func(s *Session) {
 		if who := s.Client(); c.matches(&who) {
@@ -93,10 +93,10 @@ func (h *Hub) matchingSessions(c *Command) []*Session {
 		}
 	}
 	if c.User == "" {
-		h.sessions.each(add)
+		t.each(add)
 		return all
 	}
-	shard := h.sessions.shard(c.User)
+	shard := t.shard(c.User)
 	shard.mu.Lock()
 	some := sessionsIn(shard.users, c.User, nil)
 	shard.mu.Unlock()

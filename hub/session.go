@@ -252,7 +252,7 @@ func (x *subscription) end() {
 		s.hub.report.session(s, EventUnsubscribed, x.ch.local())
 	}
 	if x.flags&isMember != 0 {
-		s.hub.presenceNode.removeEntry(x.ch, s.client.ID)
+		s.hub.node.removeEntry(x.ch, s.client.ID)
 	}
 }
 
@@ -321,7 +321,7 @@ func (s *Session) Publish(ctx context.Context, channel string, p *Publication, o
 	if err := s.checkAllowed(ActionPublish, channel); err != nil {
 		return Published{}, err
 	}
-	ns := s.hub.namespaceOf(s.client.App, channel)
+	ns := s.hub.namespaces.of(s.client.App, channel)
 	s.mu.Lock()
 	p.Client, p.User, p.Info = s.client.ID, s.memberUser(channel), s.client.Data
 	left := s.hasLeft
@@ -331,12 +331,12 @@ func (s *Session) Publish(ctx context.Context, channel string, p *Publication, o
 		return Published{}, ErrClosed
 	}
 	if !within {
-		ns.rejected.Add(1)
+		ns.counters.rejected.Add(1)
 		return Published{}, ErrTooFast
 	}
 	done, err := ns.publish(ctx, s.hub, ChannelOf(s.client.App, channel), p, o)
 	if err == ErrTooBig { //nolint:errorlint // ErrTooBig is never wrapped
-		ns.rejected.Add(1)
+		ns.counters.rejected.Add(1)
 	}
 	return done, err
 }

@@ -31,7 +31,7 @@ type missed struct {
 
 // fallBehind is called when the client's queue has no room for b. The caller holds the session's lock.
 func (x *subscription) fallBehind(ch *channel, b *batch) {
-	ch.ns.slow.Add(1)
+	ch.ns.counters.slow.Add(1)
 	if ch.ns.Slow == SlowClose {
 		x.session.close(EndSlow)
 		x.end()
@@ -48,9 +48,9 @@ func (x *subscription) miss(ch *channel, b *batch) {
 	for _, p := range b.ps {
 		switch {
 		case ch.ns.Slow == SlowDrop, p.Offset == 0 && x.session.hub.hasHistory(ch):
-			ch.ns.dropped.Add(1)
+			ch.ns.counters.dropped.Add(1)
 		case p.Offset == 0 && (ch.ns.Slow != SlowLatest || p.Key == ""):
-			ch.ns.dropped.Add(1)
+			ch.ns.counters.dropped.Add(1)
 			x.lag.unrecoverable = x.lag.unrecoverable || ch.ns.Slow == SlowRefill
 		}
 	}
@@ -114,7 +114,7 @@ func (x *subscription) lose(ch *channel, b *batch) {
 		x.flags &^= hasBase
 		return
 	}
-	ch.ns.insufficient.Add(1)
+	ch.ns.counters.insufficient.Add(1)
 	x.end()
 }
 
@@ -309,7 +309,7 @@ func (x *subscription) sendMissed(ps []*Publication, ms []*websocket.Prepared) b
 			return false // the queue is full, or the connection is closing
 		}
 		x.last = max(x.last, ps[n-1].Offset)
-		x.ch.ns.refilled.Add(uint64(n))
+		x.ch.ns.counters.refilled.Add(uint64(n))
 		ps, ms = ps[n:], ms[n:]
 	}
 	return true
@@ -342,7 +342,7 @@ func (x *subscription) insufficient() bool {
 	} else if errors.Is(s.client.Out.SendPrepared(m), websocket.ErrQueueFull) {
 		return false
 	}
-	x.ch.ns.insufficient.Add(1)
+	x.ch.ns.counters.insufficient.Add(1)
 	x.end()
 	return true
 }

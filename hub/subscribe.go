@@ -17,7 +17,7 @@ func (s *Session) Subscribe(ctx context.Context, channel string, o SubscribeOpti
 	if err := s.checkAllowed(ActionSubscribe, channel); err != nil {
 		return err
 	}
-	ns := s.hub.namespaceOf(s.client.App, channel)
+	ns := s.hub.namespaces.of(s.client.App, channel)
 	if ns.Presence && (o.Changes || o.Members > 0) {
 		if err := s.checkAllowed(ActionPresence, channel); err != nil {
 			return err
@@ -87,14 +87,14 @@ func (a *subscribing) run(ctx context.Context, reply func(*Recovered) error) err
 		a.sub.flags |= wantsChanges
 	}
 	if a.o.Member && a.ch.roster != nil {
-		if err := a.s.hub.presenceNode.addEntry(ctx, a.ch, a.entry()); err != nil {
+		if err := a.s.hub.node.addEntry(ctx, a.ch, a.entry()); err != nil {
 			return err
 		}
 		a.sub.flags |= isMember
 	}
 	err := a.admit(ctx, reply)
 	if err != nil && err != ErrSubscribed && a.sub.state != ended && a.sub.flags&isMember != 0 { //nolint:errorlint // ErrSubscribed is never wrapped
-		a.s.hub.presenceNode.removeEntry(a.ch, a.s.client.ID)
+		a.s.hub.node.removeEntry(a.ch, a.s.client.ID)
 	}
 	return err
 }
@@ -368,7 +368,7 @@ func (a *subscribing) part(reply func(*Recovered) error) error {
 
 // answerPart replies with missed as the first part.
 func (a *subscribing) answerPart(missed []*Publication, reply func(*Recovered) error) error {
-	a.ch.ns.recovered.Add(1)
+	a.ch.ns.counters.recovered.Add(1)
 	a.r.Publications, a.r.More = missed, true
 	if err := reply(&a.r); err != nil {
 		return err
@@ -378,10 +378,10 @@ func (a *subscribing) answerPart(missed []*Publication, reply func(*Recovered) e
 
 func (a *subscribing) count() {
 	if a.r.Err != nil {
-		a.ch.ns.unrecovered.Add(1)
+		a.ch.ns.counters.unrecovered.Add(1)
 		return
 	}
-	a.ch.ns.recovered.Add(1)
+	a.ch.ns.counters.recovered.Add(1)
 }
 
 // deliverable returns the publications of ps that the subscriber should receive, up to the size limit of its reply, and reports

@@ -37,8 +37,8 @@ type watchers struct {
 // Watch follows the members of a channel with presence, on all nodes, until stop is called or the hub is closed. It is not a
 // subscription: it does not call Allow and is not counted. After stop has returned, no function of w is called; w must not call
 // stop.
-func (t *presenceNode) Watch(ctx context.Context, app, channel string, w Watcher) (stop func(), err error) {
-	ch, err := acquireWithPresence(ctx, t.hub, app, channel)
+func (h *Hub) Watch(ctx context.Context, app, channel string, w Watcher) (stop func(), err error) {
+	ch, err := acquireWithPresence(ctx, h, app, channel)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func acquireWithPresence(ctx context.Context, h *Hub, app, channel string) (*cha
 	if err := checkName(channel); err != nil {
 		return nil, err
 	}
-	ns := h.namespaceOf(app, channel)
+	ns := h.namespaces.of(app, channel)
 	if h.presence == nil || !ns.Presence {
 		return nil, ErrNoPresence
 	}
@@ -86,17 +86,17 @@ func (s *Session) Watch(ctx context.Context, channel string, w Watcher) (stop fu
 
 // Enter makes a connection of this node a member of a channel with presence, without a subscription, until leave is called or the
 // node ends. m.Client is the ID of the connection, which must have no other entry in this channel.
-func (t *presenceNode) Enter(ctx context.Context, app, channel string, m Member) (leave func(), err error) {
-	ch, err := acquireWithPresence(ctx, t.hub, app, channel)
+func (h *Hub) Enter(ctx context.Context, app, channel string, m Member) (leave func(), err error) {
+	ch, err := acquireWithPresence(ctx, h, app, channel)
 	if err != nil {
 		return nil, err
 	}
-	if err := t.addEntry(ctx, ch, Entry{Client: m.Client, User: m.User, Data: m.Data}); err != nil {
+	if err := h.node.addEntry(ctx, ch, Entry{Client: m.Client, User: m.User, Data: m.Data}); err != nil {
 		ch.unpin()
 		return nil, err
 	}
 	return sync.OnceFunc(func() {
-		t.removeEntry(ch, m.Client)
+		h.node.removeEntry(ch, m.Client)
 		ch.unpin()
 	}), nil
 }

@@ -20,7 +20,7 @@ type Engine struct {
 	calls       calls         // creates IDs for calls of Publish
 	reconnected chan struct{} // signaled when the connection was restored
 
-	link                        // the connection to the server
+	link          link          // the connection to the server
 	sub           subjects      // the names of subjects
 	inbound       inbound       // the delivery to this node
 	leases        leases        // the leases of all nodes
@@ -215,7 +215,7 @@ func (e *Engine) connect(ctx context.Context) (*nats.Conn, error) {
 		if errors.Is(err, nats.ErrAuthorization) || e.opts.Credentials != "" && errors.Is(err, nats.ErrNoUserCB) {
 			return nil, fmt.Errorf("natsengine: connecting: %w", err)
 		}
-		e.setReason(err)
+		e.link.setReason(err)
 		if !sleep(ctx, reconnectPause) {
 			return nil, ctx.Err()
 		}
@@ -231,7 +231,7 @@ func (e *Engine) prepare(ctx context.Context, m *mux, sink hub.Sink) error {
 		}
 		if err == nil {
 			e.inbound.pause.Lock() // so that nothing is delivered with the wrong epoch
-			e.set(s, epoch)
+			e.link.set(s, epoch)
 			e.inbound.epoch = epoch
 			e.inbound.pause.Unlock()
 			if sink == nil {
@@ -247,7 +247,7 @@ func (e *Engine) prepare(ctx context.Context, m *mux, sink hub.Sink) error {
 		if errors.As(err, &bad) {
 			return err
 		}
-		e.setReason(err)
+		e.link.setReason(err)
 		if !sleep(ctx, reconnectPause) {
 			return ctx.Err()
 		}
@@ -257,7 +257,7 @@ func (e *Engine) prepare(ctx context.Context, m *mux, sink hub.Sink) error {
 // catchUp reads leases and commands that may have been missed.
 func (e *Engine) catchUp(ctx context.Context, sink hub.Sink) {
 	for {
-		s, _, err := e.ready(ctx)
+		s, _, err := e.link.ready(ctx)
 		if err == nil {
 			err = e.reread(ctx, s, true)
 		}

@@ -21,7 +21,7 @@ func TestIdempotencyEnds(t *testing.T) {
 	if _, err := h.Publish(ctx, "app", "not-kept", &hub.Publication{ID: "once", Data: []byte("1")}, nil); err != nil {
 		t.Fatal(err)
 	}
-	s, _, err := e.ready(ctx)
+	s, _, err := e.link.ready(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -319,7 +319,7 @@ func (a *keyExpiries) removeDue(ctx context.Context, e *Engine, helpers *sync.Wa
 // removeKey publishes the removal of a key, unless the key was set again. It reports false if the removal must be tried again.
 func (e *Engine) removeKey(ctx context.Context, x keyExpiry) bool {
 	for range maxRemoveTries {
-		s, epoch, err := e.ready(ctx)
+		s, epoch, err := e.link.ready(ctx)
 		if err != nil {
 			return false
 		}

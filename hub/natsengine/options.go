@@ -79,7 +79,7 @@ func (o *Options) connection(e *Engine) []nats.Option {
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			e.disconnected()
 			if err != nil {
-				e.setReason(err)
+				e.link.setReason(err)
 			}
 		}),
 		nats.ReconnectHandler(func(*nats.Conn) { signal(e.reconnected) }),

@@ -237,7 +237,7 @@ func (t *trimQueue) take() map[string]int {
 func (e *Engine) keepTrimming(ctx context.Context) {
 	for sleep(ctx, tick) {
 		for channel, keep := range e.trimming.take() {
-			s, _, err := e.ready(ctx)
+			s, _, err := e.link.ready(ctx)
 			if err != nil {
 				return
 			}

@@ -103,7 +103,7 @@ func withRetry(ctx context.Context, once func(ctx context.Context) error) error 
 func (e *Engine) call(ctx context.Context, f func(s *store, epoch string) error) error {
 	var before error
 	for {
-		s, epoch, err := e.ready(ctx)
+		s, epoch, err := e.link.ready(ctx)
 		if err == nil {
 			err = f(s, epoch)
 		}

@@ -80,7 +80,7 @@ func TestTemporarilyUnavailable(t *testing.T) {
 func TestPublishIsRepeated(t *testing.T) {
 	nc, m := plainServer(t)
 	e := newEngine(t, Options{URL: "nats://127.0.0.1:1"})
-	e.set(&store{mux: m, log: "LOG", state: "STATE"}, "epoch")
+	e.link.set(&store{mux: m, log: "LOG", state: "STATE"}, "epoch")
 	channel := hub.ChannelOf("app", "c")
 	ids := make(chan string, 100)
 	n := 0

@@ -151,7 +151,7 @@ func (e *Engine) upgrade(ctx context.Context) {
 		return
 	}
 	for sleep(ctx, upgradeEvery) {
-		s, epoch, err := e.ready(ctx)
+		s, epoch, err := e.link.ready(ctx)
 		if err != nil {
 			return
 		}
@@ -161,7 +161,7 @@ func (e *Engine) upgrade(ctx context.Context) {
 		if js, err := jetstream.New(s.nc); err == nil && isReplicated(ctx, js, s.log) && isReplicated(ctx, js, s.state) {
 			again := *s
 			again.copied, again.leader = true, true
-			e.replace(s, &again, epoch)
+			e.link.replace(s, &again, epoch)
 		}
 	}
 }
