@@ -93,12 +93,12 @@ func (c *Carrier) Carry(cl, up net.Conn, early, late []byte, o TunnelOptions, do
 		}
 	}
 	p := &pumpTunnel{ends: [2]pumpEnd{{nc: cl}, {nc: up}}}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.register(c, p)
-	p.setUp(o, done)
+	p.tunnel.mu.Lock()
+	defer p.tunnel.mu.Unlock()
+	p.tunnel.register(c, p)
+	p.tunnel.setUp(o, done)
 	p.run(bytes.Clone(early), bytes.Clone(late))
-	return &p.Tunnel, nil
+	return &p.tunnel, nil
 }
 
 func (o *TunnelOptions) setKeepAlive(nc net.Conn) {

@@ -14,7 +14,7 @@ import (
 //
 // Lock order: writing of one end, then mu.
 type pumpTunnel struct {
-	Tunnel
+	tunnel  Tunnel
 	ends    [2]pumpEnd
 	began   time.Time
 	running int         // number of goroutines
@@ -33,7 +33,7 @@ type pumpEnd struct {
 // run starts the goroutines. The caller holds mu.
 func (p *pumpTunnel) run(early, late []byte) {
 	p.began = time.Now()
-	p.start(0)
+	p.tunnel.start(0)
 	p.running = 2
 	go p.pump(client, early)
 	go p.pump(upstream, late)
@@ -55,9 +55,9 @@ func (p *pumpTunnel) pump(s side, first []byte) {
 			if conn, ok := p.ends[s].nc.(*tls.Conn); ok {
 				err = loop.Truncated(conn, err)
 			}
-			p.mu.Lock()
-			if !p.terminated {
-				p.streamEnded(s, err, p.now())
+			p.tunnel.mu.Lock()
+			if !p.tunnel.terminated {
+				p.tunnel.streamEnded(s, err, p.now())
 			}
 			p.propagateEnds()
 			return
@@ -67,9 +67,9 @@ func (p *pumpTunnel) pump(s side, first []byte) {
 
 // wantsRead reports whether s has to be read from.
 func (p *pumpTunnel) wantsRead(s side) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return !p.terminated && !p.isDone(s)
+	p.tunnel.mu.Lock()
+	defer p.tunnel.mu.Unlock()
+	return !p.tunnel.terminated && !p.tunnel.isDone(s)
 }
 
 // move passes on b, which s has sent.
@@ -77,17 +77,17 @@ func (p *pumpTunnel) move(s side, b []byte) {
 	if len(b) == 0 {
 		return
 	}
-	p.write(s.other(), func() (through, put []byte) { return p.receive(s, b, p.now()) })
+	p.write(s.other(), func() (through, put []byte) { return p.tunnel.receive(s, b, p.now()) })
 }
 
 // write writes the data that decide returns to s. decide is called with mu held.
 func (p *pumpTunnel) write(s side, decide func() (through, put []byte)) {
 	e := &p.ends[s]
 	e.writing.Lock()
-	p.mu.Lock()
+	p.tunnel.mu.Lock()
 	through, put := decide()
 	e.busy = len(through)+len(put) > 0
-	p.mu.Unlock()
+	p.tunnel.mu.Unlock()
 	var err error
 	for _, b := range [][]byte{through, put} {
 		if len(b) > 0 && err == nil {
@@ -95,23 +95,23 @@ func (p *pumpTunnel) write(s side, decide func() (through, put []byte)) {
 		}
 	}
 	e.writing.Unlock()
-	p.mu.Lock()
+	p.tunnel.mu.Lock()
 	e.busy = false
 	if err == nil {
-		p.noteProgress(s, p.now())
-	} else if !p.terminated && !p.writeEnded[s] {
-		p.writeFailed(s, err, p.now())
+		p.tunnel.noteProgress(s, p.now())
+	} else if !p.tunnel.terminated && !p.tunnel.writeEnded[s] {
+		p.tunnel.writeFailed(s, err, p.now())
 	}
 	p.propagateEnds()
 }
 
 // wake implements driver.
 func (p *pumpTunnel) wake() {
-	if p.terminated {
+	if p.tunnel.terminated {
 		p.running++
 		go func() {
 			defer p.exit()
-			p.mu.Lock()
+			p.tunnel.mu.Lock()
 			p.unlock()
 		}()
 		return
@@ -121,7 +121,7 @@ func (p *pumpTunnel) wake() {
 		p.running++
 		go func() {
 			defer p.exit()
-			p.write(side(s), func() (_, put []byte) { return nil, p.dueFrame(side(s), p.now()) })
+			p.write(side(s), func() (_, put []byte) { return nil, p.tunnel.dueFrame(side(s), p.now()) })
 		}()
 	}
 }
@@ -133,21 +133,21 @@ func (p *pumpTunnel) hasQueued(s side) bool { return p.ends[s].busy }
 // releases it.
 func (p *pumpTunnel) propagateEnds() {
 	for s := range p.ends {
-		if p.terminated || !p.takeEOF(side(s)) {
+		if p.tunnel.terminated || !p.tunnel.takeEOF(side(s)) {
 			continue
 		}
 		e := &p.ends[s]
-		p.mu.Unlock()
+		p.tunnel.mu.Unlock()
 		e.writing.Lock()
 		err := closeWrite(e.nc)
 		e.writing.Unlock()
-		p.mu.Lock()
-		if errors.Is(err, errors.ErrUnsupported) && !p.shut {
-			p.terminated = true // the connection cannot be half-closed, and everything has been written
+		p.tunnel.mu.Lock()
+		if errors.Is(err, errors.ErrUnsupported) && !p.tunnel.shut {
+			p.tunnel.terminated = true // the connection cannot be half-closed, and everything has been written
 		}
 	}
-	if p.bothDone() {
-		p.terminated = true
+	if p.tunnel.bothDone() {
+		p.tunnel.terminated = true
 	}
 	p.enforceLimits()
 	p.unlock()
@@ -156,8 +156,8 @@ func (p *pumpTunnel) propagateEnds() {
 // enforceLimits enforces the time limits, and sets the timer.
 func (p *pumpTunnel) enforceLimits() {
 	now := p.now()
-	next := p.checkLimits(now)
-	if p.terminated || next == 0 || p.timerAt != 0 && p.timerAt <= next {
+	next := p.tunnel.checkLimits(now)
+	if p.tunnel.terminated || next == 0 || p.timerAt != 0 && p.timerAt <= next {
 		return
 	}
 	p.timerAt = next
@@ -170,9 +170,9 @@ func (p *pumpTunnel) enforceLimits() {
 
 // onTimer is called by the timer.
 func (p *pumpTunnel) onTimer() {
-	p.mu.Lock()
+	p.tunnel.mu.Lock()
 	p.timerAt = 0
-	if !p.terminated {
+	if !p.tunnel.terminated {
 		p.enforceLimits()
 	}
 	p.unlock()
@@ -180,12 +180,12 @@ func (p *pumpTunnel) onTimer() {
 
 // unlock releases mu. If the tunnel is over, it closes the connections, which ends the goroutines.
 func (p *pumpTunnel) unlock() {
-	cut := p.terminated && !p.cut
-	p.cut = p.terminated
+	cut := p.tunnel.terminated && !p.cut
+	p.cut = p.tunnel.terminated
 	if cut && p.timer != nil {
 		p.timer.Stop()
 	}
-	p.mu.Unlock()
+	p.tunnel.mu.Unlock()
 	if !cut {
 		return
 	}
@@ -200,13 +200,13 @@ func (p *pumpTunnel) unlock() {
 
 // exit ends a goroutine of p. The last one reports the end.
 func (p *pumpTunnel) exit() {
-	p.mu.Lock()
+	p.tunnel.mu.Lock()
 	p.running--
 	last := p.running == 0
-	p.terminated = p.terminated || last
+	p.tunnel.terminated = p.tunnel.terminated || last
 	p.unlock()
 	if last {
-		p.reportEnd()
+		p.tunnel.reportEnd()
 	}
 }
 
