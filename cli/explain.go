@@ -19,7 +19,7 @@ import (
 
 // explainFlags are the flags of explain.
 type explainFlags struct {
-	dialFlags // headers, subprotocols, origin and TLS have the same flags as for dial
+	dial dialFlags // headers, subprotocols, origin and TLS have the same flags as for dial
 
 	noOrigin    bool
 	noCompress  bool
@@ -87,15 +87,15 @@ other users of this machine may see in the process list, or @FILE, or env:NAME.`
 // define adds the flags to a command.
 func (f *explainFlags) define(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringArrayVarP(&f.headers, "header", "H", nil, "add a `header` to the request, \"Name: value\"; may be repeated")
-	flags.StringSliceVar(&f.subprotocols, "subprotocol", nil, "offer a subprotocol by `name`; may be repeated, the preferred one first")
-	flags.StringVar(&f.origin, "origin", "", "the `origin` of the page, such as https://example.com; by default that of the URL's host")
+	flags.StringArrayVarP(&f.dial.headers, "header", "H", nil, "add a `header` to the request, \"Name: value\"; may be repeated")
+	flags.StringSliceVar(&f.dial.subprotocols, "subprotocol", nil, "offer a subprotocol by `name`; may be repeated, the preferred one first")
+	flags.StringVar(&f.dial.origin, "origin", "", "the `origin` of the page, such as https://example.com; by default that of the URL's host")
 	flags.BoolVar(&f.noOrigin, "no-origin", false, "send no Origin, as programs other than browsers do")
 	flags.BoolVar(&f.noCompress, "no-compress", false, "do not offer compression")
-	f.credentials.define(cmd)
-	f.defineTLS(flags, "key")
-	f.defineProxy(cmd)
-	flags.DurationVar(&f.timeout, "timeout", 15*time.Second, "the total time limit, except for --watch and --probe-idle")
+	f.dial.credentials.define(cmd)
+	f.dial.defineTLS(flags, "key")
+	f.dial.defineProxy(cmd)
+	flags.DurationVar(&f.dial.timeout, "timeout", 15*time.Second, "the total time limit, except for --watch and --probe-idle")
 	flags.DurationVar(&f.stepTimeout, "step-timeout", 5*time.Second, "the time limit for each wait")
 	flags.StringVar(&f.echo, "echo", "", "send this `text` and wait for its echo")
 	flags.Var(&f.watch, "watch", "print received frames until the server closes or you press Ctrl-C, or for this `duration`")
@@ -106,7 +106,7 @@ func (f *explainFlags) define(cmd *cobra.Command) {
 	flags.BoolVar(&f.summary, "summary", false, "print at most ten lines: the progress, the cause of a failure, the first step for each side")
 	flags.StringVar(&f.report.file, f.report.flag, "", "also write the whole report to this new `file`, for a ticket: HTML if its name ends in .html")
 	f.report.registerForce(cmd)
-	flags.BoolVar(&f.json, "json", false, "print the report as one JSON document; with --watch a line for each frame and for the report")
+	flags.BoolVar(&f.dial.json, "json", false, "print the report as one JSON document; with --watch a line for each frame and for the report")
 	values := map[string][]string{
 		"timeout": {"5s", "15s", "1m"}, "step-timeout": {"2s", "5s", "20s"}, "probe-idle": {"1m", "3m", "10m"},
 		"watch":  {"10s", "1m", watchForever},
@@ -121,13 +121,13 @@ func (f *explainFlags) define(cmd *cobra.Command) {
 // options checks the flags and converts them for the package.
 func (f *explainFlags) options(sys *System) (*explain.Options, error) {
 	switch {
-	case f.timeout <= 0 || f.stepTimeout <= 0:
+	case f.dial.timeout <= 0 || f.stepTimeout <= 0:
 		return nil, usagef("write a duration such as 30s", "--timeout and --step-timeout must be positive")
 	case f.probeIdle < 0:
 		return nil, usagef("write a duration such as 3m", "--probe-idle must not be negative")
-	case f.summary && (f.json || f.watch.given):
+	case f.summary && (f.dial.json || f.watch.given):
 		return nil, usagef("leave one of them out", "--summary cannot be used with --json or --watch")
-	case f.origin != "" && f.noOrigin:
+	case f.dial.origin != "" && f.noOrigin:
 		return nil, usagef("leave one of them out", "--origin and --no-origin cannot be used together")
 	}
 	if file := f.report.file; file != "" {
@@ -139,20 +139,20 @@ func (f *explainFlags) options(sys *System) (*explain.Options, error) {
 			return nil, err
 		}
 	}
-	f.http.value = "1.1"
-	shared, err := f.dialFlags.options(sys) // checks and reads the flags that dial has, too
+	f.dial.http.value = "1.1"
+	shared, err := f.dial.options(sys) // checks and reads the flags that dial has, too
 	if err != nil {
 		return nil, err
 	}
 	opts := &explain.Options{
-		Origin: f.origin, NoOrigin: f.noOrigin, Header: shared.Header, Subprotocols: shared.Subprotocols, TLS: shared.TLS,
-		NoCompression: f.noCompress, Timeout: f.timeout, StepTimeout: min(f.stepTimeout, f.timeout), Echo: f.echo,
+		Origin: f.dial.origin, NoOrigin: f.noOrigin, Header: shared.Header, Subprotocols: shared.Subprotocols, TLS: shared.TLS,
+		NoCompression: f.noCompress, Timeout: f.dial.timeout, StepTimeout: min(f.stepTimeout, f.dial.timeout), Echo: f.echo,
 		NoOriginProbes: f.noCrossSite, NoProbes: f.noProbes, ProbeIdle: f.probeIdle, Watch: f.watch.d,
 	}
-	if opts.Credentials, err = f.credentials.read(sys); err != nil {
+	if opts.Credentials, err = f.dial.credentials.read(sys); err != nil {
 		return nil, err
 	}
-	if opts.Proxy, err = findProxy(sys, f.proxy); err != nil {
+	if opts.Proxy, err = findProxy(sys, f.dial.proxy); err != nil {
 		return nil, err
 	}
 	return opts, nil
@@ -171,7 +171,7 @@ func runExplain(ctx context.Context, sys *System, f *explainFlags, raw string) e
 	defer cancel()
 	show := newExplainText
 	switch {
-	case f.json:
+	case f.dial.json:
 		show = newExplainJSON
 	case f.summary:
 		show = newExplainSummary
@@ -219,7 +219,7 @@ func compareExplained(ctx context.Context, sys *System, f *explainFlags, urls []
 	}
 	c := explain.Compare(reports[0], reports[1])
 	write := c.WriteText
-	if f.json {
+	if f.dial.json {
 		write = func(w io.Writer) error { return indented(w).Encode(c) }
 	}
 	if err := write(sys.Stdout); err != nil {
