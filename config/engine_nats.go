@@ -68,17 +68,17 @@ type NATSCluster struct {
 // nats checks the settings of a NATSEngine.
 func (k *checker) nats(n *NATSEngine, path string) {
 	if !validName(strings.ToLower(n.Prefix)) {
-		k.Wrong(path+".prefix", tree.Quote(n.Prefix)+" cannot be used in the name of a stream", "letters, digits, - and _")
+		k.tree.Wrong(path+".prefix", tree.Quote(n.Prefix)+" cannot be used in the name of a stream", "letters, digits, - and _")
 	}
 	c := &n.Cluster
 	inside := n.Dir != "" || n.SyncAlways || c.Listen != "" || len(c.Join) > 0 || !c.Secret.Empty() || c.Cert+c.Key+c.CA != ""
 	switch {
 	case n.URL.Empty() && (n.Credentials != "" || n.CA != ""):
-		k.Wrong(path+".url", "required with credentials and ca", "a URL that begins with nats:// or tls://")
+		k.tree.Wrong(path+".url", "required with credentials and ca", "a URL that begins with nats:// or tls://")
 	case n.URL.Empty():
 		k.natsCluster(c, path+".cluster")
 	case inside:
-		k.Wrong(path+".url", "dir, sync_always and cluster configure a server in this process", "either url or those keys")
+		k.tree.Wrong(path+".url", "dir, sync_always and cluster configure a server in this process", "either url or those keys")
 	default:
 		for one := range strings.SplitSeq(n.URL.Reveal(), ",") {
 			k.url(strings.TrimSpace(one), path+".url", "nats", "tls")
@@ -89,12 +89,12 @@ func (k *checker) nats(n *NATSEngine, path string) {
 func (k *checker) natsCluster(c *NATSCluster, path string) {
 	if c.Listen == "" {
 		if len(c.Join) > 0 || !c.Secret.Empty() || c.Cert+c.Key+c.CA != "" {
-			k.Wrong(path+".listen", "required in a cluster", "the address to which other nodes connect, such as 127.0.0.1:6222 (--cluster-listen)")
+			k.tree.Wrong(path+".listen", "required in a cluster", "the address to which other nodes connect, such as 127.0.0.1:6222 (--cluster-listen)")
 		}
 		return
 	}
 	if c.Listen == "off" {
-		k.Wrong(path+".listen", `"off" is not an address`, tree.Expected[Address]())
+		k.tree.Wrong(path+".listen", `"off" is not an address`, tree.Expected[Address]())
 	}
 	remote := c.Listen
 	if c.Listen.Loopback() {
@@ -102,20 +102,20 @@ func (k *checker) natsCluster(c *NATSCluster, path string) {
 	}
 	for _, a := range c.Join {
 		if a.Host() == "" || strings.HasSuffix(string(a), ":0") {
-			k.Wrong(path+".join", tree.Quote(string(a))+" is not the address of a node", "host:port, such as 10.0.0.7:6222")
+			k.tree.Wrong(path+".join", tree.Quote(string(a))+" is not the address of a node", "host:port, such as 10.0.0.7:6222")
 		} else if !a.Loopback() {
 			remote = a
 		}
 	}
 	why := "required, since " + string(remote) + " is not on this machine"
 	if remote != "" && c.Secret.Empty() {
-		k.Wrong(path+".secret", why, "a secret that all nodes share (--cluster-secret-file)")
+		k.tree.Wrong(path+".secret", why, "a secret that all nodes share (--cluster-secret-file)")
 	}
 	if (remote != "" || c.CA+c.Key != "") && c.Cert == "" {
-		k.Wrong(path+".cert", requiredWith(remote, why, "ca and key"), "the certificate of this node (--cluster-cert)")
+		k.tree.Wrong(path+".cert", requiredWith(remote, why, "ca and key"), "the certificate of this node (--cluster-cert)")
 	}
 	if (remote != "" || c.Cert != "") && c.CA == "" {
-		k.Wrong(path+".ca", requiredWith(remote, why, "cert"), "the certificate authority of all nodes (--cluster-ca)")
+		k.tree.Wrong(path+".ca", requiredWith(remote, why, "cert"), "the certificate authority of all nodes (--cluster-ca)")
 	}
 }
 

@@ -15,12 +15,12 @@ type RedisEngine struct {
 // redisEngine checks the URL and the prefix.
 func (k *checker) redisEngine(e *RedisEngine, path string) {
 	if e.URL.Empty() {
-		k.Wrong(path+".url", "required", "a URL such as redis://127.0.0.1:6379")
+		k.tree.Wrong(path+".url", "required", "a URL such as redis://127.0.0.1:6379")
 		return
 	}
 	k.url(e.URL.Reveal(), path+".url", "redis", "rediss", "unix")
 	if e.Prefix == "" {
-		k.Wrong(path+".prefix", "empty", "a word such as handfast")
+		k.tree.Wrong(path+".prefix", "empty", "a word such as handfast")
 	}
 }
 

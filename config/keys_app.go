@@ -33,18 +33,18 @@ func (k *checker) apps(all []App) {
 			key, value string
 			seen       map[string]bool
 		}{{"id", a.ID, ids}, {"key", a.Key, keys}} {
-			if name.value == "" || k.Failed(p+".id") {
+			if name.value == "" || k.tree.Failed(p+".id") {
 				continue
 			}
 			if !validSegment(name.value) {
-				k.Wrong(p+"."+name.key, tree.Quote(name.value)+" cannot be used in a path", "letters, digits, -, _ and ., 64 at most")
+				k.tree.Wrong(p+"."+name.key, tree.Quote(name.value)+" cannot be used in a path", "letters, digits, -, _ and ., 64 at most")
 			} else if name.seen[name.value] {
-				k.Wrong(p+"."+name.key, fmt.Sprintf("another application has the %s %s", name.key, tree.Quote(name.value)), "a unique "+name.key)
+				k.tree.Wrong(p+"."+name.key, fmt.Sprintf("another application has the %s %s", name.key, tree.Quote(name.value)), "a unique "+name.key)
 			}
 			name.seen[name.value] = true
 		}
 		if a.Secret.Empty() && a.ID != DevApp {
-			k.Wrong(p+".secret", "required", tree.Expected[Secret]())
+			k.tree.Wrong(p+".secret", "required", tree.Expected[Secret]())
 		}
 	}
 }
@@ -82,11 +82,11 @@ func (k *checker) checkAppExists(id, path string) {
 		known[a.ID] = true
 	}
 	switch {
-	case known[id] || k.Failed("apps"):
+	case known[id] || k.tree.Failed("apps"):
 	case len(known) == 0:
-		k.Wrong(path, "there are no applications", "apps, with at least one")
+		k.tree.Wrong(path, "there are no applications", "apps, with at least one")
 	default:
-		k.Unknown(path, tree.Quote(id)+" is not an application under apps", id, slices.Sorted(maps.Keys(known)))
+		k.tree.Unknown(path, tree.Quote(id)+" is not an application under apps", id, slices.Sorted(maps.Keys(known)))
 	}
 }
 

@@ -67,11 +67,11 @@ func (k *checker) namespaces(all []Namespace) {
 	for i, n := range all {
 		p := fmt.Sprintf("hub.namespaces[%d]", i)
 		if first, ok := seen[n.Prefix]; ok {
-			k.Wrong(p+".prefix", fmt.Sprintf("hub.namespaces[%d] has the same prefix, %s", first, tree.Quote(n.Prefix)), "a unique prefix")
+			k.tree.Wrong(p+".prefix", fmt.Sprintf("hub.namespaces[%d] has the same prefix, %s", first, tree.Quote(n.Prefix)), "a unique prefix")
 		}
 		seen[n.Prefix] = i
 		if n.Burst > 0 && n.Rate == 0 {
-			k.Wrong(p+".burst", "a burst without a rate has no effect", "a value for rate as well")
+			k.tree.Wrong(p+".burst", "a burst without a rate has no effect", "a value for rate as well")
 		}
 	}
 }

@@ -54,7 +54,7 @@ func (k *checker) webhook(w *Webhook, path string) {
 	}
 	for i, e := range w.Events {
 		if !slices.Contains(PusherEvents(), e) {
-			k.Wrong(fmt.Sprintf("%s.events[%d]", path, i), "the format pusher does not support "+tree.Quote(e), tree.OneOf(PusherEvents()))
+			k.tree.Wrong(fmt.Sprintf("%s.events[%d]", path, i), "the format pusher does not support "+tree.Quote(e), tree.OneOf(PusherEvents()))
 		}
 	}
 }
@@ -62,6 +62,6 @@ func (k *checker) webhook(w *Webhook, path string) {
 // receiver checks the URL of a service that receives signed requests.
 func (k *checker) receiver(text, path string) {
 	if u := k.url(text, path, "http", "https"); u != nil && u.User != nil {
-		k.Wrong(path, "the URL contains a user or a password", "a URL without credentials: requests are signed")
+		k.tree.Wrong(path, "the URL contains a user or a password", "a URL without credentials: requests are signed")
 	}
 }

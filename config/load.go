@@ -100,22 +100,22 @@ func (c *Config) finish(s Sources) (*Config, error) {
 	c.source.Check()
 	k := &checker{c.source, c}
 	k.checkMeaning()
-	if k.Err() == nil && s.Read != nil {
+	if k.tree.Err() == nil && s.Read != nil {
 		s.Read(c)
 	}
 	if s.Check != nil {
 		for _, p := range s.Check(c) {
-			if !k.Failed(p.Path) { // an earlier problem with the same value would be the cause of this one
-				k.Report(p)
+			if !k.tree.Failed(p.Path) { // an earlier problem with the same value would be the cause of this one
+				k.tree.Report(p)
 			}
 		}
 	}
-	if k.Err() == nil && s.Try != nil {
+	if k.tree.Err() == nil && s.Try != nil {
 		for _, p := range s.Try(c) {
-			k.Report(p)
+			k.tree.Report(p)
 		}
 	}
-	if err := k.Err(); err != nil {
+	if err := k.tree.Err(); err != nil {
 		return nil, err
 	}
 	return c, nil

@@ -11,8 +11,8 @@ import (
 
 // checker checks a configuration that was decoded.
 type checker struct {
-	*tree.Tree
-	c *Config
+	tree *tree.Tree
+	c    *Config
 }
 
 // checkMeaning performs the checks that tags cannot express.
@@ -75,12 +75,12 @@ func (k *checker) checkMeaning() {
 
 func (k *checker) listeners(all []Listen) {
 	if len(all) == 0 {
-		k.Wrong("listen", "there is no listener", "at least one address")
+		k.tree.Wrong("listen", "there is no listener", "at least one address")
 	}
 	seen := map[Address]bool{}
 	for i, l := range all {
 		if seen[l.Address] && !strings.HasSuffix(string(l.Address), ":0") {
-			k.Wrong(fmt.Sprintf("listen[%d].address", i), "the address is already in the list", "each address once")
+			k.tree.Wrong(fmt.Sprintf("listen[%d].address", i), "the address is already in the list", "each address once")
 		}
 		seen[l.Address] = true
 	}
@@ -88,17 +88,17 @@ func (k *checker) listeners(all []Listen) {
 
 func (k *checker) audit(a *Audit) {
 	if a.To == "file" && a.File == "" {
-		k.Wrong("audit.file", "required when audit.to is file", tree.Expected[Path]())
+		k.tree.Wrong("audit.file", "required when audit.to is file", tree.Expected[Path]())
 	}
 	if a.To != "file" && a.File != "" {
-		k.Wrong("audit.to", tree.Quote(a.To)+" does not use audit.file", "file, or no audit.file")
+		k.tree.Wrong("audit.to", tree.Quote(a.To)+" does not use audit.file", "file, or no audit.file")
 	}
 }
 
 func (k *checker) names(methods map[string]*Method) {
 	for name := range methods {
 		if name == Anonymous || !validName(name) {
-			k.Wrong("auth."+name, "not a valid name of a method", "lower-case letters, digits, - and _, and not "+Anonymous)
+			k.tree.Wrong("auth."+name, "not a valid name of a method", "lower-case letters, digits, - and _, and not "+Anonymous)
 		}
 	}
 }
@@ -110,23 +110,23 @@ func validName(name string) bool {
 
 func (k *checker) listen(l *Listen, path string) {
 	if l.Address == "off" {
-		k.Wrong(path+".address", `"off" is not an address`, tree.Expected[Address]())
+		k.tree.Wrong(path+".address", `"off" is not an address`, tree.Expected[Address]())
 	}
 	for i, host := range l.Hosts.List {
 		if _, err := netip.ParseAddr(host); err != nil && !hostName.MatchString(host) {
-			k.Wrong(fmt.Sprintf("%s.hosts[%d]", path, i), tree.Quote(host)+" is not a host",
+			k.tree.Wrong(fmt.Sprintf("%s.hosts[%d]", path, i), tree.Quote(host)+" is not a host",
 				"a name in lower case or an IP address, without a port and brackets, such as ws.example.com")
 		}
 	}
 	secure := l.TLS.Mode != TLSOff
 	if l.RedirectHTTPS && secure {
-		k.Wrong(path+".redirect_https", "only a listener without TLS can redirect to https", "tls: off on this listener")
+		k.tree.Wrong(path+".redirect_https", "only a listener without TLS can redirect to https", "tls: off on this listener")
 	}
 	if l.RedirectHTTPS && !secure && !k.anyTLS() {
-		k.Wrong(path+".redirect_https", "there is no listener with TLS to redirect to", "false, or a listener with TLS")
+		k.tree.Wrong(path+".redirect_https", "there is no listener with TLS to redirect to", "false, or a listener with TLS")
 	}
 	if l.HSTS > 0 && !secure {
-		k.Wrong(path+".hsts", "browsers ignore HSTS without TLS", "0s, or TLS on this listener")
+		k.tree.Wrong(path+".hsts", "browsers ignore HSTS without TLS", "0s, or TLS on this listener")
 	}
 }
 
@@ -143,47 +143,47 @@ func (k *checker) tls(t *TLS, path string) {
 	switch t.Mode {
 	case TLSFiles:
 		if len(t.Files) == 0 {
-			k.Wrong(path+".files", "required with mode files", "a list of cert and key")
+			k.tree.Wrong(path+".files", "required with mode files", "a list of cert and key")
 		}
 	case TLSACME:
 		k.acme(&t.ACME, path+".acme")
 	}
 	if t.Mode != TLSFiles && len(t.Files) > 0 {
-		k.Wrong(path+".mode", fmt.Sprintf("%s does not use files", t.Mode), "mode: files, or no files")
+		k.tree.Wrong(path+".mode", fmt.Sprintf("%s does not use files", t.Mode), "mode: files, or no files")
 	}
 	if t.Mode != TLSACME && len(t.ACME.Hosts) > 0 {
-		k.Wrong(path+".mode", fmt.Sprintf("%s does not use acme", t.Mode), "mode: acme, or no acme.hosts")
+		k.tree.Wrong(path+".mode", fmt.Sprintf("%s does not use acme", t.Mode), "mode: acme, or no acme.hosts")
 	}
 	if t.Mode != TLSDev && len(t.Dev.Hosts) > 0 {
-		k.Wrong(path+".mode", fmt.Sprintf("%s does not use dev.hosts", t.Mode), "mode: dev, or no dev.hosts")
+		k.tree.Wrong(path+".mode", fmt.Sprintf("%s does not use dev.hosts", t.Mode), "mode: dev, or no dev.hosts")
 	}
 	if t.Mode == TLSOff && t.ClientAuth != ClientAuthOff {
-		k.Wrong(path+".client_auth", "client certificates require TLS", ClientAuthOff)
+		k.tree.Wrong(path+".client_auth", "client certificates require TLS", ClientAuthOff)
 	}
 	if t.ClientAuth != ClientAuthOff && len(t.ClientCAs) == 0 {
-		k.Wrong(path+".client_cas", "required when client_auth is "+t.ClientAuth, "a list of PEM files")
+		k.tree.Wrong(path+".client_cas", "required when client_auth is "+t.ClientAuth, "a list of PEM files")
 	}
 	if t.ClientAuth == ClientAuthOff && len(t.ClientCAs) > 0 {
-		k.Wrong(path+".client_auth", "off does not use client_cas", "optional or required")
+		k.tree.Wrong(path+".client_auth", "off does not use client_cas", "optional or required")
 	}
 }
 
 func (k *checker) acme(a *ACME, path string) {
 	if len(a.Hosts) == 0 {
-		k.Wrong(path+".hosts", "required with mode acme", "a list of host names")
+		k.tree.Wrong(path+".hosts", "required with mode acme", "a list of host names")
 	}
 	for i, h := range a.Hosts {
 		_, err := netip.ParseAddr(h)
 		if err == nil || !strings.Contains(h, ".") && h != "localhost" || strings.ContainsAny(h, "*:/ ") {
-			k.Wrong(fmt.Sprintf("%s.hosts[%d]", path, i), tree.Quote(h)+" is not a name that a certificate can be issued for",
+			k.tree.Wrong(fmt.Sprintf("%s.hosts[%d]", path, i), tree.Quote(h)+" is not a name that a certificate can be issued for",
 				"a host name without a wildcard or port, such as ws.example.com")
 		}
 	}
 	if !a.AcceptTerms {
-		k.Wrong(path+".accept_terms", "the authority issues certificates only if you accept its terms of service", "true")
+		k.tree.Wrong(path+".accept_terms", "the authority issues certificates only if you accept its terms of service", "true")
 	}
 	if (a.EABKeyID == "") != a.EABKey.Empty() {
-		k.Wrong(path+".eab_key_id", "eab_key_id and eab_key must be set together", "both, or none")
+		k.tree.Wrong(path+".eab_key_id", "eab_key_id and eab_key must be set together", "both, or none")
 	}
 	if a.Directory != "" {
 		k.url(a.Directory, path+".directory", "https")
@@ -199,7 +199,7 @@ func (k *checker) url(text, path string, schemes ...string) *url.URL {
 	want := "a URL that begins with " + tree.OneOf(prefixes)
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" && u.Scheme != "unix" {
-		k.Wrong(path, "not a URL", want)
+		k.tree.Wrong(path, "not a URL", want)
 		return nil
 	}
 	for _, s := range schemes {
@@ -207,7 +207,7 @@ func (k *checker) url(text, path string, schemes ...string) *url.URL {
 			return u
 		}
 	}
-	k.Wrong(path, fmt.Sprintf("the scheme of the URL is %q", u.Scheme), want)
+	k.tree.Wrong(path, fmt.Sprintf("the scheme of the URL is %q", u.Scheme), want)
 	return nil
 }
 
@@ -216,15 +216,15 @@ func (k *checker) admin(a *Admin) {
 		return
 	}
 	// The default host of the admin listener is loopback.
-	if a.Address.Host() != "" && !a.Address.Loopback() && a.Token.Empty() && !k.Failed("admin.token") {
-		k.Wrong("admin.address", "other machines may reach this address, and there is no token",
+	if a.Address.Host() != "" && !a.Address.Loopback() && a.Token.Empty() && !k.tree.Failed("admin.token") {
+		k.tree.Wrong("admin.address", "other machines may reach this address, and there is no token",
 			"a token, as admin.token or in the environment variable HANDFAST_ADMIN_TOKEN, or a loopback address such as 127.0.0.1:9090")
 	}
 }
 
 func (k *checker) drain(d *Drain) {
 	if d.Spread > d.Timeout {
-		k.Wrong("drain.spread", fmt.Sprintf("%v is longer than drain.timeout, %v", d.Spread, d.Timeout),
+		k.tree.Wrong("drain.spread", fmt.Sprintf("%v is longer than drain.timeout, %v", d.Spread, d.Timeout),
 			"a shorter time, so that all connections are closed before the timeout")
 	}
 }
@@ -232,13 +232,13 @@ func (k *checker) drain(d *Drain) {
 func (k *checker) logout(l *Logout) {
 	if l.Path == "" {
 		if len(l.Auth) > 0 {
-			k.Wrong("logout.path", "required along with logout.auth", "a path such as /logout")
+			k.tree.Wrong("logout.path", "required along with logout.auth", "a path such as /logout")
 		}
 		return
 	}
 	k.path(l.Path, "logout.path")
 	if len(l.Auth) == 0 {
-		k.Wrong("logout.auth", "required: there is no anonymous logout", tree.Expected[AuthRef]())
+		k.tree.Wrong("logout.auth", "required: there is no anonymous logout", tree.Expected[AuthRef]())
 	}
 	k.refs(l.Auth, "logout.auth", false)
 	k.rejectAnyOrigin(l.Origins, "logout.origins")
@@ -247,6 +247,6 @@ func (k *checker) logout(l *Logout) {
 // rejectAnyOrigin rejects any as the origins of pages that act with their visitor's credentials.
 func (k *checker) rejectAnyOrigin(o Origins, path string) {
 	if o.Any {
-		k.Wrong(path, "a page of any site could send this request on behalf of its visitor", "a list of web origins")
+		k.tree.Wrong(path, "a page of any site could send this request on behalf of its visitor", "a list of web origins")
 	}
 }

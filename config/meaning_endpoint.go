@@ -10,8 +10,8 @@ import (
 
 // endpoints checks the endpoints, and that no two of them have the same path.
 func (k *checker) endpoints() {
-	if len(k.c.Endpoints) == 0 && !k.Failed("") {
-		k.Wrong("endpoints", "required", "a list of endpoints, each with path, target and auth")
+	if len(k.c.Endpoints) == 0 && !k.tree.Failed("") {
+		k.tree.Wrong("endpoints", "required", "a list of endpoints, each with path, target and auth")
 	}
 	names, paths := map[string]int{}, map[string]string{}
 	if k.c.Logout.Path != "" {
@@ -21,7 +21,7 @@ func (k *checker) endpoints() {
 		if m.Ticket != nil && m.Ticket.Path != "" {
 			p := path + ".ticket.path"
 			if other, ok := paths[shapeOfPath(m.Ticket.Path)]; ok {
-				k.Wrong(p, other+" has the same path", "a unique path")
+				k.tree.Wrong(p, other+" has the same path", "a unique path")
 			}
 			paths[shapeOfPath(m.Ticket.Path)] = p
 		}
@@ -32,13 +32,13 @@ func (k *checker) endpoints() {
 			continue
 		}
 		if first, ok := names[e.Name]; ok {
-			k.Wrong(p+".name", fmt.Sprintf("endpoints[%d] has the same name, %s", first, tree.Quote(e.Name)), "a unique name")
+			k.tree.Wrong(p+".name", fmt.Sprintf("endpoints[%d] has the same name, %s", first, tree.Quote(e.Name)), "a unique name")
 		}
 		names[e.Name] = i
 		for _, pattern := range e.Patterns() {
 			pattern = shapeOfPath(pattern)
 			if other, ok := paths[pattern]; ok {
-				k.Wrong(p+".path", other+" has the same path", "a unique path or host")
+				k.tree.Wrong(p+".path", other+" has the same path", "a unique path or host")
 			}
 			paths[pattern] = p + ".path"
 		}
@@ -53,11 +53,11 @@ func (k *checker) endpoint(e *Endpoint, path string) {
 	k.path(e.Path, path+".path")
 	for i, host := range e.Hosts {
 		if !hostName.MatchString(host) {
-			k.Wrong(fmt.Sprintf("%s.hosts[%d]", path, i), tree.Quote(host)+" is not a host name", "a name in lower case without a port, such as chat.example.com")
+			k.tree.Wrong(fmt.Sprintf("%s.hosts[%d]", path, i), tree.Quote(host)+" is not a host name", "a name in lower case without a port, such as chat.example.com")
 		}
 	}
 	if k.c.Console && e.Path == "/" {
-		k.Wrong(path+".path", "the console uses this path", "another path, or console: false")
+		k.tree.Wrong(path+".path", "the console uses this path", "another path, or console: false")
 	}
 	k.refs(e.Auth, path+".auth", true)
 	seen := map[string]bool{}
@@ -65,9 +65,9 @@ func (k *checker) endpoint(e *Endpoint, path string) {
 		p := fmt.Sprintf("%s.subprotocols[%d]", path, i)
 		switch {
 		case !validHeader(s): // a subprotocol must be an HTTP token, like the name of a header (RFC 6455 §4.1)
-			k.Wrong(p, tree.Quote(s)+" cannot be a subprotocol", "letters, digits, - and .")
+			k.tree.Wrong(p, tree.Quote(s)+" cannot be a subprotocol", "letters, digits, - and .")
 		case seen[s]:
-			k.Wrong(p, tree.Quote(s)+" is already in the list", "")
+			k.tree.Wrong(p, tree.Quote(s)+" is already in the list", "")
 		}
 		seen[s] = true
 	}
@@ -92,33 +92,33 @@ func (k *checker) checkSendLimits(e *Endpoint, path string) {
 	limits := path + ".limits"
 	for key, set := range map[string]bool{"messages_per_second": e.Limits.MessagesPerSecond > 0, "bytes_per_second": e.Limits.BytesPerSecond > 0} {
 		if set && reason != "" {
-			k.Wrong(limits+"."+key, reason, want)
+			k.tree.Wrong(limits+"."+key, reason, want)
 		}
 	}
 	if b := e.Limits.BytesPerSecond; b > 0 && b < e.MaxMessage/sendingSeconds && reason == "" {
-		k.Wrong(limits+".bytes_per_second",
+		k.tree.Wrong(limits+".bytes_per_second",
 			fmt.Sprintf("a message of max_message (%v) would need more than %d seconds at this rate", e.MaxMessage, sendingSeconds),
 			fmt.Sprintf("%v or more, or a smaller max_message", (e.MaxMessage+sendingSeconds-1)/sendingSeconds))
 	}
 	switch {
 	case e.IdleTimeout == 0:
 	case e.Target.Kind == "balance":
-		k.Wrong(path+".idle_timeout", "the target balance has its own idle timeout", "timeouts.idle of the target, or 0")
+		k.tree.Wrong(path+".idle_timeout", "the target balance has its own idle timeout", "timeouts.idle of the target, or 0")
 	case reason != "":
-		k.Wrong(path+".idle_timeout", reason, "0")
+		k.tree.Wrong(path+".idle_timeout", reason, "0")
 	case e.Target.Kind == "pusher" || e.Target.Kind == "centrifugo":
-		k.Wrong(path+".idle_timeout", "the pings of this protocol are messages, so no connection is ever idle", "0")
+		k.tree.Wrong(path+".idle_timeout", "the pings of this protocol are messages, so no connection is ever idle", "0")
 	}
 }
 
 func (k *checker) rule(r *Rule, path string) {
 	for i, c := range r.Channels {
 		if c == "" {
-			k.Wrong(fmt.Sprintf("%s.channels[%d]", path, i), "not a channel name", "a name, in which * matches anything")
+			k.tree.Wrong(fmt.Sprintf("%s.channels[%d]", path, i), "not a channel name", "a name, in which * matches anything")
 		}
 	}
 	if len(r.Channels) > 0 && len(r.Actions) == 1 && r.Actions[0] == "connect" {
-		k.Wrong(path+".channels", "the action connect does not apply to channels", "no channels, or an action of subscribe or publish")
+		k.tree.Wrong(path+".channels", "the action connect does not apply to channels", "no channels, or an action of subscribe or publish")
 	}
 }
 
@@ -134,7 +134,7 @@ func (k *checker) checkAmbientAuth(e *Endpoint, path string) {
 			m = k.c.Auth[ref.Name]
 		}
 		if m != nil && (m.Certificate != nil || m.Basic != nil) {
-			k.Wrong(path+".origins", fmt.Sprintf(
+			k.tree.Wrong(path+".origins", fmt.Sprintf(
 				"auth[%d] is a credential that browsers send automatically: any page could connect as its visitor (CWE-1385)", i),
 				"a list of web origins")
 			return
@@ -149,10 +149,10 @@ func (k *checker) path(text, path string) {
 	case text == "":
 		return // a missing path is reported elsewhere
 	case text[0] != '/':
-		k.Wrong(path, tree.Quote(text)+" does not begin with a slash", want)
+		k.tree.Wrong(path, tree.Quote(text)+" does not begin with a slash", want)
 		return
 	case strings.ContainsAny(text, "?# \t") || strings.Contains(text, "//"):
-		k.Wrong(path, tree.Quote(text)+" is not a path", want)
+		k.tree.Wrong(path, tree.Quote(text)+" is not a path", want)
 		return
 	}
 	names := map[string]bool{}
@@ -160,7 +160,7 @@ func (k *checker) path(text, path string) {
 	for i, part := range parts {
 		if !strings.ContainsAny(part, "{}") {
 			if part == "." || part == ".." {
-				k.Wrong(path, tree.Quote(text)+" has a . or .. segment", want)
+				k.tree.Wrong(path, tree.Quote(text)+" has a . or .. segment", want)
 			}
 			continue
 		}
@@ -171,11 +171,11 @@ func (k *checker) path(text, path string) {
 		switch {
 		case name == "$" && last && !rest:
 		case part[0] != '{' || part[len(part)-1] != '}' || !validVariable(name):
-			k.Wrong(path, tree.Quote(text)+": "+part+" must be a name in braces between two slashes", want)
+			k.tree.Wrong(path, tree.Quote(text)+": "+part+" must be a name in braces between two slashes", want)
 		case rest && !last:
-			k.Wrong(path, tree.Quote(text)+": only the last part can have ...", want)
+			k.tree.Wrong(path, tree.Quote(text)+": only the last part can have ...", want)
 		case names[name]:
-			k.Wrong(path, tree.Quote(text)+" has "+part+" twice", want)
+			k.tree.Wrong(path, tree.Quote(text)+" has "+part+" twice", want)
 		}
 		names[name] = true
 	}

@@ -249,16 +249,16 @@ type SignedIdentity struct {
 func (s *SignedIdentity) check(k *checker, path string) {
 	switch given := !s.Secret.Empty() || s.KeyFile != ""; {
 	case s.Header == "" && given:
-		k.Wrong(path+".header", "required", "the field for the token, such as X-Handfast-Identity")
+		k.tree.Wrong(path+".header", "required", "the field for the token, such as X-Handfast-Identity")
 	case s.Header == "":
 	case !validHeader(s.Header):
-		k.Wrong(path+".header", tree.Quote(s.Header)+" cannot be a header field", "letters, digits and -")
+		k.tree.Wrong(path+".header", tree.Quote(s.Header)+" cannot be a header field", "letters, digits and -")
 	case !s.Secret.Empty() && s.KeyFile != "":
-		k.Wrong(path+".key_file", "secret is also given", "one of secret and key_file")
+		k.tree.Wrong(path+".key_file", "secret is also given", "one of secret and key_file")
 	case !given:
-		k.Wrong(path+".secret", "one of secret and key_file is required", "a secret of 32 bytes or more, or a file with a private key")
+		k.tree.Wrong(path+".secret", "one of secret and key_file is required", "a secret of 32 bytes or more, or a file with a private key")
 	case s.KeyFile == "" && len(s.Secret.Reveal()) < 32:
-		k.Wrong(path+".secret", fmt.Sprintf("the secret has %d bytes", len(s.Secret.Reveal())), "32 bytes or more for HS256 (RFC 7518 §3.2)")
+		k.tree.Wrong(path+".secret", fmt.Sprintf("the secret has %d bytes", len(s.Secret.Reveal())), "32 bytes or more for HS256 (RFC 7518 §3.2)")
 	}
 }
 
@@ -337,29 +337,29 @@ type Hold struct {
 // check checks the settings as a whole.
 func (b *Balance) check(k *checker, _ *Endpoint, path string) {
 	path += ".target.balance"
-	if len(b.To) == 0 && b.DNS.URL == "" && b.File == "" && !k.Failed(path+".to") {
-		k.Wrong(path+".to", "there is no server", "to, dns or file")
+	if len(b.To) == 0 && b.DNS.URL == "" && b.File == "" && !k.tree.Failed(path+".to") {
+		k.tree.Wrong(path+".to", "there is no server", "to, dns or file")
 	}
 	seen := map[BackendURL]bool{}
 	for i, s := range b.To {
 		if s.URL != "" && seen[s.URL] {
-			k.Wrong(fmt.Sprintf("%s.to[%d].url", path, i), "the server is already in the list", "each server once")
+			k.tree.Wrong(fmt.Sprintf("%s.to[%d].url", path, i), "the server is already in the list", "each server once")
 		}
 		seen[s.URL] = true
 	}
 	for i, s := range b.To {
 		if strings.Contains(string(s.URL), "://_") {
-			k.Wrong(fmt.Sprintf("%s.to[%d].url", path, i), "the host is a name of SRV records", "the setting dns, which looks up such names")
+			k.tree.Wrong(fmt.Sprintf("%s.to[%d].url", path, i), "the host is a name of SRV records", "the setting dns, which looks up such names")
 		}
 	}
-	if b.Policy != "hash" && k.c.source.Given(path+".key") && !k.Failed(path+".key") {
-		k.Wrong(path+".key", fmt.Sprintf("the policy %s does not use a key", b.Policy), "policy: hash, or no key")
+	if b.Policy != "hash" && k.c.source.Given(path+".key") && !k.tree.Failed(path+".key") {
+		k.tree.Wrong(path+".key", fmt.Sprintf("the policy %s does not use a key", b.Policy), "policy: hash, or no key")
 	}
 	if c := b.Sticky.Cookie; c != "" && !validHeader(c) {
-		k.Wrong(path+".sticky.cookie", tree.Quote(c)+" cannot be the name of a cookie", "letters, digits, - and _")
+		k.tree.Wrong(path+".sticky.cookie", tree.Quote(c)+" cannot be the name of a cookie", "letters, digits, - and _")
 	}
 	if (b.TLS.Cert == "") != (b.TLS.Key == "") {
-		k.Wrong(path+".tls", "cert and key must be set together", "both; one file may contain the certificate and the key")
+		k.tree.Wrong(path+".tls", "cert and key must be set together", "both; one file may contain the certificate and the key")
 	}
 	b.Request.check(k, path+".request")
 }
@@ -368,19 +368,19 @@ func (b *Balance) check(k *checker, _ *Endpoint, path string) {
 func (r *Rewrite) check(k *checker, path string) {
 	for key, prefix := range map[string]string{"strip_prefix": r.StripPrefix, "add_prefix": r.AddPrefix} {
 		if prefix != "" && (prefix[0] != '/' || strings.ContainsAny(prefix, "?#% \t\r\n") || strings.Contains(prefix+"/", "/../")) {
-			k.Wrong(path+"."+key, tree.Quote(prefix)+" is not a path prefix", "a path such as /app")
+			k.tree.Wrong(path+"."+key, tree.Quote(prefix)+" is not a path prefix", "a path such as /app")
 		}
 	}
 	if r.UserHeader != "" && !validHeader(r.UserHeader) {
-		k.Wrong(path+".user_header", tree.Quote(r.UserHeader)+" cannot be a header field", "letters, digits and -")
+		k.tree.Wrong(path+".user_header", tree.Quote(r.UserHeader)+" cannot be a header field", "letters, digits and -")
 	}
 	if id := r.Identity.Header; id != "" && strings.EqualFold(id, r.UserHeader) {
-		k.Wrong(path+".identity.header", "user_header has the same name", "another name")
+		k.tree.Wrong(path+".identity.header", "user_header has the same name", "another name")
 	}
 	r.Identity.check(k, path+".identity")
 	for name, value := range r.Header {
 		if !validHeader(name) || strings.ContainsAny(value.Reveal(), "\r\n\x00") {
-			k.Wrong(path+".header", tree.Quote(name)+" cannot be a header field", "names of letters, digits and -, and values of one line")
+			k.tree.Wrong(path+".header", tree.Quote(name)+" cannot be a header field", "names of letters, digits and -, and values of one line")
 		}
 	}
 }

@@ -44,10 +44,10 @@ const PusherPath = "/app/{key}"
 
 // check checks the path of an endpoint with the target pusher.
 func (*Pusher) check(k *checker, e *Endpoint, path string) {
-	if len(k.c.Apps) == 0 && !k.Failed("apps") {
-		k.Wrong(path+".target", "there are no applications", "apps, with at least one")
+	if len(k.c.Apps) == 0 && !k.tree.Failed("apps") {
+		k.tree.Wrong(path+".target", "there are no applications", "apps, with at least one")
 	}
 	if !strings.HasSuffix(e.Path, PusherPath) {
-		k.Wrong(path+".path", tree.Quote(e.Path)+" does not end with "+PusherPath, "a path that ends with "+PusherPath+", to which clients connect")
+		k.tree.Wrong(path+".path", tree.Quote(e.Path)+" does not end with "+PusherPath, "a path that ends with "+PusherPath+", to which clients connect")
 	}
 }

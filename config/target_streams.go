@@ -31,7 +31,7 @@ func (s *Streams) app() *string { return &s.App }
 // check checks the path of an endpoint with streams.
 func (*Streams) check(k *checker, e *Endpoint, path string) {
 	if !strings.HasSuffix(e.Path, "/") || strings.Contains(e.Path, "{") {
-		k.Wrong(path+".path", "the names of streams are appended to the path", "a path without parts in braces that ends in a slash, such as /streams/")
+		k.tree.Wrong(path+".path", "the names of streams are appended to the path", "a path without parts in braces that ends in a slash, such as /streams/")
 	}
 }
 

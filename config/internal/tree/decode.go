@@ -11,7 +11,7 @@ const maxValues = 100_000
 
 // decoder sets values from a document. It continues after a problem, so that all problems are reported.
 type decoder struct {
-	*Tree
+	tree      *Tree
 	dir       string            // the directory to which relative paths are relative
 	given     map[string]*given // the values of the document that were found so far, by path
 	remaining int               // the number of values that are still allowed
@@ -20,7 +20,7 @@ type decoder struct {
 
 // decode sets v and all values in it from a document. v must contain its defaults.
 func (t *Tree) decode(v reflect.Value, g *given, path, dir string) {
-	d := &decoder{Tree: t, dir: dir, given: map[string]*given{path: g}, remaining: maxValues}
+	d := &decoder{tree: t, dir: dir, given: map[string]*given{path: g}, remaining: maxValues}
 	visit(node{value: v, path: path}, d.enter, nil)
 }
 
@@ -41,8 +41,8 @@ func (d *decoder) enter(n node) bool {
 		}
 	}
 	leaf := isLeaf(n.value.Type())
-	if _, known := d.pos[n.path]; !known || leaf && g.kind != null {
-		d.pos[n.path] = g.at
+	if _, known := d.tree.pos[n.path]; !known || leaf && g.kind != null {
+		d.tree.pos[n.path] = g.at
 	}
 	return d.set(n.value, g, n.path)
 }
@@ -58,10 +58,10 @@ func (d *decoder) countValue(g *given, path string) bool {
 // problem reports a problem with a given value.
 func (d *decoder) problem(g *given, path, text, want string) {
 	at := g.at
-	if key, ok := d.pos[path]; ok && g.kind == null {
+	if key, ok := d.tree.pos[path]; ok && g.kind == null {
 		at = key // the value after the key is empty
 	}
-	d.Report(&Problem{Pos: at, Path: path, Text: text, Want: want})
+	d.tree.Report(&Problem{Pos: at, Path: path, Text: text, Want: want})
 }
 
 // wrongKind reports that a value is of the wrong kind for its type.
@@ -113,13 +113,13 @@ func (d *decoder) leaf(v reflect.Value, g *given, path string) {
 		return
 	}
 	d.noteText(g, path)
-	d.setText(v, g.text, path, d.dir, g.at)
+	d.tree.setText(v, g.text, path, d.dir, g.at)
 }
 
 // noteText records the position of a text, so that problems inside the text can be located.
 func (d *decoder) noteText(g *given, path string) {
 	if g.chars != nil {
-		d.texts[path] = *g.chars
+		d.tree.texts[path] = *g.chars
 	}
 }
 
@@ -159,7 +159,7 @@ func (d *decoder) list(v reflect.Value, g *given, path string) bool {
 		if g.kind == mapping && len(g.entries) > 0 {
 			if p := splitAddress(g.entries[0], false, path); p != nil {
 				p.Want += ", in a list"
-				d.Report(p)
+				d.tree.Report(p)
 				return false
 			}
 		}
@@ -189,7 +189,7 @@ func (d *decoder) mapping(v reflect.Value, g *given, path string) bool {
 	below := v.Type().Elem().Kind() == reflect.Pointer
 	for _, e := range g.entries {
 		p := Join(path, e.key)
-		d.pos[p] = e.at
+		d.tree.pos[p] = e.at
 		x := reflect.New(v.Type().Elem()).Elem()
 		switch {
 		case e.value == nil: // the value is not valid
@@ -225,10 +225,10 @@ func (d *decoder) structure(v reflect.Value, g *given, path string) bool {
 			}
 		}
 		if other != "" {
-			d.Report(&Problem{Pos: e.at, Path: p, Text: other + " is also given", Want: "one of the two"})
+			d.tree.Report(&Problem{Pos: e.at, Path: p, Text: other + " is also given", Want: "one of the two"})
 			continue
 		}
-		set[f], d.pos[p] = e.key, e.at
+		set[f], d.tree.pos[p] = e.key, e.at
 		if !fromFile {
 			d.given[p] = e.value
 			continue
@@ -238,7 +238,7 @@ func (d *decoder) structure(v reflect.Value, g *given, path string) bool {
 		} else if x.kind != scalar || x.text == "" {
 			d.wrongKind(x, p, "the path of a file")
 		} else {
-			d.fromFile(f.slot(v), Join(path, f.Key), In(d.dir, x.text), x.at)
+			d.tree.fromFile(f.slot(v), Join(path, f.Key), In(d.dir, x.text), x.at)
 		}
 	}
 	return true
@@ -249,27 +249,27 @@ func (d *decoder) unknown(e entry, s *shape, path string) {
 	known := s.keys()
 	if f := s.addressField(); f != nil && Nearest(e.key, known) == "" {
 		if p := splitAddress(e, true, path); p != nil {
-			d.failed[Join(path, f.Key)] = true
-			d.Report(p)
+			d.tree.failed[Join(path, f.Key)] = true
+			d.tree.Report(p)
 			return
 		}
 	}
 	p := &Problem{Pos: e.at, Path: Join(path, quotedKey(e.key)), Text: "there is no such key"}
 	if near := Nearest(e.key, known); near != "" {
-		d.failed[Join(path, near)] = true // near was probably meant: do not report that it is missing
+		d.tree.failed[Join(path, near)] = true // near was probably meant: do not report that it is missing
 		p = p.withSuggestion(near)
 	} else if places := d.pathsOfKey(e.key); len(places) > 0 && len(places) <= 3 {
 		p.Hint = "the key exists as " + strings.Join(places, ", ")
 	} else {
 		p.Want = OneOf(known)
 	}
-	d.Report(p)
+	d.tree.Report(p)
 }
 
 // pathsOfKey returns the paths where a key is known: "endpoints[].max_message".
 func (d *decoder) pathsOfKey(key string) []string {
 	if d.keys == nil {
-		d.keys = sectionsOf(d.root.Type(), nil)
+		d.keys = sectionsOf(d.tree.root.Type(), nil)
 	}
 	var found []string
 	for _, s := range d.keys {
@@ -312,7 +312,7 @@ func (d *decoder) short(v reflect.Value, s *shape, g *given, path string) bool {
 		p.Text = Quote(g.text) + " is not an allowed kind"
 		p = p.withSuggestion(near)
 	}
-	d.Report(p)
+	d.tree.Report(p)
 	return false
 }
 
