@@ -72,12 +72,12 @@ func (t *tracer) probeSilence(l *link, p headProblem) headProblem {
 	}
 	l.end()
 	switch {
-	case !t.target.Secure && t.speaksTLS():
+	case !t.target.Secure && t.dialer.speaksTLS():
 		return headProblem{fault: FaultPlainToTLS, clause: "RFC 6455 §3", detail: p.detail + answersTLS}
 	case !closed:
-	case !t.target.Secure && t.speaksPlainHTTP2() && !t.speaksPlainHTTP():
+	case !t.target.Secure && t.dialer.speaksPlainHTTP2() && !t.dialer.speaksPlainHTTP():
 		return headProblem{fault: FaultHTTP2Only, clause: "RFC 9113 §3.3", detail: p.detail + "; " + answersHTTP2}
-	case t.target.Secure && t.r.TLS.ALPN == "" && t.speaksHTTP2(): // net/http accepts clients that offer only http/1.1
+	case t.target.Secure && t.r.TLS.ALPN == "" && t.dialer.speaksHTTP2(): // net/http accepts clients that offer only http/1.1
 		return headProblem{fault: FaultHTTP2Only, clause: "RFC 9113 §3.2", detail: p.detail + "; the server chooses h2 when it is offered"}
 	}
 	return p

@@ -138,10 +138,10 @@ func TestClientCertificateError(t *testing.T) {
 	tr := newTracer(t.Context(), &Options{TLS: &tls.Config{GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		return nil, errors.New("the card is not there")
 	}}})
-	if !tr.readURL("wss://192.0.2.1/") {
+	if !tr.requester.readURL("wss://192.0.2.1/") {
 		t.Fatal("the URL")
 	}
-	sec := tr.newSecure()
+	sec := tr.dialer.newSecure()
 	if c, err := sec.cfg.GetClientCertificate(&tls.CertificateRequestInfo{}); c != nil || err == nil || !sec.info.ClientAsked || sec.info.ClientSent {
 		t.Errorf("%v, %v, %+v", c, err, sec.info)
 	}

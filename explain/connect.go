@@ -43,7 +43,7 @@ const seenBytes = 64
 // newLink returns a link that owns c.
 func (t *dialer) newLink(c net.Conn) *link {
 	l := &link{Conn: c, raw: c}
-	l.stop = context.AfterFunc(t.ctx, func() {
+	l.stop = context.AfterFunc(t.run.ctx, func() {
 		l.interrupted.Store(true)
 		c.SetDeadline(past)
 	})
@@ -109,7 +109,7 @@ func (t *dialer) connect() *link {
 	if !ok {
 		return nil
 	}
-	host, port, stages := t.target.Name, t.target.Port, [2]Stage{StageDNS, StageTCP}
+	host, port, stages := t.run.target.Name, t.run.target.Port, [2]Stage{StageDNS, StageTCP}
 	if proxy != nil {
 		host, port, stages = proxy.Hostname(), proxyPort(proxy), [2]Stage{StageProxy, StageProxy}
 	}
@@ -122,7 +122,7 @@ func (t *dialer) connect() *link {
 	if l == nil {
 		return nil
 	}
-	if proxy != nil && !t.tunnelStep(l) || t.target.Secure && !t.tlsStep(l) {
+	if proxy != nil && !t.tunnelStep(l) || t.run.target.Secure && !t.tlsStep(l) {
 		l.end()
 		return nil
 	}
@@ -137,8 +137,8 @@ func (t *dialer) dialFirst(addrs []netip.Addr, port string, stage Stage) *link {
 	errs := make([]error, 0, len(addrs))
 	for i, a := range addrs {
 		addr := net.JoinHostPort(a.String(), port)
-		s := t.begin(stage, connectTo+addr)
-		wait := t.o.StepTimeout
+		s := t.run.begin(stage, connectTo+addr)
+		wait := t.run.o.StepTimeout
 		if i < len(addrs)-1 {
 			wait = min(wait, addressTimeout)
 		}
@@ -146,8 +146,8 @@ func (t *dialer) dialFirst(addrs []netip.Addr, port string, stage Stage) *link {
 		if err != nil {
 			errs = append(errs, err)
 			s.OK = false
-			t.end(s, dialReason(err))
-			if t.ctx.Err() != nil {
+			t.run.end(s, dialReason(err))
+			if t.run.ctx.Err() != nil {
 				break
 			}
 			continue
@@ -155,8 +155,8 @@ func (t *dialer) dialFirst(addrs []netip.Addr, port string, stage Stage) *link {
 		if local := l.LocalAddr(); local != nil {
 			s.Facts = []Fact{{"from", local.String()}}
 		}
-		t.plan.addr, t.r.Address = addr, addr
-		t.end(s, "connected")
+		t.plan.addr, t.run.r.Address = addr, addr
+		t.run.end(s, "connected")
 		t.warnOfIPv6(addrs[:i], a, errs)
 		return l
 	}
@@ -166,9 +166,9 @@ func (t *dialer) dialFirst(addrs []netip.Addr, port string, stage Stage) *link {
 
 // dial opens a TCP connection to addr within the time d.
 func (t *dialer) dial(addr string, d time.Duration) (*link, error) {
-	ctx, cancel := t.bounded(d)
+	ctx, cancel := t.run.bounded(d)
 	defer cancel()
-	c, err := t.o.Dial(ctx, "tcp", addr)
+	c, err := t.run.o.Dial(ctx, "tcp", addr)
 	if err == nil && c == nil {
 		err = errors.New("the dialer returned neither a connection nor an error")
 	}
@@ -187,7 +187,7 @@ func (t *dialer) warnOfIPv6(failed []netip.Addr, worked netip.Addr, errs []error
 	for i, a := range failed {
 		if a.Is6() && !a.IsLoopback() && !errors.Is(errs[i], syscall.ENETUNREACH) && !errors.Is(errs[i], syscall.EADDRNOTAVAIL) &&
 			!errors.Is(errs[i], syscall.EAFNOSUPPORT) {
-			t.warn(StageTCP, FaultIPv6, "RFC 8305 §2", fmt.Sprintf("%s: %s; %s answers", a, dialReason(errs[i]), worked))
+			t.run.warn(StageTCP, FaultIPv6, "RFC 8305 §2", fmt.Sprintf("%s: %s; %s answers", a, dialReason(errs[i]), worked))
 			return
 		}
 	}
@@ -195,7 +195,7 @@ func (t *dialer) warnOfIPv6(failed []netip.Addr, worked netip.Addr, errs []error
 
 // judgeDial records why no connection could be opened. If the addresses failed for different reasons, the most certain reason is used.
 func (t *dialer) judgeDial(stage Stage, addrs []netip.Addr, errs []error, port string) {
-	if t.ctx.Err() != nil && t.stopped(stage) {
+	if t.run.ctx.Err() != nil && t.run.stopped(stage) {
 		return
 	}
 	fault, why := FaultUnreachable, errs[len(errs)-1]
@@ -222,7 +222,7 @@ func (t *dialer) judgeDial(stage Stage, addrs []netip.Addr, errs []error, port s
 	if fault == FaultRefused && len(addrs) == 1 && addrs[0].IsLoopback() {
 		detail += t.otherLoopback(addrs[0], port)
 	}
-	t.fail(stage, fault, "", detail)
+	t.run.fail(stage, fault, "", detail)
 }
 
 // otherLoopback checks whether a server listens on the loopback address of the other IP version. It returns the end of the detail, ""
@@ -232,18 +232,18 @@ func (t *dialer) otherLoopback(refused netip.Addr, port string) string {
 	if refused.Is6() {
 		other = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	}
-	if t.o.NoProbes {
+	if t.run.o.NoProbes {
 		return ""
 	}
 	addr := net.JoinHostPort(other.String(), port)
-	s := t.begin(StageProbe, "is a server listening on "+addr+"?")
+	s := t.run.begin(StageProbe, "is a server listening on "+addr+"?")
 	l, err := t.dial(addr, probeTimeout)
 	if err != nil {
-		t.end(s, "no")
+		t.run.end(s, "no")
 		return ""
 	}
 	l.end()
-	t.end(s, "yes")
+	t.run.end(s, "yes")
 	return listensOn + addr
 }
 

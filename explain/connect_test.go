@@ -27,7 +27,7 @@ func TestJudgeDial(t *testing.T) {
 		{StageProxy, []error{syscall.ECONNREFUSED}, FaultProxyUnreachable, "connection refused"},
 	} {
 		tr := newTracer(t.Context(), nil)
-		tr.judgeDial(tt.stage, []netip.Addr{one, two}[:len(tt.errs)], tt.errs, "443")
+		tr.dialer.judgeDial(tt.stage, []netip.Addr{one, two}[:len(tt.errs)], tt.errs, "443")
 		if len(tr.r.Findings) != 1 || tr.r.Findings[0].Fault != tt.want || !strings.Contains(tr.r.Findings[0].Detail, tt.text) {
 			t.Errorf("%v: %+v", tt.errs, tr.r.Findings)
 		}
@@ -43,7 +43,7 @@ func TestJudgeDial(t *testing.T) {
 		{"2001:db8::1", one, syscall.EAFNOSUPPORT, 0},
 	} {
 		tr := newTracer(t.Context(), nil)
-		tr.warnOfIPv6([]netip.Addr{netip.MustParseAddr(tt.failed)}, tt.worked, []error{tt.err})
+		tr.dialer.warnOfIPv6([]netip.Addr{netip.MustParseAddr(tt.failed)}, tt.worked, []error{tt.err})
 		if len(tr.r.Findings) != tt.want {
 			t.Errorf("%s, %v: %+v", tt.failed, tt.err, tr.r.Findings)
 		}

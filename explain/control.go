@@ -11,18 +11,18 @@ import (
 
 // exchange sends a request on a new connection and reads the header of the response. The caller must end the link.
 func (t *tracer) exchange(fields []field) (*link, *head, error) {
-	l, err := t.reopen()
+	l, err := t.dialer.reopen()
 	if err != nil {
 		return nil, nil, err
 	}
 	if t.target.Secure {
-		if _, err := t.wrap(l, t.until(probeTimeout), t.newSecure().cfg); err != nil {
+		if _, err := t.dialer.wrap(l, t.until(probeTimeout), t.dialer.newSecure().cfg); err != nil {
 			l.end()
 			return nil, nil, err
 		}
 	}
 	l.bound(t.until(probeTimeout))
-	l.Write(t.appendRequest(nil, fields)) //nolint:errcheck // if the write fails, reading the response reports an error
+	l.Write(t.requester.appendRequest(nil, fields)) //nolint:errcheck // if the write fails, reading the response reports an error
 	return l, readHead(l, t.until(probeTimeout)), nil
 }
 
@@ -32,7 +32,7 @@ func (t *tracer) probeRefusal() {
 	if t.r.Response == nil || t.r.Response.FromProxy || t.o.NoProbes || len(t.r.Findings) == 0 || t.ctx.Err() != nil {
 		return
 	}
-	if t.r.Findings[0].Fault == FaultPlainToTLS && !t.target.Secure && !t.speaksTLS() || t.probeUpgrade() {
+	if t.r.Findings[0].Fault == FaultPlainToTLS && !t.target.Secure && !t.dialer.speaksTLS() || t.probeUpgrade() {
 		f := &t.r.Findings[0]
 		f.Fault = verdict(t.r, Finding{Fault: faultOfStatus(t.r.Response.Status)})
 	}
@@ -54,7 +54,7 @@ func (t *tracer) probeUpgrade() bool {
 		return false
 	}
 	s := t.begin(StageProbe, "the same as an ordinary request, without Upgrade")
-	fields := t.fields("", t.r.Target.Origin)
+	fields := t.requester.fields("", t.r.Target.Origin)
 	fields = slices.DeleteFunc(fields, func(f field) bool { return handshake.Reserved(f.name) && !equalFold(f.name, "Host") })
 	fields = append(fields, field{name: "Connection", value: "close"})
 	l, h, err := t.exchange(fields)

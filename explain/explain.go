@@ -43,7 +43,7 @@ type run struct {
 // dialer opens the stream to the server: it looks up names, connects, opens tunnels and performs TLS handshakes. It also investigates
 // failures of these steps.
 type dialer struct {
-	*run
+	run    *run
 	plan   route   // the way to the server
 	secure *secure // the TLS handshake; nil for ws
 }
@@ -54,11 +54,11 @@ type requester struct{ *run }
 // tracer is one call of Explain, from the URL to the end of the connection.
 type tracer struct {
 	*run
-	dialer
-	requester
-	empty101 bool               // the declared body has a length of 0
-	body101  bool               // the 101 response declares a body
-	deflate  *handshake.Deflate // the negotiated compression; nil means none
+	dialer    dialer
+	requester requester
+	empty101  bool               // the declared body has a length of 0
+	body101   bool               // the 101 response declares a body
+	deflate   *handshake.Deflate // the negotiated compression; nil means none
 }
 
 func newTracer(ctx context.Context, opts *Options) *tracer {
@@ -80,16 +80,16 @@ func newTracer(ctx context.Context, opts *Options) *tracer {
 	r.deadline = r.start.Add(r.o.Timeout)
 	r.r = &Report{Started: r.start.Round(0), Steps: []Step{}}
 	t := &tracer{run: r, dialer: dialer{run: r}, requester: requester{r}}
-	t.originOfHeader()
+	t.requester.originOfHeader()
 	return t
 }
 
 // trace performs the steps until one fails.
 func (t *tracer) trace(rawURL string) {
-	if !t.readURL(rawURL) || !t.checkRequest() {
+	if !t.requester.readURL(rawURL) || !t.requester.checkRequest() {
 		return
 	}
-	l := t.connect()
+	l := t.dialer.connect()
 	if l == nil {
 		return
 	}

@@ -37,10 +37,10 @@ func TestHeadLines(t *testing.T) {
 func TestOldestTLS(t *testing.T) {
 	for given, want := range map[uint16]uint16{0: tls.VersionTLS12, tls.VersionTLS10: tls.VersionTLS10, tls.VersionTLS13: tls.VersionTLS13} {
 		tr := newTracer(t.Context(), &Options{TLS: &tls.Config{MinVersion: given}}) //nolint:gosec // the test needs obsolete TLS versions
-		if !tr.readURL("wss://192.0.2.1/") {
+		if !tr.requester.readURL("wss://192.0.2.1/") {
 			t.Fatal("the URL")
 		}
-		if got := tr.newSecure().cfg.MinVersion; got != want {
+		if got := tr.dialer.newSecure().cfg.MinVersion; got != want {
 			t.Errorf("%x: %x, want %x", given, got, want)
 		}
 	}

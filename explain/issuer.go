@@ -33,24 +33,24 @@ func (t *dialer) fetchIssuer() *trustProblem {
 		return nil
 	}
 	where := last.IssuingCertificateURL[i]
-	s := t.begin(StageProbe, "fetch the issuer's certificate")
+	s := t.run.begin(StageProbe, "fetch the issuer's certificate")
 	s.Facts = []Fact{{"from", oneLine(where)}}
 	issuer, err := t.fetchCertificate(where)
 	if err != nil {
 		s.OK = false
-		t.end(s, "could not be fetched: "+shortError(err))
+		t.run.end(s, "could not be fetched: "+shortError(err))
 		return nil
 	}
 	name := oneLine(chain.NameOf(issuer.Subject))
 	if _, err := chain.Path(sent, []*x509.Certificate{issuer}, chain.Options{Roots: t.secure.cfg.RootCAs, Now: time.Now()}); err != nil {
 		s.OK = false
-		t.end(s, name+"; with this certificate the chain is still not trusted")
+		t.run.end(s, name+"; with this certificate the chain is still not trusted")
 		if chain.IsSelfSigned(issuer) && last.CheckSignatureFrom(issuer) == nil {
 			return &trustProblem{FaultCertUnknown, chain.ClausePath, "the CA " + name + ", whose certificate was fetched, is not trusted here"}
 		}
 		return nil
 	}
-	t.end(s, name+completesChain)
+	t.run.end(s, name+completesChain)
 	return &trustProblem{FaultCertIntermediate, chain.ClausePath, "the server does not send the certificate of " + name + completesChain}
 }
 
@@ -66,7 +66,7 @@ func (t *dialer) fetchCertificate(where string) (*x509.Certificate, error) {
 	if t.plan.proxy != nil { // a direct connection may be blocked; through the proxy, mayFetchFrom could not protect the proxy's network
 		return nil, errBehindProxy
 	}
-	ctx, cancel := t.bounded(probeTimeout)
+	ctx, cancel := t.run.bounded(probeTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, where, http.NoBody)
 	if err != nil {
@@ -110,12 +110,12 @@ func (t *dialer) dialIssuer(ctx context.Context, network, address string) (net.C
 	addrs := []netip.Addr{}
 	if a, err := netip.ParseAddr(host); err == nil {
 		addrs = append(addrs, a)
-	} else if addrs, err = (&askedServers{}).wrap(t.o.Resolver).LookupNetIP(ctx, "ip", host); err != nil {
+	} else if addrs, err = (&askedServers{}).wrap(t.run.o.Resolver).LookupNetIP(ctx, "ip", host); err != nil {
 		return nil, err
 	}
 	for _, a := range addrs {
 		if mayFetchFrom(server.Addr(), a) {
-			return t.o.Dial(ctx, network, net.JoinHostPort(a.Unmap().String(), port))
+			return t.run.o.Dial(ctx, network, net.JoinHostPort(a.Unmap().String(), port))
 		}
 	}
 	return nil, errInnerAddress

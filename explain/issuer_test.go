@@ -59,8 +59,8 @@ func TestIssuerFetchIsBounded(t *testing.T) {
 			return dial(ctx, network, address)
 		}
 		x := newTracer(t.Context(), opts)
-		x.plan = route{addr: server, proxy: proxy}
-		_, err = x.fetchCertificate(where)
+		x.dialer.plan = route{addr: server, proxy: proxy}
+		_, err = x.dialer.fetchCertificate(where)
 		return dialed, err
 	}
 	for _, where := range []string{"http://127.0.0.1:1/ca", "http://localhost/ca", "http://169.254.169.254/latest", "http://[::1]/"} {

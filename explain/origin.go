@@ -22,10 +22,10 @@ const clauseOrigin = "RFC 6455 §10.2"
 func (t *tracer) try(title, origin string, foreign bool) OriginTry {
 	s := t.begin(StageOrigin, title)
 	o := OriginTry{Origin: origin, Foreign: foreign}
-	key, err := t.newKey()
+	key, err := t.requester.newKey()
 	var l *link
 	var h *head
-	fields := t.fields(key, origin)
+	fields := t.requester.fields(key, origin)
 	if err == nil {
 		l, h, err = t.exchange(fields)
 	}
@@ -35,7 +35,7 @@ func (t *tracer) try(title, origin string, foreign bool) OriginTry {
 		return o
 	}
 	defer l.end()
-	s.Sent = slices.DeleteFunc(t.showRequest(fields), func(l Line) bool { return !strings.HasPrefix(l.Text, "Origin: ") })
+	s.Sent = slices.DeleteFunc(t.requester.showRequest(fields), func(l Line) bool { return !strings.HasPrefix(l.Text, "Origin: ") })
 	if origin == "" {
 		s.Sent = []Line{{"(the same, without Origin)", ""}}
 	}
@@ -48,10 +48,10 @@ func (t *tracer) try(title, origin string, foreign bool) OriginTry {
 		t.end(s, "no response: "+h.problem.detail)
 		return o
 	}
-	o.Opened = h.status == http.StatusSwitchingProtocols && acceptMatches(h, t.sent(key))
+	o.Opened = h.status == http.StatusSwitchingProtocols && acceptMatches(h, t.requester.sent(key))
 	if o.Opened {
 		m := protocol.Machine{Client: true}
-		if b, err := m.AppendClose(nil, 1000, "", t.maskKey); err == nil {
+		if b, err := m.AppendClose(nil, 1000, "", t.requester.maskKey); err == nil {
 			l.Write(b) //nolint:errcheck // the result does not depend on whether the close frame is sent
 		}
 	}

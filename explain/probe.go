@@ -35,7 +35,7 @@ func (t *dialer) reopen() (*link, error) {
 // probeTLS investigates a failed TLS handshake with additional connections. It returns the fault, the clause and the detail, which it
 // replaces if it has found the reason.
 func (t *dialer) probeTLS(f Fault, clause, detail string) (Fault, string, string) {
-	if t.o.NoProbes {
+	if t.run.o.NoProbes {
 		return f, clause, detail
 	}
 	switch f {
@@ -72,20 +72,20 @@ const answersPlain = "; the port responds to plain HTTP"
 
 // probeStep runs a probe as a step. f returns what it has found, "" if nothing, and probeStep returns the same.
 func (t *dialer) probeStep(title string, f func(l *link) string) string {
-	s := t.begin(StageProbe, title)
+	s := t.run.begin(StageProbe, title)
 	l, err := t.reopen()
 	if err != nil {
 		s.OK = false
-		t.end(s, "could not connect again: "+shortError(err))
+		t.run.end(s, "could not connect again: "+shortError(err))
 		return ""
 	}
 	defer l.end()
 	found := f(l)
 	if found == "" {
-		t.end(s, "no")
+		t.run.end(s, "no")
 		return ""
 	}
-	t.end(s, found)
+	t.run.end(s, found)
 	return found
 }
 
@@ -94,7 +94,7 @@ func (t *dialer) speaksHTTP2() bool {
 	return t.probeStep("does it speak HTTP/2?", func(l *link) string {
 		cfg := t.probeConfig()
 		cfg.NextProtos = []string{"h2"}
-		if c, err := t.wrap(l, t.until(probeTimeout), cfg); err == nil && c.ConnectionState().NegotiatedProtocol == "h2" {
+		if c, err := t.wrap(l, t.run.until(probeTimeout), cfg); err == nil && c.ConnectionState().NegotiatedProtocol == "h2" {
 			return "it chooses h2"
 		}
 		return ""
@@ -104,7 +104,7 @@ func (t *dialer) speaksHTTP2() bool {
 // speaksPlainHTTP2 reports whether the server responds to an HTTP/2 client with prior knowledge (RFC 9113 §3.4).
 func (t *dialer) speaksPlainHTTP2() bool {
 	return t.probeStep("does it expect HTTP/2?", func(l *link) string {
-		l.bound(t.until(probeTimeout))
+		l.bound(t.run.until(probeTimeout))
 		const settings = "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 		if _, err := io.WriteString(l, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+settings); err != nil {
 			return ""
@@ -126,7 +126,7 @@ func (t *dialer) oldVersion() string {
 		for _, s := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
 			cfg.CipherSuites = append(cfg.CipherSuites, s.ID)
 		}
-		c, err := t.wrap(l, t.until(probeTimeout), cfg)
+		c, err := t.wrap(l, t.run.until(probeTimeout), cfg)
 		if err != nil {
 			return ""
 		}
@@ -138,9 +138,9 @@ func (t *dialer) oldVersion() string {
 
 // probeConfig returns a TLS configuration that trusts every certificate. It must be used only for connections without secrets.
 func (t *dialer) probeConfig() *tls.Config {
-	name, _, _ := strings.Cut(t.target.Name, "%")
-	if t.o.TLS != nil && t.o.TLS.ServerName != "" {
-		name = t.o.TLS.ServerName
+	name, _, _ := strings.Cut(t.run.target.Name, "%")
+	if t.run.o.TLS != nil && t.run.o.TLS.ServerName != "" {
+		name = t.run.o.TLS.ServerName
 	}
 	return &tls.Config{ServerName: name, InsecureSkipVerify: true}
 }
@@ -148,11 +148,11 @@ func (t *dialer) probeConfig() *tls.Config {
 // speaksPlainHTTP reports whether the server responds to a request for / without TLS. The request contains no secrets.
 func (t *dialer) speaksPlainHTTP() bool {
 	return t.probeStep("does it speak plain HTTP?", func(l *link) string {
-		l.bound(t.until(probeTimeout))
-		if _, err := io.WriteString(l, "GET / HTTP/1.1\r\nHost: "+t.target.Host()+"\r\nConnection: close\r\n\r\n"); err != nil {
+		l.bound(t.run.until(probeTimeout))
+		if _, err := io.WriteString(l, "GET / HTTP/1.1\r\nHost: "+t.run.target.Host()+"\r\nConnection: close\r\n\r\n"); err != nil {
 			return ""
 		}
-		if h := readHead(l, t.until(probeTimeout)); h.status != 0 {
+		if h := readHead(l, t.run.until(probeTimeout)); h.status != 0 {
 			return "it responds " + h.statusText()
 		}
 		return ""
@@ -162,12 +162,12 @@ func (t *dialer) speaksPlainHTTP() bool {
 // speaksPlainWebSocket requests / as speaksPlainHTTP does, but with a handshake: servers that do nothing else respond only to that.
 func (t *dialer) speaksPlainWebSocket() bool {
 	return t.probeStep("does it speak plain WebSocket?", func(l *link) string {
-		l.bound(t.until(probeTimeout))
-		if _, err := io.WriteString(l, "GET / HTTP/1.1\r\nHost: "+t.target.Host()+"\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		l.bound(t.run.until(probeTimeout))
+		if _, err := io.WriteString(l, "GET / HTTP/1.1\r\nHost: "+t.run.target.Host()+"\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
 			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"); err != nil {
 			return ""
 		}
-		if h := readHead(l, t.until(probeTimeout)); h.status != 0 {
+		if h := readHead(l, t.run.until(probeTimeout)); h.status != 0 {
 			return "it responds " + h.statusText()
 		}
 		return ""
@@ -185,7 +185,7 @@ func deniesTLS(r *Report) bool {
 // speaksTLS reports whether the server responds to a TLS handshake.
 func (t *dialer) speaksTLS() bool {
 	return t.probeStep(asksTLS, func(l *link) string {
-		c, err := t.wrap(l, t.until(probeTimeout), t.probeConfig())
+		c, err := t.wrap(l, t.run.until(probeTimeout), t.probeConfig())
 		if err == nil {
 			return "it responds with " + tls.VersionName(c.ConnectionState().Version)
 		}

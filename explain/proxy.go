@@ -17,18 +17,18 @@ const clauseConnect = "RFC 9110 §9.3.6"
 
 // findProxy returns the proxy for the request, nil if there is none. ok is false if the proxy setting is not usable.
 func (t *dialer) findProxy() (proxy *url.URL, ok bool) {
-	u := &url.URL{Scheme: "http", Host: t.target.Host(), Path: "/"} // proxy settings are for http and https
-	if t.target.Secure {
+	u := &url.URL{Scheme: "http", Host: t.run.target.Host(), Path: "/"} // proxy settings are for http and https
+	if t.run.target.Secure {
 		u.Scheme = "https"
 	}
 	refuse := func(detail string) (*url.URL, bool) {
-		s := t.begin(StageProxy, "find the proxy")
+		s := t.run.begin(StageProxy, "find the proxy")
 		s.OK = false
-		t.fail(StageProxy, FaultProxyUnreachable, "", detail)
-		t.end(s, detail)
+		t.run.fail(StageProxy, FaultProxyUnreachable, "", detail)
+		t.run.end(s, detail)
 		return nil, false
 	}
-	proxy, err := t.o.Proxy(&http.Request{Method: http.MethodGet, URL: u, Host: u.Host, Header: http.Header{}})
+	proxy, err := t.run.o.Proxy(&http.Request{Method: http.MethodGet, URL: u, Host: u.Host, Header: http.Header{}})
 	switch {
 	case err != nil: // the text of err may quote a setting that contains a password
 		return refuse("the proxy setting is not a URL")
@@ -41,10 +41,10 @@ func (t *dialer) findProxy() (proxy *url.URL, ok bool) {
 	}
 	if proxy.User != nil {
 		password, _ := proxy.User.Password()
-		t.hide.add(password)
-		t.hide.add(basic(proxy.User.Username(), password))
+		t.run.hide.add(password)
+		t.run.hide.add(basic(proxy.User.Username(), password))
 	}
-	t.r.Target.Proxy = net.JoinHostPort(proxy.Hostname(), proxyPort(proxy))
+	t.run.r.Target.Proxy = net.JoinHostPort(proxy.Hostname(), proxyPort(proxy))
 	return proxy, true
 }
 
@@ -60,7 +60,7 @@ func proxyPort(proxy *url.URL) string {
 
 // connectFields returns the request line and the fields of the CONNECT request for the target.
 func (t *dialer) connectFields() (line string, fields []field) {
-	addr := net.JoinHostPort(t.target.Name, t.target.Port)
+	addr := net.JoinHostPort(t.run.target.Name, t.run.target.Port)
 	fields = []field{
 		{"Host", addr, "the destination of the tunnel"},
 		{"User-Agent", userAgent, "the client"},
@@ -74,10 +74,10 @@ func (t *dialer) connectFields() (line string, fields []field) {
 
 // tunnel requests a tunnel to the target from the proxy, and returns the proxy's response.
 func (t *dialer) tunnel(l *link) (*head, error) {
-	l.bound(t.step())
+	l.bound(t.run.step())
 	if t.plan.proxy.Scheme == "https" {
 		c := tls.Client(l.Conn, t.proxyTLS())
-		if err := c.HandshakeContext(t.ctx); err != nil {
+		if err := c.HandshakeContext(t.run.ctx); err != nil {
 			return nil, fmt.Errorf("TLS with the proxy: %w", err)
 		}
 		l.Conn = c
@@ -90,13 +90,13 @@ func (t *dialer) tunnel(l *link) (*head, error) {
 	if _, err := l.Write(append(b, "\r\n"...)); err != nil {
 		return nil, err
 	}
-	h := readHead(l, t.step())
+	h := readHead(l, t.run.step())
 	if h.problem == nil && h.status/100 == 2 { // bytes after the header are from a server that sends first
 		l.Conn = &prefixedConn{l.Conn, h.rest}
 		return h, nil
 	}
 	if h.problem == nil {
-		h.readBody(l, t.until(bodyTimeout))
+		h.readBody(l, t.run.until(bodyTimeout))
 	}
 	return h, nil
 }
@@ -119,8 +119,8 @@ func (c *prefixedConn) Read(b []byte) (int, error) {
 // proxyTLS returns the TLS configuration for the proxy itself, with the proxy's name and the caller's trusted CAs.
 func (t *dialer) proxyTLS() *tls.Config {
 	cfg := &tls.Config{ServerName: t.plan.proxy.Hostname(), NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}
-	if t.o.TLS != nil {
-		cfg.RootCAs, cfg.InsecureSkipVerify = t.o.TLS.RootCAs, t.o.TLS.InsecureSkipVerify
+	if t.run.o.TLS != nil {
+		cfg.RootCAs, cfg.InsecureSkipVerify = t.run.o.TLS.RootCAs, t.run.o.TLS.InsecureSkipVerify
 	}
 	return cfg
 }
@@ -134,17 +134,17 @@ func (t *dialer) socks(l *link) error {
 	if err != nil {
 		return err
 	}
-	l.bound(t.step())
-	_, err = client.DialWithConn(context.Background(), l, "tcp", net.JoinHostPort(t.target.Name, t.target.Port)) // l limits the time
+	l.bound(t.run.step())
+	_, err = client.DialWithConn(context.Background(), l, "tcp", net.JoinHostPort(t.run.target.Name, t.run.target.Port)) // l limits the time
 	return err
 }
 
 // socksStep runs socks as a step. It returns false after a failure, which it has recorded.
 func (t *dialer) socksStep(l *link) bool {
-	s := t.begin(StageProxy, "ask the SOCKS5 proxy for a connection to "+net.JoinHostPort(t.target.Name, t.target.Port))
+	s := t.run.begin(StageProxy, "ask the SOCKS5 proxy for a connection to "+net.JoinHostPort(t.run.target.Name, t.run.target.Port))
 	err := t.socks(l)
 	if err == nil {
-		t.end(s, "the proxy has connected")
+		t.run.end(s, "the proxy has connected")
 		return true
 	}
 	fault, detail := FaultProxyUnreachable, proxyFailure(err)
@@ -152,10 +152,10 @@ func (t *dialer) socksStep(l *link) bool {
 		fault, detail = FaultProxyRefused, "the SOCKS5 proxy refused: "+answer
 	}
 	s.OK = false
-	if !t.stopped(StageProxy) {
-		t.fail(StageProxy, fault, clauseSocks, detail)
+	if !t.run.stopped(StageProxy) {
+		t.run.fail(StageProxy, fault, clauseSocks, detail)
 	}
-	t.end(s, detail)
+	t.run.end(s, detail)
 	return false
 }
 
@@ -164,43 +164,43 @@ func (t *dialer) tunnelStep(l *link) bool {
 	if socks.Is(t.plan.proxy) {
 		return t.socksStep(l)
 	}
-	s := t.begin(StageProxy, "ask the proxy for a tunnel")
+	s := t.run.begin(StageProxy, "ask the proxy for a tunnel")
 	line, fields := t.connectFields()
 	s.Sent = []Line{{line, clauseConnect + "; RFC 6455 §4.1 (3): a WebSocket passes a proxy in a tunnel, for ws too"}}
 	for _, f := range fields {
-		s.Sent = append(s.Sent, Line{f.name + ": " + t.hide.value(f.name, f.value), f.note})
+		s.Sent = append(s.Sent, Line{f.name + ": " + t.run.hide.value(f.name, f.value), f.note})
 	}
 	s.Sent = append(s.Sent, Line{"", "the empty line ends the head"})
 	h, err := t.tunnel(l)
 	refuse := func(f Fault, detail string) bool {
 		s.OK = false
-		if !t.stopped(StageProxy) {
-			t.fail(StageProxy, f, clauseConnect, detail)
+		if !t.run.stopped(StageProxy) {
+			t.run.fail(StageProxy, f, clauseConnect, detail)
 		}
-		t.end(s, detail)
+		t.run.end(s, detail)
 		return false
 	}
 	if err != nil {
 		return refuse(FaultProxyUnreachable, proxyFailure(err))
 	}
-	s.Received = t.showHead(h)
+	s.Received = t.run.showHead(h)
 	if h.problem != nil {
 		return refuse(FaultProxyUnreachable, h.problem.fromProxy())
 	}
 	s.Rules = []Check{{clauseConnect, "the proxy responds 2xx once the tunnel is open", h.status/100 == 2, h.statusText()}}
 	if h.status/100 != 2 {
-		t.r.Response = t.response(h)
-		t.r.Response.FromProxy = true
+		t.run.r.Response = t.run.response(h)
+		t.run.r.Response.FromProxy = true
 		if h.status == http.StatusProxyAuthRequired {
 			wants := "the proxy requires credentials"
 			if t.plan.proxy.User != nil {
 				wants = credentialsRefused
 			}
-			return refuse(FaultProxyAuth, wants+challenges(t.shown(h.values("Proxy-Authenticate"))))
+			return refuse(FaultProxyAuth, wants+challenges(t.run.shown(h.values("Proxy-Authenticate"))))
 		}
 		return refuse(FaultProxyRefused, "the proxy responded "+h.statusText())
 	}
-	t.end(s, "the tunnel is open")
+	t.run.end(s, "the tunnel is open")
 	return true
 }
 

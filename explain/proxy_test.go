@@ -181,8 +181,8 @@ func TestProxyParts(t *testing.T) {
 	roots := x509.NewCertPool()
 	for _, given := range []*tls.Config{nil, {RootCAs: roots, InsecureSkipVerify: true, ServerName: "box.example"}} {
 		tr := newTracer(t.Context(), &Options{TLS: given})
-		tr.plan.proxy = &url.URL{Scheme: "https", Host: "proxy.example:8443"}
-		cfg := tr.proxyTLS()
+		tr.dialer.plan.proxy = &url.URL{Scheme: "https", Host: "proxy.example:8443"}
+		cfg := tr.dialer.proxyTLS()
 		if cfg.ServerName != "proxy.example" || !slices.Equal(cfg.NextProtos, []string{"http/1.1"}) || cfg.MinVersion != tls.VersionTLS12 ||
 			(cfg.RootCAs != nil) != (given != nil) || cfg.InsecureSkipVerify != (given != nil) {
 			t.Errorf("%+v", cfg)

@@ -167,24 +167,24 @@ func (t *requester) showRequest(fields []field) []Line {
 // handshake sends the request on l and checks the response. rest contains the bytes received after the response.
 func (t *tracer) handshake(l *link) (rest []byte, ok bool) {
 	s := t.begin(StageRequest, "send the request")
-	key, err := t.newKey()
+	key, err := t.requester.newKey()
 	if err != nil {
 		s.OK = false
 		t.fail(StageRequest, FaultInterrupted, "", "no random bytes for the key")
 		t.end(s, "no random bytes for the key")
 		return nil, false
 	}
-	fields := t.fields(key, t.r.Target.Origin)
-	s.Sent = t.showRequest(fields)
+	fields := t.requester.fields(key, t.r.Target.Origin)
+	s.Sent = t.requester.showRequest(fields)
 	l.bound(t.step())
-	n, err := l.Write(t.appendRequest(nil, fields))
+	n, err := l.Write(t.requester.appendRequest(nil, fields))
 	if err != nil { // a server may have responded without reading the whole request
 		t.end(s, "the connection ended while the request was sent: "+shortError(err))
 	} else {
 		t.end(s, fmt.Sprintf("%d bytes", n))
 	}
 	t.r.Key = newKeyReport(key)
-	return t.readAnswer(l, t.sent(key))
+	return t.readAnswer(l, t.requester.sent(key))
 }
 
 // sent returns the parts of the request that are needed to check a response.

@@ -17,7 +17,7 @@ func TestSecretHeader(t *testing.T) {
 		{"Authorization", "Digest x", true}, {"Authorization", "x", true}, {"X-Api-Key", "x", true},
 	} {
 		tr := newTracer(t.Context(), &Options{Header: http.Header{tt.name: {tt.value}}})
-		if got := tr.secretHeader(); got != tt.want {
+		if got := tr.requester.secretHeader(); got != tt.want {
 			t.Errorf("%s: %s: %t", tt.name, tt.value, got)
 		}
 	}
@@ -45,7 +45,7 @@ func TestCheckRequest(t *testing.T) {
 		{Options{Origin: "https://a\r\nX: y"}, "Origin", "RFC 9110 §5.5"},
 	} {
 		tr := newTracer(t.Context(), &tt.o)
-		fits := tr.checkRequest()
+		fits := tr.requester.checkRequest()
 		if want := tt.clause == ""; fits != want {
 			t.Errorf("%+v: %t", tt.o, fits)
 			continue

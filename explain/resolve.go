@@ -28,19 +28,19 @@ func (t *dialer) resolve(host string, stage Stage) []netip.Addr {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{a}
 	}
-	s := t.begin(stage, "resolve "+host)
+	s := t.run.begin(stage, "resolve "+host)
 	asked := &askedServers{answers: &dnsAnswers{name: strings.ToLower(strings.TrimSuffix(host, "."))}}
-	res := asked.wrap(t.o.Resolver)
-	ctx, cancel := t.bounded(t.o.StepTimeout)
+	res := asked.wrap(t.run.o.Resolver)
+	ctx, cancel := t.run.bounded(t.run.o.StepTimeout)
 	defer cancel()
 	answers := [2]lookup{{kind: "AAAA"}, {kind: "A"}}
 	var wg sync.WaitGroup
 	for i, network := range [...]string{"ip6", "ip4"} {
 		wg.Go(func() {
-			start := t.since()
+			start := t.run.since()
 			a := &answers[i]
 			a.addrs, a.err = res.LookupNetIP(ctx, network, host)
-			a.took = t.since() - start
+			a.took = t.run.since() - start
 		})
 	}
 	wg.Wait()
@@ -63,32 +63,32 @@ func (t *dialer) resolve(host string, stage Stage) []netip.Addr {
 	}
 	addrs := interleave(answers[0].addrs, answers[1].addrs)
 	if len(addrs) > 0 {
-		t.end(s, fmt.Sprintf("%s has %s", host, count(len(addrs), "address", "addresses")))
+		t.run.end(s, fmt.Sprintf("%s has %s", host, count(len(addrs), "address", "addresses")))
 		return addrs
 	}
 	s.OK = false
 	t.judgeLookup(stage, host, answers, asked.answers)
-	t.end(s, t.r.Findings[len(t.r.Findings)-1].Detail)
+	t.run.end(s, t.run.r.Findings[len(t.run.r.Findings)-1].Detail)
 	return nil
 }
 
 // judgeLookup records why a name has no address.
 func (t *dialer) judgeLookup(stage Stage, host string, answers [2]lookup, responses *dnsAnswers) {
-	if t.stopped(stage) {
+	if t.run.stopped(stage) {
 		return
 	}
 	switch {
 	case responses.hasCode(rcodeServFail):
-		t.fail(stage, FaultNameServer, "", "the name server answered SERVFAIL to the question for "+host)
+		t.run.fail(stage, FaultNameServer, "", "the name server answered SERVFAIL to the question for "+host)
 		return
 	case responses.hasCode(rcodeRefused):
-		t.fail(stage, FaultNameServer, "", "the name server refused to answer the question for "+host+" (REFUSED)")
+		t.run.fail(stage, FaultNameServer, "", "the name server refused to answer the question for "+host+" (REFUSED)")
 		return
 	}
 	for _, a := range answers {
 		e, ok := errors.AsType[*net.DNSError](a.err)
 		if ok && !e.IsNotFound {
-			t.fail(stage, FaultNameServer, "", fmt.Sprintf("no address of %s could be determined: %s", host, dnsReason(a.err)))
+			t.run.fail(stage, FaultNameServer, "", fmt.Sprintf("no address of %s could be determined: %s", host, dnsReason(a.err)))
 			return
 		}
 	}
@@ -99,7 +99,7 @@ func (t *dialer) judgeLookup(stage Stage, host string, answers [2]lookup, respon
 	case responses.hasCode(rcodeNone):
 		detail = "the name " + host + " exists, and " + noAddress
 	}
-	t.fail(stage, FaultNameNotFound, "", detail)
+	t.run.fail(stage, FaultNameNotFound, "", detail)
 }
 
 // noAddress is the end of the detail about a name that exists but has no address.

@@ -33,7 +33,7 @@ func TestDNSReason(t *testing.T) {
 		FaultNameNotFound: {&net.DNSError{IsNotFound: true}, nil}, FaultNameServer: {&net.DNSError{IsNotFound: true}, &net.DNSError{IsTimeout: true}},
 	} {
 		tr := newTracer(t.Context(), nil)
-		tr.judgeLookup(StageDNS, "box.example", [2]lookup{{err: errs[0]}, {err: errs[1]}}, &dnsAnswers{})
+		tr.dialer.judgeLookup(StageDNS, "box.example", [2]lookup{{err: errs[0]}, {err: errs[1]}}, &dnsAnswers{})
 		if len(tr.r.Findings) != 1 || tr.r.Findings[0].Fault != want {
 			t.Errorf("%v: %+v", errs, tr.r.Findings)
 		}

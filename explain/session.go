@@ -399,12 +399,12 @@ func (s *session) send(op frame.Opcode, payload []byte) {
 	var err error
 	switch op {
 	case frame.Ping:
-		b, err = s.in.m.AppendPing(nil, payload, s.t.maskKey)
+		b, err = s.in.m.AppendPing(nil, payload, s.t.requester.maskKey)
 	case frame.Pong:
-		b = s.in.m.AppendPong(nil, payload, s.t.maskKey)
+		b = s.in.m.AppendPong(nil, payload, s.t.requester.maskKey)
 	default:
 		var h frame.Header
-		h, err = s.in.m.BeginFrame(op == frame.Text, false, true, len(payload), s.t.maskKey())
+		h, err = s.in.m.BeginFrame(op == frame.Text, false, true, len(payload), s.t.requester.maskKey())
 		b = append(frame.Append(nil, h), payload...)
 		frame.Mask(b[len(b)-len(payload):], h.Key)
 	}
@@ -415,7 +415,7 @@ func (s *session) send(op frame.Opcode, payload []byte) {
 
 // sendClose sends the client's close frame, unless it was sent before. Code 1005 means a frame without a code.
 func (s *session) sendClose(code int, reason string) {
-	b, err := s.in.m.AppendClose(nil, uint16(code), reason, s.t.maskKey)
+	b, err := s.in.m.AppendClose(nil, uint16(code), reason, s.t.requester.maskKey)
 	if err != nil {
 		return
 	}

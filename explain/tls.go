@@ -28,7 +28,7 @@ var errUntrusted = errors.New("the server's certificate is not trusted")
 // newSecure returns a TLS handshake with the caller's configuration, except that only HTTP/1.1 is offered, as by browsers for WebSockets.
 // The chain is verified by sec.verify, which finds every problem rather than only the first.
 func (t *dialer) newSecure() *secure {
-	cfg := t.o.TLS.Clone()
+	cfg := t.run.o.TLS.Clone()
 	if cfg == nil {
 		cfg = &tls.Config{}
 	}
@@ -36,7 +36,7 @@ func (t *dialer) newSecure() *secure {
 		cfg.MinVersion = tls.VersionTLS12
 	}
 	if cfg.ServerName == "" {
-		cfg.ServerName, _, _ = strings.Cut(t.target.Name, "%")
+		cfg.ServerName, _, _ = strings.Cut(t.run.target.Name, "%")
 	}
 	cfg.NextProtos = []string{"http/1.1"}
 	sec := &secure{cfg: cfg, insecure: cfg.InsecureSkipVerify, info: &TLS{Offered: cfg.NextProtos, Insecure: cfg.InsecureSkipVerify}}
@@ -96,7 +96,7 @@ func (t *dialer) wrap(l *link, end time.Time, cfg *tls.Config) (*tls.Conn, error
 	l.bound(end)
 	l.Conn = &recordedConn{l.Conn, l}
 	c := tls.Client(l.Conn, cfg)
-	ctx, cancel := context.WithDeadline(t.ctx, end)
+	ctx, cancel := context.WithDeadline(t.run.ctx, end)
 	defer cancel()
 	if err := c.HandshakeContext(ctx); err != nil {
 		return nil, err
@@ -107,17 +107,17 @@ func (t *dialer) wrap(l *link, end time.Time, cfg *tls.Config) (*tls.Conn, error
 
 // tlsStep performs the TLS handshake as a step.
 func (t *dialer) tlsStep(l *link) bool {
-	s := t.begin(StageTLS, "TLS handshake")
+	s := t.run.begin(StageTLS, "TLS handshake")
 	sec := t.newSecure()
-	t.secure, t.r.TLS = sec, sec.info
-	c, err := t.wrap(l, t.step(), sec.cfg)
+	t.secure, t.run.r.TLS = sec, sec.info
+	c, err := t.wrap(l, t.run.step(), sec.cfg)
 	if err == nil {
 		state := c.ConnectionState()
 		sec.describe(&state)
 	}
 	s.Facts, s.Rules = sec.facts(), sec.rules()
 	if err == nil {
-		t.end(s, joined(sec.info.Version, sec.info.Group, sec.info.Suite, sec.info.ALPN))
+		t.run.end(s, joined(sec.info.Version, sec.info.Group, sec.info.Suite, sec.info.ALPN))
 		return true
 	}
 	s.OK = false
@@ -125,15 +125,15 @@ func (t *dialer) tlsStep(l *link) bool {
 		l.awaitFirst()
 	}
 	fault, clause, detail := t.judgeTLS(sec, l, err)
-	t.end(s, detail)
-	if t.stopped(StageTLS) {
+	t.run.end(s, detail)
+	if t.run.stopped(StageTLS) {
 		return false
 	}
 	l.end()
 	fault, clause, detail = t.probeTLS(fault, clause, detail)
-	t.fail(StageTLS, fault, clause, detail)
+	t.run.fail(StageTLS, fault, clause, detail)
 	for _, p := range sec.problems[min(1, len(sec.problems)):] {
-		t.fail(StageTLS, p.fault, p.clause, p.detail)
+		t.run.fail(StageTLS, p.fault, p.clause, p.detail)
 	}
 	return false
 }
@@ -232,7 +232,7 @@ func (t *dialer) judgeRecord(seen []byte, wrong tls.RecordHeaderError) (f Fault,
 	}
 	switch {
 	case !isRecord(seen):
-		return FaultTLSToPlain, clause, "the response to the ClientHello is not TLS: it begins with " + quote(t.hide.text(string(seen)))
+		return FaultTLSToPlain, clause, "the response to the ClientHello is not TLS: it begins with " + quote(t.run.hide.text(string(seen)))
 	case !isRecord(h):
 		return FaultTLS, clause, fmt.Sprintf("the server began a TLS handshake, and then sent bytes that are not a TLS record: % x", h)
 	case n > limit:

@@ -41,14 +41,14 @@ func TestJudgeTLS(t *testing.T) {
 		{errUntrusted, "", FaultTLS, "not trusted"}, // no problem is recorded
 	} {
 		tr := newTracer(t.Context(), nil)
-		f, _, detail := tr.judgeTLS(&secure{info: &TLS{}}, &link{seen: []byte(tt.seen)}, tt.err)
+		f, _, detail := tr.dialer.judgeTLS(&secure{info: &TLS{}}, &link{seen: []byte(tt.seen)}, tt.err)
 		if f != tt.want || !strings.Contains(detail, tt.text) {
 			t.Errorf("%v: %s, %s", tt.err, f, detail)
 		}
 	}
 	sec := &secure{info: &TLS{}, problems: []trustProblem{{fault: FaultCertOther, clause: "c", detail: "d"}}}
 	tr := newTracer(t.Context(), nil)
-	if f, clause, detail := tr.judgeTLS(sec, &link{}, errUntrusted); f != FaultCertOther || clause != "c" || detail != "d" {
+	if f, clause, detail := tr.dialer.judgeTLS(sec, &link{}, errUntrusted); f != FaultCertOther || clause != "c" || detail != "d" {
 		t.Errorf("%s, %s, %s", f, clause, detail)
 	}
 }
