@@ -19,10 +19,12 @@ func systemStore(ca *x509.Certificate) store {
 		return s
 	}
 	program := truststore.SystemTrustCommand[0]
-	if _, err := exec.LookPath(program); err != nil {
-		s.absent = program + ", which updates the system's store, is not installed (on Debian: apt install ca-certificates)"
+	found, err := systemProgram(program, systemDirs...)
+	if err != nil {
+		s.absent = filepath.Base(program) + ", which updates the system's store, is not installed (on Debian: apt install ca-certificates)"
 		return s
 	}
+	truststore.SystemTrustCommand[0] = found
 	s.absent = ""
 	s.where = fmt.Sprintf(truststore.SystemTrustFilename, strings.ReplaceAll(uniqueName(ca), " ", "_"))
 	if have, _, err := readChain(s.where); err == nil && have[0].Equal(ca) {
@@ -47,6 +49,23 @@ func systemStore(ca *x509.Certificate) store {
 		return err
 	}
 	return s
+}
+
+// systemDirs are the directories of programs for root. On Debian, they are not in the PATH of other users.
+var systemDirs = []string{"/usr/local/sbin", "/usr/sbin", "/sbin"}
+
+// systemProgram returns the name of a program that is in PATH, or otherwise the program's path in one of the directories.
+func systemProgram(name string, dirs ...string) (string, error) {
+	_, err := exec.LookPath(name)
+	if err == nil {
+		return name, nil
+	}
+	for _, dir := range dirs {
+		if path, found := exec.LookPath(filepath.Join(dir, filepath.Base(name))); found == nil {
+			return path, nil
+		}
+	}
+	return "", err
 }
 
 // removeLinks removes the symbolic links to a file that was removed. Debian's program leaves these links behind unless it regenerates all
