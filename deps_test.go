@@ -189,11 +189,11 @@ var rules = []rule{
 			"github.com/gobwas/ws", "github.com/gorilla/websocket", "github.com/lesismal/nbio", "github.com/lxzan/gws",
 			"github.com/valyala/fasthttp", "golang.org/x/net", "golang.org/x/sys"},
 		test: []string{"github.com/gin-gonic/gin", "github.com/go-chi/chi/v5", "github.com/gofiber/fiber/v2", "github.com/labstack/echo/v4",
-			"websocket/netconn", "websocket/protocol", "websocket/wsjson", "websocket/wstest"}},
+			"websocket/loop", "websocket/netconn", "websocket/protocol", "websocket/wsjson", "websocket/wstest"}},
 }
 
-// testModules contains the modules that any test outside the library may import. They find leaked goroutines.
-var testModules = []string{"go.uber.org/goleak"}
+// testModules contains the modules that any test outside the library may import. They find leaked goroutines and check connections.
+var testModules = []string{"go.uber.org/goleak", "golang.org/x/net/nettest"}
 
 // listed is the output of go list for a package.
 type listed struct {

@@ -3,8 +3,11 @@
 package bench_test
 
 import (
+	"bufio"
+	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"testing"
@@ -13,28 +16,65 @@ import (
 	"golang.org/x/net/nettest"
 
 	"github.com/handfast/handfast/websocket"
+	wsloop "github.com/handfast/handfast/websocket/loop"
 	"github.com/handfast/handfast/websocket/netconn"
 	"github.com/handfast/handfast/websocket/protocol"
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
 // Every net.Conn that the library passes to other code satisfies the contract of net.Conn: deadlines, addresses, concurrent calls.
+// A connection over TLS cannot: crypto/tls documents that a write that times out ends it, and nettest continues to write.
 func TestNetConns(t *testing.T) {
-	for name, pipe := range map[string]func() (c1, c2 net.Conn, stop func(), err error){
-		"server, TLS callbacks": tlsCallbackConn,
-		"server, HTTP pages":    pageConn,
-		"netconn":               webSocketConn,
+	for name, pipe := range map[string]nettest.MakePipe{
+		"server, TLS callbacks":               func() (net.Conn, net.Conn, func(), error) { return tlsCallbackConn(false) },
+		"server, TLS callbacks, PROXY header": func() (net.Conn, net.Conn, func(), error) { return tlsCallbackConn(true) },
+		"server, HTTP pages":                  func() (net.Conn, net.Conn, func(), error) { return hijackedConn("") },
+		"server, hijacked upgrade":            func() (net.Conn, net.Conn, func(), error) { return hijackedConn(upgradeFields) },
+		"server, tunnel":                      tunnelConn,
+		"netconn":                             func() (net.Conn, net.Conn, func(), error) { return webSocketConn(false) },
+		"netconn, stream without deadlines":   func() (net.Conn, net.Conn, func(), error) { return webSocketConn(true) },
+		"wstest":                              memoryConn,
+		"below TLS on a loop":                 underConn,
 	} {
 		t.Run(name, func(t *testing.T) { nettest.TestConn(t, pipe) })
 	}
 }
 
-// webSocketConn returns a stream over a WebSocket, and its other end.
-func webSocketConn() (c1, c2 net.Conn, stop func(), err error) {
+// memoryConn returns the ends of a stream in memory.
+func memoryConn() (c1, c2 net.Conn, stop func(), err error) {
+	c1, c2 = wstest.NetPipe(0)
+	return c1, c2, func() { c1.Close(); c2.Close() }, nil
+}
+
+// underConn returns a connection on which TLS can be served by an event loop, and its other end.
+func underConn() (c1, c2 net.Conn, stop func(), err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	defer l.Close()
+	if c1, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		return nil, nil, nil, err
+	}
+	if c2, err = l.Accept(); err != nil {
+		c1.Close()
+		return nil, nil, nil, err
+	}
+	c2 = &wsloop.Under{Conn: c2}
+	return c1, c2, func() { c1.Close(); c2.Close() }, nil
+}
+
+// webSocketConn returns a stream over a WebSocket, and its other end. If bare is true, the streams below the WebSocket have only the
+// methods Read, Write and Close.
+func webSocketConn(bare bool) (c1, c2 net.Conn, stop func(), err error) {
 	ends := [2]net.Conn{}
 	ends[0], ends[1] = wstest.NetPipe(0)
 	for i, role := range []protocol.Role{protocol.RoleClient, protocol.RoleServer} {
-		c, err := websocket.NewConn(ends[i], role, nil, nil)
+		var rwc io.ReadWriteCloser = ends[i]
+		if bare {
+			rwc = struct{ io.ReadWriteCloser }{rwc}
+		}
+		c, err := websocket.NewConn(rwc, role, nil, nil)
 		if err != nil {
 			return nil, nil, nil, err
 		}
@@ -53,10 +93,16 @@ func webSocketConn() (c1, c2 net.Conn, stop func(), err error) {
 
 var errEnough = errors.New("the test is over")
 
-// tlsCallbackConn returns the connection that GetCertificate sees, and its other end.
-func tlsCallbackConn() (c1, c2 net.Conn, stop func(), err error) {
+// tlsCallbackConn returns the connection that GetCertificate sees, and its other end. If preface is true, the server replaces the client's
+// address.
+func tlsCallbackConn(preface bool) (c1, c2 net.Conn, stop func(), err error) {
 	seen, over := make(chan net.Conn, 1), make(chan struct{})
 	s := &websocket.Server{HTTP: &http.Server{Handler: new(websocket.Endpoint), ReadHeaderTimeout: time.Minute}}
+	if preface {
+		s.Preface = func(context.Context, net.Conn) (net.Addr, error) {
+			return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}, nil
+		}
+	}
 	c1, served, err := connectTo(func(l net.Listener) error {
 		s.HTTP.TLSConfig = &tls.Config{GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			seen <- h.Conn
@@ -102,22 +148,44 @@ func (h *helloOnly) Read([]byte) (int, error) {
 
 func (h *helloOnly) Close() error { return nil }
 
-// pageConn returns the connection that a Server passes to a page's handler, and its other end.
-func pageConn() (c1, c2 net.Conn, stop func(), err error) {
+// upgradeFields are header fields that request a WebSocket.
+const upgradeFields = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+
+// hijackedConn returns the connection that Hijack returns to the handler of a request with some header fields, and its other end.
+func hijackedConn(fields string) (c1, c2 net.Conn, stop func(), err error) {
 	seen := make(chan net.Conn, 1)
-	s := &websocket.Server{
-		HTTP: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			nc, _, err := http.NewResponseController(w).Hijack()
-			if err == nil {
-				seen <- nc
-			}
-		})},
+	return handedOver(fields, seen, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		nc, _, err := http.NewResponseController(w).Hijack()
+		if err == nil {
+			seen <- nc
+		}
+	}))
+}
+
+// tunnelConn returns the connection that an Endpoint passes to Admission.Tunnel, and its other end.
+func tunnelConn() (c1, c2 net.Conn, stop func(), err error) {
+	seen := make(chan net.Conn, 1)
+	c1, c2, stop, err = handedOver(upgradeFields, seen, &websocket.Endpoint{Admit: func(*http.Request) (*websocket.Admission, error) {
+		return &websocket.Admission{Tunnel: func(nc net.Conn, _ []byte) { seen <- nc }}, nil
+	}})
+	if err != nil {
+		return nil, nil, nil, err
 	}
+	r := bufio.NewReader(c1) // the server sends nothing after the response
+	for line := ""; err == nil && line != "\r\n"; {
+		line, err = r.ReadString('\n')
+	}
+	return c1, c2, stop, err
+}
+
+// handedOver sends a request to a server, and returns the connection that the handler sends to seen, and its other end.
+func handedOver(fields string, seen chan net.Conn, h http.Handler) (c1, c2 net.Conn, stop func(), err error) {
+	s := &websocket.Server{HTTP: &http.Server{Handler: h}}
 	c1, served, err := connectTo(s.Serve)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if _, err := c1.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n")); err != nil {
+	if _, err := c1.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n")); err != nil {
 		return nil, nil, nil, err
 	}
 	c2 = <-seen

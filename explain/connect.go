@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -68,6 +69,15 @@ func (l *link) SetReadDeadline(d time.Time) error {
 	return err
 }
 
+// SetWriteDeadline is like SetDeadline, for writes only.
+func (l *link) SetWriteDeadline(d time.Time) error {
+	err := l.Conn.SetWriteDeadline(d)
+	if l.interrupted.Load() {
+		return l.raw.SetWriteDeadline(past)
+	}
+	return err
+}
+
 // detachContext allows reads and writes after the end of the context, for the closing handshake.
 func (l *link) detachContext() {
 	l.stop()
@@ -77,11 +87,14 @@ func (l *link) detachContext() {
 // recordedConn keeps the first bytes that are read in l.seen.
 type recordedConn struct {
 	net.Conn
-	l *link
+	l  *link
+	mu sync.Mutex // held while l.seen grows
 }
 
 func (c *recordedConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if room := seenBytes - len(c.l.seen); room > 0 {
 		c.l.seen = append(c.l.seen, b[:min(n, room)]...)
 	}

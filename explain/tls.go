@@ -94,7 +94,7 @@ func (sec *secure) verify(s tls.ConnectionState) error {
 // wrap performs the TLS handshake over l, until end at the latest.
 func (t *dialer) wrap(l *link, end time.Time, cfg *tls.Config) (*tls.Conn, error) {
 	l.bound(end)
-	l.Conn = &recordedConn{l.Conn, l}
+	l.Conn = &recordedConn{Conn: l.Conn, l: l}
 	c := tls.Client(l.Conn, cfg)
 	ctx, cancel := context.WithDeadline(t.run.ctx, end)
 	defer cancel()
