@@ -45,9 +45,9 @@ func (a *closeTest) closeWriteSide() {
 	var err error
 	switch c := a.conn.(type) {
 	case *eventConn:
-		c.fd.Lock()
-		c.fd.CloseWrite()
-		c.fd.Unlock()
+		c.inbox.outbox.link.fd.Lock()
+		c.inbox.outbox.link.fd.CloseWrite()
+		c.inbox.outbox.link.fd.Unlock()
 	case *Conn:
 		nc := c.stream.Below().(net.Conn)
 		if over, ok := nc.(*tls.Conn); ok {

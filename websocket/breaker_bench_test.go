@@ -14,7 +14,7 @@ func BenchmarkSendDropsOldest(b *testing.B) {
 	c := overStream(near, protocol.RoleServer, &ConnOptions{QueueFull: QueueDropOldest})
 	defer c.CloseNow()
 	p := prepare(b, "a price: 123.45")
-	for c.queued <= defaultQueueBytes-len(p.frames().Plain())-entryCost {
+	for c.outbox.pending.queued <= defaultQueueBytes-len(p.frames().Plain())-entryCost {
 		c.SendPrepared(p)
 	}
 	for b.Loop() {

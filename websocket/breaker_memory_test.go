@@ -56,7 +56,7 @@ func TestIdleMemory(t *testing.T) {
 		bounded.Until(t, func() bool {
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			return c.waiting && !c.out.held
+			return c.inbox.waiting && !c.outbox.out.held
 		})
 	}
 	all := heap() - bare

@@ -321,7 +321,7 @@ func TestCloseBesideAWriteWhoseContextEnds(t *testing.T) {
 		synctest.Wait()
 		c.mu.Lock() // delays the return of Write until its context has ended
 		peer.expect(frame.Text, "done")
-		c.interruptWrite(errCtx)
+		c.outbox.interruptWrite(errCtx)
 		c.mu.Unlock()
 		cancel()
 		closed := make(chan error, 1)

@@ -70,7 +70,7 @@ func readAndCancel(t *testing.T, c *Conn, fresh bool, act func()) (Message, erro
 		err error
 	}
 	done := make(chan result, 1)
-	c.received.Store(false)
+	c.inbox.received.Store(false)
 	go func() {
 		var r result
 		if fresh {
@@ -85,7 +85,7 @@ func readAndCancel(t *testing.T, c *Conn, fresh bool, act func()) (Message, erro
 		done <- r
 	}()
 	act()
-	bounded.Until(t, c.received.Load)
+	bounded.Until(t, c.inbox.received.Load)
 	cancel()
 	r := bounded.Receive(t, done)
 	return r.m, r.err
@@ -153,7 +153,7 @@ func TestCanceledWriteThatHadBegunSaysSoAndCloses(t *testing.T) {
 			bounded.Until(t, func() bool {
 				c.mu.Lock()
 				defer c.mu.Unlock()
-				return c.writing
+				return c.outbox.writing
 			})
 			cancel()
 			err := bounded.Receive(t, wrote)

@@ -38,16 +38,16 @@ func (c *Conn) Close(code Code, reason string) error {
 
 // beginClose sends our close frame after the queued messages; nothing can be sent after it. The caller holds mu.
 func (c *Conn) beginClose(code Code, reason string, deadline time.Time) (*CloseError, error) {
-	ctl, err := c.m.AppendClose(c.ctl, uint16(code), reason, maskKey)
+	ctl, err := c.m.AppendClose(c.outbox.ctl, uint16(code), reason, maskKey)
 	if err != nil {
 		return nil, errCloseCode(code, err)
 	}
-	c.ctl = ctl
+	c.outbox.ctl = ctl
 	if c.closing = c.peerClose; c.closing == nil { // if peerClose is set, our close frame is the reply to the peer's
 		c.closing = &CloseError{Code: code, Reason: reason}
 	}
-	c.boundWrites(deadline)
-	c.flush()
+	c.outbox.boundWrites(deadline)
+	c.outbox.flush()
 	return c.closing, nil
 }
 
@@ -56,17 +56,17 @@ func (c *Conn) finishClose(deadline time.Time, e *CloseError) error {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	c.mu.Lock()
-	c.wakeReadLocked() // if a Ping is holding the read turn because no other goroutine was reading, make it give up the turn
+	c.inbox.wakeReadLocked() // if a Ping is holding the read turn because no other goroutine was reading, make it give up the turn
 	if c.peerClose != nil {
 		c.mu.Unlock()
 		c.finishAlone(e, afterClose)
 		return c.awaitEnd(deadline, e)
 	}
-	err := c.wait(ctx, &c.read) // waits for a Read in progress, which may itself receive the close frame
+	err := c.wait(ctx, &c.inbox.read) // waits for a Read in progress, which may itself receive the close frame
 	c.mu.Unlock()
 	if err == nil {
-		c.discard(ctx)
-		c.releaseRead()
+		c.inbox.discard(ctx)
+		c.inbox.releaseRead()
 	}
 	return c.awaitEnd(deadline, e)
 }
@@ -89,7 +89,7 @@ func (c *Conn) awaitEnd(deadline time.Time, e *CloseError) error {
 	select {
 	case <-done:
 	case <-timer.C:
-		c.end(c.outcome(e))
+		c.end(c.outbox.outcome(e))
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -127,10 +127,10 @@ func (in *inbox) closedHalf(e *CloseError) (began *CloseError) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.peerClose = e
-	c.batch.Store(false)
+	c.inbox.batch.Store(false)
 	c.m.WithholdClose()
-	c.ctl = c.m.AppendOutput(c.ctl, protocol.PongRoom, maskKey) // replies to earlier pings
-	c.flush()
+	c.outbox.ctl = c.m.AppendOutput(c.outbox.ctl, protocol.PongRoom, maskKey) // replies to earlier pings
+	c.outbox.flush()
 	return c.closing
 }
 
@@ -158,28 +158,28 @@ func (in *inbox) violated(ctx context.Context, err error) error {
 func (c *Conn) setClosing(e *CloseError) *CloseError {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.batch.Store(false) // later bytes are ignored
+	c.inbox.batch.Store(false) // later bytes are ignored
 	if c.closing == nil {
 		c.closing = e
-		c.notifyRoom() // wakes the Sends that wait for room, so that they fail
+		c.outbox.pending.notifyRoom() // wakes the Sends that wait for room, so that they fail
 	}
-	c.ctl = c.m.AppendOutput(c.ctl, protocol.PongRoom, maskKey)
-	c.boundWrites(time.Now().Add(c.opts.closeTimeout))
-	c.flush()
+	c.outbox.ctl = c.m.AppendOutput(c.outbox.ctl, protocol.PongRoom, maskKey)
+	c.outbox.boundWrites(time.Now().Add(c.opts.closeTimeout))
+	c.outbox.flush()
 	return c.closing
 }
 
 // finish ends the connection when all data has been passed to the kernel, and the peer has closed its direction or the linger time
 // is over. If ctx ends first, a goroutine does the rest. The caller holds the read turn.
 func (in *inbox) finish(ctx context.Context, e *CloseError, lingering time.Duration) error {
-	switch err := in.c.waitSent(ctx); {
+	switch err := in.c.outbox.waitSent(ctx); {
 	case err == errCtx: //nolint:errorlint // errCtx is never wrapped
 		go in.c.finishAlone(e, lingering) // returns within CloseTimeout
 		return interrupted("read", ctx, err)
 	case err == nil:
 		in.linger(ctx, time.Now().Add(lingering), e)
 	}
-	return in.c.end(in.c.outcome(e))
+	return in.c.end(in.c.outbox.outcome(e))
 }
 
 // finishAlone is finish for callers that do not hold the read turn.
@@ -187,15 +187,15 @@ func (c *Conn) finishAlone(e *CloseError, lingering time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.opts.closeTimeout)
 	defer cancel()
 	c.mu.Lock()
-	err := c.wait(ctx, &c.read)
+	err := c.wait(ctx, &c.inbox.read)
 	c.mu.Unlock()
 	if err == nil {
-		if c.waitSent(ctx) == nil {
-			c.linger(ctx, time.Now().Add(lingering), e)
+		if c.outbox.waitSent(ctx) == nil {
+			c.inbox.linger(ctx, time.Now().Add(lingering), e)
 		}
-		c.releaseRead()
+		c.inbox.releaseRead()
 	}
-	c.end(c.outcome(e))
+	c.end(c.outbox.outcome(e))
 }
 
 // outcome returns the final CloseError of a connection that was about to end with e: e itself if waitSent has succeeded, and
@@ -241,7 +241,7 @@ func (in *inbox) linger(ctx context.Context, deadline time.Time, e *CloseError) 
 			in.c.mu.Unlock()
 			return
 		}
-		in.c.watch(ctx, &in.readCtx, &in.c.writeCtx)
+		in.c.watch(ctx, &in.readCtx, &in.c.outbox.writeCtx)
 		in.waiting, in.woken = true, false
 		in.c.stream.SetReadDeadline(deadline)
 		in.c.mu.Unlock()
@@ -255,7 +255,7 @@ func (in *inbox) linger(ctx context.Context, deadline time.Time, e *CloseError) 
 // that the stack frame of readFailed is gone when the stream is closed. The caller holds the read turn.
 func (in *inbox) readFailed(err error) *CloseError {
 	in.c.mu.Lock()
-	begun, werr, ended := in.c.closing, in.c.werr, in.c.closeErr
+	begun, werr, ended := in.c.closing, in.c.outbox.werr, in.c.closeErr
 	if begun == nil {
 		begun = in.c.peerClose
 	}
@@ -276,21 +276,21 @@ func (o *outbox) writeFailed(werr error, left []*joined) (err error) {
 	}
 	o.c.mu.Lock()
 	o.ctl, o.rest = nil, nil
-	for i, e := range o.queue {
+	for i, e := range o.pending.queue {
 		if e.join != nil {
 			left = append(left, e.join)
-			o.queue[i].join = nil
+			o.pending.queue[i].join = nil
 		}
 	}
-	o.dropQueue(werr)
+	o.pending.dropQueue(werr)
 	o.releaseOut()
-	mine := o.c.closeErr == nil && o.c.read.tryAcquire()
+	mine := o.c.closeErr == nil && o.c.inbox.read.tryAcquire()
 	o.c.mu.Unlock()
 	if mine {
 		ctx, cancel := context.WithTimeout(context.Background(), o.c.opts.closeTimeout)
 		defer cancel()
-		o.c.readFrames(ctx, time.Time{}, never)
-		o.c.releaseRead()
+		o.c.inbox.readFrames(ctx, time.Time{}, never)
+		o.c.inbox.releaseRead()
 	}
 	if err := o.c.ended(); err != nil {
 		return err

@@ -435,18 +435,18 @@ func TestAFailedWriteHoldsNothing(t *testing.T) {
 			}
 		}
 		c.mu.Lock()
-		c.pingLocked()
+		c.outbox.pingLocked()
 		c.mu.Unlock()
 		joined := make(chan error, 1)
 		go func() { joined <- c.Write(t.Context(), Message{Text, []byte("joins")}) }()
 		synctest.Wait()
 		peer.Conn.Close()
 		synctest.Wait()
-		if err := <-joined; err == nil || !errors.Is(err, c.werr) {
+		if err := <-joined; err == nil || !errors.Is(err, c.outbox.werr) {
 			t.Errorf("a joined Write returned %v", err)
 		}
-		if n := c.Buffered(); n != 0 || c.ctl != nil || c.rest != nil || c.queue != nil || c.entries != nil || c.smallBuf != nil || c.out.held {
-			t.Errorf("%d bytes are queued: control frames %q, rest %q, %d entries; the out turn is held: %v", n, c.ctl, c.rest, len(c.queue), c.out.held)
+		if n := c.Buffered(); n != 0 || c.outbox.ctl != nil || c.outbox.rest != nil || c.outbox.pending.queue != nil || c.outbox.pending.entries != nil || c.outbox.pending.smallBuf != nil || c.outbox.out.held {
+			t.Errorf("%d bytes are queued: control frames %q, rest %q, %d entries; the out turn is held: %v", n, c.outbox.ctl, c.outbox.rest, len(c.outbox.pending.queue), c.outbox.out.held)
 		}
 		if err := c.Send(Message{Type: Text}); err == nil || c.ended() != nil {
 			t.Errorf("the next message: %v; ended: %v", err, c.ended())

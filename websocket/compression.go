@@ -140,14 +140,14 @@ func (z *compression) Read(p []byte) (int, error) {
 	if z.ended {
 		return 0, io.EOF
 	}
-	ev, err := z.c.next(z.ctx)
+	ev, err := z.c.inbox.next(z.ctx)
 	if err != nil {
 		return 0, err
 	}
 	n := copy(p, ev.Payload)
 	if n < len(ev.Payload) {
 		ev.Payload = ev.Payload[n:]
-		z.c.cur, z.c.pending = ev, true
+		z.c.inbox.cur, z.c.inbox.pending = ev, true
 		return n, nil
 	}
 	z.ended = ev.Last
@@ -159,7 +159,7 @@ func (z *compression) Read(p []byte) (int, error) {
 
 // begin starts a message that is inflated as it arrives. ev is its first piece.
 func (z *compression) begin(ev protocol.Event) {
-	z.c.cur, z.c.pending = ev, true
+	z.c.inbox.cur, z.c.inbox.pending = ev, true
 	z.ended = false
 	z.message = z.in.Reader(z, z.limit())
 }
@@ -174,7 +174,7 @@ func (z *compression) inflate(ctx context.Context, p []byte) (int, error) {
 	if err == nil || err == io.EOF {
 		if verr := z.c.m.Inflated(p[:n], err == io.EOF); verr != nil {
 			z.message = nil
-			return 0, z.c.violated(ctx, verr)
+			return 0, z.c.inbox.violated(ctx, verr)
 		}
 		return n, err
 	}
@@ -194,7 +194,7 @@ func (z *compression) appendWhole(ctx context.Context, dst []byte, ev protocol.E
 		return dst, z.failed(ctx, err)
 	}
 	if err := z.c.m.Inflated(dst[base:], true); err != nil {
-		return dst[:base], z.c.violated(ctx, err)
+		return dst[:base], z.c.inbox.violated(ctx, err)
 	}
 	return dst, nil
 }
@@ -202,7 +202,7 @@ func (z *compression) appendWhole(ctx context.Context, dst []byte, ev protocol.E
 // appendRest inflates the current message to its end.
 func (z *compression) appendRest(ctx context.Context, dst []byte) ([]byte, error) {
 	for {
-		if c := z.c; len(dst) == cap(dst) && c.viewing {
+		if c := z.c; len(dst) == cap(dst) && c.inbox.viewing {
 			dst = growLarge(dst, int64(len(dst)))
 		}
 		dst = slices.Grow(dst, 1)
@@ -234,16 +234,18 @@ func (z *compression) limit() int64 { return max(z.c.opts.limits.MaxMessage, -1)
 // failed fails the connection if a message cannot be inflated or is too large. It returns read errors unchanged.
 func (z *compression) failed(ctx context.Context, err error) error {
 	if errors.Is(err, deflate.ErrTooBig) {
-		return z.c.violated(ctx, z.c.m.InflatesTooBig())
+		return z.c.inbox.violated(ctx, z.c.m.InflatesTooBig())
 	}
 	if corrupt, ok := errors.AsType[*deflate.CorruptError](err); ok {
-		return z.c.violated(ctx, z.c.m.CannotInflate(corrupt.Section, corrupt.Detail))
+		return z.c.inbox.violated(ctx, z.c.m.CannotInflate(corrupt.Section, corrupt.Detail))
 	}
 	return err
 }
 
 // WriteUncompressed is Write without compression, for a message that contains a secret. See [Compression].
-func (c *Conn) WriteUncompressed(ctx context.Context, m Message) error { return c.write(ctx, m, true) }
+func (c *Conn) WriteUncompressed(ctx context.Context, m Message) error {
+	return c.outbox.write(ctx, m, true)
+}
 
 // refresh makes the next message start with an empty window if SendPrepared has sent data that the compressor has not seen. The
 // caller holds the message turn.
@@ -265,10 +267,10 @@ const keepDeflated = 1 << 20
 
 // write sends m compressed, or uncompressed if the uncompressed form is shorter.
 func (z *compression) write(ctx context.Context, m Message) error {
-	if err := z.c.beginMessage(ctx); err != nil {
+	if err := z.c.outbox.beginMessage(ctx); err != nil {
 		return err
 	}
-	defer z.c.endMessage()
+	defer z.c.outbox.endMessage()
 	z.refresh()
 	buf := deflated.Get().(*[]byte)
 	out := z.out.Append((*buf)[:0], m.Data)
@@ -278,9 +280,9 @@ func (z *compression) write(ctx context.Context, m Message) error {
 	defer deflated.Put(buf)
 	if len(out) >= len(m.Data) {
 		z.out.Forget() // the peer will not receive the compressed data
-		return z.c.writeFrame(ctx, outgoing{t: m.Type, fin: true, p: m.Data})
+		return z.c.outbox.writeFrame(ctx, outgoing{t: m.Type, fin: true, p: m.Data})
 	}
-	err := z.c.writeFrame(ctx, outgoing{t: m.Type, compressed: true, fin: true, p: out})
+	err := z.c.outbox.writeFrame(ctx, outgoing{t: m.Type, compressed: true, fin: true, p: out})
 	if err != nil {
 		z.out.Forget()
 	}

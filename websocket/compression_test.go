@@ -34,9 +34,9 @@ func compressedPair(t testing.TB, agreed handshake.Deflate, opts *ConnOptions) (
 func compressLater(c *Conn, agreed handshake.Deflate, opts *Compression) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.wait(context.Background(), &c.read) == nil {
+	if c.wait(context.Background(), &c.inbox.read) == nil {
 		c.compress(agreed, opts)
-		c.read.release()
+		c.inbox.read.release()
 	}
 }
 

@@ -30,8 +30,8 @@ type Conn struct {
 	compression *compression     // nil unless permessage-deflate was negotiated
 	m           protocol.Machine // the holder of read owns its reading half, and mu guards its writing half
 
-	inbox
-	outbox
+	inbox  inbox
+	outbox outbox
 
 	mu        sync.Mutex
 	closeErr  *CloseError // the final state; nil while the connection is open
@@ -122,10 +122,10 @@ func (c *Conn) init(rwc io.ReadWriteCloser, role protocol.Role, opts *ConnOption
 	c.inbox.c, c.outbox.c = c, c
 	c.hs = hs
 	c.opts = opts.settings()
-	c.unparsed = early
+	c.inbox.unparsed = early
 	c.stream.Init(rwc)
 	c.m.Client = role == protocol.RoleClient
-	c.halfClose = opts != nil && opts.HalfClose
+	c.inbox.halfClose = opts != nil && opts.HalfClose
 	c.m.Limits = &c.opts.limits
 	if agreed != nil {
 		c.compress(*agreed, opts.Compression)
@@ -160,8 +160,8 @@ func (c *Conn) end(e *CloseError) *CloseError {
 	}
 	c.closeErr = e
 	c.keepalive.stop()
-	c.readCtx.drop(&c.writeCtx)
-	c.writeCtx.drop(&c.readCtx)
+	c.inbox.readCtx.drop(&c.outbox.writeCtx)
+	c.outbox.writeCtx.drop(&c.inbox.readCtx)
 	if c.life != nil {
 		c.life.cancel(e)
 	}

@@ -181,10 +181,10 @@ func (e *Endpoint) eachEventConn(f func(Sender)) {
 	e.mu.Unlock()
 	for _, z := range loops {
 		z.each(func(c *eventConn) {
-			c.fd.Lock()
-			opening := c.phase == phaseOpening
-			c.fd.Unlock()
-			if c.kind.endpoint == e && !opening {
+			c.inbox.outbox.link.fd.Lock()
+			opening := c.inbox.outbox.phase == phaseOpening
+			c.inbox.outbox.link.fd.Unlock()
+			if c.inbox.outbox.link.kind.endpoint == e && !opening {
 				f(c)
 			}
 		})

@@ -10,12 +10,20 @@ import (
 // eventConn is a server connection on the event loop: it calls a Receiver, and is its Sender. A visit of the loop handles the
 // opening handshake, the received bytes, keepalive, and the end. One goroutine at a time, chosen by the loop, holds the connection.
 //
-// eventConn embeds eventInbox, which embeds eventOutbox, which embeds eventLink; none depends on the struct that embeds it. The
+// eventConn contains eventInbox, which contains eventOutbox, which contains eventLink; none depends on the struct that contains it. The
 // holder owns eventInbox, and the descriptor's lock guards the other two. Because they need no pointers to each other, a waiting
 // connection takes 288 bytes, without padding.
-type eventConn struct{ eventInbox }
+type eventConn struct{ inbox eventInbox }
 
 var _ Sender = (*eventConn)(nil)
+
+func (c *eventConn) Send(m Message) error                { return c.inbox.outbox.Send(m) }
+func (c *eventConn) SendPrepared(ps ...*Prepared) error  { return c.inbox.outbox.SendPrepared(ps...) }
+func (c *eventConn) Buffered() int                       { return c.inbox.outbox.Buffered() }
+func (c *eventConn) Shut(code Code, reason string) error { return c.inbox.outbox.Shut(code, reason) }
+func (c *eventConn) CloseNow() error                     { return c.inbox.outbox.CloseNow() }
+func (c *eventConn) Subprotocol() string                 { return c.inbox.outbox.link.Subprotocol() }
+func (c *eventConn) RemoteAddr() net.Addr                { return c.inbox.outbox.link.RemoteAddr() }
 
 // eventKind holds the settings that many connections share. It is not changed after its first use.
 type eventKind struct {

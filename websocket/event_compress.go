@@ -28,8 +28,8 @@ func newEventCompression(agreed handshake.Deflate, o *Compression) *eventCompres
 
 // enqueueCompressed sends m compressed, or uncompressed if the uncompressed form is shorter. The caller holds the lock.
 func (c *eventOutbox) enqueueCompressed(m Message) error {
-	z := c.compression()
-	if c.kind.opts.queue.full == QueueDropOldest {
+	z := c.link.compression()
+	if c.link.kind.opts.queue.full == QueueDropOldest {
 		z.out.Forget() // the peer may not receive the earlier messages
 	}
 	text := m.Type == Text
@@ -47,14 +47,14 @@ func (c *eventOutbox) enqueueCompressed(m Message) error {
 func (c *eventInbox) inflate(text bool, p []byte) {
 	f := borrow(protocol.NewMemory * len(p))
 	defer f.free()
-	b, err := c.compression().in.Append(f.b, p, max(c.kind.opts.limits.MaxMessage, -1))
+	b, err := c.outbox.link.compression().in.Append(f.b, p, max(c.outbox.link.kind.opts.limits.MaxMessage, -1))
 	f.set(b)
 	if err == nil {
-		err = c.m.Inflated(f.b, true)
+		err = c.outbox.link.m.Inflated(f.b, true)
 	} else if corrupt, ok := errors.AsType[*deflate.CorruptError](err); ok {
-		err = c.m.CannotInflate(corrupt.Section, corrupt.Detail)
+		err = c.outbox.link.m.CannotInflate(corrupt.Section, corrupt.Detail)
 	} else if errors.Is(err, deflate.ErrTooBig) {
-		err = c.m.InflatesTooBig()
+		err = c.outbox.link.m.InflatesTooBig()
 	}
 	if err != nil {
 		c.violated(err)

@@ -11,12 +11,12 @@ import (
 // Shut implements [Sender]. The Receiver gets no more messages; its Closed is called when the peer has replied, or CloseTimeout has
 // passed.
 func (c *eventOutbox) Shut(code Code, reason string) error {
-	c.fd.Lock()
-	defer c.fd.Unlock()
+	c.link.fd.Lock()
+	defer c.link.fd.Unlock()
 	switch c.phase {
 	case phaseOpening:
-		c.fail(&CloseError{Code: CodeAbnormal, Err: errClosedNow})
-		c.fd.Wake()
+		c.link.fail(&CloseError{Code: CodeAbnormal, Err: errClosedNow})
+		c.link.fd.Wake()
 	case phaseOpen:
 		return c.shut(code, reason)
 	}
@@ -26,12 +26,12 @@ func (c *eventOutbox) Shut(code Code, reason string) error {
 // shut queues our close frame. The caller holds the lock.
 func (c *eventOutbox) shut(code Code, reason string) error {
 	out := c.reserve(0)
-	b, err := c.m.AppendClose(out.b, uint16(code), reason, nil)
+	b, err := c.link.m.AppendClose(out.b, uint16(code), reason, nil)
 	if err != nil {
 		return errCloseCode(code, err)
 	}
 	out.set(b)
-	c.ensureEnding().begun = &CloseError{Code: code, Reason: reason}
+	c.link.ensureEnding().begun = &CloseError{Code: code, Reason: reason}
 	c.setPhase(phaseClosing)
 	c.scheduleFlush()
 	return nil
@@ -39,11 +39,11 @@ func (c *eventOutbox) shut(code Code, reason string) error {
 
 // CloseNow implements [Sender]. The Receiver's Closed is called soon after.
 func (c *eventOutbox) CloseNow() error {
-	c.fd.Lock()
-	defer c.fd.Unlock()
+	c.link.fd.Lock()
+	defer c.link.fd.Unlock()
 	if c.phase != phaseDead {
-		c.fail(&CloseError{Code: CodeAbnormal, Err: errClosedNow})
-		c.fd.Wake()
+		c.link.fail(&CloseError{Code: CodeAbnormal, Err: errClosedNow})
+		c.link.fd.Wake()
 	}
 	return nil
 }
@@ -51,9 +51,9 @@ func (c *eventOutbox) CloseNow() error {
 // setPhase changes the phase, and sets CloseTimeout as the time limit of the new phase. The caller holds the lock.
 func (c *eventOutbox) setPhase(p phase) {
 	c.phase = p
-	c.stop.Or(stopEnding)
-	c.unpause() // the peer's close frame must be read
-	c.fd.After(c.kind.opts.closeTimeout)
+	c.link.stop.Or(stopEnding)
+	c.link.unpause() // the peer's close frame must be read
+	c.link.fd.After(c.link.kind.opts.closeTimeout)
 }
 
 // ensureEnding returns c's state for the end of the connection, which it allocates if necessary. The caller holds the lock.
@@ -75,66 +75,66 @@ func (c *eventLink) fail(e *CloseError) {
 // peerClosed completes the closing handshake after the peer's close frame has arrived: the connection ends when the reply has been
 // sent (RFC 6455 §7.1.1: the server closes the TCP connection first).
 func (c *eventInbox) peerClosed(ev *protocol.Event) {
-	c.fd.Lock()
-	defer c.fd.Unlock()
-	e := c.ensureEnding()
+	c.outbox.link.fd.Lock()
+	defer c.outbox.link.fd.Unlock()
+	e := c.outbox.link.ensureEnding()
 	if e.begun == nil { // §7.1.5, §7.1.6: the first close frame counts; if that was ours, the peer's is the reply
 		e.begun = &CloseError{Code: Code(ev.Code), Reason: string(ev.Payload), ByPeer: true}
 	}
-	c.setPhase(phaseLeaving)
+	c.outbox.setPhase(phaseLeaving)
 }
 
 // violated sends the peer a close frame for the rule that it broke (RFC 6455 §7.1.7). Later bytes are read and discarded: closing a
 // socket with unread bytes would reset the connection, and could destroy data in transit to the peer.
 func (c *eventInbox) violated(err error) {
-	c.fd.Lock()
-	defer c.fd.Unlock()
+	c.outbox.link.fd.Lock()
+	defer c.outbox.link.fd.Unlock()
 	var v *protocol.Violation
 	if !errors.As(err, &v) {
-		c.fail(&CloseError{Code: CodeAbnormal, Err: err})
+		c.outbox.link.fail(&CloseError{Code: CodeAbnormal, Err: err})
 		return
 	}
-	c.ensureEnding().begun = violation(v)
-	c.setPhase(phaseLingering)
+	c.outbox.link.ensureEnding().begun = violation(v)
+	c.outbox.setPhase(phaseLingering)
 }
 
 // readFailed ends the connection after a failed read, and records the cause.
 func (c *eventInbox) readFailed(err error) {
-	c.fd.Lock()
-	defer c.fd.Unlock()
-	end := c.ensureEnding()
+	c.outbox.link.fd.Lock()
+	defer c.outbox.link.fd.Unlock()
+	end := c.outbox.link.ensureEnding()
 	if end.closedWrite {
-		c.fail(end.begun)
+		c.outbox.link.fail(end.begun)
 		return
 	}
-	c.fail(readFailure(end.begun, end.werr, c.m.Within(), err))
+	c.outbox.link.fail(readFailure(end.begun, end.werr, c.outbox.link.m.Within(), err))
 }
 
 // timedOut ends a connection whose time limit has passed. The caller is the holder, and holds the lock.
 func (c *eventConn) timedOut() {
-	end := c.ensureEnding()
+	end := c.inbox.outbox.link.ensureEnding()
 	e := &CloseError{Code: CodeAbnormal, ByPeer: true}
 	switch {
 	case end.closedWrite:
 		e = end.begun
 	case end.begun != nil:
-		e = end.begun.incomplete(end.werr, c.queued() > 0, c.kind.opts.closeTimeout)
+		e = end.begun.incomplete(end.werr, c.inbox.outbox.queued() > 0, c.inbox.outbox.link.kind.opts.closeTimeout)
 	case end.werr != nil:
 		e.Err = end.werr
 	default:
-		e.Err = fmt.Errorf("no opening handshake within %v: %w", c.kind.opening.headTimeout, os.ErrDeadlineExceeded)
+		e.Err = fmt.Errorf("no opening handshake within %v: %w", c.inbox.outbox.link.kind.opening.headTimeout, os.ErrDeadlineExceeded)
 	}
-	c.fail(e)
+	c.inbox.outbox.link.fail(e)
 }
 
 // finalError returns the CloseError with which the connection ends now, or nil if it does not end yet. notify reports whether the
 // application must be notified. The caller is the holder, and holds the lock.
 func (c *eventConn) finalError() (final *CloseError, notify bool) {
-	e := c.end
+	e := c.inbox.outbox.link.end
 	if e == nil {
 		return nil, false
 	}
-	ending := c.phase == phaseLingering || c.phase == phaseLeaving
+	ending := c.inbox.outbox.phase == phaseLingering || c.inbox.outbox.phase == phaseLeaving
 	switch {
 	case e.due != nil:
 		final = e.due
@@ -142,40 +142,40 @@ func (c *eventConn) finalError() (final *CloseError, notify bool) {
 		if final = e.begun; !e.closedWrite { // if e.closedWrite is set, the write failed after our close frame had been sent
 			final = final.withCause(e.werr)
 		}
-	case ending && c.queued() == 0 && !e.closedWrite:
+	case ending && c.inbox.outbox.queued() == 0 && !e.closedWrite:
 		// Closing a socket with unread bytes resets the connection, which could destroy the sent data. So the server waits until
 		// the peer has closed its direction, or until a time limit has passed.
 		e.closedWrite = true
-		if sec := c.sec(); sec != nil {
-			c.closeTLS(sec)
+		if sec := c.inbox.outbox.link.sec(); sec != nil {
+			c.inbox.outbox.closeTLS(sec)
 		}
-		c.fd.CloseWrite()
-		if c.phase == phaseLeaving {
-			c.phase = phaseLingering
-			c.fd.After(afterClose)
+		c.inbox.outbox.link.fd.CloseWrite()
+		if c.inbox.outbox.phase == phaseLeaving {
+			c.inbox.outbox.phase = phaseLingering
+			c.inbox.outbox.link.fd.After(afterClose)
 		}
 	}
-	return final, final != nil && c.stage == stageOpen
+	return final, final != nil && c.inbox.stage == stageOpen
 }
 
 // closeFD closes the descriptor, and returns the connection's CloseError. The caller is the holder, and holds the lock.
 func (c *eventConn) closeFD(final *CloseError) *CloseError {
-	sec := c.sec()
+	sec := c.inbox.outbox.link.sec()
 	if sec != nil && final.Err == nil {
-		c.closeTLS(sec)
+		c.inbox.outbox.closeTLS(sec)
 	}
-	c.phase = phaseDead
-	c.stop.Or(stopNow | stopEnding)
-	end := c.ensureEnding()
+	c.inbox.outbox.phase = phaseDead
+	c.inbox.outbox.link.stop.Or(stopNow | stopEnding)
+	end := c.inbox.outbox.link.ensureEnding()
 	final = final.withCause(end.cause)
 	end.final = final
-	c.fd.Close()
-	c.out.free()
-	c.msg.free()
-	c.out, c.msg = nil, nil
-	if c.more != nil {
-		c.more.rest.free()
-		c.more.rest = nil
+	c.inbox.outbox.link.fd.Close()
+	c.inbox.outbox.out.free()
+	c.inbox.msg.free()
+	c.inbox.outbox.out, c.inbox.msg = nil, nil
+	if c.inbox.outbox.link.more != nil {
+		c.inbox.outbox.link.more.rest.free()
+		c.inbox.outbox.link.more.rest = nil
 	}
 	if sec != nil {
 		sec.Drop()

@@ -14,7 +14,7 @@ func (c *eventInbox) controlRateExceeded() bool {
 	if c.controls++; c.controls <= protocol.MaxControls {
 		return false
 	}
-	now := uint32(c.fd.Now()/controlTick) + 1 // not 0, which means never
+	now := uint32(c.outbox.link.fd.Now()/controlTick) + 1 // not 0, which means never
 	if c.second != 0 && now-c.second < uint32(time.Second/controlTick) {
 		return true
 	}
@@ -24,59 +24,59 @@ func (c *eventInbox) controlRateExceeded() bool {
 
 // keepAlive replaces the timeout of the handshake with the time of keepalive's first check. The caller holds the lock.
 func (c *eventConn) keepAlive() {
-	if every := c.kind.opts.pingInterval; every > 0 {
-		c.fd.After(every / 2)
+	if every := c.inbox.outbox.link.kind.opts.pingInterval; every > 0 {
+		c.inbox.outbox.link.fd.After(every / 2)
 	} else {
-		c.fd.Cancel()
+		c.inbox.outbox.link.fd.Cancel()
 	}
 }
 
 // timerExpired does the work that is due when the connection's timer expires. The caller is the holder.
 func (c *eventConn) timerExpired() {
-	if c.stage == stageRequest && c.msg != nil {
+	if c.inbox.stage == stageRequest && c.inbox.msg != nil {
 		c.requestTimedOut()
 		return
 	}
-	c.fd.Lock()
-	defer c.fd.Unlock()
-	if c.phase != phaseOpen || c.end != nil && c.end.werr != nil {
+	c.inbox.outbox.link.fd.Lock()
+	defer c.inbox.outbox.link.fd.Unlock()
+	if c.inbox.outbox.phase != phaseOpen || c.inbox.outbox.link.end != nil && c.inbox.outbox.link.end.werr != nil {
 		c.timedOut()
 		return
 	}
-	every := c.kind.opts.pingInterval
+	every := c.inbox.outbox.link.kind.opts.pingInterval
 	if every <= 0 {
 		return // this was the timer of the handshake, which is complete
 	}
 	accepting := c.peerAccepting()
-	received := c.received
-	c.received = false
-	ping, dead := c.peer.check(received, accepting)
+	received := c.inbox.received
+	c.inbox.received = false
+	ping, dead := c.inbox.outbox.link.peer.check(received, accepting)
 	switch {
 	case dead:
-		c.fail(c.peer.silentError(every))
+		c.inbox.outbox.link.fail(c.inbox.outbox.link.peer.silentError(every))
 		return
 	case ping:
-		out := c.reserve(0)
-		if b, err := c.m.AppendPing(out.b, nil, nil); err == nil {
+		out := c.inbox.outbox.reserve(0)
+		if b, err := c.inbox.outbox.link.m.AppendPing(out.b, nil, nil); err == nil {
 			out.set(b)
 		}
 	}
-	c.fd.After(every / 2)
+	c.inbox.outbox.link.fd.After(every / 2)
 }
 
 // peerAccepting reports whether, since the last check, the peer has accepted some of the data in the kernel's buffer. The caller holds the
 // lock.
 func (c *eventConn) peerAccepting() bool {
-	n := c.fd.Unsent()
-	if n <= 0 && (c.more == nil || c.more.unsent == 0) {
+	n := c.inbox.outbox.link.fd.Unsent()
+	if n <= 0 && (c.inbox.outbox.link.more == nil || c.inbox.outbox.link.more.unsent == 0) {
 		return false
 	}
-	e := c.ensureMore()
+	e := c.inbox.outbox.link.ensureMore()
 	before := e.unsent
 	e.unsent = max(n, 0)
 	if n <= 0 || n >= before {
 		return false
 	}
-	c.peer.slow = true
+	c.inbox.outbox.link.peer.slow = true
 	return true
 }

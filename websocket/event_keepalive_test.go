@@ -27,14 +27,14 @@ func TestEventPeerThatAccepts(t *testing.T) {
 		{500, false}, {-1, false}, {499, false}, {498, true}, {600, false}, {0, false}, {0, false}, {100, false}, {99, true},
 	} {
 		client.Unsent = tt.unsent
-		c.fd.Lock()
+		c.inbox.outbox.link.fd.Lock()
 		got := c.peerAccepting()
-		c.fd.Unlock()
+		c.inbox.outbox.link.fd.Unlock()
 		slow = slow || tt.want
-		if got != tt.want || c.peer.slow != slow {
-			t.Errorf("check %d, with %d bytes unsent: takes %v, slow %v; want %v, %v", i, tt.unsent, got, c.peer.slow, tt.want, slow)
+		if got != tt.want || c.inbox.outbox.link.peer.slow != slow {
+			t.Errorf("check %d, with %d bytes unsent: takes %v, slow %v; want %v, %v", i, tt.unsent, got, c.inbox.outbox.link.peer.slow, tt.want, slow)
 		}
-		if i < 2 && c.more != nil {
+		if i < 2 && c.inbox.outbox.link.more != nil {
 			t.Error("a connection with nothing unsent costs memory")
 		}
 	}
@@ -67,28 +67,28 @@ func TestEventVisitWhileTheReceiverIsBusy(t *testing.T) {
 	k := evLimited(t, 1000, false)
 	c := k.conn
 	send := func() {
-		c.fd.Lock()
-		c.corked = true // as during a visit
-		c.fd.Unlock()
+		c.inbox.outbox.link.fd.Lock()
+		c.inbox.outbox.corked = true // as during a visit
+		c.inbox.outbox.link.fd.Unlock()
 		if err := c.Send(Message{Type: Text, Data: []byte("from outside")}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	visit := func(why loop.Events) {
-		c.fd.Lock()
-		defer c.fd.Unlock()
-		c.corked = false
+		c.inbox.outbox.link.fd.Lock()
+		defer c.inbox.outbox.link.fd.Unlock()
+		c.inbox.outbox.corked = false
 		if c.Begin(nil, why|loop.Held) {
 			t.Error("Begin returned true")
 		}
 	}
 	const size = len("\x81\x0cfrom outside")
 	k.accepts, k.client.Full = 1<<20, false
-	left := c.fd.Left()
+	left := c.inbox.outbox.link.fd.Left()
 	send()
 	visit(loop.Woken)
-	if len(k.client.Out) != size || c.out != nil || k.client.Armed&loop.Writable != 0 || c.fd.Left() != left {
-		t.Errorf("%d bytes were sent, the queue is %v, armed for %v, %v left", len(k.client.Out), c.out, k.client.Armed, c.fd.Left())
+	if len(k.client.Out) != size || c.inbox.outbox.out != nil || k.client.Armed&loop.Writable != 0 || c.inbox.outbox.link.fd.Left() != left {
+		t.Errorf("%d bytes were sent, the queue is %v, armed for %v, %v left", len(k.client.Out), c.inbox.outbox.out, k.client.Armed, c.inbox.outbox.link.fd.Left())
 	}
 	k.accepts, k.client.Full = 0, true
 	send()
@@ -97,13 +97,13 @@ func TestEventVisitWhileTheReceiverIsBusy(t *testing.T) {
 		t.Errorf("%d bytes wait, armed for %v", c.Buffered(), k.client.Armed)
 	}
 	visit(loop.Due)
-	if d := c.fd.Left(); d == left || d > c.kind.opts.closeTimeout+time.Second {
+	if d := c.inbox.outbox.link.fd.Left(); d == left || d > c.inbox.outbox.link.kind.opts.closeTimeout+time.Second {
 		t.Errorf("the timer expires in %v", d)
 	}
 	k.accepts, k.client.Full = 1<<20, false
 	visit(loop.Hangup)
-	if len(k.client.Out) != 2*size || c.out != nil {
-		t.Errorf("%d bytes were sent, the queue is %v", len(k.client.Out), c.out)
+	if len(k.client.Out) != 2*size || c.inbox.outbox.out != nil {
+		t.Errorf("%d bytes were sent, the queue is %v", len(k.client.Out), c.inbox.outbox.out)
 	}
 	c.CloseNow()
 	k.Play(k.s.ls.Loops)
@@ -120,12 +120,12 @@ func TestEventBufferIsLentOnce(t *testing.T) {
 	d := &loop.Driver{Value: lent}
 	var outs []*buffer
 	p.ls.each(func(c *eventConn) {
-		c.fd.Lock()
+		c.inbox.outbox.link.fd.Lock()
 		if !c.Begin(d, loop.Readable) {
 			t.Error("Begin returned false")
 		}
-		outs = append(outs, c.out)
-		c.fd.Unlock()
+		outs = append(outs, c.inbox.outbox.out)
+		c.inbox.outbox.link.fd.Unlock()
 	})
 	if len(outs) != 2 || outs[0] != lent || outs[1] == lent || outs[1] == nil || d.Value != nil {
 		t.Errorf("lent %p, used %p; left %v", lent, outs, d.Value)

@@ -76,9 +76,9 @@ func TestEventCloseFrameBehindAWriteThatFails(t *testing.T) {
 	c := p.k.Client(evHello)
 	p.k.Play(p.ls.Loops)
 	conn := p.onlyConn()
-	conn.fd.Lock()
-	conn.writeFailed(errors.New("reset"))
-	conn.fd.Unlock()
+	conn.inbox.outbox.link.fd.Lock()
+	conn.inbox.outbox.writeFailed(errors.New("reset"))
+	conn.inbox.outbox.link.fd.Unlock()
 	c.In = []byte(evMasked(frame.Close, true, "\x0f\xa1"))
 	p.k.Play(p.ls.Loops)
 	if got := strings.Join(p.log, ", "); got != "open, close 4001" || !c.Gone {
@@ -126,7 +126,7 @@ func TestEventPausedPeer(t *testing.T) {
 		p.k.Play(p.ls.Loops)
 	}
 	conn := p.onlyConn()
-	if n := conn.queued(); n > 1000+106*10 || n < 500 || c.Armed&loop.Readable != 0 {
+	if n := conn.inbox.outbox.queued(); n > 1000+106*10 || n < 500 || c.Armed&loop.Readable != 0 {
 		t.Errorf("%d bytes are queued, waiting for %b", n, c.Armed)
 	}
 	p.k.Script = evRepeat(50, 400) // the kernel accepts a few bytes at a time

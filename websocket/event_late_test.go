@@ -250,7 +250,7 @@ func TestEventHandOverWithTheTimeLeft(t *testing.T) {
 	p := evConnect(t, evServe(t, s))
 	p.send("GET / HT")
 	bounded.Until(t, func() (counts bool) {
-		s.ls.each(func(c *eventConn) { counts = c.fd.Left() > 0 })
+		s.ls.each(func(c *eventConn) { counts = c.inbox.outbox.link.fd.Left() > 0 })
 		return counts
 	})
 	by.Store(int64(50 * time.Second))

@@ -33,20 +33,20 @@ type upgradedConn struct {
 // adopt serves nc on an event loop with the settings k. It copies early and answer.
 func (ls *eventLoops) adopt(k *eventKind, nc net.Conn, a upgradedConn) (*eventConn, error) {
 	c := new(eventConn)
-	c.kind, c.stage, c.phase = k, stageAccepted, phaseOpen
-	c.agree(&a.terms)
+	c.inbox.outbox.link.kind, c.inbox.stage, c.inbox.outbox.phase = k, stageAccepted, phaseOpen
+	c.inbox.outbox.link.agree(&a.terms)
 	if a.open != nil {
-		c.r = opener(a.open)
+		c.inbox.r = opener(a.open)
 	}
 	if len(a.early) > 0 {
 		rest := borrow(len(a.early))
 		rest.b = append(rest.b, a.early...)
-		c.ensureMore().rest = rest
+		c.inbox.outbox.link.ensureMore().rest = rest
 	}
 	if len(a.answer) > 0 {
-		c.out = borrow(2 * len(a.answer)) // has room for messages that Open sends, which are sent in the same write
-		c.out.b = append(c.out.b, a.answer...)
-		c.out.partialFrame = c.out.size() // drop must keep all of answer
+		c.inbox.outbox.out = borrow(2 * len(a.answer)) // has room for messages that Open sends, which are sent in the same write
+		c.inbox.outbox.out.b = append(c.inbox.outbox.out.b, a.answer...)
+		c.inbox.outbox.out.partialFrame = c.inbox.outbox.out.size() // drop must keep all of answer
 	}
 	return c, ls.register(c, nc)
 }
@@ -66,28 +66,28 @@ func (ls *eventLoops) register(c *eventConn, nc net.Conn) error {
 	}
 	if a, ok := below.(*transport.Accepted); ok {
 		below = a.Conn
-		c.setRemote(a.Remote)
+		c.inbox.outbox.link.setRemote(a.Remote)
 	}
 	place, err := ls.Take(below)
 	if err != nil {
 		return err
 	}
 	if sec != nil {
-		sec.On(&c.fd)
-		c.ensureMore().sec = sec
+		sec.On(&c.inbox.outbox.link.fd)
+		c.inbox.outbox.link.ensureMore().sec = sec
 	}
-	c.m.Limits = &c.kind.opts.limits
-	place.Add(&c.fd, c)
-	c.fd.Lock()
-	defer c.fd.Unlock()
-	switch c.phase {
+	c.inbox.outbox.link.m.Limits = &c.inbox.outbox.link.kind.opts.limits
+	place.Add(&c.inbox.outbox.link.fd, c)
+	c.inbox.outbox.link.fd.Lock()
+	defer c.inbox.outbox.link.fd.Unlock()
+	switch c.inbox.outbox.phase {
 	case phaseOpen:
 		c.keepAlive()
 	case phaseOpening:
-		c.fd.After(c.kind.opening.headTimeout)
+		c.inbox.outbox.link.fd.After(c.inbox.outbox.link.kind.opening.headTimeout)
 	default: // another goroutine has begun to close the loops
 	}
-	c.fd.Wake()
+	c.inbox.outbox.link.fd.Wake()
 	return nil
 }
 
@@ -106,14 +106,14 @@ func (ls *eventLoops) accepted(p loop.Place, k *eventKind, admit func() bool) *l
 		return nil
 	}
 	c := new(eventConn)
-	c.kind = k
-	c.m.Limits = &k.opts.limits
-	p.Add(&c.fd, c)
-	c.fd.After(k.opening.headTimeout)
+	c.inbox.outbox.link.kind = k
+	c.inbox.outbox.link.m.Limits = &k.opts.limits
+	p.Add(&c.inbox.outbox.link.fd, c)
+	c.inbox.outbox.link.fd.After(k.opening.headTimeout)
 	if k.isClosing() { // a Shutdown that has begun does not see this connection
 		c.Shut(CodeGoingAway, "") //nolint:errcheck // Shut fails only for an invalid code
 	}
-	return &c.fd
+	return &c.inbox.outbox.link.fd
 }
 
 // each calls f for every connection.

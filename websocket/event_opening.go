@@ -15,12 +15,12 @@ var eventHeads = sync.Pool{New: func() any { return new(opening.Head) }}
 
 // request parses bytes of the client's request. If the response is 101, it returns the bytes after the request, otherwise nil.
 func (c *eventConn) request(d *loop.Driver, win []byte) []byte {
-	settings := c.kind.opening
+	settings := c.inbox.outbox.link.kind.opening
 	text := win
-	if c.msg != nil { // not the beginning of the request
-		c.msg = c.msg.grown(len(win))
-		c.msg.b = append(c.msg.b, win...)
-		if text = c.msg.b; bytes.IndexByte(win, '\n') < 0 && len(text) < settings.headLimits.Bytes {
+	if c.inbox.msg != nil { // not the beginning of the request
+		c.inbox.msg = c.inbox.msg.grown(len(win))
+		c.inbox.msg.b = append(c.inbox.msg.b, win...)
+		if text = c.inbox.msg.b; bytes.IndexByte(win, '\n') < 0 && len(text) < settings.headLimits.Bytes {
 			return nil
 		}
 	}
@@ -29,14 +29,14 @@ func (c *eventConn) request(d *loop.Driver, win []byte) []byte {
 	h.Reset(settings.headLimits)
 	verdict, v := h.Parse(text)
 	if verdict == opening.More {
-		if c.msg == nil {
-			c.msg = borrow(len(text))
-			c.msg.b = append(c.msg.b, text...)
+		if c.inbox.msg == nil {
+			c.inbox.msg = borrow(len(text))
+			c.inbox.msg.b = append(c.inbox.msg.b, text...)
 		}
 		return nil
 	}
-	whole := c.msg
-	c.msg = nil
+	whole := c.inbox.msg
+	c.inbox.msg = nil
 	defer whole.free()
 	switch {
 	case settings.handOver != nil && v != nil && v.Status == http.StatusRequestHeaderFieldsTooLarge:
@@ -61,13 +61,13 @@ func (c *eventConn) request(d *loop.Driver, win []byte) []byte {
 
 // answer responds to a request: it opens the connection, or rejects the client.
 func (c *eventConn) answer(h *opening.Head, text string) bool {
-	rules, endpoint := &c.kind.opening.rules, c.kind.opening.roster
+	rules, endpoint := &c.inbox.outbox.link.kind.opening.rules, c.inbox.outbox.link.kind.opening.roster
 	o := h.Opening(text)
 	if endpoint != nil && !endpoint.enter() {
 		c.refuse(denied(errGoingAway), o)
 		return false
 	}
-	o.TLS = c.sec() != nil
+	o.TLS = c.inbox.outbox.link.sec() != nil
 	if len(rules.Origin.Proxies) > 0 {
 		o.RemoteAddr = c.RemoteAddr().String()
 	}
@@ -77,17 +77,17 @@ func (c *eventConn) answer(h *opening.Head, text string) bool {
 		endpoint.exit()
 		return false
 	}
-	c.fd.Lock()
-	c.agree(&terms)
-	out := c.reserve(0)
+	c.inbox.outbox.link.fd.Lock()
+	c.inbox.outbox.link.agree(&terms)
+	out := c.inbox.outbox.reserve(0)
 	out.b = terms.AppendAnswer(out.b, o, nil, rules.Header)
 	out.partialFrame = out.size() // drop must keep all of the response
-	open := c.phase == phaseOpening && c.stop.Load() == 0
+	open := c.inbox.outbox.phase == phaseOpening && c.inbox.outbox.link.stop.Load() == 0
 	if open {
-		c.phase = phaseOpen
+		c.inbox.outbox.phase = phaseOpen
 		c.keepAlive()
 	}
-	c.fd.Unlock()
+	c.inbox.outbox.link.fd.Unlock()
 	if !open {
 		endpoint.exit()
 		return false
@@ -101,54 +101,54 @@ func (c *eventConn) answer(h *opening.Head, text string) bool {
 
 // requestTimedOut rejects a client whose request has begun and is still incomplete after the time limit.
 func (c *eventConn) requestTimedOut() {
-	text := c.msg
-	c.msg = nil
+	text := c.inbox.msg
+	c.inbox.msg = nil
 	defer text.free()
 	h := eventHeads.Get().(*opening.Head)
 	defer eventHeads.Put(h)
-	h.Reset(c.kind.opening.headLimits)
+	h.Reset(c.inbox.outbox.link.kind.opening.headLimits)
 	h.Parse(text.b) //nolint:errcheck // the header is incomplete, so Parse returns an error
 	c.refuse(opening.Violated(requestTimeout), h.Opening(opening.View(text.b)))
 }
 
 // refuse sends the reply to a rejected request, and ends the connection when the client has received it.
 func (c *eventConn) refuse(f *opening.Refusal, o *handshake.Opening) {
-	c.stage = stageRefused
-	c.fd.Lock()
-	out := c.reserve(0)
+	c.inbox.stage = stageRefused
+	c.inbox.outbox.link.fd.Lock()
+	out := c.inbox.outbox.reserve(0)
 	var body string
 	out.b, body = f.Append(out.b, o, time.Now())
 	out.partialFrame = out.size()
-	c.ensureEnding().begun = &CloseError{Code: CodeAbnormal, ByPeer: true, Err: f}
-	c.setPhase(phaseLingering)
-	remote := c.remoteLocked()
-	c.fd.Unlock()
-	if report := c.kind.opening.refused; report != nil {
+	c.inbox.outbox.link.ensureEnding().begun = &CloseError{Code: CodeAbnormal, ByPeer: true, Err: f}
+	c.inbox.outbox.setPhase(phaseLingering)
+	remote := c.inbox.outbox.link.remoteLocked()
+	c.inbox.outbox.link.fd.Unlock()
+	if report := c.inbox.outbox.link.kind.opening.refused; report != nil {
 		report(remote, f, body)
 	}
 }
 
 // handOver passes the connection to HTTP, with all bytes that were read from it.
 func (c *eventConn) handOver(text []byte) {
-	c.stage = stageRefused
+	c.inbox.stage = stageRefused
 	early := bytes.Clone(text)
-	c.fd.Lock()
-	if c.end != nil { // the connection is already ending
-		c.fd.Unlock()
+	c.inbox.outbox.link.fd.Lock()
+	if c.inbox.outbox.link.end != nil { // the connection is already ending
+		c.inbox.outbox.link.fd.Unlock()
 		return
 	}
-	remote, left := c.remoteLocked(), c.fd.Left()
-	nc, err := c.fd.Detach()
+	remote, left := c.inbox.outbox.link.remoteLocked(), c.inbox.outbox.link.fd.Left()
+	nc, err := c.inbox.outbox.link.fd.Detach()
 	if err != nil { // no file descriptors are left: the connection is closed
-		c.fail(&CloseError{Code: CodeAbnormal, Err: err})
-		c.fd.Unlock()
-		if report := c.kind.opening.refused; report != nil {
+		c.inbox.outbox.link.fail(&CloseError{Code: CodeAbnormal, Err: err})
+		c.inbox.outbox.link.fd.Unlock()
+		if report := c.inbox.outbox.link.kind.opening.refused; report != nil {
 			report(remote, &opening.Refusal{Stage: handshake.StageRequest, Err: err}, "")
 		}
 		return
 	}
-	c.phase = phaseDead
-	c.stop.Or(stopNow | stopEnding)
-	c.fd.Unlock()
-	c.kind.opening.handOver(nc, early, left)
+	c.inbox.outbox.phase = phaseDead
+	c.inbox.outbox.link.stop.Or(stopNow | stopEnding)
+	c.inbox.outbox.link.fd.Unlock()
+	c.inbox.outbox.link.kind.opening.handOver(nc, early, left)
 }

@@ -140,9 +140,9 @@ func TestEventQueueBehindAPartOfALargeFrame(t *testing.T) {
 				k := evLimited(t, 1000, false)
 				k.accepts, k.client.Full = takes, false
 				for range before {
-					k.conn.fd.Lock()
-					k.conn.corked = true // no bytes are sent before the large message
-					k.conn.fd.Unlock()
+					k.conn.inbox.outbox.link.fd.Lock()
+					k.conn.inbox.outbox.corked = true // no bytes are sent before the large message
+					k.conn.inbox.outbox.link.fd.Unlock()
 					if err := k.conn.Send(Message{Type: Binary, Data: make([]byte, 98)}); err != nil {
 						t.Fatal(err)
 					}
@@ -158,11 +158,11 @@ func TestEventQueueBehindAPartOfALargeFrame(t *testing.T) {
 				} else {
 					err = k.conn.Send(m)
 				}
-				k.conn.fd.Lock()
-				k.conn.corked = false
-				waits, left := k.conn.waiting(), k.conn.queued()
-				k.conn.scheduleFlush()
-				k.conn.fd.Unlock()
+				k.conn.inbox.outbox.link.fd.Lock()
+				k.conn.inbox.outbox.corked = false
+				waits, left := k.conn.inbox.outbox.waiting(), k.conn.inbox.outbox.queued()
+				k.conn.inbox.outbox.scheduleFlush()
+				k.conn.inbox.outbox.link.fd.Unlock()
 				if err != nil || left != before*100+size-takes {
 					t.Fatalf("%d frames before, %d bytes accepted: %d wait, %v", before, takes, left, err)
 				}
@@ -405,7 +405,7 @@ func TestEventWaitsInLittleMemory(t *testing.T) {
 			for _, to := range conns {
 				to.Send(m)
 			}
-			if out := conns[0].out; c == conns[1] && out.size() > 0 {
+			if out := conns[0].inbox.outbox.out; c == conns[1] && out.size() > 0 {
 				waited++
 				if cap(out.b) >= corkSize {
 					t.Errorf("%d bytes wait in a buffer of %d", out.size(), cap(out.b))
@@ -438,13 +438,13 @@ func TestEventEndFreesItsMemory(t *testing.T) {
 		k.fill(100, 3)
 		k.client.In = []byte(in)
 		k.Play(k.s.ls.Loops)
-		if c := k.conn; c.out == nil || c.msg == nil && c.rest() == nil {
+		if c := k.conn; c.inbox.outbox.out == nil || c.inbox.msg == nil && c.inbox.outbox.link.rest() == nil {
 			t.Fatalf("%s: nothing is held", name)
 		}
 		k.conn.CloseNow()
 		k.Play(k.s.ls.Loops)
-		if c := k.conn; c.out != nil || c.msg != nil || c.rest() != nil || c.Buffered() != 0 || len(k.ended) != 1 {
-			t.Errorf("%s: held at the end: %v, %v, %v; %d bytes", name, c.out, c.msg, c.rest(), c.Buffered())
+		if c := k.conn; c.inbox.outbox.out != nil || c.inbox.msg != nil || c.inbox.outbox.link.rest() != nil || c.Buffered() != 0 || len(k.ended) != 1 {
+			t.Errorf("%s: held at the end: %v, %v, %v; %d bytes", name, c.inbox.outbox.out, c.inbox.msg, c.inbox.outbox.link.rest(), c.Buffered())
 		}
 	}
 }

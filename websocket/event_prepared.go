@@ -13,19 +13,19 @@ func (c *eventOutbox) SendPrepared(ps ...*Prepared) error {
 	if err := unprepared(ps); err != nil {
 		return err
 	}
-	if c.m.Compressed { // implies that more.compression is set
-		z := c.more.compression
+	if c.link.m.Compressed { // implies that more.compression is set
+		z := c.link.more.compression
 		for _, p := range ps { // compresses outside of the lock, for which other goroutines wait
 			if f := p.frames(); len(f.Payload()) >= z.threshold {
 				f.Compressed(z.out.Window.Bits)
 			}
 		}
 	}
-	c.fd.Lock()
-	defer c.fd.Unlock()
+	c.link.fd.Lock()
+	defer c.link.fd.Unlock()
 	together, err := c.writableAll(ps)
 	for _, p := range ps {
-		if !together || c.end != nil {
+		if !together || c.link.end != nil {
 			err = c.writable(len(p.frames().Plain()))
 		}
 		if err != nil {
@@ -33,7 +33,7 @@ func (c *eventOutbox) SendPrepared(ps ...*Prepared) error {
 		}
 		c.enqueueShared(c.frameFor(p.frames()), len(ps) == 1)
 	}
-	if !c.corked && c.out.size() > 0 && c.fd.Calm() {
+	if !c.corked && c.out.size() > 0 && c.link.fd.Calm() {
 		c.flush()
 	}
 	if c.blocked || !c.corked && c.out.size() > 0 {
@@ -46,14 +46,14 @@ func (c *eventOutbox) SendPrepared(ps ...*Prepared) error {
 // writableAll makes room for all of ps under QueueDropNewest, and reports whether there is room. If even an empty queue has not
 // enough room, the messages are accepted one by one. The caller holds the lock.
 func (c *eventOutbox) writableAll(ps []*Prepared) (bool, error) {
-	if len(ps) == 1 || c.kind.opts.queue.full != QueueDropNewest {
+	if len(ps) == 1 || c.link.kind.opts.queue.full != QueueDropNewest {
 		return false, nil
 	}
 	n := 0
 	for _, p := range ps {
 		n += len(p.frames().Plain())
 	}
-	if n > c.kind.opts.queue.bytes {
+	if n > c.link.kind.opts.queue.bytes {
 		return false, nil
 	}
 	return true, c.writable(n)
@@ -61,7 +61,7 @@ func (c *eventOutbox) writableAll(ps []*Prepared) (bool, error) {
 
 // frameFor returns the prepared frame that suits this connection. The caller holds the lock.
 func (c *eventOutbox) frameFor(f *prepared.Frames) []byte {
-	if z := c.compression(); z != nil && len(f.Payload()) >= z.threshold {
+	if z := c.link.compression(); z != nil && len(f.Payload()) >= z.threshold {
 		if b := f.Compressed(z.out.Window.Bits); b[0]&frame.RSV1 != 0 {
 			z.out.Forget() // the peer's window advances over data that our compressor has not seen
 			return b
@@ -73,7 +73,7 @@ func (c *eventOutbox) frameFor(f *prepared.Frames) []byte {
 // enqueueShared sends or queues a frame that must not be modified. A single frame is sent without a copy if nothing else is sent with
 // it. The caller holds the lock.
 func (c *eventOutbox) enqueueShared(b []byte, alone bool) {
-	if c.sec() == nil && !c.blocked && (len(b) > maxCopied || alone && !c.corked && c.out.size() == 0 && c.fd.Calm()) {
+	if c.link.sec() == nil && !c.blocked && (len(b) > maxCopied || alone && !c.corked && c.out.size() == 0 && c.link.fd.Calm()) {
 		c.writeShared(b)
 		return
 	}
@@ -87,9 +87,9 @@ func (c *eventOutbox) writeShared(b []byte) {
 	var err error
 	before := c.out.size()
 	if before == 0 {
-		n, err = c.fd.Write(b)
+		n, err = c.link.fd.Write(b)
 	} else {
-		n, err = c.fd.Writev([2][]byte{c.out.rest(), b})
+		n, err = c.link.fd.Writev([2][]byte{c.out.rest(), b})
 	}
 	if err != nil && err != loop.ErrAgain {
 		c.writeFailed(err)

@@ -111,9 +111,9 @@ func TestEventPeerThatDoesNotReadIsNotReadFrom(t *testing.T) {
 		if err := c.Send(m); err != nil {
 			t.Errorf("Send: %v", err)
 		}
-		c.fd.Lock()
-		queue.Store(max(queue.Load(), int64(c.queued())))
-		c.fd.Unlock()
+		c.inbox.outbox.link.fd.Lock()
+		queue.Store(max(queue.Load(), int64(c.inbox.outbox.queued())))
+		c.inbox.outbox.link.fd.Unlock()
 	}
 	conns := make(chan *eventConn, 1)
 	s.Handler.Open = func(c *eventConn) { conns <- c }
@@ -143,7 +143,7 @@ func TestEventPeerThatDoesNotReadIsNotReadFrom(t *testing.T) {
 func evStalled(c *eventConn) <-chan bool {
 	ch := make(chan bool, 1)
 	go func() {
-		for c.stop.Load()&stopPaused == 0 {
+		for c.inbox.outbox.link.stop.Load()&stopPaused == 0 {
 			<-time.After(time.Millisecond)
 		}
 		ch <- true

@@ -9,7 +9,7 @@ import (
 //
 // The holder owns all fields except those of eventOutbox.
 type eventInbox struct {
-	eventOutbox
+	outbox eventOutbox
 
 	r        Receiver
 	msg      *buffer // the received part of an incomplete message or request; nil if there is none
@@ -24,26 +24,26 @@ const maxReads = 16
 
 // receive reads and parses the received bytes.
 func (c *eventConn) receive(d *loop.Driver) {
-	sec := c.sec()
+	sec := c.inbox.outbox.link.sec()
 	for range maxReads {
-		stop := c.stop.Load()
-		if stop&stopNow != 0 || stop&stopPaused != 0 && stop&stopEnding == 0 || c.m.Ended() && !c.discards() {
+		stop := c.inbox.outbox.link.stop.Load()
+		if stop&stopNow != 0 || stop&stopPaused != 0 && stop&stopEnding == 0 || c.inbox.outbox.link.m.Ended() && !c.inbox.outbox.discards() {
 			return
 		}
-		if c.rest() != nil {
+		if c.inbox.outbox.link.rest() != nil {
 			return // rest precedes the bytes on the socket; the next visit, which has been requested, begins with rest
 		}
 		into := d.Buffer()
 		long := false
-		if left := c.m.Left(); c.msg != nil && left >= minDirectRead {
-			into, long = c.freeSpace(left), true
+		if left := c.inbox.outbox.link.m.Left(); c.inbox.msg != nil && left >= minDirectRead {
+			into, long = c.inbox.freeSpace(left), true
 		}
-		n, err := c.read(into)
+		n, err := c.inbox.outbox.link.read(into)
 		if n > 0 {
-			c.received = true
+			c.inbox.received = true
 			if long {
-				c.msg.b = c.msg.b[:len(c.msg.b)+n]
-				c.step(d, into[:n], true)
+				c.inbox.msg.b = c.inbox.msg.b[:len(c.inbox.msg.b)+n]
+				c.inbox.step(d, into[:n], true)
 			} else {
 				c.parse(d, into[:n])
 			}
@@ -52,7 +52,7 @@ func (c *eventConn) receive(d *loop.Driver) {
 			return
 		}
 		if err != nil {
-			c.readFailed(err)
+			c.inbox.readFailed(err)
 			return
 		}
 		if n < len(into) && sec == nil {
@@ -60,16 +60,16 @@ func (c *eventConn) receive(d *loop.Driver) {
 		}
 	}
 	if sec != nil {
-		c.fd.Lock()
-		c.fd.Wake() // TLS may hold more bytes, which the kernel does not report
-		c.fd.Unlock()
+		c.inbox.outbox.link.fd.Lock()
+		c.inbox.outbox.link.fd.Wake() // TLS may hold more bytes, which the kernel does not report
+		c.inbox.outbox.link.fd.Unlock()
 	}
 }
 
 // discards reports whether received bytes are discarded.
 func (c *eventOutbox) discards() bool {
-	c.fd.Lock()
-	defer c.fd.Unlock()
+	c.link.fd.Lock()
+	defer c.link.fd.Unlock()
 	return c.phase == phaseLingering
 }
 
@@ -91,47 +91,47 @@ func (c *eventInbox) freeSpace(left int64) []byte {
 // parse parses received bytes, and delivers the messages in them.
 func (c *eventConn) parse(d *loop.Driver, win []byte) {
 	for len(win) > 0 {
-		switch c.stage {
+		switch c.inbox.stage {
 		case stageRequest:
 			win = c.request(d, win)
 			continue
 		case stageRefused:
 			return
 		}
-		if stop := c.stop.Load(); stop != 0 {
-			if stop&stopNow != 0 || c.m.Ended() {
+		if stop := c.inbox.outbox.link.stop.Load(); stop != 0 {
+			if stop&stopNow != 0 || c.inbox.outbox.link.m.Ended() {
 				return
 			}
 			if stop&stopPaused != 0 && stop&stopEnding == 0 {
 				rest := borrow(len(win))
 				rest.b = append(rest.b, win...)
-				c.fd.Lock()
-				c.ensureMore().rest = rest
-				c.fd.Unlock()
+				c.inbox.outbox.link.fd.Lock()
+				c.inbox.outbox.link.ensureMore().rest = rest
+				c.inbox.outbox.link.fd.Unlock()
 				return
 			}
 		}
-		n := c.step(d, win, false)
+		n := c.inbox.step(d, win, false)
 		win = win[n:]
 	}
 }
 
 // step passes bytes to the protocol machine, and returns how many it used. placed means that the bytes are already in c.msg.
 func (c *eventInbox) step(d *loop.Driver, win []byte, placed bool) int {
-	if p, text, n := c.m.Whole(win); n > 0 { // most messages arrive whole
+	if p, text, n := c.outbox.link.m.Whole(win); n > 0 { // most messages arrive whole
 		d.Last(n == len(win))
 		if len(p) > alwaysCopied {
-			c.lastReceived.Store(n == len(win))
+			c.outbox.lastReceived.Store(n == len(win))
 		}
 		c.deliver(text, p)
 		return n
 	}
-	ev, n, err := c.m.Step(win)
+	ev, n, err := c.outbox.link.m.Step(win)
 	if err == nil && ev.Kind == protocol.Data {
 		d.Last(n == len(win))
 		if ev.First && ev.Last && !ev.Compressed { // a whole message, without a copy
 			if len(ev.Payload) > alwaysCopied {
-				c.lastReceived.Store(n == len(win))
+				c.outbox.lastReceived.Store(n == len(win))
 			}
 			c.deliver(ev.Text, ev.Payload)
 		} else {
@@ -148,7 +148,7 @@ func (c *eventInbox) step(d *loop.Driver, win []byte, placed bool) int {
 // control handles control frames.
 func (c *eventInbox) control(ev *protocol.Event, err error) {
 	if err == nil && ev.Kind != protocol.Close && c.controlRateExceeded() {
-		err = c.m.TooManyControls()
+		err = c.outbox.link.m.TooManyControls()
 	}
 	switch {
 	case err != nil:
@@ -156,9 +156,9 @@ func (c *eventInbox) control(ev *protocol.Event, err error) {
 	case ev.Kind == protocol.Close:
 		c.peerClosed(ev)
 	case ev.Kind == protocol.Ping:
-		c.fd.Lock()
-		c.reply() // answers the ping before later bytes are parsed
-		c.fd.Unlock()
+		c.outbox.link.fd.Lock()
+		c.outbox.reply() // answers the ping before later bytes are parsed
+		c.outbox.link.fd.Unlock()
 	}
 }
 
@@ -186,9 +186,9 @@ func (c *eventInbox) piece(ev *protocol.Event, placed bool) {
 
 // gather keeps a piece of a message until the rest has arrived.
 func (c *eventInbox) gather(p []byte) {
-	want := protocol.Room(len(p), c.m.Left(), protocol.NewMemory)
+	want := protocol.Room(len(p), c.outbox.link.m.Left(), protocol.NewMemory)
 	if c.msg == nil {
-		if c.msg = fromPool(protocol.Room(len(p), c.m.Left(), protocol.PooledMemory)); c.msg == nil {
+		if c.msg = fromPool(protocol.Room(len(p), c.outbox.link.m.Left(), protocol.PooledMemory)); c.msg == nil {
 			c.msg = borrow(want)
 		}
 	} else {
@@ -199,7 +199,7 @@ func (c *eventInbox) gather(p []byte) {
 
 // deliver passes a message to the Receiver, whose error closes the connection.
 func (c *eventInbox) deliver(text bool, p []byte) {
-	if c.r == nil || c.stop.Load()&stopEnding != 0 {
+	if c.r == nil || c.outbox.link.stop.Load()&stopEnding != 0 {
 		return
 	}
 	m := Message{Type: Binary, Data: p}
@@ -207,13 +207,13 @@ func (c *eventInbox) deliver(text bool, p []byte) {
 		m.Type = Text
 	}
 	if err := c.message(m); err != nil {
-		c.closeForError(err)
+		c.outbox.closeForError(err)
 	}
 }
 
 // message calls the Receiver.
 func (c *eventInbox) message(m Message) (err error) {
 	err = errExited
-	defer c.recoverCall(&err)
+	defer c.outbox.recoverCall(&err)
 	return c.r.Message(m)
 }

@@ -21,7 +21,7 @@ const (
 //
 // The lock of fd guards all fields.
 type eventOutbox struct {
-	eventLink
+	link eventLink
 
 	out          *buffer     // the bytes to send; nil if there are none
 	lastReceived atomic.Bool // the large message being delivered is the last received message; set by the holder without the lock
@@ -37,12 +37,12 @@ func (c *eventOutbox) Send(m Message) error {
 	if err := m.check(); err != nil {
 		return err
 	}
-	c.fd.Lock()
-	defer c.fd.Unlock()
+	c.link.fd.Lock()
+	defer c.link.fd.Unlock()
 	if err := c.writable(len(m.Data) + frame.MaxHeader); err != nil {
 		return err
 	}
-	if z := c.compression(); z != nil && len(m.Data) >= z.threshold {
+	if z := c.link.compression(); z != nil && len(m.Data) >= z.threshold {
 		return c.enqueueCompressed(m)
 	}
 	return c.enqueue(m.Type == Text, false, m.Data)
@@ -50,32 +50,32 @@ func (c *eventOutbox) Send(m Message) error {
 
 // writable returns an error if a message of n bytes cannot be written. The caller holds the lock.
 func (c *eventOutbox) writable(n int) error {
-	if c.end == nil && !c.blocked {
+	if c.link.end == nil && !c.blocked {
 		return nil
 	}
 	return c.writeError(n)
 }
 
 func (c *eventOutbox) writeError(n int) error {
-	if c.end == nil {
+	if c.link.end == nil {
 		return c.makeRoom(n)
 	}
-	for _, e := range []*CloseError{c.end.final, c.end.due, c.end.begun} {
+	for _, e := range []*CloseError{c.link.end.final, c.link.end.due, c.link.end.begun} {
 		if e != nil {
 			return e
 		}
 	}
-	return c.end.werr
+	return c.link.end.werr
 }
 
 // makeRoom applies the queue policy when n bytes do not fit into the queue. The caller holds the lock.
 func (c *eventOutbox) makeRoom(n int) error {
-	queued, limit := c.waiting(), c.kind.opts.queue.bytes
+	queued, limit := c.waiting(), c.link.kind.opts.queue.bytes
 	if !c.blocked || queued == 0 || queued+n <= limit {
 		return nil
 	}
 	c.congested = true
-	switch c.kind.opts.queue.full {
+	switch c.link.kind.opts.queue.full {
 	case QueueDropOldest:
 		if c.drop(queued + n - limit); c.waiting() == 0 || c.waiting()+n <= limit {
 			return nil
@@ -150,7 +150,7 @@ func partialAfter(b []byte, cut, n int) int {
 // queued returns the number of queued bytes. The caller holds the lock.
 func (c *eventOutbox) queued() int {
 	n := c.out.size()
-	if sec := c.sec(); sec != nil {
+	if sec := c.link.sec(); sec != nil {
 		n += sec.Queued()
 	}
 	return n
@@ -167,7 +167,7 @@ func (c *eventOutbox) enqueue(text, compressed bool, p []byte) error {
 		if out == nil || cap(out.b)-len(out.b) < frame.MaxHeader+len(p) {
 			out = c.reserve(frame.MaxHeader + len(p))
 		}
-		b, err := c.m.AppendMessage(out.b, text, p, nil)
+		b, err := c.link.m.AppendMessage(out.b, text, p, nil)
 		if err != nil {
 			return err
 		}
@@ -189,17 +189,17 @@ func (c *eventOutbox) scheduleFlush() {
 		return // the kernel reports when it accepts more
 	}
 	if !c.corked {
-		c.fd.Wake()
+		c.link.fd.Wake()
 	}
 }
 
 // enqueueLarge queues a header and its payload, or writes the queue and both of them in one system call. The caller holds the lock.
 func (c *eventOutbox) enqueueLarge(text, compressed bool, p []byte) error {
-	h, err := c.m.BeginFrame(text, compressed, true, len(p), [4]byte{})
+	h, err := c.link.m.BeginFrame(text, compressed, true, len(p), [4]byte{})
 	if err != nil {
 		return err
 	}
-	if c.sec() == nil && !c.blocked && (len(p) > maxCopied || len(p) > alwaysCopied && c.lastReceived.Load()) {
+	if c.link.sec() == nil && !c.blocked && (len(p) > maxCopied || len(p) > alwaysCopied && c.lastReceived.Load()) {
 		out := c.reserve(frame.MaxHeader)
 		out.b = frame.Append(out.b, h)
 		c.writeShared(p)
@@ -231,15 +231,15 @@ func (c *eventOutbox) flush() {
 	if c.blocked {
 		return
 	}
-	if sec := c.sec(); sec != nil {
+	if sec := c.link.sec(); sec != nil {
 		c.flushTLS(sec)
 	} else {
 		c.flushPlain()
 	}
 	if c.blocked {
 		c.pause()
-	} else if c.stop.Load()&stopPaused != 0 {
-		c.unpause()
+	} else if c.link.stop.Load()&stopPaused != 0 {
+		c.link.unpause()
 	}
 }
 
@@ -254,19 +254,19 @@ func (c *eventOutbox) freeEmpty() {
 // pause stops reading from a connection whose peer does not read, when the queue is more than half full. It resumes reading when the
 // queue is at most a quarter full. The caller holds the lock.
 func (c *eventOutbox) pause() {
-	switch n, limit := c.waiting(), c.kind.opts.queue.bytes; {
+	switch n, limit := c.waiting(), c.link.kind.opts.queue.bytes; {
 	case n > limit/2:
 		c.congested = true
-		c.stop.Or(stopPaused)
+		c.link.stop.Or(stopPaused)
 	case n <= limit/4:
-		c.unpause()
+		c.link.unpause()
 	}
 }
 
 // flushPlain writes the queue to the kernel. The caller holds the lock.
 func (c *eventOutbox) flushPlain() {
 	for n := c.out.size(); n > 0; n = c.out.size() {
-		k, err := c.fd.Write(c.out.rest())
+		k, err := c.link.fd.Write(c.out.rest())
 		if err != nil && err != loop.ErrAgain {
 			c.writeFailed(err)
 			return
@@ -318,21 +318,21 @@ func (c *eventOutbox) writeFailed(err error) {
 	if c.out != nil {
 		c.out.b, c.out.r, c.out.partialFrame = c.out.b[:0], 0, 0
 	}
-	if sec := c.sec(); sec != nil {
+	if sec := c.link.sec(); sec != nil {
 		sec.Drop()
 	}
-	e := c.ensureEnding()
+	e := c.link.ensureEnding()
 	if e.werr == nil {
 		e.werr = fmt.Errorf("websocket: write: %w", err)
-		c.fd.After(c.kind.opts.closeTimeout)
+		c.link.fd.After(c.link.kind.opts.closeTimeout)
 	}
-	c.unpause()
-	c.fd.Wake()
+	c.link.unpause()
+	c.link.fd.Wake()
 }
 
 // Buffered implements [Sender].
 func (c *eventOutbox) Buffered() int {
-	c.fd.Lock()
-	defer c.fd.Unlock()
+	c.link.fd.Lock()
+	defer c.link.fd.Unlock()
 	return c.queued()
 }

@@ -97,9 +97,9 @@ func TestEventSendCompressesOnce(t *testing.T) {
 					}
 				}
 			}
-			c.fd.Lock()
-			frames = append(frames, c.frameFor(evFramesOf(shared)))
-			c.fd.Unlock()
+			c.inbox.outbox.link.fd.Lock()
+			frames = append(frames, c.inbox.outbox.frameFor(evFramesOf(shared)))
+			c.inbox.outbox.link.fd.Unlock()
 		}
 		for _, f := range frames {
 			if &f[0] != &frames[0][0] || f[0]&frame.RSV1 == 0 {
@@ -279,8 +279,8 @@ func TestEventSendAllocatesNothing(t *testing.T) {
 		s, k, c := evNullServer(t, evHandler{})
 		k.in, k.silent = in, true
 		s.ls.Turn()
-		if c.fd.Calm() != (name == "calm") {
-			t.Errorf("%s: calm is %v", name, c.fd.Calm())
+		if c.inbox.outbox.link.fd.Calm() != (name == "calm") {
+			t.Errorf("%s: calm is %v", name, c.inbox.outbox.link.fd.Calm())
 		}
 		ps := []*Prepared{evPrepare(t, "one"), evPrepare(t, strings.Repeat("long", 10<<10)), evPrepare(t, "three")}
 		send := func(ps ...*Prepared) {
@@ -297,7 +297,7 @@ func TestEventSendAllocatesNothing(t *testing.T) {
 		if got > 0 && !raceEnabled {
 			t.Errorf("%s: %v allocations", name, got)
 		}
-		if c.out != nil {
+		if c.inbox.outbox.out != nil {
 			t.Errorf("%s: a buffer stays with the connection", name)
 		}
 	}

@@ -10,51 +10,51 @@ import (
 // Begin implements [loop.Handler]: from here until the end of the visit, writes are collected.
 func (c *eventConn) Begin(d *loop.Driver, why loop.Events) bool {
 	if why&(loop.Writable|loop.Hangup) != 0 {
-		c.blocked = false
+		c.inbox.outbox.blocked = false
 	}
 	if why&loop.Held != 0 {
-		c.flush()
-		c.freeEmpty()
-		if c.blocked {
-			c.rearm() // otherwise the hangup would be reported repeatedly
+		c.inbox.outbox.flush()
+		c.inbox.outbox.freeEmpty()
+		if c.inbox.outbox.blocked {
+			c.inbox.outbox.rearm() // otherwise the hangup would be reported repeatedly
 		}
 		if why&loop.Due != 0 {
 			// Nothing is read during Serve, so keepalive cannot tell whether the peer is alive: it asks again later.
-			c.fd.After(c.kind.opts.closeTimeout)
+			c.inbox.outbox.link.fd.After(c.inbox.outbox.link.kind.opts.closeTimeout)
 		}
 		return false
 	}
-	if c.out.size() > 0 && c.stage != stageAccepted { // messages that Open sends are sent with the 101 response
-		c.flush()
-		c.freeEmpty()
+	if c.inbox.outbox.out.size() > 0 && c.inbox.stage != stageAccepted { // messages that Open sends are sent with the 101 response
+		c.inbox.outbox.flush()
+		c.inbox.outbox.freeEmpty()
 	}
 	if why == loop.Woken && c.onlyQueuedWrites() {
-		c.rearm()
+		c.inbox.outbox.rearm()
 		return false
 	}
-	if c.out == nil && !c.blocked {
-		c.out, _ = d.Value.(*buffer)
+	if c.inbox.outbox.out == nil && !c.inbox.outbox.blocked {
+		c.inbox.outbox.out, _ = d.Value.(*buffer)
 		d.Value = nil
-		if c.out == nil {
-			c.out = borrow(corkSize)
+		if c.inbox.outbox.out == nil {
+			c.inbox.outbox.out = borrow(corkSize)
 		}
 	}
-	c.corked = true
+	c.inbox.outbox.corked = true
 	return true
 }
 
 // onlyQueuedWrites reports whether the only pending work is to write messages that other goroutines have sent. The caller holds the lock, and
 // no goroutine is the holder.
 func (c *eventConn) onlyQueuedWrites() bool {
-	sec := c.sec()
-	return c.stage == stageOpen && c.end == nil && c.stop.Load() == 0 && c.rest() == nil && (sec == nil || !sec.More()) && !c.drainDue()
+	sec := c.inbox.outbox.link.sec()
+	return c.inbox.stage == stageOpen && c.inbox.outbox.link.end == nil && c.inbox.outbox.link.stop.Load() == 0 && c.inbox.outbox.link.rest() == nil && (sec == nil || !sec.More()) && !c.inbox.drainDue()
 }
 
 // Lost implements [loop.Handler]: the messages that a blocking Receiver has sent so far do not wait until it returns.
 func (c *eventConn) Lost() {
-	c.corked = false
-	c.flush()
-	c.rearm()
+	c.inbox.outbox.corked = false
+	c.inbox.outbox.flush()
+	c.inbox.outbox.rearm()
 }
 
 // Serve implements [loop.Handler].
@@ -65,21 +65,21 @@ func (c *eventConn) Serve(d *loop.Driver, why loop.Events) {
 
 // visit does the work of a visit.
 func (c *eventConn) visit(d *loop.Driver, why loop.Events) {
-	if c.stage == stageAccepted {
+	if c.inbox.stage == stageAccepted {
 		c.openReceiver()
 	}
 	if why&loop.Writable != 0 {
-		c.received = true // the peer has read some data
+		c.inbox.received = true // the peer has read some data
 	}
 	if why&loop.Due != 0 {
 		c.timerExpired()
 	}
-	if rest := c.rest(); rest != nil && c.stop.Load()&stopPaused == 0 {
-		c.more.rest = nil
+	if rest := c.inbox.outbox.link.rest(); rest != nil && c.inbox.outbox.link.stop.Load()&stopPaused == 0 {
+		c.inbox.outbox.link.more.rest = nil
 		c.parse(d, rest.rest())
 		rest.free()
 	}
-	if sec := c.sec(); why&(loop.Readable|loop.Hangup) != 0 || sec != nil && sec.More() {
+	if sec := c.inbox.outbox.link.sec(); why&(loop.Readable|loop.Hangup) != 0 || sec != nil && sec.More() {
 		c.receive(d)
 	}
 	c.drain()
@@ -87,22 +87,22 @@ func (c *eventConn) visit(d *loop.Driver, why loop.Events) {
 
 // drain notifies the Receiver that the queue, after it was full, is empty again.
 func (c *eventConn) drain() {
-	d, ok := c.r.(drainer)
+	d, ok := c.inbox.r.(drainer)
 	if !ok {
 		return
 	}
-	c.fd.Lock()
-	if c.congested {
-		c.flush()
+	c.inbox.outbox.link.fd.Lock()
+	if c.inbox.outbox.congested {
+		c.inbox.outbox.flush()
 	}
-	due := c.drainDue()
+	due := c.inbox.drainDue()
 	if due {
-		c.congested = false
+		c.inbox.outbox.congested = false
 	}
-	c.fd.Unlock()
+	c.inbox.outbox.link.fd.Unlock()
 	if due {
-		if err := c.call(d.Drained); err != nil {
-			c.closeForError(err)
+		if err := c.inbox.outbox.call(d.Drained); err != nil {
+			c.inbox.outbox.closeForError(err)
 		}
 	}
 }
@@ -112,7 +112,7 @@ type drainer interface{ Drained() }
 
 // drainDue reports whether Drained must be called. The caller holds the lock, and is the holder or knows that there is none.
 func (c *eventInbox) drainDue() bool {
-	if !c.congested || c.phase != phaseOpen || c.queued() > 0 {
+	if !c.outbox.congested || c.outbox.phase != phaseOpen || c.outbox.queued() > 0 {
 		return false
 	}
 	_, ok := c.r.(drainer)
@@ -121,24 +121,24 @@ func (c *eventInbox) drainDue() bool {
 
 // openReceiver opens the Receiver of a connection whose handshake is complete.
 func (c *eventConn) openReceiver() {
-	c.stage = stageOpen
-	if c.kind.ended != nil { // the hook needs the address after the end, when the kernel may no longer know it
-		c.fd.Lock()
-		c.setRemote(c.remoteLocked())
-		c.fd.Unlock()
+	c.inbox.stage = stageOpen
+	if c.inbox.outbox.link.kind.ended != nil { // the hook needs the address after the end, when the kernel may no longer know it
+		c.inbox.outbox.link.fd.Lock()
+		c.inbox.outbox.link.setRemote(c.inbox.outbox.link.remoteLocked())
+		c.inbox.outbox.link.fd.Unlock()
 	}
-	open := c.kind.open
-	if own, ok := c.r.(opener); ok {
-		c.r, open = nil, own
+	open := c.inbox.outbox.link.kind.open
+	if own, ok := c.inbox.r.(opener); ok {
+		c.inbox.r, open = nil, own
 	}
-	err := c.call(func() { c.r = open(c) })
-	if err != nil || c.stop.Load()&stopNow != 0 { // the client gets its 101 response in any case
-		c.fd.Lock()
-		c.flush()
-		c.fd.Unlock()
+	err := c.inbox.outbox.call(func() { c.inbox.r = open(c) })
+	if err != nil || c.inbox.outbox.link.stop.Load()&stopNow != 0 { // the client gets its 101 response in any case
+		c.inbox.outbox.link.fd.Lock()
+		c.inbox.outbox.flush()
+		c.inbox.outbox.link.fd.Unlock()
 	}
 	if err != nil {
-		c.closeForError(err)
+		c.inbox.outbox.closeForError(err)
 	}
 }
 
@@ -153,33 +153,33 @@ func (opener) Closed(*CloseError) {}
 
 // finish ends a visit: it sends all queued data in one write, and ends the connection if its end is due.
 func (c *eventConn) finish(d *loop.Driver) {
-	c.fd.Lock()
-	c.corked = false
-	c.reply()
-	if n := c.out.size(); n > 0 && n <= corkSize/4 && c.phase == phaseOpen && c.fd.Busy() {
-		c.deferFlush()
+	c.inbox.outbox.link.fd.Lock()
+	c.inbox.outbox.corked = false
+	c.inbox.outbox.reply()
+	if n := c.inbox.outbox.out.size(); n > 0 && n <= corkSize/4 && c.inbox.outbox.phase == phaseOpen && c.inbox.outbox.link.fd.Busy() {
+		c.inbox.outbox.deferFlush()
 	} else {
-		c.flush()
+		c.inbox.outbox.flush()
 	}
-	if c.out != nil && c.out.size() == 0 {
-		if d.Value == nil && cap(c.out.b) == corkSize {
-			d.Value = c.out
+	if c.inbox.outbox.out != nil && c.inbox.outbox.out.size() == 0 {
+		if d.Value == nil && cap(c.inbox.outbox.out.b) == corkSize {
+			d.Value = c.inbox.outbox.out
 		} else {
-			c.out.free()
+			c.inbox.outbox.out.free()
 		}
-		c.out = nil
+		c.inbox.outbox.out = nil
 	}
 	final, notify := c.finalError()
 	if final == nil {
-		if c.drainDue() {
-			c.fd.Wake()
+		if c.inbox.drainDue() {
+			c.inbox.outbox.link.fd.Wake()
 		}
-		c.rearm()
-		c.fd.Unlock()
+		c.inbox.outbox.rearm()
+		c.inbox.outbox.link.fd.Unlock()
 		return
 	}
 	final = c.closeFD(final)
-	c.fd.Unlock()
+	c.inbox.outbox.link.fd.Unlock()
 	defer c.uncount(notify) // deferred, because the application may call runtime.Goexit
 	if notify {
 		c.callClosed(final)
@@ -188,11 +188,11 @@ func (c *eventConn) finish(d *loop.Driver) {
 
 // uncount removes an ended connection from the counts.
 func (c *eventConn) uncount(opened bool) {
-	if opened && c.kind.opening != nil {
-		c.kind.opening.roster.exit()
+	if opened && c.inbox.outbox.link.kind.opening != nil {
+		c.inbox.outbox.link.kind.opening.roster.exit()
 	}
-	if c.kind.onClosed != nil {
-		c.kind.onClosed()
+	if c.inbox.outbox.link.kind.onClosed != nil {
+		c.inbox.outbox.link.kind.onClosed()
 	}
 }
 
@@ -211,7 +211,7 @@ func (c *eventOutbox) call(f func()) (err error) {
 // when *err is errExited, the caller will not see the error, so recoverCall ends the connection itself.
 func (c *eventOutbox) recoverCall(err *error) {
 	if v := recover(); v != nil {
-		*err = recoveredError(v, c.kind.panicked)
+		*err = recoveredError(v, c.link.kind.panicked)
 	} else if *err == errExited {
 		c.closeForError(*err)
 	}
@@ -220,11 +220,11 @@ func (c *eventOutbox) recoverCall(err *error) {
 // callClosed reports the end of the connection. A panic in Closed has no connection left to end, and becomes the cause in the CloseError
 // unless there is one already.
 func (c *eventConn) callClosed(final *CloseError) {
-	if c.kind.ended != nil {
-		defer func() { c.kind.ended(func() string { return c.RemoteAddr().String() }, final) }()
+	if c.inbox.outbox.link.kind.ended != nil {
+		defer func() { c.inbox.outbox.link.kind.ended(func() string { return c.RemoteAddr().String() }, final) }()
 	}
-	if c.r != nil {
-		if err := c.call(func() { c.r.Closed(final) }); err != nil && !isAbort(err) {
+	if c.inbox.r != nil {
+		if err := c.inbox.outbox.call(func() { c.inbox.r.Closed(final) }); err != nil && !isAbort(err) {
 			final = final.withCause(err)
 		}
 	}
@@ -237,15 +237,15 @@ func (c *eventOutbox) closeForError(err error) {
 		return
 	}
 	code, reason, cause := closeFor(err)
-	c.fd.Lock()
-	defer c.fd.Unlock()
+	c.link.fd.Lock()
+	defer c.link.fd.Unlock()
 	if c.phase != phaseOpen {
 		return
 	}
 	if c.shut(code, reason) != nil { // the code must not be sent
 		c.shut(CodeInternalError, "") //nolint:errcheck // shut fails only for an invalid code
 	}
-	c.end.cause = cause
+	c.link.end.cause = cause
 }
 
 // deferFlush postpones sending to the end of the batch: the Receivers of other connections may still send to this connection until
@@ -259,16 +259,16 @@ func (c *eventOutbox) deferFlush() {
 		c.out.free()
 		c.out = f
 	}
-	c.fd.Wake()
+	c.link.fd.Wake()
 }
 
 // reply queues the frames that the protocol requires. The caller is the holder, and holds the lock.
 func (c *eventOutbox) reply() {
-	if !c.m.Pending() {
+	if !c.link.m.Pending() {
 		return
 	}
 	out := c.reserve(0)
-	out.set(c.m.AppendOutput(out.b, len(out.b)+protocol.PongRoom, nil))
+	out.set(c.link.m.AppendOutput(out.b, len(out.b)+protocol.PongRoom, nil))
 }
 
 // rearm sets the events to wait for. The caller holds the lock.
@@ -278,12 +278,12 @@ func (c *eventOutbox) rearm() {
 		want |= loop.Writable
 	}
 	switch {
-	case c.phase == phaseLeaving, c.phase == phaseOpen && c.stop.Load()&stopPaused != 0:
+	case c.phase == phaseLeaving, c.phase == phaseOpen && c.link.stop.Load()&stopPaused != 0:
 	default:
 		want |= loop.Readable
 	}
-	if err := c.fd.Arm(want); err != nil {
-		c.fail(&CloseError{Code: CodeAbnormal, Err: err})
-		c.fd.Wake()
+	if err := c.link.fd.Arm(want); err != nil {
+		c.link.fail(&CloseError{Code: CodeAbnormal, Err: err})
+		c.link.fd.Wake()
 	}
 }

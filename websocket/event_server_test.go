@@ -67,24 +67,24 @@ func (r *evReceiver) Closed(err *CloseError) {
 }
 
 // Value and SetValue associate a value with a connection.
-func (c *eventConn) Value() any     { return c.r.(*evReceiver).value }
-func (c *eventConn) SetValue(v any) { c.r.(*evReceiver).value = v }
+func (c *eventConn) Value() any     { return c.inbox.r.(*evReceiver).value }
+func (c *eventConn) SetValue(v any) { c.inbox.r.(*evReceiver).value = v }
 
 // Block announces that the Receiver will block.
-func (c *eventConn) Block() { c.fd.Block() }
+func (c *eventConn) Block() { c.inbox.outbox.link.fd.Block() }
 
 // Err returns the error with which c has ended, or nil if c is open.
 func (c *eventConn) Err() error {
-	c.fd.Lock()
-	defer c.fd.Unlock()
-	if c.end == nil || c.end.final == nil {
+	c.inbox.outbox.link.fd.Lock()
+	defer c.inbox.outbox.link.fd.Unlock()
+	if c.inbox.outbox.link.end == nil || c.inbox.outbox.link.end.final == nil {
 		return nil
 	}
-	return c.end.final
+	return c.inbox.outbox.link.end.final
 }
 
 func (c *eventConn) TLS() *tls.ConnectionState {
-	sec := c.sec()
+	sec := c.inbox.outbox.link.sec()
 	if sec == nil {
 		return nil
 	}
@@ -121,7 +121,7 @@ func (s *evServer) configure() error {
 		open: func(to Sender) Receiver {
 			c := to.(*eventConn)
 			r := &evReceiver{h: &s.Handler, c: c}
-			c.r = r
+			c.inbox.r = r
 			if s.Handler.Open != nil {
 				s.Handler.Open(c)
 			}
@@ -213,7 +213,7 @@ func (s *evServer) tlsHandshake(nc net.Conn, config *tls.Config) error {
 	}
 	s.conns.Add(1)
 	c := new(eventConn)
-	c.kind = s.kind
+	c.inbox.outbox.link.kind = s.kind
 	return s.ls.register(c, t)
 }
 

@@ -78,7 +78,7 @@ func (c *Conn) tick() {
 	c.mu.Lock()
 	due := c.keepalive.next != 0 && time.Since(began) >= c.keepalive.next
 	c.mu.Unlock()
-	again := c.pollUnread()
+	again := c.inbox.pollUnread()
 	if due && !c.checkPeer() {
 		return
 	}
@@ -151,7 +151,7 @@ func (in *inbox) scheduleRead() {
 
 // checkPeer checks whether the peer has been silent, and reports whether the connection continues.
 func (c *Conn) checkPeer() bool {
-	c.readBackground()
+	c.inbox.readBackground()
 	c.mu.Lock()
 	if c.closeErr != nil {
 		c.mu.Unlock()
@@ -159,16 +159,16 @@ func (c *Conn) checkPeer() bool {
 	}
 	k := &c.keepalive
 	accepting := c.peerAccepting()
-	ping, dead := k.peer.check(c.received.Swap(false), accepting)
+	ping, dead := k.peer.check(c.inbox.received.Swap(false), accepting)
 	switch {
 	case dead:
 		e := k.peer.silentError(c.opts.pingInterval)
 		c.mu.Unlock()
 		c.end(e)
 		return false
-	case ping && c.canWrite() == nil:
+	case ping && c.outbox.canWrite() == nil:
 		c.pings.pending = slices.DeleteFunc(c.pings.pending, func(p *pendingPing) bool { return p.fromKeepalive })
-		c.pingLocked().fromKeepalive = true
+		c.outbox.pingLocked().fromKeepalive = true
 	}
 	k.next = time.Since(began) + c.opts.pingInterval/2
 	c.mu.Unlock()
@@ -179,7 +179,7 @@ func (c *Conn) checkPeer() bool {
 // is behind that data. The caller holds mu.
 func (c *Conn) peerAccepting() bool {
 	k := &c.keepalive
-	accepting := c.progress.Swap(false) && c.out.held && len(c.ctl) > 0
+	accepting := c.outbox.progress.Swap(false) && c.outbox.out.held && len(c.outbox.ctl) > 0
 	sent := c.stream.Sent()
 	if unsent, ok := c.stream.Unsent(); ok {
 		accepted := sent - int64(unsent) // under TLS, accepted is too small by an amount that never shrinks
@@ -187,7 +187,7 @@ func (c *Conn) peerAccepting() bool {
 		k.peer.slow = k.peer.slow || accepting
 		k.accepted = accepted
 	} else {
-		k.peer.slow = k.peer.slow || sent-k.accepted > backlog && !c.out.held
+		k.peer.slow = k.peer.slow || sent-k.accepted > backlog && !c.outbox.out.held
 		k.accepted = sent
 	}
 	return accepting

@@ -296,12 +296,12 @@ func TestPeerThatAcceptsWithoutTheKernelsReport(t *testing.T) {
 	for i := range 8 {
 		moved, held, ping := i&1 != 0, i&2 != 0, i&4 != 0
 		c.mu.Lock()
-		c.progress.Store(moved)
-		c.out.held, c.ctl = held, make([]byte, i/4)
-		if got, want := c.peerAccepting(), moved && held && ping; got != want || c.progress.Load() {
+		c.outbox.progress.Store(moved)
+		c.outbox.out.held, c.outbox.ctl = held, make([]byte, i/4)
+		if got, want := c.peerAccepting(), moved && held && ping; got != want || c.outbox.progress.Load() {
 			t.Errorf("moved %v, writing %v, with a ping %v: takes %v", moved, held, ping, got)
 		}
-		c.out.held, c.ctl = false, nil
+		c.outbox.out.held, c.outbox.ctl = false, nil
 		c.mu.Unlock()
 	}
 	go io.Copy(io.Discard, peer.Conn)
@@ -311,15 +311,15 @@ func TestPeerThatAcceptsWithoutTheKernelsReport(t *testing.T) {
 	}{
 		{backlog, false, false}, {backlog, false, false}, {backlog + 1, true, false}, {0, false, false}, {backlog + 1, false, true}, {0, false, true},
 	} {
-		if _, err := c.stream.Write(make([]byte, tt.size), &c.progress); err != nil {
+		if _, err := c.stream.Write(make([]byte, tt.size), &c.outbox.progress); err != nil {
 			t.Fatal(err)
 		}
 		c.mu.Lock()
-		c.out.held = tt.held
+		c.outbox.out.held = tt.held
 		if takes := c.peerAccepting(); takes || c.keepalive.peer.slow != tt.slow {
 			t.Errorf("%d bytes, writing %v: takes %v, slow %v", tt.size, tt.held, takes, c.keepalive.peer.slow)
 		}
-		c.out.held = false
+		c.outbox.out.held = false
 		c.mu.Unlock()
 	}
 }

@@ -25,7 +25,7 @@ func TestWriteThatLeavesHoldsNothing(t *testing.T) {
 		go func() { second <- c.Write(ctx, Message{Text, []byte("second")}) }()
 		synctest.Wait()
 		c.mu.Lock()
-		waiting := len(c.queue)
+		waiting := len(c.outbox.pending.queue)
 		c.mu.Unlock()
 		if waiting != 1 {
 			t.Fatalf("%d frames wait", waiting)
@@ -35,8 +35,8 @@ func TestWriteThatLeavesHoldsNothing(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		c.mu.Lock()
-		if len(c.queue) != 0 || c.entries != nil || c.queued != 0 {
-			t.Errorf("%d frames wait, %d bytes; their memory is held: %v", len(c.queue), c.queued, c.entries != nil)
+		if len(c.outbox.pending.queue) != 0 || c.outbox.pending.entries != nil || c.outbox.pending.queued != 0 {
+			t.Errorf("%d frames wait, %d bytes; their memory is held: %v", len(c.outbox.pending.queue), c.outbox.pending.queued, c.outbox.pending.entries != nil)
 		}
 		c.mu.Unlock()
 		c.CloseNow()

@@ -121,7 +121,7 @@ func TestPongsThatCannotBeSentAreBounded(t *testing.T) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.ctl) > protocol.PongRoom {
-		t.Errorf("%d bytes of pongs wait", len(c.ctl))
+	if len(c.outbox.ctl) > protocol.PongRoom {
+		t.Errorf("%d bytes of pongs wait", len(c.outbox.ctl))
 	}
 }

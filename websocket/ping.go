@@ -49,20 +49,20 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 		c.mu.Unlock()
 		return 0, interrupted("ping", ctx, errCtx)
 	}
-	if err := c.canWrite(); err != nil {
+	if err := c.outbox.canWrite(); err != nil {
 		c.mu.Unlock()
 		return 0, err
 	}
-	p := c.pingLocked()
+	p := c.outbox.pingLocked()
 	p.idle = make(chan struct{}, 1)
-	mine := c.read.tryAcquire()
+	mine := c.inbox.read.tryAcquire()
 	done := c.endedChan()
 	c.mu.Unlock()
-	defer c.removePing(p)
+	defer c.inbox.removePing(p)
 	for {
 		if mine {
-			c.readFrames(ctx, time.Time{}, func() bool { return len(p.answer) > 0 })
-			c.releaseRead()
+			c.inbox.readFrames(ctx, time.Time{}, func() bool { return len(p.answer) > 0 })
+			c.inbox.releaseRead()
 		}
 		select {
 		case rtt := <-p.answer:
@@ -73,7 +73,7 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 			return 0, c.ended()
 		case <-p.idle:
 			c.mu.Lock()
-			mine = ctx.Err() == nil && c.read.tryAcquire()
+			mine = ctx.Err() == nil && c.inbox.read.tryAcquire()
 			c.mu.Unlock()
 		}
 	}
@@ -170,10 +170,10 @@ func (in *inbox) reply() {
 		return
 	}
 	in.c.mu.Lock()
-	if len(in.c.ctl) == 0 {
-		in.c.markEarly()
+	if len(in.c.outbox.ctl) == 0 {
+		in.c.outbox.pending.markEarly()
 	}
-	in.c.ctl = in.c.m.AppendOutput(in.c.ctl, protocol.PongRoom, maskKey)
-	in.c.flush()
+	in.c.outbox.ctl = in.c.m.AppendOutput(in.c.outbox.ctl, protocol.PongRoom, maskKey)
+	in.c.outbox.flush()
 	in.c.mu.Unlock()
 }

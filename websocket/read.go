@@ -66,14 +66,14 @@ type inbox struct {
 //
 // Read skips the remainder of a message that was returned by Reader and not read to its end.
 func (c *Conn) Read(ctx context.Context) (Message, error) {
-	if err := c.beginRead(ctx, 0); err != nil {
+	if err := c.inbox.beginRead(ctx, 0); err != nil {
 		return Message{}, err
 	}
-	defer c.endRead(false)
-	if err := c.await(ctx); err != nil {
+	defer c.inbox.endRead(false)
+	if err := c.inbox.await(ctx); err != nil {
 		return Message{}, err
 	}
-	return c.readMessage(ctx, nil, true)
+	return c.inbox.readMessage(ctx, nil, true)
 }
 
 // Messages returns a sequence that reads messages, as Read does, until the connection ends. If either end closed the connection
@@ -408,7 +408,7 @@ func (in *inbox) readyToRead(ctx context.Context, deadline time.Time) error {
 	if in.c.closeErr != nil {
 		return in.c.closeErr
 	}
-	in.c.watch(ctx, &in.readCtx, &in.c.writeCtx)
+	in.c.watch(ctx, &in.readCtx, &in.c.outbox.writeCtx)
 	if ctx.Err() != nil {
 		return interrupted("read", ctx, errCtx)
 	}

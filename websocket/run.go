@@ -87,7 +87,7 @@ func (e *events) open(open func(Sender) Receiver) error {
 		if d, ok := e.r.(drainer); ok {
 			e.drained = d.Drained
 			e.c.mu.Lock()
-			e.c.wantsDrained = true
+			e.c.inbox.wantsDrained = true
 			e.c.mu.Unlock()
 		}
 		return nil
@@ -101,7 +101,7 @@ func (e *events) begin(open func(Sender) Receiver) bool {
 		e.fail(errQueueBlocks)
 		return false
 	}
-	if e.c.halfClose {
+	if e.c.inbox.halfClose {
 		e.cause = errHalfClose
 		e.c.Close(CodeInternalError, "") //nolint:errcheck // end returns the error. Shut would require the caller to continue reading
 		return false
@@ -207,7 +207,7 @@ func (c *Conn) shut(code Code, reason string) (began bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if c.halfClose && c.peerClose == nil {
+	if c.inbox.halfClose && c.peerClose == nil {
 		go c.awaitEnd(deadline, e) //nolint:errcheck // the application continues to read, and Read returns the error
 	} else {
 		go c.finishClose(deadline, e) // returns by the deadline
@@ -227,7 +227,7 @@ func (c *Conn) isClosing() bool {
 func (c *Conn) Buffered() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.queued - int(c.sends)*entryCost + len(c.rest) + c.inFlight
+	return c.outbox.pending.queued - int(c.outbox.pending.sends)*entryCost + len(c.outbox.rest) + c.outbox.inFlight
 }
 
 // Subprotocol returns the negotiated subprotocol, or "" for none.
@@ -261,19 +261,19 @@ func (noAddr) String() string  { return "" }
 func (e *events) drainDue() bool {
 	e.c.mu.Lock()
 	defer e.c.mu.Unlock()
-	due := e.c.drainDue
-	e.c.drainDue = false
+	due := e.c.inbox.drainDue
+	e.c.inbox.drainDue = false
 	return due
 }
 
 // releaseOut gives up the out turn. The caller holds mu and the turn.
 func (o *outbox) releaseOut() {
 	o.out.release()
-	if o.congested && len(o.queue) == 0 && !o.moreToWrite() {
+	if o.congested && len(o.pending.queue) == 0 && !o.moreToWrite() {
 		o.congested = false
-		if o.c.wantsDrained {
-			o.c.drainDue = true
-			o.c.wakeReadLocked()
+		if o.c.inbox.wantsDrained {
+			o.c.inbox.drainDue = true
+			o.c.inbox.wakeReadLocked()
 		}
 	}
 }

@@ -73,26 +73,26 @@ func (c *Conn) SendPrepared(ps ...*Prepared) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(ps) == 1 && c.writeSharedThrough(c.entryFor(ps[0])) {
+	if len(ps) == 1 && c.outbox.writeSharedThrough(c.outbox.entryFor(ps[0])) {
 		return nil
 	}
-	defer c.flush() // even if only some of ps were queued
+	defer c.outbox.flush() // even if only some of ps were queued
 	together, err := c.makeRoomForAll(ps)
 	if err != nil {
 		return err
 	}
 	for _, p := range ps {
-		if err := c.canWrite(); err != nil {
+		if err := c.outbox.canWrite(); err != nil {
 			return err
 		}
-		e := c.entryFor(p)
-		for !together && !c.fits(e.cost(), c.opts.queue.bytes) {
-			if err := c.makeRoom(e.cost()); err != nil {
+		e := c.outbox.entryFor(p)
+		for !together && !c.outbox.pending.fits(e.cost(), c.opts.queue.bytes) {
+			if err := c.outbox.makeRoom(e.cost()); err != nil {
 				return err
 			}
-			e = c.entryFor(p) // while a fragmented message is open, p must be sent uncompressed, so choose its frame again
+			e = c.outbox.entryFor(p) // while a fragmented message is open, p must be sent uncompressed, so choose its frame again
 		}
-		c.enqueue(e)
+		c.outbox.enqueue(e)
 	}
 	return nil
 }
@@ -103,25 +103,25 @@ func (c *Conn) makeRoomForAll(ps []*Prepared) (bool, error) {
 	if c.opts.queue.full != QueueDropNewest {
 		return false, nil
 	}
-	if err := c.canWrite(); err != nil {
+	if err := c.outbox.canWrite(); err != nil {
 		return false, err
 	}
 	n := 0
 	for _, p := range ps {
-		n += c.entryFor(p).cost()
+		n += c.outbox.entryFor(p).cost()
 	}
 	if n > c.opts.queue.bytes {
 		return false, nil
 	}
-	return true, c.makeRoom(n)
+	return true, c.outbox.makeRoom(n)
 }
 
 // enqueue appends e to the queue, which has room for it. The caller holds mu.
 func (o *outbox) enqueue(e entry) {
-	o.addEntry(e)
-	o.queued += e.cost()
-	o.sends++
-	if o.queued > o.c.opts.queue.bytes/2 {
+	o.pending.addEntry(e)
+	o.pending.queued += e.cost()
+	o.pending.sends++
+	if o.pending.queued > o.c.opts.queue.bytes/2 {
 		o.congested = true
 	}
 	o.c.compression.sharedSent(e)
@@ -162,12 +162,12 @@ func (c *Conn) Send(m Message) error {
 	if len(m.Data) > maxCopied || c.compression != nil && len(m.Data) >= c.compression.threshold {
 		return sendCopy(c, m)
 	}
-	if c.canTryWrite() {
-		if done, _ := c.writeThrough(context.Background(), m, false); done {
+	if c.outbox.canTryWrite() {
+		if done, _ := c.outbox.writeThrough(context.Background(), m, false); done {
 			return nil
 		}
 	}
-	return c.sendQueued(m)
+	return c.outbox.sendQueued(m)
 }
 
 // sendCopy is Send for a message that is large or to be compressed. sendCopy and sendQueued are separate functions to keep Send's
@@ -184,7 +184,7 @@ func (o *outbox) sendQueued(m Message) error {
 	if err := o.makeRoom(len(m.Data) + frame.MaxHeader + entryCost); err != nil {
 		return err
 	}
-	o.enqueue(o.copyEntry(m))
+	o.enqueue(o.pending.copyEntry(m))
 	o.flush()
 	return nil
 }
@@ -226,9 +226,9 @@ func (q *sendQueue) fits(n, limit int) bool { return q.queued == 0 || q.queued+n
 
 // makeRoom applies the queue policy if n bytes do not fit. The caller holds mu, which makeRoom may release for a while.
 func (o *outbox) makeRoom(n int) error {
-	for !o.fits(n, o.c.opts.queue.bytes) {
-		before := o.queued
-		if o.flush(); o.queued < before {
+	for !o.pending.fits(n, o.c.opts.queue.bytes) {
+		before := o.pending.queued
+		if o.flush(); o.pending.queued < before {
 			continue // the socket has accepted a part of the queue
 		}
 		switch o.c.opts.queue.full {
@@ -236,14 +236,14 @@ func (o *outbox) makeRoom(n int) error {
 			o.congested = true
 			return ErrQueueFull
 		case QueueDropOldest:
-			if !o.dropOldest() {
+			if !o.pending.dropOldest() {
 				return ErrQueueFull
 			}
 		case QueueBlock:
-			if o.drained == nil {
-				o.drained = make(chan struct{})
+			if o.pending.drained == nil {
+				o.pending.drained = make(chan struct{})
 			}
-			drained, done := o.drained, o.c.endedChan()
+			drained, done := o.pending.drained, o.c.endedChan()
 			o.c.mu.Unlock()
 			select {
 			case <-drained:
@@ -256,7 +256,7 @@ func (o *outbox) makeRoom(n int) error {
 		default:
 			// RFC 6455 §7.4.1 has no code for a slow peer; the registry of §11.7 has 1013, "try again later". Queued messages are
 			// discarded, so that the close frame does not wait for them.
-			o.dropQueue(ErrQueueFull)
+			o.pending.dropQueue(ErrQueueFull)
 			deadline := time.Now().Add(o.c.opts.closeTimeout)
 			if e, err := o.c.beginClose(CodeTryAgainLater, reasonSlow, deadline); err == nil {
 				go o.c.finishClose(deadline, e) // returns by the deadline
@@ -326,7 +326,7 @@ func (q *sendQueue) notifyRoom() {
 
 // moreToWrite reports whether the holder of the out turn has more to write. The caller holds mu.
 func (o *outbox) moreToWrite() bool {
-	return len(o.rest) > 0 || len(o.ctl) > 0 || len(o.queue) > 0 && !o.c.m.MessageOpen()
+	return len(o.rest) > 0 || len(o.ctl) > 0 || len(o.pending.queue) > 0 && !o.c.m.MessageOpen()
 }
 
 // gather moves queued frames to dst, up to its capacity: first control frames, then the queue. If the first frame does not fit,
@@ -347,21 +347,21 @@ func (o *outbox) gather(dst []byte) []byte {
 	closing := o.c.m.Closing()
 	taken := 0
 	if !closing { // a pong follows the messages accepted before its ping was handled, if they are in the same write
-		for taken < len(o.queue) && o.queue[taken].early && len(dst)+len(o.queue[taken].frame)+4+len(o.ctl) <= cap(dst) {
-			dst = o.appendEntry(dst, o.queue[taken])
+		for taken < len(o.pending.queue) && o.pending.queue[taken].early && len(dst)+len(o.pending.queue[taken].frame)+4+len(o.ctl) <= cap(dst) {
+			dst = o.appendEntry(dst, o.pending.queue[taken])
 			taken++
 		}
 		dst, o.ctl = append(dst, o.ctl...), nil
 	}
-	for _, e := range o.queue[taken:] {
+	for _, e := range o.pending.queue[taken:] {
 		if len(dst)+len(e.frame)+4 > cap(dst) {
 			break
 		}
 		dst = o.appendEntry(dst, e)
 		taken++
 	}
-	o.dequeue(taken)
-	if closing && len(o.queue) == 0 { // RFC 6455 §5.5.1: no data after the close frame
+	o.pending.dequeue(taken)
+	if closing && len(o.pending.queue) == 0 { // RFC 6455 §5.5.1: no data after the close frame
 		dst, o.ctl = append(dst, o.ctl...), nil
 	}
 	return dst

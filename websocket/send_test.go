@@ -282,7 +282,7 @@ func TestQueuedMessagesAreSentTogether(t *testing.T) {
 			t.Errorf("%d bytes in one write, %v", n, err)
 		}
 		synctest.Wait()
-		if c.smallBuf != nil {
+		if c.outbox.pending.smallBuf != nil {
 			t.Error("the buffer is kept")
 		}
 	})
@@ -318,7 +318,7 @@ func TestPreparedIsCompressedOncePerWindow(t *testing.T) {
 		for range 3 {
 			_, server := compressedPair(t, handshake.Deflate{ServerBits: bits}, nil)
 			server.mu.Lock()
-			e := server.entryFor(p)
+			e := server.outbox.entryFor(p)
 			server.mu.Unlock()
 			if len(e.frame) >= len(p.frames().Plain())/2 {
 				t.Errorf("a frame of %d bytes was compressed to %d", len(p.frames().Plain()), len(e.frame))
@@ -400,5 +400,5 @@ func TestTheRestOfALargeMessageIsShared(t *testing.T) {
 func (c *Conn) startsToWrite() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.rest) > 0 || len(c.queue) > 0
+	return len(c.outbox.rest) > 0 || len(c.outbox.pending.queue) > 0
 }

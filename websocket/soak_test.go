@@ -267,7 +267,7 @@ func TestSoak(t *testing.T) {
 						tick := time.NewTicker(50 * time.Microsecond)
 						defer tick.Stop()
 						for c.ended() == nil {
-							c.readBackground()
+							c.inbox.readBackground()
 							select {
 							case <-over:
 								return

@@ -17,29 +17,29 @@ import (
 // returns an error. Text is checked as it arrives: if the end of a message is not valid UTF-8, the reader returns an error after
 // the valid bytes.
 func (c *Conn) Reader(ctx context.Context) (Type, io.Reader, error) {
-	if err := c.beginRead(ctx, 0); err != nil {
+	if err := c.inbox.beginRead(ctx, 0); err != nil {
 		return 0, nil, err
 	}
-	defer c.endRead(false)
-	if err := c.skipRest(ctx); err != nil {
+	defer c.inbox.endRead(false)
+	if err := c.inbox.skipRest(ctx); err != nil {
 		return 0, nil, err
 	}
-	r := &messageReader{c: c, ctx: ctx, seq: c.readSeq}
-	if c.hasPartial {
-		r.head = c.partial
-		c.partial, c.hasPartial = nil, false
-		c.readerOpen = true
+	r := &messageReader{c: c, ctx: ctx, seq: c.inbox.readSeq}
+	if c.inbox.hasPartial {
+		r.head = c.inbox.partial
+		c.inbox.partial, c.inbox.hasPartial = nil, false
+		c.inbox.readerOpen = true
 		return typeOf(c.m.Text()), r, nil
 	}
-	ev, err := c.next(ctx)
+	ev, err := c.inbox.next(ctx)
 	if err != nil {
 		return 0, nil, err
 	}
-	c.readerOpen = true
+	c.inbox.readerOpen = true
 	if ev.Compressed {
 		c.compression.begin(ev)
 	} else {
-		c.cur, c.pending = ev, true
+		c.inbox.cur, c.inbox.pending = ev, true
 	}
 	return typeOf(ev.Text), r, nil
 }
@@ -58,10 +58,10 @@ func (r *messageReader) Read(p []byte) (int, error) {
 	if r.err != nil {
 		return 0, r.err
 	}
-	if err := c.beginRead(r.ctx, r.seq); err != nil {
+	if err := c.inbox.beginRead(r.ctx, r.seq); err != nil {
 		return 0, err
 	}
-	defer c.endRead(false)
+	defer c.inbox.endRead(false)
 	if len(r.head) > 0 {
 		n := copy(p, r.head)
 		r.head = r.head[n:]
@@ -72,7 +72,7 @@ func (r *messageReader) Read(p []byte) (int, error) {
 		r.err = err
 	}
 	if last {
-		c.readerOpen = false
+		c.inbox.readerOpen = false
 		r.err = io.EOF
 		if n == 0 {
 			return 0, io.EOF
@@ -91,14 +91,14 @@ func (r *messageReader) piece(p []byte) (n int, last bool, err error) {
 		}
 		return n, false, err
 	}
-	ev, err := c.next(r.ctx)
+	ev, err := c.inbox.next(r.ctx)
 	if err != nil {
 		return 0, false, err
 	}
 	n = copy(p, ev.Payload)
 	if n < len(ev.Payload) {
 		ev.Payload = ev.Payload[n:]
-		c.cur, c.pending = ev, true
+		c.inbox.cur, c.inbox.pending = ev, true
 		return n, false, nil
 	}
 	return n, ev.Last, nil
@@ -116,14 +116,14 @@ func (c *Conn) Writer(ctx context.Context, t Type) (io.WriteCloser, error) {
 	if err := t.check(); err != nil {
 		return nil, err
 	}
-	if err := c.beginMessage(ctx); err != nil {
+	if err := c.outbox.beginMessage(ctx); err != nil {
 		return nil, err
 	}
 	w := &messageWriter{c: c, ctx: ctx, t: t}
 	if c.compression != nil {
 		c.compression.refresh()
 		w.deflater = c.compression.out.NewWriter(func(p []byte, last bool) error {
-			err := c.writeFrame(ctx, outgoing{t: t, compressed: true, fin: last, p: p})
+			err := c.outbox.writeFrame(ctx, outgoing{t: t, compressed: true, fin: last, p: p})
 			w.begun = w.begun || err == nil
 			return err
 		})
@@ -204,7 +204,7 @@ func (w *messageWriter) Close() error {
 }
 
 func (w *messageWriter) frame(p []byte, fin bool) error {
-	if err := w.c.writeFrame(w.ctx, outgoing{t: w.t, fin: fin, p: p}); err != nil {
+	if err := w.c.outbox.writeFrame(w.ctx, outgoing{t: w.t, fin: fin, p: p}); err != nil {
 		return w.fail(err)
 	}
 	w.begun = true
@@ -215,7 +215,7 @@ func (w *messageWriter) frame(p []byte, fin bool) error {
 func (w *messageWriter) fail(err error) error {
 	if w.begun {
 		w.c.mu.Lock()
-		over := w.c.canWrite() != nil // the closing handshake ends the connection: no frame of a message can follow a close frame
+		over := w.c.outbox.canWrite() != nil // the closing handshake ends the connection: no frame of a message can follow a close frame
 		w.c.mu.Unlock()
 		if !over {
 			w.c.end(&CloseError{Code: CodeAbnormal, Err: err})
@@ -230,5 +230,5 @@ func (w *messageWriter) fail(err error) error {
 
 func (w *messageWriter) finish(err error) {
 	w.err, w.buf = err, nil
-	w.c.endMessage()
+	w.c.outbox.endMessage()
 }

@@ -64,7 +64,7 @@ func (c *Conn) wait(ctx context.Context, t *turn) error {
 		t.queue = slices.Delete(t.queue, i, i+1)
 	} else if err != nil || c.closeErr != nil {
 		t.release() // the turn was given to this waiter at the same moment
-		c.wakePing()
+		c.inbox.wakePing()
 	}
 	if c.closeErr != nil {
 		return c.closeErr
@@ -112,9 +112,9 @@ func (w *watch) drop(other *watch) {
 func (c *Conn) wakeFor(done <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.wakeReadLocked()
-	if c.writing && c.writeCtx.done == done {
-		c.interruptWrite(errCtx)
+	c.inbox.wakeReadLocked()
+	if c.outbox.writing && c.outbox.writeCtx.done == done {
+		c.outbox.interruptWrite(errCtx)
 	}
 }
 

@@ -172,7 +172,7 @@ func TestUnreadConnectionAnswersBehindAMessage(t *testing.T) {
 	bounded.Until(t, func() bool { // both have been received, and no goroutine reads
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return !c.read.held && c.pending && len(c.unparsed) > 0 && c.keepalive.watched == (c.keepalive.watch != nil)
+		return !c.inbox.read.held && c.inbox.pending && len(c.inbox.unparsed) > 0 && c.keepalive.watched == (c.keepalive.watch != nil)
 	})
 	if m, err := readSoon(t, c); err != nil || string(m.Data) != "last" {
 		t.Fatalf("%q, %v", m.Data, err)
@@ -187,15 +187,15 @@ func TestUnreadBytesAreNotLeftToTheWatch(t *testing.T) {
 	peer.SetDeadline(time.Now().Add(testTimeout))
 	peer.send(append(peer.frame(frame.Text, true, "last"), peer.frame(frame.Close, true, closeBody(CodeNormal, ""))...))
 	bounded.Until(t, func() bool { // readBackground is called as guard calls it
-		c.readBackground()
+		c.inbox.readBackground()
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return !c.read.held && c.pending && len(c.unparsed) > 0
+		return !c.inbox.read.held && c.inbox.pending && len(c.inbox.unparsed) > 0
 	})
 	if _, err := readSoon(t, c); err != nil {
 		t.Fatal(err)
 	}
-	again := c.watchUnread()
+	again := c.inbox.watchUnread()
 	c.mu.Lock()
 	c.keepalive.reset(again)
 	c.mu.Unlock()
@@ -211,7 +211,7 @@ func TestUnreadConnectionIsStillRead(t *testing.T) {
 		looked := make(chan struct{})
 		go func() {
 			defer close(looked)
-			c.pollUnread()
+			c.inbox.pollUnread()
 		}()
 		if _, err := readSoon(t, c); err != nil {
 			t.Fatal(err)

@@ -14,16 +14,16 @@ import (
 // f may call any method of c except those that read, which return [ErrConcurrentRead]. A Ping in f needs a context that ends, since
 // the pong may be behind the next message, which is not read until f has returned.
 func (c *Conn) View(ctx context.Context, f func(Message) error) error {
-	if err := c.beginRead(ctx, 0); err != nil {
+	if err := c.inbox.beginRead(ctx, 0); err != nil {
 		return err
 	}
 	var v view
-	err := c.await(ctx) // not in a nested function, which would need a larger stack: see await
+	err := c.inbox.await(ctx) // not in a nested function, which would need a larger stack: see await
 	if err == nil {
-		err = c.beginView(ctx, &v)
+		err = c.inbox.beginView(ctx, &v)
 	}
-	c.endRead(true)
-	defer c.endView(&v)
+	c.inbox.endRead(true)
+	defer c.inbox.endView(&v)
 	if err != nil {
 		return err
 	}

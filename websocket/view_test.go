@@ -155,7 +155,7 @@ func TestViewInterrupted(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		peer.send(f[:len(f)/2])
 		go func() {
-			bounded.Until(t, c.received.Load)
+			bounded.Until(t, c.inbox.received.Load)
 			cancel()
 		}()
 		if err := c.View(ctx, nil); !errors.Is(err, context.Canceled) {
@@ -181,7 +181,7 @@ func TestViewLendsNoMoreThanTheMessage(t *testing.T) {
 		one, two := peer.frame(frame.Text, true, "one"), peer.frame(frame.Text, true, "two")
 		peer.send(one[:cut])
 		go func() {
-			bounded.Until(t, func() bool { return cut == 0 || c.received.Load() })
+			bounded.Until(t, func() bool { return cut == 0 || c.inbox.received.Load() })
 			peer.send(append(one[cut:], two...))
 		}()
 		for _, want := range []string{"one", "two"} {

@@ -31,14 +31,14 @@ const maxJoined = 4 << 10
 type outbox struct {
 	c *Conn
 
-	message  turn // the right to send a message, with all its fragments
-	out      turn // the right to write to the stream, one frame or the queue
-	writeCtx watch
-	ctl      []byte    // control frames, which are sent before the next data frame
-	rest     []byte    // the remainder of a write that the socket accepted in part: it is sent first
-	joins    []*joined // the Writes whose frames the holder of out is about to write
-	inFlight int       // the number of bytes that writeAll is writing
-	sendQueue
+	message      turn // the right to send a message, with all its fragments
+	out          turn // the right to write to the stream, one frame or the queue
+	writeCtx     watch
+	ctl          []byte    // control frames, which are sent before the next data frame
+	rest         []byte    // the remainder of a write that the socket accepted in part: it is sent first
+	joins        []*joined // the Writes whose frames the holder of out is about to write
+	inFlight     int       // the number of bytes that writeAll is writing
+	pending      sendQueue
 	interruptErr error       // why the current write was interrupted: the write deadline is then longAgo; nil otherwise
 	werr         error       // why writing is no longer possible
 	writeBy      time.Time   // the write deadline, unless the write was interrupted: zero until the connection is closing
@@ -54,15 +54,15 @@ type outbox struct {
 // If ctx is done while Write waits for its turn, nothing is sent and the connection stays open. If ctx is done while the frame is
 // being sent, the connection is closed, since a part of a frame was sent.
 func (c *Conn) Write(ctx context.Context, m Message) error {
-	if c.compression == nil && len(m.Data) <= maxCopied && c.canTryWrite() {
+	if c.compression == nil && len(m.Data) <= maxCopied && c.outbox.canTryWrite() {
 		if err := m.check(); err != nil {
 			return err
 		}
-		if done, err := c.writeThrough(ctx, m, true); done {
+		if done, err := c.outbox.writeThrough(ctx, m, true); done {
 			return err
 		}
 	}
-	return c.write(ctx, m, false)
+	return c.outbox.write(ctx, m, false)
 }
 
 func (o *outbox) write(ctx context.Context, m Message, plain bool) error {
@@ -153,7 +153,7 @@ func (o *outbox) writeLocked(ctx context.Context, f outgoing) error {
 		return err
 	}
 	o.writing = true
-	o.c.watch(ctx, &o.writeCtx, &o.c.readCtx)
+	o.c.watch(ctx, &o.writeCtx, &o.c.inbox.readCtx)
 	o.c.mu.Unlock()
 
 	buf := transport.Borrow()
@@ -277,7 +277,7 @@ func (o *outbox) joinLocked(ctx context.Context, f outgoing) error {
 	if h.Masked {
 		frame.Mask(b[start:], h.Key)
 	}
-	o.addEntry(entry{frame: b, join: j})
+	o.pending.addEntry(entry{frame: b, join: j})
 	done := o.c.endedChan()
 	o.c.mu.Unlock()
 	select {
@@ -295,8 +295,8 @@ func (o *outbox) joinLocked(ctx context.Context, f outgoing) error {
 // accepts it now.
 func (o *outbox) leaveJoined(ctx context.Context, j *joined, ended <-chan struct{}) error {
 	o.c.mu.Lock()
-	if i := slices.IndexFunc(o.queue, func(e entry) bool { return e.join == j }); i >= 0 {
-		o.remove(i, 1)
+	if i := slices.IndexFunc(o.pending.queue, func(e entry) bool { return e.join == j }); i >= 0 {
+		o.pending.remove(i, 1)
 		o.c.mu.Unlock()
 		return interrupted("write", ctx, errCtx)
 	}
@@ -327,7 +327,7 @@ func (o *outbox) flushAndRelease() {
 	case !more:
 		o.releaseOut()
 		return
-	case o.canTryWrite() && !o.c.batch.Load():
+	case o.canTryWrite() && !o.c.inbox.batch.Load():
 		buf := transport.Borrow()
 		b := o.gather(buf[:0])
 		n := 0
@@ -368,8 +368,8 @@ func (o *outbox) writeAll() (left []*joined, err error) {
 		b := o.gather(buf[:0])
 		var large entry
 		if len(b) == 0 { // the next frame does not fit into a buffer
-			large = o.queue[0]
-			o.dequeue(1)
+			large = o.pending.queue[0]
+			o.pending.dequeue(1)
 		}
 		joins := o.joins
 		o.joins = nil

@@ -18,7 +18,7 @@ func (o *outbox) canTryWrite() bool {
 
 // acquireIdleOut takes the out turn if nothing is being written or queued, and writing is possible. The caller holds mu.
 func (o *outbox) acquireIdleOut() bool {
-	return o.entries == nil && len(o.ctl) == 0 && len(o.rest) == 0 && !o.message.held && !o.c.m.MessageOpen() &&
+	return o.pending.entries == nil && len(o.ctl) == 0 && len(o.rest) == 0 && !o.message.held && !o.c.m.MessageOpen() &&
 		o.c.closeErr == nil && o.c.closing == nil && o.werr == nil && o.out.tryAcquire()
 }
 
@@ -26,7 +26,7 @@ func (o *outbox) acquireIdleOut() bool {
 // when the socket has accepted all bytes; otherwise a goroutine writes the remainder.
 func (o *outbox) writeThrough(ctx context.Context, m Message, waits bool) (done bool, err error) {
 	o.c.mu.Lock()
-	if ctx.Err() != nil || !waits && o.c.batch.Load() || !o.acquireIdleOut() {
+	if ctx.Err() != nil || !waits && o.c.inbox.batch.Load() || !o.acquireIdleOut() {
 		o.c.mu.Unlock()
 		return false, nil //nolint:nilerr // the caller then calls write, which returns the error of ctx
 	}
@@ -44,7 +44,7 @@ func (o *outbox) writeThrough(ctx context.Context, m Message, waits bool) (done 
 
 // writeSharedThrough is writeThrough for a shared frame, which is not copied. The caller holds mu.
 func (o *outbox) writeSharedThrough(e entry) (done bool) {
-	if !o.canTryWrite() || o.c.batch.Load() || !o.acquireIdleOut() {
+	if !o.canTryWrite() || o.c.inbox.batch.Load() || !o.acquireIdleOut() {
 		return false
 	}
 	n, _ := o.c.stream.TryWrite(e.frame) // the next write returns the error, too
@@ -82,7 +82,7 @@ func frameMessage(machine *protocol.Machine, buf *transport.Buffer, m Message) [
 // written. The caller holds mu and the out turn, both of which writeRest releases.
 func (o *outbox) writeRest(ctx context.Context, buf *transport.Buffer, rest []byte, n, size int) error {
 	o.writing = true
-	o.c.watch(ctx, &o.writeCtx, &o.c.readCtx)
+	o.c.watch(ctx, &o.writeCtx, &o.c.inbox.readCtx)
 	o.c.mu.Unlock()
 	k, err := o.c.stream.Write(rest, &o.progress)
 	transport.Return(buf)

@@ -76,5 +76,5 @@ func TestWriteInterruptedInPart(t *testing.T) {
 func (c *Conn) blockedInWrite() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.writing
+	return c.outbox.writing
 }
