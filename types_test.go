@@ -2,6 +2,8 @@ package handfast_test
 
 import (
 	"go/ast"
+	"go/parser"
+	"go/token"
 	"maps"
 	"path"
 	"slices"
@@ -67,72 +69,171 @@ func declared(d ast.Decl) (names []string) {
 	return names
 }
 
-// size contains the counts of a type that the budget limits, in addition to its lines.
-type size struct{ fields, methods int }
-
 func TestBudgetOfTypes(t *testing.T) {
-	sizes := typeSizes(sources(t))
-	for _, name := range slices.Sorted(maps.Keys(sizes)) {
-		if got := sizes[name]; got.fields > typeFields || got.methods > typeMethods {
+	shapes := shapesOf(sources(t))
+	for _, name := range slices.Sorted(maps.Keys(shapes)) {
+		fields, methods := map[string]bool{}, map[string]bool{}
+		shapes.reach(name, strings.TrimSuffix(name, path.Ext(name)), fields, methods, map[string]bool{})
+		if len(fields) > typeFields || len(methods) > typeMethods {
 			t.Errorf("%s has %d fields and %d methods; %d and %d are allowed: which two objects are in it?",
-				name, got.fields, got.methods, typeFields, typeMethods)
+				name, len(fields), len(methods), typeFields, typeMethods)
 		}
 	}
 }
 
-// typeSizes counts the fields and methods of every struct, and the methods of every type. A struct whose fields are the keys of a
-// configuration file is as long as that section of the file, so its fields do not count.
-func typeSizes(all []source) map[string]size {
-	sizes := map[string]size{}
-	seen := map[string]bool{} // a method may be written for several systems
-	for _, s := range all {
+// TestBudgetOfTypesCountsEmbedded holds the budget's counting against a type of each kind.
+func TestBudgetOfTypesCountsEmbedded(t *testing.T) {
+	fset := token.NewFileSet()
+	parse := func(name, text string) source {
+		f, err := parser.ParseFile(fset, name, text, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return source{path: name, file: f, fset: fset}
+	}
+	shapes := shapesOf([]source{
+		parse("a/a.go", `package a
+			import "github.com/handfast/handfast/b"
+			type Outer struct { *middle; b.Other; own, two int; in struct { deep int } }
+			func (Outer) F() {}
+			type middle struct { inner; Key int "yaml:\"key\"" }
+			func (*middle) F() {}
+			func (*middle) g() {}
+			type inner struct { *middle; leaf int }
+			type calls interface { F(); more }
+			type more interface { H() }`),
+		parse("b/b.go", `package b
+			type Other struct { Shown, hidden int }
+			func (Other) Exported() {}
+			func (Other) unexported() {}`),
+	})
+	for name, want := range map[string][2]int{"a.Outer": {6, 3}, "a.middle": {1, 2}, "a.inner": {1, 2}, "a.calls": {0, 2}, "b.Other": {2, 2}} {
+		fields, methods := map[string]bool{}, map[string]bool{}
+		shapes.reach(name, strings.TrimSuffix(name, path.Ext(name)), fields, methods, map[string]bool{})
+		if got := [2]int{len(fields), len(methods)}; got != want {
+			t.Errorf("%s: got %v fields and methods, want %v: %v %v", name, got, want, fields, methods)
+		}
+	}
+}
+
+// shape contains the names of a type's own fields and methods, and the types that it embeds.
+type shape struct{ fields, methods, embeds []string }
+
+// shapes maps the names of types to their shapes. A name is the folder of the package, a dot and the type's own name.
+type shapes map[string]shape
+
+// reach adds the names of the fields and methods that code of the package from can select on the type name: its own, and those that it
+// gets from the types of this repository that it embeds. A type that is divided into embedded parts is still one object.
+func (all shapes) reach(name, from string, fields, methods, seen map[string]bool) {
+	if seen[name] {
+		return
+	}
+	seen[name] = true
+	typ := all[name]
+	dir := strings.TrimSuffix(name, path.Ext(name))
+	for _, f := range typ.fields {
+		if dir == from || ast.IsExported(f) {
+			fields[f] = true
+		}
+	}
+	for _, m := range typ.methods {
+		if dir == from || ast.IsExported(m) {
+			methods[m] = true
+		}
+	}
+	for _, e := range typ.embeds {
+		all.reach(e, from, fields, methods, seen)
+	}
+}
+
+// shapesOf finds the shape of every type. A struct whose fields are the keys of a configuration file is as long as that section of the
+// file, so its fields do not count.
+func shapesOf(files []source) shapes {
+	all := shapes{}
+	for _, s := range files {
 		if s.test() {
 			continue
 		}
+		dir := path.Dir(s.path)
 		for _, d := range s.file.Decls {
 			switch d := d.(type) {
 			case *ast.FuncDecl:
-				name := path.Dir(s.path) + "." + receiver(d)
-				if method := name + "." + d.Name.Name; d.Recv != nil && !seen[method] {
-					seen[method] = true
-					n := sizes[name]
-					n.methods++
-					sizes[name] = n
+				if name := dir + "." + receiver(d); d.Recv != nil {
+					typ := all[name]
+					typ.methods = append(typ.methods, d.Name.Name)
+					all[name] = typ
 				}
 			case *ast.GenDecl:
 				for _, spec := range d.Specs {
-					typ, ok := spec.(*ast.TypeSpec)
-					if !ok {
-						continue
+					if spec, ok := spec.(*ast.TypeSpec); ok {
+						name := dir + "." + spec.Name.Name
+						typ := all[name]
+						s.addMembers(&typ, spec.Type)
+						all[name] = typ
 					}
-					name := path.Dir(s.path) + "." + typ.Name.Name
-					n := sizes[name]
-					n.fields += fieldCount(typ.Type)
-					sizes[name] = n
 				}
 			}
 		}
 	}
-	return sizes
+	return all
 }
 
-// fieldCount returns the number of fields of a struct, including those of anonymous structs within it.
-func fieldCount(typ ast.Expr) int {
-	n := 0
-	ast.Inspect(typ, func(x ast.Node) bool {
-		f, ok := x.(*ast.Field)
-		if !ok {
-			_, isFunc := x.(*ast.FuncType)
-			_, isInterface := x.(*ast.InterfaceType)
-			return !isFunc && !isInterface
-		}
-		if f.Tag != nil && strings.Contains(f.Tag.Value, "yaml:") {
+// addMembers adds what a declaration gives a type: the fields of a struct, including those of anonymous structs within it, or the methods
+// of an interface.
+func (s source) addMembers(to *shape, declared ast.Expr) {
+	ast.Inspect(declared, func(x ast.Node) bool {
+		switch x := x.(type) {
+		case *ast.FuncType:
 			return false
+		case *ast.InterfaceType:
+			if x != declared {
+				return false
+			}
+			for _, m := range x.Methods.List {
+				for _, name := range m.Names {
+					to.methods = append(to.methods, name.Name)
+				}
+				if embedded := s.embedded(m.Type); len(m.Names) == 0 && embedded != "" {
+					to.embeds = append(to.embeds, embedded)
+				}
+			}
+			return false
+		case *ast.Field:
+			if x.Tag != nil && strings.Contains(x.Tag.Value, "yaml:") {
+				return false
+			}
+			for _, name := range x.Names {
+				to.fields = append(to.fields, name.Name)
+			}
+			if embedded := s.embedded(x.Type); len(x.Names) == 0 && embedded != "" {
+				to.embeds = append(to.embeds, embedded)
+			} else if len(x.Names) == 0 {
+				to.fields = append(to.fields, typeName(x.Type))
+			}
 		}
-		n += max(1, len(f.Names))
 		return true
 	})
-	return n
+}
+
+// embedded returns the name of an embedded type in a map of shapes, and "" if the type is not one of this repository.
+func (s source) embedded(typ ast.Expr) string {
+	switch x := typ.(type) {
+	case *ast.StarExpr:
+		return s.embedded(x.X)
+	case *ast.IndexExpr:
+		return s.embedded(x.X)
+	case *ast.Ident:
+		return path.Dir(s.path) + "." + x.Name
+	case *ast.SelectorExpr:
+		pkg, _ := x.X.(*ast.Ident)
+		for _, i := range s.file.Imports {
+			dir, ours := strings.CutPrefix(strings.Trim(i.Path.Value, `"`), "github.com/handfast/handfast/")
+			if ours && pkg != nil && (i.Name != nil && i.Name.Name == pkg.Name || i.Name == nil && path.Base(dir) == pkg.Name) {
+				return dir + "." + x.Sel.Name
+			}
+		}
+	}
+	return ""
 }
 
 // receiver returns the name of the type that a function is a method of, or "".
