@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -138,6 +139,13 @@ func TestConfigSteps(t *testing.T) {
 	}
 	none := filepath.Join(t.TempDir(), "none.yaml")
 	if got := runCommand(t, "config", "check", none); got.code != exitUsage || !strings.Contains(got.stdout, "  next step: give the path of a YAML file") {
+		t.Errorf("%+v", got)
+	}
+	large := filepath.Join(t.TempDir(), "large.yaml")
+	if err := os.WriteFile(large, bytes.Repeat([]byte("a"), 1<<20+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := runCommand(t, "config", "check", large); got.code != exitUsage || !strings.Contains(got.stdout, "  next step: check that this is the configuration file") {
 		t.Errorf("%+v", got)
 	}
 }

@@ -56,7 +56,7 @@ func (c *credentialFlags) read(sys *System) (explain.Credentials, error) {
 		return out, usagef("write the header's name, such as X-API-Key", "--api-key-header %s is not a header that can be set",
 			strconv.Quote(c.apiKeyHeader))
 	}
-	var basic string
+	var basic, ticket string
 	for _, f := range [...]struct {
 		flag, given string
 		value       *string
@@ -66,6 +66,7 @@ func (c *credentialFlags) read(sys *System) (explain.Credentials, error) {
 		{"cookie", c.cookie, &out.Cookie},
 		{"api-key", c.apiKey, &out.APIKey},
 		{"token-subprotocol", c.subprotocol, &out.SubprotocolToken},
+		{"ticket", c.ticket, &ticket},
 	} {
 		if err := readCredential(sys, "--"+f.flag, f.given, f.value); err != nil {
 			return out, err
@@ -81,11 +82,7 @@ func (c *credentialFlags) read(sys *System) (explain.Credentials, error) {
 		}
 		out.Username, out.Password = user, password
 	}
-	query := c.query
-	if c.ticket != "" {
-		query = append(query[:len(query):len(query)], "ticket="+c.ticket)
-	}
-	for _, q := range query {
+	for _, q := range c.query {
 		name, given, ok := strings.Cut(q, "=")
 		if !ok || name == "" {
 			return out, usagef("write --query-token name=value", "--query-token takes a name and a value")
@@ -95,6 +92,9 @@ func (c *credentialFlags) read(sys *System) (explain.Credentials, error) {
 			return out, err
 		}
 		out.Query.Add(name, value)
+	}
+	if ticket != "" {
+		out.Query.Add("ticket", ticket)
 	}
 	return out, nil
 }
@@ -126,9 +126,12 @@ func readCredential(sys *System, what, given string, into *string) error {
 		return usagef("give the path of an existing file after the @", "%s @%s: %v", what, path, err)
 	}
 	defer file.Close()
-	b, err := io.ReadAll(io.LimitReader(file, maxCredential))
+	b, err := io.ReadAll(io.LimitReader(file, maxCredential+1))
 	if err != nil {
 		return usagef("", "%s @%s: the file cannot be read", what, path)
+	}
+	if len(b) > maxCredential { // a part of a secret would be refused without a reason
+		return usagef("give the path of a file that contains only the secret", "%s @%s: the file is larger than %d bytes", what, path, maxCredential)
 	}
 	if *into = strings.TrimRight(string(b), "\r\n"); *into == "" {
 		return usagef("", "%s @%s: the file is empty", what, path)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -62,6 +63,29 @@ func TestCredentialsFromFilesAndVariables(t *testing.T) {
 			for _, given := range []string{"@" + file + ".missing", "env:MISSING"} {
 				if sent, got := send(given); got.code != exitUsage || !strings.Contains(got.stderr, given) {
 					t.Errorf("%s --%s %s sends %q; %+v", command, name, given, sent, got)
+				}
+			}
+		}
+	}
+}
+
+// An error about a credential names the flag that was given, and a file that is too large is refused rather than truncated.
+func TestErrorsOfCredentialsNameTheFlag(t *testing.T) {
+	state(t)
+	large := filepath.Join(t.TempDir(), "large")
+	if err := os.WriteFile(large, bytes.Repeat([]byte("a"), maxCredential+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"dial", "explain"} {
+		for _, name := range secretFlags {
+			before := map[string]string{"query-token": "t="}[name]
+			for given, want := range map[string]string{
+				"env:HANDFAST_NOT_SET": "--" + name + " env:HANDFAST_NOT_SET: this environment variable is not set",
+				"@" + large:            "--" + name + " @" + large + ": the file is larger than 65536 bytes",
+			} {
+				got := runCommand(t, command, "--"+name, before+given, "ws://127.0.0.1:1/")
+				if got.code != exitUsage || !strings.Contains(got.stderr, want) {
+					t.Errorf("%s --%s %s: exit %d, %s", command, name, given, got.code, got.stderr)
 				}
 			}
 		}

@@ -230,6 +230,8 @@ func problemStep(p *config.Problem) string {
 		return "handfast config doc " + key + " lists the keys"
 	}
 	switch {
+	case p.Path == "" && strings.Contains(p.Text, "the file is larger than"):
+		return "check that this is the configuration file: handfast config init prints a small one"
 	case p.Path == "" && p.File != "" && unreadable(p, p.File):
 		return "give the path of a YAML file that this user can read"
 	case p.Line > 0: // the file may not be a configuration at all
