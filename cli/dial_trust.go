@@ -25,12 +25,12 @@ func checkURL(raw string) (string, error) {
 		return "", usagef("", "a URL must not contain spaces or control characters")
 	}
 	if !strings.Contains(raw, "://") {
-		rest := raw
-		if scheme, after, ok := strings.Cut(raw, "/"); ok && slices.Contains([]string{"ws", "wss", "http", "https"}, strings.TrimSuffix(scheme, ":")) {
-			rest = strings.TrimLeft(after, "/") // for "ws:/localhost" and "ws//localhost"
-		}
+		scheme, rest := withoutSlashes(raw)
 		if strings.ContainsAny(raw, "@?#") {
 			rest = "…"
+		}
+		if scheme != "" {
+			return "", usagef("write "+scheme+"://"+rest, "the URL has no :// after its scheme")
 		}
 		return "", usagef("write wss://"+rest+", or ws://"+rest+" for a server without TLS", "the URL has no scheme")
 	}
@@ -53,6 +53,22 @@ func checkURL(raw string) (string, error) {
 		return "", usagef("leave out # and what follows, or write %23", "a WebSocket URL has no fragment (RFC 6455 §3)")
 	}
 	return u.Scheme + "://" + u.Host + u.EscapedPath(), nil
+}
+
+// withoutSlashes returns the scheme and the rest of a URL such as "ws:/localhost", "ws//localhost" or "wss:localhost". scheme is "" if the
+// URL may have none: "ws:8080" can be the host ws with a port.
+func withoutSlashes(raw string) (scheme, rest string) {
+	i := strings.IndexAny(raw, ":/")
+	if i < 0 || raw[i] == '/' && !strings.HasPrefix(raw[i:], "//") ||
+		!slices.Contains([]string{"ws", "wss", "http", "https"}, strings.ToLower(raw[:i])) {
+		return "", raw
+	}
+	scheme, rest = strings.ToLower(raw[:i]), strings.TrimLeft(raw[i:], ":/")
+	port, _, _ := strings.Cut(rest, "/")
+	if _, err := strconv.ParseUint(port, 10, 16); err == nil && raw[i] == ':' || rest == "" {
+		return "", raw
+	}
+	return scheme, rest
 }
 
 // tlsConfig returns the TLS configuration, with the trusted authorities and the client certificate.

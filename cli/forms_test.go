@@ -164,6 +164,20 @@ func TestDialOptions(t *testing.T) {
 	}
 }
 
+// The next step after a URL without :// keeps the scheme that was given. A name before a port is a host.
+func TestURLWithoutSlashes(t *testing.T) {
+	for raw, want := range map[string]string{
+		"wss:/host": "write wss://host", "ws:host": "write ws://host", "ws:host:8080/x": "write ws://host:8080/x", "ws//host": "write ws://host",
+		"WSS:host": "write wss://host", "http:/host": "write http://host", "wss:/u:p@host": "write wss://…",
+		"ws:8080": "write wss://ws:8080, or ws://ws:8080 ", "ws/x": "write wss://ws/x, or", "host:1": "write wss://host:1, or", "wss:": "write wss://wss:, or",
+	} {
+		_, err := checkURL(raw)
+		if step := nextstep.Of(err); !strings.HasPrefix(step, want) {
+			t.Errorf("%q: %q, want %q (%v)", raw, step, want, err)
+		}
+	}
+}
+
 // Each kind of channel event has its own output.
 func TestPrinter(t *testing.T) {
 	message := client.Event{Message: &client.Message{Type: "message", Channel: "c", Offset: 7, Data: []byte(`{"a": [1]}`)}}

@@ -33,6 +33,25 @@ type link struct {
 	seen        []byte   // the first bytes received in the TLS handshake
 	stop        func() bool
 	interrupted atomic.Bool
+	reset       error // the reset that ended send
+}
+
+// send writes the request. The kernel reports a reset only once: if the write got it, a read gets io.EOF, and Read returns the reset.
+func (l *link) send(b []byte) (int, error) {
+	n, err := l.Write(b)
+	if isReset(err) {
+		l.reset = err
+	}
+	return n, err
+}
+
+// Read implements [net.Conn].
+func (l *link) Read(b []byte) (int, error) {
+	n, err := l.Conn.Read(b)
+	if l.reset != nil && isEOF(err) {
+		err = l.reset
+	}
+	return n, err
 }
 
 // past is a deadline that has expired and ends every wait.

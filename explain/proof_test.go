@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/handfast/handfast/websocket"
 )
@@ -26,21 +28,31 @@ func TestDiagnosisStatesOnlyWhatIsProven(t *testing.T) {
 		detail      string
 		want, never string
 	}{
-		{"a path that contains the name of a login", FaultStatus302, answered(302, "", "Location: /authors/assigning"), "", "", "has no session"},
-		{"a path with the segment login", FaultStatus302, answered(302, "", "Location: /users/sign_in?x"), "", "most likely the request has no session", ""},
-		{"a sibling host, which may share cookies", FaultStatus302, answered(302, "", "Location: https://www.chat.example/ws"), "", "may differ", "its own cookies"},
-		{"a credential that may be lost on the way", FaultStatus401, with(answered(401, "no\n"), func(r *Report) { r.Target.Credentials = []string{"bearer"} }), "",
+		{"a path that contains the name of a login", FaultStatus302,
+			answered(302, "", "Location: /authors/assigning"), "", "", "has no session"},
+		{"a path with the segment login", FaultStatus302,
+			answered(302, "", "Location: /users/sign_in?x"), "", "most likely the request has no session", ""},
+		{"a sibling host, which may share cookies", FaultStatus302,
+			answered(302, "", "Location: https://www.chat.example/ws"), "", "may differ", "its own cookies"},
+		{"a credential that may be lost on the way", FaultStatus401,
+			with(answered(401, "no\n"), func(r *Report) { r.Target.Credentials = []string{"bearer"} }), "",
 			"most likely it is wrong, expired or revoked", ""},
-		{"405", FaultStatus405, answered(405, "", "Allow: POST"), "", "belongs to something else, or the Upgrade", "this one belongs to something else"},
-		{"a 403 from behind Envoy, which names itself in each response", FaultStatus403, envoy("X-Envoy-Upstream-Service-Time: 2"), "", "", "rejects the upgrade"},
+		{"405", FaultStatus405,
+			answered(405, "", "Allow: POST"), "", "belongs to something else, or the Upgrade", "this one belongs to something else"},
+		{"a 403 from behind Envoy, which names itself in each response", FaultStatus403,
+			envoy("X-Envoy-Upstream-Service-Time: 2"), "", "", "rejects the upgrade"},
 		{"a 403 that may be from Envoy", FaultStatus403, envoy(), "", "Most likely Envoy rejects the upgrade", ""},
-		{"511 over TLS with a trusted certificate", FaultStatus500, with(answered(511, ""), func(r *Report) { r.TLS = &TLS{Trusted: true} }), "",
+		{"511 over TLS with a trusted certificate", FaultStatus500,
+			with(answered(511, ""), func(r *Report) { r.TLS = &TLS{Trusted: true} }), "",
 			"it is from the server", "not from the server"},
 		{"511", FaultStatus500, answered(511, ""), "", "most likely not from the server", ""},
-		{"a port that is silent on HTTP and responds to TLS", FaultPlainToTLS, &Report{Target: &Target{}}, "x; the port responds to TLS", "most likely it expects TLS", "to a port that expects"},
-		{"another status without Upgrade behind nginx", FaultStatus404, with(answered(404, "nothing", "Server: nginx"), func(r *Report) { r.WithoutUpgrade = 200 }), "",
+		{"a port that is silent on HTTP and responds to TLS", FaultPlainToTLS,
+			&Report{Target: &Target{}}, "x; the port responds to TLS", "most likely it expects TLS", "to a port that expects"},
+		{"another status without Upgrade behind nginx", FaultStatus404,
+			with(answered(404, "nothing", "Server: nginx"), func(r *Report) { r.WithoutUpgrade = 200 }), "",
 			"which most likely forwards the upgrade", ""},
-		{"a server that says that the upgrade is missing, behind nginx", FaultStatus400, answered(400, "missing Upgrade header", "Server: nginx"), "",
+		{"a server that says that the upgrade is missing, behind nginx", FaultStatus400,
+			answered(400, "missing Upgrade header", "Server: nginx"), "",
 			"The server says that it did not receive", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -83,5 +95,26 @@ func TestOwnTextsAboutAMissingUpgrade(t *testing.T) {
 		if a == nil || !reportsMissingUpgrade(a) {
 			t.Errorf("%q is not recognized in the response to %q", b[:n], head)
 		}
+	}
+}
+
+// resetOnWrite is a connection whose reset is reported to the write, so that a read gets only the end of the stream.
+type resetOnWrite struct{ net.Conn }
+
+func (resetOnWrite) Write([]byte) (int, error) {
+	return 0, &net.OpError{Op: "write", Err: syscall.ECONNRESET}
+}
+func (resetOnWrite) Read([]byte) (int, error)        { return 0, io.EOF }
+func (resetOnWrite) SetDeadline(time.Time) error     { return nil }
+func (resetOnWrite) SetReadDeadline(time.Time) error { return nil }
+
+// A reset that the write of the request has received is not reported as a close.
+func TestResetReportedToTheWrite(t *testing.T) {
+	l := &link{Conn: resetOnWrite{}, raw: resetOnWrite{}}
+	if _, err := l.send([]byte("GET / HTTP/1.1\r\n\r\n")); !isReset(err) {
+		t.Fatalf("the write has the error %v", err)
+	}
+	if h := readHead(l, time.Now().Add(time.Minute)); h.problem == nil || h.problem.fault != FaultReset {
+		t.Errorf("the problem is %+v", h.problem)
 	}
 }

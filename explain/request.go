@@ -177,7 +177,7 @@ func (t *tracer) handshake(l *link) (rest []byte, ok bool) {
 	fields := t.requester.fields(key, t.r.Target.Origin)
 	s.Sent = t.requester.showRequest(fields)
 	l.bound(t.step())
-	n, err := l.Write(t.requester.appendRequest(nil, fields))
+	n, err := l.send(t.requester.appendRequest(nil, fields))
 	if err != nil { // a server may have responded without reading the whole request
 		t.end(s, "the connection ended while the request was sent: "+shortError(err))
 	} else {
