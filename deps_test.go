@@ -45,7 +45,7 @@ var rules = []rule{
 	{pkg: "websocket/internal/deflate", std: append([]string{"compress/flate", "io", "sync"}, pureStd...)},
 
 	// The library's middle layer: the protocol and the handshakes as pure functions, and the streams they run over.
-	{pkg: "websocket/protocol", std: pureStd, own: []string{"websocket/frame", "websocket/internal/utf8x"}},
+	{pkg: "websocket/protocol", std: append([]string{"io"}, pureStd...), own: []string{"websocket/frame", "websocket/internal/deflate", "websocket/internal/utf8x"}},
 	{pkg: "websocket/handshake", std: anyStd, not: append([]string{"crypto/tls"}, effects...),
 		own: []string{"websocket/internal/header"}},
 	{pkg: "websocket/internal/opening", std: anyStd, not: []string{"crypto/tls", "net", "os", "sync", "context", "log"},

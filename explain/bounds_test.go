@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/protocol"
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
@@ -38,7 +39,7 @@ func TestLargeMessagesWithoutFault(t *testing.T) {
 		"compressed, no context": {fresh: true, in: raw(frame.Header{Fin: true, Opcode: frame.Binary, RSV: frame.RSV1}, compressed[0])},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in := newInbound(ended{}, []byte(c.in), &inflater{noTakeover: c.fresh})
+			in := newInbound(ended{}, []byte(c.in), protocol.NewInflater(0, !c.fresh))
 			for {
 				f, err := in.next(time.Time{})
 				if err == io.EOF { //nolint:errorlint // the reader of type ended returns io.EOF unwrapped

@@ -13,6 +13,7 @@ import (
 
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/protocol"
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
@@ -33,9 +34,9 @@ func readAll(t *testing.T, b string, n int, compressed bool) (all []*incoming, e
 			server.Write([]byte(b[i:min(i+n, len(b))]))
 		}
 	}()
-	var inf *inflater
+	var inf *protocol.Inflater
 	if compressed {
-		inf = &inflater{}
+		inf = protocol.NewInflater(0, true)
 	}
 	in := newInbound(client, nil, inf)
 	for {
@@ -179,32 +180,52 @@ func TestRFC7692_7_2_2_Inflate(t *testing.T) {
 		random[i] = byte(rand.Uint32())
 	}
 	messages := []string{"hello", "hello", "", string(random), strings.Repeat("hello ", 20000), string(random), "hello"}
-	f := &inflater{}
+	f := protocol.NewInflater(0, true)
 	for i, m := range compress(t, messages) {
-		plain, size, err := f.message([]byte(m))
+		plain, size, err := inflated(f.Parts([]byte(m)))
 		if err != nil || string(plain) != messages[i] || size != int64(len(plain)) {
 			t.Errorf("message %d: %d bytes of %d, %v", i, len(plain), len(messages[i]), err)
 		}
 	}
-	if len(f.window) > windowSize {
-		t.Errorf("it keeps %d bytes", len(f.window))
+}
+
+// A message continues after a block with BFINAL set, as it does in package websocket.
+func TestRFC7692_7_2_3_4_InflateAfterFinalBlock(t *testing.T) {
+	final := "\xf3\x48\xcd\xc9\xc9\x07\x00"
+	plain, size, err := inflated(protocol.NewInflater(0, true).Parts([]byte(final + final + "\x00")))
+	if err != nil || string(plain) != "HelloHello" || size != 10 {
+		t.Errorf("%q, %d, %v", plain, size, err)
+	}
+}
+
+// A server must not refer to data beyond the window that it has agreed to.
+func TestRFC7692_7_1_2_1_InflateWithinWindow(t *testing.T) {
+	random := make([]byte, 300)
+	rand.NewChaCha8([32]byte{}).Read(random)
+	far := []byte(compress(t, []string{string(random) + string(random)})[0])
+	if _, _, err := inflated(protocol.NewInflater(8, true).Parts(far)); err == nil {
+		t.Error("a match beyond a window of 256 bytes was accepted")
+	}
+	if plain, _, err := inflated(protocol.NewInflater(9, true).Parts(far)); err != nil || len(plain) != 600 {
+		t.Errorf("a window of 512 bytes: %d bytes, %v", len(plain), err)
 	}
 }
 
 // The decompression of a huge message stops at a limit, and later messages that depend on its content have no content in the report.
 func TestInflateIsBounded(t *testing.T) {
 	bomb := compress(t, []string{strings.Repeat("\x00", maxInflated+1<<20), "next"})
-	f := &inflater{}
-	plain, size, err := f.message([]byte(bomb[0]))
-	if err != nil || len(plain) > keepPayload || size < maxInflated || size > maxInflated+windowSize {
+	f := protocol.NewInflater(0, true)
+	plain, size, err := inflated(f.Parts([]byte(bomb[0])))
+	if err != nil || len(plain) > keepPayload || size < maxInflated || size > maxInflated+readChunk*2 {
 		t.Errorf("%d bytes kept of %d, %v", len(plain), size, err)
 	}
-	if _, _, err := f.message([]byte(bomb[1])); !errors.Is(err, errLost) {
-		t.Errorf("the next: %v", err)
+	if !f.Lost() {
+		t.Error("the next message can be inflated, which depends on the rest")
 	}
-	fresh := &inflater{noTakeover: true, windowLost: true}
-	if plain, _, err := fresh.message([]byte(compress(t, []string{"hi"})[0])); err != nil || string(plain) != "hi" {
-		t.Errorf("where each begins afresh: %q, %v", plain, err)
+	fresh := protocol.NewInflater(0, false)
+	fresh.Skip()
+	if plain, _, err := inflated(fresh.Parts([]byte(compress(t, []string{"hi"})[0]))); err != nil || string(plain) != "hi" || fresh.Lost() {
+		t.Errorf("without context takeover: %q, %v", plain, err)
 	}
 }
 

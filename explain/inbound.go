@@ -3,6 +3,7 @@ package explain
 import (
 	"encoding/binary"
 	"errors"
+	"iter"
 	"net"
 	"slices"
 	"time"
@@ -12,7 +13,8 @@ import (
 )
 
 const (
-	keepPayload = 1 << 20 // kept bytes of a payload, and of a message
+	keepPayload = 1 << 20  // kept bytes of a payload, and of a message
+	maxInflated = 16 << 20 // the number of bytes after which the inflation of a message stops
 	readChunk   = 16 << 10
 )
 
@@ -31,14 +33,14 @@ func (b *broken) Error() string { return b.detail + " (" + b.clause + ")" }
 type inbound struct {
 	conn     net.Conn
 	m        *protocol.Machine
-	buf      []byte    // received bytes that are not processed yet
-	inflater *inflater // nil if no compression was negotiated
-	deadline time.Time // the deadline of the current call of next
-	failed   error     // a read error that fill returns after the received bytes are processed
-	lastRead time.Time // when the last bytes were received
-	frames   int       // number of complete frames
-	data     int       // number of complete frames that end a message
-	last     *incoming // the last complete frame
+	buf      []byte             // received bytes that are not processed yet
+	inflater *protocol.Inflater // nil if no compression was negotiated
+	deadline time.Time          // the deadline of the current call of next
+	failed   error              // a read error that fill returns after the received bytes are processed
+	lastRead time.Time          // when the last bytes were received
+	frames   int                // number of complete frames
+	data     int                // number of complete frames that end a message
+	last     *incoming          // the last complete frame
 
 	frame      *incoming // the incomplete frame; nil if there is none
 	left       int64     // the number of missing bytes of frame's payload
@@ -47,7 +49,7 @@ type inbound struct {
 	size       int64     // the received size of the current message
 }
 
-func newInbound(conn net.Conn, buf []byte, inf *inflater) *inbound {
+func newInbound(conn net.Conn, buf []byte, inf *protocol.Inflater) *inbound {
 	m := &protocol.Machine{Client: true, Relay: true, Compressed: inf != nil}
 	return &inbound{conn: conn, m: m, buf: buf, inflater: inf}
 }
@@ -231,16 +233,17 @@ func (in *inbound) whole(f *incoming) error {
 // inflate inflates the message that f ends.
 func (in *inbound) inflate(f *incoming) error {
 	if f.size > int64(len(f.message)) { // the end of the message was not kept
-		in.inflater.windowLost = true
+		in.inflater.Skip()
 		f.message, f.size = nil, 0
 		return nil
 	}
-	plain, size, err := in.inflater.message(f.message)
+	if in.inflater.Lost() {
+		f.message, f.size = nil, 0
+		return nil
+	}
+	plain, size, err := inflated(in.inflater.Parts(f.message))
 	f.message, f.size = plain, size
 	switch {
-	case errors.Is(err, errLost):
-		f.message = nil
-		return nil
 	case err != nil:
 		return in.violation(in.m.CannotInflate("RFC 7692 §7.2.2", "its payload is not valid compressed data"))
 	case size > int64(len(plain)): // the message was not kept completely, so it cannot be checked
@@ -250,6 +253,18 @@ func (in *inbound) inflate(f *incoming) error {
 		return in.violation(err)
 	}
 	return nil
+}
+
+// inflated returns the first keepPayload bytes of a message, and its total size up to about maxInflated.
+func inflated(parts iter.Seq2[[]byte, error]) (plain []byte, size int64, err error) {
+	for part, err := range parts {
+		if err != nil || size > maxInflated {
+			return plain, size, err
+		}
+		size += int64(len(part))
+		plain = append(plain, part[:min(len(part), keepPayload-len(plain))]...)
+	}
+	return plain, size, nil
 }
 
 // violation converts an error of the Machine for a violated rule to a *broken.

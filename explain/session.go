@@ -10,6 +10,7 @@ import (
 
 	"github.com/handfast/handfast/internal/visible"
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 const (
@@ -34,9 +35,9 @@ type session struct {
 }
 
 func newSession(t *tracer, l *link, rest []byte) *session {
-	var inf *inflater
+	var inf *protocol.Inflater
 	if t.deflate != nil {
-		inf = &inflater{noTakeover: t.deflate.ServerNoTakeover}
+		inf = protocol.NewInflater(t.deflate.ServerBits, !t.deflate.ServerNoTakeover)
 	}
 	return &session{t: t, l: l, in: newInbound(l, rest, inf), lastFrame: time.Now()}
 }

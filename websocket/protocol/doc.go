@@ -14,5 +14,5 @@
 //
 // A driver has to check two limits itself and report violations: the number of control frames per second
 // ([Machine.TooManyControls]), and the output of the decompressor ([Machine.Inflated], [Machine.InflatesTooBig],
-// [Machine.CannotInflate]).
+// [Machine.CannotInflate]). An [Inflater] is a decompressor for tools that examine messages.
 package protocol

@@ -25,6 +25,12 @@ func (d *Decompressor) codec() *Codec {
 	return d.Codec
 }
 
+// Skip loses the context, if there is any, because a message is not inflated.
+func (d *Decompressor) Skip() { d.contextLost = d.Window.Takeover }
+
+// Lost reports whether the context is lost, so that no further message can be inflated.
+func (d *Decompressor) Lost() bool { return d.contextLost }
+
 // Append inflates the payload of one message and appends the result to dst. dst and compressed must not overlap. Append does not retain
 // compressed, and may write to dst up to its capacity. It returns ErrTooBig if the message is longer than limit bytes. In that case Append
 // has allocated at most twice limit bytes, and inflated at most limit bytes. A negative limit means no limit, and 0 permits only an empty
