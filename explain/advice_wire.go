@@ -293,7 +293,7 @@ func explainFrame(r *Report, f Finding, d *Diagnosis) {
 	if code := receivedCode(r); code != 0 && strings.Contains(f.Detail, "status code") {
 		d.Evidence = append(d.Evidence, fmt.Sprintf("the code of the close frame: %d", code))
 	}
-	if strings.Contains(f.Detail, "announces") {
+	if strings.Contains(f.Detail, miscountedLength) {
 		d.forOwner("The length of a frame is that of its payload in bytes, after encoding as UTF-8: in Node Buffer.byteLength(s), not s.length.")
 	}
 }

@@ -2,10 +2,24 @@ package explain_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/handfast/handfast/explain/internal/faults"
 )
+
+// A length in characters has its own step for the owner.
+func TestStepForALengthInCharacters(t *testing.T) {
+	for _, f := range faults.All() {
+		if !strings.HasPrefix(f.Name, "a length in ") {
+			continue
+		}
+		r := run(t, f)
+		if r.Diagnosis == nil || !slices.ContainsFunc(r.Diagnosis.ForOwner, func(s string) bool { return strings.Contains(s, "Buffer.byteLength") }) {
+			t.Errorf("%s: %+v", f.Name, r.Diagnosis)
+		}
+	}
+}
 
 // Errors of reads and writes that mean a reset are distinguished from an ordinary end of the connection.
 func TestResetIsDistinguished(t *testing.T) {

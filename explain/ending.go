@@ -53,6 +53,9 @@ func (s *session) unanswered(err error, clause, text string) {
 	c.How = streamEnd(s.cause(err))
 	if short := s.in.incompleteFrame(); short != "" && s.t.ctx.Err() == nil {
 		detail := short + " before the connection ended"
+		if rule, ok := errors.AsType[*broken](s.in.miscount()); ok {
+			detail = rule.detail
+		}
 		s.step.Rules = append(s.step.Rules, Check{"RFC 6455 §5.2", "a frame has as many bytes as its header declares", false, detail})
 		s.t.fail(StageClose, FaultFrame, "RFC 6455 §5.2", detail)
 		s.t.end(s.step, detail)

@@ -11,6 +11,9 @@ import (
 // maxMiscounted is the maximum number of bytes by which the declared length of a text may be too small.
 const maxMiscounted = 512
 
+// miscountedLength is the part of a detail by which explainFrame recognizes a wrong length.
+const miscountedLength = "which is the number of its "
+
 // miscounted explains a violation by the text frame before it. If a server declares the length of a text in characters or in UTF-16 code
 // units, the text has more bytes than declared, and the client reads the rest as a frame. text is the payload of the declared length, and
 // rest contains the bytes after it. miscounted returns nil if this does not explain the bytes.
@@ -29,7 +32,7 @@ func miscounted(text, rest []byte) error {
 		default:
 			continue
 		}
-		return &broken{FaultFrame, "RFC 6455 §5.2", fmt.Sprintf("a text frame declares %d bytes, which is the number of its %s: it has %d bytes", n, units, n+k), 1002}
+		return &broken{FaultFrame, "RFC 6455 §5.2", fmt.Sprintf("a text frame declares %d bytes, "+miscountedLength+"%s: it has %d bytes", n, units, n+k), 1002}
 	}
 	return nil
 }
@@ -47,6 +50,15 @@ func plausible(b []byte) bool {
 func isWhole(h frame.Header, n int, b []byte) bool {
 	left := int64(len(b) - n)
 	return n > 0 && !h.Masked && left >= h.Length && plausible(b[int64(n)+h.Length:])
+}
+
+// miscount returns the reason for received bytes that are too few for a header: the length of the text frame before them was counted
+// wrongly, and they are the rest of the text. It returns nil if that is not the reason.
+func (in *inbound) miscount() error {
+	if in.frame != nil || in.last == nil || len(in.buf) == 0 {
+		return nil
+	}
+	return in.recount(in.last, nil, nil)
 }
 
 // incompleteFrame describes the frame that was received incompletely. It returns "" if there is none.

@@ -127,7 +127,9 @@ func (s *session) frameStalled() bool {
 	if short == "" || s.t.ctx.Err() != nil || time.Since(s.in.lastRead) < s.t.o.StepTimeout*9/10 || !time.Now().Before(s.t.deadline) {
 		return false
 	}
-	s.over, s.why = true, &broken{FaultFrame, "RFC 6455 §5.2", short + "; then nothing more was received", 1002}
+	if s.over, s.why = true, s.in.miscount(); s.why == nil {
+		s.why = &broken{FaultFrame, "RFC 6455 §5.2", short + "; then nothing more was received", 1002}
+	}
 	return true
 }
 
@@ -311,6 +313,11 @@ func (s *session) endedAbnormally(stage Stage) {
 	}
 	if s.in.frame != nil {
 		detail += ": " + s.in.incompleteFrame()
+	}
+	if rule, ok := errors.AsType[*broken](s.in.miscount()); ok {
+		s.t.fail(stage, rule.fault, rule.clause, rule.detail)
+		s.t.end(s.step, rule.detail)
+		return
 	}
 	s.t.fail(stage, FaultNoCloseFrame, "RFC 6455 §7.1.4", detail)
 	s.t.end(s.step, detail)

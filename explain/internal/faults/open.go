@@ -31,6 +31,8 @@ var openFaults = []Fault{
 	{ID: explain.FaultMasked, Name: "masked frames", start: sends("\x81\x82\x01\x02\x03\x04ik")},
 	{ID: explain.FaultFrame, Name: "a length in characters", start: sends("\x81\x05gr\xc3\xbc\xc3\x9fe\x81\x02hi")},
 	{ID: explain.FaultFrame, Name: "a length in characters, cut between two", start: sends("\x81\x04\xc3\xa9tat\x81\x02hi")},
+	{ID: explain.FaultFrame, Name: "a length in characters, and less than a header after it",
+		start: withShortTimeout(stops("\x81\x05h\xc3\xa4ll\xc3\xb6"))},
 	{ID: explain.FaultFrame, Name: "a length in UTF-16 units", start: sends("\x81\x03\xf0\x9f\x98\x80!\x81\x02hi")},
 	{ID: explain.FaultFrame, Name: "a truncated frame", start: withShortTimeout(stops("\x81\x7d" + "hello"))},
 	{ID: explain.FaultFrame, Name: "a frame with RSV2", start: sends("\xa1\x02hi")},
