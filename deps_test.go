@@ -98,7 +98,7 @@ var rules = []rule{
 	{pkg: "channels", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"channels/wire", "hub", "internal/limit", "internal/recent", "internal/replies", "internal/timeout", "websocket"},
 		test: []string{"internal/transcript"}},
 	{pkg: "streams", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub", "internal/cors", "websocket"}, test: []string{"internal/bounded"}},
-	{pkg: "centrifugo", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub", "internal/limit", "internal/recent", "internal/timeout", "websocket"},
+	{pkg: "centrifugo", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub", "internal/limit", "internal/recent", "internal/replies", "internal/timeout", "websocket"},
 		other: []string{"github.com/centrifugal/fdelta", "github.com/centrifugal/protocol", "github.com/golang-jwt/jwt/v5"},
 		test:  []string{"internal/transcript"}},
 	{pkg: "channels/wire", std: append([]string{"encoding/json", "time"}, pureStd...), test: []string{"internal/bounded"}},

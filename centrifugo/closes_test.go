@@ -166,7 +166,7 @@ func TestSlowClients(t *testing.T) {
 		t.Errorf("%v after %q", err, d.sent)
 	}
 	r := &recorder{full: true}
-	o := &outbox{Sender: r, format: asJSON}
+	o := newOutbox(r, asJSON)
 	ended := 0
 	f := memberWatches{watches: map[string]memberWatch{"$users:a": {channel: "a", stop: func() { ended++ }}}}
 	ps := []*protocol.Publication{{Key: "ann", Data: []byte("null")}}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/centrifugal/protocol"
 
+	"github.com/handfast/handfast/internal/replies"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -21,13 +22,18 @@ type outbox struct {
 	format  format
 	holding atomic.Bool // changed only while mu is locked
 
-	mu          sync.Mutex
-	waiting     []*websocket.Prepared // messages that are held back
-	size        int                   // the size of waiting in bytes
-	unsent      [][]byte              // replies that did not fit into the queue
-	unsentSize  int                   // the size of unsent in bytes
-	slow        bool                  // whether waiting or unsent exceeded the limit, or a message of waiting was lost
-	afterUnsent bool                  // the messages in waiting must be sent after those in unsent
+	mu           sync.Mutex
+	replies      replies.Queue
+	waiting      []*websocket.Prepared // messages that are held back
+	size         int                   // the size of waiting in bytes
+	slow         bool                  // whether waiting exceeded the limit, or a message of waiting was lost
+	afterReplies bool                  // the messages in waiting must be sent after the replies that wait
+}
+
+// init sets the connection. It must be called first.
+func (o *outbox) init(to websocket.Sender, f format) {
+	o.Sender, o.format = to, f
+	o.replies = replies.Queue{Out: to, Type: f.message(nil).Type, Max: maxUnsent}
 }
 
 // SendPrepared implements [websocket.Sender].
@@ -67,7 +73,7 @@ func (o *outbox) release() {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.afterUnsent = len(o.unsent) > 0; o.afterUnsent {
+	if o.afterReplies = o.replies.Waiting(); o.afterReplies {
 		return
 	}
 	for _, p := range o.waiting {
@@ -89,47 +95,23 @@ func (o *outbox) reply(r *protocol.Reply) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.send(data)
+	o.replies.Send(data)
 }
 
-// send sends an encoded reply. If the queue has no room, the reply waits. The caller holds mu.
-func (o *outbox) send(data []byte) {
-	if len(o.unsent) == 0 {
-		err := o.Sender.Send(o.format.message(data))
-		if !errors.Is(err, websocket.ErrQueueFull) {
-			return // the reply was sent, or the connection has ended
-		}
-	}
-	if o.unsentSize > 0 && o.unsentSize+len(data) > maxUnsent {
-		o.slow = true
-		return
-	}
-	o.unsentSize += len(data)
-	o.unsent = append(o.unsent, data)
-}
-
-// drained sends the waiting replies.
+// drained sends the waiting replies, and the held messages if they must follow now.
 func (o *outbox) drained() {
-	if o.sendUnsent() {
+	o.mu.Lock()
+	o.replies.Drained()
+	follow := o.afterReplies && !o.replies.Waiting()
+	o.mu.Unlock()
+	if follow {
 		o.release()
 	}
-}
-
-// sendUnsent sends the waiting replies, and reports whether the held messages must follow now.
-func (o *outbox) sendUnsent() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	waiting := o.unsent
-	o.unsent, o.unsentSize = nil, 0
-	for _, data := range waiting {
-		o.send(data)
-	}
-	return o.afterUnsent && len(o.unsent) == 0
 }
 
 // tooSlow reports whether the client reads too slowly.
 func (o *outbox) tooSlow() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.slow
+	return o.slow || o.replies.Slow()
 }

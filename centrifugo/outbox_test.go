@@ -43,10 +43,16 @@ func frameOf(t *testing.T, text string) *websocket.Prepared {
 	return p
 }
 
+func newOutbox(to websocket.Sender, f format) *outbox {
+	o := new(outbox)
+	o.init(to, f)
+	return o
+}
+
 // Messages of the hub are held until the reply was sent, and follow it.
 func TestOutbox(t *testing.T) {
 	r := new(recorder)
-	o := &outbox{Sender: r, format: asJSON}
+	o := newOutbox(r, asJSON)
 	push := func(text string) {
 		t.Helper()
 		if err := o.SendPrepared(frameOf(t, text)); err != nil {
@@ -100,29 +106,29 @@ func TestOutbox(t *testing.T) {
 // A client that does not read its replies, or the held messages, is too slow.
 func TestOutboxOfSlowClient(t *testing.T) {
 	long := &protocol.Reply{Error: &protocol.Error{Message: strings.Repeat("x", maxUnsent/2)}}
-	o := &outbox{Sender: &recorder{full: true}, format: asJSON}
+	o := newOutbox(&recorder{full: true}, asJSON)
 	if o.reply(long); o.tooSlow() {
 		t.Error("slow with one reply")
 	}
 	if o.reply(long); !o.tooSlow() {
 		t.Error("not slow although two waiting replies exceed the limit")
 	}
-	o = &outbox{Sender: &recorder{full: true}, format: asJSON}
-	if o.send(make([]byte, maxUnsent)); o.tooSlow() {
+	o = newOutbox(&recorder{full: true}, asJSON)
+	if o.replies.Send(make([]byte, maxUnsent)); o.tooSlow() {
 		t.Error("slow although the waiting reply is within the limit")
 	}
-	if o.send([]byte("x")); !o.tooSlow() {
+	if o.replies.Send([]byte("x")); !o.tooSlow() {
 		t.Error("not slow although the waiting replies exceed the limit")
 	}
-	o = &outbox{Sender: &recorder{full: true}, format: asJSON}
+	o = newOutbox(&recorder{full: true}, asJSON)
 	o.hold()
 	if err := o.SendPrepared(frameOf(t, strings.Repeat("x", maxUnsent))); err != nil {
 		t.Fatal(err)
 	}
-	if o.send(make([]byte, 2*maxUnsent)); o.tooSlow() {
+	if o.replies.Send(make([]byte, 2*maxUnsent)); o.tooSlow() {
 		t.Error("slow although a single reply may exceed the limit, and the held messages do not")
 	}
-	o = &outbox{Sender: &recorder{full: true}, format: asJSON}
+	o = newOutbox(&recorder{full: true}, asJSON)
 	o.hold()
 	if err := o.SendPrepared(frameOf(t, "held")); err != nil {
 		t.Fatal(err)

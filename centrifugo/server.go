@@ -142,7 +142,7 @@ func (s *Server) Open(c Client) func(websocket.Sender) websocket.Receiver {
 // newSession returns a session that waits for its connect command.
 func (s *Server) newSession(c Client, out websocket.Sender, f format) *session {
 	n := &session{server: s, client: c, format: f, id: rand.Text()}
-	n.out.Sender, n.out.format = out, f
+	n.out.init(out, f)
 	n.clock.start(n)
 	return n
 }
