@@ -183,16 +183,7 @@ func runExplain(ctx context.Context, sys *System, f *explainFlags, raw string) e
 	if err := cmp.Or(out.err, write(report)); err != nil {
 		return err
 	}
-	if err := writeReport(sys, &f.report, report); err != nil {
-		return err
-	}
-	switch {
-	case report.OK():
-		return nil
-	case ctx.Err() != nil:
-		return errInterrupted
-	}
-	return errReported
+	return finishExplained(ctx, sys, f, report)
 }
 
 // compareExplained diagnoses two URLs, one after the other, and prints the differences.
@@ -225,11 +216,16 @@ func compareExplained(ctx context.Context, sys *System, f *explainFlags, urls []
 	if err := write(sys.Stdout); err != nil {
 		return err
 	}
-	if err := writeReport(sys, &f.report, c); err != nil {
+	return finishExplained(ctx, sys, f, c)
+}
+
+// finishExplained writes the file that --report names, and returns the result of the command.
+func finishExplained(ctx context.Context, sys *System, f *explainFlags, r shareableReport) error {
+	if err := writeReport(sys, &f.report, r); err != nil {
 		return err
 	}
 	switch {
-	case c.OK():
+	case r.OK():
 		return nil
 	case ctx.Err() != nil:
 		return errInterrupted
@@ -295,6 +291,7 @@ func newExplainSummary(_ *System, w io.Writer, _ *explain.Options) func(*explain
 
 // shareableReport is a report or a comparison, which can be attached to a support ticket.
 type shareableReport interface {
+	OK() bool
 	WriteMarkdown(w io.Writer) error
 	WriteHTML(w io.Writer) error
 }
