@@ -3,10 +3,10 @@ package auth
 import (
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
-	"strconv"
 	"time"
+
+	"github.com/handfast/handfast/internal/limit"
 )
 
 // Unauthorized is the error for a client whose credentials are missing or not valid: 401, with a WWW-Authenticate field for each
@@ -45,10 +45,8 @@ func Unavailable(retryAfter time.Duration, cause error) *Error {
 		Reason: "Credentials cannot be checked at the moment. Try again later.", Err: cause}
 }
 
-// retryHeader returns the Retry-After field (RFC 9110 §10.2.3): whole seconds, rounded up.
 func retryHeader(d time.Duration) http.Header {
-	s := max(1, int64(math.Ceil(d.Seconds())))
-	return http.Header{"Retry-After": {strconv.FormatInt(s, 10)}}
+	return http.Header{"Retry-After": {limit.RetryAfter(d)}}
 }
 
 // noScheme is the challenge for credentials for which HTTP has no scheme: a ticket, a certificate. Clients ignore a challenge with

@@ -80,7 +80,7 @@ func burst(perSecond float64) int { return max(5, int(2*perSecond)) }
 
 func tooFast(wait time.Duration) *websocket.Reject {
 	return &websocket.Reject{
-		Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {seconds(wait)}},
+		Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {limit.RetryAfter(wait)}},
 		Reason: "There are too many handshakes from your address.",
 	}
 }

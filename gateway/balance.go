@@ -21,6 +21,7 @@ import (
 	"github.com/handfast/handfast/balance/proxy"
 	"github.com/handfast/handfast/balance/resume"
 	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/internal/limit"
 	"github.com/handfast/handfast/internal/watch"
 	"github.com/handfast/handfast/observe"
 	"github.com/handfast/handfast/websocket"
@@ -415,7 +416,7 @@ func balanceRefusal(err error) error {
 	status, after, reason := proxy.Reply(err)
 	reject := &websocket.Reject{Status: status, Reason: reason, Header: http.Header{}}
 	if after > 0 {
-		reject.Header.Set("Retry-After", proxy.RetryAfter(after))
+		reject.Header.Set("Retry-After", limit.RetryAfter(after))
 	}
 	return &targetError{err, reject}
 }

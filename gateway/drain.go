@@ -2,13 +2,12 @@ package gateway
 
 import (
 	"context"
-	"math"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/internal/limit"
 	"github.com/handfast/handfast/observe"
 	"github.com/handfast/handfast/websocket"
 )
@@ -93,13 +92,10 @@ func (s *Server) closePages() {
 func stopping(retryAfter time.Duration) *websocket.Reject {
 	return &websocket.Reject{
 		Status: http.StatusServiceUnavailable,
-		Header: http.Header{"Retry-After": {seconds(retryAfter)}},
+		Header: http.Header{"Retry-After": {limit.RetryAfter(retryAfter)}},
 		Reason: "The server is stopping.",
 	}
 }
-
-// seconds formats a time for Retry-After (RFC 9110 §10.2.3): whole seconds, rounded up, at least one.
-func seconds(d time.Duration) string { return strconv.Itoa(max(1, int(math.Ceil(d.Seconds())))) }
 
 // finish releases the resources of the server. It waits until all goroutines have ended.
 func (s *Server) finish() {

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -136,13 +135,5 @@ func TestServeWaitsForTargets(t *testing.T) {
 	case <-ended:
 	default:
 		t.Error("a target is still running")
-	}
-}
-
-func TestSeconds(t *testing.T) {
-	for d, want := range map[time.Duration]string{0: "1", time.Millisecond: "1", time.Second: "1", 1500 * time.Millisecond: "2", time.Minute: "60"} {
-		if got := seconds(d); got != want {
-			t.Errorf("%v: %s", d, fmt.Sprint(got))
-		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/handfast/handfast/balance"
+	"github.com/handfast/handfast/internal/limit"
 )
 
 // ServeRequest passes an ordinary HTTP request on to a server, and the server's response to the client. [Balancer.Open] is for
@@ -30,7 +31,7 @@ func (b *Balancer) ServeRequest(w http.ResponseWriter, r *Request) {
 			}
 			status, after, reason := Reply(err)
 			if after > 0 {
-				w.Header().Set("Retry-After", RetryAfter(after))
+				w.Header().Set("Retry-After", limit.RetryAfter(after))
 			}
 			http.Error(w, reason, status)
 		},

@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -76,9 +75,4 @@ func Reply(err error) (status int, retryAfter time.Duration, reason string) {
 		return f.Status(), 0, "The server behind this one gave no valid response."
 	}
 	return f.Status(), 0, "The server behind this one did not complete the WebSocket handshake."
-}
-
-// RetryAfter returns d as the value of a Retry-After field, in whole seconds.
-func RetryAfter(d time.Duration) string {
-	return strconv.Itoa(int((d + time.Second - 1) / time.Second))
 }

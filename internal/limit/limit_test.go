@@ -14,6 +14,14 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
+func TestRFC9110_10_2_3_RetryAfter(t *testing.T) {
+	for d, want := range map[time.Duration]string{0: "1", time.Millisecond: "1", time.Second: "1", 1500 * time.Millisecond: "2", time.Minute: "60"} {
+		if got := RetryAfter(d); got != want {
+			t.Errorf("%v: got %s, want %s", d, got, want)
+		}
+	}
+}
+
 func TestKey(t *testing.T) {
 	for in, want := range map[string]string{
 		"192.0.2.1":          "192.0.2.1/32",

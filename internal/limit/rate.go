@@ -5,6 +5,7 @@ package limit
 import (
 	"math"
 	"net/netip"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -23,6 +24,9 @@ func Key(addr netip.Addr) netip.Prefix {
 	}
 	return p
 }
+
+// RetryAfter returns d as the value of a Retry-After field (RFC 9110 §10.2.3): whole seconds, rounded up, at least one.
+func RetryAfter(d time.Duration) string { return strconv.Itoa(max(1, int(math.Ceil(d.Seconds())))) }
 
 // maxKeys limits the table of a Rate. A full bucket needs no entry.
 const maxKeys = 64 << 10
