@@ -14,7 +14,7 @@ import (
 
 // acceptedBeforeClose checks that the server's replies to messages are sent before its reply to a close frame that
 // arrived together with those messages.
-func acceptedBeforeClose(t *testing.T, d Driver) {
+func acceptedBeforeClose(t *testing.T, d *suite) {
 	const n = 50
 	for name, answer := range map[string]func(s websocket.Sender, m websocket.Message) error{
 		"Send": websocket.Sender.Send,
@@ -30,14 +30,14 @@ func acceptedBeforeClose(t *testing.T, d Driver) {
 			t.Run(fmt.Sprint(name, " ", size), func(t *testing.T) {
 				m := newMember()
 				m.message = func(msg websocket.Message) error { return answer(m.sender, msg) }
-				nc := d(t, &websocket.ConnOptions{QueueBytes: 64 << 20}, m.open)
-				b := new(batch)
+				nc := d.serve(t, &websocket.ConnOptions{QueueBytes: 64 << 20}, m.open)
+				b := &batch{masked: d.peer == protocol.RoleClient}
 				for i := range n {
 					b.add(websocket.Binary, numbered(i, size))
 				}
 				b.add(8, []byte("\x03\xe8done"))
 				go nc.Write(b.out) //nolint:errcheck // if the write fails, the reader fails, too
-				c := Conn(t, nc, protocol.RoleClient, nil)
+				c := Conn(t, nc, d.peer, nil)
 				t.Cleanup(func() { c.CloseNow() })
 				for i := range n {
 					msg, err := c.Read(bounded.Context(t))
@@ -62,7 +62,7 @@ func numbered(i, size int) []byte {
 	return b
 }
 
-func closeFromServer(t *testing.T, d Driver) {
+func closeFromServer(t *testing.T, d *suite) {
 	m := newMember()
 	m.message = func(msg websocket.Message) error {
 		for i := range 10 {
@@ -89,7 +89,7 @@ func closeFromServer(t *testing.T, d Driver) {
 	}
 }
 
-func closeFromClient(t *testing.T, d Driver) {
+func closeFromClient(t *testing.T, d *suite) {
 	m := newMember()
 	c := join(t, d, nil, m.open)
 	send(t, c, "hello")
@@ -100,7 +100,7 @@ func closeFromClient(t *testing.T, d Driver) {
 	m.wantClosed(t, 4000, "enough", true)
 }
 
-func closeNow(t *testing.T, d Driver) {
+func closeNow(t *testing.T, d *suite) {
 	m := newMember()
 	c := join(t, d, nil, m.open)
 	m.sender.CloseNow() //nolint:errcheck // CloseNow always returns nil
@@ -108,7 +108,7 @@ func closeNow(t *testing.T, d Driver) {
 	m.wantClosed(t, websocket.CodeAbnormal, "", false)
 }
 
-func errorCloses(t *testing.T, d Driver) {
+func errorCloses(t *testing.T, d *suite) {
 	for _, tt := range []struct {
 		name   string
 		err    error
@@ -131,7 +131,7 @@ func errorCloses(t *testing.T, d Driver) {
 	}
 }
 
-func panics(t *testing.T, d Driver) {
+func panics(t *testing.T, d *suite) {
 	m := newMember()
 	m.message = func(websocket.Message) error { panic("a secret\nof two lines") }
 	c := join(t, d, nil, m.open)
@@ -147,7 +147,7 @@ func panics(t *testing.T, d Driver) {
 }
 
 // Like a net/http handler, a Receiver can close its connection by panicking with http.ErrAbortHandler.
-func abort(t *testing.T, d Driver) {
+func abort(t *testing.T, d *suite) {
 	m := newMember()
 	m.message = func(websocket.Message) error { panic(http.ErrAbortHandler) }
 	c := join(t, d, nil, m.open)
@@ -159,7 +159,7 @@ func abort(t *testing.T, d Driver) {
 	wantEnd(t, c, websocket.CodeAbnormal, "")
 }
 
-func nilReceiver(t *testing.T, d Driver) {
+func nilReceiver(t *testing.T, d *suite) {
 	var s websocket.Sender
 	c := join(t, d, nil, func(to websocket.Sender) websocket.Receiver { s = to; return nil })
 	send(t, c, "not received")
@@ -176,7 +176,7 @@ func nilReceiver(t *testing.T, d Driver) {
 }
 
 // Sending a Prepared that was not made by Prepare returns an error instead of silently losing the message.
-func notPrepared(t *testing.T, d Driver) {
+func notPrepared(t *testing.T, d *suite) {
 	m := newMember()
 	c := join(t, d, nil, m.open)
 	if err := m.sender.SendPrepared(new(websocket.Prepared)); err == nil {

@@ -1,4 +1,5 @@
-// Package drivertest is the common test suite for every driver of a connection: a goroutine in Conn.Run, and the event loop.
+// Package drivertest is the common test suite for every driver of a connection: a goroutine in Conn.Run, and the event
+// loop, for either role and behind any handshake.
 package drivertest
 
 import (
@@ -15,13 +16,25 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// Driver serves one connection by calling a Receiver, and returns the client's end of the stream. The opening handshake counts as
-// complete, without extensions. The server's end is closed when the test ends.
+// Driver serves one connection by calling a Receiver, and returns the peer's end of the stream. The opening handshake counts as
+// complete, without extensions. The served end is closed when the test ends.
 type Driver func(t *testing.T, opts *websocket.ConnOptions, open func(websocket.Sender) websocket.Receiver) net.Conn
 
-// Test runs the suite.
-func Test(t *testing.T, d Driver) {
-	for name, f := range map[string]func(*testing.T, Driver){
+// suite is a driver, and the role of the peers that the suite connects to it.
+type suite struct {
+	serve Driver
+	peer  protocol.Role
+}
+
+// Test runs the suite on a driver of a server's connections.
+func Test(t *testing.T, d Driver) { run(t, &suite{d, protocol.RoleClient}) }
+
+// TestClient runs the suite on a driver of a client's connections. In the names and messages of the suite, the client and the server
+// are then exchanged.
+func TestClient(t *testing.T, d Driver) { run(t, &suite{d, protocol.RoleServer}) }
+
+func run(t *testing.T, d *suite) {
+	for name, f := range map[string]func(*testing.T, *suite){
 		"broadcast":                   broadcast,
 		"accepted before close":       acceptedBeforeClose,
 		"close from the server":       closeFromServer,
@@ -93,14 +106,14 @@ func Conn(t testing.TB, nc net.Conn, role protocol.Role, opts *websocket.ConnOpt
 }
 
 // join opens a connection and returns the client after the Receiver has been called.
-func join(t *testing.T, d Driver, opts *websocket.ConnOptions, open func(websocket.Sender) websocket.Receiver) *websocket.Conn {
+func join(t *testing.T, d *suite, opts *websocket.ConnOptions, open func(websocket.Sender) websocket.Receiver) *websocket.Conn {
 	t.Helper()
 	opened := make(chan struct{})
-	nc := d(t, opts, func(s websocket.Sender) websocket.Receiver {
+	nc := d.serve(t, opts, func(s websocket.Sender) websocket.Receiver {
 		defer close(opened)
 		return open(s)
 	})
-	c := Conn(t, nc, protocol.RoleClient, &websocket.ConnOptions{MaxMessage: -1, CloseTimeout: time.Minute})
+	c := Conn(t, nc, d.peer, &websocket.ConnOptions{MaxMessage: -1, CloseTimeout: time.Minute})
 	t.Cleanup(func() { c.CloseNow() })
 	bounded.Receive(t, opened)
 	return c
@@ -166,7 +179,7 @@ func (r *room) join(s websocket.Sender) websocket.Receiver {
 	return m
 }
 
-func broadcast(t *testing.T, d Driver) {
+func broadcast(t *testing.T, d *suite) {
 	r := room{members: map[*member]bool{}}
 	var clients []*websocket.Conn
 	for range 3 {

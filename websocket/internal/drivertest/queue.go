@@ -11,11 +11,17 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// batch collects several frames of a client in one slice.
-type batch struct{ out []byte }
+// batch collects several frames of the peer in one slice.
+type batch struct {
+	out    []byte
+	masked bool // the peer is a client
+}
 
 func (b *batch) add(op websocket.Type, payload []byte) {
-	h := frame.Header{Fin: true, Opcode: frame.Opcode(op), Masked: true, Key: [4]byte{1, 2, 3, 4}, Length: int64(len(payload))}
+	h := frame.Header{Fin: true, Opcode: frame.Opcode(op), Length: int64(len(payload))}
+	if b.masked {
+		h.Masked, h.Key = true, [4]byte{1, 2, 3, 4}
+	}
 	b.out = frame.Append(b.out, h)
 	start := len(b.out)
 	b.out = append(b.out, payload...)
@@ -24,7 +30,7 @@ func (b *batch) add(op websocket.Type, payload []byte) {
 
 const queueBytes = 256 << 10
 
-func slowReader(t *testing.T, d Driver, full websocket.QueuePolicy) (*websocket.Conn, *member) {
+func slowReader(t *testing.T, d *suite, full websocket.QueuePolicy) (*websocket.Conn, *member) {
 	t.Helper()
 	m := newMember()
 	return join(t, d, &websocket.ConnOptions{QueueBytes: queueBytes, QueueFull: full}, m.open), m
@@ -68,7 +74,7 @@ func number(t *testing.T, c *websocket.Conn) int {
 	return n
 }
 
-func queueClose(t *testing.T, d Driver) {
+func queueClose(t *testing.T, d *suite) {
 	c, m := slowReader(t, d, websocket.QueueClose)
 	accepted, err := fill(t, m, isError)
 	if !errors.Is(err, websocket.ErrQueueFull) {
@@ -95,7 +101,7 @@ func queueClose(t *testing.T, d Driver) {
 	}
 }
 
-func queueDropNewest(t *testing.T, d Driver) {
+func queueDropNewest(t *testing.T, d *suite) {
 	c, m := slowReader(t, d, websocket.QueueDropNewest)
 	accepted, err := fill(t, m, isError)
 	if !errors.Is(err, websocket.ErrQueueFull) {
@@ -121,7 +127,7 @@ func queueDropNewest(t *testing.T, d Driver) {
 }
 
 // The messages of one call are either all accepted or all rejected, so that a sender knows what the client receives.
-func queueDropNewestTogether(t *testing.T, d Driver) {
+func queueDropNewestTogether(t *testing.T, d *suite) {
 	c, m := slowReader(t, d, websocket.QueueDropNewest)
 	pad := " " + strings.Repeat("x", 10_000)
 	accepted := 0
@@ -149,7 +155,7 @@ func queueDropNewestTogether(t *testing.T, d Driver) {
 	want(t, c, "nothing else")
 }
 
-func queueDropOldest(t *testing.T, d Driver) {
+func queueDropOldest(t *testing.T, d *suite) {
 	c, m := slowReader(t, d, websocket.QueueDropOldest)
 	full := 0
 	accepted, err := fill(t, m, func(int, error) bool {
