@@ -25,7 +25,7 @@ func NewInflater(windowBits uint8, takeover bool) *Inflater {
 func (f *Inflater) Parts(payload []byte) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		r := f.d.Reader(bytes.NewReader(payload), -1)
-		defer r.Close()
+		defer r.Close() //nolint:errcheck // always nil
 		buf := make([]byte, 32<<10)
 		for {
 			n, err := r.Read(buf)
