@@ -46,7 +46,7 @@ var racers = []racer{
 // ourRunner passes a context that can be canceled to every call, as a server does.
 type ourRunner struct {
 	c      *websocket.Conn
-	ctx    context.Context //nolint:containedctx // the field has the role of the context of a server's request
+	ctx    context.Context // the field has the role of the context of a server's request
 	cancel context.CancelFunc
 	buf    []byte
 }
@@ -180,7 +180,7 @@ func (r *gorillaRunner) close()               { _ = r.c.Close() }
 // coderRunner reads into one buffer, with Reader, and passes a context that can be canceled to every call, as a server does.
 type coderRunner struct {
 	c      *coder.Conn
-	ctx    context.Context //nolint:containedctx // the field has the role of the context of a server's request
+	ctx    context.Context // the field has the role of the context of a server's request
 	cancel context.CancelFunc
 	buf    []byte
 }

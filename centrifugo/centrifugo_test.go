@@ -54,8 +54,8 @@ func serve(t *testing.T, s *Server, c Client, loop bool) string {
 		return ts.URL
 	}
 	mux.Handle("/connection/websocket", &websocket.Endpoint{Accept: accept, Open: s.Open(c)})
-	ws := &websocket.Server{HTTP: &http.Server{Handler: mux}} //nolint:gosec // websocket.Server limits the time for a request header
-	l, err := net.Listen("tcp", "127.0.0.1:0")                //nolint:noctx // a test needs no context here
+	ws := &websocket.Server{HTTP: &http.Server{Handler: mux}}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -426,7 +426,7 @@ func TestClock(t *testing.T) {
 				}
 				time.Sleep(c.after) //nolint:forbidigo // Sleep uses the fake clock of a synctest bubble
 				synctest.Wait()
-				if code := websocket.Code(out.code.Load()); code != c.code { //nolint:gosec // the stored value is a websocket.Code
+				if code := websocket.Code(out.code.Load()); code != c.code {
 					t.Errorf("closed with %d", code)
 				}
 			})

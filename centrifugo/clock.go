@@ -43,7 +43,7 @@ func (c *clock) connected() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.connectDeadline = time.Time{}
-	c.nextPing = time.Now().Add(pingInterval/2 + rand.N(pingInterval/2)) //nolint:gosec // the jitter need not be secret
+	c.nextPing = time.Now().Add(pingInterval/2 + rand.N(pingInterval/2)) // the jitter need not be secret
 	c.arm()
 }
 

@@ -40,7 +40,7 @@ func (f format) encode(r *protocol.Reply) ([]byte, error) {
 		return protocol.NewJSONReplyEncoder().Encode(r)
 	}
 	size := r.SizeCF()
-	b := binary.AppendUvarint(make([]byte, 0, binary.MaxVarintLen32+size), uint64(size)) //nolint:gosec // size is not negative
+	b := binary.AppendUvarint(make([]byte, 0, binary.MaxVarintLen32+size), uint64(size)) // size is not negative
 	n := len(b)
 	b = b[:n+size]
 	_, err := r.MarshalToSizedBufferCF(b[n:])

@@ -69,7 +69,7 @@ func (s *session) handleCommand(c hub.Command) {
 	}
 	switch {
 	case o.Disconnect != nil:
-		code := websocket.Code(o.Disconnect.Code) //nolint:gosec // the API has checked the range of the code
+		code := websocket.Code(o.Disconnect.Code) // the API has checked the range of the code
 		if s.out.Shut(code, o.Disconnect.Reason) != nil {
 			s.shut(endForced)
 		}

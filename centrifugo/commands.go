@@ -84,7 +84,7 @@ func (read page) count(ctx context.Context) (*protocol.PresenceStatsResult, erro
 		users[e.User] = struct{}{}
 		return nil
 	})
-	r.NumUsers = uint32(len(users)) //nolint:gosec // there are at most maxCounted users
+	r.NumUsers = uint32(len(users)) // there are at most maxCounted users
 	return r, err
 }
 

@@ -121,7 +121,7 @@ func (f format) decode(data []byte, c *protocol.Command) ([]byte, error) {
 	if n <= 0 || size > uint64(len(data)-n) {
 		return nil, errNoCommand
 	}
-	end := n + int(size) //nolint:gosec // size is at most len(data)-n
+	end := n + int(size) // size is at most len(data)-n
 	return data[end:], c.UnmarshalCF(data[n:end])
 }
 

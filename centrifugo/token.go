@@ -145,5 +145,5 @@ func seconds(n float64) time.Time {
 
 // secondsUntil returns the time until t in whole seconds, at least one.
 func secondsUntil(t time.Time) uint32 {
-	return uint32(min(max(1, int64(time.Until(t)/time.Second)), 1<<31)) //nolint:gosec // min and max limit the value to 1<<31
+	return uint32(min(max(1, int64(time.Until(t)/time.Second)), 1<<31)) // min and max limit the value to 1<<31
 }

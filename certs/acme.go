@@ -46,7 +46,7 @@ type acmeSource struct {
 	challenges *tls.Config // the configuration for the CA's TLS-ALPN-01 handshakes
 	notify     func(Event)
 	slots      chan struct{}
-	alive      context.Context //nolint:containedctx // the context ends when the Provider is closed
+	alive      context.Context // the context ends when the Provider is closed
 	startOnce  sync.Once
 }
 

@@ -21,7 +21,7 @@ import (
 // error. After Close it sends nothing.
 type acmeTransport struct {
 	next  http.RoundTripper
-	alive context.Context //nolint:containedctx // the context ends when the source is closed
+	alive context.Context // the context ends when the source is closed
 
 	mu      sync.Mutex
 	refused map[string]string // for each host, the problem that the CA reported

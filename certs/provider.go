@@ -28,7 +28,7 @@ type Provider struct {
 	loading sync.Mutex // guards parts and the order of events; held while state is stored
 	parts   []*part
 
-	alive   context.Context //nolint:containedctx // the context ends when Close is called
+	alive   context.Context // the context ends when Close is called
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }

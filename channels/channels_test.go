@@ -48,8 +48,8 @@ func serve(t *testing.T, o websocket.ConnOptions, admit func(*http.Request) *web
 		Accept: websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}, Conn: o},
 		Admit:  func(r *http.Request) (*websocket.Admission, error) { return admit(r), nil },
 	}
-	s := &websocket.Server{HTTP: &http.Server{Handler: e}} //nolint:gosec // websocket.Server limits the time for a request header
-	l, err := net.Listen("tcp", "127.0.0.1:0")             //nolint:noctx // a test needs no context here
+	s := &websocket.Server{HTTP: &http.Server{Handler: e}}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

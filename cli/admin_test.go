@@ -102,7 +102,7 @@ func TestBalanceAdminAnswers(t *testing.T) {
 // silent returns the address of a server that closes each connection.
 func silent(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test needs no context here
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

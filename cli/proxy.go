@@ -25,7 +25,7 @@ func parseProxy(sys *System, given string) (*url.URL, error) {
 		return nil, err
 	}
 	if raw == "" || raw == "none" {
-		return nil, nil //nolint:nilnil // a nil URL means no proxy
+		return nil, nil // a nil URL means no proxy
 	}
 	if !strings.Contains(raw, "://") {
 		raw = "http://" + raw
@@ -41,7 +41,7 @@ func parseProxy(sys *System, given string) (*url.URL, error) {
 	return u, nil
 }
 
-func noProxy(*http.Request) (*url.URL, error) { return nil, nil } //nolint:nilnil // for http.Transport.Proxy, a nil URL means no proxy
+func noProxy(*http.Request) (*url.URL, error) { return nil, nil } // for http.Transport.Proxy, a nil URL means no proxy
 
 // findProxy returns the function that finds the proxy of a request according to --proxy; nil means that the environment decides.
 func findProxy(sys *System, given string) (func(*http.Request) (*url.URL, error), error) {

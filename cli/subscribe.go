@@ -81,7 +81,7 @@ a channel is denied.`,
 // position parses --since; it returns nil if the flag is not set.
 func (f *subscribeFlags) position() (*client.Position, error) {
 	if f.since == "" {
-		return nil, nil //nolint:nilnil // nil means that the flag is not set
+		return nil, nil // nil means that the flag is not set
 	}
 	epoch, offset, ok := strings.Cut(f.since, ":")
 	n, err := strconv.ParseUint(offset, 10, 64)

@@ -47,7 +47,7 @@ type Options struct {
 type Client struct {
 	url            string
 	opts           Options
-	ctx            context.Context //nolint:containedctx // Close cancels the context
+	ctx            context.Context // Close cancels the context
 	cancel         context.CancelCauseFunc
 	wg             sync.WaitGroup
 	done           chan struct{} // closed when the client has ended

@@ -86,8 +86,8 @@ func serve(t *testing.T, s *server, addr string) {
 			return &websocket.Admission{Open: speaks.Open(c)}, nil
 		},
 	}
-	web := &websocket.Server{HTTP: &http.Server{Handler: e}} //nolint:gosec // websocket.Server limits the time for a request header
-	l, err := net.Listen("tcp", addr)                        //nolint:noctx // a test needs no context here
+	web := &websocket.Server{HTTP: &http.Server{Handler: e}}
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}

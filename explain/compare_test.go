@@ -19,7 +19,7 @@ import (
 func explainURL(t *testing.T, server, path string) *explain.Report {
 	t.Helper()
 	return explain.Explain(t.Context(), "ws"+strings.TrimPrefix(server, "http")+path, &explain.Options{
-		Proxy:       func(*http.Request) (*url.URL, error) { return nil, nil }, //nolint:nilnil // for a Proxy function, a nil URL means no proxy
+		Proxy:       func(*http.Request) (*url.URL, error) { return nil, nil }, // for a Proxy function, a nil URL means no proxy
 		NoProbes:    true,
 		Credentials: explain.Credentials{Bearer: "secret-of-this-run"},
 	})

@@ -36,7 +36,7 @@ func TestHeadLines(t *testing.T) {
 // The minimum TLS version is that of the caller, and 1.2 if the caller has set none.
 func TestOldestTLS(t *testing.T) {
 	for given, want := range map[uint16]uint16{0: tls.VersionTLS12, tls.VersionTLS10: tls.VersionTLS10, tls.VersionTLS13: tls.VersionTLS13} {
-		tr := newTracer(t.Context(), &Options{TLS: &tls.Config{MinVersion: given}}) //nolint:gosec // the test needs obsolete TLS versions
+		tr := newTracer(t.Context(), &Options{TLS: &tls.Config{MinVersion: given}})
 		if !tr.requester.readURL("wss://192.0.2.1/") {
 			t.Fatal("the URL")
 		}
@@ -51,7 +51,7 @@ func TestReasonOfChain(t *testing.T) {
 	s := httptest.NewTLSServer(nil)
 	defer s.Close()
 	for insecure, before := range map[bool]string{false: "", true: "not verified, as requested; verification would fail: "} {
-		sec := &secure{cfg: &tls.Config{ServerName: "example.com", RootCAs: x509.NewCertPool()}, insecure: insecure, info: &TLS{}} //nolint:gosec // this configuration is never used for a connection
+		sec := &secure{cfg: &tls.Config{ServerName: "example.com", RootCAs: x509.NewCertPool()}, insecure: insecure, info: &TLS{}}
 		sec.state.PeerCertificates = []*x509.Certificate{s.Certificate()}
 		sec.judgeChain()
 		if len(sec.problems) == 0 || sec.info.Reason != before+sec.problems[0].detail || sec.info.Trusted {

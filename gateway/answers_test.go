@@ -84,13 +84,13 @@ func TestFailedTLSHandshakes(t *testing.T) {
 		part, hint string
 	}{
 		"too old": {func(nc net.Conn) {
-			tls.Client(nc, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10}).Handshake() //nolint:gosec,errcheck // the handshake is expected to fail
+			tls.Client(nc, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10}).Handshake() //nolint:errcheck // the handshake is expected to fail
 		}, "unsupported versions", "min_version"},
 		"not trusted": {func(nc net.Conn) {
 			tls.Client(nc, &tls.Config{ServerName: "localhost"}).Handshake() //nolint:errcheck // the handshake fails, because the client does not trust the server
 		}, "bad certificate", "certificate"},
 		"another protocol": {func(nc net.Conn) {
-			tls.Client(nc, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"spdy/3"}}).Handshake() //nolint:gosec,errcheck // the handshake is expected to fail
+			tls.Client(nc, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"spdy/3"}}).Handshake() //nolint:errcheck // the handshake is expected to fail
 		}, "application protocols", "http/1.1"},
 		"silence": {func(net.Conn) {}, "timeout", "http.tls_timeout"},
 	} {

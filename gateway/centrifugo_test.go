@@ -73,7 +73,7 @@ func TestCentrifugoByDefault(t *testing.T) {
 	wantParts(t, first, `"session":"`)
 	wantParts(t, line(t, stream), `"id":2,"subscribe"`)
 
-	res, err := http.Get(base + "/connection/sse?cf_connect=%7B%22id%22%3A1%2C%22connect%22%3A%7B%7D%7D") //nolint:noctx // the request is to the test's own server
+	res, err := http.Get(base + "/connection/sse?cf_connect=%7B%22id%22%3A1%2C%22connect%22%3A%7B%7D%7D")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ apps: [{id: shop, key: k, secret: s}]
 	plain := r.open(t, "/connection/websocket", nil)
 	wantParts(t, sendCommand(t, plain, `{"id":1,"connect":{"token":"`+appToken("s", `{"sub":"bob"}`)+`"}}`), `"client":"`)
 	wantParts(t, sendCommand(t, plain, `{"id":2,"subscribe":{"channel":"news-1"}}`), `"code":103`)
-	if res, err := http.Get(r.URLs()[0] + "/connection/sse"); err != nil || res.Body.Close() != nil || res.StatusCode == http.StatusNotFound { //nolint:noctx // the request is to the test's own server
+	if res, err := http.Get(r.URLs()[0] + "/connection/sse"); err != nil || res.Body.Close() != nil || res.StatusCode == http.StatusNotFound {
 		t.Errorf("%v %v", res, err)
 	}
 }

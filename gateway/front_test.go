@@ -172,7 +172,7 @@ endpoints:
 	pool := x509.NewCertPool()
 	pool.AddCert(r.Dev().CA())
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, DisableKeepAlives: true}}
-	resp, err := client.Get(r.URLs()[0] + "/") //nolint:noctx // the request is to the test's own server
+	resp, err := client.Get(r.URLs()[0] + "/")
 	if err != nil {
 		t.Fatal(err)
 	}

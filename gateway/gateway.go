@@ -52,7 +52,7 @@ type Server struct {
 	site  atomic.Pointer[site]
 	ready atomic.Bool
 
-	alive context.Context //nolint:containedctx // the context ends when Close is called
+	alive context.Context // the context ends when Close is called
 	kill  context.CancelFunc
 
 	mu       sync.Mutex // held by Open, by a reload and during shutdown; guards the fields below and the entrance

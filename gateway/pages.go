@@ -78,7 +78,7 @@ type pageKey struct{}
 // longer.
 type pageRequest struct {
 	e       *endpoint
-	lasting context.Context //nolint:containedctx // the value belongs to a single request
+	lasting context.Context // the value belongs to a single request
 }
 
 // page returns a handler for the pages of a target. The handler applies the endpoint's limits and origin check, and writes the outcome of

@@ -55,7 +55,7 @@ endpoints:
 	if got := r.rec.refused.List()[0]; got.Endpoint != "open" || got.Stage != "origin" || got.Status != 403 || got.Clause == "" {
 		t.Errorf("remembered %+v", got)
 	}
-	if _, err := http.Get(url + "/panic"); err == nil { //nolint:bodyclose,noctx // the request fails, so there is no response body
+	if _, err := http.Get(url + "/panic"); err == nil { //nolint:bodyclose // the request fails, so there is no response body
 		t.Error("a page that panics has responded")
 	}
 	waitForLog(t, &r.log, "level=ERROR", `panic="the page is broken"`, "endpoint=open")

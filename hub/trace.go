@@ -72,7 +72,7 @@ func traceOf(ctx context.Context, ns *namespace) string {
 	if id, ok := ctx.Value(traceKey{}).(string); ok {
 		return id
 	}
-	if ns.Trace > 0 && rand.Float64() < ns.Trace { //nolint:gosec // the random number is not a secret
+	if ns.Trace > 0 && rand.Float64() < ns.Trace { // the random number is not a secret
 		return newTrace()
 	}
 	return ""
@@ -81,7 +81,7 @@ func traceOf(ctx context.Context, ns *namespace) string {
 func newTrace() string {
 	var id [16]byte
 	for i := range id {
-		id[i] = byte(rand.Uint32()) //nolint:gosec // the random number is not a secret
+		id[i] = byte(rand.Uint32()) // the random number is not a secret
 	}
 	id[0] |= 1 // an ID of all zeros is not valid
 	return hex.EncodeToString(id[:])

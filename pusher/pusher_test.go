@@ -2,7 +2,7 @@ package pusher
 
 import (
 	"context"
-	"crypto/md5" //nolint:gosec // the protocol requires MD5
+	"crypto/md5"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -56,8 +56,8 @@ var drivers = map[string]func(t *testing.T, s *Server) string{
 		mux := http.NewServeMux()
 		mux.Handle("/apps/", s.API(""))
 		mux.Handle("/app/{key}", e)
-		h := &websocket.Server{HTTP: &http.Server{Handler: mux}} //nolint:gosec // websocket.Server limits the time for a request header
-		l, err := net.Listen("tcp", "127.0.0.1:0")               //nolint:noctx // a test needs no context here
+		h := &websocket.Server{HTTP: &http.Server{Handler: mux}}
+		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +142,7 @@ func code(t *testing.T, c *websocket.Conn) websocket.Code {
 func signedQuery(a App, method, path, params, body string, at time.Time) string {
 	q := "auth_key=" + a.Key + "&auth_timestamp=" + strconv.FormatInt(at.Unix(), 10) + "&auth_version=1.0"
 	if body != "" {
-		sum := md5.Sum([]byte(body)) //nolint:gosec // the protocol requires MD5
+		sum := md5.Sum([]byte(body))
 		q += "&body_md5=" + hex.EncodeToString(sum[:])
 	}
 	if params != "" {

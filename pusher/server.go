@@ -199,7 +199,7 @@ func (s *Server) release(app App) {
 
 // socketID returns an ID for a connection, in the form that server SDKs require.
 func socketID() string {
-	return strconv.FormatUint(uint64(rand.Uint32()), 10) + "." + strconv.FormatUint(rand.Uint64()>>11, 10) //nolint:gosec // a socket ID is not a secret
+	return strconv.FormatUint(uint64(rand.Uint32()), 10) + "." + strconv.FormatUint(rand.Uint64()>>11, 10) // a socket ID is not a secret
 }
 
 func (s *Server) activityTimeout() time.Duration {

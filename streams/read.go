@@ -337,7 +337,7 @@ func (l *live) servePoll(w http.ResponseWriter, r *http.Request) error {
 		}
 		h := w.Header()
 		maps.Copy(h, c.header())
-		h.Set(headerCursor, nextCursor(l.q.cursor, time.Now(), rand.Float64())) //nolint:gosec // the jitter need not be secret
+		h.Set(headerCursor, nextCursor(l.q.cursor, time.Now(), rand.Float64())) // the jitter need not be secret
 		h.Set("Cache-Control", "no-store")
 		if len(c.ps) == 0 {
 			writable(w)

@@ -45,7 +45,7 @@ func (l *live) serveSSE(w http.ResponseWriter, r *http.Request) error {
 	cursor := l.q.cursor
 	for first := true; ; first = false {
 		if len(c.ps) > 0 || first || c.closed {
-			cursor = nextCursor(cursor, time.Now(), rand.Float64()) //nolint:gosec // the jitter need not be secret
+			cursor = nextCursor(cursor, time.Now(), rand.Float64()) // the jitter need not be secret
 			writable(w)
 			if _, err := w.Write(l.events(c, cursor)); err != nil || flush.Flush() != nil {
 				return nil

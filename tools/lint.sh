@@ -29,4 +29,12 @@ tools/words.sh
 
 linter=".tools/golangci-lint-$GOLANGCI_LINT_VERSION"
 [ -x "$linter" ] || tools/setup.sh
+
+# nolintlint checks the form of a directive, not whether it names an enabled linter: one that does not has no effect.
+enabled=$("$linter" linters | sed '/^Disabled/,$d' | sed -n 's/^\([a-z0-9]*\): .*/\1/p' | paste -sd'|')
+if git grep -nE '//nolint:' -- '*.go' | grep -vE "//nolint:($enabled)(,($enabled))* // "; then
+	echo "lint: these directives name a linter that .golangci.yml does not enable, or give no reason" >&2
+	exit 1
+fi
+
 "$linter" run "${PKGS[@]}"

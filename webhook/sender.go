@@ -256,7 +256,7 @@ func (s *Sender) deliver(es []hub.Event) bool {
 			return true
 		}
 		s.failed(err)
-		wait := pause/2 + rand.N(pause/2) //nolint:gosec // the jitter need not be secret
+		wait := pause/2 + rand.N(pause/2) // the jitter need not be secret
 		if !again || time.Since(began)+wait > s.o.RetryFor || !s.pause(wait) {
 			return false
 		}

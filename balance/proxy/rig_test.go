@@ -310,7 +310,7 @@ func tlsPairOver(t testing.TB, under func(net.Conn) net.Conn, clients bool, most
 	a, b := tcpPair(t)
 	b = under(b)
 	server := &tls.Config{Certificates: []tls.Certificate{certificate()}, MaxVersion: most}
-	client := &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", ClientSessionCache: tls.NewLRUClientSessionCache(1)} //nolint:gosec // the certificate is that of a test server
+	client := &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 	front, back := tls.Server(b, server), tls.Client(a, client)
 	if clients {
 		front, back = tls.Client(b, client), tls.Server(a, server)

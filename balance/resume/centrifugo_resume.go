@@ -16,7 +16,7 @@ func (s *centrifugo) Resume() ([]Message, error) {
 	}
 	var own []command[centrifugoCommand]
 	add := func(kind centrifugoKind, channel string, c *protocol.Command) error {
-		c.Id = uint32(s.ownID()) //nolint:gosec // the ID is at most the largest uint32, from which IDs count down
+		c.Id = uint32(s.ownID()) // the ID is at most the largest uint32, from which IDs count down
 		text, err := s.format.encodeCommand(c)
 		own = append(own, command[centrifugoCommand]{id: uint64(c.Id), channel: channel, text: text, data: centrifugoCommand{kind: kind}})
 		return err

@@ -189,11 +189,11 @@ func (c *exactClient) publish(i int) {
 	p := &wire.Publish{Head: wire.Head{Type: "publish", Channel: "chat"}, Data: []byte(strconv.Itoa(i))}
 	switch i % 4 {
 	case 0:
-		p.ID = uint64(i + 10) //nolint:gosec // i is a small index
+		p.ID = uint64(i + 10)
 	case 1:
 		p.MessageID = "mine-" + strconv.Itoa(i)
 	case 2:
-		p.ID, p.Echo = uint64(i+10), new(bool) //nolint:gosec // i is a small index
+		p.ID, p.Echo = uint64(i+10), new(bool)
 	}
 	c.send(p)
 }

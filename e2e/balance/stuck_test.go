@@ -121,7 +121,7 @@ func TestNeverReads(t *testing.T) {
 		for _, x := range cases {
 			for _, path := range []string{"/pour", "/deaf"} {
 				c, err := websocket.Dial(bounded.Context(t), x.scheme+"://"+listen[x.scheme]+"/"+x.name()+path, &websocket.DialOptions{
-					TLS:  &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // the certificate is that of a test server
+					TLS:  &tls.Config{InsecureSkipVerify: true},
 					Conn: websocket.ConnOptions{PingInterval: -1},
 				})
 				if err != nil {

@@ -253,7 +253,7 @@ func versions(s *suite) {
 		s.Fatal(err)
 	}
 	entry := func(version int) hub.Entry {
-		return hub.Entry{Lease: "lease", Client: "ann", Data: fmt.Append(nil, version), Version: uint64(version)} //nolint:gosec // version is not negative
+		return hub.Entry{Lease: "lease", Client: "ann", Data: fmt.Append(nil, version), Version: uint64(version)} // version is not negative
 	}
 	put := func(e hub.Presence, x hub.Entry) {
 		if err := e.Put(ctx, channel, x); err != nil {

@@ -113,7 +113,7 @@ func (r *historyReader) isKept(i *item) bool {
 
 // withinLimits reports whether a message is within the channel's limits.
 func (r *historyReader) withinLimits(i *item) bool {
-	return i.pending < uint64(r.limits.size) && r.isKept(i) //nolint:gosec // the size of a history is not negative
+	return i.pending < uint64(r.limits.size) && r.isKept(i) // the size of a history is not negative
 }
 
 // after reads the publications after an offset. If that is not possible, lost is the reason.
@@ -128,7 +128,7 @@ func (r *historyReader) after(ctx context.Context, since uint64) (ps []*hub.Publ
 	if len(head) == 0 {
 		return nil, nil, true, nil // the replica does not contain top
 	}
-	missing := int(head[0].pending) //nolint:gosec // the number of messages fits into an int
+	missing := int(head[0].pending) // the number of messages fits into an int
 	if since == 0 {
 		missing++
 		if head[0].header.Get(firstHeader) == "" {
@@ -220,7 +220,7 @@ func (r *historyReader) last(ctx context.Context, before uint64) ([]*hub.Publica
 		if err != nil || len(some) == 0 {
 			return nil, err == nil, err
 		}
-		after = int(some[0].pending) + 1 //nolint:gosec // the number of messages fits into an int
+		after = int(some[0].pending) + 1 // the number of messages fits into an int
 	}
 	most := r.limits.size - after
 	n := firstTailSize
@@ -276,7 +276,7 @@ func (w *lastPage) push(p *hub.Publication) {
 // tail returns a sequence such that the subject has at least n messages from there on, but not many more. If there are
 // fewer, it returns 1.
 func (r *historyReader) tail(ctx context.Context, n int) (uint64, error) {
-	for back := uint64(n); ; back *= 4 { //nolint:gosec // n is not negative
+	for back := uint64(n); ; back *= 4 { // n is not negative
 		if back >= r.top {
 			return 1, nil
 		}
@@ -285,7 +285,7 @@ func (r *historyReader) tail(ctx context.Context, n int) (uint64, error) {
 		if err != nil {
 			return 0, err
 		}
-		if len(items)+int(more) >= n { //nolint:gosec // the number of messages fits into an int
+		if len(items)+int(more) >= n { // the number of messages fits into an int
 			return from, nil
 		}
 	}

@@ -37,7 +37,7 @@ func millis(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
 
 func untilOf(h nats.Header) time.Time {
 	if ms := number(h, untilHeader); ms > 0 {
-		return time.UnixMilli(int64(ms)) //nolint:gosec // a time in milliseconds fits into an int64
+		return time.UnixMilli(int64(ms)) // a time in milliseconds fits into an int64
 	}
 	return time.Time{}
 }

@@ -31,7 +31,7 @@ func TestRenewing(t *testing.T) {
 		t.Errorf("long after the last attempt: renewing %q", late)
 	}
 	for i, name := range []string{"mine", "silent"} {
-		there.leases.record(nodeRecord{Lease: name, TTL: 3000}, uint64(i+1), now.Add(-time.Minute)) //nolint:gosec // i is not negative
+		there.leases.record(nodeRecord{Lease: name, TTL: 3000}, uint64(i+1), now.Add(-time.Minute))
 	}
 	data, err := json.Marshal(heartbeat{Node: here.id, Count: 1, Renewing: names})
 	if err != nil {

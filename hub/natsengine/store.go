@@ -133,7 +133,7 @@ func (s *store) last(ctx context.Context, stream, subject string) (*item, error)
 
 // statusOf returns the status of a reply that is not JSON. The Status is 0 if the reply has none.
 func statusOf(msg *nats.Msg) *apiError {
-	return &apiError{Status: int(number(msg.Header, "Status")), Description: msg.Header.Get("Description")} //nolint:gosec // a status has three digits
+	return &apiError{Status: int(number(msg.Header, "Status")), Description: msg.Header.Get("Description")} // a status has three digits
 }
 
 // lastOfLeader reads the last message with a request to which only the leader of a stream replies. While there is no leader, no

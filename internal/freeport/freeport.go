@@ -24,12 +24,12 @@ func Get(t testing.TB) string {
 	defer marks.Unlock()
 	for range 1000 {
 		// The port is below the range for outgoing connections, which could occupy the port while no program listens on it.
-		port := strconv.Itoa(20_000 + rand.IntN(12_000)) //nolint:gosec // the random port is not a secret
-		mark, err := net.Listen("unix", name(port))      //nolint:noctx // a helper of tests needs no context
+		port := strconv.Itoa(20_000 + rand.IntN(12_000)) // the random port is not a secret
+		mark, err := net.Listen("unix", name(port))
 		if err != nil {
 			continue
 		}
-		if l, err := net.Listen("tcp", ":"+port); err == nil { //nolint:noctx,gosec // the helper only tests whether the port is free on all addresses
+		if l, err := net.Listen("tcp", ":"+port); err == nil {
 			l.Close()
 			marks.all = append(marks.all, mark)
 			return port

@@ -87,7 +87,7 @@ func (s *Server) start() bool {
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
-	s.cmd = exec.Command("redis-server", append([]string{conf}, s.args...)...) //nolint:noctx // the process is stopped at the end of the test
+	s.cmd = exec.Command("redis-server", append([]string{conf}, s.args...)...)
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
 		s.t.Fatal(err)

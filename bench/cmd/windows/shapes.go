@@ -51,7 +51,7 @@ func event(r *rand.Rand) any {
 func chat(seed uint64, size int, words []string) []byte {
 	r := source(seed)
 	n := max(size/8, 1)
-	at := int(seed) * n % (len(words) - n) //nolint:gosec // seed is the number of a message, which is small
+	at := int(seed) * n % (len(words) - n) // seed is the number of a message, which is small
 	b, _ := json.Marshal(map[string]any{
 		"room": fmt.Sprintf("room-%d", r.IntN(20)),
 		"from": fmt.Sprintf("user-%05d", r.IntN(10_000)),

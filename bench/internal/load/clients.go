@@ -171,6 +171,6 @@ func cutFrame(b []byte) (first byte, payload, rest []byte, ok bool) {
 	if uint64(len(b)-head) < size {
 		return 0, nil, b, false
 	}
-	end := head + int(size) //nolint:gosec // size is at most len(b)-head
+	end := head + int(size) // size is at most len(b)-head
 	return b[0], b[head:end], b[end:], true
 }

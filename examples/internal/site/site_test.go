@@ -39,7 +39,7 @@ func TestOpenPages(t *testing.T) {
 		}
 	}})
 	for _, request := range []string{"", "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n"} {
-		c, err := net.Dial("tcp", addr) //nolint:noctx // a test needs no context here
+		c, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
 		}

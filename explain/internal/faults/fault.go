@@ -45,7 +45,7 @@ func (f Fault) Start() (*Site, error) {
 	return s, nil
 }
 
-func noProxy(*http.Request) (*url.URL, error) { return nil, nil } //nolint:nilnil // for http.Transport.Proxy, a nil URL means no proxy
+func noProxy(*http.Request) (*url.URL, error) { return nil, nil } // for http.Transport.Proxy, a nil URL means no proxy
 
 // Site is a running server, with the URL and options for a client that is to encounter the fault.
 type Site struct {

@@ -161,14 +161,14 @@ func noCipher(l *lab) (*Site, error) {
 	root := newRoot("Public")
 	return l.withTLS(&tls.Config{
 		Certificates: []tls.Certificate{root.issue(leaf{})}, MaxVersion: tls.VersionTLS12,
-		CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_RC4_128_SHA}, //nolint:gosec // this obsolete cipher suite is the fault of this server
+		CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_RC4_128_SHA}, // this obsolete cipher suite is the fault of this server
 	}, root)
 }
 
 // unknownName has no certificate for the name that the client requests.
 func unknownName(l *lab) (*Site, error) {
 	return l.withTLS(&tls.Config{
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }, //nolint:nilnil // nil means that the server has no certificate for the name
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }, // nil means that the server has no certificate for the name
 	}, newRoot("Public"))
 }
 
