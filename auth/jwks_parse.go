@@ -162,5 +162,5 @@ func (j *jwk) oct(owner keyOwner) (*key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return k.narrow(j.Alg)
+	return k.restrictTo(j.Alg)
 }

@@ -186,7 +186,7 @@ func newKey(id, alg string, public any) (*key, error) {
 	default:
 		return nil, fmt.Errorf("keys of type %T cannot sign tokens", public)
 	}
-	return k.narrow(alg)
+	return k.restrictTo(alg)
 }
 
 // curveAlgs are the algorithms of the curves (RFC 7518 §3.4).
@@ -208,8 +208,8 @@ func secretKey(id string, secret []byte) (*key, error) {
 	return k, nil
 }
 
-// narrow restricts k to the algorithm alg, if alg is not empty.
-func (k *key) narrow(alg string) (*key, error) {
+// restrictTo restricts k to the algorithm alg, if alg is not empty.
+func (k *key) restrictTo(alg string) (*key, error) {
 	if alg == "Ed25519" { // RFC 9864 §2.2: the new name of the only EdDSA variant in use
 		alg = "EdDSA"
 	}

@@ -241,7 +241,7 @@ func (f *serversFlags) drain(ctx context.Context, sys *System, id string) error 
 	if err != nil {
 		return err
 	}
-	if b.leavesNone(id) {
+	if b.leavesEndpointEmpty(id) {
 		fmt.Fprintln(sys.Stderr, "handfast: no other server accepts new clients: until one does, clients that reconnect get 503")
 	}
 	began := time.Now()
@@ -323,8 +323,8 @@ func (b *balancerState) isDraining(id string) bool {
 	return true
 }
 
-// leavesNone reports whether any endpoint of the server has no server that accepts new clients.
-func (b *balancerState) leavesNone(id string) bool {
+// leavesEndpointEmpty reports whether any endpoint of the server has no server that accepts new clients.
+func (b *balancerState) leavesEndpointEmpty(id string) bool {
 	for i, e := range b.Endpoints {
 		ready := func(s gateway.BalancedServer) bool { return s.State == "ready" }
 		if _, ok := b.server(i, id); ok && !slices.ContainsFunc(e.Servers, ready) {

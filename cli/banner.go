@@ -138,7 +138,7 @@ func banner(sys *System, server *gateway.Server, listen []config.Listen) {
 		if dev.Left() != "" {
 			left = missingHostNote(dev.Left()) + "\n"
 		}
-		if addr := uncovered(listen, dev.Names(), machineAddresses()); addr != "" {
+		if addr := uncovered(listen, dev.Names(), reachableAddresses()); addr != "" {
 			left += fmt.Sprintf("other machines cannot verify this server as %s: the certificate does not cover that name\n"+
 				"  next step: stop the server, and run: %s cert dev --new --host %s\n", addr, run, addr)
 		}
@@ -182,8 +182,8 @@ func uncovered(listen []config.Listen, names, machine []string) string {
 	return ""
 }
 
-// machineAddresses returns the addresses at which other machines can reach this machine.
-func machineAddresses() []string {
+// reachableAddresses returns the addresses at which other machines can reach this machine.
+func reachableAddresses() []string {
 	var all []string
 	addrs, _ := net.InterfaceAddrs() // if this fails, no addresses are returned
 	for _, a := range addrs {

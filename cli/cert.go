@@ -74,7 +74,7 @@ func makeDev(sys *System, hosts []string, renew bool) error {
 	if renew {
 		open = certs.RenewDev
 		if old, err := certs.DevCA(dir); err == nil {
-			before = signsFor(old)
+			before = permittedNames(old)
 			if isFile(trustedIn(old)) {
 				left = trustedIn(old)
 			}
@@ -91,7 +91,7 @@ func makeDev(sys *System, hosts []string, renew bool) error {
 	if dev.Left() != "" {
 		fmt.Fprintln(sys.Stderr, missingHostNote(dev.Left()))
 	}
-	now := signsFor(dev.CA())
+	now := permittedNames(dev.CA())
 	if lost := slices.DeleteFunc(before, func(name string) bool { return slices.Contains(now, name) }); len(lost) > 0 {
 		fmt.Fprintf(sys.Stderr, "the previous CA was also for %s; the new one is not\n", visible.Text(strings.Join(lost, ", ")))
 	}

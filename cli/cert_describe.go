@@ -56,7 +56,7 @@ func describeCert(cert *x509.Certificate, now time.Time) certInfo {
 
 // describeDev describes the development CA in dir and its certificate, which may be nil.
 func describeDev(dir string, ca, leaf *x509.Certificate, now time.Time) devInfo {
-	d := devInfo{CAFile: certs.CAFile(dir), SignsFor: signsFor(ca), Trusted: trustedIn(ca), CA: describeCert(ca, now)}
+	d := devInfo{CAFile: certs.CAFile(dir), SignsFor: permittedNames(ca), Trusted: trustedIn(ca), CA: describeCert(ca, now)}
 	if leaf != nil {
 		shown := describeCert(leaf, now)
 		d.Leaf, d.LeafFile = &shown, certs.LeafFile(dir)
@@ -64,8 +64,8 @@ func describeDev(dir string, ca, leaf *x509.Certificate, now time.Time) devInfo 
 	return d
 }
 
-// signsFor returns the names for which a CA may sign; none means any.
-func signsFor(ca *x509.Certificate) []string {
+// permittedNames returns the names for which a CA may sign; none means any.
+func permittedNames(ca *x509.Certificate) []string {
 	permitted := append([]string(nil), ca.PermittedDNSDomains...)
 	for _, n := range ca.PermittedIPRanges {
 		permitted = append(permitted, n.String())

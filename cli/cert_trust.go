@@ -96,7 +96,7 @@ func changeTrust(sys *System, args []string, trust, dryRun bool) error {
 	p := newPaint(sys, sys.Stdout)
 	fmt.Fprintln(sys.Stdout, p.bold(visible.Text(ca.Subject.CommonName)))
 	row := rows(p, sys.Stdout)
-	if names := signsFor(ca); trust && len(names) > 0 {
+	if names := permittedNames(ca); trust && len(names) > 0 {
 		row("signs for", visible.Text(strings.Join(names, ", "))+", and nothing else")
 	} else if trust {
 		row("signs for", p.style("31", "anything")+": anyone with the key of the CA can pose as any server to this machine")
@@ -104,8 +104,8 @@ func changeTrust(sys *System, args []string, trust, dryRun bool) error {
 	return changeStores(sys, []store{systemStore(ca), browserStore(ca, path)}, path, trust, dryRun)
 }
 
-// changeStores adds the CA in the file path to stores (if trust), or removes it from them, and prints the changes. dryRun means that it only prints
-// them.
+// changeStores adds the CA in the file path to stores (if trust), or removes it from them, and prints the changes. dryRun means that it
+// only prints them.
 func changeStores(sys *System, stores []store, path string, trust, dryRun bool) error {
 	p := newPaint(sys, sys.Stdout)
 	row := rows(p, sys.Stdout)

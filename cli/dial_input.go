@@ -87,7 +87,8 @@ func (f *feed) done() {
 	f.consumed <- struct{}{}
 }
 
-// canonicalLineMax returns the maximum number of bytes of a line that a terminal passes on. The terminal silently drops the rest. 0 means unknown.
+// canonicalLineMax returns the maximum number of bytes of a line that a terminal passes on. The terminal silently drops the rest. 0 means
+// unknown.
 func canonicalLineMax() int {
 	switch runtime.GOOS {
 	case "windows":
@@ -118,8 +119,9 @@ func newRecords(r io.Reader, end byte) *lines {
 	return l
 }
 
-// cutByTerminal returns the error for a line of n bytes that the terminal has probably cut, because it is as long as the terminal allows.
-func cutByTerminal(n int) error {
+// truncatedByTerminal returns the error for a line of n bytes that the terminal has probably cut, because it is as long as the terminal
+// allows.
+func truncatedByTerminal(n int) error {
 	return &hinted{fmt.Errorf("the line has %d bytes or more, but the terminal delivers only %d: the rest is lost", n, n),
 		"send the line from a file or a pipe, or do not redirect standard output: a typed line may then have 1 MiB"}
 }
@@ -151,7 +153,7 @@ func (l *lines) next() (websocket.Message, error) {
 	const hint = "to send the input as binary messages, use --binary"
 	switch {
 	case l.maxLine > 0 && len(data) >= l.maxLine:
-		return websocket.Message{}, cutByTerminal(l.maxLine)
+		return websocket.Message{}, truncatedByTerminal(l.maxLine)
 	case len(data) > maxLine:
 		return websocket.Message{}, &hinted{fmt.Errorf("line %d of standard input has more than 16 MiB", l.n), hint}
 	case !utf8.Valid(data):
@@ -224,7 +226,7 @@ func (c *chunks) next() (websocket.Message, error) {
 	for {
 		n, err := c.r.Read(c.buf[:])
 		if c.maxLine > 0 && n > c.maxLine {
-			return websocket.Message{}, cutByTerminal(c.maxLine)
+			return websocket.Message{}, truncatedByTerminal(c.maxLine)
 		}
 		if n > 0 {
 			return websocket.Message{Type: websocket.Binary, Data: c.buf[:n]}, nil

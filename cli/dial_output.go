@@ -56,7 +56,7 @@ func newFormat(asJSON, person bool) formatter {
 	case asJSON:
 		return formatJSON
 	case person:
-		return formatPerson
+		return formatHuman
 	}
 	return func(dst []byte, m websocket.Message) []byte { return append(dst, m.Data...) }
 }
@@ -80,7 +80,7 @@ func formatJSON(dst []byte, m websocket.Message) []byte {
 // hexShown is the number of bytes of a binary message that are shown on a terminal.
 const hexShown = 64
 
-func formatPerson(dst []byte, m websocket.Message) []byte {
+func formatHuman(dst []byte, m websocket.Message) []byte {
 	if m.Type == websocket.Text {
 		// A prefix keeps later lines of the message from looking like another message, or like typed input.
 		return append(dst, strings.ReplaceAll(visible.Text(string(m.Data)), "\n", "\n| ")...)

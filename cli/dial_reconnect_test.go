@@ -17,8 +17,8 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// serveInTurn runs a server that serves successive connections with these functions.
-func serveInTurn(t *testing.T, serve ...func(ctx context.Context, c *websocket.Conn)) string {
+// serveSuccessively runs a server that serves successive connections with these functions.
+func serveSuccessively(t *testing.T, serve ...func(ctx context.Context, c *websocket.Conn)) string {
 	var n atomic.Int32
 	return peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
 		if i := int(n.Add(1)); i <= len(serve) {
@@ -36,7 +36,7 @@ func send(ctx context.Context, c *websocket.Conn, text string) {
 // A lost connection is replaced, and further input is sent on the new one.
 func TestDialReconnect(t *testing.T) {
 	again := make(chan struct{})
-	url := serveInTurn(t, func(ctx context.Context, c *websocket.Conn) {
+	url := serveSuccessively(t, func(ctx context.Context, c *websocket.Conn) {
 		if m, err := c.Read(ctx); err == nil {
 			_ = c.Write(ctx, m)
 		}
@@ -85,7 +85,7 @@ func TestDialReconnectEnds(t *testing.T) {
 		}, []string{"--wait", "1h"}, exitFailed, "", "handfast: the server closed with 1008"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := runWith(t, strings.NewReader(""), nil, append([]string{"dial", "--reconnect", serveInTurn(t, tt.serve...)}, tt.args...)...)
+			got := runWith(t, strings.NewReader(""), nil, append([]string{"dial", "--reconnect", serveSuccessively(t, tt.serve...)}, tt.args...)...)
 			if got.code != tt.code || got.stdout != tt.stdout || !strings.Contains(got.stderr, tt.stderr) {
 				t.Errorf("exit %d, %q, %q", got.code, got.stdout, got.stderr)
 			}
@@ -123,7 +123,7 @@ func TestDialReconnectAfterTheInput(t *testing.T) {
 
 // A signal ends the wait for the next connection. If the first connection fails, dial does not try again.
 func TestDialReconnectSignal(t *testing.T) {
-	url := serveInTurn(t, func(_ context.Context, c *websocket.Conn) { _ = c.Close(websocket.CodeTryAgainLater, "") })
+	url := serveSuccessively(t, func(_ context.Context, c *websocket.Conn) { _ = c.Close(websocket.CodeTryAgainLater, "") })
 	signals := make(chan os.Signal, 1)
 	stdin, more := io.Pipe()
 	defer more.Close()
@@ -156,7 +156,7 @@ func TestDialInputEndsWhileReconnecting(t *testing.T) {
 		{"not UTF-8", "\xff\n", nil, exitFailed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			url := serveInTurn(t, func(_ context.Context, c *websocket.Conn) { _ = c.Close(websocket.CodeTryAgainLater, "") })
+			url := serveSuccessively(t, func(_ context.Context, c *websocket.Conn) { _ = c.Close(websocket.CodeTryAgainLater, "") })
 			stdin, more := io.Pipe()
 			var stdout, stderr buffer
 			code := make(chan int, 1)

@@ -81,12 +81,12 @@ func TestDialCutShort(t *testing.T) {
 		}, "cd", time.Second, "abcd\n", nil},
 		{"nothing at all", func(*wstest.Peer) {}, "", 0, "", nil},
 	} {
-		t.Run(tt.name, func(t *testing.T) { testCutShort(t, tt.send, tt.more, tt.wait, tt.want, tt.err) })
+		t.Run(tt.name, func(t *testing.T) { testInterrupted(t, tt.send, tt.more, tt.wait, tt.want, tt.err) })
 	}
 }
 
-// testCutShort runs a session with a server that sends something, answers pings, and sends the rest after a pause.
-func testCutShort(t *testing.T, send func(p *wstest.Peer), more string, wait time.Duration, want string, wantErr error) {
+// testInterrupted runs a session with a server that sends something, answers pings, and sends the rest after a pause.
+func testInterrupted(t *testing.T, send func(p *wstest.Peer), more string, wait time.Duration, want string, wantErr error) {
 	synctest.Test(t, func(t *testing.T) {
 		p, conn := wstest.PipePeer(t, protocol.RoleServer, nil)
 		over := make(chan struct{})

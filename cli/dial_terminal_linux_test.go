@@ -191,7 +191,7 @@ func TestDialConnectingNote(t *testing.T) {
 // --wait continues, so that Ctrl-C raises a signal.
 func TestDialTerminalReconnect(t *testing.T) {
 	end := make(chan struct{})
-	url := serveInTurn(t, func(_ context.Context, c *websocket.Conn) { _ = c.Close(websocket.CodeInternalError, "") },
+	url := serveSuccessively(t, func(_ context.Context, c *websocket.Conn) { _ = c.Close(websocket.CodeInternalError, "") },
 		func(ctx context.Context, c *websocket.Conn) {
 			if m, err := c.Read(ctx); err == nil {
 				_ = c.Write(ctx, m)

@@ -16,8 +16,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// hangUp sends SIGHUP to the server, which runs in this process.
-func hangUp(t *testing.T) {
+// sendSIGHUP sends SIGHUP to the server, which runs in this process.
+func sendSIGHUP(t *testing.T) {
 	t.Helper()
 	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
 		t.Fatal(err)
@@ -36,7 +36,7 @@ func TestServeWithoutFileOutlivesSIGHUP(t *testing.T) {
 		s.signals <- os.Interrupt
 		bounded.Receive(t, s.code)
 	}()
-	hangUp(t)
+	sendSIGHUP(t)
 	s.waitForLog(t, func(int) {}, `msg="configuration unchanged"`)
 	write(t, token, "another token, which is long enough too\n")
 	s.waitForLog(t, func(int) {}, `msg="configuration changed"`, "setting=admin.token")
@@ -62,7 +62,7 @@ endpoints: [{name: chat, path: /chat, target: echo, auth: [users]}, {path: /open
 	if err := os.Truncate(file, 0); err != nil {
 		t.Fatal(err)
 	}
-	hangUp(t)
+	sendSIGHUP(t)
 	s.waitForLog(t, func(int) {}, "level=ERROR", `msg="configuration not loaded"`, "handfast.yaml:1:1", "endpoints")
 	s.waitForLog(t, func(int) {}, "level=WARN", `msg="the old configuration stays in force"`, "handfast config check "+file)
 	_, err := websocket.Dial(bounded.Context(t), strings.Replace(s.banner["chat"], "/chat", "/echo", 1), nil)
@@ -100,11 +100,11 @@ func TestServeReloadsOnce(t *testing.T) {
 		if err := os.Rename(next, file); err != nil {
 			t.Fatal(err)
 		}
-		hangUp(t)
+		sendSIGHUP(t)
 		more("reloaded", reloaded)
 		ctx, cancel := context.WithCancel(bounded.Context(t))
 		watch.Run(ctx, cancel) // notices the change at the same time as the server's own watch
-		hangUp(t)
+		sendSIGHUP(t)
 		more("unchanged", unchanged)
 		if count("unchanged") == unchanged+1 {
 			return

@@ -31,7 +31,7 @@ func serve(ctx context.Context, sys *System, f *serveFlags) error {
 	var log *slog.Logger
 	cfg, err := f.load(func(cfg *config.Config) { // logs the start before checks that may take long
 		log = newLog(cfg.Log, sys.Stderr)
-		log.Info(observe.EventStarting, "version", thisBuild().Version)
+		log.Info(observe.EventStarting, "version", currentBuild().Version)
 	})
 	if err != nil {
 		told := printProblems(sys.Stderr, err)

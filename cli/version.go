@@ -30,7 +30,7 @@ func newVersion(sys *System) *cobra.Command {
 		Args: noArgs,
 		RunE: run(func(*cobra.Command, []string) error {
 			if asJSON {
-				return json.NewEncoder(sys.Stdout).Encode(thisBuild())
+				return json.NewEncoder(sys.Stdout).Encode(currentBuild())
 			}
 			return printVersion(sys)
 		}),
@@ -52,12 +52,12 @@ func addVersionFlag(root *cobra.Command, sys *System) {
 
 // printVersion prints one line about this binary.
 func printVersion(sys *System) error {
-	_, err := fmt.Fprintln(sys.Stdout, thisBuild())
+	_, err := fmt.Fprintln(sys.Stdout, currentBuild())
 	return err
 }
 
-// thisBuild returns the build information of this binary.
-func thisBuild() build {
+// currentBuild returns the build information of this binary.
+func currentBuild() build {
 	info, _ := debug.ReadBuildInfo()
 	return readBuild(info)
 }

@@ -54,7 +54,7 @@ func explainAlert80(r *Report, d *Diagnosis) {
 
 // explainNoCipher qualifies the cause if the alert does not prove that there are no common parameters.
 func explainNoCipher(r *Report, _ Finding, d *Diagnosis) {
-	if !unspecific(r) {
+	if !isGenericAlert(r) {
 		return
 	}
 	d.Cause = "The server ended the handshake because it found no acceptable parameters. Most likely the server and the client have no cipher suite, " +
@@ -76,7 +76,7 @@ func explainClientCert(r *Report, _ Finding, d *Diagnosis) {
 // is the reason.
 func explainClientCertRefused(r *Report, f Finding, d *Diagnosis) {
 	explainAlert(r, f, d)
-	if !unspecific(r) {
+	if !isGenericAlert(r) {
 		return
 	}
 	d.Cause = fmt.Sprintf("The server received a client certificate, and ended the connection with the alert %q. Most likely it does not accept the certificate; "+
@@ -84,7 +84,7 @@ func explainClientCertRefused(r *Report, f Finding, d *Diagnosis) {
 	d.forClient("The proof is in the server's log; or the handshake succeeds with another certificate.")
 }
 
-// unspecific reports whether the server sent an alert that can have many reasons (RFC 8446 §6.2).
-func unspecific(r *Report) bool {
+// isGenericAlert reports whether the server sent an alert that can have many reasons (RFC 8446 §6.2).
+func isGenericAlert(r *Report) bool {
 	return r.TLS != nil && (strings.Contains(r.TLS.Alert, "handshake failure") || strings.Contains(r.TLS.Alert, "decrypt"))
 }

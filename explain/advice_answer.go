@@ -201,16 +201,16 @@ func explainKnownStatus(r *Report, d *Diagnosis) bool {
 	default:
 		d.Clause = clauseStatus
 		d.Cause = fmt.Sprintf("The server answered with %d, which no standard defines. %s uses it when %s; nothing else in the response shows that it comes from "+
-			"there.", status, capital(m.by), m.cause)
+			"there.", status, capitalize(m.by), m.cause)
 	}
 	return true
 }
 
-// capital returns s with its first letter in upper case.
-func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+// capitalize returns s with its first letter in upper case.
+func capitalize(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
-// uncapitalized returns s with its first letter in lower case.
-func uncapitalized(s string) string { return strings.ToLower(s[:1]) + s[1:] }
+// uncapitalize returns s with its first letter in lower case.
+func uncapitalize(s string) string { return strings.ToLower(s[:1]) + s[1:] }
 
 // explainOtherStatus explains a status that has no separate fault.
 func explainOtherStatus(r *Report, f Finding, d *Diagnosis) {

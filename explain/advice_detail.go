@@ -171,15 +171,15 @@ func explainOrigins(r *Report, _ Finding, d *Diagnosis) {
 	if r.Target == nil {
 		return
 	}
-	remarkOrigin(r, d)
+	noteOriginForm(r, d)
 	if r.Target.Secure && strings.HasPrefix(r.Target.Origin, "http://") && accepted {
 		d.forClient("Old clients, among them Python's websocket-client and libwebsockets, send Origin: http:// over wss as well: update them, or set " +
 			"the origin.")
 	}
 }
 
-// remarkOrigin adds how the sent origin differs from the form that browsers send (RFC 6454 §7).
-func remarkOrigin(r *Report, d *Diagnosis) {
+// noteOriginForm adds how the sent origin differs from the form that browsers send (RFC 6454 §7).
+func noteOriginForm(r *Report, d *Diagnosis) {
 	if wrong := wrongOrigin(r.Target.Origin); wrong != "" {
 		d.forClient(fmt.Sprintf("The origin %q %s.", r.Target.Origin, wrong))
 	}
@@ -223,7 +223,7 @@ func explainForbidden(r *Report, f Finding, d *Diagnosis) {
 		d.forClient("If the server allows only other origins, try --origin with that of the page in question.")
 	}
 	if r.Target != nil {
-		remarkOrigin(r, d)
+		noteOriginForm(r, d)
 	}
 	if r.Response != nil && fromEnvoy(r.Response) {
 		explainEnvoy(r, d)

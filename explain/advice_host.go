@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// remarkHost adds to the cause of a rejection that the caller has set a Host that differs from the URL.
-func remarkHost(r *Report, f Finding, d *Diagnosis) {
+// noteHostMismatch adds to the cause of a rejection that the caller has set a Host that differs from the URL.
+func noteHostMismatch(r *Report, f Finding, d *Diagnosis) {
 	if f.Stage != StageResponse || f.Warning || r.Target == nil || r.Target.HostHeader == "" || r.Response != nil && r.Response.FromProxy {
 		return
 	}

@@ -28,7 +28,7 @@ var silenceAdvice = []explanation{
 		},
 		client: []string{"Check the host and the path: many servers close the connection for an unknown Host header, and Socket.IO for a path that is not its own.",
 			"Check the port: a service of another protocol closes the connection, too."},
-		detail: explainHungUp,
+		detail: explainClosedConnection,
 	},
 	{
 		fault: FaultNoResponse, clause: "RFC 9112 §9.5",
@@ -82,8 +82,8 @@ var silenceAdvice = []explanation{
 	},
 }
 
-// explainHungUp adds that some servers close the connection if they support none of the offered subprotocols.
-func explainHungUp(r *Report, _ Finding, d *Diagnosis) {
+// explainClosedConnection adds that some servers close the connection if they support none of the offered subprotocols.
+func explainClosedConnection(r *Report, _ Finding, d *Diagnosis) {
 	if r.Target != nil && len(r.Target.Subprotocols) == 0 {
 		d.forClient("Check whether the server requires a subprotocol or a token in the query: libwebsockets and websockify close the connection without them.")
 	}

@@ -204,7 +204,7 @@ var certAdvice = []explanation{
 			"    openssl x509 -in cert.pem -noout -text",
 		},
 		client: []string{"Only the server's owner can fix this. Do not turn verification off."},
-		detail: explainUnfit,
+		detail: explainUnsuitableCert,
 	},
 }
 

@@ -86,8 +86,8 @@ func lastLink(all []Certificate) Certificate {
 	return last
 }
 
-// explainUnfit makes the reason why a certificate is not valid for a server the cause.
-func explainUnfit(_ *Report, f Finding, d *Diagnosis) {
+// explainUnsuitableCert makes the reason why a certificate is not valid for a server the cause.
+func explainUnsuitableCert(_ *Report, f Finding, d *Diagnosis) {
 	if f.Detail != "" && f.Stage == StageTLS {
 		d.Cause = "The server's certificate is not valid for a server: " + strings.TrimSuffix(f.Detail, ".") + "."
 	}

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// warnOfBrowsers warns if a browser would refuse to connect.
-func (t *requester) warnOfBrowsers() {
+// warnAboutBrowsers warns if a browser would refuse to connect.
+func (t *requester) warnAboutBrowsers() {
 	to := t.r.Target
-	if _, page, ok := strings.Cut(to.Origin, "https://"); ok && !to.Secure && !isOwnMachine(to.Host) {
+	if _, page, ok := strings.Cut(to.Origin, "https://"); ok && !to.Secure && !trustedWithoutTLS(to.Host) {
 		t.warn(StageURL, FaultMixedContent, "", "the page at https://"+page+" opens ws://"+t.target.Host())
 	}
 	if slices.Contains(blockedPorts, to.Port) {
@@ -17,8 +17,8 @@ func (t *requester) warnOfBrowsers() {
 	}
 }
 
-// isOwnMachine reports whether browsers trust a host without TLS because it is the user's own machine (W3C Secure Contexts §3.1).
-func isOwnMachine(host string) bool {
+// trustedWithoutTLS reports whether browsers trust a host without TLS because it is the user's own machine (W3C Secure Contexts §3.1).
+func trustedWithoutTLS(host string) bool {
 	a, err := netip.ParseAddr(host)
 	return isLocalhost(host) || err == nil && a.IsLoopback()
 }

@@ -189,7 +189,7 @@ func (t *dialer) dialFirst(addrs []netip.Addr, port string, stage Stage) *link {
 		}
 		t.plan.addr, t.run.r.Address = addr, addr
 		t.run.end(s, "connected")
-		t.warnOfIPv6(addrs[:i], a, errs)
+		t.warnAboutIPv6(addrs[:i], a, errs)
 		return l
 	}
 	t.judgeDial(stage, addrs, errs, port)
@@ -210,9 +210,9 @@ func (t *dialer) dial(addr string, d time.Duration) (*link, error) {
 	return t.newLink(c), nil
 }
 
-// warnOfIPv6 warns of IPv6 addresses that failed if an IPv4 address works. It does not warn if this machine has no IPv6, or of loopback
+// warnAboutIPv6 warns of IPv6 addresses that failed if an IPv4 address works. It does not warn if this machine has no IPv6, or of loopback
 // addresses.
-func (t *dialer) warnOfIPv6(failed []netip.Addr, worked netip.Addr, errs []error) {
+func (t *dialer) warnAboutIPv6(failed []netip.Addr, worked netip.Addr, errs []error) {
 	if !worked.Is4() {
 		return
 	}
@@ -252,14 +252,14 @@ func (t *dialer) judgeDial(stage Stage, addrs []netip.Addr, errs []error, port s
 	}
 	detail := where + ": " + dialReason(why)
 	if fault == FaultRefused && len(addrs) == 1 && addrs[0].IsLoopback() {
-		detail += t.otherLoopback(addrs[0], port)
+		detail += t.probeOtherLoopback(addrs[0], port)
 	}
 	t.run.fail(stage, fault, "", detail)
 }
 
-// otherLoopback checks whether a server listens on the loopback address of the other IP version. It returns the end of the detail, ""
+// probeOtherLoopback checks whether a server listens on the loopback address of the other IP version. It returns the end of the detail, ""
 // if there is no server.
-func (t *dialer) otherLoopback(refused netip.Addr, port string) string {
+func (t *dialer) probeOtherLoopback(refused netip.Addr, port string) string {
 	other := netip.IPv6Loopback()
 	if refused.Is6() {
 		other = netip.AddrFrom4([4]byte{127, 0, 0, 1})

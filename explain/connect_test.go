@@ -43,7 +43,7 @@ func TestJudgeDial(t *testing.T) {
 		{"2001:db8::1", one, syscall.EAFNOSUPPORT, 0},
 	} {
 		tr := newTracer(t.Context(), nil)
-		tr.dialer.warnOfIPv6([]netip.Addr{netip.MustParseAddr(tt.failed)}, tt.worked, []error{tt.err})
+		tr.dialer.warnAboutIPv6([]netip.Addr{netip.MustParseAddr(tt.failed)}, tt.worked, []error{tt.err})
 		if len(tr.r.Findings) != tt.want {
 			t.Errorf("%s, %v: %+v", tt.failed, tt.err, tr.r.Findings)
 		}

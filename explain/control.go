@@ -50,7 +50,7 @@ func (t *tracer) probeRefusal() {
 // probeUpgrade sends the same request without the upgrade. A response with another status shows that the first request arrived as
 // an upgrade. probeUpgrade reports whether there was a response.
 func (t *tracer) probeUpgrade() bool {
-	if !upgradeInDoubt(t.r) {
+	if !upgradeUncertain(t.r) {
 		return false
 	}
 	s := t.begin(StageProbe, "the same as an ordinary request, without Upgrade")
@@ -81,8 +81,8 @@ func (t *tracer) probeUpgrade() bool {
 	return true
 }
 
-// upgradeInDoubt reports whether the server may have received the request without Upgrade, although the response does not say so.
-func upgradeInDoubt(r *Report) bool {
+// upgradeUncertain reports whether the server may have received the request without Upgrade, although the response does not say so.
+func upgradeUncertain(r *Report) bool {
 	a, p := r.Response, productOf(r.Response)
 	switch r.Findings[0].Fault {
 	case FaultUpgradeStripped:

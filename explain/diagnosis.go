@@ -67,7 +67,7 @@ func diagnose(r *Report, f Finding) Diagnosis {
 	if f.Stage == StageResponse && !f.Warning && responsesVary(r) {
 		explainVaryingResponses(r, &d)
 	}
-	remarkHost(r, f, &d)
+	noteHostMismatch(r, f, &d)
 	return d
 }
 

@@ -32,7 +32,7 @@ func verdict(r *Report, f Finding) Fault {
 			return FaultPlainToTLS
 		}
 		return FaultStatus400 // a proxy sends plain HTTP to the TLS port of the server
-	case lacksVersion13(a):
+	case excludesVersion13(a):
 		return FaultVersion
 	case a.Status >= 400 && lostHeader(lowerText(a.Body)) != "":
 		return FaultHeaderLost
@@ -109,8 +109,8 @@ func requiresTLS(a *Response) bool {
 	return a.Status == http.StatusBadRequest && containsAny(lowerText(a.Body), tlsRequiredTexts)
 }
 
-// lacksVersion13 reports whether the server lists supported versions other than 13, the version in the request (RFC 6455 §4.4).
-func lacksVersion13(a *Response) bool {
+// excludesVersion13 reports whether the server lists supported versions other than 13, the version in the request (RFC 6455 §4.4).
+func excludesVersion13(a *Response) bool {
 	all := versions(a)
 	return len(all) > 0 && !slices.Contains(all, "13")
 }

@@ -130,7 +130,7 @@ func (t *tracer) finish() *Report {
 			r.Diagnosis = &d
 		}
 	}
-	t.hide.withoutWords().all(r)
+	t.hide.withoutLetterSecrets().all(r)
 	return r
 }
 

@@ -159,7 +159,7 @@ func (r *redactor) walk(v reflect.Value) {
 			return
 		}
 		for i := range v.NumField() {
-			if !ourName(v.Type(), i) {
+			if !hasFixedValues(v.Type(), i) {
 				r.walk(v.Field(i))
 			}
 		}
@@ -176,15 +176,15 @@ func (r *redactor) walk(v reflect.Value) {
 	}
 }
 
-// withoutWords returns a redactor without the secrets that consist of letters. It is for the diagnoses of a redacted report: such a secret
-// can occur in them only as one of their own words, because no diagnosis decodes letters or joins separated ones.
-func (r *redactor) withoutWords() *redactor {
+// withoutLetterSecrets returns a redactor without the secrets that consist of letters. It is for the diagnoses of a redacted report: such a
+// secret can occur in them only as one of their own words, because no diagnosis decodes letters or joins separated ones.
+func (r *redactor) withoutLetterSecrets() *redactor {
 	letter := func(c rune) bool { return 'a' <= c && c <= 'z' }
 	return &redactor{slices.DeleteFunc(slices.Clone(r.secrets), func(x secret) bool { return strings.TrimLeftFunc(x.text, letter) == "" })}
 }
 
-// ourName reports whether a field of a struct contains only identifiers of a fixed list.
-func ourName(t reflect.Type, i int) bool {
+// hasFixedValues reports whether a field of a struct contains only identifiers of a fixed list.
+func hasFixedValues(t reflect.Type, i int) bool {
 	switch f := t.Field(i); f.Type {
 	case reflect.TypeFor[Fault](), reflect.TypeFor[Stage]():
 		return true

@@ -188,10 +188,10 @@ func (s *signature) applyHandfast(r *Report, d *Diagnosis) {
 		proxy = p.name
 	}
 	d.Cause = fmt.Sprintf("The response names %s, and has the text and the fields of a refusal of handfast: most likely handfast is behind it. If so, %s",
-		proxy, uncapitalized(d.Cause))
+		proxy, uncapitalize(d.Cause))
 	for i, step := range general {
 		if i == 0 {
-			step = "If the server is not handfast: " + uncapitalized(step)
+			step = "If the server is not handfast: " + uncapitalize(step)
 		}
 		d.forOwner(step)
 	}

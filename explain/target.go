@@ -61,7 +61,7 @@ func (t *requester) readURL(raw string) bool {
 	g := &target{Target: to, shown: redact.URL(to.URI), origin: to.URL.Scheme + "://" + to.Host()}
 	t.target = g
 	t.setTarget()
-	t.warnOfBrowsers()
+	t.warnAboutBrowsers()
 	s.Facts = []Fact{{"host", g.Name}, {"port", g.Port}, {"resource", g.shown}}
 	if to.Auth != "" {
 		s.Facts = append(s.Facts, Fact{"user", "sent as Authorization: Basic; browsers refuse such a URL for a WebSocket"})

@@ -30,8 +30,8 @@ type admission struct {
 // sending a response would cost what the limit is meant to save.
 const arrivals = 4
 
-// mayArrive reports whether another connection from addr is accepted.
-func (a *admission) mayArrive(addr netip.Addr) bool {
+// allowsConnection reports whether another connection from addr is accepted.
+func (a *admission) allowsConnection(addr netip.Addr) bool {
 	perSecond := a.site().cfg.Limits.HandshakesPerSecond
 	if perSecond <= 0 || a.isProxy(addr) {
 		return true
@@ -40,9 +40,9 @@ func (a *admission) mayArrive(addr netip.Addr) bool {
 	return ok
 }
 
-// mayWait returns the number of connections that may be in their handshake at the same time, including one from addr. -1 means that the
-// connection does not count, because it is from a proxy, which forwards the connections of many clients.
-func (a *admission) mayWait(addr net.Addr) int {
+// handshakeLimit returns the number of connections that may be in their handshake at the same time, including one from addr. -1 means that
+// the connection does not count, because it is from a proxy, which forwards the connections of many clients.
+func (a *admission) handshakeLimit(addr net.Addr) int {
 	most := a.site().cfg.Limits.PendingHandshakes
 	switch {
 	case a.isProxy(addrOf(addr).Addr()):

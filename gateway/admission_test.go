@@ -10,10 +10,10 @@ import (
 func TestMayWait(t *testing.T) {
 	for limit, want := range map[int]int{0: math.MaxInt, 1: 1, 2: 2} {
 		r := run(t, parse(t, "trusted_proxies: [127.0.0.9]\nlimits: {pending_handshakes: %d}\nendpoints: [{path: /open, target: echo, auth: [anonymous]}]", limit))
-		if got := r.adm.mayWait(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 8)}); got != want {
+		if got := r.adm.handshakeLimit(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 8)}); got != want {
 			t.Errorf("%d: %d handshakes", limit, got)
 		}
-		if got := r.adm.mayWait(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}); got != -1 {
+		if got := r.adm.handshakeLimit(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}); got != -1 {
 			t.Errorf("%d: %d handshakes of a proxy", limit, got)
 		}
 	}

@@ -84,7 +84,7 @@ func TestBalanceResets(t *testing.T) {
 			_, _ = io.WriteString(nc, strings.Replace(behindOpens, "KEY", accept, 1)+"\r\n"+more)
 		}
 	}
-	goesOn := func(net.Conn) bool { return true }
+	keepOpen := func(net.Conn) bool { return true }
 	cuts := func(said string) func(net.Conn, string) {
 		return func(nc net.Conn, _ string) {
 			_, _ = io.WriteString(nc, said)
@@ -125,7 +125,7 @@ func TestBalanceResets(t *testing.T) {
 		for _, secure := range []bool{false, true} {
 			t.Run(name+map[bool]string{true: ", TLS"}[secure], func(t *testing.T) {
 				if tt.first == nil {
-					tt.first = goesOn
+					tt.first = keepOpen
 				}
 				up := script(t, tt.first, tt.answer)
 				t.Setenv("XDG_STATE_HOME", t.TempDir())

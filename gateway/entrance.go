@@ -60,7 +60,7 @@ func newEntrance(rec *recorder, adm *admission, cfg config.HTTP) *entrance {
 		Preface:       s.preface,
 		TLS:           func(ctx context.Context, _ net.Conn) *tls.Config { return peerOf(ctx).listener.tls() },
 		TLSTimeout:    time.Duration(cfg.TLSTimeout),
-		MaxHandshakes: adm.mayWait,
+		MaxHandshakes: adm.handshakeLimit,
 		CountPages:    true,
 		Hooks:         websocket.Hooks{Refused: s.recordRefusal},
 	}

@@ -70,7 +70,7 @@ func (s *entrance) preface(ctx context.Context, nc net.Conn) (net.Addr, error) {
 
 // checkArrival returns an error, which is not reported, if the address has opened too many connections.
 func (s *entrance) checkArrival(p *peer) error {
-	if s.adm.mayArrive(p.addr.Addr()) {
+	if s.adm.allowsConnection(p.addr.Addr()) {
 		return nil
 	}
 	return net.ErrClosed

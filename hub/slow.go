@@ -101,7 +101,7 @@ func (x *subscription) lose(ch *channel, b *batch) {
 		x.lag.unrecoverable = true
 		return
 	}
-	m, goesOn := x.lostMessage(ch, b)
+	m, ongoing := x.lostMessage(ch, b)
 	if m != nil && errors.Is(x.session.client.Out.SendPrepared(m), websocket.ErrQueueFull) {
 		x.fallBehind(ch, b)
 		if x.lag != nil {
@@ -109,7 +109,7 @@ func (x *subscription) lose(ch *channel, b *batch) {
 		}
 		return
 	}
-	if goesOn {
+	if ongoing {
 		x.last = b.to
 		x.flags &^= hasBase
 		return
@@ -120,7 +120,7 @@ func (x *subscription) lose(ch *channel, b *batch) {
 
 // lostMessage returns the message that reports lost publications, and whether the subscription continues. If the protocol has
 // no such message, the subscription continues without one: the protocol's clients do not expect to receive everything.
-func (x *subscription) lostMessage(ch *channel, b *batch) (m *websocket.Prepared, goesOn bool) {
+func (x *subscription) lostMessage(ch *channel, b *batch) (m *websocket.Prepared, ongoing bool) {
 	c := x.session.client.Codec
 	if x.flags&wantsPositions != 0 {
 		m, _ = c.(PositionedCodec).Lost(ch.local(), Position{b.epoch, b.to})

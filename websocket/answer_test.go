@@ -169,7 +169,7 @@ var answeringDrivers = map[string]func(t *testing.T, opts ConnOptions) *closeTes
 			r, err := http.ReadRequest(bufio.NewReader(far))
 			if err == nil {
 				const answer = "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {{ACCEPT}}\r\n\r\n"
-				_, err = far.Write(fillIn([]byte(answer), r.Header.Get("Sec-WebSocket-Key")))
+				_, err = far.Write(fillPlaceholders([]byte(answer), r.Header.Get("Sec-WebSocket-Key")))
 			}
 			answered <- err
 		}()

@@ -111,7 +111,7 @@ func (in *inbox) closed(ctx context.Context, ev protocol.Event) error {
 	e := &CloseError{Code: Code(ev.Code), Reason: string(ev.Payload), ByPeer: true}
 	if in.halfClose {
 		in.unparsed = nil // data after a close frame is ignored, and the connection may stay open for a while
-		if began := in.closedHalf(e); began != nil {
+		if began := in.recordPeerClose(e); began != nil {
 			_ = in.finish(ctx, began, afterClose) // the error of finish is not returned, because e contains the peer's code and reason
 		}
 		return e
@@ -120,9 +120,9 @@ func (in *inbox) closed(ctx context.Context, ev protocol.Event) error {
 	return in.finish(ctx, e, afterClose)
 }
 
-// closedHalf records the peer's close frame. If our close frame was sent earlier, the closing handshake is complete, and closedHalf
-// returns the CloseError with which the handshake began. Otherwise, it returns nil.
-func (in *inbox) closedHalf(e *CloseError) (began *CloseError) {
+// recordPeerClose records the peer's close frame. If our close frame was sent earlier, the closing handshake is complete, and
+// recordPeerClose returns the CloseError with which the handshake began. Otherwise, it returns nil.
+func (in *inbox) recordPeerClose(e *CloseError) (began *CloseError) {
 	c := in.c
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -32,7 +32,7 @@ func (d *dialer) tunnel(ctx context.Context, proxy *url.URL, t *handshake.Target
 		return nil, fail
 	}
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
-	fail = askForTunnel(nc, proxy.User, net.JoinHostPort(t.Name, t.Port))
+	fail = requestTunnel(nc, proxy.User, net.JoinHostPort(t.Name, t.Port))
 	if !stop() && fail == nil {
 		fail = &HandshakeError{Stage: handshake.StageProxy}
 	}
@@ -43,8 +43,8 @@ func (d *dialer) tunnel(ctx context.Context, proxy *url.URL, t *handshake.Target
 	return nc, nil
 }
 
-// askForTunnel sends the CONNECT request for addr and reads the proxy's response.
-func askForTunnel(nc net.Conn, user *url.Userinfo, addr string) *HandshakeError {
+// requestTunnel sends the CONNECT request for addr and reads the proxy's response.
+func requestTunnel(nc net.Conn, user *url.Userinfo, addr string) *HandshakeError {
 	b := fmt.Appendf(nil, "CONNECT %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: %s\r\n", addr, addr, userAgent)
 	if user != nil {
 		password, _ := user.Password()

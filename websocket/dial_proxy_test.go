@@ -251,7 +251,7 @@ func TestRFC9110_9_3_6_Connect(t *testing.T) {
 					return
 				}
 				const answer = "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {{ACCEPT}}\r\n\r\n\x81\x02ok"
-				theirs.Write(fillIn([]byte(answer), r.Header.Get("Sec-WebSocket-Key")))
+				theirs.Write(fillPlaceholders([]byte(answer), r.Header.Get("Sec-WebSocket-Key")))
 				io.Copy(io.Discard, br)
 			}()
 			return ours, nil

@@ -151,8 +151,8 @@ func evStalled(c *eventConn) <-chan bool {
 	return ch
 }
 
-// untilClose reads messages up to the close frame that reports a full queue, and returns the number of messages.
-func (p *evPeer) untilClose(op frame.Opcode, payload string) (n int) {
+// readUntilClose reads messages up to the close frame that reports a full queue, and returns the number of messages.
+func (p *evPeer) readUntilClose(op frame.Opcode, payload string) (n int) {
 	p.Helper()
 	for ; ; n++ {
 		h, got := p.next()
@@ -187,7 +187,7 @@ func TestEventOverflowCloses(t *testing.T) {
 	if err := c.Send(m); CloseCode(err) != CodeTryAgainLater {
 		t.Errorf("the next write: %v", err)
 	}
-	n := p.untilClose(frame.Binary, string(m.Data))
+	n := p.readUntilClose(frame.Binary, string(m.Data))
 	if n == 0 || n >= sent-1 {
 		t.Errorf("%d of %d messages received: the queued ones should be dropped", n, sent-1)
 	}

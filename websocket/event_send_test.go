@@ -136,7 +136,7 @@ func TestEventSendIsBounded(t *testing.T) {
 	if err := c.SendPrepared(shared); CloseCode(err) != CodeTryAgainLater {
 		t.Errorf("the next: %v", err)
 	}
-	if n := p.untilClose(frame.Text, text); n == 0 || n >= sent-1 {
+	if n := p.readUntilClose(frame.Text, text); n == 0 || n >= sent-1 {
 		t.Errorf("%d of %d messages received", n, sent-1)
 	}
 	p.send(evMasked(frame.Close, true, "\x03\xf5"))

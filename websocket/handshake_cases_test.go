@@ -294,7 +294,7 @@ func (c clientCase) run(t *testing.T) string {
 		opts.Conn.Compression = &Compression{}
 	}
 	addr := serveRaw(t, func(nc net.Conn, key string) {
-		answer := fillIn(latin1(c.Response), key)
+		answer := fillPlaceholders(latin1(c.Response), key)
 		if c.ExpectMsg == "" && c.ExpectClose == 0 && c.Send == "" {
 			answer = append(answer, "\x81\x02ok"...)
 		}
@@ -373,8 +373,8 @@ func serveRaw(t testing.TB, handle func(nc net.Conn, key string)) (addr string) 
 	return ln.Addr().String()
 }
 
-// fillIn replaces the placeholders in a response by values that depend on the key.
-func fillIn(answer []byte, key string) []byte {
+// fillPlaceholders replaces the placeholders in a response by values that depend on the key.
+func fillPlaceholders(answer []byte, key string) []byte {
 	accept := func(guid string) string {
 		sum := sha1.Sum([]byte(key + guid))
 		return base64.StdEncoding.EncodeToString(sum[:])

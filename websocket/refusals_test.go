@@ -78,8 +78,8 @@ func withoutDate(reply string) string {
 	}
 }
 
-// outline returns the compared part of a response that net/http itself sends.
-func outline(reply string) string {
+// comparedPart returns the compared part of a response that net/http itself sends.
+func comparedPart(reply string) string {
 	head, _, _ := strings.Cut(reply, "\r\n\r\n")
 	status, fields, _ := strings.Cut(head, "\r\n")
 	code := strings.Fields(status)
@@ -98,12 +98,12 @@ func outline(reply string) string {
 // TestRefusals checks that the responses of all ways to serve are identical except for the Date field.
 func TestRefusals(t *testing.T) {
 	table := loadRefusals(t)
-	ways := waysToServe(t, table.decide)
+	ways := startServers(t, table.decide)
 	for _, tt := range table.Requests {
 		t.Run(tt.Name, func(t *testing.T) {
 			model := ways[0]
 			want := model.reply(t, tt.Request)
-			if outline(want)[:3] != strconv.Itoa(tt.Status) {
+			if comparedPart(want)[:3] != strconv.Itoa(tt.Status) {
 				t.Errorf("%s: %q, want %d", model.name, want, tt.Status)
 			}
 			if !tt.Early && strings.HasSuffix(want, "Date fields)") {
@@ -118,8 +118,8 @@ func TestRefusals(t *testing.T) {
 				}
 				got := w.reply(t, tt.Request)
 				if tt.Early {
-					if outline(got) != outline(want) {
-						t.Errorf("%s: %s\nwant %s\nin %q", w.name, outline(got), outline(want), got)
+					if comparedPart(got) != comparedPart(want) {
+						t.Errorf("%s: %s\nwant %s\nin %q", w.name, comparedPart(got), comparedPart(want), got)
 					}
 				} else if got != want {
 					t.Errorf("%s:\n%q\nwant\n%q", w.name, got, want)

@@ -89,8 +89,8 @@ func withPage(h http.Handler) http.Handler {
 	})
 }
 
-// waysToServe starts servers for all ways to serve WebSocket connections, with the same rules. The first one is the model.
-func waysToServe(t *testing.T, decide func(*http.Request) error) (ways []wayToServe) {
+// startServers starts servers for all ways to serve WebSocket connections, with the same rules. The first one is the model.
+func startServers(t *testing.T, decide func(*http.Request) error) (ways []wayToServe) {
 	accepting := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c, err := Accept(w, r, &AcceptOptions{Check: decide}); err == nil {
 			c.CloseNow()

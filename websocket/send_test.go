@@ -383,7 +383,7 @@ func TestTheRestOfALargeMessageIsShared(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		bounded.Until(t, func() bool { return !c.startsToWrite() })
+		bounded.Until(t, func() bool { return !c.isWriteScheduled() })
 		runtime.ReadMemStats(&after)
 		if n := after.TotalAlloc - before.TotalAlloc; n > uint64(len(large)/8) {
 			t.Errorf("%d bytes were allocated to send a shared message of %d bytes", n, len(large))
@@ -396,8 +396,8 @@ func TestTheRestOfALargeMessageIsShared(t *testing.T) {
 	}
 }
 
-// startsToWrite reports whether the goroutine that writes the rest has been started, but is not writing yet.
-func (c *Conn) startsToWrite() bool {
+// isWriteScheduled reports whether the goroutine that writes the rest has been started, but is not writing yet.
+func (c *Conn) isWriteScheduled() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.outbox.rest) > 0 || len(c.outbox.pending.queue) > 0

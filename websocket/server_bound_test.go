@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// waitMinute waits, on the bubble's clock, for longer than the time limit for headers in the tests of this file.
-func waitMinute() { <-time.After(time.Minute) }
+// passHeaderTimeout waits, on the bubble's clock, for longer than the time limit for headers in the tests of this file.
+func passHeaderTimeout() { <-time.After(time.Minute) }
 
 // slowServer returns a Server with a time limit for headers. Its handler takes longer than that limit.
 func slowServer(h http.HandlerFunc) *Server {
 	return &Server{HTTP: &http.Server{ReadHeaderTimeout: 7 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		waitMinute()
+		passHeaderTimeout()
 		h(w, r)
 	})}}
 }
@@ -70,7 +70,7 @@ func TestServer_HandlerTakesItsTime(t *testing.T) {
 				return
 			}
 			defer nc.Close()
-			waitMinute()
+			passHeaderTimeout()
 			io.WriteString(nc, "HTTP/1.1 200 OK\r\nConnection: close\r\nX: late\r\n\r\n")
 		}, 200, ""},
 		{"a connection hijacked after its 101", func(w http.ResponseWriter, _ *http.Request) {
@@ -81,7 +81,7 @@ func TestServer_HandlerTakesItsTime(t *testing.T) {
 				return
 			}
 			defer nc.Close()
-			waitMinute()
+			passHeaderTimeout()
 			io.WriteString(nc, "late")
 		}, 101, "late"},
 	} {

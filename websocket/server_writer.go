@@ -239,8 +239,8 @@ func (w *responder) trailers() (names []string) {
 	return names
 }
 
-// trails reports whether the header announces trailers.
-func (w *responder) trails() bool {
+// hasTrailers reports whether the header announces trailers.
+func (w *responder) hasTrailers() bool {
 	for name := range w.sent {
 		if strings.HasPrefix(name, http.TrailerPrefix) {
 			return true
@@ -254,7 +254,7 @@ func (w *responder) finish() error {
 	if !w.wrote {
 		w.WriteHeader(http.StatusOK)
 	}
-	if !w.headSent && w.length < 0 && w.bodyAllowed() && !w.trails() {
+	if !w.headSent && w.length < 0 && w.bodyAllowed() && !w.hasTrailers() {
 		w.length = int64(len(w.body))
 		w.sent.Set("Content-Length", strconv.FormatInt(w.length, 10))
 	}

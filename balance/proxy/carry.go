@@ -31,7 +31,7 @@ func (c *Conn) Tunnel(client net.Conn, early []byte, done func(error)) error {
 	})
 	if err != nil {
 		link.close()
-		c.turnAway(client)
+		c.rejectClient(client)
 		b.members.remove(c, err)
 		b.release(c.server.Load())
 		return err
@@ -40,20 +40,20 @@ func (c *Conn) Tunnel(client net.Conn, early []byte, done func(error)) error {
 	return nil
 }
 
-// goneWithin is how long a client may take to reply to the close frame if its tunnel cannot begin.
-const goneWithin = 5 * time.Second
+// closeReplyTimeout is how long a client may take to reply to the close frame if its tunnel cannot begin.
+const closeReplyTimeout = 5 * time.Second
 
-// turnAway closes the connection of a client that has received its 101, but whose tunnel cannot begin: the server has gone already,
+// rejectClient closes the connection of a client that has received its 101, but whose tunnel cannot begin: the server has gone already,
 // or this process has no descriptor for it. The client gets the close frame for a lost server. What the client sends meanwhile is
 // read, because the kernel discards sent data when a connection is closed with unread bytes.
-func (c *Conn) turnAway(client net.Conn) {
+func (c *Conn) rejectClient(client net.Conn) {
 	defer client.Close()
 	toClient, _, err := closeFrames(c.lostFrame())
 	if err != nil || !c.balancer.addGoroutine() {
 		return
 	}
 	defer c.balancer.wg.Done()
-	client.SetDeadline(time.Now().Add(goneWithin)) //nolint:errcheck // if the connection is broken, its next read or write fails anyway
+	client.SetDeadline(time.Now().Add(closeReplyTimeout)) //nolint:errcheck // if the connection is broken, its next read or write fails anyway
 	if _, err := client.Write(toClient); err == nil {
 		_, _ = io.Copy(io.Discard, client)
 	}

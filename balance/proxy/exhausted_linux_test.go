@@ -23,7 +23,7 @@ func TestNoDescriptorsLeft(t *testing.T) {
 	addr := l.Addr().String()
 	b := newBalancer(t, Settings{Retries: 2, Health: Health{Check: CheckTCP, Every: time.Millisecond}, Pool: balance.Options{Ejection: balance.Ejection{Failures: 1}}}, addr)
 	bounded.Until(t, func() bool { return state(b, addr).State == balance.Ready })
-	restore := noDescriptors(t)
+	restore := exhaustDescriptors(t)
 	for range 20 {
 		_, err := b.Open(bounded.Context(t), opening(t))
 		busy, ok := errors.AsType[*Busy](err)
@@ -43,8 +43,8 @@ func TestNoDescriptorsLeft(t *testing.T) {
 	}
 }
 
-// noDescriptors prevents this process from getting further descriptors until restore is called, or the test ends.
-func noDescriptors(t *testing.T) (restore func()) {
+// exhaustDescriptors prevents this process from getting further descriptors until restore is called, or the test ends.
+func exhaustDescriptors(t *testing.T) (restore func()) {
 	t.Helper()
 	var was syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &was); err != nil {
@@ -74,7 +74,7 @@ func TestNoDescriptorForTunnel(t *testing.T) {
 	if _, err := far.Write(frameOf(frame.Text, true, []byte("hello"))); err != nil {
 		t.Fatal(err)
 	}
-	restore := noDescriptors(t)
+	restore := exhaustDescriptors(t)
 	ended := make(chan error, 1)
 	go func() { ended <- c.Tunnel(near, nil, func(error) { t.Error("done was called") }) }()
 	got := make([]byte, 4)

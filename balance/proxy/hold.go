@@ -60,9 +60,9 @@ type hold struct {
 	unsent    *websocket.Message // the client's message that no server has got; the gate stays full until the next server gets it
 }
 
-// mayBeByMessage reports whether a client's connection may have to be carried message by message, so that no extension can be
+// mayCarryByMessage reports whether a client's connection may have to be carried message by message, so that no extension can be
 // negotiated with the server. The server's choice of the subprotocol then decides.
-func (s *Settings) mayBeByMessage(r *Request) bool {
+func (s *Settings) mayCarryByMessage(r *Request) bool {
 	if s.ByMessage || s.Hold.Mode == HoldStateless {
 		return true
 	}
@@ -161,9 +161,9 @@ func (r *relay) forwardHeld(m websocket.Message) error {
 	return nil
 }
 
-// openElsewhere performs the client's handshake at another server, with the latest token with which the client has renewed its
+// openOnOtherServer performs the client's handshake at another server, with the latest token with which the client has renewed its
 // credential.
-func (r *relay) openElsewhere(ctx context.Context, avoid ...*balance.Upstream) (*serverConn, error) {
+func (r *relay) openOnOtherServer(ctx context.Context, avoid ...*balance.Upstream) (*serverConn, error) {
 	b, request := r.conn.balancer, r.hold.request
 	if renewer, ok := r.hold.session.(resume.Renewer); ok {
 		r.mu.Lock()
@@ -352,7 +352,7 @@ func (r *relay) findServer(ctx context.Context, lost *serverConn) (*serverConn, 
 				return nil, ctx.Err()
 			}
 		}
-		next, err := r.openElsewhere(ctx, avoid...)
+		next, err := r.openOnOtherServer(ctx, avoid...)
 		if err == nil || isPermanent(err) {
 			return next, err
 		}

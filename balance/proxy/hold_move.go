@@ -83,7 +83,7 @@ func (r *relay) move(working bool) bool {
 		if working {
 			avoid = append(avoid, r.conn.balancer.excluded(time.Now())...)
 		}
-		next, err := r.openElsewhere(ctx, avoid...)
+		next, err := r.openOnOtherServer(ctx, avoid...)
 		r.mu.Lock()
 		busy := r.ending || r.firstClose != nil || r.hold.switching || r.hold.next != nil || r.server != from
 		if err == nil && !busy {

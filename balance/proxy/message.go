@@ -214,7 +214,7 @@ func (r *relay) fromServer() {
 		if err == nil {
 			err = r.pump(s.ctx, s, nil)
 		}
-		if !r.continueElsewhere(s, err) {
+		if !r.failOver(s, err) {
 			break
 		}
 	}
@@ -263,8 +263,8 @@ func (r *relay) toClient(m websocket.Message) error {
 	return nil
 }
 
-// continueElsewhere decides how to continue after the last message of s, and reports whether the client is on another server now.
-func (r *relay) continueElsewhere(s *serverConn, err error) bool {
+// failOver decides how to continue after the last message of s, and reports whether the client is on another server now.
+func (r *relay) failOver(s *serverConn, err error) bool {
 	r.mu.Lock()
 	ending := r.ending
 	r.mu.Unlock()

@@ -86,7 +86,7 @@ func (b *Balancer) Open(ctx context.Context, r *Request) (*Conn, error) {
 
 // openWith is Open with the given settings. The error may also be errReconfigured.
 func (b *Balancer) openWith(ctx context.Context, s *Settings, r *Request) (*Conn, error) {
-	byMessage := s.mayBeByMessage(r)
+	byMessage := s.mayCarryByMessage(r)
 	if byMessage {
 		r = r.withoutExtensions()
 	}
@@ -154,7 +154,7 @@ func (b *Balancer) place(ctx context.Context, s *Settings, r *Request, prefer st
 
 // lastError turns the error of the last server into the one for the client.
 func lastError(err error) error {
-	if outOfPorts(err) {
+	if portsExhausted(err) {
 		return exhaustedBusy(err)
 	}
 	return err
@@ -243,7 +243,7 @@ func (b *Balancer) attempt(ctx context.Context, s *Settings, u *balance.Upstream
 	if exhausted(err) { // another server would not help, and this one is not to blame
 		return nil, took, exhaustedBusy(err)
 	}
-	if outOfPorts(err) { // this server is not to blame either
+	if portsExhausted(err) { // this server is not to blame either
 		return nil, took, err
 	}
 	outcome, status, header := classify(link, err)

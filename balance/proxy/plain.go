@@ -118,7 +118,7 @@ func (t roundTripper) roundTripWith(s *Settings, out *http.Request) (*http.Respo
 		if !notReached && f.Timeout() { // a slow page indicates nothing about connections, and would be slow elsewhere
 			return nil, f
 		}
-		if !outOfPorts(err) {
+		if !portsExhausted(err) {
 			t.b.outcome(u, balance.Unreachable)
 		}
 		again := notReached || safe(out.Method) && (out.ContentLength == 0)

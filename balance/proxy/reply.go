@@ -36,12 +36,12 @@ func exhausted(err error) bool {
 	return slices.ContainsFunc(exhaustionErrors, func(lack syscall.Errno) bool { return errors.Is(err, lack) })
 }
 
-// outOfPorts reports whether a connection to a server could not be made because this machine has no source ports left for the
+// portsExhausted reports whether a connection to a server could not be made because this machine has no source ports left for the
 // address of that server. Other addresses have their own source ports. The server is not to blame.
-func outOfPorts(err error) bool { return errors.Is(err, syscall.EADDRNOTAVAIL) }
+func portsExhausted(err error) bool { return errors.Is(err, syscall.EADDRNOTAVAIL) }
 
 // isLocalFault reports whether the server is not to blame for a failed connection.
-func isLocalFault(err error) bool { return exhausted(err) || outOfPorts(err) }
+func isLocalFault(err error) bool { return exhausted(err) || portsExhausted(err) }
 
 // exhaustedBusy returns a Busy that asks a client to reconnect in one to two seconds, when descriptors may be available again.
 func exhaustedBusy(err error) *Busy {

@@ -48,8 +48,8 @@ func token(t *testing.T, by string, c claims) string {
 	return signed + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// inAnHour returns a value of the claim exp for a token that expires in an hour.
-func inAnHour() int64 { return time.Now().Add(time.Hour).Unix() }
+// expiryInAnHour returns a value of the claim exp for a token that expires in an hour.
+func expiryInAnHour() int64 { return time.Now().Add(time.Hour).Unix() }
 
 // server is a "handfast serve" whose clients need a token, with an application that handles their calls.
 type server struct {
@@ -169,7 +169,7 @@ func (s *server) client(of maker, c centrifuge.Config) *client {
 // user creates a client with a token, and waits until it is connected.
 func (s *server) user(of maker, name string) *client {
 	s.t.Helper()
-	n := s.client(of, centrifuge.Config{Token: token(s.t, secret, claims{"sub": name, "exp": inAnHour(), "info": claims{"name": name}})})
+	n := s.client(of, centrifuge.Config{Token: token(s.t, secret, claims{"sub": name, "exp": expiryInAnHour(), "info": claims{"name": name}})})
 	bounded.Receive(s.t, n.connected)
 	return n
 }

@@ -158,7 +158,7 @@ func TestRefresh(t *testing.T) {
 		asked := make(chan struct{}, 16)
 		get := func(centrifuge.ConnectionTokenEvent) (string, error) {
 			asked <- struct{}{}
-			return token(t, secret, claims{"sub": "ann", "exp": inAnHour()}), nil
+			return token(t, secret, claims{"sub": "ann", "exp": expiryInAnHour()}), nil
 		}
 		c := s.client(of, centrifuge.Config{GetToken: get, Token: token(t, secret, claims{"sub": "ann", "expire_at": time.Now().Add(3 * time.Second).Unix()})})
 		bounded.Receive(t, c.connected)
@@ -185,7 +185,7 @@ func TestSubscriptionTokens(t *testing.T) {
 			Token: token(t, secret, claims{"sub": "ann", "channel": "$private", "expire_at": time.Now().Add(3 * time.Second).Unix()}),
 			GetToken: func(e centrifuge.SubscriptionTokenEvent) (string, error) {
 				asked <- struct{}{}
-				return token(t, secret, claims{"sub": "ann", "channel": e.Channel, "exp": inAnHour()}), nil
+				return token(t, secret, claims{"sub": "ann", "channel": e.Channel, "exp": expiryInAnHour()}), nil
 			},
 		})
 		bounded.Receive(t, sub.subscribed)
@@ -257,7 +257,7 @@ func TestDeltas(t *testing.T) {
 // after that.
 func TestDeltasRecoveredAndCompressed(t *testing.T) {
 	each(t, func(t *testing.T, s *server, of maker) {
-		c := s.client(of, centrifuge.Config{Token: token(t, secret, claims{"sub": "ann", "exp": inAnHour()}), EnableCompression: true})
+		c := s.client(of, centrifuge.Config{Token: token(t, secret, claims{"sub": "ann", "exp": expiryInAnHour()}), EnableCompression: true})
 		bounded.Receive(t, c.connected)
 		sub := c.subscribe("news", centrifuge.SubscriptionConfig{Delta: centrifuge.DeltaTypeFossil, Recoverable: true})
 		bounded.Receive(t, sub.subscribed)

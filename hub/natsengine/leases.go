@@ -144,7 +144,7 @@ func (l *leases) apply(r nodeRecord, seq uint64) {
 		e.emptied.set(r.Channel, r.Through)
 	case r.Lease != "" && l.record(r, seq, time.Now()):
 		e.inbound.sink.LeaseEnded(r.Lease)
-		if e.peers.hasOthers() {
+		if e.peers.hasPeers() {
 			// Messages that the server of the ended node has not forwarded are lost.
 			e.peers.scheduleGap()
 		}

@@ -233,7 +233,7 @@ func (p *peers) settle(ctx context.Context, s *store) error {
 	select {
 	case <-r.done:
 		if r.err != nil && ctx.Err() == nil { // the error may be that of another caller's context
-			return p.askOthers(ctx, s)
+			return p.queryPeers(ctx, s)
 		}
 		return r.err
 	case <-ctx.Done():
@@ -242,7 +242,7 @@ func (p *peers) settle(ctx context.Context, s *store) error {
 }
 
 func (p *peers) run(ctx context.Context, s *store, r *settleRound) error {
-	r.err = p.askOthers(ctx, s)
+	r.err = p.queryPeers(ctx, s)
 	p.mu.Lock()
 	p.round = nil
 	p.mu.Unlock()
@@ -250,9 +250,9 @@ func (p *peers) run(ctx context.Context, s *store, r *settleRound) error {
 	return r.err
 }
 
-// askOthers asks the nodes on other servers to reply, and waits a limited time for their replies, since some nodes may be gone. A
+// queryPeers asks the nodes on other servers to reply, and waits a limited time for their replies, since some nodes may be gone. A
 // node that has just joined a cluster does not know the others yet, so it waits a short time for replies of any node.
-func (p *peers) askOthers(ctx context.Context, s *store) error {
+func (p *peers) queryPeers(ctx context.Context, s *store) error {
 	e := p.engine
 	nodes := p.onOtherServers(s.nc.ConnectedServerId())
 	settleWait := settleTimeout
@@ -291,8 +291,8 @@ func (p *peers) answer(m *nats.Msg) {
 	}
 }
 
-// hasOthers reports whether other nodes are known.
-func (p *peers) hasOthers() bool {
+// hasPeers reports whether other nodes are known.
+func (p *peers) hasPeers() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.nodes) > 0

@@ -31,8 +31,8 @@ func (f *finder) foundCluster() error {
 	return errFound
 }
 
-// byCluster asks a node for the address of the node that serves the slot of all keys, and records the other nodes.
-func (f *finder) byCluster(ctx context.Context, c rueidis.Client, host string) (string, error) {
+// clusterAddress asks a node for the address of the node that serves the slot of all keys, and records the other nodes.
+func (f *finder) clusterAddress(ctx context.Context, c rueidis.Client, host string) (string, error) {
 	slot, err := c.Do(ctx, c.B().ClusterKeyslot().Key(f.prefix).Build()).AsInt64()
 	if err != nil {
 		return "", err

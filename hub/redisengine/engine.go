@@ -222,7 +222,7 @@ func (e *Engine) session(ctx context.Context, up func()) error {
 	defer e.setConn(nil)
 	up()
 	e.gap(fresh)
-	wg.Go(func() { fail(e.keepSweeping(ctx, client)) })
+	wg.Go(func() { fail(e.sweepPeriodically(ctx, client)) })
 	select {
 	case err := <-lost:
 		return cmpErr(err)
@@ -371,8 +371,8 @@ func markCredentialError(err error) error {
 	return err
 }
 
-// keepSweeping runs sweepScript periodically, until it fails.
-func (e *Engine) keepSweeping(ctx context.Context, c rueidis.Client) error {
+// sweepPeriodically runs sweepScript periodically, until it fails.
+func (e *Engine) sweepPeriodically(ctx context.Context, c rueidis.Client) error {
 	tick := time.NewTicker(sweepInterval)
 	defer tick.Stop()
 	for {

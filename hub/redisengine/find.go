@@ -22,9 +22,9 @@ type finder struct {
 // server returns the options for connecting to the server: the one in the URL, or the current primary according to the sentinels or
 // the nodes of a cluster.
 func (f *finder) server(ctx context.Context) (rueidis.ClientOption, error) {
-	o, who, find := f.client, "sentinel", f.bySentinel
+	o, who, find := f.client, "sentinel", f.sentinelAddress
 	if f.clustered.Load() {
-		who, find = "node", f.byCluster
+		who, find = "node", f.clusterAddress
 	} else if o.Sentinel.MasterSet == "" {
 		return o, nil
 	}
@@ -58,8 +58,8 @@ func (f *finder) query(ctx context.Context, one string, find func(context.Contex
 	return find(ctx, c, host)
 }
 
-// bySentinel asks a sentinel for the address of the primary.
-func (f *finder) bySentinel(ctx context.Context, c rueidis.Client, _ string) (string, error) {
+// sentinelAddress asks a sentinel for the address of the primary.
+func (f *finder) sentinelAddress(ctx context.Context, c rueidis.Client, _ string) (string, error) {
 	name := f.client.Sentinel.MasterSet
 	parts, err := c.Do(ctx, c.B().SentinelGetMasterAddrByName().Master(name).Build()).AsStrSlice()
 	switch {

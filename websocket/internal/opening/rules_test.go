@@ -11,8 +11,8 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// heard returns the Opening of the sample request with additional lines.
-func heard(t *testing.T, lines string) *handshake.Opening {
+// sampleOpening returns the Opening of the sample request with additional lines.
+func sampleOpening(t *testing.T, lines string) *handshake.Opening {
 	t.Helper()
 	text := sample + lines + "\r\n"
 	h := new(Head)
@@ -34,7 +34,7 @@ func TestRFC9112_6_3_ContentIsDetected(t *testing.T) {
 		"Content-Length: 00000900\r\n":   true,
 		"Transfer-Encoding: chunked\r\n": true,
 	} {
-		if o := heard(t, lines); o.Content != want {
+		if o := sampleOpening(t, lines); o.Content != want {
 			t.Errorf("%q: content %v", lines, o.Content)
 		}
 	}
@@ -114,7 +114,7 @@ func TestRules_AdmitInOrder(t *testing.T) {
 	const elsewhere = "Origin: http://elsewhere.example\r\n"
 	wrong, right := &Rules{Subprotocols: []string{"a b"}}, &Rules{Subprotocols: []string{"b", "a"}, Deflate: Deflate{On: true, ServerWindowBits: 10}}
 	refuse := func() *Refusal { return Rejected(errors.New("full"), 503, nil, "") }
-	broken := heard(t, elsewhere)
+	broken := sampleOpening(t, elsewhere)
 	broken.Key = nil
 	for name, tt := range map[string]struct {
 		r    *Rules
@@ -123,11 +123,11 @@ func TestRules_AdmitInOrder(t *testing.T) {
 		want int
 	}{
 		"protocol":    {wrong, broken, refuse, 400},
-		"origin":      {wrong, heard(t, elsewhere), refuse, 403},
-		"options":     {wrong, heard(t, ""), refuse, 500},
-		"application": {right, heard(t, ""), refuse, 503},
-		"nothing":     {right, heard(t, ""), func() *Refusal { return nil }, 0},
-		"not asked":   {right, heard(t, ""), nil, 0},
+		"origin":      {wrong, sampleOpening(t, elsewhere), refuse, 403},
+		"options":     {wrong, sampleOpening(t, ""), refuse, 500},
+		"application": {right, sampleOpening(t, ""), refuse, 503},
+		"nothing":     {right, sampleOpening(t, ""), func() *Refusal { return nil }, 0},
+		"not asked":   {right, sampleOpening(t, ""), nil, 0},
 	} {
 		status := 0
 		if _, f := tt.r.Admit(tt.o, tt.ask); f != nil {
@@ -138,12 +138,12 @@ func TestRules_AdmitInOrder(t *testing.T) {
 		}
 	}
 	const offers = "Sec-WebSocket-Protocol: a, b\r\nSec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
-	terms, f := right.Admit(heard(t, offers), nil)
+	terms, f := right.Admit(sampleOpening(t, offers), nil)
 	if want := "permessage-deflate; server_max_window_bits=10; client_max_window_bits=12"; f != nil || terms.Subprotocol != "b" || !terms.Compressed || terms.Extensions() != want {
 		t.Errorf("agreed on %+v (%s), %v", terms, terms.Extensions(), f)
 	}
 	right.Deflate.On = false
-	if terms, f := right.Admit(heard(t, offers), nil); f != nil || terms.Compressed || terms.Extensions() != "" {
+	if terms, f := right.Admit(sampleOpening(t, offers), nil); f != nil || terms.Compressed || terms.Extensions() != "" {
 		t.Errorf("without compression: %+v, %v", terms, f)
 	}
 }
@@ -181,7 +181,7 @@ func TestTerms_AppendAnswer(t *testing.T) {
 	const head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
 	terms := Terms{Subprotocol: "a", Passed: "foo"}
 	for lines, before := range map[string]string{"": "x", "Expect: 100-continue\r\n": "xHTTP/1.1 100 Continue\r\n\r\n"} {
-		got := string(terms.AppendAnswer([]byte("x"), heard(t, lines), http.Header{"A": {"1"}}, http.Header{"B": {"2"}}))
+		got := string(terms.AppendAnswer([]byte("x"), sampleOpening(t, lines), http.Header{"A": {"1"}}, http.Header{"B": {"2"}}))
 		rest, ok := strings.CutPrefix(got, before+head)
 		fields := []string{"A: 1", "B: 2", "Sec-WebSocket-Extensions: foo", "Sec-WebSocket-Protocol: a"}
 		if lines := strings.Split(strings.TrimSuffix(rest, "\r\n\r\n"), "\r\n"); !ok || !slices.Equal(slices.Sorted(slices.Values(lines)), fields) {
