@@ -176,13 +176,13 @@ var rules = []rule{
 	{pkg: "e2e/...", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/handshake", "certs", "gateway", "cli"},
 		test: []string{"client", "e2e/internal/...", "internal/bounded", "internal/natstest", "internal/pty", "internal/redistest", "github.com/goccy/go-yaml", "golang.org/x/sys", "webhook", "websocket/reconnect"}},
 	// The end-to-end tests share these helpers, which run the binary and a browser.
-	{pkg: "e2e/internal/house", std: anyStd, own: []string{"internal/bounded", "internal/freeport"}, other: []string{"go.uber.org/goleak"}},
+	{pkg: "e2e/internal/harness", std: anyStd, own: []string{"internal/bounded", "internal/freeport"}, other: []string{"go.uber.org/goleak"}},
 	{pkg: "e2e/internal/chromium", std: anyStd},
 	// The tests of this module use a real CA. The module is never published.
 	{pkg: "e2e/acme", std: anyStd, own: []string{"certs"},
-		test: []string{"e2e/internal/house", "github.com/letsencrypt/challtestsrv", "github.com/letsencrypt/pebble/v2"}},
+		test: []string{"e2e/internal/harness", "github.com/letsencrypt/challtestsrv", "github.com/letsencrypt/pebble/v2"}},
 	// The tests of this module use Centrifugo's Go SDK. The module is never published.
-	{pkg: "e2e/gosdk", test: []string{"e2e/internal/house", "internal/redistest", "github.com/centrifugal/centrifuge", "github.com/centrifugal/centrifuge-go"}},
+	{pkg: "e2e/gosdk", test: []string{"e2e/internal/harness", "internal/redistest", "github.com/centrifugal/centrifuge", "github.com/centrifugal/centrifuge-go"}},
 	// Peers and load generators of all kinds; none of them is published.
 	{pkg: "bench/...", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/protocol", "bench/..."},
 		other: []string{"github.com/centrifugal/centrifuge", "github.com/coder/websocket", "github.com/fasthttp/websocket", "github.com/gobwas/httphead",

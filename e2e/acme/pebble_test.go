@@ -23,7 +23,7 @@ import (
 	"github.com/letsencrypt/pebble/v2/wfe"
 
 	"github.com/handfast/handfast/certs"
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
 // authority is the CA of a test. It resolves every host name to 127.0.0.1.
@@ -92,7 +92,7 @@ func (a *authority) options(cache string, hosts ...string) certs.Options {
 // waitFor waits until a server listens.
 func waitFor(t *testing.T, addr string) {
 	t.Helper()
-	house.Until(t, "a server listens on "+addr, func() bool {
+	harness.Until(t, "a server listens on "+addr, func() bool {
 		c, err := net.Dial("tcp", addr)
 		if err == nil {
 			c.Close()
@@ -104,7 +104,7 @@ func waitFor(t *testing.T, addr string) {
 // freePort returns an unused port.
 func freePort(t *testing.T) int {
 	t.Helper()
-	port, err := strconv.Atoi(house.FreePort(t))
+	port, err := strconv.Atoi(harness.FreePort(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func (n *node) next(t *testing.T) certs.Event {
 	select {
 	case e := <-n.events:
 		return e
-	case <-time.After(house.Patience):
+	case <-time.After(harness.Patience):
 		t.Fatal("nothing was reported")
 		return certs.Event{}
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/letsencrypt/pebble/v2/wfe"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
 // "handfast serve" obtains its certificate with either challenge; its plain listener redirects pages before and after that.
@@ -25,7 +25,7 @@ func TestServe(t *testing.T) {
 				w = want{httpPort: dead, tlsPort: secure}
 			}
 			a := newAuthority(t, w)
-			u := house.NewUser(t)
+			u := harness.NewUser(t)
 			text := fmt.Sprintf(`
 listen:
   - {address: "127.0.0.1:%d", tls: {mode: acme, acme: {hosts: [ws.example.com], directory: %q, ca_root: %q, accept_terms: true}}}

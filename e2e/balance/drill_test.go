@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/internal/bounded"
 )
 
@@ -211,7 +211,7 @@ func (u *upstream) name() string {
 // ready waits until the balancer considers a server ready.
 func (s *stage) ready(id string) {
 	s.t.Helper()
-	house.Until(s.t, id+" is ready", func() bool { return s.status()[id].State == "ready" })
+	harness.Until(s.t, id+" is ready", func() bool { return s.status()[id].State == "ready" })
 }
 
 func kill(s *stage) bounds {
@@ -264,7 +264,7 @@ func slow(s *stage) bounds {
 	id := serve(s.t, &slowServer{delay: 2 * time.Second})
 	in := s.slowClients()
 	b := s.join(id)
-	house.Until(s.t, "the slow clients are in", func() bool { return int(in.Load()) == s.few })
+	harness.Until(s.t, "the slow clients are in", func() bool { return int(in.Load()) == s.few })
 	s.note("%d slow clients were admitted", s.few)
 	s.note("the slow server has %d clients", s.live(id))
 	return b
@@ -275,7 +275,7 @@ func scaleOut(s *stage) bounds {
 	s.do("add", s.id(2))
 	s.do("add", s.id(3))
 	most := s.clients*3/10 + 1
-	house.Until(s.t, "no server has more than its share", func() bool { return slices.Max(s.sample()) <= most })
+	harness.Until(s.t, "no server has more than its share", func() bool { return slices.Max(s.sample()) <= most })
 	return bounds{code: "1012", atLeast: s.clients * 2 / 5, atMost: 2 * s.clients}
 }
 
@@ -288,7 +288,7 @@ func reload(s *stage) bounds {
 	} {
 		s.configure(set[0], set[1], "")
 		s.balancer.Signal(syscall.SIGHUP) // does nothing if the balancer has already noticed the change
-		house.Until(s.t, "the reload is in the log", func() bool { return strings.Count(s.balancer.Log.String(), "configuration reloaded") > i })
+		harness.Until(s.t, "the reload is in the log", func() bool { return strings.Count(s.balancer.Log.String(), "configuration reloaded") > i })
 		s.c.waitProgress()
 	}
 	return bounds{}
@@ -317,7 +317,7 @@ func serverThatNeverReads(s *stage) bounds {
     target: {balance: {to: ["ws://%s"]}}
 `, id))
 	s.balancer.Signal(syscall.SIGHUP)
-	house.Until(s.t, "the reload is in the log", func() bool { return strings.Contains(s.balancer.Log.String(), "configuration reloaded") })
+	harness.Until(s.t, "the reload is in the log", func() bool { return strings.Contains(s.balancer.Log.String(), "configuration reloaded") })
 	before := s.memory()
 	written := s.flood("ws://" + s.listen + "/deaf")
 	s.note("%d clients sent %d MiB to the server", s.floods, written>>20)

@@ -11,19 +11,19 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/internal/redistest"
 )
 
 // farm is a group of servers behind a balancer.
 type farm struct {
-	u        *house.User
+	u        *harness.User
 	servers  []*upstream
 	listen   string
 	admin    string
 	config   string // the path of the balancer's configuration
-	balancer *house.Server
+	balancer *harness.Server
 	args     []string // additional arguments of our own servers
 }
 
@@ -31,7 +31,7 @@ type farm struct {
 type upstream struct {
 	kind     string // a key of programs; "" for our own server
 	port     string
-	handfast *house.Server
+	handfast *harness.Server
 	program  *otherServer
 }
 
@@ -47,12 +47,12 @@ type farmOptions struct {
 // start starts servers and a balancer in front of them.
 func start(t *testing.T, o farmOptions) *farm {
 	t.Helper()
-	f := &farm{u: house.NewUser(t), listen: "127.0.0.1:" + house.FreePort(t), admin: "127.0.0.1:" + house.FreePort(t)}
+	f := &farm{u: harness.NewUser(t), listen: "127.0.0.1:" + harness.FreePort(t), admin: "127.0.0.1:" + harness.FreePort(t)}
 	if o.engine {
 		f.args = []string{"--engine", "redis", "--redis-url", redistest.Start(t, "").URL()}
 	}
 	for _, kind := range o.kinds {
-		s := &upstream{kind: kind, port: house.FreePort(t)}
+		s := &upstream{kind: kind, port: harness.FreePort(t)}
 		f.servers = append(f.servers, s)
 		f.run(s)
 	}

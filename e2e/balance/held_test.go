@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/client"
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/internal/bounded"
 )
 
@@ -117,7 +117,7 @@ func (p *publisher) publish(ctx context.Context, c *client.Client, pause time.Du
 		if err != nil {
 			return err
 		}
-		one, cancel := context.WithTimeout(context.WithoutCancel(ctx), house.Patience) // ctx does not cancel a call in progress
+		one, cancel := context.WithTimeout(context.WithoutCancel(ctx), harness.Patience) // ctx does not cancel a call in progress
 		_, err = c.Publish(one, p.channel, data, nil)
 		cancel()
 		if err != nil {

@@ -18,7 +18,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
@@ -47,7 +47,7 @@ type otherServer struct {
 	lines  *bufio.Reader // the output, which contains a line of JSON for each connection that has ended
 	cmd    *exec.Cmd
 	in     io.WriteCloser
-	log    *house.Output
+	log    *harness.Output
 	reap   func() // waits until the program has exited
 	unread sync.WaitGroup
 }
@@ -86,7 +86,7 @@ func startCommand(t *testing.T, dir string, command []string) *otherServer {
 	t.Helper()
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Dir = dir
-	log := &house.Output{}
+	log := &harness.Output{}
 	cmd.Stderr = log
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -142,7 +142,7 @@ func TestOtherServers(t *testing.T) {
 	for _, name := range []string{"Node's ws", "Python's websockets", "gorilla"} {
 		t.Run(name, func(t *testing.T) {
 			o := startOther(t, programs[name], "0")
-			f := &farm{u: house.NewUser(t), servers: []*upstream{{kind: name, port: o.port, program: o}}, admin: "127.0.0.1:" + house.FreePort(t)}
+			f := &farm{u: harness.NewUser(t), servers: []*upstream{{kind: name, port: o.port, program: o}}, admin: "127.0.0.1:" + harness.FreePort(t)}
 			b := f.u.Balance("--listen", "127.0.0.1:0", "--admin", f.admin, "--to", f.id(0), "--check", "websocket", "--pace", "1000")
 			s := serverTest{t: t, url: strings.TrimSuffix(b.First("balance"), "/"), o: o, echoOnly: programs[name].build != ""}
 			s.exchange(nil)
@@ -253,7 +253,7 @@ func ending(t *testing.T, c *websocket.Conn) *websocket.CloseError {
 // cookie of the balancer ensures. When the server drains, its clients reconnect to another server by themselves.
 func TestSocketIO(t *testing.T) {
 	const clients = 8
-	f := &farm{u: house.NewUser(t), admin: "127.0.0.1:" + house.FreePort(t)}
+	f := &farm{u: harness.NewUser(t), admin: "127.0.0.1:" + harness.FreePort(t)}
 	for range 2 {
 		o := startOther(t, programs["Socket.IO"], "0")
 		o.discard()

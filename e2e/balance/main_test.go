@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
 // The flags select the long form and the number of its clients.
@@ -55,7 +55,7 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	scratch = dir
-	code := house.Main(m)
+	code := harness.Main(m)
 	if err := writeResults(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

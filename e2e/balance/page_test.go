@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/e2e/internal/chromium"
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
@@ -33,7 +33,7 @@ func openPage(t *testing.T, f *farm) *adminPage {
 func (p *adminPage) shows(what string, i int, state, connections string) {
 	p.t.Helper()
 	cells := fmt.Sprintf(`[...document.querySelectorAll("#servers tbody tr")].filter(r => r.cells[0].scope === "row" && r.cells[0].textContent === "ws://%s").flatMap(r => [...r.cells]).map(c => c.innerText).join("|")`, p.f.id(i))
-	house.Until(p.t, "the page shows "+what, func() bool {
+	harness.Until(p.t, "the page shows "+what, func() bool {
 		row := strings.Split(p.Eval(cells), "|")
 		return len(row) > 2 && strings.Contains(strings.Join(strings.Fields(row[1]), " "), state) && strings.TrimSpace(row[2]) == connections
 	})
@@ -81,13 +81,13 @@ func TestPageOfServers(t *testing.T) {
 	for i := range f.servers {
 		b.shows("a server with its connections", i, "ready", fmt.Sprint(live[i]))
 	}
-	house.Until(t, "the page shows the admission", func() bool {
+	harness.Until(t, "the page shows the admission", func() bool {
 		return strings.Contains(b.Eval(`document.querySelector(".handshakes").innerText`), "All are admitted; 0 were refused.")
 	})
 
 	f.do("drain", f.id(0), "--wait")
 	b.shows("the end of a drain", 0, "draining by the operator; empty", "0")
-	house.Until(t, "the page says what has happened", func() bool {
+	harness.Until(t, "the page says what has happened", func() bool {
 		return strings.Contains(b.Eval(`document.querySelector("#happened[role=status]").innerText`), f.id(0))
 	})
 	f.do("undrain", f.id(0))

@@ -18,7 +18,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
@@ -91,11 +91,11 @@ func TestNeverReads(t *testing.T) {
 			s.Close()
 		}
 	})
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	ca := u.Write("ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: servers["wss"].Certificate().Raw})))
 	audit := filepath.Join(u.Home, "audit.log")
-	listen := map[string]string{"ws": "127.0.0.1:" + house.FreePort(t), "wss": "127.0.0.1:" + house.FreePort(t)}
-	admin := "127.0.0.1:" + house.FreePort(t)
+	listen := map[string]string{"ws": "127.0.0.1:" + harness.FreePort(t), "wss": "127.0.0.1:" + harness.FreePort(t)}
+	admin := "127.0.0.1:" + harness.FreePort(t)
 	text := fmt.Sprintf("listen: [{address: %q, tls: off}, {address: %q, tls: dev}]\nadmin: {address: %q}\naudit: {to: file, file: %q}\nendpoints:\n"+
 		"  - {name: echo, path: /echo, target: echo, auth: [anonymous]}\n", listen["ws"], listen["wss"], admin, audit)
 	var cases []stuckCase
@@ -141,7 +141,7 @@ func TestNeverReads(t *testing.T) {
 	}
 	most := 0
 	var ended map[string][]disconnect
-	house.Until(t, "all of them are ended", func() bool {
+	harness.Until(t, "all of them are ended", func() bool {
 		others.waitProgress()
 		most = max(most, s.memoryGrowth(before))
 		ended = disconnects(t, audit)

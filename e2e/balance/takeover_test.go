@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/internal/bounded"
 )
 
@@ -32,7 +32,7 @@ func TestTakeOver(t *testing.T) {
 	defer file.Close()
 	f := start(t, farmOptions{kinds: []string{""}})
 	f.u.Sockets = []*os.File{file}
-	balancer := func() *house.Server {
+	balancer := func() *harness.Server {
 		return f.u.Balance("--listen", l.Addr().String(), "--to", f.id(0), "--admin", "127.0.0.1:0")
 	}
 	old := balancer()

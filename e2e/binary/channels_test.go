@@ -6,12 +6,12 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
 // A subscriber receives the messages published by other processes over TLS with the development CA, and exits on SIGINT.
 func TestChannels(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	s := u.Serve("--listen", "localhost:0")
 	url := s.First("channels")
 	if !strings.HasPrefix(url, "wss://localhost:") || !strings.HasSuffix(url, "/channels") {
@@ -26,10 +26,10 @@ func TestChannels(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(out)
-	if got := u.Handfast("one\n\ntwo words\n", "publish", "--url", url, "chat"); got != (house.Result{}) {
+	if got := u.Handfast("one\n\ntwo words\n", "publish", "--url", url, "chat"); got != (harness.Result{}) {
 		t.Errorf("%+v", got)
 	}
-	if got := u.Handfast("", "publish", "--url", url, "--raw", "chat", `{"n": 3}`); got != (house.Result{}) {
+	if got := u.Handfast("", "publish", "--url", url, "--raw", "chat", `{"n": 3}`); got != (harness.Result{}) {
 		t.Errorf("%+v", got)
 	}
 	for _, want := range []string{"one", "", "two words", `{"n":3}`} {

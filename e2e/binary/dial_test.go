@@ -16,13 +16,13 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
 func TestDialTenThousandLines(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	s := u.Serve("--listen", "localhost:0")
 	var in strings.Builder
 	for i := range 10_000 {
@@ -34,7 +34,7 @@ func TestDialTenThousandLines(t *testing.T) {
 }
 
 func TestDialBinary(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	s := u.Serve("--tls", "off", "--listen", "127.0.0.1:0")
 	in := make([]byte, 3<<20)
 	if _, err := rand.Read(in); err != nil {
@@ -47,10 +47,10 @@ func TestDialBinary(t *testing.T) {
 
 // Client and server compress if configured to, and messages arrive unchanged.
 func TestDialCompress(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	s := u.Serve("--tls", "off", "--listen", "127.0.0.1:0")
 	in := strings.Repeat(strings.Repeat("all work and no play ", 1000)+"\n", 50)
-	if got := u.Handfast(in, "dial", "--compress", s.First("echo")); got != (house.Result{Stdout: in}) {
+	if got := u.Handfast(in, "dial", "--compress", s.First("echo")); got != (harness.Result{Stdout: in}) {
 		t.Errorf("exit %d, %d bytes of %d, %q", got.Code, len(got.Stdout), len(in), got.Stderr)
 	}
 	extensions := make(chan string, 1)
@@ -64,7 +64,7 @@ func TestDialCompress(t *testing.T) {
 // If the next program in a pipe exits early, the connection is closed normally.
 func TestDialOutputCloses(t *testing.T) {
 	ended := make(chan error, 1)
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	peer := listen(t, func(c *websocket.Conn, r *http.Request) {
 		go func() {
 			for c.Write(r.Context(), websocket.Message{Type: websocket.Text, Data: []byte("line")}) == nil {
@@ -120,7 +120,7 @@ func handler(serve func(c *websocket.Conn, r *http.Request)) http.Handler {
 }
 
 func TestDialExitCodes(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	for code, want := range map[websocket.Code]int{1000: 0, 1001: 0, 1008: 1, 1011: 1, 1013: 1, 3000: 1, 4999: 1} {
 		url := listen(t, func(c *websocket.Conn, _ *http.Request) { _ = c.Close(code, "the reason") })
 		got := u.Handfast("", "dial", "--wait", "1m", url)
@@ -142,7 +142,7 @@ func TestDialSignals(t *testing.T) {
 			_, err := c.Read(r.Context())
 			ended <- err
 		})
-		cmd := house.NewUser(t).Command("handfast", "dial", url)
+		cmd := harness.NewUser(t).Command("handfast", "dial", url)
 		stdin, err := cmd.StdinPipe()
 		if err == nil {
 			err = cmd.Start()
@@ -166,7 +166,7 @@ func TestDialSignals(t *testing.T) {
 
 // dial can authenticate with a client certificate.
 func TestDialClientCertificate(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	if got := u.Handfast("", "cert", "dev"); got.Code != 0 {
 		t.Fatal(got)
 	}
@@ -185,7 +185,7 @@ func TestDialClientCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := u.Handfast("", "dial", "--wait", "1m", "--cacert", ca, "--cert", both, s.URL)
-	if got != (house.Result{Stdout: "localhost\n"}) {
+	if got != (harness.Result{Stdout: "localhost\n"}) {
 		t.Errorf("%+v", got)
 	}
 	got = u.Handfast("", "dial", "--wait", "1m", "--cacert", ca, s.URL)
@@ -195,7 +195,7 @@ func TestDialClientCertificate(t *testing.T) {
 }
 
 func TestDialFails(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	s := u.Serve("--listen", "localhost:0")
 	base := strings.TrimSuffix(s.First("echo"), "/echo")
 	for _, tt := range []struct {
@@ -227,7 +227,7 @@ func TestDialFails(t *testing.T) {
 }
 
 func TestOtherCommands(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	for _, tt := range []struct {
 		args string
 		code int
@@ -263,7 +263,7 @@ func TestOtherCommands(t *testing.T) {
 
 // Neither the server nor any command prints the CA's private key.
 func TestCAKeyIsNotPrinted(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	s := u.Serve("--listen", "localhost:0")
 	dir := filepath.Dir(s.First("CA"))
 	key, err := os.ReadFile(filepath.Join(dir, "ca-key.pem"))

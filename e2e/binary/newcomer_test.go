@@ -14,12 +14,12 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
 // A new user can run serve, and the commands that serve suggests in another terminal.
 func TestNewcomer(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	s := u.Serve("--listen", "localhost:0")
 	if s.First("CA") != filepath.Join(u.Home, ".local", "state", "handfast", "dev", "ca.pem") {
 		t.Errorf("the CA is in %s", s.First("CA"))

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/e2e/internal/termsvg"
 )
 
@@ -74,7 +74,7 @@ func recorded(t *testing.T, name, title, description, command, from, output, add
 
 // The pictures in docs show the output of the current binary.
 func TestRecordings(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	u.Write("handfast.yaml", `listen: [{address: "localhost:0"}]
 auth: {users: {jwt: {secret: "at least 32 characters, kept to yourself"}}}
 endpoints:

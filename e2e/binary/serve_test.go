@@ -13,19 +13,19 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
 func TestServePlainOnSeveralAddresses(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	s := u.Serve("--tls", "off", "--listen", "127.0.0.1:0", "--listen", "127.0.0.2:0")
 	if len(s.Banner["echo"]) != 2 || s.First("CA") != "" || !strings.HasPrefix(s.Banner["echo"][1], "ws://127.0.0.2:") {
 		t.Fatalf("banner %q", s.Lines)
 	}
 	for _, url := range s.Banner["echo"] {
-		if got := u.Handfast("x\n", "dial", url); got != (house.Result{Stdout: "x\n"}) {
+		if got := u.Handfast("x\n", "dial", url); got != (harness.Result{Stdout: "x\n"}) {
 			t.Errorf("%s: %+v", url, got)
 		}
 	}
@@ -35,7 +35,7 @@ func TestServePlainOnSeveralAddresses(t *testing.T) {
 }
 
 func TestServeFiles(t *testing.T) {
-	issuer, u := house.NewUser(t), house.NewUser(t) // u has no development CA
+	issuer, u := harness.NewUser(t), harness.NewUser(t) // u has no development CA
 	if got := issuer.Handfast("", "cert", "dev"); got.Code != 0 {
 		t.Fatal(got)
 	}
@@ -63,10 +63,10 @@ func TestServeFiles(t *testing.T) {
 
 // Several servers that are started concurrently for the first time share one CA, which dial trusts.
 func TestServeConcurrentFirstStarts(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	const n = 6
 	var starting sync.WaitGroup
-	codes := make([]house.Result, n)
+	codes := make([]harness.Result, n)
 	for i := range codes {
 		starting.Go(func() { codes[i] = u.Handfast("", "cert", "dev") })
 	}
@@ -82,14 +82,14 @@ func TestServeConcurrentFirstStarts(t *testing.T) {
 	if s.First("CA")+"\n" != ca.Stdout {
 		t.Errorf("CA %q, want %q", s.First("CA"), ca.Stdout)
 	}
-	if got := u.Handfast("x\n", "dial", s.First("echo")); got != (house.Result{Stdout: "x\n"}) {
+	if got := u.Handfast("x\n", "dial", s.First("echo")); got != (harness.Result{Stdout: "x\n"}) {
 		t.Errorf("%+v", got)
 	}
 }
 
 func TestServeStopsWith1001(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
-		u := house.NewUser(t)
+		u := harness.NewUser(t)
 		s := u.Serve("--tls", "off", "--listen", "127.0.0.1:0")
 		c, err := websocket.Dial(bounded.Context(t), s.First("echo"), nil)
 		if err != nil {
@@ -122,7 +122,7 @@ func TestServeStopsWith1001(t *testing.T) {
 
 // After a second signal, the server does not wait for a client that does not respond.
 func TestServeStopsImmediately(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	s := u.Serve("--tls", "off", "--listen", "127.0.0.1:0")
 	var d net.Dialer
 	nc, err := d.DialContext(bounded.Context(t), "tcp", strings.TrimSuffix(strings.TrimPrefix(s.First("echo"), "ws://"), "/echo"))
@@ -151,7 +151,7 @@ func TestServeStopsImmediately(t *testing.T) {
 }
 
 func TestServeFails(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	s := u.Serve("--tls", "off", "--listen", "127.0.0.1:0")
 	taken := strings.TrimSuffix(strings.TrimPrefix(s.First("echo"), "ws://"), "/echo")
 	readable := filepath.Join(u.Home, "text.pem")
@@ -185,7 +185,7 @@ func TestServeFails(t *testing.T) {
 
 // With an invalid development CA, the server does not start. The suggested command replaces the CA.
 func TestServeBrokenCA(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	if got := u.Handfast("", "cert", "dev"); got.Code != 0 {
 		t.Fatal(got)
 	}
@@ -201,7 +201,7 @@ func TestServeBrokenCA(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	s := u.Serve("--listen", "localhost:0")
-	if got := u.Handfast("x\n", "dial", s.First("echo")); got != (house.Result{Stdout: "x\n"}) {
+	if got := u.Handfast("x\n", "dial", s.First("echo")); got != (harness.Result{Stdout: "x\n"}) {
 		t.Errorf("%+v", got)
 	}
 }

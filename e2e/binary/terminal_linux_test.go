@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/internal/pty"
 	"github.com/handfast/handfast/websocket"
@@ -29,7 +29,7 @@ type screen struct {
 }
 
 // onScreen runs a command in a terminal.
-func onScreen(u *house.User, args ...string) *screen {
+func onScreen(u *harness.User, args ...string) *screen {
 	u.T.Helper()
 	master, terminal := pty.Open(u.T)
 	cmd := u.Command("handfast", args...)
@@ -52,7 +52,7 @@ func onScreen(u *house.User, args ...string) *screen {
 // expect waits until the program has written a text, and discards the output up to the end of the text.
 func (s *screen) expect(text string) {
 	s.t.Helper()
-	if err := s.master.SetReadDeadline(time.Now().Add(house.Patience)); err != nil {
+	if err := s.master.SetReadDeadline(time.Now().Add(harness.Patience)); err != nil {
 		s.t.Fatal(err)
 	}
 	buf := make([]byte, 4096)
@@ -100,7 +100,7 @@ const (
 )
 
 func TestTerminal(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	server := u.Serve("--listen", "localhost:0")
 	for _, tt := range []struct{ name, key string }{{"Ctrl-C", ctrlC}, {"Ctrl-D", ctrlD}} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -135,7 +135,7 @@ func TestTerminalPromptSurvives(t *testing.T) {
 			_ = c.Close(websocket.CodeTryAgainLater, "come back")
 		}
 	})
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	u.Env = []string{"NO_COLOR=1"}
 	s := onScreen(u, "dial", url)
 	s.expect("> ")
@@ -158,7 +158,7 @@ func TestTerminalPromptSurvives(t *testing.T) {
 }
 
 func TestTerminalColors(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	server := u.Serve("--tls", "off", "--listen", "127.0.0.1:0")
 	s := onScreen(u, "dial", server.First("echo"))
 	s.press("hi" + enter)
@@ -171,7 +171,7 @@ func TestTerminalColors(t *testing.T) {
 
 // Ctrl-C stops a server that runs in a terminal.
 func TestTerminalServe(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	s := onScreen(u, "serve", "--listen", "localhost:0")
 	s.expect("Ctrl-C stops it")
 	s.press(ctrlC)
@@ -183,7 +183,7 @@ func TestTerminalServe(t *testing.T) {
 
 // On SIGHUP, a server reloads its files, but it exits if its terminal was closed.
 func TestTerminalServeHangUp(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	s := onScreen(u, "serve", "--listen", "localhost:0")
 	s.expect("Ctrl-C stops it")
 	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
@@ -200,7 +200,7 @@ func TestTerminalServeHangUp(t *testing.T) {
 
 // With --binary, no binary data is written to a terminal.
 func TestTerminalBinary(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	s := onScreen(u, "dial", "--binary", "ws://127.0.0.1:1/")
 	s.expect("raw bytes to the terminal")
 	if code := s.end(); code != 2 {

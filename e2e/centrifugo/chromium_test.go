@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/e2e/internal/chromium"
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
 // site is an application with a single page that uses the SDK.
@@ -21,7 +21,7 @@ func site(t *testing.T) string {
 
 // A page of another origin can use the HTTP fallbacks only if the server allows the origin.
 func TestChromium(t *testing.T) {
-	u, page, other, port := house.NewUser(t), site(t), site(t), house.FreePort(t)
+	u, page, other, port := harness.NewUser(t), site(t), site(t), harness.FreePort(t)
 	u.Serve("--tls", "off", "--listen", "127.0.0.1:"+port, "--app", "1:k:s", "--origin", page)
 	b := chromium.Start(t, chromium.Options{Dir: u.Home, Env: u.Environ()})
 	connect := `(transport => new Promise(done => {
@@ -51,7 +51,7 @@ func TestChromium(t *testing.T) {
 // what it has missed. A page with a forged token is rejected.
 func TestChromiumWebSocket(t *testing.T) {
 	const secret = "a secret that is long enough for the command that makes tokens"
-	u, page, port := house.NewUser(t), site(t), house.FreePort(t)
+	u, page, port := harness.NewUser(t), site(t), harness.FreePort(t)
 	u.Serve("--tls", "off", "--listen", "127.0.0.1:"+port, "--app", "1:k:"+secret, "--origin", page)
 	token := func(secret string) string {
 		t.Helper()

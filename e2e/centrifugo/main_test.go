@@ -13,16 +13,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/webhook"
 )
 
-func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 // The SDK connects, subscribes, publishes, refreshes, recovers, loads the state of the application and falls back; the steps are in sdk.mjs.
 func TestSDK(t *testing.T) {
-	u := house.NewUser(t)
-	port := house.FreePort(t)
+	u := harness.NewUser(t)
+	port := harness.FreePort(t)
 	u.Serve("--tls", "off", "--listen", "127.0.0.1:"+port, "--app", "1:k:s")
 	script, err := filepath.Abs("sdk.mjs")
 	if err != nil {
@@ -50,8 +50,8 @@ func TestCalls(t *testing.T) {
 		}
 	}))
 	defer app.Close()
-	u := house.NewUser(t)
-	port := house.FreePort(t)
+	u := harness.NewUser(t)
+	port := harness.FreePort(t)
 	file := filepath.Join(u.Home, "handfast.yaml")
 	text := fmt.Sprintf(`
 listen: [{address: "127.0.0.1:%s", tls: off}]
@@ -78,8 +78,8 @@ endpoints:
 
 // A client with delta compression that was disconnected recovers the publications that it missed, and then receives deltas again.
 func TestDeltasRecoveredAndCompressed(t *testing.T) {
-	u := house.NewUser(t)
-	port := house.FreePort(t)
+	u := harness.NewUser(t)
+	port := harness.FreePort(t)
 	u.Write("handfast.yaml", fmt.Sprintf(`
 listen: [{address: "127.0.0.1:%s", tls: off}]
 apps: [{id: "1", key: k, secret: s}]

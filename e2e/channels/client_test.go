@@ -12,12 +12,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write client/js/channels.d.ts again")
 
-func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 // absolute returns the absolute path of a file, for a program that runs in another directory.
 func absolute(t *testing.T, path string) string {
@@ -32,8 +32,8 @@ func absolute(t *testing.T, path string) string {
 // The browser client passes all steps of client.mjs.
 func TestClient(t *testing.T) {
 	const secret = "the key of all tokens in the tests of the browser client"
-	u := house.NewUser(t)
-	address := "127.0.0.1:" + house.FreePort(t)
+	u := harness.NewUser(t)
+	address := "127.0.0.1:" + harness.FreePort(t)
 	config := u.Write("handfast.yaml", `
 listen: [{address: "`+address+`", tls: off}]
 auth:
@@ -57,7 +57,7 @@ endpoints:
   - {path: /connection/websocket, target: centrifugo, auth: [anonymous]}
 `)
 	u.Serve("--config", config)
-	args := append(house.NodeWebSocket(t), absolute(t, "client.mjs"), address, "api-key", secret)
+	args := append(harness.NodeWebSocket(t), absolute(t, "client.mjs"), address, "api-key", secret)
 	got := u.Run(u.Command("node", args...))
 	if got.Code != 0 || strings.Count(got.Stdout, "ok ") != 13 {
 		t.Errorf("%+v", got)
@@ -66,7 +66,7 @@ endpoints:
 
 // If WebSocket is not available, every method of a client fails with an error that says what to do.
 func TestNoWebSocket(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	u.Must(`cat > client.mjs <<'E'
 delete globalThis.WebSocket;
 const { Channels } = await import(process.env.module);
@@ -91,7 +91,7 @@ node client.mjs`, "module="+absolute(t, "../../client/js/channels.js"))
 // tsc runs the TypeScript compiler.
 func tsc(t *testing.T, args ...string) {
 	t.Helper()
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	args = append([]string{absolute(t, "node_modules/typescript/bin/tsc"), "--strict", "--target", "es2022", "--module", "nodenext",
 		"--lib", "es2022,dom"}, args...)
 	if got := u.Run(u.Command("node", args...)); got.Code != 0 {
@@ -125,7 +125,7 @@ func TestTypes(t *testing.T) {
 
 // The package contains only the files that its users need, and its exports refer to existing files.
 func TestPackage(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	cmd := u.Command("npm", "pack", "--dry-run", "--json", "--offline", "--update-notifier=false")
 	cmd.Dir = absolute(t, "../../client/js")
 	got := u.Run(cmd)

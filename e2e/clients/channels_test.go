@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/e2e/internal/chromium"
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
 // until is a JavaScript function with which a page waits until a given function returns a value.
@@ -24,8 +24,8 @@ const say = (w, message) => {
 
 // Without a configuration file, the server's page is a chat. Two tabs and a shell exchange messages, also after a restart of the server.
 func TestChromiumChat(t *testing.T) {
-	u := house.NewUser(t)
-	port := house.FreePort(t)
+	u := harness.NewUser(t)
+	port := harness.FreePort(t)
 	s := u.Serve("--tls", "off", "--listen", "localhost:"+port)
 	b := chromium.Start(t, chromium.Options{Flags: []string{"--disable-popup-blocking"}})
 	b.Open(s.First("page"))

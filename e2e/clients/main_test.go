@@ -8,20 +8,20 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/e2e/internal/chromium"
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
-func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 // home is the home directory of one test, which contains all its files.
-type home struct{ *house.User }
+type home struct{ *harness.User }
 
-func newHome(t *testing.T) *home { return &home{house.NewUser(t)} }
+func newHome(t *testing.T) *home { return &home{harness.NewUser(t)} }
 
 // serve starts "handfast serve" with a configuration, in which PORT is replaced by a free port. It returns the port and the log.
-func (h *home) serve(config string) (port string, log *house.Output) {
+func (h *home) serve(config string) (port string, log *harness.Output) {
 	h.T.Helper()
-	port = house.FreePort(h.T)
+	port = harness.FreePort(h.T)
 	h.Write("handfast.yaml", strings.ReplaceAll(config, "PORT", port))
 	return port, &h.Serve("--config", "handfast.yaml").Log
 }

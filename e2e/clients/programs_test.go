@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
 // one configures endpoints that accept tokens, and an endpoint that accepts certificates.
@@ -46,7 +46,7 @@ func TestCSharp(t *testing.T) {
 	port, log := h.serve(one)
 	h.Write("Echo.cs", guide(t, "Echo.cs"))
 	h.Must("mcs -warnaserror -r:System.dll Echo.cs")
-	run := func(port, token string) house.Result {
+	run := func(port, token string) harness.Result {
 		return h.Bash("mono Echo.exe wss://localhost:"+port+"/chat 'grüß dich'", "TOKEN="+token)
 	}
 
@@ -61,7 +61,7 @@ func TestCSharp(t *testing.T) {
 		t.Errorf("with another token: exit %d, %s%s\n%s", r.Code, r.Stdout, r.Stderr, log)
 	}
 	log.Await(t, "status=401")
-	if r := run(house.FreePort(t), token); r.Code != 1 || r.Stderr == "" {
+	if r := run(harness.FreePort(t), token); r.Code != 1 || r.Stderr == "" {
 		t.Errorf("with no server: exit %d, %s%s", r.Code, r.Stdout, r.Stderr)
 	}
 }
@@ -100,10 +100,10 @@ func TestCurl(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := &home{h.In(t)}
-			run := func(seconds int) house.Result {
+			run := func(seconds int) harness.Result {
 				return h.Bash(fmt.Sprintf("curl -si --http1.1 --max-time %d --cacert ca.pem %shttps://localhost:%s%s", seconds, c.args, port, c.path))
 			}
-			r := house.Result{}
+			r := harness.Result{}
 			if c.status == "101" { // curl keeps the connection open until its time limit
 				for seconds := 2; r.Stdout == "" && seconds < 100; seconds *= 3 {
 					r = run(seconds)
@@ -140,12 +140,12 @@ func TestOpenSSL(t *testing.T) {
 	token := h.tokens()
 	port, log := h.serve(one)
 	const text, closeFrame = `\x81\x85\0\0\0\0hello`, `\x88\x82\0\0\0\0\x03\xe8` // with a masking key of zeros
-	talk := func(path, more, args string) house.Result {
+	talk := func(path, more, args string) harness.Result {
 		return h.Bash(`printf 'GET ` + path + ` HTTP/1.1\r\nHost: localhost:` + port + `\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
 			`Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n` + more + `\r\n` + text + closeFrame + `' |
 openssl s_client -quiet -connect localhost:` + port + ` -servername localhost -verify_return_error -verify_hostname localhost -CAfile ca.pem ` + args)
 	}
-	opened := func(t *testing.T, r house.Result) {
+	opened := func(t *testing.T, r harness.Result) {
 		t.Helper()
 		answer, frames, _ := strings.Cut(r.Stdout, "\r\n\r\n")
 		if !strings.HasPrefix(answer, "HTTP/1.1 101 ") || !slices.Contains(strings.Split(answer, "\r\n"), "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") {

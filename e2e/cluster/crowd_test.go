@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/client"
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/internal/bounded"
 )
 
@@ -153,7 +153,7 @@ func (p *publisher) run(ctx context.Context, c *client.Client, number int, pace 
 		if err != nil {
 			return err
 		}
-		one, cancel := context.WithTimeout(context.WithoutCancel(ctx), house.Patience) // ctx does not cancel a call in progress
+		one, cancel := context.WithTimeout(context.WithoutCancel(ctx), harness.Patience) // ctx does not cancel a call in progress
 		began := time.Now()
 		_, err = c.Publish(one, p.channel, data, nil)
 		cancel()
@@ -183,7 +183,7 @@ func (w *crowd) acked() []int {
 func (w *crowd) waitProgress(t *testing.T) {
 	t.Helper()
 	before := w.acked()
-	house.Until(t, "each publisher goes on", func() bool {
+	harness.Until(t, "each publisher goes on", func() bool {
 		for i, n := range w.acked() {
 			if n == before[i] {
 				return false
@@ -198,7 +198,7 @@ func (w *crowd) waitCaughtUp(t *testing.T) {
 	t.Helper()
 	acked := w.acked()
 	for i, s := range w.subscribers {
-		house.Until(t, fmt.Sprintf("subscriber %d has what is acknowledged", i), func() bool {
+		harness.Until(t, fmt.Sprintf("subscriber %d has what is acknowledged", i), func() bool {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			for p, next := range s.next {

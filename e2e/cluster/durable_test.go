@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/client"
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/internal/bounded"
 )
 
@@ -57,7 +57,7 @@ func TestAllNodesKilled(t *testing.T) {
 	for n := range before {
 		publish(n)
 	}
-	house.Until(t, "all is delivered", has(before))
+	harness.Until(t, "all is delivered", has(before))
 	for _, n := range c.nodes {
 		n.server.Signal(syscall.SIGKILL)
 	}
@@ -66,12 +66,12 @@ func TestAllNodesKilled(t *testing.T) {
 		n.start()
 	}
 	for _, n := range c.nodes {
-		house.Until(t, "it is ready again: "+n.server.Log.String(), func() bool { return n.get("/readyz") == "ok\n" })
+		harness.Until(t, "it is ready again: "+n.server.Log.String(), func() bool { return n.get("/readyz") == "ok\n" })
 	}
 	for n := range after {
 		publish(before + n)
 	}
-	house.Until(t, "what follows is delivered", has(before+after))
+	harness.Until(t, "what follows is delivered", has(before+after))
 	page, err := newClient(t, c.from(2), nil).History(bounded.Context(t), "kept", client.HistoryOptions{Limit: 1000})
 	if err != nil {
 		t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/internal/natstest"
 	"github.com/handfast/handfast/internal/redistest"
 )
@@ -36,10 +36,10 @@ var engines = []struct {
 
 // startNATS configures each node as a server of a NATS cluster, with a shared secret and certificate.
 func startNATS(t *testing.T, l *network) *backend {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	var all, names []string
 	for i := range 3 {
-		all = append(all, net.JoinHostPort(l.peer(i), house.FreePort(t)))
+		all = append(all, net.JoinHostPort(l.peer(i), harness.FreePort(t)))
 		names = append(names, "IP:"+l.peer(i))
 	}
 	secret := u.Write("secret", "shared by the nodes of a drill")
@@ -60,7 +60,7 @@ func startNATS(t *testing.T, l *network) *backend {
 
 // startNATSElsewhere starts a NATS server in a separate process.
 func startNATSElsewhere(t *testing.T, l *network) *backend {
-	host, port := l.engineHost(), house.FreePort(t)
+	host, port := l.engineHost(), harness.FreePort(t)
 	s := natstest.Server{Dir: t.TempDir(), Host: host, Port: port}
 	return &backend{
 		args: func(int) []string {
@@ -100,7 +100,7 @@ func startProcess(t *testing.T, address string, command func() (*exec.Cmd, error
 		if err := running.Start(); err != nil {
 			t.Fatal(err)
 		}
-		house.Until(t, running.Path+" listens on "+address, func() bool {
+		harness.Until(t, running.Path+" listens on "+address, func() bool {
 			c, err := net.DialTimeout("tcp", address, time.Second)
 			if err == nil {
 				c.Close()

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/internal/bounded"
 )
 
@@ -150,7 +150,7 @@ func waitResources(t *testing.T, what string, n *node, before resources) {
 	}()
 	const slack = 16 // for example for connections to the engine
 	var now resources
-	house.Until(t, fmt.Sprintf("what clients cost is given back: before %+v", before), func() bool {
+	harness.Until(t, fmt.Sprintf("what clients cost is given back: before %+v", before), func() bool {
 		now = n.resources()
 		return now.goroutines > 0 && now.goroutines <= before.goroutines+slack && now.descriptors <= before.descriptors+slack
 	})

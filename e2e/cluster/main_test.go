@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/internal/natstest"
 )
 
@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	flag.Parse()
-	code := house.Main(m)
+	code := harness.Main(m)
 	if err := errors.Join(writeResults(), writeProtocols()); err != nil {
 		println(err.Error())
 		code = 1

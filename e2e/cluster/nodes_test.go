@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/client"
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/reconnect"
 )
@@ -43,11 +43,11 @@ endpoints:
 
 // node is one of the servers of a cluster.
 type node struct {
-	u       *house.User
+	u       *harness.User
 	address string // the address for clients
 	admin   string
 	args    []string
-	server  *house.Server
+	server  *harness.Server
 }
 
 // start starts or restarts the node.
@@ -73,17 +73,17 @@ func startClusterWith(t *testing.T, start func(*testing.T, *network) *backend, l
 	t.Helper()
 	c := &cluster{net: lan, backend: start(t, lan)}
 	for i := range 3 {
-		u := house.NewUser(t)
+		u := harness.NewUser(t)
 		host := lan.host(i)
 		u.Under = lan.inNamespace(i)
-		n := &node{u: u, address: net.JoinHostPort(host, house.FreePort(t)), admin: net.JoinHostPort(host, house.FreePort(t))}
+		n := &node{u: u, address: net.JoinHostPort(host, harness.FreePort(t)), admin: net.JoinHostPort(host, harness.FreePort(t))}
 		text := fmt.Sprintf(common, n.address, n.admin) + endpoints
 		n.args = append([]string{"--config", u.Write("handfast.yaml", text)}, c.args(i)...)
 		n.start()
 		c.nodes = append(c.nodes, n)
 	}
 	for _, n := range c.nodes {
-		house.Until(t, "it is ready: "+n.server.Log.String(), func() bool { return n.get("/readyz") == "ok\n" })
+		harness.Until(t, "it is ready: "+n.server.Log.String(), func() bool { return n.get("/readyz") == "ok\n" })
 	}
 	return c
 }

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/client"
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
@@ -26,8 +26,8 @@ func TestOneLargeChannel(t *testing.T) {
 	if *drill {
 		subscribers = 10_000
 	}
-	u := house.NewUser(t)
-	n := &node{u: u, address: net.JoinHostPort("127.0.0.1", house.FreePort(t)), admin: net.JoinHostPort("127.0.0.1", house.FreePort(t))}
+	u := harness.NewUser(t)
+	n := &node{u: u, address: net.JoinHostPort("127.0.0.1", harness.FreePort(t)), admin: net.JoinHostPort("127.0.0.1", harness.FreePort(t))}
 	text := fmt.Sprintf(config, n.address, n.admin) + "limits: {connections: 0}\n"
 	n.args = []string{"--config", u.Write("handfast.yaml", text)}
 	n.start()
@@ -63,7 +63,7 @@ func TestOneLargeChannel(t *testing.T) {
 			}
 		})
 	}
-	house.Until(t, "all are there", func() bool { return there.Load() == int64(subscribers) || t.Failed() })
+	harness.Until(t, "all are there", func() bool { return there.Load() == int64(subscribers) || t.Failed() })
 	joined := time.Since(began)
 	publisher := newClient(t, []*node{n}, nil)
 	published := time.Now()
@@ -72,15 +72,15 @@ func TestOneLargeChannel(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	house.Until(t, "all have everything", func() bool { return finished.Load() == int64(subscribers) || t.Failed() })
+	harness.Until(t, "all have everything", func() bool { return finished.Load() == int64(subscribers) || t.Failed() })
 	t.Logf("%d subscribers in %v, %d deliveries in %v", subscribers, joined.Round(time.Millisecond), subscribers*messages, time.Since(published).Round(time.Millisecond))
 	want := fmt.Sprintf("handfast_channel_deliveries_total{namespace=\"*\"} %d\n", subscribers*messages)
-	house.Until(t, want, func() bool { return strings.Contains(n.get("/metrics"), want) })
+	harness.Until(t, want, func() bool { return strings.Contains(n.get("/metrics"), want) })
 }
 
 // subscribeTo connects to a node and subscribes to a channel.
 func subscribeTo(ctx context.Context, n *node, channel string) (*websocket.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, house.Patience)
+	ctx, cancel := context.WithTimeout(ctx, harness.Patience)
 	defer cancel()
 	c, err := websocket.Dial(ctx, "ws://"+n.address+"/channels", nil)
 	if err != nil {

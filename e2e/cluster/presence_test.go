@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/client"
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/internal/bounded"
 )
 
@@ -107,7 +107,7 @@ func (w *crowd) connectedTo(n *node) map[string]bool {
 // members returns the members of the first channel that the watcher's node lists, nil if the node does not respond.
 func (v *watcher) members(t *testing.T) map[string]bool {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), house.Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
 	all := map[string]bool{}
 	for after := ""; ; {
@@ -132,7 +132,7 @@ func (w *crowd) waitGone(t *testing.T, dead map[string]bool, leftOut *node) time
 		if v.node == leftOut {
 			continue
 		}
-		house.Until(t, "members of the lost node are gone at "+v.node.address, func() bool {
+		harness.Until(t, "members of the lost node are gone at "+v.node.address, func() bool {
 			all := v.members(t)
 			for id := range dead {
 				if all[id] {
@@ -155,7 +155,7 @@ func (w *crowd) waitAgreement(t *testing.T) {
 				t.Logf("%s lists %d members, there are %d: %s\n%s", v.node.address, len(got), len(want), difference(got, want), &v.node.server.Log)
 			}
 		}()
-		house.Until(t, v.node.address+" lists the members that there are", func() bool {
+		harness.Until(t, v.node.address+" lists the members that there are", func() bool {
 			got, want = v.members(t), w.present(channel(0))
 			return maps.Equal(got, want)
 		})

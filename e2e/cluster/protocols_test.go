@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/client"
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
@@ -296,7 +296,7 @@ func protocolsOfAKilledNode(t *testing.T, engine string, c *cluster) {
 				t.Errorf("%s of %s: %v", protocol, user, err)
 			}
 		})
-		house.Until(t, user+" is there", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return len(p.began) > 0 })
+		harness.Until(t, user+" is there", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return len(p.began) > 0 })
 		return p
 	}
 	lost, back := c.nodes[1], c.from(1)
@@ -329,10 +329,10 @@ func protocolsOfAKilledNode(t *testing.T, engine string, c *cluster) {
 	})
 	t.Cleanup(publishing.Wait)
 	t.Cleanup(stop)
-	house.Until(t, "messages flow", func() bool { return p.acked.Load() > 20 })
+	harness.Until(t, "messages flow", func() bool { return p.acked.Load() > 20 })
 	ran, began := bounded.Clock(t), time.Now()
 	lost.kill()
-	house.Until(t, "who does not come back has left", func() bool {
+	harness.Until(t, "who does not come back has left", func() bool {
 		watcher.mu.Lock()
 		defer watcher.mu.Unlock()
 		for _, user := range leavers {
@@ -347,14 +347,14 @@ func protocolsOfAKilledNode(t *testing.T, engine string, c *cluster) {
 		t.Errorf("members of the lost node were listed for %v, including %v in which this process was not scheduled", took, stalled)
 	}
 	for _, x := range []*peer{recovers, extended, lives} {
-		house.Until(t, x.user+" is back", func() bool { x.mu.Lock(); defer x.mu.Unlock(); return len(x.began) > 1 })
+		harness.Until(t, x.user+" is back", func() bool { x.mu.Lock(); defer x.mu.Unlock(); return len(x.began) > 1 })
 	}
 	more := p.acked.Load() + 20
-	house.Until(t, "messages flow on", func() bool { return p.acked.Load() > more })
+	harness.Until(t, "messages flow on", func() bool { return p.acked.Load() > more })
 	stop()
 	publishing.Wait()
 	total := int(p.acked.Load())
-	house.Until(t, "all is received", func() bool {
+	harness.Until(t, "all is received", func() bool {
 		own.mu.Lock()
 		defer own.mu.Unlock()
 		return own.next[0] >= total && recovers.last() == total-1 && extended.last() == total-1 && lives.last() == total-1

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/internal/redistest"
 )
 
@@ -19,7 +19,7 @@ func TestLogOfTheEngine(t *testing.T) {
 			logged := func(text string) {
 				t.Helper()
 				for _, n := range c.nodes {
-					house.Until(t, n.address+" logs "+text, func() bool { return strings.Contains(n.server.Log.String()[read[n]:], text) })
+					harness.Until(t, n.address+" logs "+text, func() bool { return strings.Contains(n.server.Log.String()[read[n]:], text) })
 					read[n] = len(n.server.Log.String())
 				}
 			}

@@ -17,7 +17,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -66,7 +66,7 @@ func (r *receiver) count(what string) int {
 // join connects to a node and subscribes to the channel room. It returns the client's name.
 func (n *node) join(t *testing.T) (c *websocket.Conn, id string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), house.Patience)
+	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
 	defer cancel()
 	c, err := websocket.Dial(ctx, "ws://"+n.address+"/channels", nil)
 	if err != nil {
@@ -102,31 +102,31 @@ func webhooksOfAKilledNode(t *testing.T, engine *backend) {
 	t.Cleanup(hooks.Close)
 	var nodes []*node
 	for i := range 3 {
-		u := house.NewUser(t)
-		n := &node{u: u, address: net.JoinHostPort("127.0.0.1", house.FreePort(t)), admin: net.JoinHostPort("127.0.0.1", house.FreePort(t))}
+		u := harness.NewUser(t)
+		n := &node{u: u, address: net.JoinHostPort("127.0.0.1", harness.FreePort(t)), admin: net.JoinHostPort("127.0.0.1", harness.FreePort(t))}
 		text := fmt.Sprintf(config, n.address, n.admin) + fmt.Sprintf("webhooks: [{url: %q}]\n", hooks.URL)
 		n.args = append([]string{"--config", u.Write("handfast.yaml", text)}, engine.args(i)...)
 		n.start()
 		nodes = append(nodes, n)
 	}
 	for _, n := range nodes {
-		house.Until(t, "it is ready", func() bool { return n.get("/readyz") == "ok\n" })
+		harness.Until(t, "it is ready", func() bool { return n.get("/readyz") == "ok\n" })
 	}
 	_, killed := nodes[0].join(t)
 	for _, want := range []string{"connected " + killed, "subscribed " + killed + "room", "occupied room"} {
-		house.Until(t, want, func() bool { return app.count(want) == 1 })
+		harness.Until(t, want, func() bool { return app.count(want) == 1 })
 	}
 	nodes[0].kill()
 	lost := "disconnected " + killed + "node"
-	house.Until(t, lost, func() bool { return app.count(lost) > 0 })
+	harness.Until(t, lost, func() bool { return app.count(lost) > 0 })
 
 	nodes[0].start()
-	house.Until(t, "it is ready", func() bool { return nodes[0].get("/readyz") == "ok\n" })
+	harness.Until(t, "it is ready", func() bool { return nodes[0].get("/readyz") == "ok\n" })
 	for _, n := range nodes {
 		c, id := n.join(t)
-		house.Until(t, "subscribed "+id, func() bool { return app.count("subscribed "+id+"room") == 1 })
+		harness.Until(t, "subscribed "+id, func() bool { return app.count("subscribed "+id+"room") == 1 })
 		c.CloseNow()
-		house.Until(t, "disconnected "+id, func() bool { return app.count("disconnected "+id+"client") == 1 })
+		harness.Until(t, "disconnected "+id, func() bool { return app.count("disconnected "+id+"client") == 1 })
 	}
 	if n := app.count(lost); n != 1 {
 		t.Errorf("the disconnect was reported %d times", n)

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/internal/bounded"
 )
 
@@ -211,7 +211,7 @@ func (r *reader) typed(text string) string {
 func (r *reader) port(p string) string {
 	r.t.Helper()
 	if r.ports[p] == "" {
-		r.ports[p] = house.FreePort(r.t)
+		r.ports[p] = harness.FreePort(r.t)
 	}
 	return r.ports[p]
 }

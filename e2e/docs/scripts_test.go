@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
 // scripts returns the JavaScript blocks of a document.
@@ -85,7 +85,7 @@ func TestClientScriptsRun(t *testing.T) {
 				t.Fatal(err)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), timeout)
-			cmd := exec.CommandContext(ctx, "node", append(house.NodeWebSocket(t), "block.mjs")...)
+			cmd := exec.CommandContext(ctx, "node", append(harness.NodeWebSocket(t), "block.mjs")...)
 			cmd.Dir, cmd.Env = r.dir, r.env
 			out, err := cmd.CombinedOutput()
 			cancel()

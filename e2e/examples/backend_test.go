@@ -9,13 +9,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
 // Customers see each other and the changes of their own orders. The application does not sign subscriptions to other customers'
 // orders, and the server rejects unsigned subscriptions.
 func TestBackend(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	dir, err := filepath.Abs("../../examples/backend")
 	if err != nil {
 		t.Fatal(err)
@@ -28,7 +28,7 @@ func TestBackend(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	port, server := house.FreePort(t), house.FreePort(t)
+	port, server := harness.FreePort(t), harness.FreePort(t)
 	u.Env = append(u.Env, "HANDFAST="+handfast, "PORT="+port, "PUSHER_PORT="+server)
 	u.Start("127.0.0.1:"+port, "node", dir)
 	url := "http://127.0.0.1:" + port + "/"

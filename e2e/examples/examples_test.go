@@ -9,12 +9,12 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
 // Two members of a room see each other's presence, earlier messages, typing indicators and read receipts.
 func TestChat(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	p := open(t, start(t, u, "chat"))
 	p.Eval(`submit(window, "enter", {name: "ann", room: "lobby"})`)
 	p.want("ann is there", `$("members").textContent === "ann" && $("state").textContent === "open"`)
@@ -37,7 +37,7 @@ func TestChat(t *testing.T) {
 
 // The chart of every stock is updated.
 func TestLive(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	p := open(t, start(t, u, "live"))
 	p.want("all stocks", `document.querySelectorAll("#stocks figure").length === 20`)
 	p.want("updates", `Number($("rate").textContent) > 100`)
@@ -47,7 +47,7 @@ func TestLive(t *testing.T) {
 
 // The page shows the lines of the program's standard input from before and after the page was loaded.
 func TestFeed(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	fifo := filepath.Join(u.Home, "news")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
@@ -57,7 +57,7 @@ func TestFeed(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { news.Close() })
-	program, address := build(t, u, "feed"), "127.0.0.1:"+house.FreePort(t)
+	program, address := build(t, u, "feed"), "127.0.0.1:"+harness.FreePort(t)
 	u.Start(address, "bash", "-c", "exec "+program+" -listen "+address+" <"+fifo)
 	fmt.Fprintln(news, "before <b>")
 	p := open(t, "http://"+address+"/")
@@ -68,7 +68,7 @@ func TestFeed(t *testing.T) {
 
 // A customer places an order, and sees its state change.
 func TestEmbed(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	p := open(t, start(t, u, "embed"))
 	p.Eval(`submit(window, "login", {name: "ann"})`)
 	p.want("the connection", `$("state").textContent === "open"`)
@@ -80,7 +80,7 @@ func TestEmbed(t *testing.T) {
 
 // Two browsers edit one text. A third browser joins when most of the updates have been discarded, and receives the whole text.
 func TestCollab(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	url := start(t, u, "collab") + "#minutes"
 	ann, bob := open(t, url), open(t, url)
 	for _, p := range []page{ann, bob} {

@@ -10,25 +10,25 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/e2e/internal/chromium"
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
-func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 // command matches the line of an example's README that starts the example.
 var command = regexp.MustCompile(`(?m)^go run (\./examples/[a-z]+)$`)
 
 // start builds and starts an example, and returns its URL.
-func start(t *testing.T, u *house.User, name string) string {
+func start(t *testing.T, u *harness.User, name string) string {
 	t.Helper()
 	program := build(t, u, name)
-	address := "127.0.0.1:" + house.FreePort(t)
+	address := "127.0.0.1:" + harness.FreePort(t)
 	u.Start(address, program, "-listen", address)
 	return "http://" + address + "/"
 }
 
 // build builds the program that an example's README starts, and returns its path.
-func build(t *testing.T, u *house.User, name string) string {
+func build(t *testing.T, u *harness.User, name string) string {
 	t.Helper()
 	root, err := filepath.Abs("../..")
 	if err != nil {

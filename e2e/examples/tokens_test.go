@@ -9,20 +9,20 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
 // After a reload of the page, and after the server was killed and restarted, an answer continues where it was interrupted.
 func TestTokens(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	build(t, u, "tokens")
-	address := "127.0.0.1:" + house.FreePort(t)
+	address := "127.0.0.1:" + harness.FreePort(t)
 	serve := func() (stop func(syscall.Signal)) {
 		cmd := u.Command(filepath.Join(u.Home, "tokens"), "-listen", address)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		house.Until(t, "the example to listen", func() bool { return u.Bash("curl -sSf http://"+address+"/").Code == 0 })
+		harness.Until(t, "the example to listen", func() bool { return u.Bash("curl -sSf http://"+address+"/").Code == 0 })
 		return func(s syscall.Signal) { stopped(t, cmd, s) }
 	}
 	stop := serve()

@@ -2,7 +2,7 @@
 
 package explain
 
-import "github.com/handfast/handfast/e2e/internal/house"
+import "github.com/handfast/handfast/e2e/internal/harness"
 
 // daemons are programs that have a WebSocket of their own.
 func daemons() []program {
@@ -97,7 +97,7 @@ VirtualHost "localhost"
 			l.file("plugins", "[rabbitmq_web_mqtt,rabbitmq_web_stomp].\n")
 			l.file("rabbitmq.conf", "listeners.tcp = none\nweb_mqtt.tcp.ip = 127.0.0.1\nweb_mqtt.tcp.port = @PORT\nweb_stomp.tcp.ip = 127.0.0.1\nweb_stomp.tcp.port = @DEAD\nmqtt.listeners.tcp = none\nstomp.listeners.tcp = none\nlog.console = false\n")
 			l.Env = append(l.Env, "RABBITMQ_NODENAME=corpus"+l.port+"@localhost", "RABBITMQ_ENABLED_PLUGINS_FILE="+l.Home+"/plugins", "RABBITMQ_CONFIG_FILE="+l.Home+"/rabbitmq.conf",
-				"RABBITMQ_MNESIA_BASE="+l.Home+"/mnesia", "RABBITMQ_LOG_BASE="+l.Home+"/log", "RABBITMQ_PID_FILE="+l.Home+"/pid", "RABBITMQ_DIST_PORT="+house.FreePort(l.T), "ERL_EPMD_ADDRESS=127.0.0.1",
+				"RABBITMQ_MNESIA_BASE="+l.Home+"/mnesia", "RABBITMQ_LOG_BASE="+l.Home+"/log", "RABBITMQ_PID_FILE="+l.Home+"/pid", "RABBITMQ_DIST_PORT="+harness.FreePort(l.T), "ERL_EPMD_ADDRESS=127.0.0.1",
 				"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-start_epmd false -erl_epmd_port 0")
 			l.run("/usr/lib/rabbitmq/bin/rabbitmq-server")
 		}, samples: []sample{

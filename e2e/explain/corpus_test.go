@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
 // A program is a server, or a proxy in front of one, with samples of it.
@@ -206,4 +206,4 @@ func corpus() []program {
 		asgi(), pythonServers(), daemons(), otherLanguages(), nginxes(), proxies(), tunnels())
 }
 
-var _ = house.Patience
+var _ = harness.Patience

@@ -21,7 +21,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
 //go:embed corpus
@@ -36,14 +36,14 @@ var files embed.FS
 //	@CA @PEM @KEY  a CA, a certificate of it for 127.0.0.1 and localhost, its key; @BOTH has the last two in one file
 //	@OLD @ALIEN @SELF  files such as @BOTH: expired, for another name, self-signed
 type lab struct {
-	*house.User
+	*harness.User
 	port   string
 	values map[string]string
 }
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	l := &lab{User: house.NewUser(t), port: house.FreePort(t), values: map[string]string{}}
+	l := &lab{User: harness.NewUser(t), port: harness.FreePort(t), values: map[string]string{}}
 	l.values["@PORT"], l.values["@HOME"] = l.port, l.Home
 	return l
 }
@@ -66,7 +66,7 @@ func (l *lab) provide(v string) {
 	l.T.Helper()
 	switch v {
 	case "@BACK", "@TLSBACK", "@TORNADO":
-		port := house.FreePort(l.T)
+		port := harness.FreePort(l.T)
 		l.values[v] = port
 		args := []string{l.script("python.py"), "websockets", port}
 		switch v {
@@ -77,7 +77,7 @@ func (l *lab) provide(v string) {
 		}
 		l.Start("127.0.0.1:"+port, python, args...)
 	case "@DEAD":
-		l.values[v] = house.FreePort(l.T)
+		l.values[v] = harness.FreePort(l.T)
 	case "@WEB":
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")

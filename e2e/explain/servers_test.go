@@ -10,10 +10,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
-func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 //go:embed servers.py
 var servers string
@@ -59,8 +59,8 @@ func TestServersOfPython(t *testing.T) {
 			if out, err := exec.Command(python, "-c", "import "+f.packages).CombinedOutput(); err != nil {
 				t.Fatalf("a package of Python is missing (make setup installs them): %v\n%s", err, out)
 			}
-			u := house.NewUser(t)
-			port := house.FreePort(t)
+			u := harness.NewUser(t)
+			port := harness.FreePort(t)
 			u.Start("127.0.0.1:"+port, python, u.Write("servers.py", servers), f.server, port)
 			if f.stripped {
 				port = withoutUpgrade(u, port)
@@ -74,8 +74,8 @@ func TestServersOfPython(t *testing.T) {
 func TestDialLosesNothing(t *testing.T) {
 	for name, args := range map[string]string{"websockets": "/ --origin " + origin, "uvicorn": "/ws", "hypercorn": "/ws", "aiohttp": "/ws"} {
 		t.Run(name, func(t *testing.T) {
-			u := house.NewUser(t)
-			port := house.FreePort(t)
+			u := harness.NewUser(t)
+			port := harness.FreePort(t)
 			u.Start("127.0.0.1:"+port, python, u.Write("servers.py", servers), name, port)
 			if got := u.Must("seq 1000 >sent && handfast dial <sent ws://127.0.0.1:" + port + args + " >got && cmp sent got && wc -l <got"); got != "1000" {
 				t.Errorf("%s lines", got)
@@ -85,8 +85,8 @@ func TestDialLosesNothing(t *testing.T) {
 }
 
 // withoutUpgrade puts an HAProxy in front of a server, and returns its port.
-func withoutUpgrade(u *house.User, server string) string {
-	port := house.FreePort(u.T)
+func withoutUpgrade(u *harness.User, server string) string {
+	port := harness.FreePort(u.T)
 	conf := u.Write("haproxy.cfg", "defaults\n\tmode http\n\ttimeout connect 1m\n\ttimeout client 1m\n\ttimeout server 1m\nlisten ws\n\tbind 127.0.0.1:"+port+
 		"\n\thttp-request del-header Upgrade\n\thttp-request del-header Connection\n\tserver one 127.0.0.1:"+server+"\n")
 	u.Start("127.0.0.1:"+port, "haproxy", "-db", "-f", conf)
@@ -94,7 +94,7 @@ func withoutUpgrade(u *house.User, server string) string {
 }
 
 // check compares the explanation of a handshake with f.
-func (f *fault) check(u *house.User, url string) {
+func (f *fault) check(u *harness.User, url string) {
 	u.T.Helper()
 	got := u.Handfast("", append([]string{"explain", "--json", "--proxy", "none", "--timeout", "2m", "--step-timeout", "1m", url}, f.args...)...)
 	var r struct {

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/e2e/internal/chromium"
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
 // The admin page shows the channels by prefix, and the location, members and connections of a channel. The page also works with a
@@ -34,13 +34,13 @@ hub: {namespaces: [{prefix: "room-", history: 10, presence: true}, {prefix: ""}]
 			ann.send(`{"type": "publish", "id": 3, "channel": "room-<b>1", "data": "x"}`)
 			ann.waitMessage("published")
 
-			u := house.NewUser(t)
+			u := harness.NewUser(t)
 			b := chromium.Start(t, chromium.Options{Dir: u.Home, Env: u.Environ()})
 			b.Open(s.url("admin"))
 			shows := func(what string, parts ...string) {
 				t.Helper()
 				got := ""
-				house.Until(t, "the page shows "+what, func() bool {
+				harness.Until(t, "the page shows "+what, func() bool {
 					got = b.Eval("document.body.innerText")
 					for _, p := range parts {
 						if !strings.Contains(got, p) {
@@ -56,7 +56,7 @@ hub: {namespaces: [{prefix: "room-", history: 10, presence: true}, {prefix: ""}]
 			}
 			shows("the channels and the connection", "engine memory, ready", "room-<b>1", "news", "ann", "127.0.0.1")
 			b.Eval(`document.querySelector("#prefix").value = "room", document.querySelector("#find button").click(), "done"`)
-			house.Until(t, "the page shows the channels with the prefix only", func() bool {
+			harness.Until(t, "the page shows the channels with the prefix only", func() bool {
 				return b.Eval(`document.querySelector("#channels").innerText.trim()`) == "room-<b>1\t1"
 			})
 			b.Eval(`document.querySelector("#channels button").click(), "done"`)

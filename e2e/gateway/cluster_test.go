@@ -10,21 +10,21 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/client"
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/internal/bounded"
 )
 
 // Three processes with embedded NATS act as one server: messages that are published at one process arrive at the others, and the loss
 // of one process affects neither the history nor the service of the others.
 func TestEmbeddedCluster(t *testing.T) {
-	u := house.NewUser(t) // all nodes run as one user, and thus share a secret
-	var nodes []*house.Server
-	first := "127.0.0.1:" + house.FreePort(t)
+	u := harness.NewUser(t) // all nodes run as one user, and thus share a secret
+	var nodes []*harness.Server
+	first := "127.0.0.1:" + harness.FreePort(t)
 	for i := range 3 {
 		args := []string{"--listen", "127.0.0.1:0", "--tls", "off", "--admin", "127.0.0.1:0", "--engine", "nats", "--join", first}
 		listen := first
 		if i > 0 {
-			listen = "127.0.0.1:" + house.FreePort(t)
+			listen = "127.0.0.1:" + harness.FreePort(t)
 		}
 		nodes = append(nodes, u.Serve(append(args, "--cluster-listen", listen)...))
 	}
@@ -35,7 +35,7 @@ func TestEmbeddedCluster(t *testing.T) {
 	})
 	for _, n := range nodes {
 		s := &server{Server: n}
-		house.Until(t, "it is ready: "+n.Log.String(), func() bool { status, _ := s.admin(t, "/readyz"); return status == "200" })
+		harness.Until(t, "it is ready: "+n.Log.String(), func() bool { status, _ := s.admin(t, "/readyz"); return status == "200" })
 		s.logged(t, "level=INFO", "the engine of channels is ready")
 	}
 	ctx := bounded.Context(t)

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/internal/bounded"
 )
 
@@ -75,7 +75,7 @@ endpoints: [{name: open, path: /open, target: echo, auth: [anonymous]}]
 		echoed(t, c)
 		c.CloseNow()
 	}
-	house.Until(t, "3900 are cut", func() bool { // the server may still have to accept connections from the kernel
+	harness.Until(t, "3900 are cut", func() bool { // the server may still have to accept connections from the kernel
 		_, metrics := s.admin(t, "/metrics")
 		cut := 0.0
 		for line := range strings.Lines(metrics) {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/internal/redistest"
 	"github.com/handfast/handfast/websocket"
@@ -89,7 +89,7 @@ hub: {engine: {redis: {url: "%s"}}, namespaces: [{presence: true}]}
 // ready waits until the server is ready.
 func (s *server) ready(t *testing.T) {
 	t.Helper()
-	house.Until(t, "the server is ready; "+s.Log.String(), func() bool {
+	harness.Until(t, "the server is ready; "+s.Log.String(), func() bool {
 		status, _ := s.admin(t, "/readyz")
 		return status == "200"
 	})

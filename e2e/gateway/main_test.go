@@ -10,14 +10,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
 func TestMain(m *testing.M) { os.Exit(runAndSearch(m)) }
 
 // runAndSearch runs the tests, and then searches the servers' output for secrets.
 func runAndSearch(m *testing.M) int {
-	code := house.Main(m)
+	code := harness.Main(m)
 	for _, s := range secrets {
 		if i := strings.Index(allOutput.String(), s); i >= 0 {
 			fmt.Fprintf(os.Stderr, "a secret was logged: %.300q\n", allOutput.String()[max(0, i-200):i+20])
@@ -30,7 +30,7 @@ func runAndSearch(m *testing.M) int {
 // allOutput contains the output of all servers: logs, audit logs, and responses of admin listeners. secrets lists the strings that must not
 // appear in allOutput.
 var (
-	allOutput house.Output
+	allOutput harness.Output
 	secrets   []string
 )
 
@@ -41,7 +41,7 @@ func secret(text string) string {
 
 // server is a running "handfast serve --config".
 type server struct {
-	*house.Server
+	*harness.Server
 	file string // path of the configuration
 }
 
@@ -49,7 +49,7 @@ type server struct {
 // still running.
 func serve(t *testing.T, config string) *server {
 	t.Helper()
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	s := &server{file: filepath.Join(u.Home, "handfast.yaml")}
 	s.configure(t, config)
 	t.Cleanup(func() {
@@ -102,7 +102,7 @@ func (s *server) admin(t *testing.T, args ...string) (status, body string) {
 // logged waits until the log contains a line with all parts.
 func (s *server) logged(t *testing.T, parts ...string) {
 	t.Helper()
-	house.Until(t, fmt.Sprintf("%q in %s", parts, s.Log.String()), func() bool {
+	harness.Until(t, fmt.Sprintf("%q in %s", parts, s.Log.String()), func() bool {
 		for line := range strings.Lines(s.Log.String()) {
 			all := true
 			for _, p := range parts {

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/internal/redistest"
 	"github.com/handfast/handfast/websocket"
 )
@@ -48,7 +48,7 @@ func TestLogoutAcrossNodes(t *testing.T) {
 
 // HAProxy sends the client's address with the PROXY protocol, in both versions.
 func TestBehindHAProxy(t *testing.T) {
-	back := house.FreePort(t)
+	back := harness.FreePort(t)
 	s := serve(t, fmt.Sprintf(`
 listen: [{address: "127.0.0.1:%s", tls: off, proxy_protocol: {from: [127.0.0.1]}}]
 admin: {address: "127.0.0.1:0"}
@@ -59,10 +59,10 @@ endpoints: [{name: open, path: /open, target: echo, auth: [anonymous]}]
 	conf.WriteString("defaults\n mode tcp\n timeout connect 1m\n timeout client 1m\n timeout server 1m\n")
 	var ports []string
 	for i, send := range []string{"send-proxy", "send-proxy-v2"} {
-		ports = append(ports, house.FreePort(t))
+		ports = append(ports, harness.FreePort(t))
 		fmt.Fprintf(&conf, "listen l%d\n bind 127.0.0.1:%s\n server s 127.0.0.1:%s %s\n", i, ports[i], back, send)
 	}
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	u.Start("127.0.0.1:"+ports[1], "haproxy", "-f", u.Write("haproxy.cfg", conf.String()))
 	for i, port := range ports {
 		client := fmt.Sprintf("127.0.0.%d", 50+i)
@@ -87,7 +87,7 @@ admin: {address: "127.0.0.1:0"}
 trusted_proxies: [127.0.0.1]
 endpoints: [{name: open, path: /open, target: echo, auth: [anonymous]}]
 `)
-	port, u := house.FreePort(t), house.NewUser(t)
+	port, u := harness.FreePort(t), harness.NewUser(t)
 	back := strings.TrimSuffix(strings.TrimPrefix(s.url("open"), "ws://"), "/open")
 	conf := fmt.Sprintf(`daemon off; pid %[1]s/pid; error_log stderr; worker_processes 1;
 events {}

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
@@ -105,7 +105,7 @@ func TestReload(t *testing.T) {
 		t.Errorf("the endpoint that is gone: %v", got)
 	}
 	echoed(t, stays)
-	house.Until(t, "the new endpoint", func() bool {
+	harness.Until(t, "the new endpoint", func() bool {
 		c, err := websocket.Dial(bounded.Context(t), strings.Replace(s.url("open"), "/open", "/public", 1), nil)
 		if err == nil {
 			c.CloseNow()
@@ -126,7 +126,7 @@ func TestDrain(t *testing.T) {
 		conns = append(conns, dial(t, s.url("open"), nil))
 	}
 	s.Signal(syscall.SIGTERM)
-	house.Until(t, "not ready", func() bool {
+	harness.Until(t, "not ready", func() bool {
 		status, _ := s.admin(t, "/readyz")
 		return status == "503"
 	})
@@ -197,7 +197,7 @@ endpoints: [{name: open, path: /open, target: echo, auth: [anonymous]}]
 	}
 	c := dial(t, s.url("open"), trust(first))
 	second := certificate(t, dir)
-	house.Until(t, "the new certificate", func() bool {
+	harness.Until(t, "the new certificate", func() bool {
 		c, err := websocket.Dial(bounded.Context(t), s.url("open"), trust(second))
 		if err == nil {
 			c.CloseNow()

@@ -14,7 +14,7 @@ import (
 	library "github.com/centrifugal/centrifuge"
 	"github.com/centrifugal/centrifuge-go"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/internal/redistest"
 )
@@ -86,7 +86,7 @@ func newOriginal(t *testing.T, redis *redistest.Server) *original {
 	o := &original{addr: l.Addr().String()}
 	o.http = &http.Server{
 		Handler:           library.NewWebsocketHandler(node(t, redis), library.WebsocketConfig{}),
-		ReadHeaderTimeout: house.Patience,
+		ReadHeaderTimeout: harness.Patience,
 		ConnState: func(nc net.Conn, s http.ConnState) {
 			if s == http.StateHijacked {
 				o.mu.Lock()
@@ -119,8 +119,8 @@ type front struct {
 
 func newFront(t *testing.T, servers ...*original) *front {
 	t.Helper()
-	u := house.NewUser(t)
-	f := &front{&server{t, "127.0.0.1:" + house.FreePort(t)}, "127.0.0.1:" + house.FreePort(t)}
+	u := harness.NewUser(t)
+	f := &front{&server{t, "127.0.0.1:" + harness.FreePort(t)}, "127.0.0.1:" + harness.FreePort(t)}
 	to := ""
 	for _, o := range servers {
 		to += fmt.Sprintf(", %q", o.addr)

@@ -20,12 +20,12 @@ import (
 	"github.com/centrifugal/centrifuge-go"
 	"go.uber.org/goleak"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/internal/bounded"
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(house.Main(m, // a command waits for its reply until ReadTimeout, even if the client was closed
+	os.Exit(harness.Main(m, // a command waits for its reply until ReadTimeout, even if the client was closed
 		goleak.IgnoreTopFunction("github.com/centrifugal/centrifuge-go.(*Client).sendAsync.func1")))
 }
 
@@ -70,8 +70,8 @@ func newServer(t *testing.T) *server {
 		}
 	}))
 	t.Cleanup(app.Close)
-	u := house.NewUser(t)
-	s := &server{t, "127.0.0.1:" + house.FreePort(t)}
+	u := harness.NewUser(t)
+	s := &server{t, "127.0.0.1:" + harness.FreePort(t)}
 	u.Write("handfast.yaml", fmt.Sprintf(`
 listen: [{address: %q, tls: off}]
 apps: [{id: "1", key: k, secret: %s}]
@@ -139,7 +139,7 @@ func (s *server) client(of maker, c centrifuge.Config) *client {
 		t: s.t, connected: make(chan centrifuge.ConnectedEvent, 16), connecting: make(chan centrifuge.ConnectingEvent, 16),
 		disconnected: make(chan centrifuge.DisconnectedEvent, 16), put: make(chan string, 16), publications: make(chan centrifuge.Publication, 16),
 	}
-	c.ReadTimeout, c.WriteTimeout, c.HandshakeTimeout, c.MaxServerPingDelay = house.Patience, house.Patience, house.Patience, house.Patience
+	c.ReadTimeout, c.WriteTimeout, c.HandshakeTimeout, c.MaxServerPingDelay = harness.Patience, harness.Patience, harness.Patience, harness.Patience
 	c.MinReconnectDelay, c.MaxReconnectDelay = time.Millisecond, 10*time.Millisecond
 	c.NetDialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, address)

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
 const product = "github.com/handfast/handfast"
@@ -52,7 +52,7 @@ func (m *maker) run(dir, name string, args ...string) string {
 }
 
 func (m *maker) try(dir, name string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*house.Patience) // compilation is slow on a busy machine
+	ctx, cancel := context.WithTimeout(context.Background(), 3*harness.Patience) // compilation is slow on a busy machine
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Env = dir, m.env

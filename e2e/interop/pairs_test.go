@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -24,7 +24,7 @@ var clients = []struct {
 		return []string{"NODE_EXTRA_CA_CERTS=" + ca}, "node", []string{"ws-client.mjs", base}
 	}},
 	{"node-builtin", abilities{}, func(t *testing.T, base, ca string) ([]string, string, []string) {
-		return []string{"NODE_EXTRA_CA_CERTS=" + ca}, "node", append(house.NodeWebSocket(t), "builtin-client.mjs", base)
+		return []string{"NODE_EXTRA_CA_CERTS=" + ca}, "node", append(harness.NodeWebSocket(t), "builtin-client.mjs", base)
 	}},
 	{"python-websockets", abilities{fragments: true, pings: true}, func(_ *testing.T, base, ca string) ([]string, string, []string) {
 		args := []string{"client.py", base}

@@ -10,7 +10,7 @@ import (
 	"os/exec"
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
 // A peer is a process that prints a line of JSON for each of its observations.
@@ -18,7 +18,7 @@ type peer struct {
 	cmd    *exec.Cmd
 	stdin  io.Closer
 	stdout *bufio.Reader
-	stderr house.Output
+	stderr harness.Output
 }
 
 // startPeer starts a program in the folder peers, which is stopped at the end of the test if it is still running.

@@ -13,10 +13,10 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/e2e/internal/chromium"
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
-func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 // secret signs the tokens of these tests.
 const secret = "this key signs the tokens of the tests of the page"
@@ -25,17 +25,17 @@ const secret = "this key signs the tokens of the tests of the page"
 type visit struct {
 	*chromium.Browser
 	t   *testing.T
-	u   *house.User
-	s   *house.Server
+	u   *harness.User
+	s   *harness.Server
 	url string
 }
 
 // open starts a server without TLS on a free port, and opens the server's page in a browser.
 func open(t *testing.T, config string) *visit {
 	t.Helper()
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	u.Write("secret", secret)
-	u.Write("handfast.yaml", "listen: [{address: \"localhost:"+house.FreePort(t)+"\", tls: off}]\n"+config)
+	u.Write("handfast.yaml", "listen: [{address: \"localhost:"+harness.FreePort(t)+"\", tls: off}]\n"+config)
 	s := u.Serve("--config", "handfast.yaml")
 	v := &visit{t: t, u: u, s: s, url: s.First("page")}
 	v.Browser = chromium.Start(t, chromium.Options{Dir: u.Home, Env: u.Environ()})

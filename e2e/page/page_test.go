@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
 // quote returns a text as a JavaScript literal.
@@ -115,7 +115,7 @@ func TestMessages(t *testing.T) {
 	v.Downloads(v.u.Home)
 	v.click("save")
 	var file []byte
-	house.Until(t, "the log is saved", func() bool {
+	harness.Until(t, "the log is saved", func() bool {
 		names, err := filepath.Glob(filepath.Join(v.u.Home, "handfast-*.jsonl"))
 		if err != nil || len(names) != 1 {
 			return false

@@ -5,13 +5,13 @@ package proxies
 import (
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
 // caddy starts a Caddy with the given site configuration and returns its port.
 func (h *home) caddy(site string) string {
 	h.T.Helper()
-	port := house.FreePort(h.T)
+	port := harness.FreePort(h.T)
 	conf := h.Write("Caddyfile", "{\n\tadmin off\n\tauto_https off\n}\nhttp://127.0.0.1:"+port+" {\n"+site+"\n}\n")
 	h.Start("127.0.0.1:"+port, "caddy", "run", "--config", conf, "--adapter", "caddyfile")
 	return port

@@ -6,14 +6,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
 // haproxy starts an HAProxy that forwards all requests to a server, and returns its port. lines are added to the "listen" section of the
 // configuration.
 func (h *home) haproxy(server string, lines ...string) string {
 	h.T.Helper()
-	port := house.FreePort(h.T)
+	port := harness.FreePort(h.T)
 	conf := h.Write("haproxy.cfg", `global
 	log stderr local0 warning
 defaults
@@ -44,7 +44,7 @@ func TestHAProxyWithoutUpgrade(t *testing.T) {
 
 func TestHAProxyBackendDown(t *testing.T) {
 	h := newHome(t)
-	h.diagnosed(h.haproxy(house.FreePort(t), "retries 0"), "status-503")
+	h.diagnosed(h.haproxy(harness.FreePort(t), "retries 0"), "status-503")
 }
 
 // HAProxy's "timeout tunnel" ends an idle WebSocket.

@@ -10,15 +10,15 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
-func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 // home is the home directory of one test, which contains all its files.
-type home struct{ *house.User }
+type home struct{ *harness.User }
 
-func newHome(t *testing.T) *home { return &home{house.NewUser(t)} }
+func newHome(t *testing.T) *home { return &home{harness.NewUser(t)} }
 
 // serve starts a "handfast serve" and returns the port of its first listener.
 func (h *home) serve(args ...string) (port string) {

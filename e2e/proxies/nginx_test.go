@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
 // Lines of nginx's configuration that WebSockets require.
@@ -21,7 +21,7 @@ const (
 // TLS. lines are added next to "proxy_pass".
 func (h *home) nginx(tls, backend string, lines ...string) string {
 	h.T.Helper()
-	port := house.FreePort(h.T)
+	port := harness.FreePort(h.T)
 	ssl := ""
 	if tls != "" {
 		ssl = " ssl"
@@ -85,7 +85,7 @@ func TestNginxOtherHost(t *testing.T) {
 
 func TestNginxBackendDown(t *testing.T) {
 	h := newHome(t)
-	h.diagnosed(h.nginx("", house.FreePort(t)), "status-502")
+	h.diagnosed(h.nginx("", harness.FreePort(t)), "status-502")
 }
 
 // nginx's proxy_read_timeout, 60 s by default, ends an idle connection. The interval of the server's pings is longer than the timeout in

@@ -15,7 +15,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/e2e/internal/chromium"
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
 // site is an application with a single page that authorizes every subscription.
@@ -46,8 +46,8 @@ func TestChromium(t *testing.T) {
 	if _, err := os.Stat("node_modules/pusher-js"); err != nil {
 		t.Fatal(err)
 	}
-	u, page, port := house.NewUser(t), site(t), house.FreePort(t)
-	serve := func() *house.Server {
+	u, page, port := harness.NewUser(t), site(t), harness.FreePort(t)
+	serve := func() *harness.Server {
 		return u.Serve("--tls", "off", "--listen", "127.0.0.1:"+port, "--app", "1:k:s", "--origin", page)
 	}
 	server := serve()
@@ -131,7 +131,7 @@ func TestChromium(t *testing.T) {
 // A page with Laravel Echo receives events of each kind of channel, exchanges whispers, sees members join and leave, is refused a
 // private channel with a forged signature, and receives the events that it has missed after it reconnects.
 func TestChromiumEcho(t *testing.T) {
-	u, page, port := house.NewUser(t), site(t), house.FreePort(t)
+	u, page, port := harness.NewUser(t), site(t), harness.FreePort(t)
 	u.Serve("--tls", "off", "--listen", "127.0.0.1:"+port, "--app", "1:k:s", "--origin", page)
 	b := chromium.Start(t, chromium.Options{Dir: u.Home, Env: u.Environ()})
 	b.Open(page + "/")

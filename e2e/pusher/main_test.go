@@ -8,10 +8,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
-func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 // recovering returns the JavaScript module in docs/pusher.md that adds recovery to pusher-js.
 func recovering(t *testing.T) string {
@@ -30,8 +30,8 @@ func recovering(t *testing.T) string {
 
 // The SDKs connect, subscribe, authorize, publish, sign in, reconnect and verify webhooks; the steps are in sdk.mjs.
 func TestSDKs(t *testing.T) {
-	u := house.NewUser(t)
-	port, hooks := house.FreePort(t), house.FreePort(t)
+	u := harness.NewUser(t)
+	port, hooks := harness.FreePort(t), harness.FreePort(t)
 	u.Env = append(u.Env, `HANDFAST_WEBHOOKS=[{url: "http://127.0.0.1:`+hooks+`/", format: pusher}]`)
 	u.Serve("--tls", "off", "--listen", "127.0.0.1:"+port, "--app", "1:k:s")
 	script, err := filepath.Abs("sdk.mjs")

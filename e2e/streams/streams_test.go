@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write results.txt anew")
@@ -37,7 +37,7 @@ type report struct {
 // The suite runs without its subscription tests. Several tests wait for a fixed time, for example until a stream expires, and may fail on
 // a busy machine. A failed test is therefore repeated, at most three times. The log names the repeated tests.
 func TestSuite(t *testing.T) {
-	u := house.NewUser(t)
+	u := harness.NewUser(t)
 	s := u.Serve("--tls", "off", "--listen", "127.0.0.1:0")
 	here, err := os.Getwd()
 	if err != nil {
@@ -49,7 +49,7 @@ func TestSuite(t *testing.T) {
 	cmd := exec.CommandContext(ctx, "node", filepath.Join(here, "node_modules/vitest/vitest.mjs"), "run", "suite.test.js", "--reporter=json", "--outputFile="+out,
 		"--no-cache", "--testTimeout=60000", "--retry=3")
 	cmd.Dir = here
-	cmd.WaitDelay = house.Patience / 6
+	cmd.WaitDelay = harness.Patience / 6
 	cmd.Env = append(u.Environ(), "STREAMS_URL="+strings.TrimSuffix(s.First("streams"), "/"), "NO_COLOR=1", "CI=1")
 	ran := u.Run(cmd)
 	text, err := os.ReadFile(out)

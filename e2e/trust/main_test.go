@@ -6,13 +6,13 @@ import (
 	"os"
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 )
 
-func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 // user is a user with a home directory.
 type user struct {
-	*house.User
+	*harness.User
 	visits chan bool // true for a request of Firefox to the server of newUser, false for a TLS handshake that it refused
 }

@@ -15,14 +15,14 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/certs"
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/e2e/internal/harness"
 	"github.com/handfast/handfast/internal/bounded"
 )
 
 // newUser returns a user with a development CA and a browser's trust store, and the URL of a server with a certificate from the CA.
 func newUser(t *testing.T) (u user, url string) {
 	t.Helper()
-	u = user{house.NewUser(t), make(chan bool, 100)}
+	u = user{harness.NewUser(t), make(chan bool, 100)}
 	nss := filepath.Join(u.Home, ".pki", "nssdb")
 	if err := os.MkdirAll(nss, 0o700); err != nil {
 		t.Fatal(err)
@@ -127,7 +127,7 @@ func traces(t *testing.T, name string) []string {
 
 func TestTrustAndUntrust(t *testing.T) {
 	if os.Geteuid() != 0 {
-		refused(t, user{User: house.NewUser(t)}, nil)
+		refused(t, user{User: harness.NewUser(t)}, nil)
 		t.Log("this user may not change the system's store: the rest of this test runs as root")
 		return
 	}
@@ -198,7 +198,7 @@ func TestTrustAndUntrust(t *testing.T) {
 // A CA that is deleted while it is trusted can still be removed from the trust stores.
 func TestNewWhileTrusted(t *testing.T) {
 	if os.Geteuid() != 0 {
-		refused(t, user{User: house.NewUser(t)}, nil)
+		refused(t, user{User: harness.NewUser(t)}, nil)
 		return
 	}
 	u, _ := newUser(t)
@@ -222,8 +222,8 @@ func TestNewWhileTrusted(t *testing.T) {
 
 // Without the necessary permissions, and without sudo, the error contains the reason and the next step.
 func TestTrustWithoutPermissions(t *testing.T) {
-	u := user{User: house.NewUser(t)}
-	path := house.NewUser(t).Home // a directory that every user may enter
+	u := user{User: harness.NewUser(t)}
+	path := harness.NewUser(t).Home // a directory that every user may enter
 	u.Env = []string{"PATH=" + path}
 	program, err := exec.LookPath("update-ca-certificates")
 	if err != nil {
@@ -246,7 +246,7 @@ func TestTrustWithoutPermissions(t *testing.T) {
 // refused checks the errors for a user who may not change the system's trust store.
 func refused(t *testing.T, u user, as *syscall.SysProcAttr) {
 	t.Helper()
-	run := func(args ...string) house.Result {
+	run := func(args ...string) harness.Result {
 		cmd := u.Command("handfast", args...)
 		cmd.SysProcAttr = as
 		return u.Run(cmd)

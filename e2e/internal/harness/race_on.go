@@ -1,6 +1,6 @@
 //go:build race
 
-package house
+package harness
 
 // raceEnabled reports whether the tests, and thus the binary, are built with the race detector.
 const raceEnabled = true

@@ -1,7 +1,7 @@
-// Package house contains helpers for tests of the binary. It builds handfast once per test binary, creates users
+// Package harness contains helpers for tests of the binary. It builds handfast once per test binary, creates users
 // with home directories, runs handfast and other programs there, and records their output. Every process that it starts is stopped at
 // the end of the test at the latest.
-package house
+package harness
 
 import (
 	"fmt"
