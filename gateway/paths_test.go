@@ -78,6 +78,7 @@ func TestPathConfusion(t *testing.T) {
 		"/private;a=b/c": "a semicolon", "/a/..;/private": "a semicolon", "/private%3ba": "a semicolon",
 		"/private%00": "a control character", "/a%0d%0aX-A:%20b": "a control character", "/a%7f": "a control character",
 		"//private/a": "an empty segment", "/a//private": "an empty segment", "//evil.example/private": "an empty segment", "/private//": "an empty segment",
+		"/private#a": "a fragment", "/a#/../private": "a fragment", "/private%20#": "a fragment",
 		"/priv%e4te": "bytes that are not UTF-8", "/%c0%ae%c0%ae/private": "bytes that are not UTF-8", "/%ff": "bytes that are not UTF-8",
 	} {
 		for _, head := range []string{upgradeHead, "Host: a.example\r\n"} {

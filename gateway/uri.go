@@ -58,10 +58,12 @@ func (s *entrance) refuseTarget(w http.ResponseWriter, r *http.Request, status i
 // which this server serves itself: their segments contain names of channels and users, in which slashes and semicolons are ordinary
 // characters.
 func ambiguousPart(u *url.URL, names bool) string {
-	raw := strings.ToLower(u.RawPath) // empty if the path has the default encoding
+	raw := strings.ToLower(u.RawPath) // empty if the path has the default encoding, which never contains #
 	switch path := u.Path; {
 	case !names && strings.Contains(raw, "%2f"):
 		return "an encoded slash"
+	case strings.Contains(raw, "#"): // RFC 9112 §3.2: a request target has no fragment; net/http takes it as a part of the path
+		return "a fragment"
 	case strings.Contains(path, `\`):
 		return "a backslash"
 	case !names && strings.Contains(path, ";"):
