@@ -23,7 +23,7 @@ type rule struct {
 	std   []string // packages of the standard library; anyStd for all of them
 	not   []string // packages of the standard library that anyStd does not include
 	other []string // third-party modules
-	test  []string // further packages and modules that only tests import
+	test  []string // additional packages and modules that only tests import
 }
 
 var (

@@ -52,7 +52,7 @@ type APIKeyOptions struct {
 	// prefer a header, or a ticket.
 	Query string
 
-	// Keys are the accepted keys. File contains further keys, one per line: the ID, the hash and optionally a JSON object with
+	// Keys are the accepted keys. File contains additional keys, one per line: the ID, the hash and optionally a JSON object with
 	// "subject", "claims", "issued" and "expires". A changed file is read again.
 	Keys []APIKey
 	File string

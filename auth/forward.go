@@ -27,14 +27,14 @@ type ForwardOptions struct {
 	// Cookie field.
 	Cookies []string
 
-	// Headers are further fields that are copied.
+	// Headers are additional fields that are copied.
 	Headers []string
 
 	// Always calls the service for requests without credentials as well. It is for services that decide by address or URI.
 	Always bool
 
 	// RawQuery sends the service the query of the URI unchanged. Otherwise parameters with secrets, recognized by name or form, are
-	// replaced: token, access_token, ticket, key and the like. Secrets lists further names of such parameters.
+	// replaced: token, access_token, ticket, key and the like. Secrets lists additional names of such parameters.
 	RawQuery bool
 	Secrets  []string
 

@@ -43,7 +43,7 @@ func TestTicketsPerSubject(t *testing.T) {
 	})
 }
 
-// A ticket is for one connection and cannot be used to get further tickets, and an anonymous identity cannot get one.
+// A ticket is for one connection and cannot be used to get additional tickets, and an anonymous identity cannot get one.
 func TestTicketsForTickets(t *testing.T) {
 	tickets := newTickets(t, TicketOptions{})
 	for _, tt := range []struct {

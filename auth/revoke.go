@@ -86,7 +86,7 @@ type Logout struct {
 	// Store notifies all nodes. It must not be nil.
 	Store Store
 
-	// Origins lists further origins whose pages may call the endpoint, such as "https://app.example.com". nil means only pages of
+	// Origins lists additional origins whose pages may call the endpoint, such as "https://app.example.com". nil means only pages of
 	// the same origin, including the scheme. Requests without an Origin field are not from a page, and are allowed.
 	Origins []string
 

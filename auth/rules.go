@@ -210,7 +210,7 @@ var evaluators = sync.Pool{New: func() any {
 	return e
 }}
 
-// noClaims are the claims of an identity without any.
+// noClaims are the claims of an identity that has none.
 var noClaims = map[string]any{}
 
 func (e *evaluator) set(id *Identity, a Action) {

@@ -30,7 +30,7 @@ type TicketEndpoint struct {
 	// because it could renew a single-use credential forever.
 	Authenticator Authenticator
 
-	// Origins lists further origins whose pages may call the endpoint, with cookies, such as "https://app.example.com". nil means
+	// Origins lists additional origins whose pages may call the endpoint, with cookies, such as "https://app.example.com". nil means
 	// only pages of the same origin, including the scheme. Requests without an Origin field are not from a page, and are allowed.
 	Origins []string
 

@@ -18,7 +18,7 @@ const defaultBound = 1.25
 //
 // bound keeps a popular key from overloading one upstream (Mirrokni, Thorup and Zadimoghaddam, "Consistent Hashing with Bounded
 // Loads", 2018): no upstream gets a connection that would raise its load above bound times the average for its weight, rounded
-// up. The key then goes to its next best upstream. 0 means 1.25; a bound below 1 is taken as 1.
+// up. The key then goes to its next best upstream. 0 means 1.25; a bound below 1 is treated as 1.
 //
 // Slow start has no effect, because it would move keys. A client with the key "" is placed by [PowerOfTwo] with src. The hash is
 // not keyed: clients that can choose their keys can find keys of one upstream, and only the bound limits the consequences. A Pick

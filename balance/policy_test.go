@@ -108,7 +108,7 @@ func TestFairnessUnderChurn(t *testing.T) {
 	}
 }
 
-// Every ready upstream gets connections again and again, even one with a small weight among large ones and one in slow start.
+// Every ready upstream keeps getting connections, even one with a small weight among large ones and one in slow start.
 func TestNoStarvation(t *testing.T) {
 	for name := range policies(0) {
 		t.Run(name, func(t *testing.T) {

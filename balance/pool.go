@@ -70,8 +70,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Configure replaces the options. The state of the upstreams is kept: connections, health, drains and present ejections. A nil
-// Policy keeps the present one.
+// Configure replaces the options. The state of the upstreams is kept: connections, health, drains and current ejections. A nil
+// Policy keeps the current one.
 func (p *Pool) Configure(now time.Time, o Options) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -36,8 +36,8 @@ type Dev struct {
 // certificate. Several processes may call it concurrently, even for the first time: they get the same CA.
 //
 // The certificate is also for the names and addresses that the CA was created for. A new CA is created for host and for extra, which are
-// further names and addresses of this machine. The error is an [*Error] if an existing CA may not sign for a name in extra, or if a file is
-// damaged or readable by other users.
+// additional names and addresses of this machine. The error is an [*Error] if an existing CA may not sign for a name in extra, or if a file
+// is damaged or readable by other users.
 func OpenDev(dir, host string, extra ...string) (*Dev, error) {
 	return openDev(dir, host, time.Now, extra...)
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Files are replaced again and again, in two steps each, while clients connect and resume, and all methods are called: every
+// Files are replaced repeatedly, in two steps each, while clients connect and resume, and all methods are called: every
 // handshake uses one complete certificate, and finally the last one is served.
 func TestReloadUnderLoad(t *testing.T) {
 	ca, place := newIssuer(t), certDir{t, t.TempDir()}

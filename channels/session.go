@@ -160,8 +160,8 @@ func errorCode(err error) (code wire.Code, text string) {
 		code wire.Code
 		text string
 	}{
-		{hub.ErrSubscribed, wire.AlreadySubscribed, "there is a subscription to this channel already"},
-		{hub.ErrNotSubscribed, wire.NotSubscribed, "there is no subscription to this channel"},
+		{hub.ErrSubscribed, wire.AlreadySubscribed, "already subscribed to this channel"},
+		{hub.ErrNotSubscribed, wire.NotSubscribed, "not subscribed to this channel"},
 		{hub.ErrTooMany, wire.TooMany, "the limit on subscriptions is reached"},
 		{errDevices, wire.TooMany, "a connection may acknowledge messages for at most " + strconv.Itoa(maxDevices) + " devices"},
 		{hub.ErrTooFast, wire.TooFast, "too many publications in a short time"},

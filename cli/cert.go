@@ -40,7 +40,7 @@ func newCertDev(sys *System) *cobra.Command {
 localhost, the machine's host name, 127.0.0.1 and ::1. Existing files that are still
 valid are kept; "handfast serve" does the same automatically.
 
-With --host the certificate is for further names and addresses of this machine, so
+With --host the certificate is for additional names and addresses of this machine, so
 that a phone or another machine can connect. That device must trust the CA, too:
 "handfast cert show --path" prints the path of the file to copy to the device.
 
@@ -53,7 +53,7 @@ one, which every device must trust again.`,
 		Args: noArgs,
 		RunE: run(func(*cobra.Command, []string) error { return makeDev(sys, hosts, renew) }),
 	}
-	cmd.Flags().StringArrayVar(&hosts, "host", nil, "a further `name` or address that the certificate is for; may be repeated")
+	cmd.Flags().StringArrayVar(&hosts, "host", nil, "an additional `name` or address for the certificate; may be repeated")
 	complete(cmd, map[string][]string{"host": {}})
 	cmd.Flags().BoolVar(&renew, "new", false, "discard the CA and make a new one, which clients must trust again")
 	return cmd

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The times of the wait after the end of the input.
+// The time limits after the end of the input.
 const (
 	// quietTimeout is how long to wait for the pong or for the rest of a message while nothing is received.
 	quietTimeout = 5 * time.Second

@@ -101,7 +101,7 @@ func (f *explainFlags) define(cmd *cobra.Command) {
 	flags.Var(&f.watch, "watch", "print received frames until the server closes or you press Ctrl-C, or for this `duration`")
 	flags.Lookup("watch").NoOptDefVal = watchForever
 	flags.DurationVar(&f.probeIdle, "probe-idle", 0, "keep the connection idle for at most this long, to find the idle timeout of the path")
-	flags.BoolVar(&f.noCrossSite, "no-cross-site", false, "try no handshakes with other origins")
+	flags.BoolVar(&f.noCrossSite, "no-cross-site", false, "do not try handshakes with other origins")
 	flags.BoolVar(&f.noProbes, "no-probes", false, "open only one connection, even after a failure")
 	flags.BoolVar(&f.summary, "summary", false, "print at most ten lines: the progress, the cause of a failure, the first step for each side")
 	flags.StringVar(&f.report.file, f.report.flag, "", "also write the whole report to this new `file`, for a ticket: HTML if its name ends in .html")

@@ -116,10 +116,10 @@ func newServe(sys *System) *cobra.Command {
 	return cmd
 }
 
-// defineHosts adds the flag for further names of a development certificate.
+// defineHosts adds the flag for additional names of a development certificate.
 func (f *serveFlags) defineHosts(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.hosts, "host", nil,
-		"for --tls dev: a further `name` or address that the certificate is for; may be repeated")
+		"for --tls dev: an additional `name` or address for the certificate; may be repeated")
 	complete(cmd, map[string][]string{"host": {}})
 }
 

@@ -51,7 +51,7 @@ with the hash of the key, is printed on standard error. The key cannot be printe
 			return err
 		}),
 	}
-	cmd.Flags().StringVar(&user, "user", "", "the `name` of the user of the key; by default the ID")
+	cmd.Flags().StringVar(&user, "user", "", "the `name` of the user that the key identifies; by default the ID")
 	complete(cmd, map[string][]string{"user": {}})
 	return cmd
 }

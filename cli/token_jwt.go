@@ -68,7 +68,7 @@ tokens from the service that authenticates them.`,
 	flags.StringVar(&f.issuer, "iss", "", "the `issuer`")
 	flags.StringArrayVar(&f.audience, "aud", nil, "an `audience`; may be repeated")
 	flags.DurationVar(&f.expires, "expires", time.Hour, "how long the token is valid; a negative duration makes an expired token")
-	flags.StringArrayVar(&f.claims, "claim", nil, "a further claim, `name=value`; the value may be JSON; may be repeated")
+	flags.StringArrayVar(&f.claims, "claim", nil, "an additional claim, `name=value`; the value may be JSON; may be repeated")
 	complete(cmd, map[string][]string{"kid": {}, "sub": {}, "iss": {}, "aud": {}, "claim": {}, "expires": {"5m", "1h", "24h"}})
 	return cmd
 }

@@ -145,7 +145,7 @@ func next(t *testing.T, s *Subscription) Event {
 	return Event{}
 }
 
-// While a client publishes continuously, all connections are cut again and again: each message arrives once and in order.
+// While a client publishes continuously, all connections are cut repeatedly: each message arrives once and in order.
 func TestRecovery(t *testing.T) {
 	s := &server{}
 	serve(t, s, "127.0.0.1:0")

@@ -110,7 +110,7 @@ func (c *Client) Subscribe(ctx context.Context, channel string, opts *SubscribeO
 		return nil, c.err
 	case c.subs[channel] != nil:
 		c.mu.Unlock()
-		return nil, &Error{Type: "error", Channel: channel, Code: wire.AlreadySubscribed, Message: "there is a subscription already"}
+		return nil, &Error{Type: "error", Channel: channel, Code: wire.AlreadySubscribed, Message: "already subscribed to this channel"}
 	}
 	c.subs[channel] = s
 	if c.conn != nil {

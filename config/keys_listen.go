@@ -95,7 +95,7 @@ type KeyPair struct {
 
 // Dev is the development certificate of this user.
 type Dev struct {
-	// Further names and addresses of this machine that the certificate must contain, so that other devices can connect. The certificate
+	// Additional names and addresses of this machine that the certificate must contain, so that other devices can connect. The certificate
 	// authority may sign only for the names that it was created for: "handfast cert dev --new --host NAME" creates an authority for further
 	// names.
 	Hosts []string `yaml:"hosts" example:"[192.0.2.7, mypc.lan]"`

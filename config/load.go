@@ -33,15 +33,15 @@ type Sources struct {
 	Environ []string  // variables as returned by os.Environ; only names that begin with HANDFAST_ are used
 	Set     []Setting // flags
 
-	// Settings returns further flags, whose paths depend on the configuration. It is called with the configuration without these flags,
+	// Settings returns additional flags, whose paths depend on the configuration. It is called with the configuration without these flags,
 	// before the checks. May be nil.
 	Settings func(*Config) ([]Setting, error)
 
 	// Read is called before Check and Try, which may take long, if the configuration has no problems so far. May be nil.
 	Read func(*Config)
 
-	// Check returns further problems, such as rules that do not compile, to be reported along with the rest. It is called even if there are
-	// problems already, with the values that could be read, but not if the file is not YAML. May be nil.
+	// Check returns additional problems, such as rules that do not compile, to be reported along with the rest. It is called even if there
+	// are problems already, with the values that could be read, but not if the file is not YAML. May be nil.
 	Check func(*Config) []*Problem
 
 	// Try is like Check, but is called only if there are no problems so far, so it may create the objects that the configuration describes.

@@ -12,7 +12,7 @@ type Target struct {
 	Settings any    // a pointer to the settings of that kind, such as *Echo
 }
 
-// checked is implemented by the settings of targets that need further checks. path is the endpoint's path in the configuration.
+// checked is implemented by the settings of targets that need additional checks. path is the endpoint's path in the configuration.
 type checked interface {
 	check(k *checker, e *Endpoint, path string)
 }

@@ -18,7 +18,7 @@ type Balance struct {
 	// Servers from the DNS, in addition to those under to.
 	DNS DNS `yaml:"dns"`
 
-	// A file with further servers, one url per line, optionally followed by a weight and a capacity, such as weight=2 capacity=1000. The
+	// A file with additional servers, one url per line, optionally followed by a weight and a capacity, such as weight=2 capacity=1000. The
 	// file is read again when it changes.
 	File Path `yaml:"file"`
 
@@ -40,7 +40,7 @@ type Balance struct {
 	// The health checks of servers.
 	Health Health `yaml:"health"`
 
-	// The ejection of servers that fail for clients.
+	// The ejection of servers that repeatedly fail clients' handshakes.
 	Ejection Ejection `yaml:"ejection"`
 
 	// How many other servers the balancer tries, if a server cannot be reached or answers 502, 503 or 504, before the client gets an
@@ -130,7 +130,7 @@ type Health struct {
 	Rise int `yaml:"rise" default:"2" min:"1" max:"100"`
 }
 
-// Ejection excludes a server for some time after several failures in a row of clients' handshakes.
+// Ejection excludes a server for some time after several clients' handshakes in a row have failed.
 type Ejection struct {
 	// How many failures in a row eject a server. 0 means that servers are never ejected.
 	Failures int `yaml:"failures" default:"5" min:"0" max:"1000"`

@@ -191,8 +191,8 @@ func explainKnownStatus(r *Report, d *Diagnosis) bool {
 	switch p := productOf(r.Response); {
 	case status == http.StatusNetworkAuthenticationRequired && r.TLS != nil && r.TLS.Trusted:
 		d.Clause = m.clause
-		d.Cause = "The response has the status of a network that requires a login (511). It came over TLS with a trusted certificate: it is from the server, or from " +
-			"what answers for it."
+		d.Cause = "The response has the status of a network that requires a login (511). It came over TLS with a trusted certificate: it is from the server, or " +
+			"from something that answers on its behalf."
 		d.ForOwner = []string{"Check which server or proxy sends this status. For users who are not logged in, it is 401."}
 	case m.by == "":
 		d.Cause, d.Clause = fmt.Sprintf("%s (%d).", strings.TrimSuffix(m.cause, "."), status), m.clause

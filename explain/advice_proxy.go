@@ -195,10 +195,10 @@ func explainStripped(r *Report, _ Finding, d *Diagnosis) {
 	case !reportsMissingUpgrade(r.Response):
 		d.Cause = strings.Replace(d.Cause, "The server did not receive", "The server answers as if it did not receive", 1)
 		if upgradeUnseen(r) {
-			d.forOwner("The same request without Upgrade got the same status, which is consistent with that. The request headers in the server's log are the proof: " +
+			d.forOwner("The same request without Upgrade got the same status, which is consistent with that. The request headers in the server's log prove it: " +
 				"a server that gives no reason may lack Sec-WebSocket-Key or Sec-WebSocket-Version instead.")
 		} else {
-			d.forOwner("The request headers in the server's log are the proof: Upgrade, Connection, Sec-WebSocket-Key, Sec-WebSocket-Version.")
+			d.forOwner("The request headers in the server's log prove it: Upgrade, Connection, Sec-WebSocket-Key, Sec-WebSocket-Version.")
 		}
 	}
 	if productOf(r.Response) != nil {

@@ -24,10 +24,10 @@ var silenceAdvice = []explanation{
 			"nginx closes the connection on purpose where its configuration has",
 			"    return 444;",
 			"A proxy written in Node, such as http-proxy or Vite's, does so if it cannot reach its backend: check the log of the proxy.",
-			"A balancer of TCP or a proxy that terminates TLS also does so, if the server behind it is down or expects TLS a second time.",
+			"A TCP balancer or a proxy that terminates TLS also does so if the server behind it is down or expects TLS a second time.",
 		},
 		client: []string{"Check the host and the path: many servers close the connection for an unknown Host header, and Socket.IO for a path that is not its own.",
-			"Check the port: a service of another protocol closes the connection, too."},
+			"Check the port: a service that speaks another protocol closes the connection, too."},
 		detail: explainClosedConnection,
 	},
 	{

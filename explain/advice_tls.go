@@ -32,7 +32,7 @@ var tlsAdvice = []explanation{
 		fault: FaultTLSTimeout, clause: "RFC 8446 §4.1.3",
 		cause: "The port accepts connections but does not finish a TLS handshake in time.",
 		owner: []string{
-			"Check what is listening there: a service of another protocol may be waiting for other bytes, or the server is overloaded.",
+			"Check what is listening there: a service that speaks another protocol may be waiting for other bytes, or the server is overloaded.",
 			"A large ClientHello takes two packets; a device on the path that drops the second packet causes the same symptom.",
 		},
 		client: []string{"Check the port. If ws:// gets a response there, the port does not speak TLS."},
@@ -209,11 +209,11 @@ var certAdvice = []explanation{
 }
 
 // explainPlainToTLS qualifies the cause if no TLS handshake was tried, as the response may be from a server behind a proxy, and if the port
-// did not respond to plain HTTP: it may speak both, if what speaks HTTP for it is down.
+// did not respond to plain HTTP: it may serve both, and the server for HTTP behind it may be down.
 func explainPlainToTLS(r *Report, f Finding, d *Diagnosis) {
 	if strings.HasSuffix(f.Detail, answersTLS) {
 		d.Cause = "The port does not answer plain HTTP, but it responds to TLS: most likely it expects TLS."
-		d.forOwner("If one port is for both, as with sslh, check that the server for HTTP behind it runs.")
+		d.forOwner("If one port serves both, as with sslh, check that the server for HTTP behind it runs.")
 	}
 	checked := slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Title == asksTLS })
 	if r.Response == nil || checked {
@@ -239,12 +239,12 @@ func explainHTTP2Only(r *Report, f Finding, d *Diagnosis) {
 		"this port, it is such a rule.")
 }
 
-// explainSilentTLS is for a port that responds to plain HTTP and not at all to a ClientHello. It may speak both, if what speaks TLS for
-// it is down.
+// explainSilentTLS is for a port that responds to plain HTTP and not at all to a ClientHello. It may serve both, and the server for TLS
+// behind it may be down.
 func explainSilentTLS(r *Report, f Finding, d *Diagnosis) {
 	if strings.HasSuffix(f.Detail, answersPlain) {
 		d.Cause = "The port does not answer a ClientHello, but it responds to plain HTTP: most likely it does not speak TLS."
-		d.forOwner("If one port is for both, as with sslh, check that the server for TLS behind it runs.")
+		d.forOwner("If one port serves both, as with sslh, check that the server for TLS behind it runs.")
 	}
 	explainTunnel(r, f, d)
 }

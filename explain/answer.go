@@ -105,7 +105,7 @@ func (v *verdicts) rule(r handshake.Rule, text, good string, f Fault, detail str
 		return true
 	}
 	clause := d.Section
-	if !strings.HasPrefix(clause, d.Violation.Section) { // the violation is of another clause than the rule
+	if !strings.HasPrefix(clause, d.Violation.Section) { // the violation is of a clause other than the rule's
 		clause = d.Violation.Section
 	}
 	if detail == "" {

@@ -159,7 +159,7 @@ func (t *dialer) speaksPlainHTTP() bool {
 	}) != "" || t.speaksPlainWebSocket()
 }
 
-// speaksPlainWebSocket requests / as speaksPlainHTTP does, but with a handshake: servers that do nothing else respond only to that.
+// speaksPlainWebSocket is like speaksPlainHTTP, but sends a handshake: a server that serves only WebSockets may respond to nothing else.
 func (t *dialer) speaksPlainWebSocket() bool {
 	return t.probeStep("does it speak plain WebSocket?", func(l *link) string {
 		l.bound(t.run.until(probeTimeout))

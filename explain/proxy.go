@@ -166,7 +166,7 @@ func (t *dialer) tunnelStep(l *link) bool {
 	}
 	s := t.run.begin(StageProxy, "ask the proxy for a tunnel")
 	line, fields := t.connectFields()
-	s.Sent = []Line{{line, clauseConnect + "; RFC 6455 §4.1 (3): a WebSocket passes a proxy in a tunnel, for ws too"}}
+	s.Sent = []Line{{line, clauseConnect + "; RFC 6455 §4.1 (3): a WebSocket goes through a proxy in a tunnel, also for ws"}}
 	for _, f := range fields {
 		s.Sent = append(s.Sent, Line{f.name + ": " + t.run.hide.value(f.name, f.value), f.note})
 	}

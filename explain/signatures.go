@@ -200,7 +200,7 @@ var signatures = []signature{
 	},
 	{
 		name: "Docker without the container", status: 404, server: "docker", body: regexp.MustCompile(`^\{"message":"No such container: [^\n]*"\}$`),
-		cause:  "Docker's daemon has no container of the name or ID in the path.",
+		cause:  "Docker's daemon has no container with the name or ID in the path.",
 		client: []string{"Check the name, and that the container exists on this host: docker ps -a"},
 	},
 	{

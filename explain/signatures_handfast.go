@@ -94,7 +94,7 @@ var handfastSignatures = []signature{
 		client: fewerConnections, detail: retryStep,
 	},
 	{
-		name: "handfast, connections of a user", status: 429, body: exactly("There are too many connections of this user."),
+		name: "handfast, connections of a user", status: 429, body: exactly("This user has too many connections."),
 		cause:  "The user has as many connections as handfast allows one user.",
 		owner:  []string{"The limit in handfast's configuration is limits.connections_per_identity of the endpoint."},
 		client: fewerConnections, detail: retryStep,
@@ -162,7 +162,7 @@ func permissionSteps(r *Report, d *Diagnosis) {
 	d.forClient("Ask the operator whether this client may connect: a rule can depend on the address, the user and the request.")
 }
 
-// refusedAs returns an expression that matches a refusal of handfast whose first line is the status.
+// refusedAs returns an expression that matches a refusal by handfast whose first line is the status.
 func refusedAs(status, text string) *regexp.Regexp {
 	return regexp.MustCompile(`^` + status + `\n\n` + text + `$`)
 }
@@ -187,7 +187,7 @@ func (s *signature) applyHandfast(r *Report, d *Diagnosis) {
 	if p := productOf(r.Response); p != nil {
 		proxy = p.name
 	}
-	d.Cause = fmt.Sprintf("The response names %s, and has the text and the fields of a refusal of handfast: most likely handfast is behind it. If so, %s",
+	d.Cause = fmt.Sprintf("The response names %s, and has the text and the fields of a refusal by handfast: most likely handfast is behind it. If so, %s",
 		proxy, uncapitalize(d.Cause))
 	for i, step := range general {
 		if i == 0 {

@@ -16,7 +16,7 @@ var serverSignatures = []signature{
 	},
 	{
 		name: "flask-socketio on Werkzeug", status: 400, platforms: pythonServers, body: exactly(`"Bad Request"`), when: asksWebSocket,
-		cause: "This looks like a Socket.IO server (python-engineio) that could not open a WebSocket: most likely it runs on a server of WSGI without " +
+		cause: "This looks like a Socket.IO server (python-engineio) that could not open a WebSocket: most likely it runs on a WSGI server without " +
 			"simple-websocket, eventlet or gevent.",
 		owner:  []string{"Install one of the three, and let Flask-SocketIO choose its async_mode:", "    pip install simple-websocket"},
 		client: []string{"Use the Socket.IO client with the polling transport until the owner has fixed it."},

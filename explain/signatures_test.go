@@ -239,7 +239,7 @@ var productResponses = []knownResponse{
 	{"Docker 20.10, another path", answered(404, "{\"message\":\"page not found\"}\n", "Content-Type: application/json"), status(FaultStatus404), FaultStatus404,
 		"This looks like the API of Docker", "This is the API of Docker"},
 	{"Docker 20.10, an unknown container", answered(404, "{\"message\":\"No such container: none\"}\n", docker), status(FaultStatus404), FaultStatus404,
-		"has no container of the name", "rejects this path"},
+		"has no container with the name", "rejects this path"},
 	{"Docker 20.10, a paused container", answered(409, "{\"message\":\"container box is paused, unpause the container before attach\"}\n", docker),
 		status(FaultStatusOther), FaultStatusOther, "docker unpause", ""},
 	{"Docker 20.10, a version that is too new", answered(400, "{\"message\":\"client version 9.99 is too new. Maximum supported API version is 1.41\"}\n", docker),

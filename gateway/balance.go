@@ -280,7 +280,7 @@ func serverID(text string) (string, error) {
 	return string(u), nil
 }
 
-// find sets the configured servers, and replaces the finders of further servers with those that the configuration requires.
+// find sets the configured servers, and replaces the finders of additional servers with those that the configuration requires.
 func (t *balanceTarget) find(set *config.Balance) error {
 	list, err := servers(set)
 	if err != nil {

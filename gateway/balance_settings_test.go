@@ -175,7 +175,7 @@ func TestBalanceFarewell(t *testing.T) {
 				t.Errorf("got %v, want a close with %d and %q", e, want, cause)
 			}
 		}
-		waitForLog(t, &r.log, "a server has another state", a.id(), "state=draining", "connections=3")
+		waitForLog(t, &r.log, "a server's state changed", a.id(), "state=draining", "connections=3")
 		waitForLog(t, &r.log, "a server has no connection left", a.id(), "state=draining", "connections=0")
 	}
 }

@@ -392,7 +392,7 @@ func TestBalanceHealth(t *testing.T) {
 					t.Errorf("got server %q, want a", name)
 				}
 			}
-			waitForLog(t, &r.log, "a server has another state", b.id(), "down")
+			waitForLog(t, &r.log, "a server's state changed", b.id(), "down")
 		})
 	}
 }

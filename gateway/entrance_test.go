@@ -61,7 +61,7 @@ func TestProxyHeaders(t *testing.T) {
 		{"not trusted", "127.0.0.8", fromV1, 400, "127.0.0.8", "", "request", "explain"},
 		{"malformed behind the header", "127.0.0.9", fromV1 + "nonsense\r\n\r\n", 400, "192.0.2.1", "127.0.0.9", "request", "explain"},
 		{"missing", "127.0.0.9", missed, 0, "127.0.0.9", "", "proxy", "remove its address"},
-		{"broken", "127.0.0.9", "PROXY TCP4 localhost 127.0.0.1 1 1\r\n", 0, "127.0.0.9", "", "proxy", "broken PROXY header"},
+		{"broken", "127.0.0.9", "PROXY TCP4 localhost 127.0.0.1 1 1\r\n", 0, "127.0.0.9", "", "proxy", "malformed PROXY header"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			before := len(r.rec.refused.List())

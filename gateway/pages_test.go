@@ -63,7 +63,7 @@ endpoints:
 	waitForLog(t, &r.audited, `"page"`, `"endpoint":"open"`, `"path":"/apps/7/events"`, `"status":202`, `"addr":"127.0.0.1"`)
 	waitForLog(t, &r.audited, `"page"`, `"path":"/panic"`, `"status":500`)
 	waitForLog(t, &r.audited, `"refused"`, `"status":403`, "evil.example")
-	resp, _ := requestPage(t, "POST", url+"/apps/7/events", nil) // the address has used up its rate
+	resp, _ := requestPage(t, "POST", url+"/apps/7/events", nil) // the address has exceeded its rate limit
 	if resp.StatusCode != 429 || resp.Header.Get("Retry-After") == "" {
 		t.Errorf("beyond the limit: %d", resp.StatusCode)
 	}

@@ -49,7 +49,7 @@ func earlyHint(err *websocket.HandshakeError) string {
 		if errors.Is(err, proxyproto.ErrMissing) {
 			return "make the balancer send the PROXY protocol, or remove its address from proxy_protocol.from"
 		}
-		return "the balancer sends a broken PROXY header"
+		return "the balancer sends a malformed PROXY header"
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err.Err); ok {
 		return "the client did not speak TLS but, for example, plain HTTP: use https:// or wss://"

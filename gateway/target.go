@@ -113,7 +113,7 @@ type Opened struct {
 	// configured code is used.
 	DrainCode func(left int) websocket.Code
 
-	// Server returns the server that the connection is forwarded to at present, for operators. nil means none.
+	// Server returns the server that the connection is currently forwarded to, for operators. nil means none.
 	Server func() string
 
 	// Subprotocol is the subprotocol in the 101 response; the client must have offered it. "" means that the configuration of the

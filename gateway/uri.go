@@ -19,7 +19,7 @@ import (
 // other code uses them. It reports whether it has rejected the request. listen may be nil.
 func (s *entrance) refusesTarget(w http.ResponseWriter, r *http.Request, site *site, listen *listener) bool {
 	if r.RequestURI == "*" { // net/http has already responded to OPTIONS
-		reason, hint := "the target * is only for OPTIONS", "write a path in its place"
+		reason, hint := "the target * is only for OPTIONS", "use a path instead"
 		if r.Method == "PRI" && r.ProtoMajor == 2 { // RFC 9113 §3.4
 			reason, hint = "HTTP/2 with prior knowledge is not supported", "use HTTP/1.1"
 		}

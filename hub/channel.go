@@ -45,8 +45,8 @@ type channel struct {
 	roster        *roster // nil for a channel without presence
 	ready         bool
 	draining      bool          // a goroutine is sending pending
-	gapPending    bool          // publications after last may be missing, and have to be read from the history
-	reading       historyRead   // the reading of the history for new subscriptions
+	gapPending    bool          // publications after last may be missing, and must be read from the history
+	reading       historyRead   // the read of the history for new subscriptions
 	reportedCount reportedCount // the last reported number of subscribers
 }
 

@@ -25,7 +25,7 @@ var (
 )
 
 // Engine carries publications from node to node. Each node has its own Engine value, and the values of one cluster share a server
-// or a store. An engine offers further features by implementing [History], [Batch], [Keyed], [Presence], [Occupancy], [Broadcast],
+// or a store. An engine offers additional features by implementing [History], [Batch], [Keyed], [Presence], [Occupancy], [Broadcast],
 // [Probe] or [Positions].
 //
 // All methods may be called from any goroutine. Before Run has connected, a call waits for the connection or for the end of its context.

@@ -235,7 +235,7 @@ func TestMembersAreChangedTogether(t *testing.T) {
 			})
 			synctest.Wait()
 		}
-		update("1") // while the first change is being made
+		update("1") // during the first change
 		update("2")
 		update("3")
 		for i := range 300 {

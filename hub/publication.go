@@ -43,7 +43,7 @@ type Publication struct {
 	// Binary reports that Data is not text.
 	Binary bool
 
-	// Tags are further values set by the publisher. May be nil.
+	// Tags are additional values set by the publisher. May be nil.
 	Tags map[string]string
 
 	// Client and User identify the publisher; both are "" for a server.

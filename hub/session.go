@@ -33,7 +33,7 @@ type Session struct {
 	mu          sync.Mutex
 	rate        limit.Bucket // limits its publications
 	subs        []*subscription
-	subscribing int32  // the number of subscriptions that are being made
+	subscribing int32  // the number of subscriptions in progress
 	drains      uint32 // the number of calls of Drained
 	behind      bool   // a subscription waits for Drained
 	refilling   bool   // a goroutine is sending missed publications

@@ -250,7 +250,7 @@ func (x *subscription) missing() ([]*Publication, bool) {
 	}
 	ps, all := ch.window.since(x.last)
 	if !all && !x.session.hub.hasHistory(ch) {
-		return nil, true // publications that are not kept were recorded as lost by miss
+		return nil, true // miss has recorded the publications that are no longer kept as lost
 	}
 	return slices.Clone(ps), all
 }

@@ -59,7 +59,7 @@ func (s *Session) done() {
 	s.mu.Unlock()
 }
 
-// subscribing is a subscription that is being made.
+// subscribing is a subscription in progress.
 type subscribing struct {
 	s          *Session
 	ch         *channel

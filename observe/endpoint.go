@@ -45,7 +45,7 @@ func NewEndpoint(name string, codes ...int) *Endpoint {
 		limited: prometheus.NewCounterVec(counter("connections_limited_total", "WebSockets that were closed because their client exceeded a limit of the endpoint, by setting."), []string{"limit"}),
 		Panics:  prometheus.NewCounter(counter("target_panics_total", "Panics while an endpoint served a client.")),
 		Lasted: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Namespace: namespace, Name: "connection_duration_seconds", Help: "Lifetimes of WebSockets.", ConstLabels: label,
+			Namespace: namespace, Name: "connection_duration_seconds", Help: "Lifetimes of WebSocket connections.", ConstLabels: label,
 			Buckets: []float64{.1, 1, 10, 60, 300, 1800, 7200, 43200},
 		}),
 	}
@@ -79,8 +79,8 @@ func newEndpoints(list func() []Traffic) *endpoints {
 	labels := []string{"endpoint", "direction"}
 	return &endpoints{
 		list:     list,
-		messages: prometheus.NewDesc(namespace+"_messages_total", "Messages of WebSockets.", labels, nil),
-		bytes:    prometheus.NewDesc(namespace+"_message_bytes_total", "Bytes in messages of WebSockets.", labels, nil),
+		messages: prometheus.NewDesc(namespace+"_messages_total", "WebSocket messages.", labels, nil),
+		bytes:    prometheus.NewDesc(namespace+"_message_bytes_total", "Bytes in WebSocket messages.", labels, nil),
 	}
 }
 

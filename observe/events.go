@@ -32,8 +32,8 @@ const (
 	EventEngineGone  = "the engine of channels did not answer during shutdown" // the data that the engine stores for this node remains until the lease of the node expires
 	EventSecret      = "the secret of the application dev cannot be stored"    // the generated secret is lost when the server exits, and the next start generates another one
 	EventWebhook     = "a webhook failed"                                      // the receiver does not answer, or refuses events
-	EventCallFailed  = "a client's call of the application failed"             // a request for a ticket or a logout, or a call by a client, was rejected
-	EventServer      = "a server has another state"                            // the state of a server behind the balancer changed: ready, draining, down and so on
+	EventCallFailed  = "a client's call to the application failed"             // a request for a ticket or a logout, or a call by a client, was rejected
+	EventServer      = "a server's state changed"                              // the state of a server behind the balancer changed: ready, draining, down and so on
 	EventServerEmpty = "a server has no connection left"                       // a draining server can now be stopped
 	EventServers     = "servers cannot be found"                               // the source of server names does not answer
 	EventPage        = "a server has failed a request"                         // a server of the balancer could not answer a request other than a handshake
@@ -62,7 +62,7 @@ const (
 // The attributes of the log and of the audit log.
 const (
 	KeyID          = "id"           // the ID of the connection
-	KeyUser        = "user"         // the user that authentication found
+	KeyUser        = "user"         // the authenticated user
 	KeyMethod      = "method"       // the authentication method
 	KeyCredential  = "credential"   // the name of the credential: the jti of a token, the ID of a key
 	KeyAddr        = "addr"         // the address of the client

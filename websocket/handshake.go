@@ -28,8 +28,8 @@ type Handshake struct {
 type HandshakeError struct {
 	Stage   handshake.Stage
 	Section string      // the violated clause, such as "RFC 6455 §4.1"; "" if there is none
-	Status  int         // on the client the status of the server or the proxy; on the server the status of the reply; 0 means none
-	Header  http.Header // of that response; on the server the fields that this failure added to the reply; nil means none
+	Status  int         // of the server's or the proxy's response; on the server, of the reply; 0 means that there was none
+	Header  http.Header // of that response; on the server, the fields that this failure added to the reply; nil means none
 	Body    []byte      // the body of that response or reply, at most the first 1024 bytes
 	Hint    string      // the next step, as a text for the user; "" means that none is known
 	Err     error       // the cause; may be a net, tls, x509 or context error, or the error of Check or Admit

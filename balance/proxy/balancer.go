@@ -233,7 +233,7 @@ var ErrClosed = errors.New("proxy: the balancer is closed")
 // ErrUnknown reports that no server has the ID.
 var ErrUnknown = errors.New("proxy: there is no such server")
 
-// Drain stops new clients from getting a server, and moves the server's present clients off at perSecond; 0 means the rate of the
+// Drain stops new clients from getting a server, and moves the server's current clients off at perSecond; 0 means the rate of the
 // settings. The drain lasts until [Balancer.Undrain]. The error is [ErrUnknown].
 func (b *Balancer) Drain(id string, perSecond float64) error {
 	if !b.pool.Drain(time.Now(), id, true) {

@@ -178,7 +178,7 @@ type Request struct {
 	// removed.
 	Identity http.Header
 
-	// Sign returns further identity fields for one upstream, named as by [Dialer.Upstream], such as a token for that upstream only.
+	// Sign returns additional identity fields for one upstream, named as by [Dialer.Upstream], such as a token for that upstream only.
 	// An error of Sign fails the request at StageRequest. nil means there are none.
 	Sign func(upstream string) (http.Header, error)
 }

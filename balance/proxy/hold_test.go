@@ -106,7 +106,7 @@ func TestHoldKill(t *testing.T) {
 			conns := make(chan *websocket.Conn, 100)
 			up := serveMessages(t, func(c *websocket.Conn) { conns <- c; echo(c) })
 			s := holding
-			s.Hold.Wait = time.Minute // the pauses grow if a server is lost again and again
+			s.Hold.Wait = time.Minute // the pauses grow if a server is lost repeatedly
 			b := newBalancer(t, s, up.addr())
 			k := dialClient(t, b, nil)
 			for range kills {

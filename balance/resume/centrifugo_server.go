@@ -183,7 +183,7 @@ func (s *centrifugo) subscribed(channel string, q *protocol.SubscribeRequest, r 
 	case !r.Recoverable:
 		x.inexact = "the channel cannot be recovered"
 	case r.Id != 0:
-		x.inexact = "the server sends a number in place of the channel"
+		x.inexact = "the server sends a number instead of the channel"
 	case q != nil && q.JoinLeave:
 		x.inexact = "the subscription includes joins and leaves"
 	}

@@ -148,7 +148,7 @@ func (c *testClient) publish(name string, i int) {
 	c.call(&protocol.Command{Publish: &protocol.PublishRequest{Channel: "chat", Data: protocol.Raw(data)}})
 }
 
-// A client behind a relay that moves its connection to another server again and again gets all publications, once and in order. The
+// A client behind a relay that repeatedly moves its connection to another server gets all publications, once and in order. The
 // client itself publishes only if the moves are planned.
 func TestCentrifugoContinues(t *testing.T) {
 	for _, f := range []format{{}, {binary: true}} {

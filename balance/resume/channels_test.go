@@ -50,7 +50,7 @@ func channelServers(t *testing.T) []string {
 	return urls
 }
 
-// Two clients publish numbered messages: one behind a relay that moves its connection to another server again and again, and one
+// Two clients publish numbered messages: one behind a relay that repeatedly moves its connection to another server, and one
 // that is connected directly to a server. The client behind the relay gets all messages once and in order, and does not reconnect.
 func TestChannelsContinue(t *testing.T) {
 	for name, planned := range map[string]bool{"lost": false, "planned": true} {

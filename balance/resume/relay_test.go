@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// relay forwards messages between clients and servers, and moves each connection to another server again and again.
+// relay forwards messages between clients and servers, and repeatedly moves each connection to another server.
 type relay struct {
 	t       *testing.T
 	servers []string // URLs of the servers

@@ -48,7 +48,7 @@ type putOptions struct {
 	id     string        // the message ID; "" means none
 	ttl    time.Duration // 0 means forever
 	expect *uint64       // the required last sequence of the subject
-	header nats.Header   // further headers; may be nil
+	header nats.Header   // additional headers; may be nil
 }
 
 // ack is the reply to a put.

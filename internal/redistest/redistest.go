@@ -29,7 +29,7 @@ type Server struct {
 	cmd  *exec.Cmd
 }
 
-// Start starts a server on the loopback interface, which is stopped at the end of the test. more contains further lines of its
+// Start starts a server on the loopback interface, which is stopped at the end of the test. more contains additional lines of its
 // configuration; if it is empty, the server loses its data when it is restarted.
 func Start(t testing.TB, more string) *Server {
 	t.Helper()

@@ -239,7 +239,7 @@ func reset(l *lab) (*Site, error) {
 // closedEarly reads the request and closes without a response.
 func closedEarly(l *lab) (*Site, error) { return l.site(func(*exchange) {}) }
 
-// banner is a service of another protocol, which sends text before the client sends anything.
+// banner is a service that speaks another protocol and sends text before the client sends anything.
 func banner(text string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		addr, err := l.serve(func(c net.Conn) {

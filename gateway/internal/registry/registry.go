@@ -118,14 +118,14 @@ var (
 	ErrFull         = busy(http.StatusServiceUnavailable, "30", "The server has reached its limit of connections.")
 	ErrEndpointFull = busy(http.StatusServiceUnavailable, "30", "This endpoint has reached its limit of connections.")
 	ErrAddressFull  = busy(http.StatusTooManyRequests, "30", "There are too many connections from your address.")
-	ErrUserFull     = busy(http.StatusTooManyRequests, "30", "There are too many connections of this user.")
+	ErrUserFull     = busy(http.StatusTooManyRequests, "30", "This user has too many connections.")
 )
 
 func busy(status int, retryAfter, reason string) *websocket.Reject {
 	return &websocket.Reject{Status: status, Header: http.Header{"Retry-After": {retryAfter}}, Reason: reason}
 }
 
-// Enter reserves a place for a connection that is being made, based on e's Endpoint and Addr, and sets its ID. If it returns nil,
+// Enter reserves a place for a new connection, based on e's Endpoint and Addr, and sets its ID. If it returns nil,
 // Leave must be called to release the place.
 func (g *Registry) Enter(e *Entry, b Bounds) error {
 	key := limit.Key(e.Addr)
