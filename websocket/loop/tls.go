@@ -17,6 +17,7 @@ import (
 // Until the loop takes the socket over, an Under uses its Conn. An Under may be embedded, but must not be copied.
 type Under struct {
 	net.Conn
+	mu     sync.Mutex   // held while a Read changes the following fields
 	ended  bool         // the stream below TLS has ended
 	cursor recordCursor // where in a record the next Read begins
 }
@@ -24,6 +25,8 @@ type Under struct {
 // Read reads from the Conn.
 func (u *Under) Read(p []byte) (int, error) {
 	n, err := u.Conn.Read(p)
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	u.cursor.advance(p[:n])
 	if err == io.EOF { //nolint:errorlint // a socket returns io.EOF unwrapped
 		u.ended = true
