@@ -107,6 +107,9 @@ func TestLiveRenewRevoked(t *testing.T) {
 	if err := s.Renew(&Identity{Subject: "ann", ID: "second", Issued: issued}); err != nil {
 		t.Fatal(err)
 	}
+	if old := live.sessions(byCredential, "first"); len(old) != 0 {
+		t.Errorf("%d sessions are still found by the old credential", len(old))
+	}
 	live.revoke(Revocation{ID: "first", At: time.Now()})
 	if _, _, told := s.Told(); told {
 		t.Error("closed for the old credential")

@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"container/heap"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -20,5 +22,32 @@ func TestMemoryRest(t *testing.T) {
 	m.leases["due"] = &memoryLease{until: now}
 	if got := m.nextMaintenance(now); got != minMemoryRest {
 		t.Errorf("with a lease that is due %v, want %v", got, minMemoryRest)
+	}
+}
+
+// Expiries leave the heap in the order of their times.
+func TestExpiriesAreOrdered(t *testing.T) {
+	var x expiries
+	began := time.Now()
+	for _, s := range []int{5, 3, 8, 1, 9, 2, 7} {
+		heap.Push(&x, expiry{at: began.Add(time.Duration(s) * time.Second), key: strconv.Itoa(s)})
+	}
+	got := ""
+	for len(x) > 0 {
+		got += heap.Pop(&x).(expiry).key
+	}
+	if got != "1235789" {
+		t.Errorf("the order is %s", got)
+	}
+}
+
+// No more keys have a base than allowed.
+func TestBasesAreBounded(t *testing.T) {
+	b := newBases()
+	for i := range maxBases + 10 {
+		b.replace(&Publication{Key: strconv.Itoa(i), Data: []byte("x")})
+	}
+	if len(b.byKey) != maxBases || b.bytes != maxBases {
+		t.Errorf("%d bases of %d bytes, want %d", len(b.byKey), b.bytes, maxBases)
 	}
 }

@@ -144,3 +144,21 @@ func FuzzFork(f *testing.F) {
 		}
 	})
 }
+
+func TestParseType(t *testing.T) {
+	longest := "text/" + strings.Repeat("x", maxType-len("text/"))
+	for text, ok := range map[string]bool{"": true, " application/json ": true, "text": false, "text/plain; x": false, longest: true, longest + "x": false} {
+		got, err := parseType(http.Header{"Content-Type": {text}})
+		if (err == nil) != ok || ok && got != strings.TrimSpace(text) {
+			t.Errorf("%.20q: %.20q, %v", text, got, err)
+		}
+	}
+}
+
+// A chunk at the end of a closed stream differs from the same chunk before the stream was closed.
+func TestEtag(t *testing.T) {
+	open, closed := &chunk{tag: "t", from: 16, to: 255}, &chunk{tag: "t", from: 16, to: 255, closed: true}
+	if open.etag() != `"t:10:ff"` || closed.etag() != `"t:10:ff:c"` {
+		t.Errorf("%s and %s", open.etag(), closed.etag())
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -138,6 +139,26 @@ func TestChannelBecomesAStream(t *testing.T) {
 	}
 	n.must(204, "DELETE", "c", "")
 	n.must(404, "GET", "c", "")
+}
+
+// The epoch and the expected number that a producer is told are decimal.
+func TestProducerIsToldItsNumbers(t *testing.T) {
+	n := nodes(t, 1, hub.Options{})[0]
+	n.must(201, "PUT", "s", "", contentTypeHeader, textType)
+	produce := func(status int, epoch, seq string) http.Header {
+		t.Helper()
+		_, h := n.must(status, "POST", "s", "x", contentTypeHeader, textType, headerProducer, "p", headerEpoch, epoch, headerNumber, seq)
+		return h
+	}
+	for i := range 12 {
+		produce(200, "12", strconv.Itoa(i))
+	}
+	if h := produce(409, "12", "13"); h.Get(headerExpected) != "12" || h.Get(headerReceived) != "13" {
+		t.Errorf("a missing number: %v", h)
+	}
+	if h := produce(403, "11", "0"); h.Get(headerEpoch) != "12" {
+		t.Errorf("an old epoch: %v", h)
+	}
 }
 
 // Producers, and the closing and deletion of a stream, are the same on all nodes, including one that starts later.

@@ -199,3 +199,25 @@ func checkCentrifugoContinues(t *testing.T, f format, delta string, planned bool
 	}
 	t.Logf("%d switches", r.switches)
 }
+
+// The position after a recovery is that of the last recovered publication, even if it is the only one.
+func TestPositionAfterRecovery(t *testing.T) {
+	for _, offsets := range [][]uint64{nil, {6}, {6, 7}} {
+		s := newCentrifugo(Options{Subscriptions: 10, Bytes: 1 << 20})
+		r := &protocol.SubscribeResult{Recoverable: true, Recovered: true, Epoch: "e", Offset: 5}
+		want := r.Offset
+		for _, n := range offsets {
+			r.Publications = append(r.Publications, &protocol.Publication{Offset: n})
+			want = n
+		}
+		s.subscribed("a", nil, r, 0)
+		if x := s.subs["a"]; x == nil || x.offset != want {
+			t.Errorf("%v: %+v, want the offset %d", offsets, x, want)
+		}
+		r.Recovered = false
+		s.subscribed("a", nil, r, 0)
+		if x := s.subs["a"]; x == nil || x.offset != r.Offset {
+			t.Errorf("%v, not recovered: %+v, want the offset %d", offsets, x, r.Offset)
+		}
+	}
+}

@@ -39,3 +39,30 @@ func TestReplaceAt(t *testing.T) {
 		}
 	}
 }
+
+// Each element of an array is replaced, whatever space surrounds it.
+func TestReplaceEachElement(t *testing.T) {
+	for text, want := range map[string]string{
+		`[1,2]`:             `[x,x]`,
+		"[ 1 ,\t2\n,\r3 ]":  "[ x ,\tx\n,\rx ]",
+		`[{"a":[1, 2]}, 3]`: `[x, x]`,
+		`[]`:                `[]`,
+		`[ ]`:               `[ ]`,
+		`[1`:                `[1`,
+		`5`:                 `5`,
+	} {
+		if got := string(replaceAt([]byte(text), func([]byte) []byte { return []byte("x") }, "*")); got != want {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
+	}
+}
+
+// Only an object can be entered.
+func TestEnterOnlyObjects(t *testing.T) {
+	for text, want := range map[string]bool{`{}`: true, ` {"b":1}`: true, `"}"`: false, `[]`: false, `5`: false, `["a":1}`: false, ``: false} {
+		o := object{text: []byte(text)}
+		if got := o.enter(); got != want || o.bad == want {
+			t.Errorf("%q: entered: %v, bad: %v", text, got, o.bad)
+		}
+	}
+}
