@@ -2,9 +2,9 @@
 // socket.
 //
 // The peer in every case is implemented in this package from the RFCs alone. It shares no code with the library, so that a bug in the
-// library's framing cannot hide itself. Each case runs with four echo implementations: servers that use websocket.Accept,
-// websocket.Server with Serve, and websocket.Server with events, which the event loop drives; and a client that uses websocket.Dial.
-// The peer masks its frames for the servers and not for the client. With Accept and Dial, each case runs four times: with the writes
+// library's framing cannot hide itself. Each case runs with five echo implementations. Four are servers, which use websocket.Accept,
+// websocket.Server with Serve, Conn.Run in Serve, and websocket.Server with events, which the event loop drives. The fifth is a client
+// that uses websocket.Dial. The peer masks its frames for the servers and not for the client. With Accept and Dial, each case runs four times: with the writes
 // that the case specifies, with one byte per write, with as few writes as possible, the first of which includes the opening handshake,
 // and over TLS. Each run uses different read and write methods of the library. With Server, the cases run without the writes that the
 // case specifies, many of them concurrently on a shared server. The heavy cases run only once; with the race detector, the largest

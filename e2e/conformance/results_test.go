@@ -104,8 +104,8 @@ func (t *table) render() string {
 
 This file is written by ` + "`go test ./e2e/conformance -rewrite`" + `; doc.go describes how the cases run. A case has the number
 of the corresponding case of the Autobahn test suite, whose strict result is required; cases with an h in their number are
-our own. "server" is websocket.Accept, "service" is websocket.Server and "events" is its event loop, each tested by a raw
-client; "client" is websocket.Dial, tested by a raw server. A dash means that the case does not apply. "late" means that
+our own. "server" is websocket.Accept, "service" is websocket.Server, "run" is Conn.Run on it and "events" is its event loop,
+each tested by a raw client; "client" is websocket.Dial, tested by a raw server. A dash means that the case does not apply. "late" means that
 the event loop, which inflates only complete messages, fails the connection at the end of the message instead of at its
 first invalid byte. Clauses are of RFC 6455 unless another RFC is named. Families 12 and 13 send fewer messages than
 Autobahn does, with data of our own.

@@ -113,36 +113,40 @@ func (s *shared) shutDown(t testing.TB) {
 	}
 }
 
-// startServer starts a websocket.Server.
+// startServer starts a websocket.Server whose handler reads the messages.
 func startServer(ln net.Listener, with setup, h *sharedServer) (func() error, func(context.Context) error) {
-	s := &websocket.Server{HTTP: &http.Server{ReadHeaderTimeout: readTimeout, Handler: &websocket.Endpoint{
-		Accept: websocket.AcceptOptions{Conn: connOptions(app{limit: with.limit, compress: with.compress})},
-		Serve: func(c *websocket.Conn) {
-			if g := h.conn(c.Handshake().RemoteAddr); g != nil {
-				g.done <- loop(g.ctx, c, g.app)
-			}
-		},
-	}}}
-	if with.tls {
-		s.HTTP.TLSConfig, _ = tlsConfigs()
-		return func() error { return s.ServeTLS(ln, "", "") }, s.Shutdown
-	}
-	return func() error { return s.Serve(ln) }, s.Shutdown
+	return startEndpoint(ln, with, &websocket.Endpoint{Serve: func(c *websocket.Conn) {
+		if g := h.conn(c.Handshake().RemoteAddr); g != nil {
+			g.done <- loop(g.ctx, c, g.app)
+		}
+	}})
+}
+
+// startRun starts a websocket.Server that receives messages as events on a goroutine for each connection.
+func startRun(ln net.Listener, with setup, h *sharedServer) (func() error, func(context.Context) error) {
+	return startEndpoint(ln, with, &websocket.Endpoint{Serve: func(c *websocket.Conn) {
+		if g := h.conn(c.Handshake().RemoteAddr); g != nil {
+			c.Run(g.ctx, func(s websocket.Sender) websocket.Receiver { return &receiver{s, g} })
+		}
+	}})
 }
 
 // startEvents starts a websocket.Server that receives messages as events.
 func startEvents(ln net.Listener, with setup, h *sharedServer) (func() error, func(context.Context) error) {
-	s := &websocket.Server{HTTP: &http.Server{ReadHeaderTimeout: readTimeout, Handler: &websocket.Endpoint{
-		Accept: websocket.AcceptOptions{Conn: connOptions(app{limit: with.limit, compress: with.compress})},
-		Open: func(c websocket.Sender) websocket.Receiver {
-			g := h.conn(c.RemoteAddr().String())
-			if g == nil {
-				c.CloseNow()
-				return nil
-			}
-			return &receiver{c, g}
-		},
-	}}}
+	return startEndpoint(ln, with, &websocket.Endpoint{Open: func(c websocket.Sender) websocket.Receiver {
+		g := h.conn(c.RemoteAddr().String())
+		if g == nil {
+			c.CloseNow()
+			return nil
+		}
+		return &receiver{c, g}
+	}})
+}
+
+// startEndpoint starts a websocket.Server with one endpoint.
+func startEndpoint(ln net.Listener, with setup, e *websocket.Endpoint) (func() error, func(context.Context) error) {
+	e.Accept.Conn = connOptions(app{limit: with.limit, compress: with.compress})
+	s := &websocket.Server{HTTP: &http.Server{ReadHeaderTimeout: readTimeout, Handler: e}}
 	if with.tls {
 		s.HTTP.TLSConfig, _ = tlsConfigs()
 		return func() error { return s.ServeTLS(ln, "", "") }, s.Shutdown

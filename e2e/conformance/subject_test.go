@@ -26,19 +26,21 @@ func (s subject) isLate(c testCase) bool { return s.late && c.late != nil }
 
 // subjects returns all subjects. Servers that many cases share are shut down at the end of the test.
 func subjects(t testing.TB) []subject {
-	service, loop := shared{start: startServer}, shared{start: startEvents}
+	service, events, loop := shared{start: startServer}, shared{start: startRun}, shared{start: startEvents}
 	t.Cleanup(func() {
 		service.shutDown(t)
+		events.shutDown(t)
 		loop.shutDown(t)
 	})
 	all := []subject{
 		{name: "server", role: testServer, cuts: testCase.everyCut, play: runAgainstServer},
 		{name: "service", role: testServer, cuts: testCase.someCuts, play: service.run, few: true, view: true},
+		{name: "run", role: testServer, cuts: testCase.someCuts, play: events.run, few: true},
 		{name: "events", role: testServer, cuts: testCase.someCuts, play: loop.run, few: true, late: true},
 		{name: "client", role: testClient, cuts: testCase.everyCut, play: runAgainstClient},
 	}
 	if runtime.GOOS != "linux" {
-		all[2].play = nil
+		all[3].play = nil
 	}
 	return all
 }
