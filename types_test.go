@@ -122,8 +122,8 @@ type shape struct{ fields, methods, embeds []string }
 // shapes maps the names of types to their shapes. A name is the folder of the package, a dot and the type's own name.
 type shapes map[string]shape
 
-// reach adds the names of the fields and methods that code of the package from can select on the type name: its own, and those that it
-// gets from the types of this repository that it embeds. A type that is divided into embedded parts is still one object.
+// reach adds the names of the fields and methods that code in the package named by from can select on the type named by name: its own,
+// and those of the types of this repository that it embeds. A type that is divided into embedded parts is still one object.
 func (all shapes) reach(name, from string, fields, methods, seen map[string]bool) {
 	if seen[name] {
 		return

@@ -229,7 +229,7 @@ func parseAPIKey(line string) (APIKey, error) {
 	id, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 	hash, details, _ := strings.Cut(strings.TrimSpace(rest), " ")
 	if strings.HasPrefix(id, apiKeyPrefix) {
-		return APIKey{}, errors.New("the line begins with an API key: write the ID and the hash of the key instead, and replace the key by a new one")
+		return APIKey{}, errors.New("the line begins with an API key: write the ID and the hash of the key instead, and replace the key with a new one")
 	}
 	k := APIKey{ID: id, Hash: hash}
 	if details = strings.TrimSpace(details); details == "" {

@@ -115,7 +115,7 @@ func (c *Certificates) Authenticate(r *http.Request) (*Identity, error) {
 	}, nil
 }
 
-// subject returns the user that a certificate belongs to, "" if there is none.
+// subject returns the user that a certificate belongs to, or "" if there is none.
 func (c *Certificates) subject(cert *x509.Certificate) string {
 	for _, kind := range c.o.Names {
 		for _, name := range certificateNames(cert, kind) {

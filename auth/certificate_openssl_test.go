@@ -40,7 +40,7 @@ func (o openssl) ca(name string) {
 		"-days", "2", "-subj", "/CN="+name+"/O=Test CA")
 }
 
-// client creates a client certificate; names is a subjectAltName, "" for none.
+// client creates a client certificate; names is a subjectAltName, or "" for none.
 func (o openssl) client(ca, name, subject, names string) tls.Certificate {
 	o.t.Helper()
 	o.run("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", name+".key", "-out", name+".csr", "-subj", subject)

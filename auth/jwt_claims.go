@@ -73,7 +73,7 @@ func plain(v any) any {
 	return v
 }
 
-// text returns a string claim, "" for any other type.
+// text returns a string claim, or "" for a claim of any other type.
 func (c *tokenClaims) text(name string) string {
 	s, _ := c.m[name].(string)
 	return s

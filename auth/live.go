@@ -180,7 +180,7 @@ func (s *Session) Told() (code websocket.Code, reason string, ok bool) {
 	return s.closeErr.Code, s.closeErr.Reason, true
 }
 
-// Handle returns the connection, nil before Open.
+// Handle returns the connection, or nil before Open.
 func (s *Session) Handle() Handle {
 	s.live.mu.Lock()
 	defer s.live.mu.Unlock()
@@ -277,7 +277,7 @@ const (
 // link is a session's place in the list of those with the same key.
 type link struct{ next, prev *Session }
 
-// key returns the key of s, "" if it has none.
+// key returns the key of s, or "" if it has none.
 func (k kind) key(s *Session) string {
 	if k == bySubject {
 		return s.Identity.Subject

@@ -44,7 +44,7 @@ type Rule struct {
 	//	action    "connect", or the action on a channel:       text
 	//	          "subscribe", "publish", "presence", "history"
 	//	endpoint  the endpoint's name                          text
-	//	channel   the channel's name, "" for "connect"         text
+	//	channel   the channel's name, or "" for "connect"         text
 	//
 	// A missing claim and its members are nil. A nil value contains nothing and is equal only to nil; startsWith, endsWith,
 	// contains and matches are false for it. Any other use of a nil value fails, and a condition that fails denies the action;
@@ -74,7 +74,7 @@ type compiled struct {
 // RuleError is an error in a condition.
 type RuleError struct {
 	Rule         int    // index of the rule in the arguments of NewRules
-	Name         string // name of the rule, "" if it has none
+	Name         string // name of the rule, or "" if it has none
 	Line, Column int    // position in the condition, both from 1; 0 means the whole condition
 	Message      string // the error in the condition
 }

@@ -48,7 +48,7 @@ func (r *filterBudget) take(n *protocol.FilterNode) bool {
 	return r.parts >= 0 && r.bytes >= 0
 }
 
-// compile returns the filter of a node, nil if it is not valid or the whole filter is too large.
+// compile returns the filter of a node, or nil if it is not valid or the whole filter is too large.
 func compile(n *protocol.FilterNode, depth int, budget *filterBudget) tags {
 	if !budget.take(n) || depth == 0 {
 		return nil

@@ -185,7 +185,7 @@ func (f *serversFlags) parseResponse(admin *adminListener, status int, text []by
 	switch {
 	case len(b.Endpoints) > 0:
 	case f.endpoint != "":
-		return nil, &hinted{fmt.Errorf("no endpoint %q has a balancer", f.endpoint), "without --endpoint, handfast balance status lists all endpoints with a balancer"}
+		return nil, &hinted{fmt.Errorf("there is no endpoint %q with a balancer", f.endpoint), "without --endpoint, handfast balance status lists all endpoints with a balancer"}
 	default:
 		return nil, &hinted{fmt.Errorf("the server with the admin listener at %s has no balancer", admin.addr),
 			"give the address of a balancer's admin listener with --admin: " + admin.where}

@@ -137,9 +137,9 @@ func TestBalanceServers(t *testing.T) {
 		{"remove " + a, "was not added by an operator: it is configured by --to \"" + a + "\"\n  next step: remove the server there, and restart the balancer"},
 		{"remove " + c, "there is no server " + c},
 		{"drain " + c, "there is no server " + c},
-		{"drain " + a + " --endpoint other", `no endpoint "other" has a balancer`},
+		{"drain " + a + " --endpoint other", `there is no endpoint "other" with a balancer`},
 		{"add " + a + " --weight 3", "is already in the list of the endpoint \"balance\": it is configured by --to \"" + a + "\"\n  next step: restart the balancer without that flag"},
-		{"status --endpoint other", `no endpoint "other" has a balancer`},
+		{"status --endpoint other", `there is no endpoint "other" with a balancer`},
 	} {
 		if got := r.run(t, strings.Fields(bad.args)...); got.code != exitFailed || got.stdout != "" || !strings.Contains(got.stderr, bad.want) {
 			t.Errorf("%s: %+v", bad.args, got)

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// browserStore returns the stores of Firefox and Chromium of this user, which are NSS databases.
+// browserStore returns the certificate stores of this user's Firefox and Chromium, which are NSS databases.
 func browserStore(ca *x509.Certificate, path string) store {
 	s := store{name: "browsers", installed: true}
 	profiles := nssProfiles()

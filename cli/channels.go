@@ -23,7 +23,7 @@ import (
 const channelsURL = "wss://localhost:8443/channels"
 
 // channelsStep is the next step if there are no channels at a URL.
-const channelsStep = "with --url, give the URL of an endpoint for channels; without a file, handfast serve has it at /channels"
+const channelsStep = "with --url, give the URL of an endpoint for channels; without a configuration file, handfast serve has one at /channels"
 
 // channelsFlags are the flags of the commands for channels.
 type channelsFlags struct {

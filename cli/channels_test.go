@@ -160,7 +160,7 @@ func TestChannelsFail(t *testing.T) {
 		{[]string{"subscribe", "--key-file", "x", "chat"}, exitUsage, "--cert"},
 		{[]string{"subscribe", "--url", "ws://127.0.0.1:1/channels", "chat"}, exitFailed, "no WebSocket at ws://127.0.0.1:1/channels"},
 		{[]string{"subscribe", "--url", strings.Replace(url, "/channels", "/nothing", 1), "chat"}, exitFailed, "404 Not Found"},
-		{[]string{"publish", "--url", strings.TrimSuffix(url, "/channels"), "chat", "x"}, exitFailed, "without a file, handfast serve has it at /channels\n"},
+		{[]string{"publish", "--url", strings.TrimSuffix(url, "/channels"), "chat", "x"}, exitFailed, "without a configuration file, handfast serve has one at /channels\n"},
 		{[]string{"subscribe", "--url", url, strings.Repeat("x", 256)}, exitFailed, "bad_request"},
 		{[]string{"publish"}, exitUsage, "publish takes a channel"},
 		{[]string{"publish", "--timeout", "0s", "chat", "x"}, exitUsage, "--timeout must be positive"},

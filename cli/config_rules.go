@@ -255,7 +255,7 @@ func (f *ruleFlags) runCases(sys *System, c *config.Config) error {
 	cases, err := config.ParseCases(f.cases, document)
 	if err != nil {
 		for _, p := range problemsOf(err) {
-			p.Hint = cmp.Or(p.Hint, "handfast config test --help shows the form of the file")
+			p.Hint = cmp.Or(p.Hint, "handfast config test --help shows the format of the file")
 		}
 		return printProblems(sys.Stderr, err)
 	}

@@ -112,7 +112,7 @@ func TestConfigCheck(t *testing.T) {
 // example.
 func TestConfigSteps(t *testing.T) {
 	state(t)
-	const start = "handfast config init prints a small configuration, and handfast config doc all keys"
+	const start = "handfast config init prints a small configuration, and handfast config doc lists all keys"
 	for _, tt := range []struct {
 		document string
 		want     string // the next step

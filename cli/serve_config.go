@@ -235,7 +235,7 @@ func problemStep(p *config.Problem) string {
 	case p.Path == "" && p.File != "" && unreadable(p, p.File):
 		return "give the path of a YAML file that this user can read"
 	case p.Line > 0: // the file may not be a configuration at all
-		return "handfast config init prints a small configuration, and handfast config doc all keys"
+		return "handfast config init prints a small configuration, and handfast config doc lists all keys"
 	}
 	return ""
 }

@@ -226,7 +226,7 @@ func validPort(s string) bool {
 // TokenSource is a place in a request where a token may be.
 type TokenSource struct {
 	Kind string // "bearer", "header", "subprotocol", "kubernetes" or "query"
-	Name string // the name of the query parameter or header field; for "subprotocol" the prefix, "" for the default
+	Name string // the name of the query parameter or header field; for "subprotocol" the prefix, or "" for the default
 }
 
 // Describe returns the label of the type in the reference, and the description of a valid value in messages.

@@ -156,7 +156,7 @@ func explainProxyCredentials(all []challenge, d *Diagnosis) {
 	d.ForClient = []string{"Check both. In a URL, characters such as @ : / % are percent-encoded: @ is %40. Or name this host in NO_PROXY."}
 }
 
-// realm returns " for the realm" and the realm of a challenge (RFC 9110 §11.5), "" if the challenge has none.
+// realm returns " for the realm" and the realm of a challenge (RFC 9110 §11.5), or "" if the challenge has none.
 func realm(c challenge) string {
 	if v := c.param("realm"); v != "" {
 		return fmt.Sprintf(" for the realm %q", v)

@@ -144,8 +144,8 @@ func explainNoName(_ *Report, f Finding, d *Diagnosis) {
 // explainRefused adds the other loopback address, if a server listens on it.
 func explainRefused(_ *Report, f Finding, d *Diagnosis) {
 	if _, addr, ok := strings.Cut(f.Detail, listensOn); ok {
-		d.forOwner("If the server on " + addr + " is this one, make it listen on both loopback addresses, or on localhost with a library that does so.")
-		d.forClient("If it is this one, use ws://localhost, for which browsers try both addresses, or " + addr + ".")
+		d.forOwner("If the server on " + addr + " is yours, make it listen on both loopback addresses, or on localhost with a library that does so.")
+		d.forClient("If the server on " + addr + " is the one you want, use ws://localhost, for which browsers try both addresses, or " + addr + ".")
 	}
 }
 

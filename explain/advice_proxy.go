@@ -88,7 +88,7 @@ var envoyLines = []string{
 	"    upgrade_configs: [{ upgrade_type: websocket }]",
 }
 
-// productOf returns the product that sent or forwarded a response, nil if the product is not known.
+// productOf returns the product that sent or forwarded a response, or nil if the product is not known.
 func productOf(a *Response) *product {
 	if a == nil {
 		return nil
@@ -177,7 +177,7 @@ func suspectProxy(r *Report, f Finding, d *Diagnosis) {
 	d.Cause = strings.TrimSuffix(d.Cause, ".") + "; or " + notForwarded + "."
 }
 
-// lostUpgrade is the part of a cause that suspectProxy replaces by the name of the proxy, or removes.
+// lostUpgrade is the part of a cause that suspectProxy replaces with the name of the proxy, or removes.
 const lostUpgrade = "the Upgrade header was lost on the way"
 
 // explainStripped names the proxy and the settings with which it forwards the upgrade. If the proxy is not known, it adds the settings of
@@ -212,7 +212,7 @@ func explainStripped(r *Report, _ Finding, d *Diagnosis) {
 		d.ForClient = []string{"Try --origin with that of the page in question. If the server can also be reached directly, by another port or name, try that."}
 	}
 	d.forOwner(noProxy + ", the application may run on a server that cannot carry a WebSocket, or lacks its WebSocket library: gevent's WSGIServer needs " +
-		"handler_class=WebSocketHandler, gunicorn a worker for it.")
+		"handler_class=WebSocketHandler, and gunicorn needs a worker that supports WebSockets.")
 	d.forOwner("Otherwise the server's comparison is wrong: Connection is a list, such as \"keep-alive, Upgrade\", and case does not matter.")
 	d.forOwner(nginxLines...)
 	for _, p := range products {

@@ -111,7 +111,7 @@ var switchingAdvice = []explanation{
 	{
 		fault: FaultExtensionParams, clause: "RFC 7692 §7.1", general: true,
 		cause: "The server agreed to an extension with parameters that are not allowed, so the client must fail the connection.",
-		owner: []string{"permessage-deflate allows four, each once: server_no_context_takeover and client_no_context_takeover without a value, " +
+		owner: []string{"permessage-deflate allows four parameters, each at most once: server_no_context_takeover and client_no_context_takeover without a value, " +
 			"server_max_window_bits and client_max_window_bits from 8 to 15, the last only if the client has offered it.",
 			"Turn compression off until the library is fixed or updated."},
 		client: []string{"Offer no compression: then the server has nothing to agree to."},

@@ -56,7 +56,7 @@ var tlsAdvice = []explanation{
 			"Allow modern suites: ECDHE with AES-GCM or ChaCha20-Poly1305, and the groups X25519 and P-256. nginx:",
 			"    ssl_protocols TLSv1.2 TLSv1.3;",
 			"    ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305;",
-			"The suites must fit the certificate's key: a suite with ECDSA needs an ECDSA certificate, and a suite with RSA an RSA certificate.",
+			"The suites must match the certificate's key: a suite with ECDSA needs an ECDSA certificate, and a suite with RSA an RSA certificate.",
 		},
 		client: []string{"Do not restrict suites or versions in the client's TLS settings. If they are not restricted, ask the owner."},
 		detail: explainNoCipher,
@@ -233,7 +233,7 @@ func explainHTTP2Only(r *Report, f Finding, d *Diagnosis) {
 	if !strings.Contains(f.Detail, answersHTTP2) {
 		return
 	}
-	d.Cause = "The server closes the connection on HTTP/1.1, with which browsers try a WebSocket handshake first, and responds to HTTP/2: most likely the " +
+	d.Cause = "The server closes HTTP/1.1 connections, which browsers try first for a WebSocket, but responds to HTTP/2: most likely the " +
 		"port speaks only HTTP/2."
 	d.forOwner("A rule that rejects requests looks the same, such as http-request reject in HAProxy. If curl --http1.1 gets a response from any path of " +
 		"this port, it is such a rule.")

@@ -298,7 +298,7 @@ func explainFrame(r *Report, f Finding, d *Diagnosis) {
 	}
 }
 
-// receivedCode returns the code of the close frame that the server sent, 0 if there is none.
+// receivedCode returns the code of the close frame that the server sent, or 0 if there is none.
 func receivedCode(r *Report) int {
 	for _, s := range r.Steps {
 		for _, f := range s.Frames {

@@ -122,7 +122,7 @@ func (v *verdicts) broken(f Fault, clause, text, detail string) {
 	v.t.fail(v.stage, f, clause, detail)
 }
 
-// violation returns the violation of a rule, nil if the response follows the rule.
+// violation returns the violation of a rule, or nil if the response follows the rule.
 func (v *verdicts) violation(r handshake.Rule) *handshake.Violation {
 	return v.all[slices.IndexFunc(v.all, func(d handshake.Verdict) bool { return d.Rule == r })].Violation
 }

@@ -166,7 +166,7 @@ func steady(t *testing.T, r *explain.Report) *explain.Report {
 
 var ephemeral = regexp.MustCompile(`\b(3[2-9]|[45]\d|6[0-5])\d{3}\b`)
 
-// fixTimes replaces the times and durations in v by constants.
+// fixTimes replaces the times and durations in v with constants.
 func fixTimes(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer:

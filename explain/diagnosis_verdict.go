@@ -68,7 +68,7 @@ var lostHeaders = []struct{ name, header string }{
 	{"Sec-WebSocket-Version", "sec-websocket-version"}, {"Sec-WebSocket-Key", "sec-websocket-key"},
 }
 
-// lostHeader returns the header of the handshake that a body reports as missing or wrong, "" if there is none. The request contained
+// lostHeader returns the header of the handshake that a body reports as missing or wrong, or "" if there is none. The request contained
 // all headers.
 func lostHeader(body string) string {
 	for _, h := range lostHeaders {

@@ -305,7 +305,7 @@ func (h *head) values(name string) []string {
 	return (&Response{Header: h.fields}).Values(name)
 }
 
-// value returns the first value of a field, "" if there is none.
+// value returns the first value of a field, or "" if there is none.
 func (h *head) value(name string) string { return (&Response{Header: h.fields}).Value(name) }
 
 // statusText returns the status and its registered name instead of the server's reason phrase.

@@ -31,7 +31,7 @@ type Options struct {
 	// TLS is the configuration for wss. nil means the system's CAs and at least TLS 1.2. Explain verifies certificate chains itself to
 	// report every problem, so it ignores the callbacks VerifyPeerCertificate and VerifyConnection.
 	TLS *tls.Config
-	// Proxy returns the URL of the HTTP or SOCKS5 proxy for a request, nil for no proxy. A nil Proxy means http.ProxyFromEnvironment.
+	// Proxy returns the URL of the HTTP or SOCKS5 proxy for a request, or nil for no proxy. A nil Proxy means http.ProxyFromEnvironment.
 	Proxy func(*http.Request) (*url.URL, error)
 	// Resolver looks up names. Only its fields PreferGo, StrictErrors and Dial are used. nil means net.DefaultResolver.
 	Resolver *net.Resolver

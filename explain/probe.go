@@ -70,7 +70,7 @@ func (t *dialer) probeTLS(f Fault, clause, detail string) (Fault, string, string
 // answersPlain ends the detail of a port that did not answer a ClientHello with TLS or anything else.
 const answersPlain = "; the port responds to plain HTTP"
 
-// probeStep runs a probe as a step. f returns what it has found, "" if nothing, and probeStep returns the same.
+// probeStep runs a probe as a step. f returns what it has found, or "" if nothing, and probeStep returns the same.
 func (t *dialer) probeStep(title string, f func(l *link) string) string {
 	s := t.run.begin(StageProbe, title)
 	l, err := t.reopen()
@@ -117,7 +117,7 @@ func (t *dialer) speaksPlainHTTP2() bool {
 	}) != ""
 }
 
-// oldVersion returns the version that a server negotiates with a client of TLS 1.0 and 1.1, "" if the handshake fails.
+// oldVersion returns the version that a server negotiates with a client of TLS 1.0 and 1.1, or "" if the handshake fails.
 func (t *dialer) oldVersion() string {
 	version := ""
 	t.probeStep("which version of TLS does it speak?", func(l *link) string {

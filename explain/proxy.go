@@ -15,7 +15,7 @@ import (
 // clauseConnect is the clause that defines the tunnel through a proxy.
 const clauseConnect = "RFC 9110 §9.3.6"
 
-// findProxy returns the proxy for the request, nil if there is none. ok is false if the proxy setting is not usable.
+// findProxy returns the proxy for the request, or nil if there is none. ok is false if the proxy setting is not usable.
 func (t *dialer) findProxy() (proxy *url.URL, ok bool) {
 	u := &url.URL{Scheme: "http", Host: t.run.target.Host(), Path: "/"} // proxy settings are for http and https
 	if t.run.target.Secure {
@@ -241,7 +241,7 @@ func (p *headProblem) fromProxy() string {
 // proxyInvalid is the beginning of the detail about a proxy's response that is HTTP/1 but violates a rule.
 const proxyInvalid = "the proxy's response is not valid: "
 
-// challenges returns the challenges of a 407 in parentheses, "" if there are none.
+// challenges returns the challenges of a 407 in parentheses, or "" if there are none.
 func challenges(values []string) string {
 	if len(values) == 0 {
 		return ""

@@ -83,8 +83,8 @@ func (x secret) hide(s string) string {
 	return out.String() + s[from:]
 }
 
-// match returns the length of the longest prefix of s that is the secret or a sufficient beginning of the secret, 0 if there is none. Each
-// character may be written as an escape sequence. low is s with ASCII letters in lower case.
+// match returns the length of the longest prefix of s that is the secret or a sufficient beginning of the secret, or 0 if there is none.
+// Each character may be written as an escape sequence. low is s with ASCII letters in lower case.
 func (x secret) match(s, low string) int {
 	n := 0 // the length of the match without escape sequences
 	for n < min(len(low), len(x.text)) && low[n] == x.text[n] {

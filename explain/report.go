@@ -185,7 +185,7 @@ type TLS struct {
 	Version string `json:"version,omitempty"`
 	Group   string `json:"group,omitempty"`
 	Suite   string `json:"suite,omitempty"`
-	// ALPN is the protocol that the server chose, "" if it chose none. Offered lists the protocols that the client offered.
+	// ALPN is the protocol that the server chose, or "" if it chose none. Offered lists the protocols that the client offered.
 	ALPN    string   `json:"alpn,omitempty"`
 	Offered []string `json:"alpn_offered,omitempty"`
 	// ServerName is the name that the client sent (SNI). It is "" for an IP address.
@@ -260,7 +260,7 @@ func (r *Response) Values(name string) []string {
 	return values
 }
 
-// Value returns the first value of a field, "" if there is none.
+// Value returns the first value of a field, or "" if there is none.
 func (r *Response) Value(name string) string {
 	if values := r.Values(name); len(values) > 0 {
 		return values[0]
@@ -299,8 +299,8 @@ type Close struct {
 type OriginTry struct {
 	// Origin is the origin that was sent. "" means that the request had no Origin header.
 	Origin string `json:"origin"`
-	// Foreign means that the origin is that of another site. Status is the status of the response, 0 if there was none. Opened means that
-	// the handshake succeeded.
+	// Foreign means that the origin is that of another site. Status is the status of the response, or 0 if there was none. Opened means
+	// that the handshake succeeded.
 	Foreign bool `json:"foreign,omitempty"`
 	Status  int  `json:"status"`
 	Opened  bool `json:"opened"`

@@ -66,7 +66,7 @@ func (a *dnsAnswers) hasCode(code int) bool {
 	return a.codes[code]
 }
 
-// questionName returns the name at the beginning of b in dotted form and lower case, "" if the name is incomplete.
+// questionName returns the name at the beginning of b in dotted form and lower case, or "" if the name is incomplete.
 func questionName(b []byte) string {
 	var parts []string
 	for len(b) > 0 && b[0] != 0 {

@@ -196,7 +196,7 @@ func (s *session) watch() {
 // noLimit is the time limit of a watch without a limit.
 const noLimit = 10 * 365 * 24 * time.Hour
 
-// extend replaces the overall time limit by the limit d for one step. restore restores the overall limit, extended by the duration of the
+// extend replaces the overall time limit with the limit d for one step. restore restores the overall limit, extended by the duration of the
 // step.
 func (s *session) extend(d time.Duration) (deadline time.Time, restore func()) {
 	if d < 0 {
@@ -342,7 +342,7 @@ func streamEnd(err error) string {
 	return "FIN"
 }
 
-// describe returns a received frame for the report. rule is the rule that the frame violates, nil if there is none.
+// describe returns a received frame for the report. rule is the rule that the frame violates, or nil if there is none.
 func (s *session) describe(f *incoming, rule *broken) Frame {
 	out := Frame{
 		At: s.t.since(), Opcode: f.Opcode.String(), Fin: f.Fin, RSV: int(f.RSV), Masked: f.Masked, Length: f.Length,

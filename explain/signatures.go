@@ -13,7 +13,7 @@ import (
 // signature identifies a product's response to a handshake that does not meet the product's requirements, and explains the response.
 type signature struct {
 	name string
-	// status is the status of the response, 0 for any error. The body must match body, unless body is nil, and contain all texts of
+	// status is the status of the response, or 0 for any error. The body must match body, unless body is nil, and contain all texts of
 	// contains, in lower case. A cause that presents the product as a fact requires body or server, because other programs may send
 	// bodies that contain the texts.
 	status   int
@@ -242,10 +242,10 @@ var signatures = []signature{
 
 // Steps that several signatures use.
 var (
-	socketIOClient = []string{"Connect with the Socket.IO client of the server's version; it is not a plain WebSocket. By hand, with EIO=3 before version 3:",
+	socketIOClient = []string{"Connect with a Socket.IO client of the server's version: Socket.IO is not a plain WebSocket. By hand, with EIO=3 for versions before 3:",
 		"    /socket.io/?EIO=4&transport=websocket"}
 	uvicornLibrary = []string{"Check the log for \"No supported WebSocket library detected\", which is the proof. Then:", "    pip install 'uvicorn[standard]'"}
-	checkRoute     = []string{"Check the path and the query first: a route that does not exist and a missing parameter have the same response.",
+	checkRoute     = []string{"Check the path and the query first: a route that does not exist and a missing parameter get the same response.",
 		"If they are correct, check the credential and the origin."}
 	djangoASGI = []string{"Put daphne first in INSTALLED_APPS and set ASGI_APPLICATION, so that runserver speaks ASGI, or run an ASGI server:",
 		"    python -m daphne project.asgi:application"}
@@ -337,7 +337,7 @@ func applySignature(r *Report, f Finding, d *Diagnosis) {
 	}
 }
 
-// matchSignature returns the first signature in known that matches a response, nil if none does.
+// matchSignature returns the first signature in known that matches a response, or nil if none does.
 func matchSignature(known []signature, r *Report, a *Response) *signature {
 	for i := range known {
 		if s := &known[i]; s.matches(a) && (s.when == nil || s.when(r, a)) {
@@ -379,7 +379,7 @@ func names(server, program string) bool {
 	})
 }
 
-// unframed returns the HTTP response in bytes that are not a frame, nil if there is none.
+// unframed returns the HTTP response in bytes that are not a frame, or nil if there is none.
 func unframed(r *Report) *Response {
 	for _, s := range r.Steps {
 		for _, f := range s.Frames {

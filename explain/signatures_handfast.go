@@ -119,8 +119,8 @@ var handfastSignatures = []signature{
 		client: tryLater, detail: retryStep,
 	},
 	{
-		name: "handfast, an endpoint is replaced", status: 503, body: exactly("The endpoint is being replaced."),
-		cause:  "handfast replaces the endpoint, because its configuration has changed.",
+		name: "handfast, an endpoint is being replaced", status: 503, body: exactly("The endpoint is being replaced."),
+		cause:  "handfast is replacing the endpoint because its configuration has changed.",
 		owner:  []string{"If this lasts, the log of handfast has the reason."},
 		client: tryLater, detail: retryStep,
 	},

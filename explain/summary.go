@@ -83,7 +83,7 @@ func outcome(r *Report) string {
 	return "It did not open"
 }
 
-// firstStep returns the first step and its lines of configuration as one line, "" if there is no step.
+// firstStep returns the first step and its lines of configuration as one line, or "" if there is no step.
 func firstStep(steps []string) string {
 	if len(steps) == 0 {
 		return ""

@@ -113,7 +113,7 @@ func TestText(t *testing.T) {
 	}
 }
 
-// fixDiagnoses replaces each diagnosis in r by a constant. Other tests check the texts of diagnoses.
+// fixDiagnoses replaces each diagnosis in r with a constant. Other tests check the texts of diagnoses.
 func fixDiagnoses(r *Report) {
 	same := func(d *Diagnosis) {
 		*d = Diagnosis{ID: d.ID, Cause: "The cause in one sentence, which is as long as such sentences are, so that it has to be broken.",

@@ -208,7 +208,7 @@ func (s *operator) showChannel(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, out)
 }
 
-// dataJSON returns the data of a member as a JSON value, nil if there is none.
+// dataJSON returns the data of a member as a JSON value, or nil if there is none.
 func dataJSON(data []byte) any {
 	switch {
 	case len(data) == 0:

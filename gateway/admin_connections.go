@@ -75,7 +75,7 @@ func (s *operator) listConnections(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, out)
 }
 
-// serverOf returns the server behind the balancer that a client is connected to, "" if there is none.
+// serverOf returns the server behind the balancer that a client is connected to, or "" if there is none.
 func serverOf(e *registry.Entry) string {
 	if e.Server == nil {
 		return ""

@@ -123,7 +123,7 @@ func TestBalanceHostileRequests(t *testing.T) {
 	for name, tt := range map[string]struct {
 		raw    string
 		status int    // if 400 or above, the server receives nothing; the same applies to OPTIONS *
-		path   string // the path that the server receives, "" for /v1/
+		path   string // the path that the server receives, or "" for /v1/
 		after  string // the data that the server receives after the 101
 	}{
 		"a handshake":              {"GET / HTTP/1.1\r\n" + upgradeHead + "\r\n", 101, "", ""},

@@ -58,14 +58,14 @@ func (s *sharedHub) open(cfg *config.Config, rec *recorder) (*hub.Hub, error) {
 	return s.hub, nil
 }
 
-// events returns the function that receives events, nil if there is none.
+// events returns the function that receives events, or nil if there is none.
 func (s *sharedHub) events() func(hub.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.hooks.events()
 }
 
-// get returns the hub, nil if it was not started.
+// get returns the hub, or nil if it was not started.
 func (s *sharedHub) get() *hub.Hub {
 	s.mu.Lock()
 	defer s.mu.Unlock()

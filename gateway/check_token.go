@@ -46,7 +46,7 @@ func inQuery(name string) tokenPlace {
 	return tokenPlace{"?" + name + "=TOKEN", func(r *http.Request, token string) { r.URL.RawQuery = url.Values{name: {token}}.Encode() }}
 }
 
-// placesOf returns the places where a method looks for tokens, nil if the method uses other credentials.
+// placesOf returns the places where a method looks for tokens, or nil if the method uses other credentials.
 func placesOf(m *config.Method) (places []tokenPlace) {
 	switch {
 	case m.JWT != nil:

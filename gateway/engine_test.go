@@ -223,7 +223,7 @@ func TestEngineState(t *testing.T) {
 	var out output
 	log := slog.New(slog.NewTextHandler(&out, nil))
 	if engineState(withEngine("memory", &config.MemoryEngine{}), log) != nil {
-		t.Error("the engine in memory is logged")
+		t.Error("the in-memory engine is logged")
 	}
 	report := engineState(withEngine("nats", &config.NATSEngine{}), log)
 	report(nil)

@@ -103,7 +103,7 @@ func wantsWebSocket(r *http.Request) bool {
 	return false
 }
 
-// hsts returns the value of Strict-Transport-Security (RFC 6797 §6.1), "" for none.
+// hsts returns the value of Strict-Transport-Security (RFC 6797 §6.1), or "" for none.
 func hsts(cfg config.Listen) string {
 	if cfg.HSTS <= 0 {
 		return ""
@@ -152,7 +152,7 @@ func plainHost(header string) (host string, ok bool) {
 	})
 }
 
-// portWithTLS returns the port of the first listener with TLS, "" when there is none.
+// portWithTLS returns the port of the first listener with TLS, or "" when there is none.
 func portWithTLS(all []*bound) string {
 	for _, b := range all {
 		if u, err := url.Parse(b.url); err == nil && u.Scheme == "https" {

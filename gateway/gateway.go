@@ -179,7 +179,7 @@ func (s *Server) Endpoints() []Endpoint {
 // Console reports whether the console is served at /.
 func (s *Server) Console() bool { return s.site.Load().cfg.Console }
 
-// Dev returns the development certificate in use, nil if there is none.
+// Dev returns the development certificate in use, or nil if there is none.
 func (s *Server) Dev() *certs.Dev { return s.site.Load().dev }
 
 // Serve serves connections until ctx is done, and then drains; it returns when no connection is left. It must be called once. A

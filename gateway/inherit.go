@@ -48,7 +48,7 @@ func inherit(first, n int) *inheritance {
 	return h
 }
 
-// take returns the listener for a network and an address, nil if none was passed. Each listener is returned once.
+// take returns the listener for a network and an address, or nil if none was passed. Each listener is returned once.
 func (h *inheritance) take(network, addr string) net.Listener {
 	want, err := net.ResolveTCPAddr(network, addr)
 	if err != nil || want.Port == 0 {

@@ -39,7 +39,7 @@ type targetPages struct {
 	handler http.Handler // for all pages in mux
 }
 
-// pageOf returns the handler for a page of a target, nil if no target has the page.
+// pageOf returns the handler for a page of a target, or nil if no target has the page.
 func (n *site) pageOf(r *http.Request) http.Handler {
 	if cors.IsPreflight(r) { // look for the page that the actual request will ask for
 		asked := *r

@@ -35,7 +35,7 @@ func connContext(ctx context.Context, nc net.Conn) context.Context {
 	return context.WithValue(ctx, peerKey{}, p)
 }
 
-// peerOf returns the peer in a context, nil if there is none.
+// peerOf returns the peer in a context, or nil if there is none.
 func peerOf(ctx context.Context) *peer {
 	p, _ := ctx.Value(peerKey{}).(*peer)
 	return p

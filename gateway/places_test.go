@@ -149,7 +149,7 @@ endpoints:
 	}
 }
 
-// statusOf returns the status in an error of admit, 0 if there is none.
+// statusOf returns the status in an error of admit, or 0 if there is none.
 func statusOf(err error) int {
 	if reject, ok := errors.AsType[*websocket.Reject](err); ok {
 		return reject.Status

@@ -16,7 +16,7 @@ type sendingBounds struct {
 	tooMany, tooMuch  *websocket.CloseError
 }
 
-// newSendingBounds returns the limits of an endpoint, nil if it has none.
+// newSendingBounds returns the limits of an endpoint, or nil if it has none.
 func newSendingBounds(cfg *config.Endpoint) *sendingBounds {
 	l := &cfg.Limits
 	if !l.Sending() {

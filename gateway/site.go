@@ -39,7 +39,7 @@ type listener struct {
 	proxies  []netip.Prefix // balancers whose connections begin with a PROXY header
 }
 
-// tls returns the TLS configuration, nil if there is none.
+// tls returns the TLS configuration, or nil if there is none.
 func (l *listener) tls() *tls.Config {
 	if l.certs == nil {
 		return nil
@@ -76,7 +76,7 @@ func (n *site) startCerts() {
 	}
 }
 
-// listenerOf returns the listener for requests of p, nil if it is no longer in the configuration.
+// listenerOf returns the listener for requests of p, or nil if it is no longer in the configuration.
 func (n *site) listenerOf(p *peer) *listener {
 	if p == nil {
 		return nil

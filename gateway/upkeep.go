@@ -67,7 +67,7 @@ func (u *upkeeps) run(ctx context.Context) {
 	both.Wait()
 }
 
-// newUpkeep returns the upkeep of a connection, nil if the endpoint has none of these limits.
+// newUpkeep returns the upkeep of a connection, or nil if the endpoint has none of these limits.
 func (e *endpoint) newUpkeep(entry *registry.Entry, identity *atomic.Pointer[auth.Identity]) *upkeep {
 	if e.sending == nil && e.cfg.IdleTimeout == 0 && !e.rechecks {
 		return nil

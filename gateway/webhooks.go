@@ -89,7 +89,7 @@ func webhookKinds(names []string, otherwise ...string) []hub.EventKind {
 	return kinds
 }
 
-// events returns the function that receives events, nil if there are no webhooks.
+// events returns the function that receives events, or nil if there are no webhooks.
 func (all webhooks) events() func(hub.Event) {
 	if len(all) == 0 {
 		return nil

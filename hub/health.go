@@ -19,7 +19,7 @@ type health struct {
 	lag      time.Duration
 	probed   bool
 	closing  bool
-	reported *string // the error that was last reported, "" for none; nil before the first report
+	reported *string // the error that was last reported, or "" for none; nil before the first report
 }
 
 // Ready returns nil if the engine works: it is running, and the last probe succeeded.
@@ -39,7 +39,7 @@ func (h *Hub) Ready() error {
 	return nil
 }
 
-// EngineLag returns how long the last probe of the engine took, 0 before the first one.
+// EngineLag returns how long the last probe of the engine took, or 0 before the first one.
 func (h *Hub) EngineLag() time.Duration {
 	h.health.mu.Lock()
 	defer h.health.mu.Unlock()

@@ -429,7 +429,8 @@ func TestSessionReads(t *testing.T) {
 	}
 }
 
-// A session can acknowledge channels that it is subscribed to, and read those that it may subscribe to.
+// A session can acknowledge messages of channels that it is subscribed to, and read the acknowledged positions of channels that it may
+// subscribe to.
 func TestSessionAcks(t *testing.T) {
 	h := start(t, rules(hub.Namespace{History: 7}))
 	denied := errors.New("denied")

@@ -21,7 +21,7 @@ type Publication struct {
 	// stream: it can be neither missed nor recovered.
 	Position
 
-	// Previous is the offset of the preceding publication in the same channel, 0 for the first. The engine sets it.
+	// Previous is the offset of the preceding publication in the same channel, or 0 for the first. The engine sets it.
 	Previous uint64
 
 	// ID makes publishing idempotent: a second publication with the same ID in the same channel is not published. "" means none.

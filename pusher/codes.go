@@ -2,8 +2,8 @@ package pusher
 
 import "github.com/handfast/handfast/websocket"
 
-// The codes of pusher:error and of close frames. Clients do not reconnect after 4000 to 4099, reconnect after a pause after 4100 to
-// 4199, and reconnect immediately after 4200 to 4299.
+// The codes of pusher:error and of close frames. After 4000 to 4099 clients do not reconnect, after 4100 to 4199 they pause and
+// then reconnect, and after 4200 to 4299 they reconnect immediately.
 const (
 	CodeNoApp         websocket.Code = 4001 // no application has this key
 	CodeDisabled      websocket.Code = 4003 // the application is disabled

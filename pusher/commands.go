@@ -215,7 +215,7 @@ func (s *session) subscribeCached(ctx context.Context, o hub.SubscribeOptions, a
 	return err
 }
 
-// cached returns the last event of a cache channel, nil if there is none, and the position of the channel. The zero position means
+// cached returns the last event of a cache channel, or nil if there is none, and the position of the channel. The zero position means
 // that the engine keeps no history.
 func (s *Server) cached(ctx context.Context, app, name string) (*hub.Publication, hub.Position, error) {
 	page, err := s.Hub.History(ctx, app, name, hub.HistoryQuery{Limit: 1, Reverse: true})

@@ -47,7 +47,7 @@ type origin struct {
 	Copied uint64 `json:"copied"` // the number of copies
 }
 
-// parseFork returns the fork that a request to create a stream specifies, nil if there is none. prefix precedes the name of a
+// parseFork returns the fork that a request to create a stream specifies, or nil if there is none. prefix precedes the name of a
 // stream in a path.
 func parseFork(h http.Header, prefix, name string) (*forking, error) {
 	from, at, sub := h.Get(headerFork), h.Get(headerForkOffset), h.Get(headerForkSub)
@@ -388,7 +388,7 @@ func busy(err error) error {
 	return err
 }
 
-// putFork creates a stream as a fork, unless it already is that fork. l is the lifetime in the request, nil if there is none.
+// putFork creates a stream as a fork, unless it already is that fork. l is the lifetime in the request, or nil if there is none.
 func (s *Server) putFork(ctx context.Context, name string, a *addition, f *forking, l *lifetime) (o *outcome, err error) {
 	match := func(x *stream) error {
 		switch was := x.rec.Fork; {

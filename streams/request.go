@@ -72,7 +72,7 @@ type producer struct {
 	Seq   int64  `json:"seq"`
 }
 
-// parseProducer returns the producer in a request, nil if there is none.
+// parseProducer returns the producer in a request, or nil if there is none.
 func parseProducer(h http.Header) (*producer, error) {
 	var values [3]string
 	given := 0
@@ -159,7 +159,7 @@ func (l lifetime) header(h http.Header) {
 	}
 }
 
-// parseType returns the content type of a request, "" if there is none.
+// parseType returns the content type of a request, or "" if there is none.
 func parseType(h http.Header) (string, error) {
 	t := strings.TrimSpace(h.Get("Content-Type"))
 	if t == "" {

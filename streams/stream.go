@@ -286,7 +286,7 @@ func (s *stream) apply(p *hub.Publication) {
 	}
 }
 
-// producerOf returns the producer of a publication, nil if it has none.
+// producerOf returns the producer of a publication, or nil if it has none.
 func producerOf(p *hub.Publication) *producer {
 	by := &producer{ID: p.Tags[tagProducer]}
 	var ok1, ok2 bool

@@ -193,7 +193,7 @@ func (c *Conn) endedChan() <-chan struct{} {
 	return c.done
 }
 
-// ended returns the CloseError of the connection, nil if it has not ended.
+// ended returns the CloseError of the connection, or nil if it has not ended.
 func (c *Conn) ended() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

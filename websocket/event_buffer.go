@@ -60,7 +60,7 @@ func (f *buffer) free() {
 // rest returns the remaining bytes.
 func (f *buffer) rest() []byte { return f.b[f.r:] }
 
-// size returns the number of remaining bytes, 0 for a nil buffer.
+// size returns the number of remaining bytes, or 0 for a nil buffer.
 func (f *buffer) size() int {
 	if f == nil {
 		return 0

@@ -56,7 +56,7 @@ type ending struct {
 	remote net.Addr // the peer's address, once the connection has ended
 }
 
-// sec returns the TLS state, nil without TLS.
+// sec returns the TLS state, or nil without TLS.
 func (c *eventLink) sec() *loop.TLS {
 	if c.more == nil {
 		return nil
@@ -64,7 +64,7 @@ func (c *eventLink) sec() *loop.TLS {
 	return c.more.sec
 }
 
-// compression returns the compression state, nil without compression.
+// compression returns the compression state, or nil without compression.
 func (c *eventLink) compression() *eventCompression {
 	if c.more == nil {
 		return nil
@@ -72,7 +72,7 @@ func (c *eventLink) compression() *eventCompression {
 	return c.more.compression
 }
 
-// rest returns the unparsed bytes, nil if there are none.
+// rest returns the unparsed bytes, or nil if there are none.
 func (c *eventLink) rest() *buffer {
 	if c.more == nil {
 		return nil

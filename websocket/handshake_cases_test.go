@@ -373,7 +373,7 @@ func serveRaw(t testing.TB, handle func(nc net.Conn, key string)) (addr string) 
 	return ln.Addr().String()
 }
 
-// fillPlaceholders replaces the placeholders in a response by values that depend on the key.
+// fillPlaceholders replaces the placeholders in a response with values that depend on the key.
 func fillPlaceholders(answer []byte, key string) []byte {
 	accept := func(guid string) string {
 		sum := sha1.Sum([]byte(key + guid))

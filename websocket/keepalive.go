@@ -89,7 +89,7 @@ func (c *Conn) tick() {
 	}
 }
 
-// pollUnread makes sure that the peer's bytes are read while no goroutine reads. It returns the delay until its next call, 0 for none.
+// pollUnread makes sure that the peer's bytes are read while no goroutine reads. It returns the delay until its next call, or 0 for none.
 func (in *inbox) pollUnread() time.Duration {
 	in.c.mu.Lock()
 	idle := in.c.keepalive.readScheduled && !in.c.keepalive.watched
@@ -100,7 +100,7 @@ func (in *inbox) pollUnread() time.Duration {
 	return in.watchUnread()
 }
 
-// watchUnread arms the watch after readBackground, or returns the delay until the next check, 0 for never.
+// watchUnread arms the watch after readBackground, or returns the delay until the next check, or 0 for never.
 func (in *inbox) watchUnread() time.Duration {
 	in.c.mu.Lock()
 	defer in.c.mu.Unlock()

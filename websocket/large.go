@@ -34,7 +34,7 @@ func borrowLarge(received int, left int64) []byte {
 
 func largeClass(n int) int { return max(0, bits.Len(uint(max(n, 1)-1))-largeBits) }
 
-// pooledLarge returns pooled memory for n bytes, nil if there is none.
+// pooledLarge returns pooled memory for n bytes, or nil if there is none.
 func pooledLarge(n int) []byte {
 	class := largeClass(n)
 	if class >= len(largePools) {

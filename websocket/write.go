@@ -107,7 +107,7 @@ func (o *outbox) endMessage() {
 	o.c.mu.Unlock()
 }
 
-// canWrite returns the reason why nothing can be written, nil if writing is possible. The caller holds mu.
+// canWrite returns the reason why nothing can be written, or nil if writing is possible. The caller holds mu.
 func (o *outbox) canWrite() error {
 	switch {
 	case o.c.closeErr != nil:

@@ -220,7 +220,7 @@ func (b *Balancer) list() (all []balance.Spec) {
 	return all
 }
 
-// Servers returns the servers of a source, nil if there is no such source. The caller owns the slice.
+// Servers returns the servers of a source, or nil if there is no such source. The caller owns the slice.
 func (b *Balancer) Servers(source string) []balance.Spec {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -236,7 +236,7 @@ func TestConfigureWithoutCheck(t *testing.T) {
 	}
 }
 
-// An HTTP check uses the same header field as other responses.
+// The response to an HTTP check uses the same header field as other responses.
 func TestCheckDrainHeader(t *testing.T) {
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set(DrainHeader, "1") }))
 	defer page.Close()

@@ -134,7 +134,7 @@ func (c *Conn) ended(by carriage, err error) {
 	c.balancer.release(c.server.Load())
 }
 
-// currentCarriage returns the carriage of the connection, nil before there is one.
+// currentCarriage returns the carriage of the connection, or nil before there is one.
 func (c *Conn) currentCarriage() carriage {
 	if p := c.carried.Load(); p != nil {
 		return *p

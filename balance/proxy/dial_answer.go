@@ -71,7 +71,7 @@ func noResponseError(err error) error {
 	return err
 }
 
-// refused returns a response as it is passed on to the client. Its body may be cut short.
+// refused returns a response in the form in which it is passed on to the client. Its body may be cut short.
 func (d *Dialer) refused(resp *handshake.Response, rest io.Reader) *Refused {
 	r := &Refused{Upstream: d.upstream, Status: resp.Status, Reason: resp.Reason, Header: endToEnd(resp.Header, nil)}
 	body, err := bodyOf(resp, rest)

@@ -151,7 +151,7 @@ func strip(h http.Header) http.Header {
 	return h
 }
 
-// connectionOptions returns the fields that the Connection field of h names, nil if it names none beyond the standard ones.
+// connectionOptions returns the fields that the Connection field of h names, or nil if it names none beyond the standard ones.
 func connectionOptions(h http.Header) (named map[string]bool) {
 	for _, line := range h["Connection"] {
 		for name := range strings.SplitSeq(line, ",") {

@@ -189,7 +189,7 @@ type Link struct {
 	Late        []byte      // the bytes that the upstream has sent after its 101 response
 	Header      http.Header // the fields of the 101 for the client, such as cookies
 	Subprotocol string      // "" if there is none
-	Extensions  string      // value of Sec-WebSocket-Extensions, "" if there are none
+	Extensions  string      // value of Sec-WebSocket-Extensions, or "" if there are none
 
 	dialed *dialing // holds the connection if Conn is nil
 }

@@ -13,7 +13,7 @@ type Cause string
 // The causes, in the words of the default close frame.
 const (
 	CauseMoved      Cause = "moved to another server"                          // its server drains or has too many connections, and another one is ready
-	CauseNoServer   Cause = "no other server accepts clients"                  // as CauseMoved or CauseLost, but no other server is ready
+	CauseNoServer   Cause = "no other server accepts clients"                  // like CauseMoved or CauseLost, but no other server is ready
 	CauseNotResumed Cause = "the connection cannot continue on another server" // the connection is held, but cannot be resumed
 	CauseLost       Cause = "the server is gone"                               // the server ended the connection without a close frame
 )

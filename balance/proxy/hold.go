@@ -72,7 +72,7 @@ func (s *Settings) mayCarryByMessage(r *Request) bool {
 	})
 }
 
-// held returns the state for holding a connection with a subprotocol, nil if it is not held.
+// held returns the state for holding a connection with a subprotocol, or nil if it is not held.
 func (s *Settings) held(subprotocol string, r *Request) *hold {
 	if s.Hold.Mode == HoldOff {
 		return nil

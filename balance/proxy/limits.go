@@ -15,7 +15,7 @@ type limits struct {
 	expires time.Duration // when the lifetime ends
 }
 
-// reached returns the reason of the close frame if a limit is reached, otherwise "" and when the first limit will be, 0 for never.
+// reached returns the reason of the close frame if a limit is reached, otherwise "" and when the first limit will be, or 0 for never.
 // active is the time of the last activity. All times are of the same clock.
 func (l limits) reached(active, now time.Duration) (reason string, next time.Duration) {
 	if l.idle > 0 {

@@ -80,7 +80,7 @@ func TestTunnelLook(t *testing.T) {
 	for name, tt := range map[string]struct {
 		set  func(l *fakeDriver)
 		now  time.Duration // since start
-		next time.Duration // since start, 0 for never
+		next time.Duration // since start, or 0 for never
 		shut string        // the reason; "" if it was not closed
 		over bool
 	}{

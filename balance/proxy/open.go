@@ -60,7 +60,7 @@ var connNumber atomic.Uint64
 // Server returns the ID of the server. It changes when a held connection continues on another server.
 func (c *Conn) Server() string { return c.server.Load().ID() }
 
-// Subprotocol returns the subprotocol that the server has chosen, "" if there is none.
+// Subprotocol returns the subprotocol that the server has chosen, or "" if there is none.
 func (c *Conn) Subprotocol() string { return c.subprotocol }
 
 // Extensions returns the value of the Sec-WebSocket-Extensions field of the 101. It must not be called after Tunnel or Serve.
@@ -198,7 +198,7 @@ func (b *Balancer) acquire(ctx context.Context, s *Settings, r *Request, prefer 
 	}
 }
 
-// preferred returns the ID of the server in the client's cookie, "" if there is none.
+// preferred returns the ID of the server in the client's cookie, or "" if there is none.
 func (b *Balancer) preferred(s *Settings, r *Request) string {
 	if s.Sticky == nil {
 		return ""

@@ -15,7 +15,7 @@ const (
 	writeBlocked            // the send buffer is full: accepting bytes also shows that the side is alive
 )
 
-// silenceDeadline returns when the silence of s has to be handled, 0 for never.
+// silenceDeadline returns when the silence of s has to be handled, or 0 for never.
 func (t *Tunnel) silenceDeadline(s side) time.Duration {
 	f := &t.flows[s]
 	switch {
@@ -69,7 +69,7 @@ func (t *Tunnel) noteProgress(s side, now time.Duration) {
 	}
 }
 
-// duePing returns the ping that is due for s, nil if there is none. The pong is passed on to the other side as an unsolicited
+// duePing returns the ping that is due for s, or nil if there is none. The pong is passed on to the other side as an unsolicited
 // pong, to which "a response [...] is not expected" (RFC 6455 §5.5.3).
 func (t *Tunnel) duePing(s side, now time.Duration) []byte {
 	to := &t.flows[s.other()]

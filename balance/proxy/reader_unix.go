@@ -13,7 +13,7 @@ import (
 type readiness struct {
 	raw     syscall.RawConn
 	attempt func(fd uintptr) bool // try as a func value: a method value created for each read would allocate
-	buf     *[bufferSize]byte     // the bytes of the last attempt, nil if there were none
+	buf     *[bufferSize]byte     // the bytes of the last attempt, or nil if there were none
 	n       int
 	err     error
 }

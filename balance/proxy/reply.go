@@ -49,7 +49,7 @@ func exhaustedBusy(err error) *Busy {
 }
 
 // Reply returns the response for an error of [Balancer.Open] that is not a [*Refused]: the status, the time before the next
-// attempt, 0 if it is not known, and a sentence that names no server.
+// attempt, or 0 if it is not known, and a sentence that names no server.
 func Reply(err error) (status int, retryAfter time.Duration, reason string) {
 	if e, ok := errors.AsType[*Busy](err); ok {
 		return http.StatusServiceUnavailable, e.RetryAfter, "Too many clients are connecting. Try again later."

@@ -304,7 +304,7 @@ func foreignTLSPair(t testing.TB) (far, near net.Conn) {
 }
 
 // tlsPairOver returns both ends of a TLS connection. The near end is a server's, or a client's, and uses the result of under for
-// its socket. most is the maximum TLS version, 0 for any.
+// its socket. most is the maximum TLS version, or 0 for any.
 func tlsPairOver(t testing.TB, under func(net.Conn) net.Conn, clients bool, most uint16) (far, near net.Conn) {
 	t.Helper()
 	a, b := tcpPair(t)

@@ -33,7 +33,7 @@ func (s *Sticky) value(id string) string {
 	return v
 }
 
-// Shown returns the value of the client's cookie, "" if it has none.
+// Shown returns the value of the client's cookie, or "" if it has none.
 func (s *Sticky) Shown(r *http.Request) string {
 	c, err := r.Cookie(s.name)
 	if err != nil {

@@ -218,7 +218,7 @@ func (t *Tunnel) receive(s side, b []byte, now time.Duration) (through, inserted
 	return through, inserted
 }
 
-// dueFrame returns the frame that is due for s, nil if there is none.
+// dueFrame returns the frame that is due for s, or nil if there is none.
 func (t *Tunnel) dueFrame(s side, now time.Duration) []byte {
 	if f := &t.flows[s.other()]; f.due() && !t.writeEnded[s] {
 		return f.insert()
@@ -325,7 +325,7 @@ func (t *Tunnel) bothDone() bool {
 	return (gone || t.isDone(client) && t.isDone(upstream)) && !t.flows[client].due() && !t.flows[upstream].due()
 }
 
-// checkLimits enforces the time limits, and returns when to look again, 0 for never.
+// checkLimits enforces the time limits, and returns when to look again, or 0 for never.
 func (t *Tunnel) checkLimits(now time.Duration) (next time.Duration) {
 	if t.shut {
 		t.scheduleCut(now)
@@ -356,7 +356,7 @@ func (t *Tunnel) checkLimits(now time.Duration) (next time.Duration) {
 	return t.cutAt
 }
 
-// nextCheck returns the earlier of the given time and the time when a side's silence has to be handled, 0 for never.
+// nextCheck returns the earlier of the given time and the time when a side's silence has to be handled, or 0 for never.
 func (t *Tunnel) nextCheck(next time.Duration) time.Duration {
 	for _, at := range [...]time.Duration{t.silenceDeadline(client), t.silenceDeadline(upstream)} {
 		if at != 0 && (next == 0 || at < next) {

@@ -21,7 +21,7 @@ const timeUnset time.Duration = -1
 type loopTunnel struct {
 	Tunnel
 	ends  [2]loopEnd
-	timer time.Duration // when the timer of the client's end is due, 0 for never
+	timer time.Duration // when the timer of the client's end is due, or 0 for never
 
 	dialing *dialing // for a tunnel whose handshake was on the loop, until the tunnel begins
 }
@@ -44,7 +44,7 @@ type layer struct {
 	queue []byte
 }
 
-// tls returns the TLS, nil if there is none.
+// tls returns the TLS, or nil if there is none.
 func (e *loopEnd) tls() *loop.TLS {
 	if e.layer == nil {
 		return nil
@@ -82,7 +82,7 @@ func newLoopTunnel() *loopTunnel {
 	return l
 }
 
-// place adds an end to its loop, with the TLS above it, nil if there is none.
+// place adds an end to its loop, with the TLS above it, or nil if there is none.
 func (l *loopTunnel) place(s side, p loop.Place, sec *loop.TLS) {
 	e := &l.ends[s]
 	if sec != nil {

@@ -96,8 +96,8 @@ func (s *centrifugo) check() error {
 	return nil
 }
 
-// resumed handles the reply to a command of the resume. It returns the missed messages, which the client gets in place of the
-// reply.
+// resumed handles the reply to a command that the session sent to resume. It returns the missed messages, which the client gets in
+// place of the reply.
 func (s *centrifugo) resumed(c *command[centrifugoCommand], r *protocol.Reply) ([]*protocol.Reply, error) {
 	switch {
 	case r.Error != nil:

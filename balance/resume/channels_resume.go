@@ -79,7 +79,8 @@ func (s *channels) check() error {
 	return nil
 }
 
-// resumed handles the reply to a command of the resume. It returns the messages that the client gets in place of the reply.
+// resumed handles the reply to a command that the session sent to resume. It returns the messages that the client gets in place of
+// the reply.
 func (s *channels) resumed(c *command[channelCommand], failed bool, text []byte) ([]Message, error) {
 	if failed {
 		var e wire.Error

@@ -20,7 +20,7 @@ type ledger[T any] struct {
 	failure error // why the connection can no longer be resumed; nil if it can
 	size    int   // bytes remembered
 	waiting []command[T]
-	firstID uint64 // the first ID for the session's own commands; further IDs count down from first
+	firstID uint64 // the first ID for the session's own commands; further IDs count down from firstID
 	lastID  uint64 // the last ID that ownID has returned
 }
 
@@ -53,7 +53,7 @@ func (l *ledger[T]) grow(bytes int) {
 	}
 }
 
-// find returns the index of the command that waits for the reply with an ID, -1 if there is none.
+// find returns the index of the command that waits for the reply with an ID, or -1 if there is none.
 func (l *ledger[T]) find(id uint64) int {
 	for i := range l.waiting {
 		if l.waiting[i].id == id {

@@ -46,7 +46,7 @@ type Session interface {
 
 // Renewer is implemented by sessions whose clients may renew the credential of their handshake.
 type Renewer interface {
-	// Renewed returns the last token with which the client has renewed its credential, "" if there is none. The handshake with a
+	// Renewed returns the last token with which the client has renewed its credential, or "" if there is none. The handshake with a
 	// new server should have this token as its bearer token, because the token of the first handshake may have expired.
 	Renewed() string
 }

@@ -15,7 +15,7 @@ const maxRoster = 1000
 // with the list of the next server to find the changes that the client has missed. nil means that the members are not known.
 type roster map[string]string
 
-// rosterOf returns the roster in the reply to a subscription, nil if the reply does not have all members.
+// rosterOf returns the roster in the reply to a subscription, or nil if the reply does not have all members.
 func rosterOf(r *wire.Subscribed) roster {
 	if r.Next != "" || len(r.Members) != r.Users {
 		return nil

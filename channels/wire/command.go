@@ -212,7 +212,7 @@ func decode(data []byte) (Command, *Error) {
 	return c, nil
 }
 
-// invalid describes the error in a command, "" if there is none.
+// invalid describes the error in a command, or "" if there is none.
 func invalid(c Command) string {
 	switch c := c.(type) {
 	case *Subscribe:

@@ -160,7 +160,7 @@ func (m *member) set(conn *websocket.Conn) {
 	m.conn = conn
 }
 
-// connection returns the member's connection, nil if the member is disconnected.
+// connection returns the member's connection, or nil if the member is disconnected.
 func (m *member) connection() *websocket.Conn {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -104,7 +104,7 @@ func (w *crowd) connectedTo(n *node) map[string]bool {
 	return all
 }
 
-// members returns the members of the first channel that the watcher's node lists, nil if the node does not respond.
+// members returns the members of the first channel that the watcher's node lists, or nil if the node does not respond.
 func (v *watcher) members(t *testing.T) map[string]bool {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)

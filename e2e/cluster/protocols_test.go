@@ -376,7 +376,7 @@ func protocolsOfAKilledNode(t *testing.T, engine string, c *cluster) {
 	recordProtocols(protocolsResult{engine, total, own.received, len(recovers.numbers), len(extended.numbers), len(lives.numbers), took, t.Failed()})
 }
 
-// last returns the number of the last received message, -1 if there is none.
+// last returns the number of the last received message, or -1 if there is none.
 func (p *peer) last() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

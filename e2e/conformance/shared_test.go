@@ -44,7 +44,7 @@ type sharedConn struct {
 	done chan error
 }
 
-// conn returns the connection with the address remote, nil if there is none.
+// conn returns the connection with the address remote, or nil if there is none.
 func (h *sharedServer) conn(remote string) *sharedConn {
 	if g, ok := h.conns.Load(remote); ok {
 		return g.(*sharedConn)

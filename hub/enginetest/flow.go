@@ -19,7 +19,7 @@ const (
 	flowReaders    = 4 // for each channel and hub
 	flowTime       = 2 * time.Minute
 
-	flood         = "a flood" // the name of the fault that the suite itself makes
+	flood         = "a flood" // the name of the fault that the suite itself causes
 	floodSize     = 8 << 10   // bytes of a message
 	floodTogether = 8         // publishers on each node
 )

@@ -327,7 +327,7 @@ for i = 3, #ARGV, 2 do
 end
 return 1`)
 
-// occupiedScript returns a page: the name after which the next page begins, "" for the last page, and then channels with their
+// occupiedScript returns a page: the name after which the next page begins, or "" for the last page, and then channels with their
 // numbers of subscribers.
 var occupiedScript = script(`
 local prefix, after, limit = ARGV[2], ARGV[3], tonumber(ARGV[4])

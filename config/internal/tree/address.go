@@ -8,7 +8,7 @@ import (
 
 // YAML gives addresses without quotes another meaning: {127.0.0.1:9001} is a key with a value, and [::1]:9001 begins with a list.
 
-// addressOf returns the address that was probably meant by an entry of a mapping, "" if the entry seems to be a key with its value. A
+// addressOf returns the address that was probably meant by an entry of a mapping, or "" if the entry seems to be a key with its value. A
 // single word may be a key or a host; it is read as a host only if alone is true, that is, where an address is allowed without a key.
 func addressOf(e entry, alone bool) string {
 	if e.value == nil || e.value.kind != scalar || e.value.quoted {
@@ -50,7 +50,7 @@ var bracketed = regexp.MustCompile(`(?:^|[\s,\[{])((?:\w+://)?\[[0-9A-Fa-f:.]*:[
 var keyBefore = regexp.MustCompile(`(?:^|[\s{,])([A-Za-z_]+):(?:\s|$)`)
 
 // bracketedAddress finds an IPv6 address without quotes in the line at which the parser has failed. at is the address's column,
-// counted in characters from 1. key is the nearest key before the address, "" if there is no key.
+// counted in characters from 1. key is the nearest key before the address, or "" if there is no key.
 func bracketedAddress(before []string, line string) (address, key string, at int) {
 	m := bracketed.FindStringSubmatchIndex(line)
 	if m == nil {

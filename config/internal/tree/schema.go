@@ -73,7 +73,7 @@ type shape struct {
 
 var shapes sync.Map // from reflect.Type to *shape
 
-// shapeOf returns the shape of a struct with keys, nil for other types.
+// shapeOf returns the shape of a struct with keys, or nil for other types.
 func shapeOf(t reflect.Type) *shape {
 	if s, ok := shapes.Load(t); ok {
 		return s.(*shape)
@@ -134,7 +134,7 @@ func (f *Field) store(v, slot reflect.Value) {
 	}
 }
 
-// lookup returns the field that a key sets, nil if there is no such key, and whether the key names a file that contains the value.
+// lookup returns the field that a key sets, or nil if there is no such key, and whether the key names a file that contains the value.
 func (s *shape) lookup(key string) (f *Field, fromFile bool) {
 	for _, f := range s.fields {
 		if f.Key == key {
@@ -180,7 +180,7 @@ func isLeaf(t reflect.Type) bool {
 	return isScalar(t)
 }
 
-// unionOf returns v as a Union, nil if it is not one.
+// unionOf returns v as a Union, or nil if it is not one.
 func unionOf(v reflect.Value) Union {
 	if v.CanAddr() {
 		u, _ := v.Addr().Interface().(Union)

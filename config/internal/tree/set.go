@@ -22,7 +22,7 @@ func (t *Tree) Set(path, text, from string) {
 	t.Report(p.withSuggestion(Nearest(path, t.settable())))
 }
 
-// find calls f with the value at a path. It replaces nil pointers on the way by new values. It returns false if there is no such
+// find calls f with the value at a path. It replaces nil pointers on the way with new values. It returns false if there is no such
 // value.
 func (t *Tree) find(path string, f func(node)) (found bool) {
 	visit(node{value: t.root}, func(n node) bool {

@@ -2,7 +2,7 @@ package tree
 
 import "strings"
 
-// Nearest returns the known word that is most similar to word, "" if no known word is similar enough.
+// Nearest returns the known word that is most similar to word, or "" if no known word is similar enough.
 func Nearest(word string, known []string) string {
 	if len(word) > 64 {
 		return ""

@@ -51,8 +51,8 @@ func setText(v reflect.Value, text string) error {
 	return nil
 }
 
-// isTrue reports whether YAML 1.1 reads a text as true. Programs that process YAML 1.1, such as Helm and PyYAML, replace on by true and off
-// by false.
+// isTrue reports whether YAML 1.1 reads a text as true. Programs that process YAML 1.1, such as Helm and PyYAML, replace on with true and
+// off with false.
 func isTrue(text string) bool { return anyCase(text, "true", "yes", "on") }
 
 // IsFalse reports whether YAML 1.1 reads a text as false. off is one of these texts.

@@ -66,7 +66,7 @@ type reader struct {
 	depth   int
 }
 
-// read returns the value of a document, nil if the document is empty. It returns a problem if nothing can be decoded, and calls report
+// read returns the value of a document, or nil if the document is empty. It returns a problem if nothing can be decoded, and calls report
 // for any other problem.
 func read(text []byte, name string, fixed *Pos, report func(*Problem)) (*given, *Problem) {
 	body, lines, problem := parse(text, name)
@@ -230,7 +230,7 @@ func (r *reader) scalar(n ast.Node) *given {
 	return g
 }
 
-// parse returns the body of the only document in a text, nil if the document is empty.
+// parse returns the body of the only document in a text, or nil if the document is empty.
 func parse(text []byte, name string) (body ast.Node, l lines, problem *Problem) {
 	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
 		return nil, nil, &Problem{Pos: Pos{name, 1, 1}, Text: "the file is UTF-16", Want: "a YAML document in UTF-8"}

@@ -159,7 +159,7 @@ func (s *Server) readBanner(r *bufio.Reader) bool {
 	}
 }
 
-// First returns the rest of the first banner line that begins with a word, "" if there is no such line.
+// First returns the rest of the first banner line that begins with a word, or "" if there is no such line.
 func (s *Server) First(word string) string {
 	if all := s.Banner[word]; len(all) > 0 {
 		return all[0]

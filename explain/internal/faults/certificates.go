@@ -35,7 +35,7 @@ func newRoot(organization string) *authority {
 	return a
 }
 
-// intermediate makes an authority signed by a, of the same organization.
+// intermediate creates an authority of the same organization as a, signed by a.
 func (a *authority) intermediate() *authority {
 	key := newKey()
 	return &authority{cert: sign(caTemplate(a.cert.Subject.Organization[0], "Intermediate"), a.cert, key, a.key), key: key}

@@ -75,7 +75,7 @@ func splitList(lines []string) []string {
 	return hops
 }
 
-// splitForwarded returns the for parameter of every element of Forwarded, "" for elements without one (RFC 7239 §4).
+// splitForwarded returns the for parameter of every element of Forwarded, or "" for elements without one (RFC 7239 §4).
 //
 // Package handshake has a stricter parser of this field for the origin check. That parser ignores a field with a syntax error anywhere,
 // which is safe for that check. Here an address has to be determined, and a client that writes a malformed first element must not be able

@@ -74,7 +74,7 @@ func (t *Traffic) add(e *Entry) {
 // Sum is the traffic of connections that have ended. A Registry guards it; the zero value is ready to use.
 type Sum struct{ ended Traffic }
 
-// Subprotocol returns the negotiated subprotocol, "" if there is none or before the connection is open.
+// Subprotocol returns the negotiated subprotocol, or "" if there is none or before the connection is open.
 func (e *Entry) Subprotocol() string {
 	if c, ok := e.Handle().(interface{ Subprotocol() string }); ok {
 		return c.Subprotocol()

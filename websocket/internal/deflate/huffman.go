@@ -137,7 +137,7 @@ func (b *builder) depths(n int, count *[32]int) {
 	}
 }
 
-// limitDepths moves leaves that are deeper than limit up, and as few others down as a prefix code requires.
+// limitDepths moves up the leaves that are deeper than limit, and moves down only as many others as a prefix code requires.
 func limitDepths(count *[32]int, limit int) {
 	used := 0 // the used part of the code space, in codewords of length limit
 	for depth := limit + 1; depth < len(count); depth++ {
