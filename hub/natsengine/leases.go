@@ -19,8 +19,8 @@ const (
 	// While the state stream has no leader, the entries of clients that have moved to another node wait to be stored. Each attempt waits
 	// for up to retryInterval, so they may be stored this much later than the first renewal. A lease that ended before that would
 	// remove users that are connected.
-	slowRenewal   = retryInterval / 4 // a renewal that takes longer means that the stream had no leader
-	recoveryGrace = retryInterval * 5 / 4
+	slowRenewal   = retryInterval / 4     // a renewal that takes longer means that the stream had no leader
+	recoveryGrace = retryInterval * 5 / 4 // how long after a slow renewal, and after its own expiry at most, a lease does not end
 )
 
 // nodeRecord is a record that all nodes receive: of a lease, or of a channel whose publications were all trimmed.
@@ -213,19 +213,23 @@ func (l *leases) endExpired(ctx context.Context, helpers *sync.WaitGroup, now ti
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.recovering(now) {
-		return
-	}
+	recovering := l.recovering(now)
 	for name, x := range l.all {
 		switch {
 		case x.ended && now.Sub(x.seen) > leaseEndTTL:
 			delete(l.all, name)
-		case !x.ended && !x.ending && x.seq > 0 && now.Sub(x.seen) > x.ttl:
+		case x.isDue(now, recovering):
 			x.ending = true
 			seq := x.seq
 			helpers.Go(func() { l.endLease(ctx, name, seq) })
 		}
 	}
+}
+
+// isDue reports whether a lease must be ended. The caller holds the lock of the leases.
+func (x *lease) isDue(now time.Time, recovering bool) bool {
+	late := now.Sub(x.seen) - x.ttl
+	return !x.ended && !x.ending && x.seq > 0 && late > 0 && (!recovering || late > recoveryGrace)
 }
 
 // recovering reports whether this node's renewals are slow, or were slow until recently. The caller holds l.mu.

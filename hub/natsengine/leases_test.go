@@ -46,7 +46,7 @@ func TestRenewing(t *testing.T) {
 }
 
 // While a node's own renewals wait for a leader, and until the clients' entries that waited, too, had time to be stored, the node
-// ends no lease.
+// postpones the end of leases, within a limit.
 func TestLeaderIsLost(t *testing.T) {
 	e := newEngine(t, Options{URL: "nats://127.0.0.1:1"})
 	l := &e.leases
@@ -71,6 +71,15 @@ func TestLeaderIsLost(t *testing.T) {
 	for after, want := range map[time.Duration]bool{0: true, retryInterval: true, recoveryGrace: false} {
 		if got := l.recovering(back.Add(after)); got != want {
 			t.Errorf("%v after a slow renewal: %v, want %v", after, got, want)
+		}
+	}
+	other := &lease{seq: 1, seen: began, ttl: time.Second}
+	for _, tt := range []struct {
+		after            time.Duration
+		recovering, want bool
+	}{{time.Second, false, false}, {time.Second + 1, false, true}, {time.Second + 1, true, false}, {time.Second + recoveryGrace + 1, true, true}} {
+		if got := other.isDue(began.Add(tt.after), tt.recovering); got != tt.want {
+			t.Errorf("a lease of a second after %v, recovering: %v: due: %v", tt.after, tt.recovering, got)
 		}
 	}
 	own.waiting, own.ended, l.recovered = began, true, time.Time{}
