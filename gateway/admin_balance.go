@@ -69,7 +69,7 @@ func (s *operator) forServer(w http.ResponseWriter, r *http.Request, may, do fun
 		if name != "" {
 			name = strconv.Quote(name) + " "
 		}
-		plain(w, http.StatusNotFound, "no endpoint "+name+"has a balancer\n")
+		plain(w, http.StatusNotFound, "there is no endpoint "+name+"with a balancer\n")
 		return
 	}
 	for _, t := range list {
