@@ -141,7 +141,7 @@ func TestChannelBecomesAStream(t *testing.T) {
 	n.must(404, "GET", "c", "")
 }
 
-// The epoch and the expected number that a producer is told are decimal.
+// The epoch and the expected number in a response to a producer are decimal.
 func TestProducerIsToldItsNumbers(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.must(201, "PUT", "s", "", contentTypeHeader, textType)
