@@ -93,7 +93,7 @@ func (c *call) channel() (any, error) {
 	case err != nil:
 		return nil, err
 	case !validChannel(name):
-		return nil, badRequest("%q is not a valid channel name.", cut(name))
+		return nil, badRequest("%q is not a valid name of a channel.", cut(name))
 	case a.users && !isPresence(name):
 		return nil, badRequest("The attribute user_count is for presence channels only.")
 	case a.cache && !isCache(name):
