@@ -146,7 +146,7 @@ func (c *call) check(e *triggered) (attributes, error) {
 	}
 	for _, name := range e.Channels {
 		if !validChannel(name) {
-			return none, badRequest("%q is not a valid channel name: it has 1 to %d letters, digits and _-=@,.; .", cut(name), maxName)
+			return none, badRequest("%q is not a valid name of a channel: it has 1 to %d letters, digits and _-=@,.; .", cut(name), maxName)
 		}
 		if isEncrypted(name) && len(e.Channels) > 1 {
 			return none, badRequest("An event for an encrypted channel must be for that channel only.")
