@@ -141,8 +141,8 @@ func TestTunnelClosesDescriptors(t *testing.T) {
 				end(r)
 				r.ended()
 			})
-			if after := openDescriptors(t); after > before { // those of earlier tests may still be closing
-				t.Errorf("%s, %s: got %d descriptors, want at most %d", k.name, name, after, before)
+			if after := openDescriptors(t); after != before {
+				t.Errorf("%s, %s: got %d descriptors, want %d", k.name, name, after, before)
 			}
 		}
 	}
