@@ -71,28 +71,19 @@ func (t *dialer) newLink(c net.Conn) *link {
 }
 
 // SetDeadline limits the following reads and writes. They fail immediately if the context is done.
-func (l *link) SetDeadline(d time.Time) error {
-	err := l.Conn.SetDeadline(d)
-	if l.interrupted.Load() {
-		return l.raw.SetDeadline(past)
-	}
-	return err
-}
+func (l *link) SetDeadline(d time.Time) error { return l.limit(net.Conn.SetDeadline, d) }
 
 // SetReadDeadline is like SetDeadline, for reads only.
-func (l *link) SetReadDeadline(d time.Time) error {
-	err := l.Conn.SetReadDeadline(d)
-	if l.interrupted.Load() {
-		return l.raw.SetReadDeadline(past)
-	}
-	return err
-}
+func (l *link) SetReadDeadline(d time.Time) error { return l.limit(net.Conn.SetReadDeadline, d) }
 
 // SetWriteDeadline is like SetDeadline, for writes only.
-func (l *link) SetWriteDeadline(d time.Time) error {
-	err := l.Conn.SetWriteDeadline(d)
+func (l *link) SetWriteDeadline(d time.Time) error { return l.limit(net.Conn.SetWriteDeadline, d) }
+
+// limit calls set with d, and then with a deadline in the past if the context is done.
+func (l *link) limit(set func(net.Conn, time.Time) error, d time.Time) error {
+	err := set(l.Conn, d)
 	if l.interrupted.Load() {
-		return l.raw.SetWriteDeadline(past)
+		return set(l.raw, past)
 	}
 	return err
 }
