@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/types"
 	"maps"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -73,9 +74,15 @@ func TestEveryNetConnIsTested(t *testing.T) {
 			t.Errorf("%s implements net.Conn: run nettest over it, and add it to netConns", name)
 		}
 	}
-	for name := range netConns {
+	for name, test := range netConns {
 		if !found[name] {
 			t.Errorf("%s is in netConns, but does not implement net.Conn", name)
+		}
+		if !strings.HasSuffix(test, ".go") {
+			continue
+		}
+		if text, err := os.ReadFile(test); err != nil || !strings.Contains(string(text), "nettest.TestConn(") {
+			t.Errorf("%s: %s does not run nettest: %v", name, test, err)
 		}
 	}
 }
