@@ -44,7 +44,7 @@ type Rule struct {
 	//	action    "connect", or the action on a channel:       text
 	//	          "subscribe", "publish", "presence", "history"
 	//	endpoint  the endpoint's name                          text
-	//	channel   the channel's name, or "" for "connect"         text
+	//	channel   the channel's name, or "" for "connect"      text
 	//
 	// A missing claim and its members are nil. A nil value contains nothing and is equal only to nil; startsWith, endsWith,
 	// contains and matches are false for it. Any other use of a nil value fails, and a condition that fails denies the action;

@@ -187,7 +187,7 @@ func (u *Upstream) healthy() bool {
 	return u.listed && !u.probes.down && !u.drained && !u.leaving
 }
 
-// Probe counts the result of a health check, or nil for success, and reports whether it has changed the upstream to up or down. An
+// Probe counts the result of a health check (nil means success), and reports whether it has changed the upstream to up or down. An
 // unknown ID is ignored.
 func (p *Pool) Probe(now time.Time, id string, result error) (changed bool) {
 	p.mu.Lock()

@@ -32,7 +32,7 @@ func newClientSide(w http.ResponseWriter) *clientSide {
 	return c
 }
 
-// setDeadline limits the next step to d, or 0 for no limit.
+// setDeadline limits the next step to d; 0 means no limit.
 func (c *clientSide) setDeadline(set func(time.Time) error, d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
